@@ -36,7 +36,7 @@ from hashdb.evaluation.tails import fit
 from hashdb.evaluation.texts import SHARED
 from hashdb.hashing import Hashed, Mode, hash_transforms
 from hashdb.hashing.texts import QUERY_STEP, WINDOW, split_words
-from hashdb.index.kernel import engine
+from hashdb.index.kernel import implementation
 from hashdb.service import HashDB
 from hashdb.service.contributions.contributions import contribute
 from hashdb.service.matching.matches import match
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--source", help="a sentence for the page that says what the documents are")
     parser.add_argument("--quick", action="store_true", help="few pages; writes no page")
     given, begun = parser.parse_args(), time.monotonic()
-    results: dict[str, Any] = {"machine": report.machine("pypdfium2", "pillow", "numpy"), "engine": engine()}
+    results: dict[str, Any] = {"machine": report.machine("pypdfium2", "pillow", "numpy"), "engine": implementation()}
     results["source"] = given.source
     paths = sorted(given.pdfs.glob("*.pdf"))
     listed = [Document.read(path) for path in paths[:: 5 if given.quick else 1]]

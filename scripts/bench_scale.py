@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hashdb.index.kernel import engine
+from hashdb.index.kernel import implementation
 from scripts.bench_index import own_pauses
 from scripts.benchmarks import data, own, report
 from scripts.benchmarks.engines import Process, make
@@ -35,7 +35,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="200,000 values; writes no page")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else tuple(arguments.values or VALUES)
-    results: dict[str, Any] = {"machine": report.machine("numpy"), "seed": data.SEED, "engine": engine(), "sizes": []}
+    results: dict[str, Any] = {
+        "machine": report.machine("numpy"),
+        "seed": data.SEED,
+        "engine": implementation(),
+        "sizes": [],
+    }
     for count in sizes:
         with tempfile.TemporaryDirectory(prefix="hashdb-bench-", dir=arguments.folder) as name:
             results["sizes"].append(measure(Path(name), count))

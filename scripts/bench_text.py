@@ -19,7 +19,7 @@ from hashdb.evaluation import text_figures as figures
 from hashdb.evaluation.figures import Table
 from hashdb.evaluation.pages import RARE, text_curves
 from hashdb.evaluation.passages import TextForm
-from hashdb.evaluation.texts import Text, TextEvaluation, TextScheme, deal, evaluate_texts
+from hashdb.evaluation.texts import Text, TextEvaluation, TextScheme, evaluate_texts, split_texts
 from scripts.benchmarks import report, texts
 from scripts.benchmarks.parted import Measured, PartedPage
 from scripts.benchmarks.report import FOLDER, Target, number
@@ -85,7 +85,7 @@ def sample(folder: Path, limit: int) -> list[Text]:
 
 def recall(corpus: Sequence[Text], trials: int, *, plot: bool) -> Measured:
     """What is found of copies, and what matches by mistake."""
-    listed, around = deal(corpus, 0)
+    listed, around = split_texts(corpus, 0)
     evaluation = evaluate_texts(TextScheme(listed, around, trials), os.cpu_count() or 1)
     if plot:
         (FOLDER / "text-recall.svg").write_text(text_curves(evaluation), "utf-8")

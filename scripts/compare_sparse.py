@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.errors import UnreadablePicture
-from hashdb.evaluation.catalogue import listed, query_of
+from hashdb.evaluation.catalogue import query_of, stored_item
 from hashdb.evaluation.pairs import Pairs
 from hashdb.evaluation.samples import query_values, singular_values, stored_hashes
 from hashdb.evaluation.tails import fit
@@ -65,7 +65,7 @@ def _hashed(path: Path, profile: str) -> tuple[Words, Words] | None:
     """What a picture contributes and what it asks for; None where it is none."""
     try:
         octets = path.read_bytes()
-        stored = listed(hash_variants(octets, (_USED,), Profile(profile)))
+        stored = stored_item(hash_variants(octets, (_USED,), Profile(profile)))
         query = query_of(hash_transforms(octets, (_USED,)), {})
     except UnreadablePicture:
         return None

@@ -36,7 +36,7 @@ from hashdb.domain.times import format_instant
 from hashdb.errors import DemoFailed
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture
-from hashdb.index.kernel import engine
+from hashdb.index.kernel import implementation
 from hashdb.service import system_clock
 from hashdb.service.accounts.sessions import generate_password
 from hashdb.settings import Settings
@@ -77,7 +77,7 @@ def demo_command(once: bool, console: bool, port: int, as_json: bool) -> int:
     with _temporary_home() as home, _serving(home, _free_port(port)) as url:
         echo = partial(click.echo, err=as_json)
         echo(f"service       {url}  (SQLite in {home})")
-        echo(f"index         {Settings.model_fields['index'].default} (by {engine()})")
+        echo(f"index         {Settings.model_fields['index'].default} (by {implementation()})")
         alpha = _add_member(home, "Alpha Video", "contribute", "match", "feed")
         beta = _add_member(home, "Beta Photos", "match")
         echo("members       Alpha Video contributes, Beta Photos matches")

@@ -385,7 +385,7 @@ def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bo
         ("Percent recognised", figures.recall_table(evaluation, brief=True)),
         ("What a service matches", figures.matches(evaluation)),
         ("At the radii in force", figures.in_force(evaluation)),
-        (f"At the radii of {figures.rare(evaluation.rate)} false matches a pair", figures.choices(evaluation)),
+        (f"At the radii of {figures.format_rate(evaluation.rate)} false matches a pair", figures.choices(evaluation)),
     ):
         click.echo(title)
         print_table(*table)

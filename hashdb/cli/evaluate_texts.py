@@ -15,7 +15,7 @@ from hashdb.evaluation import text_figures
 from hashdb.evaluation.figures import Table
 from hashdb.evaluation.pages import text_curves, text_page
 from hashdb.evaluation.passages import TextForm
-from hashdb.evaluation.texts import TRIALS, Text, TextScheme, deal, evaluate_texts, steps
+from hashdb.evaluation.texts import TRIALS, Text, TextScheme, evaluate_texts, split_texts, steps
 
 
 def find_texts(folder: Path) -> list[Path]:
@@ -29,7 +29,7 @@ def measure_texts(
     """Measure these files of a folder, print what was found, and write it. Returns what was not measured, and why."""
     texts, failures = read_texts(folder, paths)
     # `around` are the texts that surround the passages of the listed ones in the uploads.
-    listed, around = deal(texts, seed)
+    listed, around = split_texts(texts, seed)
     if not around:
         return failures | {str(folder): "an evaluation needs at least 2 texts in one script"}
     scheme = TextScheme(listed, around, trials=min(len(listed), TRIALS), seed=seed)

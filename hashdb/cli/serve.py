@@ -42,7 +42,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching import details
 from hashdb.errors import IndexNotReady, UnsafeStart
 from hashdb.hashing.algorithms import built_in_benign, require_installed
-from hashdb.index.kernel import engine
+from hashdb.index.kernel import implementation
 from hashdb.service import HashDB, health, schedule, system_clock
 from hashdb.service.accounts import members
 from hashdb.service.background import Background, Task
@@ -101,7 +101,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
             no_members = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         prometheus_multiprocess.share_folder(settings.home / "metrics")
-        index = engine() if settings.index == "tiered" else settings.index
+        index = implementation() if settings.index == "tiered" else settings.index
         click.echo(f"hashdb {__version__} serves on http://{bracket_ipv6(host)}:{port} (index: {index})", err=True)
         if no_members:
             click.echo(

@@ -35,7 +35,7 @@ from hashdb.evaluation.bending import (
     signs_of_quarter,
     turned,
 )
-from hashdb.evaluation.catalogue import Catalogue, listed, query_of
+from hashdb.evaluation.catalogue import Catalogue, query_of, stored_item
 from hashdb.evaluation.figures import Table
 from hashdb.evaluation.processes import run
 from hashdb.evaluation.samples import Unfit
@@ -89,7 +89,7 @@ class Service:
         self, octets: bytes, algorithms: Sequence[Algorithm], profile: Profile, seeds: Sequence[Seed] = ()
     ) -> None:
         self.algorithms, self._seeds = algorithms, seeds
-        self.stored = listed(hash_variants(octets, algorithms, profile, seeds=seeds))
+        self.stored = stored_item(hash_variants(octets, algorithms, profile, seeds=seeds))
         self._catalogue = Catalogue({0: self.stored})
 
     def match(self, octets: bytes) -> Match | None:

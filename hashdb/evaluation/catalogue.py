@@ -21,7 +21,7 @@ from hashdb.index.vectors import Words, pack, unpack
 _DETAILS: Final = MatchDetails((), (), None, datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def listed(hashed: Hashed) -> StoredItem:
+def stored_item(hashed: Hashed) -> StoredItem:
     """What a service stores of these hashes: it refuses signals with a fault."""
     signatures = dict(hashed.signatures).get(WHOLE, ())
     return StoredItem(without_faults(hashed.signals), signatures)

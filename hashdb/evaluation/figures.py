@@ -90,7 +90,7 @@ def in_force(evaluation: Evaluation) -> Table:
             ">recall %": f"{outcome.recalls(outcome.radius_in_force).mean() * 100:.1f}",
             ">false pairs": f"{outcome.pairs.within(outcome.radius_in_force)}",
             ">false pairs, altered": f"{outcome.altered_pairs.within(outcome.radius_in_force)}",
-            ">false rate, at most": rare(outcome.upper_rate),
+            ">false rate, at most": format_rate(outcome.upper_rate),
             ">bytes per item": f"{outcome.costs[outcome.radius_in_force].bytes_an_item:.0f}",
             ">µs per query": f"{outcome.costs[outcome.radius_in_force].microseconds_a_query:.0f}",
         }
@@ -120,7 +120,7 @@ def matches(evaluation: Evaluation) -> Table:
             ">of pairs": f"{pairs}",
             ">false matches, altered": f"{evaluation.mistaken(profile, altered=True)}",
             ">of pairs, altered": f"{altered_pairs}",
-            ">false rate, at most": rare(evaluation.upper_rate(profile)),
+            ">false rate, at most": format_rate(evaluation.upper_rate(profile)),
         }
         for profile, shares in evaluation.matched.items()
     ]
@@ -169,7 +169,7 @@ def same(evaluation: Evaluation) -> Iterator[str]:
     return (f"{evaluation.names[first]} – {evaluation.names[second]}" for first, second in evaluation.same)
 
 
-def rare(rate: float | None) -> str:
+def format_rate(rate: float | None) -> str:
     """A rate as 1.2e-11."""
     return "–" if rate is None else f"{rate:.1e}"
 

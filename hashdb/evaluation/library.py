@@ -88,7 +88,7 @@ class Library:
         )
         return {id: of_frames.details for id, of_frames in matched.get(0, {}).items()}
 
-    def words(self, algorithm: Algorithm) -> Words:
+    def distinct_values(self, algorithm: Algorithm) -> Words:
         """The distinct values of all listed items by one algorithm."""
         return pack([signal.value for signal in self._holders if signal.algorithm is algorithm], algorithm.bits)
 

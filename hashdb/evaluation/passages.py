@@ -255,7 +255,7 @@ def _copies() -> Iterator[TextCopy]:
 COPIES: Final = tuple(_copies())
 
 
-def take(words: Pieces, counts: Sequence[int], start: int, count: int) -> Pieces:
+def take_words(words: Pieces, counts: Sequence[int], start: int, count: int) -> Pieces:
     """The pieces from `start` on that have `count` words, or all that are left; `counts` are the words of each."""
     total = 0
     for place, more in enumerate(islice(counts, start, None), start):

@@ -19,7 +19,7 @@ from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import SPARSE, SPARSE_MARGIN, Algorithm, Profile, Signal
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.catalogue import Catalogue, listed, query_of, words_by_algorithm
+from hashdb.evaluation.catalogue import Catalogue, query_of, stored_item, words_by_algorithm
 from hashdb.evaluation.processes import run, with_state
 from hashdb.hashing import Limits, hash_transforms, hash_variants, read_file
 from hashdb.hashing.pdq import pdq
@@ -202,7 +202,7 @@ def hash_picture(job: SampleJob, scheme: Scheme) -> HashedPicture | Unfit:
         if reason := quality_fault(pdq(Picture(picture))[1]):
             return Unfit(job.place, reason)
         stored = {
-            profile: listed(hash_variants(octets, scheme.algorithms, Profile(profile), job.limits, scheme.seeds))
+            profile: stored_item(hash_variants(octets, scheme.algorithms, Profile(profile), job.limits, scheme.seeds))
             for profile in scheme.profiles
         }
         query = query_of(hash_transforms(octets, scheme.algorithms, job.limits, scheme.seeds), scheme.radii)

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from hashdb.evaluation import figures
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.figures import Document, Table, distinct_mistakes, rare
+from hashdb.evaluation.figures import Document, Table, distinct_mistakes, format_rate
 from hashdb.evaluation.runs import Evaluation
 from hashdb.evaluation.samples import read_beside, reduced
 from hashdb.hashing import Limits, read_file
@@ -59,7 +59,7 @@ def worst(sets: Sets, profile: str) -> str:
     if not known:
         return "No set has enough pairs for an estimate."
     name = max(known, key=lambda name: known[name])
-    return f"False matches for a pair, at most, of the worst set: {rare(known[name])} ({name})."
+    return f"False matches for a pair, at most, of the worst set: {format_rate(known[name])} ({name})."
 
 
 def as_document(sets: Sets) -> Document:

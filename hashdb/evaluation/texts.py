@@ -20,7 +20,7 @@ from hashdb.domain.matching.matches import FrameDetails
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.library import WIDEST_OF_TEXTS, Library, Stretch, worst_ends
-from hashdb.evaluation.passages import COPIES, Pieces, TextCopy, TextForm, pieces, take
+from hashdb.evaluation.passages import COPIES, Pieces, TextCopy, TextForm, pieces, take_words
 from hashdb.evaluation.processes import run, with_state
 from hashdb.hashing.encodings import decode
 from hashdb.hashing.texts import QUERY_STEP, WINDOW, hash_words, shingles, simhash, split_words
@@ -185,7 +185,7 @@ class _Bench:
         """Make and match the copy at a position of the scheme, of the text at a place, from a piece on."""
         text, random = self.scheme.listed[place], Random(f"{self.scheme.seed} {trial} {position}")
         start = start if copy.words else 0
-        passage = take(text.pieces, text.counts, start, copy.words or len(text.written))
+        passage = take_words(text.pieces, text.counts, start, copy.words or len(text.written))
         upload = changed = copy.alter(passage, random, around)
         before = 0
         if copy.form is TextForm.INSIDE:
@@ -304,7 +304,7 @@ def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
     return (tuple(words[place : place + length]) for place in range(len(words) - length + 1))
 
 
-def deal(texts: Sequence[Text], seed: int) -> tuple[list[Text], list[Text]]:
+def split_texts(texts: Sequence[Text], seed: int) -> tuple[list[Text], list[Text]]:
     """The texts that are listed, and every fourth one of each script, which surrounds passages; drawn by the seed."""
     listed: list[Text] = []
     around: list[Text] = []

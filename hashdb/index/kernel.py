@@ -265,7 +265,7 @@ def kernel() -> Kernel | None:
         return None
 
 
-def engine() -> str:
+def implementation() -> str:
     """The implementation that this process uses, in words for people."""
     return "NumPy" if kernel() is None else "C kernel"
 

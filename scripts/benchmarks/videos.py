@@ -151,7 +151,9 @@ def search(
         for algorithm, each in ((Algorithm.PDQ, SHOTS), (Algorithm.PHASH256, SHOTS * VALUES_A_SHOT)):
             path = Path(name, str(algorithm))
             words = np.random.default_rng([_SEED, each]).integers(0, 2**64, (videos * each, 4), np.uint64)
-            write_segment(path, build_segment(np.concatenate([words, library.words(algorithm)]), algorithm.radius))
+            write_segment(
+                path, build_segment(np.concatenate([words, library.distinct_values(algorithm)]), algorithm.radius)
+            )
             del words
             octets += path.stat().st_size
             indexes[algorithm] = TieredIndex(algorithm.bits, algorithm.radius)

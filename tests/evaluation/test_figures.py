@@ -36,8 +36,8 @@ def test_pairs_are_named(small: Evaluation) -> None:
 
 
 def test_a_rate_is_written_short() -> None:
-    assert figures.rare(1.234e-11) == "1.2e-11"
-    assert figures.rare(None) == "–"
+    assert figures.format_rate(1.234e-11) == "1.2e-11"
+    assert figures.format_rate(None) == "–"
 
 
 def test_it_is_json_and_tells_what_was_measured(small: Evaluation) -> None:

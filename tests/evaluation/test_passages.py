@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from hashdb.evaluation.passages import COPIES, TextCopy, TextForm, pieces, take
+from hashdb.evaluation.passages import COPIES, TextCopy, TextForm, pieces, take_words
 from hashdb.hashing.texts import split_words
 from tests.hashing.test_texts import WORDS
 
@@ -37,9 +37,9 @@ def test_the_pieces_of_a_text_are_the_text(text: str) -> None:
 
 def test_a_passage_has_as_many_words_as_are_asked_for() -> None:
     words = pieces(TEXT)
-    passage = take(words, [1] * len(words), 30, 100)
+    passage = take_words(words, [1] * len(words), 30, 100)
     assert split_words("".join(passage)) == split_words(TEXT)[30:130]
-    assert len(take(words, [1] * len(words), 30, 10_000)) == len(words) - 30
+    assert len(take_words(words, [1] * len(words), 30, 10_000)) == len(words) - 30
 
 
 @pytest.mark.parametrize("name", SAME)

@@ -18,10 +18,10 @@ from hashdb.evaluation.texts import (
     Text,
     TextEvaluation,
     TextScheme,
-    deal,
     evaluate_texts,
     longest_run,
     resemblance,
+    split_texts,
     steps,
 )
 from tests.hashing.test_texts import WORDS
@@ -71,7 +71,7 @@ def test_the_page_and_the_document_have_the_results_and_no_word(evaluation: Text
 
 def test_texts_are_dealt_by_script() -> None:
     texts = [text(seed) for seed in range(8)]
-    listed, around = deal(texts, 0)
+    listed, around = split_texts(texts, 0)
     assert (len(listed), len(around)) == (6, 2)
     assert {*listed, *around} == {*texts}
     assert steps(TextScheme(listed, around, 3)) == 9

@@ -17,7 +17,7 @@ from hashdb.index import kernel as kernels
 from hashdb.index import segment as segments
 from hashdb.index import vectors
 from hashdb.index.bktree import BKTreeIndex
-from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, engine, kernel
+from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, implementation, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import Lane, Words, distinct, pack, unpack
@@ -326,7 +326,7 @@ def test_a_library_that_is_missing_or_of_other_sources_is_not_used(
 
 @pytest.mark.parametrize(("switch", "expected"), [("0", "NumPy"), ("1", None)])
 def test_the_environment_switches_it_off(switch: str, expected: str | None) -> None:
-    program = "from hashdb.index.kernel import engine; print(engine())"
+    program = "from hashdb.index.kernel import implementation; print(implementation())"
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"HASHDB_KERNEL": switch},
@@ -335,4 +335,4 @@ def test_the_environment_switches_it_off(switch: str, expected: str | None) -> N
         timeout=60,
         check=True,
     )
-    assert done.stdout.strip() == (expected or engine())
+    assert done.stdout.strip() == (expected or implementation())
