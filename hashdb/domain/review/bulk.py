@@ -45,8 +45,8 @@ class BatchAction(StrEnum):
 
     @property
     def decision(self) -> Decision | None:
-        """The decision of the same name, which it makes on each case; None for another act."""
-        return next((decision for decision in Decision if decision.value == self.value), None)
+        """The decision that it makes on each case; None for another act."""
+        return _DECISIONS.get(self)
 
     @property
     def scope(self) -> Scope:
@@ -64,6 +64,13 @@ class BatchAction(StrEnum):
     def undoable(self) -> bool:
         """Whether some of what it does can be undone by a new decision."""
         return self not in (self.UPHOLD, self.WITHDRAW, self.DROP, self.UNDO)
+
+
+_DECISIONS = {
+    BatchAction.UPHOLD: Decision.UPHOLD,
+    BatchAction.QUARANTINE: Decision.QUARANTINE,
+    BatchAction.RETIRE: Decision.RETIRE,
+}
 
 
 class BatchState(StrEnum):

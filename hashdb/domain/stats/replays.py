@@ -40,9 +40,15 @@ class ContributionProfile(NamedTuple):
 
     def groups(self, name: str) -> tuple[str, ...]:
         """The groups in a grouping (one of `GROUPS`) that the profile counts in."""
-        field = {"label": "labels", "algorithm": "algorithms"}.get(name, name)
-        values: int | str | tuple[str, ...] = getattr(self, field)
-        return values if isinstance(values, tuple) else (str(values),)
+        groups: dict[str, tuple[str, ...]] = {
+            "member": (str(self.member),),
+            "kind": (self.kind,),
+            "label": self.labels,
+            "algorithm": self.algorithms,
+            "basis": (self.basis,),
+            "media": (self.media,),
+        }
+        return groups[name]
 
 
 class Replay:
