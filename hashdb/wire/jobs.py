@@ -36,8 +36,8 @@ class JobOut(ResponseModel):
     def text(id: int, status: JobStatus, percent: int, outcome: str = "") -> str:
         """The JSON text of a job; `outcome` is that of its answer, or of its problem, if there is one."""
         name = "error" if status is JobStatus.FAILED else "result"
-        more = f',"{name}":{outcome}' if outcome else ""
-        return f'{{"id":{id},"status":"{status}","progress":{percent / 100:g}{more}}}'
+        outcome_field = f',"{name}":{outcome}' if outcome else ""
+        return f'{{"id":{id},"status":"{status}","progress":{percent / 100:g}{outcome_field}}}'
 
 
 def read_job(text: bytes, model: type[_Body]) -> _Body | None:

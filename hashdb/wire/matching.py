@@ -327,18 +327,18 @@ def _match_text(match: Match, about_texts: dict[_About, str]) -> str:
     about = match[2:8]
     if (text := about_texts.get(about)) is None:
         text = about_texts[about] = _about_text(*about)
-    more = "" if transform is None else f',"transform":{_json_string(transform)}'
+    optional = "" if transform is None else f',"transform":{_json_string(transform)}'
     if digest is not None:
-        more += f',"digest":"{digest}"'
+        optional += f',"digest":"{digest}"'
     if any(match[10:16]):
-        more += _frames_text(match)
+        optional += _frames_text(match)
     if match.score is not None:
-        more += f',"score":{match.score}'
+        optional += f',"score":{match.score}'
     if match.evidence is not None:
-        more += f',"evidence":{EvidenceOut.from_domain(match.evidence).json_text()}'
+        optional += f',"evidence":{EvidenceOut.from_domain(match.evidence).json_text()}'
     if match.origin is not None:
-        more += f',"origin":{OriginOut.from_domain(match.origin).json_text()}'
-    return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{more}}}'
+        optional += f',"origin":{OriginOut.from_domain(match.origin).json_text()}'
+    return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{optional}}}'
 
 
 def _frames_text(match: Match) -> str:

@@ -264,10 +264,10 @@ class EventsPageQuery(QueryString):
         return midnight(self.since, 0), midnight(self.until, 1)
 
 
-def midnight(day: date | None, more: int) -> datetime | None:
-    """Midnight UTC of a day, `more` days later; None without a day, or if the calendar does not have it."""
+def midnight(day: date | None, days_later: int) -> datetime | None:
+    """Midnight UTC of a day, so many days later; None without a day, or if the calendar does not have it."""
     try:
-        return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=more)
+        return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=days_later)
     except OverflowError:
         return None
 
@@ -362,8 +362,8 @@ class ListingQuery(PlacedQuery):
     def to_domain(self) -> Listing:
         """The listing; days are whole days in UTC."""
         values = {field.name: getattr(self, field.name) for field in fields(Filter)}
-        days = {"since": 0, "removed_since": 0, "until": 1, "removed_until": 1, "expires_until": 1}
-        values |= {name: midnight(values[name], more) for name, more in days.items()}
+        days_later = {"since": 0, "removed_since": 0, "until": 1, "removed_until": 1, "expires_until": 1}
+        values |= {name: midnight(values[name], days) for name, days in days_later.items()}
         return Listing(Filter(**values), self.sort, self.order == "down")
 
 

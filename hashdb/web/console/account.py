@@ -93,8 +93,8 @@ def _account_page(form: Form) -> Response:
     mail = due.address(hashdb(), guard.session())
     if mail is not None:
         form.values.setdefault("address", mail.address)
-    own = sessions.list_of_user(hashdb(), guard.session())
-    return pages.page("account.html", form=form, mail=mail, rules=hashdb().rules, sessions=own)
+    own_sessions = sessions.list_of_user(hashdb(), guard.session())
+    return pages.page("account.html", form=form, mail=mail, rules=hashdb().rules, sessions=own_sessions)
 
 
 def _factor_page(form: Form) -> Response:

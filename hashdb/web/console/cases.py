@@ -180,7 +180,7 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
     # A queue by severity begins with the highest one, unless it is reversed; others ascend.
     descending = query.reverse is not (params.sort is QueueOrder.SEVERITY)
     count, row = len(queue.waiting), params.row
-    shown = ListPage(
+    list_page = ListPage(
         endpoint="console.cases.browse",
         columns=_WAITING,
         sort=params.sort,
@@ -197,7 +197,7 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
     )
     values = {
         "queue": queue,
-        "list": shown,
+        "list": list_page,
         "counts": counts,
         "facets": _facets(params, counts),
         "pile_name": _pile_name(params, queue),
@@ -210,8 +210,8 @@ def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, Any], set[str]]:
     """The values for the template of a page of decided cases, and the actors whose names it shows."""
     descending = query.order == "down"
     paged = cases.decided(hashdb(), actor(), query.sort, query.place, query.limit, descending=descending)
-    shown = lists.page_at_place(paged, _DECIDED, query, "console.cases.browse", sort=query.sort)
-    return {"decided": paged.rows, "list": shown}, {case.decided_by for case in paged.rows if case.decided_by}
+    list_page = lists.page_at_place(paged, _DECIDED, query, "console.cases.browse", sort=query.sort)
+    return {"decided": paged.rows, "list": list_page}, {case.decided_by for case in paged.rows if case.decided_by}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +236,8 @@ def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
     by_severity = sorted(counts.severity.items(), reverse=True)
 
     def address(field: str, value: str | None) -> str:
-        chosen = {name: text for name, text in {**fields, field: value}.items() if text is not None}
-        return url_for("console.cases.browse", **chosen)
+        changed = {name: text for name, text in {**fields, field: value}.items() if text is not None}
+        return url_for("console.cases.browse", **changed)
 
     # `values`: of each value itself, its text and its number of cases.
     def facet(field: str, name: str, values: Iterable[tuple[object, str, int]]) -> Facet:

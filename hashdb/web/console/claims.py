@@ -29,16 +29,16 @@ def take_next() -> Response:
 def change(case_id: int) -> Response:
     """Take this case (`act` is `take`), take it `over`, release it, or release it and take the next one (`skip`)."""
     actor().require(Scope.REVIEW)
-    wanted = request.form.get("act", "take")
-    if wanted in ("take", "over"):
+    act = request.form.get("act", "take")
+    if act in ("take", "over"):
         try:
-            claims.take(hashdb(), actor(), case_id, over=wanted == "over")
+            claims.take(hashdb(), actor(), case_id, over=act == "over")
         except pages.REFUSALS as error:
             return case_page(case_id, Form.sent().refused(error))
         return pages.redirect(url_for("console.cases.show", case_id=case_id, **queue_fields()))
     claims.release(hashdb(), actor(), case_id)
     notice = f"Case {case_id} is free for another reviewer."
-    if wanted == "skip":
+    if act == "skip":
         return open_next_case(case_id, notice)
     return pages.redirect_with_notice(notice, "cases.browse", **queue_fields())
 
@@ -60,8 +60,8 @@ def note(case_id: int) -> Response:
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     try:
-        noted = pages.read_fields(CaseNoteIn, {"text": sent.text("text")})
-        notes.add(hashdb(), actor(), case_id, noted.text)
+        requested = pages.read_fields(CaseNoteIn, {"text": sent.text("text")})
+        notes.add(hashdb(), actor(), case_id, requested.text)
     except InvalidInput as error:
         return case_page(case_id, sent.refused(error))
     return pages.redirect(url_for("console.cases.show", case_id=case_id, _anchor="notes", **queue_fields()))

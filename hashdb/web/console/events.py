@@ -168,10 +168,10 @@ def _adjacent_pages(listing: searches.LogPage, params: EventsPageQuery) -> tuple
     return listing.before, (listing.events[0].seq if listing.events else max(0, params.before - 1))
 
 
-def _address_with(endpoint: str, **more: Any) -> str:
-    """The URL of a page with the filter of this page."""
+def _address_with(endpoint: str, **changed: Any) -> str:
+    """The URL of a page with the filter of this page and these changes."""
     fields = {name: value for name, value in request.args.items() if value and name not in _PLACE_FIELDS}
-    return url_for(f"console.events.{endpoint}", **{**fields, **more})
+    return url_for(f"console.events.{endpoint}", **{**fields, **changed})
 
 
 def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
@@ -215,8 +215,8 @@ class _Sink(io.RawIOBase):
 
     def take(self, at_least: int = 1) -> Iterator[bytes]:
         if len(self._buffer) >= at_least:
-            taken, self._buffer = bytes(self._buffer), bytearray()
-            yield taken
+            content, self._buffer = bytes(self._buffer), bytearray()
+            yield content
 
 
 def archive(name: str, lines: Iterable[str], note: str) -> Iterator[bytes]:

@@ -38,9 +38,9 @@ def add() -> Response:
     fields = {"label": sent.text("label"), "start": _read_instant(sent, "start"), "end": _read_instant(sent, "end")}
     try:
         draft = pages.read_fields(IncidentIn, {**fields, "expires": bool(sent.text("expires"))}).to_domain()
-        wanted = Incident(0, draft.label, draft.start, draft.end, draft.expires)
-        if effect := _unseen_effect(sent, wanted, None):
-            return _list_page(sent, effect=effect, seen=pages.digest_of(wanted))
+        planned = Incident(0, draft.label, draft.start, draft.end, draft.expires)
+        if effect := _unseen_effect(sent, planned, None):
+            return _list_page(sent, effect=effect, seen=pages.digest_of(planned))
         added = incidents.add(hashdb(), actor(), draft)
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error))
@@ -65,20 +65,20 @@ def change(incident_id: int) -> Response:
         if start := _read_instant(sent, "start"):
             fields["start"] = start
         change = read(IncidentChangeIn, json.dumps(fields)).to_domain()
-        wanted = change.apply_to(incident)
-        if effect := _unseen_effect(sent, wanted, incident):
-            return _incident_page(incident, sent, effect=effect, seen=pages.digest_of(wanted))
+        planned = change.apply_to(incident)
+        if effect := _unseen_effect(sent, planned, incident):
+            return _incident_page(incident, sent, effect=effect, seen=pages.digest_of(planned))
         changed = incidents.change(hashdb(), actor(), incident_id, change)
     except pages.REFUSALS as error:
         return _incident_page(incident, sent.refused(error))
     return pages.redirect_with_notice(f"{changed.label} was changed.", "incidents.show", incident_id=incident_id)
 
 
-def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> IncidentImpact | None:
+def _unseen_effect(sent: Form, planned: Incident, before: Incident | None) -> IncidentImpact | None:
     """The effect of a change from `before` (None: a new incident). None if nothing changes, or the user has seen it."""
-    if sent.text("seen") == pages.digest_of(wanted) or (before is not None and before.expiry == wanted.expiry):
+    if sent.text("seen") == pages.digest_of(planned) or (before is not None and before.expiry == planned.expiry):
         return None
-    effect = incidents.impact(hashdb(), actor(), wanted)
+    effect = incidents.impact(hashdb(), actor(), planned)
     return effect if effect.sooner or (before is not None and effect.held) else None
 
 

@@ -185,8 +185,8 @@ def _ordered(rows: Iterable[Row], key: Callable[[Row], Any] | None, descending: 
     if key is None:
         return list(rows)
     rows = list(rows)
-    known = [row for row in rows if key(row) is not None]
-    return sorted(known, key=key, reverse=descending) + [row for row in rows if key(row) is None]
+    with_key = [row for row in rows if key(row) is not None]
+    return sorted(with_key, key=key, reverse=descending) + [row for row in rows if key(row) is None]
 
 
 def filter_fields() -> dict[str, str]:

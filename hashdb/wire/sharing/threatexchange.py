@@ -122,13 +122,14 @@ def _update(record: ExchangeRecord, name: str) -> dict[str, object]:
     }
     if record.gone:
         return update
-    members = {each.member for each in record.contributions} | {each.member for each in record.opinions}
+    members = {contribution.member for contribution in record.contributions}
+    members |= {opinion.member for opinion in record.opinions}
     return update | {
-        "creation_time": int(min(each.received_at for each in record.contributions).timestamp()),
+        "creation_time": int(min(contribution.received_at for contribution in record.contributions).timestamp()),
         "status": "MALICIOUS",
-        "tags": sorted({label for each in record.contributions for label in each.labels}),
+        "tags": sorted({label for contribution in record.contributions for label in contribution.labels}),
         "applications_with_opinions": sorted(map(str, members)),
-        "descriptors": {"data": [descriptor_out(each, record.opinions) for each in record.contributions]},
+        "descriptors": {"data": [descriptor_out(listed, record.opinions) for listed in record.contributions]},
     }
 
 
@@ -143,9 +144,9 @@ def last_update_out(second: int) -> dict[str, object]:
 
 def descriptor_out(contribution: Contribution, opinions: Iterable[Opinion]) -> dict[str, object]:
     """A contribution as a descriptor, with the opinions on it as reactions."""
-    own = [opinion for opinion in opinions if opinion.contribution == contribution.id]
+    on_this = [opinion for opinion in opinions if opinion.contribution == contribution.id]
     by_key = {
-        key: [str(opinion.member) for opinion in own if opinion.stance is stance]
+        key: [str(opinion.member) for opinion in on_this if opinion.stance is stance]
         for key, stance in (("HELPFUL", Stance.CONFIRMS), ("DISAGREE_WITH_TAGS", Stance.DISPUTES))
     }
     return {
