@@ -30,7 +30,7 @@ from hashdb.errors import (
 from hashdb.index.folder import lock_folder, restrict_access
 from hashdb.local.committed import FeedRead
 from hashdb.local.copy_index import CopyIndex
-from hashdb.local.tables import LARGEST_SEQ, CopyState, CopyTables
+from hashdb.local.tables import CopyState, CopyTables
 
 if TYPE_CHECKING:
     # At run time, a match in the copy needs no client.
@@ -184,7 +184,7 @@ class Sync:
         return None if before is not None and before.has_root(committed) and not read.count else read.count
 
     def _read(
-        self, tables: CopyTables, wait: int, progress: Callable[[int], None], read: FeedRead, upto: int = LARGEST_SEQ
+        self, tables: CopyTables, wait: int, progress: Callable[[int], None], read: FeedRead, upto: int | None = None
     ) -> None:
         """Store the changes up to a seq, and those after it that leave the active set as it is; add them to `read`."""
         epoch = tables.state().epoch
@@ -193,8 +193,8 @@ class Sync:
             seq = before
             try:
                 for page in self._client.stream(before, epoch=epoch, wait=wait):
-                    late = [] if upto == LARGEST_SEQ else [step for step in page.steps if step.seq > upto]
-                    pending += [step for step in page.steps if step.seq <= upto] if late else page.steps
+                    late = [] if upto is None else [step for step in page.steps if step.seq > upto]
+                    pending += [step for step in page.steps if upto is None or step.seq <= upto]
                     if late:
                         _store(tables, read, pending, seq, head_at=None)
                         pending += [step for step in late if not read.skips(tables, step)]
@@ -202,7 +202,7 @@ class Sync:
                     progress(len(page.steps))
                     # Only the last page of a stream has the epoch.
                     if page.epoch or len(pending) >= _BATCH:
-                        at_head = page.epoch and not page.more and upto == LARGEST_SEQ
+                        at_head = page.epoch and not page.more and upto is None
                         _store(tables, read, pending, seq, self._now() if at_head else None)
                     if page.epoch and not page.more:
                         return

@@ -35,7 +35,6 @@ _OF_0_1_0 = 1
 OF_FRAMES: Final = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
 _VALUES_A_STATEMENT = 500
-LARGEST_SEQ: Final = 2**63 - 1
 _BUSY_SECONDS = 30.0
 _INHERITED: list[sqlite3.Connection] = []
 """The connections that were open when this process was forked: they stay open, and are not used."""
@@ -287,15 +286,12 @@ class CopyTables:
         with self.reading() as connection:
             return b"".join(value for (value,) in connection.execute(query, (str(algorithm),)))
 
-    def added_values(self, after: int, upto: int = LARGEST_SEQ) -> dict[Algorithm, list[bytes]]:
-        """The values of the contributions that changed after a seq, up to another one."""
-        query = (
-            "SELECT s.algorithm, s.value FROM contributions c JOIN signals s ON s.contribution = c.id "
-            "WHERE c.seq > ? AND c.seq <= ?"
-        )
+    def added_values(self, after: int) -> dict[Algorithm, list[bytes]]:
+        """The values of the contributions that changed after a seq."""
+        query = "SELECT algorithm, value FROM contributions c JOIN signals s ON s.contribution = c.id WHERE c.seq > ?"
         values: dict[Algorithm, list[bytes]] = defaultdict(list)
         with self.reading() as connection:
-            for algorithm, value in connection.execute(query, (after, upto)):
+            for algorithm, value in connection.execute(query, (after,)):
                 values[Algorithm(algorithm)].append(value)
         return values
 
