@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import closing, contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +65,9 @@ class Reports:
     Every method raises StoreBusy while the file cannot be written, as on a full disk, or is locked for long.
     """
 
-    def __init__(
-        self, folder: Path, clock: Callable[[], datetime] = system_clock, retention: timedelta | None = None
-    ) -> None:
-        """Creates the file if it is missing. `retention` is by default that of the environment.
-
-        Raises sqlite3.DatabaseError if the file is damaged.
-        """
-        self._retention, self._pruned = retention, date.min
-        self.folder, self.now = folder, clock
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = system_clock) -> None:
+        """Creates the file if it is missing. Raises sqlite3.DatabaseError if it is damaged."""
+        self.folder, self.now, self._pruned_on = folder, clock, date.min
         self._path = folder / FILE
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._path.exists():
@@ -128,7 +122,7 @@ class Reports:
                     count += 1
                 connection.execute(_MATCH, (*key, at, now, text, until))
             connection.execute("UPDATE state SET epoch = ?, seq = ?", cursor)
-            if self._pruned != self.now().date():
+            if self._pruned_on != self.now().date():
                 self._prune(connection)
         return count
 
@@ -173,15 +167,13 @@ class Reports:
                 list(execute_in(connection, f"DELETE FROM {table} WHERE upload IN {{}}", uploads))
 
     def _prune(self, connection: sqlite3.Connection) -> None:
-        """Delete what is older than the retention, and about uploads older than it; once a day."""
-        if self._retention is None:
-            self._retention = retention_from_environment()
-        before = to_microseconds(self.now() - self._retention)
+        """Delete what is older than the retention of uploads, and about uploads older than it; once a day."""
+        before = to_microseconds(self.now() - retention_from_environment())
         old = "found_at < ? AND uploaded_at < ?"
         connection.execute(f"DELETE FROM matches WHERE {old}", (before, before))
         acknowledged = "number <= (SELECT acknowledged FROM state)"
         connection.execute(f"DELETE FROM reports WHERE {old} AND {acknowledged}", (before, before))
-        self._pruned = self.now().date()
+        self._pruned_on = self.now().date()
 
     def _ids(self, query: str, *parameters: int) -> frozenset[int]:
         with self._connected() as connection:
