@@ -111,7 +111,7 @@ def _is_due(db: HashDB, tx: Transaction, at_once: bool) -> bool:
         return False
     if last is None or at_once or is_due(last.at, db.now(), KEPT_EVERY):
         return True
-    # A root of the active set is signed at once: who reads it verifies it by a checkpoint.
+    # A root of the active set is signed at once: its readers verify it by a checkpoint.
     root = tx.audit.newest("set", 1)
     return root is not None and root.seq > last.size
 

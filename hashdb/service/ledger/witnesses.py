@@ -87,7 +87,7 @@ def ask(db: HashDB, connect: Connect | None = None) -> int:
         return 0
     now, size = db.now(), last.size
     due = [witness for witness in policy.witnesses_with_url if _is_due(by_name.get(witness.key.named_id), size, now)]
-    ask_one = partial(_run, db, policy, connect or partial(connection_to, egress=db.rules.egress))
+    ask_one = partial(_ask_and_log, db, policy, connect or partial(connection_to, egress=db.rules.egress))
     # Daemons: they do not delay the end of the process, and what is cut off is asked again.
     threads = [Thread(target=ask_one, args=(witness,), name="witness", daemon=True) for witness in due]
     for thread in threads:
@@ -98,11 +98,11 @@ def ask(db: HashDB, connect: Connect | None = None) -> int:
 
 
 def _is_due(state: WitnessState | None, size: int, now: datetime) -> bool:
-    # A clock that was set back delays nothing.
+    """Whether a witness has not cosigned `size` events, and its pause is over or was set by a later clock."""
     return state is None or (state.size < size and not now < (state.next_at or now) <= now + _LONGEST_PAUSE)
 
 
-def _run(db: HashDB, policy: Policy, connect: Connect, witness: Witness) -> None:
+def _ask_and_log(db: HashDB, policy: Policy, connect: Connect, witness: Witness) -> None:
     try:
         _ask(db, policy, witness, connect)
     except Unavailable as error:
@@ -155,13 +155,13 @@ def _store_trouble(db: HashDB, witness: Witness, state: WitnessState, error: _No
         log.warning("the witness %s does not cosign: %s", witness.name, error.trouble)
 
 
-def _submit(db: HashDB, key: WitnessKey, old: int, send: Send) -> tuple[int, str]:
+def _submit(db: HashDB, key: WitnessKey, old_size: int, send: Send) -> tuple[int, str]:
     """Submit the newest stored checkpoint; return its size, and the line of the witness's cosignature.
 
-    `old` is the size that the witness cosigned last, as far as is known. Raises _NotSignedError, and as `Send`.
+    `old_size` is the size that the witness cosigned last, as far as is known. Raises _NotSignedError, and as `Send`.
     """
     for _ in range(_ATTEMPTS):
-        submission = _submission(db, old)
+        submission = _submission(db, old_size)
         reply = send(submission)
         checkpoint = parse_checkpoint(split_note(submission.note)[0])
         if reply.status == 200:
@@ -169,23 +169,23 @@ def _submit(db: HashDB, key: WitnessKey, old: int, send: Send) -> tuple[int, str
         if reply.status != 409:
             raise _refusal(reply.status, checkpoint.origin)
         size = _SIZE.fullmatch(reply.text)
-        if not size or (int(size[1]) == old and old != checkpoint.size):
+        if not size or (int(size[1]) == old_size and old_size != checkpoint.size):
             raise _NotSignedError("its answer 409 does not have the size of another checkpoint")
-        if int(size[1]) == old:
+        if int(size[1]) == old_size:
             # As the specification had it until version 1.0.0.
             raise _refusal(422, checkpoint.origin)
-        old = int(size[1])
-        if old > checkpoint.size:
-            raise _ahead(db, old)
+        old_size = int(size[1])
+        if old_size > checkpoint.size:
+            raise _ahead(db, old_size)
     raise _NotSignedError("another program submits checkpoints of this log at the same time")
 
 
-def _submission(db: HashDB, old: int) -> Submission:
+def _submission(db: HashDB, old_size: int) -> Submission:
     with db.store.read() as tx:
         last = tx.checkpoints.last()
         assert last is not None
-        hashes = tx.tree.proof(merkle.consistency(old, last.size)) if 0 < old < last.size else ()
-    return Submission(old, hashes, last.note)
+        hashes = tx.tree.proof(merkle.consistency(old_size, last.size)) if 0 < old_size < last.size else ()
+    return Submission(old_size, hashes, last.note)
 
 
 def _verified_line(key: WitnessKey, note: str, text: str) -> str:

@@ -207,9 +207,9 @@ def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
         ids = tx.suppressions.contributions_with(touched)
     for start in range(0, len(ids), BATCH):
         with db.store.begin() as tx:
-            held = tx.suppressions.lock_unsuppressed(ids[start : start + BATCH], touched)
-            tx.suppressions.suppress(held, entry.id)
-            tx.audit.append(db.now(), actor, _amended_entries(held, entry, "masked"))
+            placed = tx.suppressions.lock_unsuppressed(ids[start : start + BATCH], touched)
+            tx.suppressions.suppress(placed, entry.id)
+            tx.audit.append(db.now(), actor, _amended_entries(placed, entry, "masked"))
 
 
 def _restore(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
@@ -223,14 +223,14 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
     What another entry touches is assigned to that one.
     """
     with db.store.begin() as tx:
-        held = tx.suppressions.lock_suppressed(entry.id, BATCH)
-        others = rules.close_to_benign({row.signal for row in held})
-        free = [row for row in held if row.signal not in others]
+        placed = tx.suppressions.lock_suppressed(entry.id, BATCH)
+        others = rules.close_to_benign({row.signal for row in placed})
+        free = [row for row in placed if row.signal not in others]
         tx.suppressions.restore(free)
         for other in set(others.values()):
-            tx.suppressions.assign((row for row in held if others.get(row.signal) == other), other)
+            tx.suppressions.assign((row for row in placed if others.get(row.signal) == other), other)
         append_checked(tx, db.now(), actor, _amended_entries(free, entry, "unmasked"), seq)
-    return bool(held)
+    return bool(placed)
 
 
 def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> set[Signal]:
@@ -262,8 +262,8 @@ def _algorithm_and_radius(ball: BenignBall) -> tuple[Algorithm, int]:
     return ball.signal.algorithm, ball.radius
 
 
-def _amended_entries(held: Sequence[PlacedSignal], entry: UnappliedEntry, change: str) -> list[LogEntry]:
-    """An event for each contribution, with the number of its signals that changed."""
+def _amended_entries(placed: Sequence[PlacedSignal], entry: UnappliedEntry, change: str) -> list[LogEntry]:
+    """An event for each contribution, with the number of its signals that changed: `masked` or `unmasked`."""
     return [
         LogEntry(
             Action.CONTRIBUTION_AMENDED,
@@ -271,5 +271,5 @@ def _amended_entries(held: Sequence[PlacedSignal], entry: UnappliedEntry, change
             id,
             {"fields": ["signals"], "benign": entry.id, change: len(list(group))},
         )
-        for id, group in groupby(held, key=attrgetter("contribution"))
+        for id, group in groupby(placed, key=attrgetter("contribution"))
     ]

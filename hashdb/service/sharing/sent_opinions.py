@@ -83,6 +83,7 @@ def _send(db: HashDB, upstream: Upstream, remote: Remote, outgoing: _Outgoing) -
 
 
 def _outgoing(tx: Transaction, rules: Rules, upstream: Upstream, event: Event, epoch: str) -> _Outgoing | None:
+    """What to send to an upstream after an event; None if nothing."""
     contribution = event.details["contribution"]
     assert isinstance(contribution, int)
     path = tx.origins.path(contribution)
@@ -100,8 +101,8 @@ def _outgoing(tx: Transaction, rules: Rules, upstream: Upstream, event: Event, e
 def draft_opinion(opinions: Sequence[Opinion], cases: Sequence[Case], rules: Rules) -> OpinionDraft | None:
     """What a service says of a contribution as one member of another: None says nothing.
 
-    A decision goes before opinions, and a dispute before confirmations. Notes are not sent: they are for those who
-    take part here.
+    A decision goes before opinions, and a dispute before confirmations. Notes are not sent: they are for the
+    parties here.
     """
     disputes = [opinion.reason for opinion in opinions if opinion.counts and opinion.stance is Stance.DISPUTES]
     decided = [case for case in cases if case.decision is not None]
