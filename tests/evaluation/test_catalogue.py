@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashdb.domain.matching.matches import Query, StoredItem
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Profile
-from hashdb.evaluation.catalogue import Catalogue, listed, query_of
+from hashdb.evaluation.catalogue import Catalogue, query_of, stored_item
 from hashdb.hashing import Hashed, hash_transforms, hash_variants
 from tests.builders import near, signal
 from tests.evaluation.photos import PHOTOS
@@ -38,7 +38,7 @@ def test_the_test_item_is_no_listed_picture() -> None:
 def test_a_photograph_finds_itself_and_no_other() -> None:
     octets = [photo.read_bytes() for photo in PHOTOS[:4]]
     catalogue = Catalogue(
-        {place: listed(hash_variants(each, ALGORITHMS, Profile.BALANCED)) for place, each in enumerate(octets)}
+        {place: stored_item(hash_variants(each, ALGORITHMS, Profile.BALANCED)) for place, each in enumerate(octets)}
     )
     for place, each in enumerate(octets):
         assert list(catalogue.matches(query_of(hash_transforms(each, ALGORITHMS), {}))) == [place]
@@ -46,4 +46,4 @@ def test_a_photograph_finds_itself_and_no_other() -> None:
 
 def test_a_signal_that_a_service_refuses_is_not_listed() -> None:
     flat = Hashed((signal(1), type(signal(1))(Algorithm.PDQ, 0)))
-    assert listed(flat).signals == (signal(1),)
+    assert stored_item(flat).signals == (signal(1),)

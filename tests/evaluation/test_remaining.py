@@ -7,7 +7,7 @@ import pytest
 from hashdb.domain.matching.matches import Query, StoredItem
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.domain.signatures import WHOLE
-from hashdb.evaluation.catalogue import listed, query_of
+from hashdb.evaluation.catalogue import query_of, stored_item
 from hashdb.evaluation.remaining import ALL, Remaining, nearest_view, remains
 from hashdb.hashing import hash_transforms, hash_variants
 from tests.builders import near, signal
@@ -35,7 +35,7 @@ def test_the_nearest_view_is_the_one_that_is_farthest_within_its_radius() -> Non
 
 def test_a_picture_remains_and_another_does_not() -> None:
     query = query_of(hash_transforms(PHOTOS[0].read_bytes(), ALGORITHMS), {})
-    own, other = (listed(hash_variants(photo.read_bytes(), ALGORITHMS, Profile.BALANCED)) for photo in PHOTOS[:2])
+    own, other = (stored_item(hash_variants(photo.read_bytes(), ALGORITHMS, Profile.BALANCED)) for photo in PHOTOS[:2])
     for algorithm in ALGORITHMS:
         assert remains(query, own, algorithm)
         assert not remains(query, other, algorithm)
