@@ -150,8 +150,12 @@ class CopyTables:
         self._connection = sqlite3.connect(
             self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -262144"):
-            self._connection.execute(f"PRAGMA {setting}")
+        try:
+            for setting in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -262144"):
+                self._connection.execute(f"PRAGMA {setting}")
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""

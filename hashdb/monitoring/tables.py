@@ -84,6 +84,13 @@ class MonitorTables:
         with open(path, "ab", opener=opener):
             pass
         self._connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
         for setting in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536"):
             self._connection.execute(f"PRAGMA {setting}")
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()

@@ -62,12 +62,18 @@ class WitnessState:
         """Open the database, which is made if there is none. Raises StoreBusy."""
         self._lock = Lock()
         with _as_busy():
-            self._connection = sqlite3.connect(file, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            # A cosignature that was given must never be forgotten.
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(_TABLES)
-            self._connection.execute(f"PRAGMA user_version={_VERSION}")
+            self._connection = sqlite3.connect(
+                file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                # A cosignature that was given must never be forgotten.
+                self._connection.execute("PRAGMA synchronous=FULL")
+                self._connection.executescript(_TABLES)
+                self._connection.execute(f"PRAGMA user_version={_VERSION}")
+            except BaseException:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Close the database."""

@@ -50,7 +50,7 @@ def own(tmp_path: Path) -> Iterator[Commands]:
 
 def plant(tmp_path: Path) -> None:
     """A standing that no event has."""
-    with sqlite3.connect(tmp_path / "served" / "hashdb.sqlite", timeout=10) as connection:
+    with closing(sqlite3.connect(tmp_path / "served" / "hashdb.sqlite", timeout=10)) as connection, connection:
         connection.execute("UPDATE contributions SET standing = 'retired' WHERE id = 1")
 
 
