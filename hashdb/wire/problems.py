@@ -92,7 +92,7 @@ def error_from_problem(status: int, text: bytes) -> HashDBError:
 
 @contextmanager
 def positions_from(start: int) -> Iterator[None]:
-    """Within the block, add `start` to the positions in the faults of InvalidInput: a request has a part of a list."""
+    """Within the block, add `start` to the positions in faults: the request has a part of a longer list."""
     try:
         yield
     except InvalidInput as error:

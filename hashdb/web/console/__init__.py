@@ -105,7 +105,7 @@ def _protect(response: Response) -> Response:
 
 
 def respond_with_page(error: Exception) -> Response:
-    """The page for an error, which counts as a refusal; without a session, a redirect to the sign-in and back later."""
+    """The page for an error, which is counted as a refusal. Without a session, a redirect to the sign-in."""
     if isinstance(error, NotAuthenticated):
         return _redirect_to_sign_in()
     if isinstance(error, HTTPException):
@@ -124,6 +124,7 @@ def respond_with_page(error: Exception) -> Response:
 
 
 def _redirect_to_sign_in() -> Response:
+    """Redirect to the sign-in, which leads back to this page."""
     here = request.full_path.rstrip("?") if request.method == "GET" else None
     back = None if here == url_for("console.landing") else here
     if request.headers.get("HX-Request"):

@@ -175,7 +175,7 @@ def _address_with(endpoint: str, **changed: Any) -> str:
 
 
 def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
-    """The signed checkpoint that covers the event, its note, and no reason; without one, no note, and the reason."""
+    """The signed checkpoint that covers the event, its note, and why there is none: an empty reason if there is one."""
     note, reason = _note()
     if not note:
         return None, "", reason
@@ -186,7 +186,7 @@ def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
 
 
 def _note() -> tuple[str, str]:
-    """The signed note of the last checkpoint, and no reason; without one, no note, and the reason."""
+    """The signed note of the last checkpoint, and why there is none: an empty reason if there is one."""
     try:
         return checkpoints.latest(hashdb()), ""
     except Unavailable:

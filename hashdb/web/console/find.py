@@ -83,7 +83,10 @@ def ask() -> Response:
 
 @blueprint.post("")
 def look_up() -> Response:
-    """Redirect to what the text names, list what it may name, or show what is near it (`as` is `hash`) or the file."""
+    """Redirect to what the text names, list what it may name, or show what is near it or the file.
+
+    The field `as` is `hash` if the user asks for what is near the text, and `all` if the user asks for all results.
+    """
     sent = Form.sent()
     text, file = sent.text("text"), request.files.get("file")
     hashes = with_algorithms(text, _algorithms())
