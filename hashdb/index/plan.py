@@ -122,5 +122,6 @@ def masks(width: int, radius: int) -> NDArray[np.uint32]:
 
 
 def _even(bits: int, parts: int) -> tuple[int, ...]:
+    """The widths of so many chunks that differ by one bit at most."""
     width, wider = divmod(bits, parts)
     return (width + 1,) * wider + (width,) * (parts - wider)

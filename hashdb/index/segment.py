@@ -33,7 +33,6 @@ _PIECE_SIZE = 2 * 1024 * 1024
 """Bytes that are read or written at a time: a huge page, which the system maps whole if it was written whole."""
 _ALIGNMENT, _MAX_HEADER = 64, 1024 * 1024
 """Bytes to whose multiple each array is padded, and bytes of a header that are read at most."""
-_MAX_CHECKSUM = 2**32 - 1
 PLACES = 2**32
 """One more than the largest position in `Segment.entries`."""
 _STRIDE = 131_072
@@ -63,7 +62,7 @@ class Segment:
         the position in `entries` where the rows of each chunk value begin.
         """
         self.lanes, self.chunks, self.offsets, self.entries = tuple(lanes), chunks, offsets, entries
-        self._probing: dict[int, bool] = {}
+        self._probing: dict[int, bool] = {}  # whether a search uses the tables, by radius
 
     def __len__(self) -> int:
         """How many values the segment has."""
@@ -139,8 +138,8 @@ def build_sorted_segment(arranged: Words, radius: int, chunks: Chunks | None = N
     native = kernel()
     keys = allocate((0 if native else count,), np.uint64)
     for chunk, (shift, width) in enumerate(zip(chunks.shifts, chunks.widths, strict=True)):
-        first, base = chunk * count, chunks.bases[chunk]
-        table, chunk_entries = offsets[base : base + (1 << width) + 1], entries[first : first + count]
+        first, start = chunk * count, chunks.bases[chunk]
+        table, chunk_entries = offsets[start : start + (1 << width) + 1], entries[first : first + count]
         if native is not None:
             native.order(arranged, shift, width, first, table, chunk_entries)
         else:
@@ -159,7 +158,7 @@ def sort_chunk(
     keys: NDArray[np.uint64],
 ) -> None:
     """Fill `entries` in the order of a chunk, and `table` with the start of each chunk value, counted from `base`."""
-    # Sorting value and row in one word is several times faster than an argsort.
+    # Sorting value and row in one word, a key, is several times faster than an argsort.
     for start in range(0, len(keys), _STRIDE):
         part = chunk_of(values[start : start + _STRIDE].T, shift, width)
         part <<= np.uint64(32)
@@ -212,7 +211,7 @@ def write_arrays(
         "sections": sections,
         "size": size,
         # Placeholders of the greatest length.
-        "checksums": [_MAX_CHECKSUM] * -(-size // _BLOCK_SIZE),
+        "checksums": [2**32 - 1] * -(-size // _BLOCK_SIZE),
     }
     length = len(json.dumps(header))
     unfinished = path.with_suffix(".part")
