@@ -139,7 +139,7 @@ def written_over(scene: Scene) -> Image.Image:
     for height in (0.09, 0.91):
         place = (altered.width / 2, altered.height * height)
         text = scene.random.choice(SENTENCES).upper()
-        write(draw, place, text, WHITE, altered.width * 0.94, altered.height * 0.12, edge=True)
+        draw_text(draw, place, text, WHITE, altered.width * 0.94, altered.height * 0.12, edge=True)
     return altered
 
 
@@ -164,7 +164,7 @@ def _whitened(picture: Image.Image, shine: Image.Image) -> Image.Image:
     return altered
 
 
-def write(
+def draw_text(
     draw: ImageDraw.ImageDraw,
     middle: tuple[float, float],
     text: str,

@@ -71,24 +71,24 @@ def _full_width(words: Pieces, random: Random, others: Pieces) -> str:
 
 def _wrapped(words: Pieces, random: Random, others: Pieces) -> str:
     """Lines of about 40 characters, with hyphens in long words."""
-    lines, line = [""], 0
+    lines, length = [""], 0
     for piece in words:
         word = piece.strip()
-        if line + len(word) > 40:
+        if length + len(word) > 40:
             cut = len(word) // 2
             hyphenated = len(word) > 7 and word.isalpha() and not re.search(f"[{IDEOGRAPH}{LETTER}]", word)
             lines.append(f"{word[:cut]}-\n{word[cut:]}" if hyphenated else f"\n{word}")
-            line = 0
+            length = 0
         else:
             lines.append(word)
         # Ideographs have no space between them.
         lines.append(" " if piece[-1:].isspace() else "")
-        line += len(piece)
+        length += len(piece)
     return "".join(lines)
 
 
 def _invisible(words: Pieces, random: Random, others: Pieces) -> str:
-    """A zero-width space, a soft hyphen or a joiner after every fourth character."""
+    """A zero-width space, a soft hyphen or a joiner after a quarter of the characters."""
     text = "".join(words)
     return "".join(
         char + random.choice("\u200b\u00ad\u2060\u200d") if random.random() < 0.25 else char for char in text

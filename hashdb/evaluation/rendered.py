@@ -31,7 +31,7 @@ _OTHERS = {
     "Cyrillic": "мы не знаем кто это сделал утром люди вышли на улицу и увидели дым над старым домом потом все ушли",
     "Arabic": "لا احد يعرف من فعل هذا في الصباح خرج الناس الى الشارع وراوا دخانا فوق البيت القديم ثم ذهب الجميع",
 }
-_LARGE_FONT = "DejaVuSans.ttf"
+_LARGE_FONT = "DejaVuSans.ttf"  # it has the letters of all these scripts
 _COLOURS: tuple[Colour, ...] = (
     (200, 16, 46),
     (0, 57, 166),

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
-from hashdb.evaluation.covers import SENTENCES, write
+from hashdb.evaluation.covers import SENTENCES, draw_text
 from hashdb.evaluation.edits import BLACK, WHITE, Colour, Scene, resized, shorter_side
 
 _BORDERS: tuple[Colour, ...] = (WHITE, BLACK, (128, 128, 128), (200, 30, 45), (250, 240, 220))
@@ -74,7 +74,7 @@ def captioned(scene: Scene, *, above: bool) -> Image.Image:
     framed.paste(picture, (0, bar if above else 0))
     middle = (picture.width / 2, bar / 2 if above else picture.height + bar / 2)
     text = "\n".join(scene.random.sample(SENTENCES, lines))
-    write(ImageDraw.Draw(framed), middle, text, ink, picture.width * 0.94, bar * 0.8)
+    draw_text(ImageDraw.Draw(framed), middle, text, ink, picture.width * 0.94, bar * 0.8)
     return framed
 
 
