@@ -60,7 +60,7 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> OpenedSession
             if user.second_factor:
                 return _open(tx, user, now, complete=False)
             return _open_complete(tx, user, now, {"by": "password"})
-        _refuse(db, tx, user, now, "password", counted)
+        _log_refusal(db, tx, user, now, "password", counted)
     raise SignInRefused("the name or the password is wrong")
 
 
@@ -81,7 +81,7 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> OpenedSession:
             tx.sessions.uncount_try(counted["address"])
             tx.sessions.end(session.id)
             return _open_complete(tx, user, now, {"by": "password", "second": by})
-        _refuse(db, tx, user, now, "code", counted)
+        _log_refusal(db, tx, user, now, "code", counted)
     raise SignInRefused("the code is wrong")
 
 
@@ -109,7 +109,7 @@ def sign_in_by_provider(db: HashDB, name: str, identity: ProviderIdentity, addre
                 tx.users.set_identity(user.id, identity)
                 tx.sessions.uncount_try(counted["address"])
                 return _open_complete(tx, user, now, {"by": "provider"})
-        _refuse(db, tx, user, now, "provider", counted)
+        _log_refusal(db, tx, user, now, "provider", counted)
     raise SignInRefused(
         "no user who signs in by the provider has the name that it sent, or that user is another account there"
     )
@@ -131,7 +131,7 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
         if right:
             tx.sessions.forget_tries(counted["user"])
             return
-        _refuse(db, tx, user, now, "present", counted)
+        _log_refusal(db, tx, user, now, "present", counted)
         ended = _remaining_wait(tx, counted, now) > timedelta(0)
         if ended:
             tx.sessions.end(session.id)
@@ -231,7 +231,7 @@ def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Open
     return OpenedSession(tx.sessions.add(user, _digest(token), now, complete=complete), token)
 
 
-def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, wrong: str, counted: Counted) -> None:
+def _log_refusal(db: HashDB, tx: Transaction, user: User | None, now: datetime, wrong: str, counted: Counted) -> None:
     """Log a failed sign-in of a user, and what was wrong; only count one of an unknown name: anybody could fill it."""
     if user is None:
         db.stats.note_refused_request(now, 0, Refusal(None, RefusalReason.UNKNOWN_USER))

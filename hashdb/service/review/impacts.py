@@ -9,19 +9,19 @@ from itertools import groupby
 from operator import attrgetter
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.contributions import Status
 from hashdb.domain.frames import Frame, searched_frames
 from hashdb.domain.matching.aligners import LEAST_FRAMES
 from hashdb.domain.review.cases import Impact
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
+from hashdb.service.matching.matches import MATCHING
 from hashdb.store import Transaction
 
 LATELY = timedelta(days=90)
 """The period of the hits that an impact preview counts."""
 _READ_LATELY = timedelta(days=30)
 """The period of the reads of the feed that it counts."""
-_MATCHING = tuple(standing for standing in Standing if standing.matches)
 
 
 def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
@@ -29,7 +29,7 @@ def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
     with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         now = db.now()
         item = tx.contributions.one(contribution, now)
-        holders = tx.matches.holders(item.signals, now, _MATCHING, 1_000)
+        holders = tx.matches.holders(item.signals, now, MATCHING, 1_000)
         frames = tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ()
         of_frames = _holding_frames(tx, frames, now)
         members, times = tx.hits.count_returned_since([contribution], (now - LATELY).date())
@@ -46,9 +46,9 @@ def _holding_frames(tx: Transaction, frames: Sequence[Frame], now: datetime) -> 
     """The contributions that match and have the signals of several of these frames, to the bit."""
     ids = set[int]()
     for unit, group in groupby((frame for frame in searched_frames(frames) if frame.signals), key=attrgetter("unit")):
-        own = [frame.signals[0] for frame in group]
+        wanted = [frame.signals[0] for frame in group]
         held: dict[int, set[Signal]] = defaultdict(set)
-        for holder in tx.matches.holders(own, now, _MATCHING, 10_000):
+        for holder in tx.matches.holders(wanted, now, MATCHING, 10_000):
             held[holder.contribution].add(holder.signal)
-        ids |= {id for id, signals in held.items() if len(signals) >= min(LEAST_FRAMES[unit], len(own))}
+        ids |= {id for id, signals in held.items() if len(signals) >= min(LEAST_FRAMES[unit], len(wanted))}
     return ids
