@@ -23,7 +23,7 @@ class Balance:
         self._free = list(range(2 * workers))
 
     def assign(self, worker: Any) -> None:
-        """Give a worker that is about to be forked its place. In the master process."""
+        """Give a worker that is about to be forked this object, and a place in the counts. In the master process."""
         worker.balance = self
         worker.place = self._free.pop() if self._free else None
 
@@ -34,12 +34,12 @@ class Balance:
             self._free.append(worker.place)
 
     def count(self, place: int | None, connections: int) -> None:
-        """Note how many connections a worker has open."""
+        """Note how many connections the worker at a place has open."""
         if place is not None:
             self._counts[place] = connections
 
     def leave(self, place: int | None) -> None:
-        """Note that a worker accepts no more connections."""
+        """Note that the worker at a place accepts no more connections."""
         self.count(place, _NO_WORKER)
 
     def is_ahead(self, connections: int) -> bool:

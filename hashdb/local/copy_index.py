@@ -66,6 +66,7 @@ class CopyIndex:
             if acquired:
                 self.catch_up()
                 if not self._engine.keep_if_sound(thoroughly=True):
+                    # The follower starts over: from the segment files that are left, and the tables.
                     self._follower.head = None
 
     def start(self, log: LogSnapshot[CopyTables]) -> None:
@@ -107,6 +108,7 @@ class CopyIndex:
 
 
 def _load(index: TieredIndex, values: bytes, seq: int) -> None:
+    """Add values, big-endian and joined; each segment of them has as many as it may have."""
     words = from_octets(values, index.bits)
     for start in range(0, len(words), max_values(index.bits)):
         index.load(words[start : start + max_values(index.bits)], seq)
