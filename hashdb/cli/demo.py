@@ -114,7 +114,7 @@ def _invite(url: str, key: str, echo: Callable[..., object]) -> None:
     echo(f"  export HASHDB_URL={url} HASHDB_KEY={key}")
     echo("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
     echo(f"  {url}/docs")
-    _wait()
+    _wait_for_interrupt()
 
 
 def show_console(photos: Sequence[Path], port: int) -> None:
@@ -131,7 +131,7 @@ def show_console(photos: Sequence[Path], port: int) -> None:
                 click.echo(f"  {name:10s}{role}")
             click.echo(f"The password of each is {password}")
             click.echo("The service runs until you press Ctrl-C, which deletes the folder.")
-            _wait()
+            _wait_for_interrupt()
 
 
 @contextmanager
@@ -258,7 +258,7 @@ def _contribute_by_api(url: str, key: str, photos: Sequence[Path]) -> list[int]:
     return [contribution["id"] for contribution in response.json()["contributions"]]
 
 
-def _wait() -> None:
+def _wait_for_interrupt() -> None:
     try:
         while True:
             time.sleep(3600)
@@ -290,12 +290,12 @@ def try_all(client: Client, photos: Sequence[Path], ids: Sequence[int]) -> Itera
     for photo, id in zip(photos, ids, strict=False):
         with Image.open(photo) as picture:
             for name in _ALTERATIONS:
-                yield _try(client, photo.stem, name, ALTERATIONS[name].upload(picture), id)
+                yield _match_picture(client, photo.stem, name, ALTERATIONS[name].upload(picture), id)
     for photo in photos[len(ids) :]:
-        yield _try(client, photo.stem, "another photo", photo.read_bytes(), None)
+        yield _match_picture(client, photo.stem, "another photo", photo.read_bytes(), None)
 
 
-def _try(client: Client, photo: str, alteration: str, octets: bytes, expected: int | None) -> Trial:
+def _match_picture(client: Client, photo: str, alteration: str, octets: bytes, expected: int | None) -> Trial:
     settings = Settings.read()
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
     query = Query(hash_picture(octets, settings.algorithms, limits).signals)

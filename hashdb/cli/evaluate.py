@@ -167,7 +167,7 @@ def evaluate_command(
     chosen = tuple(profile for profile in PROFILES if not profiles or profile in profiles)
     scheme = Scheme(algorithms, chosen, tuple(ALTERATIONS), seed, _check_radii(radii), _EVERY[quick])
     measure = partial(evaluate, scheme=scheme, rate=rate, items=items, limits=_limits(settings), processes=processes)
-    paths, failures = _find(folder, None, seed, videos=False)
+    paths, failures = _find_media(folder, None, seed, videos=False)
     all_by_set = sets.split(paths, folder) if apart else {"": paths}
     by_set = {name: _sample(of_set, limit, seed) for name, of_set in all_by_set.items()}
     evaluations, stopwatch = _measure_sets(measure, by_set, folder, output, failures)
@@ -228,7 +228,7 @@ def _evaluate_attacks(
     settings = Settings.read()
     if OVERRULING.isdisjoint(settings.algorithms):
         raise click.UsageError("attacks are on pdq and phash256, and HASHDB_ALGORITHMS has neither")
-    paths, failures = _find(folder, limit, seed, videos=False)
+    paths, failures = _find_media(folder, limit, seed, videos=False)
     if len(paths) < _FEWEST:
         return _print_failures(failures | {str(folder): f"attacks need at least {_FEWEST} pictures"})
     scheme = attack_runs.AttackScheme(settings.algorithms, limits=_limits(settings))
@@ -256,7 +256,7 @@ def _evaluate_videos(
 ) -> int:
     if not can_encode():
         raise ExtraMissing("--videos", "video")
-    paths, failures = _find(folder, limit, seed, videos=True)
+    paths, failures = _find_media(folder, limit, seed, videos=True)
     films: list[RecordedFilm] = []
     for path in paths:
         try:
@@ -278,7 +278,7 @@ def _evaluate_videos(
     return _print_failures(failures)
 
 
-def _find(folder: Path, limit: int | None, seed: int, *, videos: bool) -> tuple[list[Path], dict[str, str]]:
+def _find_media(folder: Path, limit: int | None, seed: int, *, videos: bool) -> tuple[list[Path], dict[str, str]]:
     """The videos or the pictures to measure, and what cannot be read, with the reasons."""
     files = find_files([folder])
     failures = {str(path): error for path, error in files.items() if error is not None}

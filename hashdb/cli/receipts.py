@@ -76,17 +76,17 @@ def receipt_command(
     with Client.from_environment() as client:
         text = client.receipt(seq, subject=subject, action=action, witnessed=bool(policy and policy.min_witnesses))
         logs = client.log().verifiers
-    used = policy or _no_witnesses()
-    proved = Receipt.parse(text).verify(used, logs)
+    applied = policy or _no_witnesses()
+    proved = Receipt.parse(text).verify(applied, logs)
     _require_requested(json.loads(proved.event), seq, subject, action)
     if out is not None:
         write_text(out, text)
     if as_json:
-        print_json(_to_json(proved, used) | {"receipt": text})
+        print_json(_to_json(proved, applied) | {"receipt": text})
     elif out is None:
         click.echo(text, nl=False)
     else:
-        click.echo(f"{out}: {_sentence(json.loads(proved.event))}")
+        click.echo(f"{out}: {_describe_event(json.loads(proved.event))}")
 
 
 def _require_requested(
@@ -121,15 +121,15 @@ def verify_receipt_command(file: Path, witnesses_file: Path | None, keys: tuple[
     policy, logs = witness_policy(witnesses_file, MemberSettings.of_member()), list(map(_log_key, keys))
     if not logs and (policy is None or not policy.logs):
         raise BadSetting("--log", "give the key of the log: neither this option nor a policy names one")
-    used = policy or _no_witnesses()
-    proved = Receipt.parse(_read(file)).verify(replace(used, logs=()) if logs else used, logs)
+    applied = policy or _no_witnesses()
+    proved = Receipt.parse(_read_receipt(file)).verify(replace(applied, logs=()) if logs else applied, logs)
     if as_json:
-        print_json(_to_json(proved, used))
+        print_json(_to_json(proved, applied))
         return
     checkpoint = proved.checkpoint
-    click.echo(_sentence(json.loads(proved.event)))
+    click.echo(_describe_event(json.loads(proved.event)))
     click.echo(f"it is in the log of {checkpoint.origin}, which signed it in a checkpoint of {checkpoint.size} events")
-    click.echo(_limits(proved, policy))
+    click.echo(_describe_proof(proved, policy))
 
 
 def _log_key(vkey: str) -> Verifier:
@@ -148,7 +148,7 @@ def _no_witnesses() -> Policy:
     return Policy((), (), {}, "none")
 
 
-def _read(file: Path) -> str:
+def _read_receipt(file: Path) -> str:
     try:
         with file.open("rb") as opened:
             return opened.read(_MOST).decode()
@@ -158,7 +158,7 @@ def _read(file: Path) -> str:
         raise BadReceipt(f"{file} is not UTF-8") from None
 
 
-def _sentence(event: dict[str, Any]) -> str:
+def _describe_event(event: dict[str, Any]) -> str:
     """What happened, in one line."""
     subject, actor = str(event.get("subject")).replace(":", " "), str(event.get("actor")).replace(":", " ")
     return escape_controls(
@@ -166,7 +166,7 @@ def _sentence(event: dict[str, Any]) -> str:
     )
 
 
-def _limits(proved: ProvedEvent, policy: Policy | None) -> str:
+def _describe_proof(proved: ProvedEvent, policy: Policy | None) -> str:
     """What the receipt proves, and what it does not."""
     later = "Later events may have changed what it says."
     if not proved.signed:

@@ -78,20 +78,20 @@ def selftest_command(as_json: bool) -> int:
                 "its hashes are not the published ones: compare your Pillow and NumPy with constraints.txt"
             )
     with Client.from_environment() as client:
-        _ask_service(steps, client, octets)
+        _test_service(steps, client, octets)
     with (
         steps.step("the local copy matches it", skips=(NoCopy,)) as add_detail,
         LocalIndex(MemberSettings.of_member().home / "local") as index,
     ):
         algorithms = index.rules.algorithms
-        _require(index.match([Query(_test_signals(algorithms))]), algorithms)
+        _require_test_item(index.match([Query(_test_signals(algorithms))]), algorithms)
         add_detail(f"up to date (event {index.checkpoint})")
     if as_json:
         print_json({"passed": not steps.failed, "steps": steps.done})
     return 1 if steps.failed else 0
 
 
-def _ask_service(steps: SelftestSteps, client: Client, octets: bytes) -> None:
+def _test_service(steps: SelftestSteps, client: Client, octets: bytes) -> None:
     algorithms: tuple[Algorithm, ...] = ()
     with steps.step("the service answers") as add_detail:
         me = client.me()
@@ -100,20 +100,20 @@ def _ask_service(steps: SelftestSteps, client: Client, octets: bytes) -> None:
     if not algorithms:
         return
     with steps.step("the service matches it") as add_detail:
-        _require(client.match([Query(_test_signals(algorithms))]), algorithms)
+        _require_test_item(client.match([Query(_test_signals(algorithms))]), algorithms)
         add_detail(", ".join(algorithms))
     with steps.step("and half as large, as a JPEG"):
         hashed = hash_picture(_shrink(octets), algorithms)
-        _require(client.match([Query(hashed.signals)]))
+        _require_test_item(client.match([Query(hashed.signals)]))
     with steps.step("the service hashes it alike", skips=(MediaRefused,)):
-        _require(client.match_media([octets]), algorithms)
+        _require_test_item(client.match_media([octets]), algorithms)
 
 
 def _test_signals(algorithms: Sequence[Algorithm]) -> tuple[Signal, ...]:
     return tuple(signal for signal in TEST_SIGNALS if signal.algorithm in algorithms)
 
 
-def _require(answer: Answer, exactly: Sequence[Algorithm] = ()) -> None:
+def _require_test_item(answer: Answer, exactly: Sequence[Algorithm] = ()) -> None:
     """Raise unless the test item matches, at distance 0 in these algorithms."""
     for match in answer.results[0].matches:
         if match.contribution == TEST_ID:

@@ -52,15 +52,15 @@ def status_command(as_json: bool) -> int:
 
 def _check(configuration: Configuration) -> Iterator[_Row]:
     yield _Row("file", f"{configuration.file}{'' if configuration.file.exists() else ', which is not there'}")
-    url = _row("address", lambda: _address(configuration))
-    key = _row("key", lambda: _key(configuration))
+    url = _row_or_error("address", lambda: _address(configuration))
+    key = _row_or_error("key", lambda: _key(configuration))
     yield from (url, key)
-    yield _row("service", _ask) if not url.error and not key.error else _Row("service", "not asked")
+    yield _row_or_error("service", _ask) if not url.error and not key.error else _Row("service", "not asked")
     yield _Row("home", configuration.home.value, configuration.home.setting)
-    yield _row("copy", lambda: _copy(Path(configuration.home.value) / "local"))
+    yield _row_or_error("copy", lambda: _copy(Path(configuration.home.value) / "local"))
 
 
-def _row(name: str, make: Callable[[], _Row]) -> _Row:
+def _row_or_error(name: str, make: Callable[[], _Row]) -> _Row:
     try:
         return make()
     except HashDBError as error:
