@@ -104,7 +104,7 @@ def _seconds(service: _Service, bodies: Sequence[Sequence[Mapping[str, Any]]]) -
 def _seconds_without(service: _Service, bodies: Sequence[Sequence[Mapping[str, Any]]]) -> list[float]:
     with (
         patch(f"{_PREPARES}.item_lines", lambda *_: ()),
-        patch(f"{_PREPARES}.Commitment", SimpleNamespace(to=lambda lines: _Without())),
+        patch(f"{_PREPARES}.Commitment", SimpleNamespace(new=lambda lines: _Without())),
     ):
         return _seconds(service, bodies)
 
