@@ -80,7 +80,7 @@ def landing() -> Response:
 
 
 def theme() -> Response:
-    """Store the theme in a cookie, and return to the page that the user came from."""
+    """Store the theme in a cookie, and return to the page that the user came from. Raises InvalidInput."""
     chosen = request.form.get("theme", "")
     if chosen not in _THEMES:
         reject_field("theme", f"must be one of {', '.join(_THEMES)}")

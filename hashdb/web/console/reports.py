@@ -61,7 +61,7 @@ def show(report_id: int) -> Response:
 
 @blueprint.get("/<id:report_id>/download")
 def download(report_id: int) -> Response:
-    """Download a report as JSON, CSV or HTML."""
+    """Download a report as JSON, CSV or HTML. Raises InvalidInput, NotFound."""
     format = request.args.get("form", "json")
     if format not in _MEDIA_TYPES:
         reject_field("form", f"must be one of {', '.join(_MEDIA_TYPES)}")
