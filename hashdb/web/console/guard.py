@@ -148,9 +148,9 @@ def notice() -> str:
         return ""
 
 
-def visit() -> str:
+def visit_secret() -> str:
     """The secret of this visit."""
-    return cookie(SESSION) or cookie(VISIT) or _new_visit()
+    return cookie(SESSION) or cookie(VISIT) or _new_visit_secret()
 
 
 def derive_secret(purpose: str) -> str:
@@ -163,7 +163,7 @@ def verify_secret(purpose: str, value: str) -> bool:
     return _signer(purpose).verify_signature(purpose.encode(), value.encode("utf-8", "replace"))
 
 
-def _new_visit() -> str:
+def _new_visit_secret() -> str:
     """A new secret, the same throughout this request; the view sets its cookie."""
     if "visit" not in g:
         g.visit = secrets.token_urlsafe(32)
@@ -171,11 +171,11 @@ def _new_visit() -> str:
 
 
 def _signer(purpose: str) -> Signer:
-    return Signer(visit(), salt=f"hashdb.{purpose}", digest_method=hashlib.sha256)
+    return Signer(visit_secret(), salt=f"hashdb.{purpose}", digest_method=hashlib.sha256)
 
 
 def _notices() -> URLSafeSerializer:
-    return URLSafeSerializer(visit(), salt="hashdb.notice", signer_kwargs={"digest_method": hashlib.sha256})
+    return URLSafeSerializer(visit_secret(), salt="hashdb.notice", signer_kwargs={"digest_method": hashlib.sha256})
 
 
 def _is_https() -> bool:

@@ -35,7 +35,7 @@ _FRESH_SECONDS = 600.0
 _WAIT_SECONDS = 1.0
 """How long a request waits for another one that reads the metadata."""
 _cache: dict[str, tuple[float, _Metadata]] = {}
-"""By issuer: the metadata, behind the time (of `time.monotonic`) when it was read."""
+"""By issuer: when the metadata was read, by `time.monotonic`, and the metadata."""
 _lock = Lock()
 _ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 _WELL_KNOWN = "/.well-known/openid-configuration"
@@ -84,7 +84,7 @@ def go() -> Response:
         return sign_in_page(Form().refused(error), status=502)
     response = pages.redirect(sign_in_url)
     if not guard.cookie(guard.SESSION):
-        guard.set_cookie(response, guard.VISIT, guard.visit())
+        guard.set_cookie(response, guard.VISIT, guard.visit_secret())
     return response
 
 

@@ -71,7 +71,7 @@ def sign_in_page(form: Form, status: int | None = None) -> Response:
     """The page with the form for name and password, and its error."""
     response = pages.page("sign_in.html", form=form, provider=app_state().settings.oidc_issuer, status=status)
     if not guard.cookie(guard.SESSION):
-        guard.set_cookie(response, guard.VISIT, guard.visit())
+        guard.set_cookie(response, guard.VISIT, guard.visit_secret())
     return response
 
 
