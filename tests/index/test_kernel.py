@@ -274,7 +274,9 @@ def test_one_value_is_asked_of_several_segments_at_once(native: Kernel, bits: in
     for group in groups:
         group += [flipped(asked[-1], min(radius + beyond, bits), bits, rng) for beyond in (0, 1)]
     parts = parts_of(
-        [cut_into(distinct(pack(group, bits)), cut) for group in groups], radius, data.draw(st.integers(0, 10**6))
+        [cut_into(distinct(pack(group, bits)), cut, native) for group in groups],
+        radius,
+        data.draw(st.integers(0, 10**6)),
     )
     for value in asked:
         expected = [((one ^ value).bit_count(), one) for group in groups for one in set(group)]
