@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 HASHDB, THREATEXCHANGE = "hashdb.cli:main", "threatexchange.cli.main:main"
+PID_FILE = "WARM_PID_FILE"
+"""Names in the environment of a relay where its command writes its own id."""
 _SIZE = struct.Struct("!I")
 
 
@@ -146,6 +148,9 @@ def _become(files: list[int], told: bytes) -> None:
     sys.argv = ["program", *map(os.fsdecode, texts[:count])]
     os.environ.clear()
     os.environb.update(dict(text.split(b"=", 1) for text in texts[count:]))
+    if told_file := os.environ.pop(PID_FILE, ""):
+        with open(told_file, "w") as written:
+            written.write(str(os.getpid()))
     os.chdir(folder)
     os.umask(mask)
     time.tzset()

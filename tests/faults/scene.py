@@ -16,7 +16,7 @@ from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.service.ledger.verification import verify
 from hashdb.settings import Settings
-from hashdb.store import Store
+from tests import schemas
 from tests.faults.ledger import Group, Ledger, held_against
 from tests.faults.services import Service
 from tests.faults.traffic import client_of, contribute, traffic
@@ -61,9 +61,7 @@ class Scene:
         """Make the schema and a member, and start all services."""
         settings = self._read()
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        store = Store(settings.database)
-        store.migrate()
-        store.close()
+        schemas.make(settings.database)
         with closing(open_hashdb(settings.database, settings.rules())) as db:
             added = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
             self.key = members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(_SCOPES)).secret

@@ -16,6 +16,7 @@ import httpx
 
 from hashdb.cli.listening import check_port
 from tests.processes import children
+from tests.warm import HASHDB, PID_FILE, program
 
 _WITHIN = 60.0
 
@@ -39,18 +40,24 @@ class Service:
         self.environment = kept | {"HASHDB_HOME": str(home)} | dict(settings or {})
         self.port = check_port("127.0.0.1", 0)
         self.host, self.url = host, f"http://{host}:{self.port}"
-        # Not of the folder in which this happens to run: of PYTHONPATH, else as it is installed.
-        self._words = [*before, sys.executable, "-P", "-m", "hashdb"]
+        # In a script not of the folder in which this happens to run: of PYTHONPATH, else as it is installed.
+        self._is_forked = "PYTEST_VERSION" in os.environ and not before
+        self._words = program(HASHDB) if self._is_forked else [*before, sys.executable, "-P", "-m", "hashdb"]
         self._workers = workers
         self._process: subprocess.Popen[bytes] | None = None
+        self._pid_file = home.parent / f"{home.name}.pid"
+        self._pid = 0
 
     def start(self, *, ready: bool = True) -> Self:
         """Start it, and wait until it is ready."""
         if self._process is not None:
             self._process.wait(_WITHIN)
         words = [*self._words, "serve", "--host", self.host, "--port", str(self.port), "--workers", str(self._workers)]
+        self._pid_file.unlink(missing_ok=True)
+        environment = self.environment | ({PID_FILE: str(self._pid_file)} if self._is_forked else {})
         with self.log.open("ab") as file:
-            self._process = subprocess.Popen(words, env=self.environment, stdout=file, stderr=file)
+            self._process = subprocess.Popen(words, env=environment, stdout=file, stderr=file)
+        self._pid = self._read_pid(self._process) if self._is_forked else self._process.pid
         if ready:
             self.await_ready()
         return self
@@ -75,7 +82,7 @@ class Service:
     @property
     def pid(self) -> int:
         """The process that holds the workers; 0 where it has ended."""
-        return 0 if self._process is None or self._process.poll() is not None else self._process.pid
+        return 0 if self._process is None or self._process.poll() is not None else self._pid
 
     def workers(self) -> list[int]:
         """The processes that answer."""
@@ -131,6 +138,15 @@ class Service:
             self.stop()
         else:
             self.kill()
+
+    def _read_pid(self, relay: subprocess.Popen[bytes]) -> int:
+        """The id of the process that a relay stands for; 0 where it has ended."""
+        until = time.monotonic() + _WITHIN
+        while relay.poll() is None and time.monotonic() < until:
+            if self._pid_file.exists() and (pid := self._pid_file.read_text()):
+                return int(pid)
+            time.sleep(0.005)
+        return 0
 
     def _wait(self) -> None:
         if self._process is not None:
