@@ -38,7 +38,7 @@ _REPORT_SECONDS = 1
 def main(arguments: Sequence[str]) -> None:
     """Answer picture after picture, until the worker closes its end.
 
-    Arguments: the kinds of files (with commas), the socket's descriptor, the most bytes of memory, of a file, pixels.
+    The arguments: the kinds of files, joined by commas, then the descriptor of the socket and the limits as numbers.
     """
     kinds = arguments[0].split(",")
     descriptor, memory_bytes, max_bytes, max_pixels = map(int, arguments[1:])

@@ -75,7 +75,7 @@ class Milvus:
             raise IndexNotReady(_RETRY_AFTER) from error
 
     def make(self, name: str, key_length: int, bits: int, **text_lengths: int) -> None:
-        """Create a collection: key `id`, vector `value` (Milvus requires one), texts of these greatest lengths."""
+        """Create a collection of a key `id`, a vector `value` (Milvus requires one) and texts, up to these lengths."""
         with self.request() as client:
             from pymilvus import DataType
 
