@@ -71,22 +71,22 @@ class _Parts:
 
     def __init__(self, octets: bytes, limits: DocumentLimits) -> None:
         self._archive = zipfile.ZipFile(BytesIO(octets))
-        self._left = self._most = limits.max_unpacked
+        self._bytes_left = self._max_unpacked = limits.max_unpacked
         self.names = frozenset(self._archive.namelist())
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of a file, in pieces."""
         entry = self._archive.getinfo(name)
-        if entry.flag_bits & 1:
+        if entry.flag_bits & 1:  # encrypted
             raise UnreadablePicture(_LOCKED)
         # Other methods take as much memory as the archive says.
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UnreadablePicture(_DAMAGED)
         with self._archive.open(entry) as file:
             while chunk := file.read(_CHUNK):
-                self._left -= len(chunk)
-                if self._left < 0:
-                    raise VideoTooLarge(f"the document unpacks to more than {self._most} bytes")
+                self._bytes_left -= len(chunk)
+                if self._bytes_left < 0:
+                    raise VideoTooLarge(f"the document unpacks to more than {self._max_unpacked} bytes")
                 yield chunk
 
     def parse(
@@ -142,7 +142,7 @@ class _Format(NamedTuple):
     texts: frozenset[str] | None = None
     """Elements in which text stands; None: all."""
     notes: frozenset[str] = frozenset()
-    """Notes, whose text follows that of the file."""
+    """Elements of notes, whose text follows that of the file."""
 
 
 class _Collected:
