@@ -39,8 +39,8 @@ class HashingPool:
         self._capacity = workers + queue
         self._capacity_of_a_key = workers + (queue + 1) // 2
         self._seconds, self._memory_bytes, self._limits = seconds, memory_bytes, limits
-        self._changed = Condition()
-        self._owner_pid = 0
+        self._changed = Condition()  # notified when pictures are done
+        self._owner_pid = 0  # the process that started the workers; 0: none has
 
     def hash(
         self,
@@ -101,7 +101,7 @@ class HashingPool:
 
     def _start(self) -> None:
         self._owner_pid = os.getpid()
-        self.pending = Counter[str]()
+        self.pending = Counter[str]()  # pictures that wait or are being hashed, by key
         self._turns = Turns(self._workers)
         self._idle = LifoQueue[Worker]()
         for _ in range(self._workers):
