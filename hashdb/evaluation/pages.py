@@ -46,7 +46,7 @@ def picture_page(evaluation: Evaluation) -> str:
         .render(
             evaluation=evaluation,
             rate=evaluation.rate,
-            drawings=[_all(evaluation), *families],
+            drawings=[_mean_drawing(evaluation), *families],
             alone=False,
             unfit=[f"{path}: {reason}" for path, reason in evaluation.unfit.items()],
         )
@@ -55,7 +55,7 @@ def picture_page(evaluation: Evaluation) -> str:
 
 def picture_curves(evaluation: Evaluation) -> str:
     """The SVG file of the mean recall over all alterations, with its style and its legend."""
-    return drawing(*_all(evaluation), evaluation.rate, alone=True)
+    return drawing(*_mean_drawing(evaluation), evaluation.rate, alone=True)
 
 
 RARE: Final = 1e-9
@@ -76,6 +76,7 @@ def video_curves(evaluation: VideoEvaluation) -> str:
 
 def _video_lines(evaluation: VideoEvaluation) -> list[Line]:
     """A line for each form; none if there are too few videos for an estimate."""
+    # The tail estimates how often different videos match by accident, at rates that were not measured.
     tail = video_figures.false_matches(evaluation).rate.tail
     return (
         [] if tail is None else _lines({str(form): video_figures.recall_curve(evaluation, form, tail) for form in Form})
@@ -136,7 +137,7 @@ def drawing(title: str, lines: Sequence[Line], rate: float, *, alone: bool = Fal
 
 
 def lines(evaluation: Evaluation, places: Sequence[int]) -> list[Line]:
-    """A line for each choice that is drawn: the mean recall over some alterations."""
+    """A line for each choice that is drawn: the mean recall over the alterations at these positions of the scheme."""
     return [Line(_classes(outcome.choice), str(outcome.choice), outcome.curve(places)) for outcome in drawn(evaluation)]
 
 
@@ -175,7 +176,8 @@ def _templates() -> Environment:
     return environment
 
 
-def _all(evaluation: Evaluation) -> tuple[str, list[Line]]:
+def _mean_drawing(evaluation: Evaluation) -> tuple[str, list[Line]]:
+    """The title and the lines of the drawing of all alterations."""
     return "all alterations", lines(evaluation, range(len(evaluation.scheme.alterations)))
 
 
@@ -190,10 +192,11 @@ def _x(rate: float) -> str:
 
 
 def _y(recall: float, below: int = 0) -> str:
-    """So many pixels below where a recall (0 to 1) is on the axis, as a number for SVG."""
+    """Where a recall (0 to 1) is on the axis, or `below` pixels below that, as a number for SVG."""
     return f"{_BOTTOM - recall * (_BOTTOM - _TOP) + below:.1f}"
 
 
 def _shade(percent: str) -> str:
+    """The CSS class of a cell with this percentage."""
     share = float(percent)
     return "high" if share >= 99 else "fair" if share >= 95 else "low" if share >= 80 else "none"

@@ -113,13 +113,15 @@ class Worker:
         fast: bool = False,
         advance: Callable[[float], None] = lambda share: None,
     ) -> HashedVideo:
-        """The hashes of a video's frames. `advance` is called with the share of the video that is done, 0 to 1.
+        """The hashes of a video's frames, one every `interval` seconds; with `fast`, of its key frames only.
 
+        `advance` is called with the share of the video that is done, 0 to 1.
         Raises UnreadablePicture, VideoTooLarge, and Unavailable if no process can be started.
         """
         frames: list[HashedFrame] = []
 
         def take(message: Any) -> HashedVideo | None:
+            # `at` and `of` are the time that was reached and the duration, in seconds.
             if "duration" in message:
                 return HashedVideo(tuple(frames), float(message["duration"]), message["incomplete"])
             at = float(message["at"])
@@ -141,8 +143,9 @@ class Worker:
         step: int = LISTED_STEP,
         advance: Callable[[float], None] = lambda share: None,
     ) -> HashedDocument:
-        """The hashes of a document. `advance` is called with the share of it that is done, 0 to 1.
+        """The hashes of a document: of each page, and of a window every `step` words.
 
+        `advance` is called with the share of the document that is done, 0 to 1.
         Raises UnreadablePicture, VideoTooLarge, and Unavailable if no process can be started.
         """
         frames: list[Frame] = []

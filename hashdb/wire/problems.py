@@ -70,6 +70,7 @@ def error_from_problem(status: int, text: bytes) -> HashDBError:
         return ServiceError(status, NOT_HASHDB)
     classes = {kind.slug: kind for kind in _subclasses(HashDBError)}
     kind = classes.get(details.type.removeprefix(PREFIX))
+    # Callers wait for `retry_after` seconds: any other type of value would fail there.
     if kind is None or type(members.get("retry_after", 0)) is not int:
         return ServiceError(status, details.detail)
     data: dict[str, Any] = {

@@ -100,8 +100,8 @@ def suggest_expanded(
     for position, sample in samples.items():
         near_each = sum(len(suggested[place]) for place in sample) / max(1, len(sample))
         estimates.append((near_each * len(expanded.frames[position]), position))
+    # First the queries of the request, before those of frames. A query that needs less than its share leaves the rest.
     chosen, thinned = {*range(len(queries) - count)}, set[int]()
-    # The queries with less than their share leave the rest to the others.
     for number, (estimate, position) in enumerate(sorted(estimates)):
         places, share = expanded.frames[position], remaining / (len(estimates) - number)
         room = int(len(places) * min(1.0, share / (estimate or 1)))

@@ -200,7 +200,10 @@ def _as_texts(value: object) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _DeciderCounts:
-    """What is counted of the decisions of one actor in the period, as in `DecisionsBy`."""
+    """How often one actor made each decision in the period (`decided`), and the `seconds` from opening to decision.
+
+    `again` of these were followed by another decision on the same contribution, and `reversed` by the opposite one.
+    """
 
     decided: Counter[str] = field(default_factory=Counter)
     seconds: array[int] = field(default_factory=lambda: array("q"))
@@ -277,7 +280,7 @@ class Reviews:
             if member is not None:
                 upheld = (last := self._decisions.get(contribution)) is not None and last.upheld
                 judged[member][Judgement(standing(contribution), upheld, self._waits(contribution))] += 1
-        precision = {member: Precision.from_judgements(times) for member, times in sorted(judged.items())}
+        precision = {member: Precision.from_judgements(counts) for member, counts in sorted(judged.items())}
         return {member: figure for member, figure in precision.items() if figure.count}
 
     def _replay_review(self, event: Event, contribution: int) -> None:

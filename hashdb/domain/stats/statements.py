@@ -69,7 +69,8 @@ def tco_report(report: Report) -> Mapping[str, object]:
 
 
 def _measures(report: Report) -> Mapping[str, object]:
-    queries = report.queries.get("any", QueryFigures(0, 0, 0, 0))
+    """Points a and b: the measures of the platform."""
+    queries = report.queries.get("any", QueryFigures(hit=0, none=0, own=0, others=0))
     return {
         "a": {
             "information": "measures in relation to the identification and removal of or disabling of access to "
@@ -91,6 +92,7 @@ def _measures(report: Report) -> Mapping[str, object]:
 
 
 def _outcomes(report: Report) -> Mapping[str, object]:
+    """Points c to g: removals, complaints and proceedings."""
     basis = report.contributions.by["basis"]
     removed = {name: share.added for name, share in basis.items() if share.added}
     orders = removed.get("removal_order", 0)

@@ -57,9 +57,10 @@ _SKIPS: dict[type[HashDBError], Skip] = {
 
 
 class Done(NamedTuple):
-    """What became of an item: see `BatchItem`. `why` is a `Skip` or the slug of an error, `made` a kind:id.
+    """What became of an item. `why` is a `Skip` or the slug of an error, `made` a kind:id.
 
-    `before` has what an undo needs: `opened` if a case was opened; the member's own expiry before and after (`set`).
+    `before` has what an undo needs: `opened` if a case was opened, or the member's own expiry before (`own`) and after
+    the act (`set`).
     """
 
     outcome: ItemOutcome
@@ -134,8 +135,12 @@ def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
 
 
 def _finish(db: HashDB, batch: Batch, position: int, subject: int) -> bool:
-    """Do one item and record its outcome; return whether it was still to be done. Raises Unavailable."""
+    """Do one item and record its outcome; return whether it was still to be done. Raises Unavailable.
+
+    `subject` is the id of the row: a contribution, a case or a proposal, or for an undo the position of an item.
+    """
     try:
+        # Called with the intake rules and their seq, and again if they changed meanwhile.
         return with_intake(db, partial(_do, db, batch, position, subject))
     except Unavailable:
         raise
@@ -153,7 +158,7 @@ def _finish(db: HashDB, batch: Batch, position: int, subject: int) -> bool:
 
 def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRules, seq: int) -> bool:
     """Lock, examine and do one item, and record its outcome; return whether it was still to be done."""
-    near = _search(db, batch, subject)
+    near = _search_shadow(db, batch, subject)
     with db.store.begin() as tx:
         if tx.batches.lock_item(batch.id, position) is None:
             return False
@@ -186,7 +191,7 @@ def present_actor(tx: Transaction, name: str) -> Actor:
     return user.actor if user is not None and user.status is UserStatus.ACTIVE else Actor(name, frozenset())
 
 
-def _search(db: HashDB, batch: Batch, subject: int) -> NearShadow | None:
+def _search_shadow(db: HashDB, batch: Batch, subject: int) -> NearShadow | None:
     """The stored signals near the shadow of the item if it is retired. The search takes too long to hold locks."""
     if batch.action not in (BatchAction.RETIRE, BatchAction.CONFIRM):
         return None
@@ -255,7 +260,7 @@ class _Act(NamedTuple):
         return {
             BatchAction.HOLD: self._hold,
             BatchAction.WITHDRAW: self._withdraw,
-            BatchAction.BENIGN: self._add,
+            BatchAction.BENIGN: self._add_benign,
             BatchAction.EXPIRY: self._expire,
             BatchAction.CONFIRM: self._confirm,
             BatchAction.DROP: self._drop,
@@ -295,7 +300,7 @@ class _Act(NamedTuple):
         )
         return Done(ItemOutcome.DONE, made=f"contribution:{self.examined.contribution.id}")
 
-    def _add(self) -> Done:
+    def _add_benign(self) -> Done:
         assert self.examined.draft is not None
         return _done("benign", benign.add_within(self.db, self.tx, self.actor, self.examined.draft))
 

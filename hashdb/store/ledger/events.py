@@ -101,7 +101,7 @@ class Audit(Repository):
         rows = [_row(size + i, at, str(actor), entry) for i, (actor, entry) in enumerate(entries, 1)]
         insert_values(self._connection, events.name, _COLUMNS, rows)
         peaks = grow(self._connection, size, peaks, [row[-1] for row in rows])
-        self._run(_MOVE, {"last": last, "time": at, "edge": peaks})
+        self._run(_MOVE, {"last": last, "time": at, "new_peaks": peaks})
         return last
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
@@ -175,14 +175,15 @@ class Audit(Repository):
         return frozenset(kind for (kind,) in self._run(_KINDS, {"after": after, "upto": upto}))
 
 
-# Built once: every contribution executes these.
+# Built once, because every contribution executes these. `IDS` is the parameter that `_run_for_ids` fills with ids.
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
 _HEADS = select(log.c.id, type_coerce(log.c.at, BigInteger).label("at"), log.c.epoch).limit(2)
 _LOCK = select(log.c.seq, log.c.at, log.c.peaks).with_for_update()
+# The store sets `hashdb.idle` for each connection: the milliseconds after which PostgreSQL ends an idle transaction.
 _LOCK_IN_TIME = _LOCK.add_columns(
     func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle", True), True)
 )
-_MOVE = update(log).values(seq=bindparam("last"), at=bindparam("time"), peaks=bindparam("edge"))
+_MOVE = update(log).values(seq=bindparam("last"), at=bindparam("time"), peaks=bindparam("new_peaks"))
 _ROWS = select(
     events.c.seq,
     type_coerce(events.c.at, BigInteger).label("at"),
@@ -253,7 +254,7 @@ _MOST_OF_SUBJECT = 1_000
 
 
 class Timelines(Repository):
-    """Timelines within one transaction."""
+    """What happened to contributions, cases and other subjects, and the names of the actors, in one transaction."""
 
     def events(self, kind: str, ids: Collection[int]) -> list[Event]:
         """The events on these subjects, in order."""

@@ -1,4 +1,7 @@
-"""The ledger: /v1/events, and what proves the log: /v1/log, /v1/checkpoint, /v1/proofs, /v1/set."""
+"""The ledger: /v1/events, and what proves the log: /v1/log, /v1/checkpoint, /v1/proofs, /v1/set.
+
+Routes with `scopes=None` need no key; those without `scopes` need any key.
+"""
 
 from __future__ import annotations
 
