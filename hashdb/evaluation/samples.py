@@ -155,7 +155,7 @@ class Mistake(NamedTuple):
 
     query: int
     listed: int
-    """`query` and `listed` are places."""
+    """The places of the picture of the query and of the listed one."""
     profile: str
     alteration: str | None
     """How the picture was altered; None: not at all."""
@@ -170,8 +170,9 @@ class Sample(NamedTuple):
 
     place: int
     listed: Mapping[str, StoredItem]
-    """By profile."""
+    """What a service stores of the picture, by profile."""
     stored: Mapping[str, Hashes]
+    """The values of `listed`, by profile."""
     query: Query
     views: Mapping[Algorithm, Views]
     """The values of `query`."""
@@ -183,7 +184,7 @@ class Sample(NamedTuple):
     Shape (alterations, algorithms, profiles, 2); the last axis: without and with transforms.
     """
     matched: NDArray[np.bool_]
-    """Whether the service answers a query with each copy with this picture. Shape (alterations, profiles)."""
+    """Whether each copy, as a query, matches this picture. Shape (alterations, profiles)."""
     mistakes: tuple[Mistake, ...]
 
 
