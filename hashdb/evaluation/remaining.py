@@ -65,7 +65,7 @@ def remains(query: Query, stored: StoredItem, algorithm: Algorithm) -> bool:
 def nearest_view(query: Query, stored: StoredItem, algorithm: Algorithm) -> str | None:
     """The view of the query that is nearest to a contribution, relative to the radius of each; None without any."""
     values = [signal.value for signal in stored.signals if signal.algorithm is algorithm]
-    best: tuple[int, str] | None = None
+    best: tuple[int, str] | None = None  # the bits beyond the radius, and the view
     for name, signals in {WHOLE: query.signals, **query.transforms}.items():
         radius = query.radius_of_transform(name, algorithm) if name != WHOLE else query.radius_of(algorithm)
         for signal in signals:

@@ -259,7 +259,8 @@ def _match(
 def nearest(queries: Views, values: Words, algorithm: Algorithm) -> tuple[int, int]:
     """The least distance from the first query, and from any query, to any value; FAR if there is none.
 
-    Pairs with a sparse value are `sparse_penalty` apart, and values of narrower transforms by what they are narrower.
+    The distance of a pair with a sparse value has its `sparse_penalty` added; that of a value of a narrower transform,
+    the bits by which its radius is narrower. Of both, only the larger one is added.
     """
     if not len(values) or not len(queries.values):
         return FAR, FAR

@@ -23,7 +23,7 @@ class Recall(NamedTuple):
     exact: float
     """The share of those of which every end is right to a second."""
     off: float | None
-    """The seconds by which the worst end is off, of the half that is nearest."""
+    """The median of the seconds by which the worst end of what was found is off; None if nothing was found."""
     by_listed: float
     """The share of the copies that vPDQ matches by the share of the listed film's frames."""
     by_query: float
