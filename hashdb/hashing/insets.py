@@ -138,7 +138,7 @@ def find_insets(greys: Sequence[Floats]) -> tuple[Window, ...]:
 
 
 def _ridges(greys: Sequence[Floats]) -> Floats:
-    """By how much the mean difference of each line from the next exceeds those two and three lines beside it."""
+    """How much more two neighbouring lines differ than those two and three lines away, at each pixel, over all frames."""
     differences = np.mean([np.minimum(np.abs(np.diff(grey, axis=0)), _CLEAR) for grey in greys], axis=0)
     padded = np.pad(differences, ((3, 3), (0, 0)), mode="edge")
     beside = np.maximum(np.maximum(padded[:-6], padded[1:-5]), np.maximum(padded[5:-1], padded[6:]))
@@ -147,7 +147,7 @@ def _ridges(greys: Sequence[Floats]) -> Floats:
 
 
 def _edges(ridges: Floats) -> _Ints:
-    """The lines (number of the first one after the edge) that may be edges of an inset, with both ends of the side.
+    """The lines that may be edges of an inset (number of the first line after the edge), and the frame's own two edges.
 
     Insets are often in the middle, so where there may be an edge, there may be one opposite.
     """
