@@ -124,7 +124,7 @@ def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, sh
     hashed = _hash(picture, algorithms)
     if mode is Mode.TRANSFORMS:
         # Insets are found in several frames together, more surely than panels in one.
-        inside = look_inside(picture, is_frame=True)
+        inside = look_inside(picture, is_video_frame=True)
         return replace(hashed, transforms=tuple(_turned_by_pdq_only(transforms(picture, algorithms, inside))))
     return _with_further(hashed, frame_variants(picture, Profile(mode), shot))
 

@@ -138,7 +138,7 @@ def find_insets(greys: Sequence[Floats]) -> tuple[Window, ...]:
 
 
 def _ridges(greys: Sequence[Floats]) -> Floats:
-    """How much more two neighbouring lines differ than those two and three lines away, at each pixel, over all frames."""
+    """How much more two neighbouring lines differ than those two and three lines away, at each pixel, in all frames."""
     differences = np.mean([np.minimum(np.abs(np.diff(grey, axis=0)), _CLEAR) for grey in greys], axis=0)
     padded = np.pad(differences, ((3, 3), (0, 0)), mode="edge")
     beside = np.maximum(np.maximum(padded[:-6], padded[1:-5]), np.maximum(padded[5:-1], padded[6:]))

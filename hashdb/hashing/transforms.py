@@ -40,7 +40,7 @@ Transform: TypeAlias = tuple[str, tuple[Signal, ...]]
 
 
 class Inside(NamedTuple):
-    """What a picture may be altered from, found once for hashes and signatures."""
+    """What is inside a picture, and may be what it was made of; found once for hashes and signatures."""
 
     parts: Parts
     """The inside of each frame that was found around the picture."""
@@ -50,12 +50,12 @@ class Inside(NamedTuple):
     """The 32 x 32 coefficients of a picture that lay tilted on a plain ground, and of its panels."""
 
 
-def look_inside(picture: Picture, *, is_frame: bool = False) -> Inside | None:
+def look_inside(picture: Picture, *, is_video_frame: bool = False) -> Inside | None:
     """What may be inside a picture; nothing of a flat or tiny one. A frame of a video has no panels."""
     if not has_detail(picture):
         return None
     parts = find_borders(picture.reduced)
-    return Inside(parts) if is_frame else Inside(parts, _panels(picture, parts), _flat(picture.reduced))
+    return Inside(parts) if is_video_frame else Inside(parts, _panels(picture, parts), _flat(picture.reduced))
 
 
 def transforms(picture: Picture, algorithms: Sequence[Algorithm], inside: Inside | None) -> Iterator[Transform]:
