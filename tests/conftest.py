@@ -7,6 +7,7 @@ import os
 import signal
 import ssl
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from hashdb.service.accounts import sessions
 from hashdb.store import thread_connections
 from tests import schemas
 from tests.hashing.samples import NO_REFERENCE
-from tests.postgres import OwnServer, PostgresMissing, PostgresServer, own_server, postgres_server
+from tests.postgres import Copies, OwnServer, PostgresMissing, PostgresServer, own_server, postgres_server
 
 REQUIRE_ALL = os.environ.get("HASHDB_REQUIRE_ALL", "0") not in ("", "0")
 
@@ -187,10 +188,17 @@ def postgres_template(postgres: PostgresServer) -> Iterator[str]:
         yield str(make_url(url).database)
 
 
+@pytest.fixture(scope="session")
+def postgres_copies(postgres: PostgresServer, postgres_template: str) -> Iterator[Copies]:
+    """The databases that tests have one after another."""
+    with closing(Copies(postgres, postgres_template)) as copies:
+        yield copies
+
+
 @pytest.fixture
-def postgres_url(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """The URL of a database on PostgreSQL that has the schema and nothing else, of this test alone."""
-    with postgres.new_database(postgres_template) as url:
+def postgres_url(postgres_copies: Copies) -> Iterator[str]:
+    """The URL of a database on PostgreSQL that has the schema and nothing else, while this test lasts."""
+    with postgres_copies.one() as url:
         yield url
 
 

@@ -13,10 +13,12 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Connection, NullPool, Row, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from tests.processes import children
 
@@ -45,20 +47,157 @@ class PostgresServer:
 
         With a `template`, it is that one's copy.
         """
-        name = f"hashdb_test_{uuid.uuid4().hex}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' STRATEGY FILE_COPY")
+        name = self.create(template)
         try:
             yield self.url.set(database=name).render_as_string(hide_password=False)
         finally:
-            # A drop that finds a connection sleeps for a tenth of a second.
-            self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-            self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            self.drop(name)
+
+    def create(self, template: str) -> str:
+        """Copy a database, and return the copy's name."""
+        name = _new_name()
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' STRATEGY FILE_COPY")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever still holds a connection."""
+        # A drop that finds a connection sleeps for a tenth of a second.
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def run(self, statement: str, url: str = "") -> None:
         """Execute one, in the database of a URL."""
         engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool) if url else self._engine
         with engine.connect() as connection:
             connection.execute(text(statement))
+
+
+class Copies:
+    """Databases that are copied from a template and given to one test after another: to copy one takes 20 ms.
+
+    After a test, a database whose schema is as it was is emptied; any other is dropped, and so is one that somebody is
+    connected to. Each test has a role of its own, which may not connect again when it has ended.
+    """
+
+    def __init__(self, server: PostgresServer, template: str) -> None:
+        self._server, self._template = server, template
+        self._free: list[_Copy] = []
+        with server.new_database(template) as url, _connect(make_url(url)) as connection:
+            self._schema = connection.exec_driver_sql(_SCHEMA).one()
+            rows = {
+                table: connection.scalar(text(f"SELECT json_agg(rows)::text FROM {table} AS rows"))
+                for table in connection.scalars(text(_FILLED)).all()
+            }
+        # Its tables are empty then, but for the rows that the template has; what numbers rows begins with 1.
+        self._empty = _EMPTY % "\n    ".join(_INSERT.format(table=table, rows=rows[table]) for table in rows)
+
+    def close(self) -> None:
+        """Drop all of them."""
+        for copy in self._free:
+            copy.drop()
+
+    @contextmanager
+    def one(self) -> Iterator[str]:
+        """The URL of one that has nothing but the schema."""
+        copy = self._free.pop() if self._free else _Copy(self._server, self._server.create(self._template))
+        role = _new_name()
+        password = f" PASSWORD '{self._server.url.password}'" if self._server.url.password else ""
+        self._server.run(f"CREATE ROLE {role} SUPERUSER LOGIN{password}")
+        try:
+            yield copy.url.set(username=role).render_as_string(hide_password=False)
+        finally:
+            self._server.run(f"ALTER ROLE {role} NOLOGIN")
+            if copy.is_as_it_was(self._schema):
+                copy.run(self._empty)
+                self._free.append(copy)
+            else:
+                copy.drop()
+            self._server.run(f"DROP ROLE {role}")
+
+
+_SCHEMA = "SELECT " + ", ".join(
+    # Whatever a statement adds to a catalog or changes in it has the number of another transaction.
+    f"(SELECT ROW(count(*), sum(xmin::text::bigint)) FROM {catalog})::text"
+    for catalog in (
+        "pg_class WHERE oid >= 16384",
+        "pg_attribute WHERE attrelid >= 16384",
+        "pg_attrdef",
+        "pg_constraint",
+        "pg_index WHERE indexrelid >= 16384",
+        "pg_trigger",
+        "pg_proc WHERE oid >= 16384",
+        "pg_type WHERE oid >= 16384",
+        "pg_namespace",
+        "pg_extension",
+    )
+)
+_OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid != pg_backend_pid()"
+    " OR EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database())"
+)
+_FILLED = (
+    "SELECT oid::regclass::text FROM pg_class"
+    " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0"
+)
+_EMPTY = f"""DO $do$ DECLARE filled text; BEGIN
+    FOR filled IN {_FILLED} LOOP
+        EXECUTE 'DELETE FROM ' || filled;
+    END LOOP;
+    PERFORM setval(id, 1, false)
+    FROM (SELECT seqrelid::regclass AS id, pg_sequence_last_value(seqrelid) AS last FROM pg_sequence) AS sequences
+    WHERE last IS NOT NULL;
+    %s
+END $do$"""
+_INSERT = """INSERT INTO {table} OVERRIDING SYSTEM VALUE
+    SELECT * FROM json_populate_recordset(NULL::{table}, $rows${rows}$rows$);"""
+
+
+class _Copy:
+    """One of them, with a connection that is kept: one that is new takes as long as all the rest."""
+
+    def __init__(self, server: PostgresServer, name: str) -> None:
+        self.url = server.url.set(database=name)
+        self._server, self._name = server, name
+        self._stack = ExitStack()
+        self._connection: Connection | None = None
+
+    def drop(self) -> None:
+        self._stack.close()
+        self._server.drop(self._name)
+
+    def is_as_it_was(self, schema: Row[Any]) -> bool:
+        """Whether its schema is this one, and nobody else is connected."""
+        try:
+            if self._connection is None:
+                self._connection = self._stack.enter_context(_connect(self.url))
+            until = time.monotonic() + 0.2
+            while self._connection.exec_driver_sql(_OTHERS).scalar():
+                # Who has let go of a connection does not wait until the server has ended it.
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.005)
+            return self._connection.exec_driver_sql(_SCHEMA).one() == schema
+        except OperationalError:
+            # A test ended every connection, or dropped the database.
+            return False
+
+    def run(self, statement: str) -> None:
+        """Execute one."""
+        assert self._connection is not None
+        self._connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def _connect(url: URL) -> Iterator[Connection]:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        # No foreign key and no trigger is in the way.
+        connection.execute(text("SET session_replication_role = replica"))
+        yield connection
+
+
+def _new_name() -> str:
+    return f"hashdb_test_{uuid.uuid4().hex}"
 
 
 class OwnServer(PostgresServer):
