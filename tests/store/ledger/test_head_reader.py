@@ -61,7 +61,7 @@ def test_without_a_log_the_store_is_busy_and_recovers(empty_url: str) -> None:
 def test_connections_that_the_server_has_ended_meanwhile_are_replaced_and_nobody_is_refused(postgres_url: str) -> None:
     engine = create_engine(postgres_url)
     others = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid != :mine"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid != :mine"
     )
     with closing(Store(postgres_url)) as store, ThreadPoolExecutor(4) as pool:
         meet = Barrier(4, timeout=30)

@@ -49,13 +49,8 @@ PAGE = Changes((Change(5, ONE), Change(7, Gone(4, "withdrawn"))), 7, False, "9f3
 
 @given(changes)
 @example(PAGE)
-def test_a_page_comes_back(page: Changes) -> None:
+def test_a_page_comes_back_and_its_lines_say_what_it_does(page: Changes) -> None:
     assert ChangesOut.model_validate_json(ChangesOut.from_domain(page).json_text()).to_domain() == page
-
-
-@given(changes)
-@example(PAGE)
-def test_a_line_says_what_the_page_does(page: Changes) -> None:
     for change in page.changes:
         assert json.loads(change_line(change)) == json.loads(ChangeOut.from_domain(change).json_text())
         assert change_line(change).count("\n") == 1
