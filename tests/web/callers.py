@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 from flask.testing import FlaskClient
 from sqlalchemy import NullPool, create_engine, func, literal, select, union_all
@@ -23,6 +23,7 @@ from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
 from hashdb.web.context import AppState
+from hashdb.wsgi.media import Hashers
 from tests import builders
 from tests.service.folders import fill_store
 
@@ -89,8 +90,17 @@ _usual_settings = cache(Settings)
 """The settings without a variable: reading them takes a third of the time in which a service is made."""
 
 
+def end(hashers: Hashers) -> None:
+    """End the processes that hash."""
+    for name in {"pool", "videos"} & vars(hashers).keys():
+        getattr(hashers, name).close()
+
+
 class Service:
     """The application over an open database, and the clock that both go by."""
+
+    hashers: ClassVar[Hashers | None] = None
+    """The processes that hash for all that have the usual settings of them; None: each has its own."""
 
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         self.url = url
@@ -100,17 +110,23 @@ class Service:
         signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1")
         self.db: HashDB = builders.hashdb(url, self.clock, self.settings.rules(), signing=signing)
         self.app = create_app(self.db, self.settings)
+        if self.hashers is not None and not any(name.startswith(("media_", "video_")) for name in settings):
+            self._state.hashers = self.hashers
         self.anyone = Caller(self.app.test_client(), None)
         self._count = 0
         self._engine = create_engine(url, poolclass=NullPool)
 
+    @property
+    def _state(self) -> AppState:
+        state = self.app.extensions["hashdb"]
+        assert isinstance(state, AppState)
+        return state
+
     def close(self) -> None:
-        """Close the database and end the processes that hash."""
-        held = self.app.extensions["hashdb"]
-        assert isinstance(held, AppState)
-        held.later.close()
-        for name in {"pool", "videos"} & vars(held.hashers).keys():
-            getattr(held.hashers, name).close()
+        """Close the database and end the processes that hash for this one."""
+        self._state.later.close()
+        if self._state.hashers is not self.hashers:
+            end(self._state.hashers)
         self.db.close()
 
     def caller(self, *scopes: Scope, name: str | None = None, a_day: int | None = None) -> Caller:

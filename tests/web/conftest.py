@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.accounts.members import Scope
-from tests.web.callers import Caller, Service, service_at
+from hashdb.settings import Settings
+from hashdb.wsgi.media import Hashers
+from tests.web.callers import Caller, Service, end, service_at
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hashing_processes_started_once() -> Iterator[None]:
+    """One takes a quarter of a second of a processor to start, and most tests that need it hash a picture or two."""
+    hashers = Hashers(Settings())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Service, "hashers", hashers)
+        yield
+    end(hashers)
 
 
 @pytest.fixture
