@@ -16,15 +16,25 @@ CLIENT, SECRET = "console", "secret-of-the-console"
 _STARTS_WITHIN = 30.0
 
 
-@contextmanager
-def provider(folder: Path, back: str, **claims: Any) -> Iterator[str]:
-    """The issuer of a provider that runs as long as the block, and tells these claims of its one user.
+class Provider:
+    """One that runs: its issuer, and what it tells."""
 
-    A claim of the value None is left out; `nonce` and `aud` replace what is right.
-    """
-    told = folder / "claims.json"
-    told.write_text(json.dumps({"back": back, "claims": claims}))
-    out = folder / "provider.log"
+    def __init__(self, issuer: str, told: Path) -> None:
+        self.issuer = issuer
+        self._told = told
+
+    def tell(self, back: str, **claims: Any) -> None:
+        """Tell these claims of its one user from now on, to who is sent back there.
+
+        A claim of the value None is left out; `nonce` and `aud` replace what is right.
+        """
+        self._told.write_text(json.dumps({"back": back, "claims": claims}))
+
+
+@contextmanager
+def provider(folder: Path) -> Iterator[Provider]:
+    """A provider that runs as long as the block."""
+    told, out = folder / "claims.json", folder / "provider.log"
     with out.open("wb") as file:
         process = subprocess.Popen([sys.executable, __file__, str(told)], stdout=subprocess.PIPE, stderr=file)
     assert process.stdout is not None
@@ -32,7 +42,7 @@ def provider(folder: Path, back: str, **claims: Any) -> Iterator[str]:
         until = time.monotonic() + _STARTS_WITHIN
         line = process.stdout.readline().decode().strip()
         assert line and time.monotonic() < until, out.read_text()
-        yield line
+        yield Provider(line, told)
     finally:
         process.terminate()
         process.wait(10)
@@ -42,6 +52,11 @@ def provider(folder: Path, back: str, **claims: Any) -> Iterator[str]:
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def _read(told: Path) -> dict[str, Any]:
+    asked: dict[str, Any] = json.loads(told.read_text())
+    return asked
 
 
 def main(told: Path) -> None:
@@ -55,7 +70,6 @@ def main(told: Path) -> None:
     from joserfc.jwk import RSAKey
 
     app = Flask(__name__)
-    asked = json.loads(told.read_text())
     key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig", "alg": "RS256"})
     codes: dict[str, Any] = {}
     server = make_server("127.0.0.1", 0, app, handler_class=_Quiet)
@@ -74,7 +88,7 @@ def main(told: Path) -> None:
             return method == "client_secret_basic"
 
         def check_redirect_uri(self, uri: str) -> bool:
-            return bool(uri == asked["back"])
+            return bool(uri == _read(told)["back"])
 
         def check_grant_type(self, kind: str) -> bool:
             return kind == "authorization_code"
@@ -134,7 +148,7 @@ def main(told: Path) -> None:
             return {"key": key, "alg": "RS256", "iss": issuer, "exp": 300}
 
         def generate_user_info(self, user: str, scope: str) -> Any:
-            return UserInfo({name: value for name, value in asked["claims"].items() if value is not None})
+            return UserInfo({name: value for name, value in _read(told)["claims"].items() if value is not None})
 
     authority = AuthorizationServer(app, query_client=lambda id: Client(), save_token=lambda token, asked_for: None)
     authority.register_grant(Grant, [OpenID(require_nonce=True), CodeChallenge(required=True)])

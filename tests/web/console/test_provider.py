@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,24 +18,29 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.accounts.users import ProviderIdentity, Role, User
 from hashdb.service.accounts import sessions, users
 from tests.web.callers import Service, service_at
-from tests.web.console.oidc import CLIENT, SECRET, provider
+from tests.web.console.oidc import CLIENT, SECRET, Provider, provider
 from tests.web.console.visitors import Visitor, added, signed_in
 
 HERE = "http://console.example"
 BACK = f"{HERE}/console/sign-in/provider/back"
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    with provider(tmp_path_factory.mktemp("provider")) as running:
+        yield running
+
+
 @contextmanager
-def served(folder: Path, **claims: Any) -> Iterator[Service]:
+def served(running: Provider, **claims: Any) -> Iterator[Service]:
     """A service whose provider tells these claims."""
     settings = {name: claims.pop(name) for name in list(claims) if name.startswith("oidc_")}
-    told = {"sub": "subject-1", "preferred_username": "ada", **claims}
-    with provider(folder, BACK, **told) as issuer:
-        usual = {"oidc_issuer": issuer, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET, "console_url": HERE}
-        with service_at(None, **usual | settings) as service:
-            service.clock.at = datetime.now(UTC)
-            added(service, "ada", Role.ADMIN, None, local=False)
-            yield service
+    running.tell(BACK, **{"sub": "subject-1", "preferred_username": "ada", **claims})
+    usual = {"oidc_issuer": running.issuer, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET, "console_url": HERE}
+    with service_at(None, **usual | settings) as service:
+        service.clock.at = datetime.now(UTC)
+        added(service, "ada", Role.ADMIN, None, local=False)
+        yield service
 
 
 def there_and_back(visitor: Visitor) -> TestResponse:
@@ -49,8 +53,8 @@ def there_and_back(visitor: Visitor) -> TestResponse:
     return visitor.get(answer.headers["Location"].removeprefix(HERE))
 
 
-def test_whom_the_provider_knows_is_let_in(tmp_path: Path) -> None:
-    with served(tmp_path) as service:
+def test_whom_the_provider_knows_is_let_in(running: Provider) -> None:
+    with served(running) as service:
         visitor = Visitor(service, "ada")
         assert "Sign in with 127.0.0.1" in visitor.get("/console/sign-in").text
         done = there_and_back(visitor)
@@ -59,8 +63,8 @@ def test_whom_the_provider_knows_is_let_in(tmp_path: Path) -> None:
         assert there_and_back(Visitor(service)).status_code == 303
 
 
-def test_an_answer_is_good_once_and_for_its_browser(tmp_path: Path) -> None:
-    with served(tmp_path) as service:
+def test_an_answer_is_good_once_and_for_its_browser(running: Provider) -> None:
+    with served(running) as service:
         one, other = Visitor(service), Visitor(service)
         answer = httpx.get(one.get("/console/sign-in/provider").headers["Location"])
         back = answer.headers["Location"].removeprefix(HERE)
@@ -83,26 +87,26 @@ def test_an_answer_is_good_once_and_for_its_browser(tmp_path: Path) -> None:
         ({"oidc_client_secret": "another"}, "did not answer"),
     ],
 )
-def test_whom_it_does_not_know_well_enough_is_not(tmp_path: Path, claims: dict[str, Any], told: str) -> None:
-    with served(tmp_path, **claims) as service:
+def test_whom_it_does_not_know_well_enough_is_not(running: Provider, claims: dict[str, Any], told: str) -> None:
+    with served(running, **claims) as service:
         answer = there_and_back(Visitor(service))
         assert answer.status_code == 422
         assert told in answer.text
 
 
-def test_a_verified_address_of_mail_may_be_the_name(tmp_path: Path) -> None:
-    with served(tmp_path, oidc_claim="email", email="ada", email_verified=True) as service:
+def test_a_verified_address_of_mail_may_be_the_name(running: Provider) -> None:
+    with served(running, oidc_claim="email", email="ada", email_verified=True) as service:
         assert there_and_back(Visitor(service)).status_code == 303
 
 
-def test_a_user_belongs_to_one_subject(tmp_path: Path) -> None:
-    with served(tmp_path) as service:
+def test_a_user_belongs_to_one_subject(running: Provider) -> None:
+    with served(running) as service:
         sessions.sign_in_by_provider(service.db, "ada", ProviderIdentity(None, "subject-0"), "a")
         assert "is another account there" in there_and_back(Visitor(service)).text
 
 
-def test_a_user_of_the_provider_does_not_enter_an_account_with_a_password(tmp_path: Path) -> None:
-    with served(tmp_path, preferred_username="rosa") as service:
+def test_a_user_of_the_provider_does_not_enter_an_account_with_a_password(running: Provider) -> None:
+    with served(running, preferred_username="rosa") as service:
         rosa = signed_in(service, "rosa", Role.ADMIN)
         intruder = Visitor(service, "rosa")
         assert "who signs in by the provider" in there_and_back(intruder).text
@@ -110,8 +114,8 @@ def test_a_user_of_the_provider_does_not_enter_an_account_with_a_password(tmp_pa
         assert rosa.get("/console/members").status_code == 200
 
 
-def test_an_admin_moves_a_user_to_the_provider_and_back(tmp_path: Path) -> None:
-    with served(tmp_path, preferred_username="rosa") as service:
+def test_an_admin_moves_a_user_to_the_provider_and_back(running: Provider) -> None:
+    with served(running, preferred_username="rosa") as service:
         rosa, otto = (signed_in(service, name, Role.ADMIN) for name in ("rosa", "otto"))
         number = rosa_of(service).id
         assert "Switch to the provider" in otto.get(f"/console/users/{number}").text
@@ -140,19 +144,19 @@ def rosa_of(service: Service) -> User:
         ({"aud": ["another"], "azp": CLIENT}, 422),
     ],
 )
-def test_a_token_for_another_client_is_refused(tmp_path: Path, claims: dict[str, Any], status: int) -> None:
-    with served(tmp_path, **claims) as service:
+def test_a_token_for_another_client_is_refused(running: Provider, claims: dict[str, Any], status: int) -> None:
+    with served(running, **claims) as service:
         assert there_and_back(Visitor(service)).status_code == status
 
 
-def test_failures_at_the_provider_count_for_their_address(tmp_path: Path) -> None:
-    with served(tmp_path, preferred_username="nobody") as service:
+def test_failures_at_the_provider_count_for_their_address(running: Provider) -> None:
+    with served(running, preferred_username="nobody") as service:
         came = [there_and_back(Visitor(service)).status_code for _ in range(22)]
         assert came == [422] * 20 + [429] * 2
 
 
-def test_codes_that_are_none_count_for_their_address_too(tmp_path: Path) -> None:
-    with served(tmp_path) as service:
+def test_codes_that_are_none_count_for_their_address_too(running: Provider) -> None:
+    with served(running) as service:
         visitor = Visitor(service)
         state = parse_qs(urlsplit(visitor.get("/console/sign-in/provider").headers["Location"]).query)["state"][0]
         back = f"/console/sign-in/provider/back?state={state}&code="
@@ -172,13 +176,13 @@ def test_a_provider_that_says_nothing_holds_one_request_at_a_time() -> None:
             assert "did not answer" in first.result().text
 
 
-def test_an_answer_that_is_too_old_is_not_believed(tmp_path: Path) -> None:
-    with served(tmp_path) as service:
+def test_an_answer_that_is_too_old_is_not_believed(running: Provider) -> None:
+    with served(running) as service:
         service.clock.go(hours=1)
         assert "is not valid" in there_and_back(Visitor(service)).text
 
 
-def test_a_provider_that_is_away_is_told(tmp_path: Path) -> None:
+def test_a_provider_that_is_away_is_told() -> None:
     settings = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": "x", "oidc_client_secret": "y"}
     with service_at(None, console_url=HERE, **settings) as service:
         answer = Visitor(service).get("/console/sign-in/provider")
