@@ -234,7 +234,7 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
 ) -> None:
     if not kernel:
         monkeypatch.setattr(segment, "kernel", lambda: None)
-    made = fill_store(db, actor, 20_000)
+    made = fill_store(db, actor, 17_000)
     with opened(database_url, folder) as one, opened(database_url, folder) as other:
         one.index.fill(lambda count: None)
         one.index.maintain()

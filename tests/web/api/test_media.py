@@ -296,6 +296,7 @@ def test_without_the_extra_a_video_is_refused_with_what_to_install(
 ) -> None:
     (tmp_path / "av.py").write_text("raise ImportError('not installed')")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(Service, "hashers", None)
     with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as service:
         answer = service.caller().post(url, **form(film(), said=SAID if url == URL else None))
         assert NO_EXTRA in problem(answer, 415, "unreadable-picture")["detail"]
