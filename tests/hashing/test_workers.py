@@ -153,11 +153,12 @@ def test_a_process_that_cannot_start_makes_the_service_unavailable(
 @pytest.mark.parametrize("algorithms", [QUICK, SLOW], ids=["idle", "busy"])
 def test_the_process_dies_when_its_parent_is_killed(algorithms: list[Algorithm]) -> None:
     program = (
-        "import sys; from threading import Thread; from hashdb.hashing.workers import *; "
-        "from tests.hashing.test_workers import *; worker = Worker(99, 3_000_000_000, Limits()); "
-        "worker.hash(SMALL, QUICK); Thread(target=worker.hash, "
-        f"args=(LARGE, {[str(a) for a in algorithms]})).start(); time.sleep(0.5); print(*workers(), flush=True); "
-        "time.sleep(99)"
+        "from threading import Thread; from PIL import Image; from hashdb.hashing.workers import *; "
+        "from tests.hashing.processes import workers; from tests.hashing.samples import drawn, encoded; "
+        "worker = Worker(99, 3_000_000_000, Limits()); worker.hash(encoded(drawn()), [Algorithm.PDQ]); "
+        "large = encoded(Image.new('1', (7000, 7000))); "
+        f"Thread(target=worker.hash, args=(large, {[str(a) for a in algorithms]})).start(); "
+        "time.sleep(0.5); print(*workers(), flush=True); time.sleep(99)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
