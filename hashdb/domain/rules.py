@@ -17,16 +17,13 @@ from hashdb.domain.spelling import did_you_mean
 from hashdb.errors import Fault
 
 if TYPE_CHECKING:
-    # At run time, hashing needs the limits alone.
+    # For the types alone.
     from hashdb.domain.contributions import Amendment, Draft
     from hashdb.domain.ledger.policies import Policy
     from hashdb.domain.matching.benign import BenignDraft
     from hashdb.domain.matching.matches import Query
     from hashdb.domain.review.cases import OpinionDraft
 
-SIGNALS_AN_ITEM = 64
-SIGNALS_OF_TRANSFORMS = 192
-"""The most signals of all transforms of an item; about 80 are usual."""
 DRAFTS_A_REQUEST = 1_000
 QUERIES_A_REQUEST = 1_000
 SIGNALS_A_REQUEST = 4_000

@@ -10,6 +10,10 @@ from functools import lru_cache
 from operator import mul
 from typing import Final, Self
 
+SIGNALS_AN_ITEM: Final = 64
+"""The most signals of an item."""
+SIGNALS_OF_TRANSFORMS: Final = 192
+"""The most signals of all transforms of an item; about 80 are usual."""
 _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 
 

@@ -14,9 +14,16 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from hashdb.domain.rules import SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Profile, Signal, without_faults
+from hashdb.domain.signals import (
+    MINIMUM_QUALITY,
+    SIGNALS_AN_ITEM,
+    SIGNALS_OF_TRANSFORMS,
+    Algorithm,
+    Profile,
+    Signal,
+    without_faults,
+)
 from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import UnreadablePicture, os_reason
 from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign, is_installed

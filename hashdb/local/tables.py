@@ -18,10 +18,10 @@ from hashdb.domain.frames import MOST_TIMES, Unit
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.matching.matches import OVERRULING, Holder, StoredItem
-from hashdb.domain.rules import SIGNALS_AN_ITEM, Rules
+from hashdb.domain.rules import Rules
 from hashdb.domain.seeds import Seed
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.index.folder import opener

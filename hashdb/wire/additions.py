@@ -9,7 +9,8 @@ from annotated_types import Ge, Le, Len
 from pydantic import Field
 
 from hashdb.domain.contributions import Addition
-from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP, SIGNALS_AN_ITEM
+from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP
+from hashdb.domain.signals import SIGNALS_AN_ITEM
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.wire import LARGEST_ID, RequestModel, SignalText, SignatureText
 from hashdb.wire.conversions import DISTINCT, OMIT_DEFAULT, Mirror

@@ -15,14 +15,13 @@ from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.rules import (
     DRAFTS_A_REQUEST,
-    SIGNALS_AN_ITEM,
     future_fault,
     incident_fault,
     item_signal_fault,
     past_fault,
     quality_fault,
 )
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.errors import Fault, reject_field
 from hashdb.wire import (

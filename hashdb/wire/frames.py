@@ -30,8 +30,8 @@ from hashdb.domain.frames import (
     Frame,
     Unit,
 )
-from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_AN_ITEM
-from hashdb.domain.signals import MINIMUM_QUALITY, OF_PICTURES, Signal
+from hashdb.domain.rules import DRAFTS_A_REQUEST
+from hashdb.domain.signals import MINIMUM_QUALITY, OF_PICTURES, SIGNALS_AN_ITEM, Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.wire import Next, PageModel, RequestModel, ResponseModel, SignalText, ValidationContext, check_size
 from hashdb.wire.conversions import OMIT_DEFAULT, Mirror

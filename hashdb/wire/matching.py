@@ -17,8 +17,8 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import MAX_SCORE, Answer, Match, Order, Query, Result
-from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST
+from hashdb.domain.signals import SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS, Algorithm, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.domain.times import format_instant
 from hashdb.wire import (

@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.wire import ValidationContext, check_size, read

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, Rules
-from hashdb.domain.signals import Signal
+from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, Rules
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Signal
 
 _SIGNAL = r'"[a-z0-9]{1,16}:[0-9a-f]{1,64}"'
 """A string of JSON that has the form of a signal; `Signal.parse` verifies it."""

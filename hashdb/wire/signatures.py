@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError, ValidationInfo
 
 from hashdb.domain.matching.matches import Evidence, Order
-from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.signals import SIGNALS_AN_ITEM
 from hashdb.domain.signatures import WHOLE, Kind
 from hashdb.wire import ResponseModel
 from hashdb.wire.conversions import Mirror

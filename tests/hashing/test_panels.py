@@ -7,8 +7,7 @@ from functools import cache
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 
-from hashdb.domain.rules import SIGNALS_OF_TRANSFORMS
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import SIGNALS_OF_TRANSFORMS, Algorithm, Signal
 from hashdb.hashing import hash_picture, hash_transforms
 from hashdb.hashing.panels import MOST, find_panels, reduce_for_panels
 from hashdb.hashing.pictures import Picture

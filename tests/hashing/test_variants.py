@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import OF_PICTURES, Algorithm, Profile
+from hashdb.domain.signals import OF_PICTURES, SIGNALS_AN_ITEM, Algorithm, Profile
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_variants
 from hashdb.hashing.pdq import changes, quality

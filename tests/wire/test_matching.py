@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Query, Result
-from hashdb.domain.rules import SIGNALS_OF_TRANSFORMS
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import SIGNALS_OF_TRANSFORMS, Algorithm
 from hashdb.errors import InvalidInput
 from hashdb.wire import read
 from hashdb.wire.matching import (

@@ -21,9 +21,8 @@ from hashdb.cli.output import as_json, counted, escape_controls, print_json_arra
 from hashdb.client import Client
 from hashdb.domain.contributions import Addition, Contribution
 from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
-from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import Algorithm, Profile, Signal
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Profile, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM, WHOLE
 from hashdb.errors import Fault, InvalidInput, ServiceTooOld
 from hashdb.hashing import Hashed, Mode

@@ -31,9 +31,8 @@ from hashdb.cli.output import as_json, counted, print_json_array, progress_bar
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.matching.segments import Segment
-from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.errors import ServiceTooOld
 from hashdb.hashing import Mode
 from hashdb.hashing.texts import QUERY_STEP

@@ -18,8 +18,7 @@ from hashdb.domain.ledger.commitments import Commitment
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.review.cases import Case, CaseState
-from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Signal
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM, Signature
 from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, NotFound, NotYours, UnderReview, reject
 from hashdb.service import HashDB

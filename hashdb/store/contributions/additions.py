@@ -7,8 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Table, bindparam, select
 
-from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Signal
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Signal
 from hashdb.domain.signatures import Signature
 from hashdb.store.contributions.contributions import SIGNATURE_COLUMNS
 from hashdb.store.contributions.frames import SIGNAL_COLUMNS, SignalRow, holds

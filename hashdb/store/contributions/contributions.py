@@ -29,8 +29,7 @@ from hashdb.domain.accounts.members import Member
 from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status, Unset
 from hashdb.domain.frames import Extent, Shot, split_shots
 from hashdb.domain.ledger.commitments import Commitment, item_lines
-from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.errors import NotFound
 from hashdb.store.contributions.commitments import Commitments

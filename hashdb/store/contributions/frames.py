@@ -13,8 +13,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, bindparam, 
 
 from hashdb.domain.frames import FRAMES_A_REQUEST, Frame, Shot, Unit, mark_shots
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
-from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import PERCEPTUAL, SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.store.repositories import CHUNK, IDS, Repository, chunks, insert_values
 from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, shots, signal_table, suppressed_table
 from hashdb.store.thread_connections import Parameters, Query

@@ -33,8 +33,7 @@ from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, StoredItem
 from hashdb.domain.origins import Origin
 from hashdb.domain.review.cases import Stance
-from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import OF_TEXTS, Algorithm, Signal
+from hashdb.domain.signals import OF_TEXTS, SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.domain.signatures import Signature
 from hashdb.store.contributions.contributions import KINDS, STANDINGS
 from hashdb.store.contributions.frames import ALGORITHMS, ExecuteStatement, holds, listed_shots, shot_times, signals_in
