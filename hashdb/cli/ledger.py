@@ -107,7 +107,7 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
     contains the checkpoint that you kept. It exits 1 if not.
 
     With a policy of witnesses, it also verifies that its quorum cosigned the log, but for events of the last ten
-    minutes: then whoever requires these witnesses sees the same events as you.
+    minutes: then everyone who requires these witnesses sees the same events.
 
     With --signals, it also checks the local copy of `hashdb sync`, for which the key needs the scope `feed`, too: the
     hashes in the copy are those that the log has committed to, and the copy has all contributions that match by the

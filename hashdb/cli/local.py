@@ -76,8 +76,8 @@ def serve(
 ) -> None:
     """Answer matches from the local copy, and keep the copy up to date.
 
-    It needs a key with the scopes `feed` and `match`, as `hashdb sync` does. Programs that ask it need no key: whoever
-    may use the socket may ask. It only listens on a Unix socket or on a loopback address.
+    It needs a key with the scopes `feed` and `match`, as `hashdb sync` does. Programs that ask it need no key: each
+    program that can use the socket may ask. It only listens on a Unix socket or on a loopback address.
 
     With a policy of organisations, it matches only what their quorum signed, and answers 503 without that.
     """
