@@ -45,6 +45,11 @@ def make(url: str) -> None:
     _made.add(url)
 
 
+def is_made(url: str) -> None:
+    """Say that a database has the schema: to find that out takes a connection."""
+    _made.add(url)
+
+
 @cache
 def _file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
