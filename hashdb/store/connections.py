@@ -27,8 +27,12 @@ def postgresql_engine(url: URL, busy_seconds: float) -> Engine:
         # A custom setting, which the transaction that locks the log applies: a reader may take its time.
         "hashdb.idle": int(thousand * IDLE_TIMES),
     }
+    if (driver := url.get_dialect().driver) != "psycopg":
+        raise BadSetting("HASHDB_DATABASE_URL", f"use postgresql://, without {driver}")
     engine = create_engine(
         url,
+        # No table has a column of that type, which each process would look for as it connects first.
+        use_native_hstore=False,
         pool_pre_ping=True,
         pool_timeout=busy_seconds,
         connect_args={
@@ -36,8 +40,6 @@ def postgresql_engine(url: URL, busy_seconds: float) -> Engine:
             "connect_timeout": max(1, int(busy_seconds)),
         },
     )
-    if engine.dialect.driver != "psycopg":
-        raise BadSetting("HASHDB_DATABASE_URL", f"use postgresql://, without {engine.dialect.driver}")
     connection_of = _patient(engine.dialect.loaded_dbapi, busy_seconds)
 
     @event.listens_for(engine, "do_connect")
