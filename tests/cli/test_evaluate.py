@@ -11,7 +11,7 @@ from PIL import Image
 from tests.cli.conftest import PHOTOS, Commands
 from tests.films import film
 
-SMALL = (128, 96)
+SMALL = (96, 72)
 """What is measured takes as long as there are pixels."""
 QUICK = ("--algorithm", "pdq", "--processes", "1", "--items", "1000", "--quick")
 
