@@ -76,15 +76,20 @@ class ThreadConnections:
         After StoreBusy the thread opens a new connection at its next use.
         """
         kept: ThreadConnection | None = getattr(self._local, "connection", None)
+        used = kept or self.connect()
+        # It is kept again only if the function succeeds: a connection that failed is not used again.
+        self._local.connection = None
         try:
-            used = kept or self.connect()
-            # It is kept again only if the function succeeds: a connection that failed is not used again.
-            self._local.connection = None
             result = function(used.connection)
         except self._driver.Error as error:
-            if kept and self.dialect.is_disconnect(error, kept.connection.dbapi_connection, None):
+            lost = kept and self.dialect.is_disconnect(error, used.connection.dbapi_connection, None)
+            used.close()
+            if lost:
                 return self.use(function)
             raise StoreBusy(RETRY_AFTER) from error
+        except BaseException:
+            used.close()
+            raise
         self._local.connection = used
         return result
 
@@ -101,9 +106,13 @@ class ThreadConnections:
         try:
             yield build(StatementRunner(used.connection, self.dialect))
             _execute_plain(used.connection, "COMMIT")
-        except self._driver.OperationalError as error:
+        except BaseException as error:
+            # At once: what refers to the traceback of the error would keep the connection, and its transaction.
+            used.close()
+            if isinstance(error, self._driver.OperationalError):
+                raise StoreBusy(RETRY_AFTER) from error
             # The driver's other errors are faults in hashdb, so they are raised as they are.
-            raise StoreBusy(RETRY_AFTER) from error
+            raise
         use_short_queries(used.connection)
         self._local.connection = used
 
@@ -124,10 +133,14 @@ class ThreadConnections:
             use_short_queries(connection)
             # It must not return to the pool: the users of the pool expect a connection that is in a transaction.
             connection.detach()
-            opened = ThreadConnection(connection)
+        except self._driver.Error as error:
+            raise StoreBusy(RETRY_AFTER) from error
+        opened = ThreadConnection(connection)
+        try:
             if statement is not None:
                 connection.cursor().execute(statement).close()
         except self._driver.Error as error:
+            opened.close()
             raise StoreBusy(RETRY_AFTER) from error
         self._all.add(opened)
         return opened
