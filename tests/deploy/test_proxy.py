@@ -135,6 +135,14 @@ def test_neither_log_of_the_proxy_has_keys_query_strings_or_hashes(proxied: Prox
     assert proxied.secret not in text and "access_token" not in text and pdq(1)[4:] not in text
 
 
+def received(connection: socket.socket) -> bytes:
+    """The start of an answer, or nothing: nginx resets a connection whose time is over."""
+    try:
+        return connection.recv(100)
+    except ConnectionResetError:
+        return b""
+
+
 def test_clients_that_stop_halfway_are_cut_off_and_hold_no_thread(proxied: Proxied) -> None:
     with ExitStack() as stack:
         # More than the service has threads.
@@ -146,7 +154,7 @@ def test_clients_that_stop_halfway_are_cut_off_and_hold_no_thread(proxied: Proxi
         with proxied.client() as client:
             assert client.post("/v1/matches", json=ASKED).status_code == 200
         for one in slow:
-            said = one.recv(100)
+            said = received(one)
             assert said == b"" or said.startswith(b"HTTP/1.1 408 ")
 
 
@@ -210,7 +218,7 @@ def test_an_address_sends_few_large_files_at_once_and_small_ones_beside_them(pro
         form = {"Content-Type": "multipart/form-data; boundary=b"}
         small = client.post("/v1/signals", content=b"--b--", headers=form)
         assert small.status_code in (400, 503)
-        said = [one.recv(100).split(b"\r\n")[0] for one in large]
+        said = [received(one).split(b"\r\n")[0] for one in large]
         assert said.count(b"HTTP/1.1 429 Too Many Requests") == 2
 
 
