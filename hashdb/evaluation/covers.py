@@ -125,6 +125,7 @@ def written_heavily(scene: Scene, *, share: float) -> Image.Image:
     font = ImageFont.load_default(max(4, line * 0.8))
     draw = ImageDraw.Draw(altered)
     for number in range(lines):
+        # About as many characters as fill the line.
         start = scene.random.randrange(len(_TEXT))
         text = (_TEXT[start:] + _TEXT * 8)[: 2 + round(altered.width / line * 1.6)]
         middle = altered.width / 2, top + line * (number + 0.5)
@@ -144,6 +145,7 @@ def written_over(scene: Scene) -> Image.Image:
 
 
 def _place(picture: Image.Image, side: float, random: Random) -> tuple[float, float]:
+    """The left and the top of a square with this side in pixels, anywhere in the picture."""
     return random.uniform(0, picture.width - side), random.uniform(0, picture.height - side)
 
 

@@ -52,7 +52,9 @@ class ChoiceResult:
     altered_pairs: Pairs
     """The pairs with an altered picture as the query: each by one of the alterations, in turn."""
     tail: Tail | None
+    """The estimated rate of false matches by radius; None if there are too few pairs for an estimate."""
     check: Check | None
+    """What such an estimate from half of the pictures predicts for the others; None if there are too few pairs."""
     radius_in_force: int
     """The configured radius, or the default of the algorithm."""
     radius: int | None
@@ -200,19 +202,21 @@ def evaluate(
     samples = measured.samples
     if len(samples) < 2:
         return Evaluation(scheme, rate, items, measured.names, measured.unfit, (), ())
-    at = {sample.place: position for position, sample in enumerate(samples)}
-    same = tuple(sorted((at[first], at[second]) for first, second in same_paths if first in at and second in at))
+    position_of = {sample.place: position for position, sample in enumerate(samples)}
+    measured_same = [(first, second) for first, second in same_paths if first in position_of and second in position_of]
+    same = tuple(sorted((position_of[first], position_of[second]) for first, second in measured_same))
     outcomes = tuple(
         outcome
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)
         for outcome in _outcomes(measured, scheme, algorithm, profile, same, rate, items)
     )
+    # The axes of `distances`: alterations, algorithms, profiles, and without or with transforms.
     made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED  # whether each copy was made
     copies = made.sum(axis=1).tolist()
     altered_same = sum(copies[first] + copies[second] for first, second in same)
     matched = np.stack([sample.matched for sample in samples])
     mistakes = [
-        mistake._replace(query=at[mistake.query], listed=at[mistake.listed])
+        mistake._replace(query=position_of[mistake.query], listed=position_of[mistake.listed])
         for sample in samples
         for mistake in sample.mistakes
     ]
@@ -228,7 +232,7 @@ def evaluate(
         matched={profile: share(matched[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
         mistakes=tuple(mistake for mistake in mistakes if tuple(sorted((mistake.query, mistake.listed))) not in same),
         compared=(len(samples) * (len(samples) - 1) - 2 * len(same), sum(copies) * (len(samples) - 1) - altered_same),
-        places=tuple(at),
+        places=tuple(position_of),
     )
 
 
@@ -246,8 +250,8 @@ def _measure(
             unfit[str(paths[sample.place])] = sample.reason
         else:
             samples.append(sample)
-    at = {sample.place: position for position, sample in enumerate(samples)}
-    beside = tuple(at.get((sample.place + 1) % len(paths), at[sample.place]) for sample in samples)
+    position_of = {sample.place: position for position, sample in enumerate(samples)}
+    beside = tuple(position_of.get((sample.place + 1) % len(paths), position_of[sample.place]) for sample in samples)
     return _Measured(tuple(str(paths[sample.place]) for sample in samples), unfit, tuple(samples), beside)
 
 
@@ -262,6 +266,7 @@ def _outcomes(
 ) -> Iterator[ChoiceResult]:
     """The results of one algorithm and profile: without transforms, then with them."""
     samples = measured.samples
+    # Pairs are computed twice: without transforms, and with them.
     both_ways = {pair for first, second in same for pair in ((first, second), (second, first))}
     pairs = _compare(samples, algorithm, profile, both_ways)
     # A collage shows the picture beside it, too: that match is right.
@@ -291,7 +296,7 @@ def _outcomes(
             curved_radius=None if tail is None else tail.curved_radius(own_rate),
             values_an_item=values_an_item,
             values_a_query=values_a_query,
-            remaining=_remaining(samples, pairs[1], tail, algorithm, profile) if transforms else ALL,
+            remaining=_remaining(samples, pairs[True], tail, algorithm, profile) if transforms else ALL,
             costs={bits: cost(algorithm, bits, items, values_an_item, values_a_query) for bits in sorted(radii)},
         )
 
@@ -308,6 +313,7 @@ def _remaining(
     """How many of the pairs that were fitted remain after the verification."""
     if tail is None:
         return ALL
+    # A row of `near` has the positions of the query and of the stored picture, and their distance.
     fitted = pairs.near[pairs.near[:, 2] <= tail.threshold].tolist()
     remain = [remains(samples[query].query, samples[stored].listed[profile], algorithm) for query, stored, _ in fitted]
     return Remaining(sum(remain), len(remain))

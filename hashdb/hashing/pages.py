@@ -28,7 +28,7 @@ _SMALLEST: Final = 16
 
 
 def printed_signals(picture: Picture) -> Iterator[Signal]:
-    """The phash256 signals of the printed area of a page: as it is, with a little margin, and in the dark."""
+    """The phash256 signals of the printed area of a page: as it is, with a little margin, and inverted (dark mode)."""
     if min(picture.colour.size) < _SMALLEST:
         return
     grey, is_fit = picture.reduced, fitness(picture)

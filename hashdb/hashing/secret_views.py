@@ -36,6 +36,7 @@ def secret_windows(seed: bytes) -> tuple[Window, ...]:
 
 
 def _draw(seed: bytes, place: int, is_level: bool) -> Window:
+    """The strip with this number, from 1. Four numbers from 0 to 1 give its length, its breadth and where it begins."""
     octets = hmac.digest(seed, f"hashdb secret view {place}".encode(), "sha256")
     along, across, start, aside = (int.from_bytes(octets[first : first + 8]) / 2**64 for first in range(0, 32, 8))
     length, breadth = LONG[0] + along * (LONG[1] - LONG[0]), SHORT[0] + across * (SHORT[1] - SHORT[0])
@@ -48,6 +49,7 @@ def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
     """The phash256 signals of a seed's parts that a contribution stores, without parts that are too plain to match."""
     if picture.is_tiny:
         return
+    # The changes between neighbouring samples of the picture, downwards and across: they give the quality of each part.
     down, across = changes(picture.sampled)
     windows = (window for window in secret_windows(seed.octets) if quality_of(down, across, window) >= MINIMUM_QUALITY)
     yield from without_faults(phash256_signal(coefficients(picture.reduced, window)) for window in windows)

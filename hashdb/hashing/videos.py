@@ -99,6 +99,7 @@ def digests(file: IO[bytes]) -> tuple[Signal, ...]:
 def thin_out(frames: Sequence[HashedFrame], most: int) -> list[HashedFrame]:
     """At most `most` frames: those that begin no shot are left out first, evenly, then others."""
     thinned = list(frames)
+    # Frames with one signal begin no shot.
     for most_signals in (1, math.inf):
         spare = [place for place, frame in enumerate(thinned) if len(frame.hashed.signals) <= most_signals]
         excess = min(len(thinned) - most, len(spare))
@@ -158,23 +159,24 @@ class Video:
         If `fast`, key frames at least half an interval apart, none of which is on the grid. Raises UnreadablePicture
         if nothing can be read, and VideoTooLarge if a limit is exceeded.
         """
-        cuts, last, end = _Cuts(), -math.inf, -math.inf
+        cuts, chosen_at, at = _Cuts(), -math.inf, -math.inf
         for frame in self._source.decode():
-            end = 0.0 if end < 0 else max(end + _MOST_IN_A_ROW, frame.at)
-            self._limits.check_seconds(end)
-            self._advance(end)
-            on_grid = False
+            at = 0.0 if at < 0 else max(at + _MOST_IN_A_ROW, frame.at)
+            self._limits.check_seconds(at)
+            self._advance(at)
+            on_grid, since_chosen = False, at - chosen_at
             if self._fast:
-                chosen = end - last >= self._interval / 2
+                is_chosen = since_chosen >= self._interval / 2
             else:
-                on_grid, is_cut = self._grid.has(frame.number, end), cuts.has(frame, end)
-                chosen = on_grid or (is_cut and end - last >= _SHORTEST_SHOT) or end - last >= _GAP * self._interval
-            if chosen:
-                last = end
-                yield ChosenFrame(frame.number, round(end, 3), on_grid, frame.image())
-        if end < 0:
+                on_grid, is_cut = self._grid.has(frame.number, at), cuts.has(frame, at)
+                is_gap = since_chosen >= _GAP * self._interval
+                is_chosen = on_grid or is_gap or (is_cut and since_chosen >= _SHORTEST_SHOT)
+            if is_chosen:
+                chosen_at = at
+                yield ChosenFrame(frame.number, round(at, 3), on_grid, frame.image())
+        if at < 0:
             raise UnreadablePicture(NOTHING_READ)
-        self._finish(end)
+        self._finish(at)
 
     def _finish(self, end: float) -> None:
         stated = self._stated or self._source.duration
@@ -259,26 +261,26 @@ def hash_frames(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> It
 
 def _hash_each(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> Iterator[tuple[HashedFrame, Picture]]:
     """Each chosen frame with its hashes, and its picture."""
-    long = [algorithm for algorithm in algorithms if algorithm.bits == 256]
+    of_256_bits = [algorithm for algorithm in algorithms if algorithm.bits == 256]
     is_query = mode is Mode.TRANSFORMS
     shot_pdq: Signal | None = None
     last, shots = -INTERVAL, 0
     for frame in video.frames():
         picture = Picture(frame.image)
-        own, quality = pdq(picture)
-        is_new = shot_pdq is None or own.distance(shot_pdq) > NEAR
+        frame_pdq, quality = pdq(picture)
+        is_new = shot_pdq is None or frame_pdq.distance(shot_pdq) > NEAR
         # All transforms take ten times as long as PDQ: a query has them once a second.
-        is_whole = frame.at - last >= INTERVAL * 0.9 if is_query else is_new
-        if quality >= MINIMUM_QUALITY and is_whole:
-            shot_pdq, last = own, frame.at
-            hashed = _usable(hash_frame(picture, long, mode, shots), quality)
+        has_all_hashes = frame.at - last >= INTERVAL * 0.9 if is_query else is_new
+        if quality >= MINIMUM_QUALITY and has_all_hashes:
+            shot_pdq, last = frame_pdq, frame.at
+            hashed = _usable(hash_frame(picture, of_256_bits, mode, shot=shots), quality)
             shots += 1
         elif quality >= MINIMUM_QUALITY and is_query:
-            algorithms = long if is_new else [algorithm for algorithm in long if algorithm is Algorithm.PDQ]
-            shot_pdq = own if is_new else shot_pdq
-            hashed = _usable(hash_further_frame(picture, algorithms), quality)
+            pdq_only = [algorithm for algorithm in of_256_bits if algorithm is Algorithm.PDQ]
+            shot_pdq = frame_pdq if is_new else shot_pdq
+            hashed = _usable(hash_further_frame(picture, of_256_bits if is_new else pdq_only), quality)
         else:
-            hashed = Hashed((own,) if Algorithm.PDQ in long else (), quality)
+            hashed = Hashed((frame_pdq,) if Algorithm.PDQ in of_256_bits else (), quality)
         yield HashedFrame(frame.number, frame.at, frame.on_grid, hashed), picture
 
 

@@ -27,7 +27,7 @@ class DueNotices(Repository):
 
         `kind` is that of the recipient: `WEBHOOK` or `USER`.
         """
-        reported = exists().where(due_notices.c.case_id == cases.c.id, _is(kind, recipient))
+        reported = exists().where(due_notices.c.case_id == cases.c.id, _is_recipient(kind, recipient))
         query = select(cases.c.id, cases.c.due_at).where(cases.c.decision.is_(None), cases.c.due_at <= until, ~reported)
         rows = self._connection.execute(query.order_by(cases.c.due_at, cases.c.id).limit(limit))
         return tuple(DueCase(*row) for row in rows)
@@ -51,7 +51,7 @@ class DueNotices(Repository):
 
     def forget(self, kind: str, recipient: int) -> None:
         """Delete the record of what was reported to a recipient."""
-        self._delete(due_notices, _is(kind, recipient))
+        self._delete(due_notices, _is_recipient(kind, recipient))
 
 
 class MailAddresses(Repository):
@@ -79,7 +79,7 @@ class MailAddresses(Repository):
 
     def claim(self, address: MailAddress, now: datetime, lease: timedelta) -> bool:
         """Claim an address for one attempt; return whether no other process had it, and it was not changed."""
-        query = update(mail_addresses).where(*_same(address), _ready(now))
+        query = update(mail_addresses).where(*_is_unchanged(address), _ready(now))
         return self._connection.execute(query.values(next_at=now + lease)).rowcount == 1
 
     def record_attempt(
@@ -89,10 +89,10 @@ class MailAddresses(Repository):
         sent = {"sent_at": now} if trouble is None else {}
         attempts = 0 if next_at is None else address.attempts + 1
         values = {"attempts": attempts, "next_at": next_at, "trouble": trouble, **sent}
-        self._connection.execute(update(mail_addresses).where(*_same(address)).values(values))
+        self._connection.execute(update(mail_addresses).where(*_is_unchanged(address)).values(values))
 
 
-def _is(kind: str, recipient: int) -> ColumnElement[bool]:
+def _is_recipient(kind: str, recipient: int) -> ColumnElement[bool]:
     return and_(due_notices.c.kind == kind, due_notices.c.recipient == recipient)
 
 
@@ -100,7 +100,7 @@ def _ready(now: datetime) -> ColumnElement[bool]:
     return or_(mail_addresses.c.next_at.is_(None), mail_addresses.c.next_at <= now)
 
 
-def _same(address: MailAddress) -> tuple[ColumnElement[bool], ...]:
+def _is_unchanged(address: MailAddress) -> tuple[ColumnElement[bool], ...]:
     table = mail_addresses.c
     return table.user_id == address.user, table.address == address.address, table.attempts == address.attempts
 
