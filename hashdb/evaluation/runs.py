@@ -203,15 +203,13 @@ def evaluate(
     if len(samples) < 2:
         return Evaluation(scheme, rate, items, measured.names, measured.unfit, (), ())
     position_of = {sample.place: position for position, sample in enumerate(samples)}
-    measured_same = [(first, second) for first, second in same_paths if first in position_of and second in position_of]
-    same = tuple(sorted((position_of[first], position_of[second]) for first, second in measured_same))
+    same = tuple(sorted((position_of[a], position_of[b]) for a, b in same_paths if {a, b} <= position_of.keys()))
     outcomes = tuple(
         outcome
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)
         for outcome in _outcomes(measured, scheme, algorithm, profile, same, rate, items)
     )
-    # The axes of `distances`: alterations, algorithms, profiles, and without or with transforms.
-    made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED  # whether each copy was made
+    made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED  # by picture and alteration
     copies = made.sum(axis=1).tolist()
     altered_same = sum(copies[first] + copies[second] for first, second in same)
     matched = np.stack([sample.matched for sample in samples])
