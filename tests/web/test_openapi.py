@@ -208,6 +208,8 @@ def test_the_service_answers_as_the_document_says(service: Service, tmp_path: Pa
     caller = service.caller()
     caller.contribute(item(), of_document(LISTED))
     schema = schemathesis.openapi.from_wsgi("/openapi.json", service.app)
+    if mode is GenerationMode.POSITIVE:
+        _shorten(schema.raw_schema)
     tried = 0
     for found in schema.get_all_operations():
         assert isinstance(found, Ok)
@@ -219,6 +221,14 @@ def test_the_service_answers_as_the_document_says(service: Service, tmp_path: Pa
         _try(operation, mode, caller, (*CHECKS, negative_data_rejection) if refuses else CHECKS)
         tried += 1
     assert tried > 10
+
+
+def _shorten(document: dict[str, Any]) -> None:
+    """Let the lists of requests have at most 3 items: what is in an item matters, and thousands take long to draw."""
+    for name, schema in document["components"]["schemas"].items():
+        for field in schema.get("properties", {}).values() if name.endswith("In") else ():
+            if field.get("maxItems", 0) > 3:
+                field["maxItems"] = 3
 
 
 def _try(operation: Any, mode: GenerationMode, caller: Caller, checks: Any) -> None:
