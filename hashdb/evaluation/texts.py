@@ -182,7 +182,10 @@ class _Bench:
         ]
 
     def _try(self, trial: int, position: int, place: int, copy: TextCopy, start: int, around: Pieces) -> TextOutcome:
-        """Make and match the copy at a position of the scheme, of the text at a place, from a piece on."""
+        """Make and match a copy of the listed text at `place`, from its piece `start` on.
+
+        `position` is that of `copy` in the scheme; `around` has the words of other texts.
+        """
         text, random = self.scheme.listed[place], Random(f"{self.scheme.seed} {trial} {position}")
         start = start if copy.words else 0
         passage = take_words(text.pieces, text.counts, start, copy.words or len(text.written))
@@ -270,8 +273,8 @@ def _digest(text: str) -> bytes:
 def judge(details: FrameDetails | None, query: Stretch, listed: Stretch) -> tuple[bool, bool]:
     """Whether a segment overlaps the passage in both texts, and whether its ends are right to `TOLERANCE` words."""
     segments = [] if details is None else [segment for segment in details.segments if segment.unit is Unit.WORDS]
-    off = worst_ends(segments, query, listed)
-    return bool(off), bool(off) and min(off) <= TOLERANCE
+    errors = worst_ends(segments, query, listed)
+    return bool(errors), bool(errors) and min(errors) <= TOLERANCE
 
 
 def _slice(stretch: Stretch) -> slice:
@@ -317,6 +320,7 @@ def split_texts(texts: Sequence[Text], seed: int) -> tuple[list[Text], list[Text
 
 def evaluate_texts(scheme: TextScheme, processes: int, advance: Callable[[], object] = lambda: None) -> TextEvaluation:
     """Measure these texts. `advance` is called `steps` times."""
+    # Each process builds one `_Bench`; `with_state` calls its method with an item.
     each = partial(run, processes=processes, advance=advance, build=partial(_Bench, scheme))
     pairs = list(each(partial(with_state, _Bench.pairs), range(len(scheme.listed))))
     outcomes = list(each(partial(with_state, _Bench.trial), range(scheme.trials)))

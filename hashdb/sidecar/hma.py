@@ -1,7 +1,8 @@
 """/hma: the look-ups of HMA (Hasher-Matcher-Actioner), answered from the local copy.
 
 A copy knows members by their ids. So the bank of another member is `MEMBER_` and its id; that of the member of the
-copy's key has its name, as at the service. Under /hma/as/{bank}/ everything is one bank, which has this name.
+copy's key has its name, as at the service. Under /hma/as/{bank}/ everything is one bank, which has this name: the
+WSGI environment has it under the key `ONE_BANK`.
 """
 
 from __future__ import annotations
@@ -144,6 +145,7 @@ def _enabled(state: SidecarState) -> tuple[Algorithm, ...]:
 
 
 def _types(state: SidecarState, params: wire.HashQuery) -> tuple[str, ...]:
+    """The names of the signal types that a request asks for."""
     return tuple([wire.resolve_type(name, _enabled(state)) for name in params.types])
 
 
@@ -184,6 +186,7 @@ def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery,
         raise FetchRefused()
     _, upload = read_upload(request, state.settings, accept_text=True)
     if not upload.has_parts:
+        # Raises TooLarge before the picture waits to be hashed.
         picture_of(upload, state.settings)
     (hashed,) = hash_uploads(state, [upload], [Mode.PLAIN], interval)
     return hashed

@@ -16,6 +16,7 @@ from hashdb.domain.stats.reports import DayReport, DecisionsBy, Durations, Preci
 
 _COLUMNS = 62
 """The most columns of a chart over time: a longer period is drawn by month or by year."""
+# The groupings of contributions that have a table, and the groups of members with durations, with their titles.
 _GROUPS = {"member": "member", "kind": "kind of member", "label": "label", "algorithm": "algorithm", "basis": "basis"}
 _WHO = {"all": "all", "trusted_flagger": "trusted flaggers", "others": "other members"}
 
@@ -110,6 +111,7 @@ def _over_time(report: Report, figure_of: Callable[[DayReport], int]) -> list[tu
         return []
     first, last = min(report.days), max(report.days)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    # As many letters of YYYY-MM-DD are the day, the month and the year.
     for letters in (10, 7, 4):
         numbers = dict.fromkeys((day.isoformat()[:letters] for day in days), 0)
         if len(numbers) <= _COLUMNS:

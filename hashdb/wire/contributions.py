@@ -23,7 +23,7 @@ class Contributor(ResponseModel):
     name: str = Field(description="The name of the member.")
 
 
-_Given = TypeVar("_Given", bound=Contribution | Opinion | Case)
+_OfMember = TypeVar("_OfMember", bound=Contribution | Opinion | Case)
 
 
 def _contributor(value: Contribution | Opinion | Case) -> Contributor:
@@ -31,7 +31,7 @@ def _contributor(value: Contribution | Opinion | Case) -> Contributor:
     return construct(Contributor, {"id": value.member, "name": value.member_name})
 
 
-class Shown(Mirror[_Given]):
+class Shown(Mirror[_OfMember]):
     """Base of a model of a value that comes from a member; it leaves out the fields that its reader may not see."""
 
     __slots__ = ()
@@ -39,7 +39,7 @@ class Shown(Mirror[_Given]):
     """The fields that some readers may not see."""
 
     @classmethod
-    def fields_from(cls, value: _Given) -> dict[str, Any]:
+    def fields_from(cls, value: _OfMember) -> dict[str, Any]:
         """The fields of the model that the reader may see."""
         fields = super().fields_from(value)
         fields["member"] = _contributor(value)

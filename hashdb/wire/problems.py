@@ -108,7 +108,7 @@ def positions_from(start: int) -> Iterator[None]:
 def checking_version(get_me: Callable[[], MeOut], items: Collection[Draft | Query]) -> Iterator[None]:
     """Within the block, raise ServiceTooOld instead of InvalidInput for what an older service does not take.
 
-    `get_me` returns what the service accepts; it is called only then.
+    `get_me` returns what the service accepts. It is called only after InvalidInput, if items have texts or addresses.
     """
     try:
         yield

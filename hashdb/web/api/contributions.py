@@ -88,6 +88,7 @@ def contribute_pictures() -> Response:
     """
     profile = query(MediaQuery).profile
     form = media.read_form()
+    # A repeated request has the same metadata, files and profile: the key has their digest.
     key = read_idempotency_key(form.metadata.encode(), *form.files, *([profile.encode()] if profile else ()))
     receipt = contributions.receipt_of_repeated(hashdb(), actor(), key)
     if receipt is not None:

@@ -98,7 +98,10 @@ def show(batch_id: int) -> Response:
 
 @blueprint.post("/<id:batch_id>")
 def confirm(batch_id: int) -> Response:
-    """Let a batch be carried out, once its effect with these choices was displayed: `seen` is their digest."""
+    """Let a batch be carried out. A change of expiries is carried out only as it was previewed.
+
+    `seen` is the digest of the choices that the last preview displayed; with `again`, they are previewed again.
+    """
     actor().require(Scope.REVIEW)
     batch, sent = bulk.get(hashdb(), actor(), batch_id), Form.sent()
     try:
@@ -163,7 +166,7 @@ def _read_picks(text: str) -> Picks:
 
 
 def _filtered_ids(picks: Picks, selection: Selection) -> Sequence[int]:
-    """The ids of all rows that pass the filter of a list. Raises InvalidInput."""
+    """The ids up to `selection.upto` of all rows that pass the filter of a list. Raises InvalidInput."""
     if picks is Picks.PROPOSAL:
         return bulk.proposals_of(hashdb(), actor(), selection.upto)
     model = ListingQuery if picks is Picks.CONTRIBUTION else CasesPageQuery
@@ -179,7 +182,7 @@ def _filtered_ids(picks: Picks, selection: Selection) -> Sequence[int]:
 
 
 def _read_choices(sent: Form) -> BatchChoices:
-    """The choices in a form. Raises InvalidInput."""
+    """The choices in a form, where `how` is `extend`, `set` or `remove` for expiries. Raises InvalidInput."""
     how = sent.text("how")
     if how == "set" and not sent.text("expires_at"):
         reject_field("expires_at", "is required: choose the day")

@@ -28,6 +28,7 @@ _Names = TypeVar("_Names")
 _NO_FILTER = EventsPageQuery()
 _NAMED = ("actor", "subject")  # The fields whose text names something, perhaps in part.
 _PLACE_FIELDS = ("before", "newer", "after", "follow")
+"""The fields of an address that say which page of the list it is, or that the page follows the log."""
 
 
 @blueprint.get("")
@@ -36,15 +37,18 @@ def browse() -> Response:
     params, form = pages.read_query(EventsPageQuery)
     search = None if params is None else _search(params, form)
     if params is None or search is None:
+        # For a faulty text of the form, the names of members and users that it fits.
         choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMED}
         return pages.page(
             "events.html", form=form, actions=Action, params=_NO_FILTER, choices=choices, address=_address_with
         )
     log_search, seqs = search
-    goes_up = params.newer is not None
-    listing = searches.latest(hashdb(), actor(), log_search, seqs, params.limit, oldest=goes_up)
+    # The page before, with newer events, has the oldest of the events above `newer`.
+    is_newer_page = params.newer is not None
+    listing = searches.latest(hashdb(), actor(), log_search, seqs, params.limit, oldest=is_newer_page)
     # A search that has not read the whole log may still find events.
-    may_find = goes_up or listing.events or listing.before
+    may_find = is_newer_page or listing.events or listing.before
+    # The parts of the filter without which there would be events.
     excluding = () if may_find else searches.excluding(hashdb(), actor(), log_search, seqs)
     older, newer = _adjacent_pages(listing, params)
     return pages.page(
@@ -154,6 +158,7 @@ def _read_names(read: Callable[[HashDB, Actor, str], _Names], text: str | None, 
 
 
 def _range(params: EventsPageQuery) -> audit.SeqRange:
+    """The seqs of the days of the form, below the seq `before`, and above the seqs `after` and `newer`."""
     period = audit.period(hashdb(), actor(), *params.period)
     ends = [end for end in (params.before, period.before) if end is not None]
     return audit.SeqRange(max(params.after or 0, params.newer or 0, period.after), min(ends, default=None))

@@ -89,6 +89,7 @@ def look_up() -> Response:
     """
     sent = Form.sent()
     text, file = sent.text("text"), request.files.get("file")
+    # Both are None unless the whole text is hashes, or an address.
     hashes = with_algorithms(text, _algorithms())
     address = text if hashes is None and begins_as_address(text) and not _CONSOLE_PAGE.match(text) else None
     if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
@@ -101,6 +102,7 @@ def look_up() -> Response:
     if not groups and (hashes is not None or address is not None):
         return _show_near(sent, hashes, address)
     if not is_name and takes_text():
+        # The service accepts texts, so it hashes this one.
         return _show_near(sent, None, None, text)
     if not is_name:
         reason = f"must be one line of at most {finding.LONGEST_TEXT} characters, or hashes, each on a line of its own"
