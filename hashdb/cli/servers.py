@@ -40,10 +40,12 @@ class SmallServer(BaseApplication):  # type: ignore[misc]
     """A server as gunicorn runs it; a subclass has `load`, which makes the WSGI application in each worker."""
 
     def __init__(self, name: str, worker: Any, workers: int, address: ListenAddress, largest_body: int) -> None:
+        """`worker` is the class of gunicorn's workers; `largest_body` is in bytes, for workers that read it."""
         self._name, self._worker, self._workers = name, worker, workers
         self._bind, self._socket = address.host_and_port, None
         if address.unix_socket is not None:
             path = Path(address.unix_socket.getsockname())
+            # By the inode, `remove` knows whether another process has replaced the file.
             self._socket = path, path.lstat().st_ino
             # gunicorn closes it.
             self._bind = f"fd://{address.unix_socket.detach()}"

@@ -110,7 +110,8 @@ class Reports:
             for upload, contribution, reason in taken_back:
                 key = (contribution, upload)
                 if row := connection.execute(_STANDS, key).fetchone():
-                    connection.execute(_REPORT, (ReportKind.TAKEN_BACK, upload, row[0], now, row[1], reason))
+                    uploaded, text = row
+                    connection.execute(_REPORT, (ReportKind.TAKEN_BACK, upload, uploaded, now, text, reason))
                     connection.execute("DELETE FROM matches WHERE contribution = ? AND upload = ?", key)
                     count += 1
             for upload, uploaded_at, match, expires_at in found:

@@ -3,7 +3,8 @@
 A block is a header (magic, checksum of what follows, the lengths of description and body, the stamp), a description in
 JSON, a body, and a trailer (the length of the block, magic). Numbers are little-endian, values big-endian. The body has
 the hashes of the ids, the lengths of the records, the columns (owners and values, one algorithm after the other), and
-the records in JSON. A record without a time says that an upload was forgotten.
+the records in JSON. A record is a list: the id, the time, the columns of the signals; then, if there are any, those of
+the transforms by name, the signatures by name, and the duration. One without a time says that an upload was forgotten.
 
 A day has two logs of this format. In `FRAMED_LOG`, the frames of the records come behind the columns: a table of their
 places, and columns of their own. A program that knows the first log alone neither reads nor changes the second.
@@ -106,7 +107,7 @@ def hash_id(id: str) -> int:
 class Draft(NamedTuple):
     """A block without its stamp, which orders it: the stamp is known once the log is locked."""
 
-    checksum: int
+    checksum: int  # of the description and the body
     description: bytes
     body: bytes
 
@@ -140,11 +141,11 @@ def draft_blocks(uploads: Sequence[Upload | str]) -> list[Draft]:
     drafts: list[Draft] = []
     start = frames = 0
     for place, upload in enumerate(uploads):
-        own = 0 if isinstance(upload, str) else len(upload.query.frames)
-        if place - start == MOST_RECORDS or (place > start and frames + own > _MOST_FRAMES):
+        own_frames = 0 if isinstance(upload, str) else len(upload.query.frames)
+        if place - start == MOST_RECORDS or (place > start and frames + own_frames > _MOST_FRAMES):
             drafts.append(draft_block(uploads[start:place]))
             start, frames = place, 0
-        frames += own
+        frames += own_frames
     if start < len(uploads):
         drafts.append(draft_block(uploads[start:]))
     return drafts
@@ -203,16 +204,16 @@ def _decode_body(octets: bytes, position: int, start: int, end: int, stamp: int)
     description = json.loads(octets[:position])
     count = int(description["records"])
 
-    def take(type: str, many: int) -> NDArray[Any]:
+    def take(type: str, length: int) -> NDArray[Any]:
         nonlocal position
-        array = np.frombuffer(octets, type, many, position)
+        array = np.frombuffer(octets, type, length, position)
         position += array.nbytes
         return array
 
     hashes, lengths = take("<u8", count), take("<u4", count)
     columns: dict[Algorithm, Column] = {}
-    for name, many in description["columns"]:
-        owners, size = take("<u4", many), many * Algorithm(name).bits // 8
+    for name, values in description["columns"]:
+        owners, size = take("<u4", values), values * Algorithm(name).bits // 8
         columns[Algorithm(name)] = Column(owners, octets[position : position + size])
         position += size
     frames = None

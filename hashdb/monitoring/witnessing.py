@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hashdb.client import Client
 
 _TIMEOUT = 5.0  # Seconds, for the answer of a witness.
-_MOST_SEEN = 1_000
+_MOST_SEEN = 1_000  # sizes of the log that are kept
 _LAST = 253_402_300_799
 """The last second of the calendar."""
 _FRESH = timedelta(hours=26)
@@ -78,25 +78,25 @@ class Witnessing:
         texts = {name: read_text(url, _TIMEOUT) for name, url in urls.items()}
         return Notes(cosigned, {name: text for name, text in texts.items() if text})
 
-    def judge(self, notes: Notes, note: str, verifiers: Collection[Verifier], now: datetime) -> list[Alarm]:
-        """The alarms of these notes, after the log was replayed up to the checkpoint in `note`."""
+    def judge(self, notes: Notes, checkpoint_note: str, verifiers: Collection[Verifier], now: datetime) -> list[Alarm]:
+        """The alarms of these notes, after the log was replayed up to the checkpoint in `checkpoint_note`."""
         size, since = self._replay.size, self._held_at
         alarms: list[Alarm] = []
         cosigned = 0
         if notes.cosigned is not None:
             try:
-                checkpoint, signed = self._policy.check(notes.cosigned, verifiers)
+                checkpoint, cosigned_at = self._policy.check(notes.cosigned, verifiers)
                 if what := self._unlike(checkpoint):
                     what = f"the cosigned checkpoint of the service {what}"
-                    evidence = {"checkpoint.txt": note, "cosigned.txt": notes.cosigned}
+                    evidence = {"checkpoint.txt": checkpoint_note, "cosigned.txt": notes.cosigned}
                     alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, since=since, evidence=evidence))
                 else:
                     cosigned = checkpoint.size
-                    alarms += self._old(signed, notes, now)
+                    alarms += self._old(cosigned_at, notes, now)
                     self._tables.put(witnessed_at=now)
             except (BadNote, NotWitnessed):
                 pass
-        alarms += self._unlike_witnesses(notes, note, verifiers)
+        alarms += self._unlike_witnesses(notes, checkpoint_note, verifiers)
         self._seen.note(size, now)
         waiting = self._seen.first_above(cosigned)
         if not alarms and waiting is not None and self._tables.waited(waiting, now) > self._late:
@@ -104,26 +104,29 @@ class Witnessing:
                 f"the quorum of witnesses cosigned {cosigned} of {size} events, and none of the later ones, the first"
                 f" of which was seen at {format_instant(waiting)}"
             )
-            evidence = {"checkpoint.txt": note, "cosigned.txt": notes.cosigned or ""}
+            evidence = {"checkpoint.txt": checkpoint_note, "cosigned.txt": notes.cosigned or ""}
             alarms.append(Alarm(AlarmKind.NOT_WITNESSED, what, since=since, evidence=evidence))
         return alarms
 
-    def _old(self, signed: Mapping[WitnessKey, int], notes: Notes, now: datetime) -> list[Alarm]:
-        """The alarm if the quorum cosigned nothing for a day: a service that is frozen may hide all later events."""
-        keys = sorted(signed, key=lambda key: -signed[key])
+    def _old(self, cosigned_at: Mapping[WitnessKey, int], notes: Notes, now: datetime) -> list[Alarm]:
+        """The alarm if the quorum cosigned nothing for a day: a service that is frozen may hide all later events.
+
+        `cosigned_at` has the seconds since 1970 at which each witness cosigned.
+        """
+        keys = sorted(cosigned_at, key=lambda key: -cosigned_at[key])
         quorum = next(
             (keys[: count + 1] for count in range(len(keys)) if self._policy.has_quorum(keys[: count + 1])), None
         )
         if not quorum:
             return []
-        at = datetime.fromtimestamp(min(signed[quorum[-1]], _LAST), UTC)
+        at = datetime.fromtimestamp(min(cosigned_at[quorum[-1]], _LAST), UTC)
         if now - at <= _FRESH:
             return []
         what = f"the newest checkpoint that the quorum cosigned is of {format_instant(at)}: you may be shown an old log"
         evidence = {"cosigned.txt": notes.cosigned or ""}
         return [Alarm(AlarmKind.NOT_WITNESSED, what, since=self._held_at, evidence=evidence)]
 
-    def _unlike_witnesses(self, notes: Notes, note: str, verifiers: Collection[Verifier]) -> list[Alarm]:
+    def _unlike_witnesses(self, notes: Notes, checkpoint_note: str, verifiers: Collection[Verifier]) -> list[Alarm]:
         """The alarms of what the witnesses serve themselves; what is no checkpoint that they cosigned is ignored."""
         alarms: list[Alarm] = []
         for witness in self._policy.witnesses:
@@ -137,7 +140,7 @@ class Witnessing:
                 continue
             if signed and (what := self._unlike(checkpoint)):
                 what = f"witness {witness.name} was shown another log than you: its checkpoint {what}"
-                evidence = {"checkpoint.txt": note, "witness.txt": theirs}
+                evidence = {"checkpoint.txt": checkpoint_note, "witness.txt": theirs}
                 subject = f"witness {witness.name}"
                 alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, subject, self._held_at, evidence))
         return alarms
@@ -158,4 +161,5 @@ class Witnessing:
 
     @property
     def _held_at(self) -> datetime | None:
+        """When a cosigned checkpoint last agreed with the log; None: never."""
         return self._tables.time("witnessed_at")

@@ -103,12 +103,13 @@ class RateLimits:
             storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True, **options)
         except (ConfigurationError, ImportError, ValueError) as error:
             raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", str(error).lower()) from None
+        # The rate of each scope; that of None is for all requests of a key.
         self._rates = {scope: parse(rate) for scope, rate in settings.rate_limit.items()}
         self._address = None if settings.rate_limit_address is None else parse(settings.rate_limit_address)
         self._failure = parse(FAILURES)
         self._shared = FixedWindowRateLimiter(storage)
         self._local = FixedWindowRateLimiter(MemoryStorage())
-        self.retry_at = 0.0
+        self.retry_at = 0.0  # until this time of the monotonic clock, the shared storage is not used
 
     def count_address(self, address: str) -> None:
         """Count a request of an address, with or without a key. Raises LimitReached."""
@@ -133,6 +134,7 @@ class RateLimits:
         self._count_or_raise(self._local, self._failure, "failed", network_of(address))
 
     def _hit(self, rate: RateLimitItem, *identifiers: str) -> None:
+        """Count a request of what the identifiers name: what is counted, and its id or network. Raises LimitReached."""
         from limits.errors import StorageError
 
         if time.monotonic() >= self.retry_at:

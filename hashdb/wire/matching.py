@@ -57,6 +57,7 @@ from hashdb.wire.signatures import EvidenceOut, check_scored, check_view_signatu
 
 
 def _check_query_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+    """The radii, if the rules of the service allow each. A validator."""
     if not isinstance(info.context, ValidationContext):
         return radii
     rules = info.context.rules
@@ -173,11 +174,12 @@ class QueriesIn(RequestModel):
 def queries_in_requests(queries: Iterable[Query]) -> Iterator[list[Query]]:
     """The queries in parts, each within the limits of one request; there is at least one part."""
 
-    def count(query: Query) -> tuple[int, int, int, int]:
+    def sizes(query: Query) -> tuple[int, int, int, int]:
+        """How many queries (one), signals, signatures and frames this is, in the order of the limits below."""
         signals = len(query.signals) + sum(map(len, query.transforms.values()))
         return 1, signals, sum(map(len, query.signatures.values())), len(query.frames)
 
-    return in_parts(queries, count, (QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_A_REQUEST, FRAMES_A_REQUEST))
+    return in_parts(queries, sizes, (QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_A_REQUEST, FRAMES_A_REQUEST))
 
 
 def _query_fields(query: Query) -> dict[str, Any]:
@@ -375,6 +377,7 @@ def _list_text(texts: Iterable[str]) -> str:
 
 
 def _check_benign_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+    """The radii, if each is of an algorithm of the entry, and at most the radius of a match. A validator."""
     for algorithm, radius in radii.items():
         if not any(signal.algorithm is algorithm for signal in info.data.get("signals", ())):
             raise ValueError(f"there is no signal of {algorithm}")

@@ -20,7 +20,7 @@ from hashdb.wsgi.replies import TEXT, Reply, problem_reply
 LARGEST_BODY: Final = 128 * 1024
 """Octets of a request: a checkpoint may have dozens of signatures, some of 3,300 octets."""
 _ADD, _CHECKPOINT, _HEALTH, _NO_ROUTE = f"/{SUBMISSION_PATH}", "/{origin}/checkpoint", "/healthz", "(none)"
-_ADDRESS = re.compile(r"/([0-9a-f]{64})/checkpoint")
+_CHECKPOINT_PATH = re.compile(r"/([0-9a-f]{64})/checkpoint")
 _METHODS = {_ADD: ("POST",), _CHECKPOINT: ("GET", "HEAD"), _HEALTH: ("GET", "HEAD")}
 _HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 
@@ -36,13 +36,13 @@ class WitnessServer:
         """Answer one request."""
         started, id = time.perf_counter(), request_id.begin(environ, trust_headers=False)
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        address = _ADDRESS.fullmatch(path)
-        route = _CHECKPOINT if address else path if path in _METHODS else _NO_ROUTE
+        checkpoint_path = _CHECKPOINT_PATH.fullmatch(path)
+        route = _CHECKPOINT if checkpoint_path else path if path in _METHODS else _NO_ROUTE
         request = InMemoryRequest(environ)
         request.max_content_length = LARGEST_BODY
         try:
-            reply = self._reply(request, method, route, address[1] if address else "")
-        except WrongOldSize as error:
+            reply = self._reply(request, method, route, checkpoint_path[1] if checkpoint_path else "")
+        except WrongOldSize as error:  # C2SP: the body is the size that the witness knows
             reply = Reply(f"{error.size}\n".encode(), SIZE_TYPE, 409)
         except Exception as error:
             reply = problem_reply(error, request)

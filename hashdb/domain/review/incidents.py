@@ -38,7 +38,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class IncidentChange:
-    """What a client sends to change an incident."""
+    """What a client sends to change an incident; a field that is UNSET stays as it is."""
 
     start: datetime | Unset = UNSET
     end: datetime | None | Unset = UNSET

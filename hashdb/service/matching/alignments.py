@@ -130,17 +130,21 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
             {signal: bits for signal, bits in near.items() if bits <= signal.algorithm.radius} for near in suggested
         ]
         with db.store.read() as tx:
-            holding = tx.matches.contributions_with({signal for near in suggested for signal in near}, MOST_HOLDERS)
-            ids = sorted(holding, key=lambda id: (-len(holding[id]), id))[:limit]
+            signals_by_id = tx.matches.contributions_with(
+                {signal for near in suggested for signal in near}, MOST_HOLDERS
+            )
+            ids = sorted(signals_by_id, key=lambda id: (-len(signals_by_id[id]), id))[:limit]
             contributions = tx.contributions.get(ids, db.now())
             held = defaultdict[Signal, list[Holder]](list)
             for id, contribution in contributions.items():
-                for signal in holding[id]:
+                for signal in signals_by_id[id]:
                     held[signal].append(holder_of(signal, contribution))
-            times = tx.matches.times({id: holding[id] for id, item in contributions.items() if item.frame_count})
+            times = tx.matches.times({id: signals_by_id[id] for id, item in contributions.items() if item.frame_count})
             overruling = tx.matches.overruling_algorithms
-            inputs = [query], expanded, within_default, through, held, times, tx.matches.shots, overruling
-            (decided,) = decide([query], within_default, through, held, overruling, match_frames(*inputs))
+            shots_of = tx.matches.shots
+            matched = match_frames([query], expanded, within_default, through, held, times, shots_of, overruling)
+            (decided,) = decide([query], within_default, through, held, overruling, matched)
+            # Each group has the holders of one contribution.
             chosen = {group[0].contribution for group in decided.chosen}
             details = {id: decided.by_frames.get(id, FrameDetails()) for id in contributions}
             shots = {id: tx.frames.shots(id) if details[id].segments else () for id in contributions}
@@ -150,7 +154,9 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
             visible_fields(actor, item),
             matches=id in chosen and item.hindrance is None,
             details=details[id],
-            digest=next((digest for digest in DIGESTS if digest in {signal.algorithm for signal in holding[id]}), None),
+            digest=next(
+                (digest for digest in DIGESTS if digest in {signal.algorithm for signal in signals_by_id[id]}), None
+            ),
             hits=tuple(hits.get(id, ())),
             shots=shots[id],
         )

@@ -75,10 +75,11 @@ def _send(db: HashDB, upstream: Upstream, remote: Remote, outgoing: _Outgoing) -
         # It is gone there, or the reason is none of that service: nothing would change that.
         refused = True
     with db.store.begin() as tx:
+        # Until `next_at`, no other process takes over the upstream.
         values: dict[str, object] = {"judged": outgoing.seq, "next_at": db.now() + LEASE}
         if refused:
-            counted = Counter(tx.upstreams.one(upstream.id, lock=True).refused) + Counter(["opinion"])
-            values["refused"] = dict(sorted(counted.items()))
+            refusals = Counter(tx.upstreams.one(upstream.id, lock=True).refused) + Counter(["opinion"])
+            values["refused"] = dict(sorted(refusals.items()))
         tx.upstreams.set(upstream.id, **values)
 
 
