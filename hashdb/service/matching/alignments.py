@@ -130,16 +130,15 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
             {signal: bits for signal, bits in near.items() if bits <= signal.algorithm.radius} for near in suggested
         ]
         with db.store.read() as tx:
-            signals_by_id = tx.matches.contributions_with(
-                {signal for near in suggested for signal in near}, MOST_HOLDERS
-            )
-            ids = sorted(signals_by_id, key=lambda id: (-len(signals_by_id[id]), id))[:limit]
+            near_signals = {signal for near in suggested for signal in near}
+            signals_of = tx.matches.contributions_with(near_signals, MOST_HOLDERS)
+            ids = sorted(signals_of, key=lambda id: (-len(signals_of[id]), id))[:limit]
             contributions = tx.contributions.get(ids, db.now())
             held = defaultdict[Signal, list[Holder]](list)
             for id, contribution in contributions.items():
-                for signal in signals_by_id[id]:
+                for signal in signals_of[id]:
                     held[signal].append(holder_of(signal, contribution))
-            times = tx.matches.times({id: signals_by_id[id] for id, item in contributions.items() if item.frame_count})
+            times = tx.matches.times({id: signals_of[id] for id, item in contributions.items() if item.frame_count})
             overruling = tx.matches.overruling_algorithms
             shots_of = tx.matches.shots
             matched = match_frames([query], expanded, within_default, through, held, times, shots_of, overruling)
@@ -155,7 +154,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
             matches=id in chosen and item.hindrance is None,
             details=details[id],
             digest=next(
-                (digest for digest in DIGESTS if digest in {signal.algorithm for signal in signals_by_id[id]}), None
+                (digest for digest in DIGESTS if digest in {signal.algorithm for signal in signals_of[id]}), None
             ),
             hits=tuple(hits.get(id, ())),
             shots=shots[id],
