@@ -252,3 +252,5 @@ HOSTILE: Final[Mapping[str, Callable[[], bytes]]] = {
     "one word": lambda: b"a" * 5_000_000,
 }
 """What ends with a sentence or with few hashes, and soon."""
+ENDLESS: Final = frozenset({forms_in_forms, endless_pattern})
+"""What takes as long as it may."""
