@@ -67,6 +67,7 @@ class SidecarServer(SmallServer):
         metrics.start()
         self.follower.count_uploads = metrics.count_uploads
         sidecar = Sidecar(state, metrics)
+        # The garbage collector no longer looks at the objects that exist now.
         freeze_objects()
         return sidecar
 

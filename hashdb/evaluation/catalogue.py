@@ -41,7 +41,7 @@ def words_by_algorithm(signals: Iterable[Signal]) -> dict[Algorithm, Words]:
 
 
 class ValueIndex:
-    """The values of signals in memory, with the search of the service."""
+    """The values of signals in memory, packed as words of 64 bits, with the search of the service."""
 
     def __init__(self, signals: Iterable[Signal]) -> None:
         self._segments = {

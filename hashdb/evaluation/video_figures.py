@@ -94,11 +94,13 @@ class FalseMatches(NamedTuple):
 def false_matches(evaluation: VideoEvaluation) -> FalseMatches:
     """The false matches of an evaluation, counted and estimated as those of pictures are."""
     films = evaluation.scheme.films
+    # The trials take the films in turn.
     others = [sum(other.group != film.group for other in films) for film in films]
     uploads = sum(others[outcome.trial % len(films)] for outcome in evaluation.outcomes) + len(films)
     near = [(pair.query, pair.listed, pair.radius) for pair in evaluation.pairs if pair.radius is not None]
     return FalseMatches(
         uploads,
+        # `surrounding`: the films that match the upload around the copies.
         counted=evaluation.surrounding + sum(outcome.others for outcome in evaluation.outcomes),
         pairs=len(evaluation.pairs),
         rate=false_rate(near, len(films), len(evaluation.pairs), Algorithm.PDQ, WIDEST, evaluation.scheme.seed),

@@ -12,6 +12,7 @@ from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 
 _SAMPLES = 64
+"""A side of `Picture.sampled`: the blurred brightness, 0 to 255, at 64 x 64 places."""
 _FREQUENCIES = np.arange(1, 17)[:, None] * (2 * np.arange(_SAMPLES) + 1)
 _COSINES = np.cos(np.pi / (2 * _SAMPLES) * _FREQUENCIES).astype(np.float32)
 
@@ -57,5 +58,5 @@ def changes(sampled: Floats) -> tuple[Floats, Floats]:
 
 
 def quality_from(down: Floats, across: Floats) -> int:
-    """The quality of which these are the changes."""
+    """The quality of which these are the changes: one for every 90 of their sum, as in the reference, at most 100."""
     return min(100, int(down.sum() + across.sum()) // 90)

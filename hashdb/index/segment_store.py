@@ -56,10 +56,14 @@ BLOCK_ROWS = 65_536
 class SegmentStore(TieredEngine):
     """The engine *tiered*: the tiers of each algorithm, with segments in a folder (None: all in memory)."""
 
+    # `merge` merges segments, and removes values on the way.
     sweeps = False
 
     def __init__(self, folder: Path | None, radii: Mapping[Algorithm, int], step: Step = no_step) -> None:
-        """A store that opens nothing yet. `radii` has the usual radius of each algorithm in bits."""
+        """A store that opens nothing yet. `radii` has the usual radius of each algorithm in bits.
+
+        `step` is called with the name of each step of a write, for tests.
+        """
         self._folder, self._step, self.on_disk = folder, step, folder is not None
         self.indexes = {algorithm: TieredIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
         # Whether a search found an open file damaged; whether the last write to the folder failed.
@@ -73,9 +77,14 @@ class SegmentStore(TieredEngine):
 
     @property
     def moved(self) -> bool:
+        """Whether another process has replaced the manifest since this one last checked."""
         return self._folder is not None and manifest_stamp(self._folder) != self._last_stamp
 
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
+        """Load what the folder has for the log with this epoch, whose last event is `head`; return `last_seq`.
+
+        `leaf` returns the leaf of an event by its seq.
+        """
         with self._manifest_lock:
             restarted = self._manifest is not None
             self.indexes = {algorithm: TieredIndex(old.bits, old.radius) for algorithm, old in self.indexes.items()}
@@ -91,10 +100,12 @@ class SegmentStore(TieredEngine):
         return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
+        """Load what another process has written since; return False if the store must `start` again."""
         with self._manifest_lock:
             return self._refresh(head, leaf)
 
     def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
+        """Write a snapshot taken at `seq` to new segments. `leaf` is the leaf of event `seq`, in hex."""
         files: dict[Algorithm, tuple[str, ...]] = {}
         # Only enabled algorithms: of others, this process does not know the values up to `seq`.
         for algorithm, words in snapshot.words.items():
@@ -105,7 +116,10 @@ class SegmentStore(TieredEngine):
         self._publish(snapshot.manifest, Manifest(snapshot.manifest.epoch, seq, files, leaf))
 
     def merge(self, alive: Alive) -> bool:
-        """Merge the two last segments of an algorithm if their sizes are similar; return whether there were any."""
+        """Merge the two last segments of an algorithm if their sizes are similar; return whether there were any.
+
+        `alive` returns which values may still match; the others are removed.
+        """
         with self._manifest_lock:
             manifest, segments = self._manifest, self._segments
         assert manifest is not None
@@ -121,6 +135,7 @@ class SegmentStore(TieredEngine):
         return False
 
     def keep_if_sound(self, *, thoroughly: bool) -> bool:
+        """Return whether the folder has what this process uses; if not, discard it. `thoroughly` reads every file."""
         assert self._folder is not None and self._manifest is not None
         try:
             if read_manifest(self._folder) == self._manifest:
@@ -136,6 +151,7 @@ class SegmentStore(TieredEngine):
         return self.last_seq == 0
 
     def throw_away(self) -> None:
+        """Discard the stored values, for all processes."""
         assert self._folder is not None and self._manifest is not None
         stamp = manifest_stamp(self._folder)
         if stamp == NO_MANIFEST:
@@ -150,12 +166,14 @@ class SegmentStore(TieredEngine):
             self.fail(error)
 
     def fail(self, error: OSError) -> None:
+        """Note that a write failed, and log it once."""
         if not self.failing:
             log.warning("the index cannot be written and stays in memory: %s", os_reason(error))
         self.failing = True
 
     @contextmanager
     def writing(self) -> Iterator[bool]:
+        """Yield whether this process may write, and hold the lock of the folder until the block ends."""
         if self._folder is None:
             yield False
             return
@@ -168,11 +186,12 @@ class SegmentStore(TieredEngine):
             yield locked_here
 
     def _refresh(self, head: int, leaf: Leaf) -> bool:
-        """What `refresh` does, in a thread that holds `_manifest_lock`."""
+        """Do what `refresh` does, in a thread that holds `_manifest_lock`."""
         if self._folder is None or self._manifest is None:
             return True
         while (stamp := self._read_stamp()) not in (self._current_stamp, self._rejected_stamp):
             manifest = read_manifest(self._folder)
+            # A void manifest says that the stored values were discarded.
             if manifest is not None and manifest.void and manifest.epoch == self._manifest.epoch:
                 self._current_stamp = stamp
                 return self.last_seq == 0

@@ -43,7 +43,8 @@ class JobOut(ResponseModel):
 def read_job(text: bytes, model: type[_Body]) -> _Body | None:
     """The answer in the JSON text of a job, of which `model` is the model; None while there is none.
 
-    Raises the error of the job's problem, and ServiceError if the text is no job with such an answer.
+    Raises the error of the job's problem, and ServiceError (not an answer of hashdb) if the text is no job with such
+    an answer.
     """
     try:
         job = JobOut.model_validate_json(text)

@@ -96,7 +96,10 @@ def join_near(contribution: Contribution, near: Sequence[NearContribution]) -> d
 
 
 class FramedMatch(NamedTuple):
-    """A contribution in the debugger: whether the query would match it and why, and what frames are near to it."""
+    """A contribution in the match debugger of the console: whether the query would match it, and what frames are near.
+
+    `verdict` says in words whether it would, and why.
+    """
 
     near: NearByFrames
     verdict: str
@@ -104,7 +107,7 @@ class FramedMatch(NamedTuple):
 
 
 class FramedQuery(NamedTuple):
-    """A video, a document or a text in the debugger, and what frames of it are near."""
+    """A video, a document or a text in the match debugger of the console, and what frames of it are near."""
 
     query: Query
     name: str
