@@ -154,7 +154,7 @@ def draft_blocks(uploads: Sequence[Upload | str]) -> list[Draft]:
 def draft_block(uploads: Sequence[Upload | str]) -> Draft:
     """The block of at most `MOST_RECORDS` uploads of one log; of those that are forgotten, there is only the id."""
     columns, frames = ColumnsWriter(), FramesWriter()
-    add = columns.add
+    add = columns.add  # returns the column of each signal
     records: list[bytes] = []
     hashes: list[int] = []
     for number, upload in enumerate(uploads):
