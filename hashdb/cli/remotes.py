@@ -20,6 +20,7 @@ from hashdb.wire import ValidationContext
 from hashdb.wire.sharing.upstreams import read_page
 
 _CHUNK = 1 << 20
+"""Bytes of a response that are read at a time."""
 _REQUEST_SECONDS = 60.0
 """How long one request may take, from connecting to the end of the response."""
 _RESPONSE_BYTES = 64 << 20
@@ -49,6 +50,7 @@ class HTTPRemote(Client):
     def page(self, after: int, epoch: str | None, limit: int) -> UpstreamPage:
         """At most `limit` changes after a seq of a log. Raises FeedRestarted, ValueError, and what `Client` raises."""
         text = self.changes_text(after, limit=limit, epoch=epoch)
+        # What comes from an upstream may lack what only a new draft needs.
         return read_page(text, ValidationContext(self._rules, self._now(), imported=True))
 
 

@@ -47,7 +47,7 @@ class _AtTheLimit(PreparedQuery):
         self._view, self._algorithm = view, algorithm
 
     def agreements(self, signals: Iterable[Signal]) -> list[Agreement]:
-        """The only view that counts as near, at the radius."""
+        """The only view that counts as near, with the first signal of its algorithm, at the radius."""
         first = next(signal for signal in signals if signal.algorithm is self._algorithm)
         return [Agreement(self._view, first, first.algorithm.radius)]
 

@@ -102,7 +102,7 @@ def _words(signals: Iterable[Signal], algorithms: Sequence[Algorithm]) -> Hashes
 
 
 def singular_values(values: Words) -> NDArray[np.float64]:
-    """For each value of phash256 the largest singular value of its signs, divided by that of a product: 0.25 to 1."""
+    """For each value of phash256 the largest singular value of its 16 × 16 signs; of a matrix of rank 1 it is 1."""
     return _singular_values(np.ascontiguousarray(values.astype(">u8")).tobytes())
 
 
@@ -200,7 +200,7 @@ def hash_picture(job: SampleJob, scheme: Scheme) -> HashedPicture | Unfit:
     try:
         octets = read_file(job.path, job.limits)
         picture = reduced(octets, job.limits)
-        if reason := quality_fault(pdq(Picture(picture))[1]):
+        if reason := quality_fault(pdq(Picture(picture))[1]):  # The second part is the quality.
             return Unfit(job.place, reason)
         stored = {
             profile: stored_item(hash_variants(octets, scheme.algorithms, Profile(profile), job.limits, scheme.seeds))
@@ -292,6 +292,7 @@ def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> It
     hashed = {result.place: result for result in run(partial(hash_picture, scheme=scheme), jobs, processes)}
     fit = {place: result for place, result in hashed.items() if isinstance(result, HashedPicture)}
     fit_jobs = [job for job in jobs if job.place in fit]
+    # Each process builds a `_Bench`, and calls `measure` of it with each of its jobs.
     measured = run(partial(with_state, _Bench.measure), fit_jobs, processes, build=partial(_Bench, scheme, fit))
     for job in jobs:
         result = hashed[job.place]

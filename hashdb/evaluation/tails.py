@@ -123,7 +123,7 @@ def false_rate(
     rows = np.array(near, np.int64).reshape(-1, 3)
     counts = np.bincount(rows[:, 2], minlength=beyond + 1).astype(np.int64)
     counts[beyond] += total - len(near)
-    tail = fit(Pairs(items, counts, widest, rows), seed) if near else None
+    tail = fit(Pairs(pictures=items, counts=counts, limit=widest, near=rows), seed) if near else None
     return FalseRate(algorithm.radius, int(rows[:, 2].min()) if near else None, tail)
 
 
@@ -214,6 +214,7 @@ def _model(counts: _Floats, *, curved: bool) -> _Floats:
     weights[0], weights[1] = np.log(max(counts.sum(), 1) / 4), 8.0
     for _ in range(_STEPS):
         expected = np.exp(np.clip(columns @ weights, -700, 50))
+        # The first and the second derivative of the likelihood by the weights.
         slope = columns.T @ (counts - expected)
         bend = (columns.T * expected) @ columns + 1e-9 * np.eye(len(weights))
         step = np.linalg.solve(bend, slope)

@@ -31,11 +31,14 @@ from hashdb.wire.accounts import MeOut
 _VERSION = 5
 """The version of the tables. If a copy has another one, the next sync builds a new copy."""
 _OF_0_1_0 = 1
-"""That of hashdb 0.1.0, whose copies are read until then: they have no frames, signatures and commitments."""
+"""The version of copies that hashdb 0.1.0 made. Until the next sync they are read as they are: they have no frames,
+signatures and commitments."""
 OF_FRAMES: Final = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
 _VALUES_A_STATEMENT = 500
+"""The most values in the `IN` of one statement."""
 _BUSY_SECONDS = 30.0
+"""How long a write waits for the writes of other connections."""
 _INHERITED: list[sqlite3.Connection] = []
 """The connections that were open when this process was forked: they stay open, and are not used."""
 _TABLES = """
@@ -62,7 +65,8 @@ CREATE TABLE gone (
 CREATE INDEX gone_seq ON gone (seq);
 """
 """Times are in microseconds since 1970. The row of `state` says up to which seq the copy is complete (`cursor`), when
-it was last up to date (`at`), and what the service answered about the member and its rules (`me`)."""
+it was last up to date (`at`), what the service answered about the member and its rules (`me`), and the proof that the
+root of the active set that organisations signed is that of the copy (`approval`)."""
 _CHANGED = """
 SELECT c.seq, c.id, (SELECT count(*) FROM signals s WHERE s.contribution = c.id) FROM contributions c
 WHERE c.seq > ? ORDER BY c.seq LIMIT ?

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _EVERY = 1.0
 """Seconds between two calls of `record`."""
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "(any)"})
+"""What a request is counted by; `(any)` is used for an address that does not exist, and `(other)` for all else."""
 
 
 class Metrics(RequestMetrics):
@@ -35,7 +36,7 @@ class Metrics(RequestMetrics):
             multiprocess_mode="livemax",
             registry=self._registry,
         )
-        # The rates that alerts watch exist from the start.
+        # The rates that alerts watch exist from the start. Their metrics are those of `RequestMetrics`.
         for status in ("200", "500", "503"):
             self._requests.labels("POST", "/v1/matches", status)
         self._seconds.labels("/v1/matches")

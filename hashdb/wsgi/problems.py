@@ -68,7 +68,7 @@ def _internal_error(error: Exception) -> str:
 
 
 def refusal_of(error: HTTPException, request: Request) -> errors.HashDBError | None:
-    """The error of hashdb for one of Werkzeug, at this request, with a status of 400 to 499, else None."""
+    """The error of hashdb with which an error of Werkzeug is answered, if its status is 400 to 499; else None."""
     if isinstance(error, WrongMethod):
         return errors.MethodNotAllowed(", ".join(sorted(error.valid_methods or ())))
     if isinstance(error, RequestEntityTooLarge):

@@ -242,7 +242,7 @@ def encode_message(message: Message) -> bytes:
 
 
 def pause_after(attempts: int, topic: str, chance: float | None = None) -> timedelta | None:
-    """The pause after so many failed attempts; None: give up. `chance` is a number from 0 to 1 (None: random).
+    """The pause after so many failed attempts, a fifth shorter (`chance` 0) to longer (1; None: random); None: give up.
 
     >>> pause_after(1, "feed.changed", 0.5), pause_after(11, "feed.changed"), pause_after(1, "webhook.tested")
     (datetime.timedelta(seconds=5), None, None)

@@ -19,19 +19,20 @@ from hashdb.store.repositories import CHUNK, IDS, Repository
 from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, contributions, signatures
 
 _FRAME_COUNT = itemgetter(-1)
+"""Reads the number of frames of a contribution, the last column of a row."""
 _LACKING = contributions.c.commitment.is_(None) & contributions.c.withdrawn_at.is_(None)
 _EVERY_SIGNAL = union_all(*map(signals_in, (*SIGNAL_TABLES, *SUPPRESSED_TABLES)))
 _SUPPRESSED = union_all(*map(signals_in, SUPPRESSED_TABLES))
 _SIGNATURES: Select[Any] = select(*signatures.c["contribution_id", "kind", "value"]).where(
     signatures.c.contribution_id.in_(IDS)
 )
-_LACK = (
+_LACKING_IDS = (
     select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
     .where(_LACKING)
     .order_by(contributions.c.id)
     .limit(bindparam("limit"))
 )
-_HELD = (
+_STORED = (
     # As they are stored: somebody may have edited the database, so a value may have any type.
     select(
         contributions.c.id,
@@ -86,7 +87,7 @@ class Commitments(Repository):
 
         They have `FRAMES_A_REQUEST` frames together at most, unless the first one has more.
         """
-        return tuple(row[0] for row in limit_frames(self._run(_LACK, {"limit": limit}), _FRAME_COUNT))
+        return tuple(row[0] for row in limit_frames(self._run(_LACKING_IDS, {"limit": limit}), _FRAME_COUNT))
 
     def lacking_of(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Those of these contributions that still lack one, in order; they are locked until the transaction ends."""
@@ -96,7 +97,7 @@ class Commitments(Repository):
     def pages(self) -> Iterator[list[StoredCommitment]]:
         """All commitments that are stored, some at a time, in the order of their contributions."""
         after = 0
-        while rows := limit_frames(self._run(_HELD, {"after": after}), _FRAME_COUNT):
+        while rows := limit_frames(self._run(_STORED, {"after": after}), _FRAME_COUNT):
             yield [StoredCommitment(*row[:-1]) for row in rows]
             after = rows[-1][0]
 
@@ -113,6 +114,7 @@ class Commitments(Repository):
         """Add the lines of the signals that a query selects to those of their contributions."""
         of_shots: dict[tuple[int, int], list[str]] = defaultdict(list)
         for id, position, algorithm, value in self._run_for_ids(query, lines):
+            # The number of the shot that has the signal at this position; `ITEM` if it is of the item itself.
             number = number_of(position)
             of_item = lines[id] if number == ITEM else of_shots[id, number]
             of_item.append(_text(algorithm, value))
