@@ -114,6 +114,6 @@ def test_those_that_are_not_withdrawn_and_have_none_lack_one(
 def test_those_that_lack_one_are_found_by_an_index(store: Store) -> None:
     if store.engine.dialect.name == "sqlite":
         with store.read() as tx:
-            query = str(commitments._LACK.compile(store.engine, compile_kwargs={"literal_binds": True}))
+            query = str(commitments._LACKING_IDS.compile(store.engine, compile_kwargs={"literal_binds": True}))
             plan = tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query.replace(':limit', '5')}", {}).all()
         assert "ix_contributions_id" in str(plan)
