@@ -29,24 +29,23 @@ _ALIKE = ("alpha video", "ALPHA VIDEO", "Alphа Video", "Αlpha Video", "AIpha V
 
 def run() -> Iterator[Finding]:
     """Start a service with a provider of OpenID Connect, and try each way in."""
-    with TemporaryDirectory(prefix="hashdb-attack-") as name:
-        told = {"sub": "subject-1", "preferred_username": "ada"}
-        with provider(Path(name), _BACK, **told) as issuer:
-            given = {
-                "HASHDB_PROXIES": "1",
-                "HASHDB_CONSOLE_URL": _CONSOLE,
-                "HASHDB_OIDC_ISSUER": issuer,
-                "HASHDB_OIDC_CLIENT_ID": CLIENT,
-                "HASHDB_OIDC_CLIENT_SECRET": SECRET,
-            }
-            with service(workers=1, **given) as target:
-                users.add(target.db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), _PASSWORD)
-                yield _by_provider(target)
-                for form in _FORMS:
-                    yield _in_a_session(target, form)
-                yield _from_a_network(target)
-                yield _without_a_key(target)
-                yield _names(target)
+    with TemporaryDirectory(prefix="hashdb-attack-") as name, provider(Path(name)) as running:
+        running.tell(_BACK, sub="subject-1", preferred_username="ada")
+        settings = {
+            "HASHDB_PROXIES": "1",
+            "HASHDB_CONSOLE_URL": _CONSOLE,
+            "HASHDB_OIDC_ISSUER": running.issuer,
+            "HASHDB_OIDC_CLIENT_ID": CLIENT,
+            "HASHDB_OIDC_CLIENT_SECRET": SECRET,
+        }
+        with service(workers=1, **settings) as target:
+            users.add(target.db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), _PASSWORD)
+            yield _by_provider(target)
+            for form in _FORMS:
+                yield _in_a_session(target, form)
+            yield _from_a_network(target)
+            yield _without_a_key(target)
+            yield _names(target)
 
 
 def _by_provider(target: Target) -> Finding:
