@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from hashdb.hashing import hash_picture
 from hashdb.web import deferring
 from tests.builders import near, signal
 from tests.films import encoded, film, pictures
+from tests.hashing.processes import workers
 from tests.web.api.test_videos import frames
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 from tests.web.pictures import TEXT, flat, multipart, photo
@@ -377,7 +380,14 @@ def test_a_client_without_a_key_waits_for_its_video_because_it_could_ask_for_no_
         answer = lending.anyone.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
         assert "vpdq" in body(answer)
     monkeypatch.setattr(deferring, "MAX_WAIT", 0.0)
-    assert "`hashdb hash`" in message(lending.anyone.post("/hma/h/hash", **upload(film(), name="video")), 413)
+    hashing = workers()
+    try:
+        for process in hashing:
+            os.kill(process, SIGSTOP)
+        assert "`hashdb hash`" in message(lending.anyone.post("/hma/h/hash", **upload(film(), name="video")), 413)
+    finally:
+        for process in hashing:
+            os.kill(process, SIGCONT)
 
 
 def test_neither_hash_nor_address_is_logged(lines: io.StringIO, platform: Caller) -> None:
