@@ -1,4 +1,4 @@
-"""The sockets on which servers listen: who may use a Unix socket, and how a server stops to take connections."""
+"""The sockets on which servers listen: who may use a Unix socket, and how new connections are refused at the end."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def remove(path: Path, inode: int) -> None:
 def refuse_new(listeners: Iterable[socket.socket]) -> None:
     """Take no new connections on sockets that listen, while those who have connected can still be accepted.
 
-    Whoever connects between the last `accept` and the close of a socket would be cut off. On TCP under Linux, the
-    kernel drops the first packet of each new connection from now on. The client repeats it a second later, and is
+    A client that connects between the last `accept` and the close of a socket would be cut off. On TCP under Linux,
+    the kernel drops the first packet of each new connection from now on. The client repeats it a second later, and is
     refused then, or reaches the next service. Other systems cannot do this: there, this function only waits.
     """
     for listener in listeners:

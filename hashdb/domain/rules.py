@@ -17,7 +17,7 @@ from hashdb.domain.spelling import did_you_mean
 from hashdb.errors import Fault
 
 if TYPE_CHECKING:
-    # For the types alone.
+    # Only the annotations need it.
     from hashdb.domain.contributions import Amendment, Draft
     from hashdb.domain.ledger.policies import Policy
     from hashdb.domain.matching.benign import BenignDraft

@@ -189,7 +189,7 @@ class Film:
 
 
 class _Clock:
-    """Times from the start of frames whose own times may be missing, or begin anew after `longest` seconds."""
+    """Times from the start, of frames whose own times may be missing, or may start over after `longest` seconds."""
 
     def __init__(self, rate: float, container: str, longest: float) -> None:
         self._step = min(1 / rate, 1.0)

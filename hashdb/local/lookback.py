@@ -133,8 +133,8 @@ class LookBack:
         `progress` is called with the number of contributions that were looked back for. Raises NoCopy, StoreBusy.
 
         The contributions that changed are searched among the uploads with all of their signals at the usual radii.
-        What is near is matched as `LocalIndex.match` does. A match that stands is taken back when its contribution is
-        gone, expired or no longer a match.
+        Uploads near them are matched as `LocalIndex.match` does. A reported match is taken back when its contribution
+        is gone, has expired or no longer matches.
         """
         added = 0
         while True:

@@ -35,7 +35,7 @@ _MOST = 20
 _NAMED = 10
 """The most contributions that an alarm names."""
 _FORGIVEN_EVERY = timedelta(hours=1)
-"""After the service did not answer, what is late waits anew; but not twice within this time."""
+"""After an outage of the service, overdue checks get their whole time again, but not twice within this time."""
 _FED_WITHIN = timedelta(seconds=30)
 """How long after it was seen in the log an event must be in the feed."""
 

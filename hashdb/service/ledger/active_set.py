@@ -55,7 +55,7 @@ _SUBJECT = ("set", 1)
 """The kind and the id of the subject of events that record a root."""
 _ADVANCE_EVERY = 8_192
 """Leaves after which progress is reported."""
-_REMEDY = "delete all rows of set_blocks and set_states, and the service builds it anew"
+_REMEDY = "delete all rows of set_blocks and set_states, and the service builds it again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -403,7 +403,7 @@ def test_a_leaf_that_somebody_changed_is_named(db: HashDB, actor: Actor, log: Ve
     contributed(db, actor, *map(draft, range(300)))
     active_set.keep(db)
     blocks = stored_blocks(db)
-    mended = "; delete all rows of set_blocks and set_states, and the service builds it anew"
+    mended = "; delete all rows of set_blocks and set_states, and the service builds it again"
     text = "the tree over the active set is not that of the events: "
     for place, offset, reason in (
         ((0, 1), 0, "contribution 256 differs"),
