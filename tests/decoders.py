@@ -62,7 +62,7 @@ from hashdb.wire.users import UserChangeIn, UserIn, ViewChangeIn, ViewIn
 from hashdb.wsgi.texts import hash_value
 from tests import films
 from tests.builders import NOON, RULES, signal
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 from tests.web.callers import item, pdq
 from tests.web.pictures import SAID
 
@@ -135,7 +135,7 @@ def _rows(form: Format, *examples: bytes) -> Decoder:
 
 
 def _pictures() -> Decoder:
-    samples = tuple(encoded(drawn(60, 45), format) for format in FORMATS)
+    samples = tuple(encode_picture(draw_picture(60, 45), format) for format in FORMATS)
     return Decoder(lambda octets: hash_picture(octets, list(OF_PICTURES), LIMITS), samples)
 
 
@@ -143,7 +143,7 @@ def _videos() -> Decoder:
     shown = films.pictures(1, 1.0, (48, 32))
     samples = [films.encoded(shown, container=container) for container in ("mp4", "matroska", "mpegts", "avi", "flv")]
     for format in ANIMATED:
-        samples.append(encoded(shown[0], format, save_all=True, append_images=shown[1:4]))
+        samples.append(encode_picture(shown[0], format, save_all=True, append_images=shown[1:4]))
     limits = VideoLimits(max_seconds=60, max_pixels=250_000)
 
     def read_video(octets: bytes) -> object:

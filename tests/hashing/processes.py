@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def workers(parent: int | None = None) -> set[int]:
+def worker_processes(parent: int | None = None) -> set[int]:
     """The confined processes that are children of `parent` (of this process)."""
     tasks = Path(f"/proc/{parent or os.getpid()}/task").glob("*/children")
     children = {int(child) for task in tasks for child in task.read_text().split()}

@@ -15,7 +15,7 @@ REFERENCE = _ROOT.parent / "shared" / "data" / "pdq"
 NO_REFERENCE = "the reference pictures of PDQ are not beside the repository (../shared/data/pdq)"
 
 
-def drawn(width: int = 320, height: int = 240, seed: int = 7) -> Image.Image:
+def draw_picture(width: int = 320, height: int = 240, seed: int = 7) -> Image.Image:
     """A picture without symmetries, as full of detail as a photograph: a smooth ground with shapes on it."""
     rng = np.random.default_rng(seed)
     ground = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
@@ -27,7 +27,7 @@ def drawn(width: int = 320, height: int = 240, seed: int = 7) -> Image.Image:
     return image
 
 
-def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+def encode_picture(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
     """The picture as the bytes of a file."""
     file = BytesIO()
     image.save(file, format, **options)

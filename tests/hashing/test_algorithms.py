@@ -16,7 +16,7 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.hashing import Limits
 from hashdb.hashing.algorithms import imagehash_signal, low_frequencies, phash_bits
 from hashdb.hashing.pictures import Picture, read_picture
-from tests.hashing.samples import PHOTOS, drawn
+from tests.hashing.samples import PHOTOS, draw_picture
 
 BY_IMAGEHASH: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
     Algorithm.PHASH: imagehash.phash,
@@ -41,13 +41,13 @@ def test_photos_hash_as_by_imagehash(photo: Path, algorithm: Algorithm) -> None:
 @pytest.mark.parametrize("algorithm", BY_IMAGEHASH)
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (7, 3), (64, 64), (1000, 30), (640, 481)], ids=str)
 def test_pictures_of_any_size_hash_as_by_imagehash(size: tuple[int, int], algorithm: Algorithm) -> None:
-    image = drawn(*size)
+    image = draw_picture(*size)
     assert str(imagehash_signal(Picture(image), algorithm)) == f"{algorithm}:{BY_IMAGEHASH[algorithm](image)}"
 
 
 @pytest.mark.parametrize("algorithm", BY_IMAGEHASH)
 def test_nothing_of_imagehash_leaves(algorithm: Algorithm) -> None:
-    signal = imagehash_signal(Picture(drawn()), algorithm)
+    signal = imagehash_signal(Picture(draw_picture()), algorithm)
     assert signal == Signal.parse(str(signal))
     assert type(signal.value) is int
 

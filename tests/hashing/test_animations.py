@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from hashdb.hashing.animations import is_animation
-from tests.hashing.samples import drawn
+from tests.hashing.samples import draw_picture
 
 FORMATS = ("GIF", "WEBP", "PNG")
 
 
 def _picture(format: str, frames: int, **options: object) -> bytes:
-    first, *more = (drawn(40, 30, seed=seed) for seed in range(frames))
+    first, *more = (draw_picture(40, 30, seed=seed) for seed in range(frames))
     file = BytesIO()
     first.save(file, format, save_all=frames > 1, append_images=more, **options)
     return file.getvalue()

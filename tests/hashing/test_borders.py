@@ -10,7 +10,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing.borders import find_borders
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.windows import Window
-from tests.hashing.samples import PHOTOS, drawn
+from tests.hashing.samples import PHOTOS, draw_picture
 
 CLOSE = 0.02
 COLOURS = ["white", "black", "#808080", "#c81e2d"]
@@ -28,27 +28,27 @@ def _near(one: Window, other: Window) -> bool:
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_a_border_is_found(colour: str) -> None:
-    found = _found(ImageOps.expand(drawn(400, 300), 30, colour))
+    found = _found(ImageOps.expand(draw_picture(400, 300), 30, colour))
     inside = Window(30 / 460, 30 / 360, 430 / 460, 330 / 360)
     assert any(_near(window, inside) for window in found)
 
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_bars_above_and_below_are_found(colour: str) -> None:
-    found = _found(ImageOps.expand(drawn(400, 300), (0, 60), colour))
+    found = _found(ImageOps.expand(draw_picture(400, 300), (0, 60), colour))
     assert any(_near(window, Window(0, 60 / 420, 1, 360 / 420)) for window in found)
 
 
 @pytest.mark.parametrize("colour", COLOURS)
 def test_bars_at_the_sides_are_found(colour: str) -> None:
-    found = _found(ImageOps.expand(drawn(400, 300), (60, 0), colour))
+    found = _found(ImageOps.expand(draw_picture(400, 300), (60, 0), colour))
     assert any(_near(window, Window(60 / 520, 0, 460 / 520, 1)) for window in found)
 
 
 @pytest.mark.parametrize("name", ["caption above", "caption below", "meme (caption, half size, JPEG 40)"])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_caption_is_found(name: str, seed: int) -> None:
-    picture = drawn(480, 360, seed=seed)
+    picture = draw_picture(480, 360, seed=seed)
     altered = ALTERATIONS[name].draw_on(picture, seed)
     share = 1 - picture.height / (altered.height * picture.width / altered.width)
     inside = Window(0, 0, 1, 1 - share) if "below" in name else Window(0, share, 1, 1)
@@ -58,12 +58,12 @@ def test_a_caption_is_found(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_picture_in_a_screenshot_is_found(seed: int) -> None:
-    found = _found(ALTERATIONS["screenshot"].apply(drawn(480, 270, seed=seed), seed))
+    found = _found(ALTERATIONS["screenshot"].apply(draw_picture(480, 270, seed=seed), seed))
     assert any(0.2 < window.bottom - window.top < 0.3 and window.right - window.left > 0.98 for window in found)
 
 
 def test_a_border_with_noise_of_jpeg_is_found() -> None:
-    found = _found(ALTERATIONS["border, watermark, JPEG 50"].apply(drawn(480, 360), 3))
+    found = _found(ALTERATIONS["border, watermark, JPEG 50"].apply(draw_picture(480, 360), 3))
     assert found
 
 

@@ -11,7 +11,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import hash_picture, hash_transforms
 from hashdb.hashing.corners import flatten
 from hashdb.hashing.pictures import Picture
-from tests.hashing.samples import PHOTOS, drawn, encoded
+from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
 RADIUS = Algorithm.PHASH256.radius
 
@@ -29,7 +29,7 @@ def _nearest(upload: bytes, original: Signal) -> int:
 @pytest.mark.parametrize("number", [4, 7, 10])
 def test_what_lies_tilted_is_found(number: int, name: str) -> None:
     photo = _photo(number)
-    (original,) = hash_picture(encoded(photo), [Algorithm.PHASH256]).signals
+    (original,) = hash_picture(encode_picture(photo), [Algorithm.PHASH256]).signals
     assert _nearest(ALTERATIONS[name].upload(photo, 1), original) <= RADIUS
 
 
@@ -46,5 +46,5 @@ def test_what_is_seen_from_the_side_is_flat() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (320, 240)], ids=str)
 def test_without_a_ground_nothing_is_flattened(size: tuple[int, int]) -> None:
-    assert flatten(Picture(drawn(*size)).reduced) is None
+    assert flatten(Picture(draw_picture(*size)).reduced) is None
     assert flatten(Picture(Image.new("RGB", size, "teal")).reduced) is None

@@ -14,7 +14,7 @@ from hashdb.hashing import Limits, hash_transforms
 from hashdb.hashing.cuts import cuts
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.variants import variants
-from tests.hashing.samples import PHOTOS, drawn
+from tests.hashing.samples import PHOTOS, draw_picture
 
 FOUND_BY = {
     "to a square": {"shape"},
@@ -62,7 +62,7 @@ def test_a_query_has_cuts_only_where_phash256_is_asked_for() -> None:
 
 def test_a_part_without_detail_is_not_asked_for() -> None:
     image = Image.new("RGB", (400, 300), "white")
-    image.paste(drawn(200, 300), (0, 0))
+    image.paste(draw_picture(200, 300), (0, 0))
     names = {name for name, _ in cuts(Picture(image))}
     assert "tile-left" in names
     assert "tile-right" not in names

@@ -25,7 +25,7 @@ from hashdb.hashing.pictures import Picture
 from hashdb.hashing.videos import HashedVideo, is_video
 from hashdb.hashing.workers import Worker
 from tests import films
-from tests.hashing.samples import encoded
+from tests.hashing.samples import encode_picture
 
 LIMITS = VideoLimits(processing_seconds=30)
 
@@ -315,7 +315,7 @@ def test_a_frame_of_sixty_thousand_pixels_by_one_is_read_or_refused(hashed: Call
 
 
 def _animation(format: str, *images: Image.Image) -> bytes:
-    return encoded(images[0], format, save_all=True, append_images=images[1:], duration=100)
+    return encode_picture(images[0], format, save_all=True, append_images=images[1:], duration=100)
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])

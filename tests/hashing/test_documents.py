@@ -23,7 +23,7 @@ from hashdb.hashing.reading import DOCUMENT_LIMITS, DocumentLimits
 from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, WINDOW, hash_text, window_starts
 from tests import films
 from tests.documents import archive, docx, epub, odt, page, paragraph, pdf, prose
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 
 TEXT = prose(1, 400)
 SMALL = DocumentLimits(max_bytes=500_000, max_unpacked=1_000_000, max_pages=3, max_words=1_000)
@@ -106,13 +106,13 @@ def test_words_are_split_at_the_end_of_a_page() -> None:
     "octets",
     [
         *(
-            encoded(drawn()),
+            encode_picture(draw_picture()),
             films.film(),
             b"",
             b"  \n",
             bytes(500),
             b"P2 2 2 255 0 1 2 3",
-            encoded(drawn()) + pdf([TEXT]),
+            encode_picture(draw_picture()) + pdf([TEXT]),
         ),
         b"P6\n# " + TEXT.encode()[:3_000] + b"\n64000 64000\n255\n",
         # A comment longer than what is looked at.

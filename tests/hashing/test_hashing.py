@@ -16,9 +16,9 @@ from hashdb.hashing import Hashed, Limits, hash_file, hash_picture, warm
 from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 
-OCTETS = encoded(drawn())
+OCTETS = encode_picture(draw_picture())
 
 
 def _refusal(path: str | Path, limits: Limits | None = None) -> str:
@@ -35,7 +35,7 @@ def test_signals_come_in_the_order_asked_for(algorithms: Sequence[Algorithm]) ->
 
 
 def test_the_signals_are_those_of_each_algorithm() -> None:
-    picture = Picture(drawn())
+    picture = Picture(draw_picture())
     signal, quality = pdq(picture)
     assert hash_picture(OCTETS, [Algorithm.DHASH, Algorithm.PDQ], Limits()) == Hashed(
         (imagehash_signal(picture, Algorithm.DHASH), signal), quality

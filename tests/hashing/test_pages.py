@@ -13,7 +13,7 @@ from hashdb.hashing import Mode, hash_page, hash_transforms
 from hashdb.hashing.pages import printed_areas, printed_signals
 from hashdb.hashing.pictures import Picture
 from tests.documents import page
-from tests.hashing.samples import encoded
+from tests.hashing.samples import encode_picture
 
 BOTH = (Algorithm.PDQ, Algorithm.PHASH256)
 
@@ -43,7 +43,7 @@ def test_a_screenshot_without_margins_is_near_the_listed_page(dark: bool) -> Non
     image = page(1)
     listed = hash_page(Picture(image), BOTH, Mode.BALANCED).signals
     shown = image.crop((70, 60, image.width - 75, image.height - 80)).resize((500, 700))
-    hashed = hash_transforms(encoded(ImageOps.invert(shown) if dark else shown), BOTH)
+    hashed = hash_transforms(encode_picture(ImageOps.invert(shown) if dark else shown), BOTH)
     asked = [*hashed.signals, *(signal for _, signals in hashed.transforms for signal in signals)]
     assert _nearest(listed, asked) <= 28
     other = hash_page(Picture(page(2)), BOTH, Mode.BALANCED).signals

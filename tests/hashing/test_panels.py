@@ -12,7 +12,7 @@ from hashdb.hashing import hash_picture, hash_transforms
 from hashdb.hashing.panels import MOST, find_panels, reduce_for_panels
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.windows import Box
-from tests.hashing.samples import PHOTOS, drawn, encoded
+from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
 SIZE = (480, 360)
 NARROW = 31
@@ -70,7 +70,7 @@ def test_many_photographs_have_no_panel() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (47, 300), (48, 48), (2000, 60)], ids=str)
 @pytest.mark.parametrize("is_flat", [False, True])
 def test_pictures_of_any_size_are_looked_at(size: tuple[int, int], is_flat: bool) -> None:
-    grey = reduce_for_panels(Picture(Image.new("RGB", size) if is_flat else drawn(*size)))
+    grey = reduce_for_panels(Picture(Image.new("RGB", size) if is_flat else draw_picture(*size)))
     height, width = grey.shape
     for left, top, right, bottom in find_panels(grey):
         assert 0 <= left < right <= width
@@ -88,15 +88,15 @@ def _nearest(found: dict[str, tuple[Signal, ...]], original: Signal, prefix: str
 
 @pytest.mark.parametrize("algorithm", [Algorithm.PDQ, Algorithm.PHASH256])
 def test_what_a_panel_shows_is_found(algorithm: Algorithm) -> None:
-    (original,) = hash_picture(encoded(_photo(7, 640, 480)), [algorithm]).signals
-    asked = dict(hash_transforms(encoded(PICTURES["inset"][0]), [algorithm]).transforms)
+    (original,) = hash_picture(encode_picture(_photo(7, 640, 480)), [algorithm]).signals
+    asked = dict(hash_transforms(encode_picture(PICTURES["inset"][0]), [algorithm]).transforms)
     assert _nearest(asked, original, "panel-") <= NARROW
-    mirrored = dict(hash_transforms(encoded(ImageOps.mirror(PICTURES["inset"][0])), [algorithm]).transforms)
+    mirrored = dict(hash_transforms(encode_picture(ImageOps.mirror(PICTURES["inset"][0])), [algorithm]).transforms)
     if algorithm is Algorithm.PHASH256:
         assert _nearest(mirrored, original, "panel-1-mirror") <= NARROW
 
 
 def test_the_signals_of_all_transforms_fit_into_a_query() -> None:
     for picture, _ in PICTURES.values():
-        asked = hash_transforms(encoded(picture), [Algorithm.PDQ, Algorithm.PHASH256]).transforms
+        asked = hash_transforms(encode_picture(picture), [Algorithm.PDQ, Algorithm.PHASH256]).transforms
         assert sum(len(signals) for _, signals in asked) <= SIGNALS_OF_TRANSFORMS

@@ -15,14 +15,14 @@ from hashdb.errors import Unavailable, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, hash_picture
 from hashdb.hashing.parallel import hash_in_order
 from hashdb.hashing.workers import Worker
-from tests.hashing.processes import workers
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.processes import worker_processes
+from tests.hashing.samples import draw_picture, encode_picture
 
 LIMITS = Limits()
 QUICK = (Algorithm.PDQ, Algorithm.PHASH)
 SLOW = (Algorithm.WHASH,) * 20
-SMALL = encoded(drawn())
-LARGE = encoded(Image.new("1", (7000, 7000)))
+SMALL = encode_picture(draw_picture())
+LARGE = encode_picture(Image.new("1", (7000, 7000)))
 
 
 def new_workers(count: int = 2, seconds: float = 30) -> list[Worker]:
@@ -41,7 +41,7 @@ def said(found: Hashed | UnreadablePicture) -> object:
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_each_source_has_its_own_outcome_in_order(count: int) -> None:
-    sources = [encoded(drawn(seed=seed)) for seed in range(12)]
+    sources = [encode_picture(draw_picture(seed=seed)) for seed in range(12)]
     expected: list[object] = [hash_picture(octets, QUICK, LIMITS) for octets in sources]
     for place, octets in ((0, b"away"), (7, b""), (9, b"away")):
         sources.insert(place, octets)
@@ -50,7 +50,7 @@ def test_each_source_has_its_own_outcome_in_order(count: int) -> None:
     assert [source for source, _ in found] == sources
     for (_, one), what in zip(found, expected, strict=True):
         assert str(one).startswith(what) if isinstance(what, str) else one == what
-    assert workers() == set()
+    assert worker_processes() == set()
 
 
 def test_what_else_goes_wrong_as_a_source_is_read_is_raised() -> None:
@@ -63,7 +63,7 @@ def test_what_else_goes_wrong_as_a_source_is_read_is_raised() -> None:
     assert next(found)[1] == hash_picture(SMALL, QUICK, LIMITS)
     with pytest.raises(MemoryError):
         next(found)
-    assert workers() == set()
+    assert worker_processes() == set()
 
 
 def test_of_no_sources_nothing_becomes_and_no_process_starts() -> None:
@@ -83,7 +83,7 @@ def test_a_few_are_read_ahead_of_who_listens_and_no_more() -> None:
     next(found)
     assert 1 < given <= 10
     found.close()  # type: ignore[attr-defined]
-    assert workers() == set()
+    assert worker_processes() == set()
 
 
 def test_a_picture_that_takes_too_long_spoils_no_other() -> None:
@@ -98,7 +98,7 @@ def test_a_picture_that_brings_a_process_down_spoils_no_other() -> None:
     found = hash_in_order(new_workers(1), [SMALL, LARGE, *[SMALL] * 6], read, SLOW)
     outcomes = [said(next(found)[1])]
     # It is at the large one now, for some time.
-    (process,) = workers()
+    (process,) = worker_processes()
     os.kill(process, signal.SIGKILL)
     outcomes += [said(one) for _, one in found]
     expected: list[object] = [hash_picture(SMALL, SLOW, LIMITS)] * 8
@@ -110,4 +110,4 @@ def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable):
         list(hash_in_order(new_workers(2), [SMALL] * 30, read, QUICK))
-    assert workers() == set()
+    assert worker_processes() == set()

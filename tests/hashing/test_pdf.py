@@ -18,7 +18,7 @@ from hashdb.hashing.reading import DocumentLimits
 from hashdb.hashing.workers import Worker
 from tests import hostile_documents as hostile
 from tests.documents import docx, epub, odt, page, paragraph, pdf, prose
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 
 MEMORY = 600 * 2**20
 LIMITS = DocumentLimits(processing_seconds=5)
@@ -74,7 +74,7 @@ def test_a_hostile_document_ends_with_hashes_or_a_sentence(name: str, worker: Wo
     make = hostile.HOSTILE[name]
     with suppress(UnreadablePicture):
         assert hashed(worker, make(), _limits_of(make)).frames
-    assert worker.hash(encoded(drawn()), OF_PICTURES[:1]).signals
+    assert worker.hash(encode_picture(draw_picture()), OF_PICTURES[:1]).signals
 
 
 @pytest.mark.parametrize(

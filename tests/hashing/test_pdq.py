@@ -13,7 +13,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import Limits, hash_file
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
-from tests.hashing.samples import NO_REFERENCE, PHOTOS, REFERENCE, drawn
+from tests.hashing.samples import NO_REFERENCE, PHOTOS, REFERENCE, draw_picture
 
 FIGURES = json.loads((Path(__file__).parents[1] / "data" / "pdq_vectors.json").read_text())
 VECTORS = json.loads((REFERENCE / "vectors.json").read_text()) if REFERENCE.exists() else {}
@@ -47,7 +47,7 @@ def test_photos_hash_as_by_pdqhash(photo: Path) -> None:
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("seed", range(5))
 def test_pictures_of_any_size_hash_as_by_pdqhash(size: tuple[int, int], seed: int) -> None:
-    image = drawn(*size, seed)
+    image = draw_picture(*size, seed)
     assert pdq(Picture(image)) == _by_pdqhash(image)
 
 
@@ -60,7 +60,7 @@ def test_noise_hashes_as_by_pdqhash(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 300), (300, 4)], ids=str)
 def test_a_picture_too_small_to_hash_has_quality_0(size: tuple[int, int]) -> None:
-    image = drawn(*size)
+    image = draw_picture(*size)
     assert pdq(Picture(image)) == (Signal(Algorithm.PDQ, 0), 0) == _by_pdqhash(image)
 
 

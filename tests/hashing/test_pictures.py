@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing.pictures import FORMATS, IGNORING_WARNINGS, LONGEST_SIDE, Limits, Picture, read_picture
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 
 LIMITS = Limits(max_bytes=2_000_000, max_pixels=1_000_000)
 
@@ -27,7 +27,7 @@ LIMITS = Limits(max_bytes=2_000_000, max_pixels=1_000_000)
 @cache
 def _sample(format: str) -> bytes:
     options = {"compression": "tiff_lzw"} if format == "TIFF" else {}
-    return encoded(drawn(120, 90), format, **options)
+    return encode_picture(draw_picture(120, 90), format, **options)
 
 
 def _refusal(octets: bytes, limits: Limits = LIMITS) -> str:
@@ -68,8 +68,8 @@ def test_every_format_is_read(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["EPS", "PDF", "ICO", "ICNS", "TGA", "SPIDER"])
 def test_other_formats_are_refused(format: str) -> None:
-    image = drawn(128, 128).convert("F" if format == "SPIDER" else "RGB")
-    assert _refusal(encoded(image, format)).startswith(
+    image = draw_picture(128, 128).convert("F" if format == "SPIDER" else "RGB")
+    assert _refusal(encode_picture(image, format)).startswith(
         "not a picture, video or document of a format that is read (JPEG, PNG,"
     )
 
@@ -87,9 +87,9 @@ def test_an_empty_file_is_said_to_be_empty() -> None:
     ("format", "mode"), [("GIF", "P"), ("WEBP", "RGB"), ("PNG", "RGB"), ("TIFF", "RGB"), ("AVIF", "RGB")]
 )
 def test_of_an_animation_the_first_frame_is_read(format: str, mode: str) -> None:
-    first, *others = (drawn(seed=seed).convert(mode) for seed in range(3))
+    first, *others = (draw_picture(seed=seed).convert(mode) for seed in range(3))
     options = {"lossless": True} if format == "WEBP" else {"quality": 100} if format == "AVIF" else {}
-    octets = encoded(first, format, save_all=True, append_images=others, **options)
+    octets = encode_picture(first, format, save_all=True, append_images=others, **options)
     with Image.open(BytesIO(octets)) as opened:
         assert getattr(opened, "n_frames", 1) == 3
     pixels = np.asarray(read_picture(octets, LIMITS).colour).astype(int)
@@ -162,7 +162,7 @@ def _noisy() -> list[bytes]:
     """Pictures of which Pillow warns."""
     tags = PngImagePlugin.PngInfo()
     tags.add(b"acTL", bytes(8))
-    return [encoded(drawn(), "PNG", pnginfo=tags), _png(12_000, 10_000)]
+    return [encode_picture(draw_picture(), "PNG", pnginfo=tags), _png(12_000, 10_000)]
 
 
 @pytest.mark.parametrize("octets", _noisy())

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Hashed, Limits, hash_file, hash_picture
 from hashdb.hashing.pictures import Picture, on_white, read_picture, upright
-from tests.hashing.samples import NO_REFERENCE, REFERENCE, drawn, encoded
+from tests.hashing.samples import NO_REFERENCE, REFERENCE, draw_picture, encode_picture
 
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
 ALLOWED = (10, 10, 4)
@@ -38,7 +38,7 @@ def _distances(one: Hashed, other: Hashed) -> tuple[int, ...]:
 def _is_close(octets: bytes, original: Image.Image) -> bool:
     limits = Limits()
     distances = _distances(
-        hash_picture(octets, ALGORITHMS, limits), hash_picture(encoded(original), ALGORITHMS, limits)
+        hash_picture(octets, ALGORITHMS, limits), hash_picture(encode_picture(original), ALGORITHMS, limits)
     )
     return all(distance <= allowed for distance, allowed in zip(distances, ALLOWED, strict=True))
 
@@ -48,7 +48,7 @@ def _grey(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def _read(image: Image.Image, format: str = "TIFF") -> Picture:
-    return read_picture(encoded(image, format), Limits())
+    return read_picture(encode_picture(image, format), Limits())
 
 
 @pytest.mark.parametrize("name", IN_MODES or [pytest.param("", marks=pytest.mark.skip(NO_REFERENCE))])
@@ -69,7 +69,7 @@ def test_the_reference_picture_hashes_alike_in_every_mode(name: str) -> None:
     ],
 )  # fmt: skip
 def test_a_picture_hashes_alike_in_every_mode_and_format(mode: str, format: str) -> None:
-    image = drawn(640, 480)
+    image = draw_picture(640, 480)
     if mode == "PA":
         converted = image.convert("P").convert("PA")
     elif mode == "LAB":
@@ -78,7 +78,7 @@ def test_a_picture_hashes_alike_in_every_mode_and_format(mode: str, format: str)
         converted = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
     else:
         converted = image.convert(mode)
-    assert _is_close(encoded(converted, format), image)
+    assert _is_close(encode_picture(converted, format), image)
 
 
 def _to_lab(image: Image.Image) -> Image.Image:
@@ -89,7 +89,7 @@ def _to_lab(image: Image.Image) -> Image.Image:
 
 
 def test_hsv_becomes_the_same_colours() -> None:
-    image = drawn()
+    image = draw_picture()
     assert np.abs(np.asarray(on_white(image.convert("HSV"))).astype(int) - np.asarray(image)).max() <= 6
 
 
@@ -106,14 +106,14 @@ def test_a_dark_16_bit_picture_stays_dark() -> None:
 
 
 def test_8_bits_stored_in_16_are_what_they_were() -> None:
-    grey = drawn().convert("L")
+    grey = draw_picture().convert("L")
     stored = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     assert np.array_equal(_grey(_read(stored, "PNG")), np.asarray(grey))
 
 
 @pytest.mark.parametrize("scale", [1, 255, 65_535, 1e12, 1e37])
 def test_fractions_of_any_scale_keep_their_range(scale: float) -> None:
-    grey = np.asarray(drawn().convert("L")).astype(np.float32)
+    grey = np.asarray(draw_picture().convert("L")).astype(np.float32)
     stretched = (grey - grey.min()) / (grey.max() - grey.min())
     read = _grey(_read(Image.fromarray(np.float32(stretched * scale))))
     assert np.abs(read - stretched * 255).max() <= 0.51
@@ -137,15 +137,17 @@ def test_numbers_at_the_end_of_their_range_are_read(extreme: float) -> None:
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
 def test_what_is_transparent_is_white(format: str) -> None:
     options = {"lossless": True, "exact": True} if format == "WEBP" else {}
-    image = drawn().convert("RGBA")
+    image = draw_picture().convert("RGBA")
     image.paste((200, 0, 0, 0), (0, 0, 160, 240))
-    pixels = np.asarray(read_picture(encoded(image, format, **options), Limits()).colour)
+    pixels = np.asarray(read_picture(encode_picture(image, format, **options), Limits()).colour)
     assert (pixels[:, :160] == 255).all()
     assert np.array_equal(pixels[:, 160:], np.asarray(image)[:, 160:, :3])
 
 
 def test_half_transparent_black_is_grey() -> None:
-    assert read_picture(encoded(Image.new("RGBA", (9, 9), (0, 0, 0, 128))), Limits()).colour.getpixel((4, 4)) in (
+    assert read_picture(encode_picture(Image.new("RGBA", (9, 9), (0, 0, 0, 128))), Limits()).colour.getpixel(
+        (4, 4)
+    ) in (
         (127, 127, 127),
         (128, 128, 128),
     )
@@ -153,18 +155,18 @@ def test_half_transparent_black_is_grey() -> None:
 
 @pytest.mark.parametrize(("mode", "colour"), [("L", 9), ("RGB", (9, 9, 9)), ("P", 0), ("1", 0)])
 def test_a_colour_declared_transparent_is_white(mode: str, colour: int | tuple[int, ...]) -> None:
-    octets = encoded(Image.new(mode, (9, 9), colour), transparency=colour)
+    octets = encode_picture(Image.new(mode, (9, 9), colour), transparency=colour)
     assert read_picture(octets, Limits()).colour.getextrema() == ((255, 255),) * 3
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 @pytest.mark.parametrize("orientation", INSIDE_OUT)
 def test_a_picture_is_turned_upright(orientation: int, format: str) -> None:
-    image = drawn()
+    image = draw_picture()
     turn = INSIDE_OUT[orientation]
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    octets = encoded(image if turn is None else image.transpose(turn), format, exif=exif, quality=95)
+    octets = encode_picture(image if turn is None else image.transpose(turn), format, exif=exif, quality=95)
     assert read_picture(octets, Limits()).colour.size == image.size
     assert _is_close(octets, image)
 
@@ -174,15 +176,15 @@ def test_a_picture_is_turned_upright(orientation: int, format: str) -> None:
 )
 @pytest.mark.parametrize("orientation", [b"", b"\x12\x01\x03\0\1\0\0\0\x09\0\0\0"])
 def test_tags_that_cannot_be_read_turn_nothing(tags: bytes, orientation: bytes) -> None:
-    image = drawn()
+    image = draw_picture()
     assert upright(image, tags + orientation) is image
 
 
 def test_a_picture_with_broken_tags_is_read_as_it_is(tmp_path: Path) -> None:
-    octets = encoded(drawn(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(range(200)))
+    octets = encode_picture(draw_picture(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(range(200)))
     assert read_picture(octets, Limits()).colour.size == (320, 240)
 
 
 def test_an_orientation_in_xmp_alone_turns_nothing() -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
-    assert read_picture(encoded(drawn(), "JPEG", xmp=xmp), Limits()).colour.size == (320, 240)
+    assert read_picture(encode_picture(draw_picture(), "JPEG", xmp=xmp), Limits()).colour.size == (320, 240)

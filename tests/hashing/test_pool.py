@@ -23,13 +23,13 @@ from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.pool import HashingPool, VideoQueue
 from hashdb.hashing.videos import VIDEO_LIMITS, HashedVideo
 from tests.films import film
-from tests.hashing.processes import eventually, workers
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.processes import eventually, worker_processes
+from tests.hashing.samples import draw_picture, encode_picture
 
 LIMITS = Limits()
 MEMORY = 3_000_000_000
-SMALL = encoded(drawn())
-LARGE = encoded(Image.new("1", (7000, 7000)))
+SMALL = encode_picture(draw_picture())
+LARGE = encode_picture(Image.new("1", (7000, 7000)))
 QUICK = (Algorithm.PDQ, Algorithm.PHASH)
 SLOW = (Algorithm.WHASH,) * 20
 
@@ -39,7 +39,7 @@ def reasons(answers: list[Hashed | UnreadablePicture]) -> list[str | None]:
 
 
 def test_each_picture_has_its_own_answer_in_order() -> None:
-    pictures = [encoded(drawn(seed=seed)) for seed in range(5)]
+    pictures = [encode_picture(draw_picture(seed=seed)) for seed in range(5)]
     with HashingPool(2, 8, 30, MEMORY, LIMITS) as pool:
         answers = pool.hash([*pictures, b"no picture"], QUICK)
     assert answers[:5] == [hash_picture(octets, QUICK, LIMITS) for octets in pictures]
@@ -61,13 +61,13 @@ def test_no_pictures_have_no_answers() -> None:
 
 def test_processes_start_when_needed_and_end_with_the_pool() -> None:
     pool = HashingPool(2, 8, 30, MEMORY, LIMITS)
-    assert workers() == set()
+    assert worker_processes() == set()
     pool.hash([SMALL], QUICK)
-    assert len(workers()) == 1
+    assert len(worker_processes()) == 1
     pool.hash([SMALL] * 8, QUICK)
-    assert len(workers()) == 2
+    assert len(worker_processes()) == 2
     pool.close()
-    assert workers() == set()
+    assert worker_processes() == set()
 
 
 def test_closing_twice_or_unused_is_harmless() -> None:
@@ -85,7 +85,7 @@ def test_closing_waits_for_the_picture_that_another_thread_has_hashed() -> None:
         slow = [threads.submit(pool.hash, [SMALL], SLOW) for _ in range(2)]
         assert eventually(lambda: pool.pending.total() == 2)
         pool.close()
-        assert workers() == set()
+        assert worker_processes() == set()
     assert [reasons(one.result()) for one in slow] == [[None], [None]]
 
 
@@ -99,7 +99,7 @@ def test_many_threads_share_a_pool() -> None:
 def test_a_picture_that_crashes_its_process_spoils_no_other() -> None:
     with HashingPool(2, 8, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
         pool.hash([SMALL], QUICK)
-        (victim,) = workers()
+        (victim,) = worker_processes()
         slow = threads.submit(pool.hash, [LARGE], SLOW)
         quick = [pool.hash([SMALL], QUICK) for _ in range(5)]
         os.kill(victim, signal.SIGKILL)
@@ -123,7 +123,7 @@ def test_pictures_that_take_too_long_or_too_much_are_refused_alone() -> None:
 
 
 def test_waiting_does_not_count_as_time() -> None:
-    large = encoded(Image.new("RGB", (2000, 2000)))
+    large = encode_picture(Image.new("RGB", (2000, 2000)))
     started = time.monotonic()
     with HashingPool(1, 20, 1, MEMORY, LIMITS) as pool:
         answers = pool.hash([large] * 15, [Algorithm.WHASH])
@@ -134,7 +134,7 @@ def test_waiting_does_not_count_as_time() -> None:
 def test_a_picture_of_too_many_bytes_is_not_even_sent() -> None:
     with HashingPool(1, 1, 30, MEMORY, Limits(max_bytes=100)) as pool:
         assert reasons(pool.hash([SMALL], QUICK)) == ["the picture has more than 100 bytes"]
-        assert workers() == set()
+        assert worker_processes() == set()
 
 
 def test_beyond_the_queue_the_pool_is_busy() -> None:
@@ -181,21 +181,21 @@ import os, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 print("main runs")
 from hashdb.hashing.pool import *
-from tests.hashing.processes import workers
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.processes import worker_processes
+from tests.hashing.samples import draw_picture, encode_picture
 pool = HashingPool(1, 1, 30, {MEMORY}, Limits())
-hashes = lambda: isinstance(pool.hash([encoded(drawn())], [Algorithm.PDQ])[0], Hashed)
+hashes = lambda: isinstance(pool.hash([encode_picture(draw_picture())], [Algorithm.PDQ])[0], Hashed)
 print(hashes(), flush=True)
 """
 FORKING = f"""{PROGRAM}
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)
-before = workers()
+before = worker_processes()
 if (child := os.fork()) == 0:
-    print("child", hashes(), workers().isdisjoint(before), flush=True)
+    print("child", hashes(), worker_processes().isdisjoint(before), flush=True)
     sys.exit()
 os.waitpid(child, 0)
-print("parent", hashes(), workers() == before)
+print("parent", hashes(), worker_processes() == before)
 """
 
 

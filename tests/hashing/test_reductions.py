@@ -16,7 +16,7 @@ from PIL import Image
 
 from hashdb.hashing import reductions
 from hashdb.hashing.reductions import bands, reduce_greys, sample
-from tests.hashing.samples import PHOTOS, drawn
+from tests.hashing.samples import PHOTOS, draw_picture
 
 SOURCE = Path(reductions.__file__).with_suffix(".c")
 _WARNINGS = ["-std=gnu11", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
@@ -86,7 +86,7 @@ def test_a_picture_that_pillow_has_line_by_line_is_reduced_as_by_pillow_and_nump
 
 
 def test_pixels_that_pillow_has_in_one_piece_are_not_copied() -> None:
-    colour = drawn(300, 200)
+    colour = draw_picture(300, 200)
     pixels = reductions._borrowed(colour)
     assert pixels is not None
     assert np.array_equal(pixels[:, :, :3], np.asarray(colour))
@@ -95,10 +95,10 @@ def test_pixels_that_pillow_has_in_one_piece_are_not_copied() -> None:
 
 
 def test_borrowed_pixels_outlive_their_picture() -> None:
-    colour = drawn(300, 200)
+    colour = draw_picture(300, 200)
     pixels, expected = reductions._borrowed(colour), np.asarray(colour)
     del colour
-    others = [drawn(300, 200, seed) for seed in range(3)]
+    others = [draw_picture(300, 200, seed) for seed in range(3)]
     assert pixels is not None
     assert np.array_equal(pixels[:, :, :3], expected) and others
 
@@ -112,8 +112,8 @@ def test_without_the_library_pillow_and_numpy_reduce(monkeypatch: pytest.MonkeyP
     reductions._library.cache_clear()
     try:
         assert reductions._library() is None
-        check_greys(drawn(300, 200))
-        check_samples(drawn(300, 200))
+        check_greys(draw_picture(300, 200))
+        check_samples(draw_picture(300, 200))
     finally:
         reductions._library.cache_clear()
 

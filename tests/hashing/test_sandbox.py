@@ -15,8 +15,8 @@ from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Limits
 from hashdb.hashing.workers import Worker
 from tests import films
-from tests.hashing.processes import workers
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.processes import worker_processes
+from tests.hashing.samples import draw_picture, encode_picture
 
 MEMORY = 300_000_000
 
@@ -26,8 +26,8 @@ def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder under /proc of a process that has hashed a picture."""
     monkeypatch.setenv("HASHDB_DATABASE_URL", "postgresql://user:secret@db/hashdb")
     worker = Worker(30, MEMORY, Limits())
-    worker.hash(encoded(drawn()), [Algorithm.PDQ])
-    (process,) = workers()
+    worker.hash(encode_picture(draw_picture()), [Algorithm.PDQ])
+    (process,) = worker_processes()
     yield Path(f"/proc/{process}")
     worker.stop()
 
@@ -145,5 +145,5 @@ def test_a_video_that_ends_or_hangs_the_process_costs_only_that_video(
     with path.open("rb") as file, pytest.raises(UnreadablePicture) as raised:
         worker.hash_video(file, [Algorithm.PDQ])
     assert raised.value.reason == reason
-    assert worker.hash(encoded(drawn()), [Algorithm.PDQ]).signals
+    assert worker.hash(encode_picture(draw_picture()), [Algorithm.PDQ]).signals
     worker.stop()

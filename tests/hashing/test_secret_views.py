@@ -12,7 +12,7 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm, Profile
 from hashdb.hashing import hash_transforms, hash_variants
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.secret_views import LEVEL, LONG, SHORT, secret_transforms, secret_variants, secret_windows
-from tests.hashing.samples import PHOTOS, drawn, encoded
+from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
 SEEDS = tuple(Seed(id, bytes([id]) * SEED_BYTES) for id in (3, 2, 1))
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
@@ -60,26 +60,29 @@ def test_copies_are_near_and_other_views_are_far(photo: Path) -> None:
 
 
 def test_a_contribution_stores_the_views_of_the_newest_seed_and_a_query_asks_for_all() -> None:
-    octets = encoded(drawn())
+    octets = encode_picture(draw_picture())
     known, stored = (hash_variants(octets, ALGORITHMS, Profile.BALANCED, seeds=seeds).signals for seeds in ((), SEEDS))
-    views = tuple(secret_variants(Picture(drawn()), SEEDS[0]))
+    views = tuple(secret_variants(Picture(draw_picture()), SEEDS[0]))
     assert views and stored == (*known[:2], *views, *known[2:])
     plain = hash_variants(octets, ALGORITHMS, Profile.PLAIN, seeds=SEEDS)
     assert plain.signals == known[:2]
     asked = hash_transforms(octets, ALGORITHMS, seeds=SEEDS).transforms
-    assert asked == (*hash_transforms(octets, ALGORITHMS).transforms, *secret_transforms(Picture(drawn()), SEEDS))
+    assert asked == (
+        *hash_transforms(octets, ALGORITHMS).transforms,
+        *secret_transforms(Picture(draw_picture()), SEEDS),
+    )
 
 
 def test_a_framed_picture_has_at_most_64_signals_with_its_secret_views() -> None:
     with Image.open(PHOTOS[1]) as photo:
         framed = ImageOps.expand(photo.convert("RGB").resize((320, 240)), 24, "white")
-    stored = hash_variants(encoded(framed), OF_PICTURES, Profile.THOROUGH, seeds=SEEDS).signals
+    stored = hash_variants(encode_picture(framed), OF_PICTURES, Profile.THOROUGH, seeds=SEEDS).signals
     assert len(stored) == len(set(stored)) == 64, "all algorithms and all parts are more"
     assert set(secret_variants(Picture(framed), SEEDS[0])) <= set(stored)
 
 
 def test_without_phash256_or_on_what_is_flat_there_are_no_secret_views() -> None:
-    octets = encoded(drawn())
+    octets = encode_picture(draw_picture())
     assert hash_transforms(octets, (Algorithm.PDQ,), seeds=SEEDS) == hash_transforms(octets, (Algorithm.PDQ,))
     for size in ((64, 64), (2, 300)):
         flat = Picture(Image.new("RGB", size, (200, 10, 10)))

@@ -10,7 +10,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing.pictures import Limits, Picture, read_picture
 from hashdb.hashing.signatures import signatures, signatures_by_view
 from hashdb.hashing.transforms import look_inside
-from tests.hashing.samples import PHOTOS, drawn
+from tests.hashing.samples import PHOTOS, draw_picture
 
 PHOTO, OTHER = (read_picture(photo.read_bytes(), Limits()).colour for photo in PHOTOS[1:9:7])
 
@@ -91,6 +91,6 @@ def test_only_the_whole_and_named_views_have_signatures() -> None:
 
 
 def test_a_flat_picture_and_a_tiny_one_have_no_signatures() -> None:
-    for image in (Image.new("RGB", (300, 200), "grey"), drawn().resize((4, 300))):
+    for image in (Image.new("RGB", (300, 200), "grey"), draw_picture().resize((4, 300))):
         assert signatures(Picture(image)) == ()
         assert _views(Picture(image), "mirror") == {}

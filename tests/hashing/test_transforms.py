@@ -12,7 +12,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_transforms
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.transforms import look_inside, transforms
-from tests.hashing.samples import PHOTOS, drawn, encoded
+from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
 UNDONE = {
     "mirrored": "mirror",
@@ -60,24 +60,24 @@ def test_a_mirrored_picture_with_a_caption_is_found() -> None:
 
 
 def test_the_pictures_own_signals_are_what_they_are_without_transforms() -> None:
-    octets = encoded(drawn())
+    octets = encode_picture(draw_picture())
     plain, asked = hash_picture(octets, OF_PICTURES), hash_transforms(octets, OF_PICTURES)
     assert (plain.signals, plain.quality) == (asked.signals, asked.quality)
     assert plain.transforms == ()
 
 
 def test_only_hashes_of_256_bits_are_transformed() -> None:
-    algorithms = {signal.algorithm for _, signals in _transforms(Picture(drawn())) for signal in signals}
+    algorithms = {signal.algorithm for _, signals in _transforms(Picture(draw_picture())) for signal in signals}
     assert algorithms == {Algorithm.PDQ, Algorithm.PHASH256}
-    assert _transforms(Picture(drawn()), [Algorithm.PHASH]) == []
+    assert _transforms(Picture(draw_picture()), [Algorithm.PHASH]) == []
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 300), (5, 5), (1000, 6), (64, 64)], ids=str)
 def test_pictures_of_any_size_can_be_asked_about(size: tuple[int, int]) -> None:
-    names = [name for name, _ in _transforms(Picture(drawn(*size)))]
+    names = [name for name, _ in _transforms(Picture(draw_picture(*size)))]
     assert len(names) == len(set(names))
 
 
 def test_a_flat_picture_is_not_asked_about() -> None:
-    picture = Picture(drawn(300, 200).point(lambda _: 128))
+    picture = Picture(draw_picture(300, 200).point(lambda _: 128))
     assert _transforms(picture) == []

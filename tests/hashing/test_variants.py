@@ -14,10 +14,10 @@ from hashdb.hashing.pdq import changes, quality
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.variants import FRAME_TURNS, FRAME_WINDOWS, TILTS, WINDOWS, frame_variants, quality_of, variants
 from hashdb.hashing.windows import WHOLE, Window, crop
-from tests.hashing.samples import PHOTOS, drawn, encoded
+from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
 DEFAULTS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
-OCTETS = encoded(drawn())
+OCTETS = encode_picture(draw_picture())
 
 
 @pytest.mark.parametrize("profile", Profile)
@@ -48,7 +48,7 @@ def test_without_phash256_there_are_no_variants() -> None:
 
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
 def test_each_part_of_a_picture_full_of_detail_is_stored(profile: Profile) -> None:
-    found = list(variants(Picture(drawn()), profile))
+    found = list(variants(Picture(draw_picture()), profile))
     assert len(found) >= len(WINDOWS[profile]) + len(TILTS[profile])
 
 
@@ -72,16 +72,16 @@ def test_a_cropped_copy_is_within_the_radius_of_a_variant(photo: Path, name: str
 
 
 def test_what_is_in_a_frame_is_stored_too() -> None:
-    photo = Picture(drawn(400, 300))
+    photo = Picture(draw_picture(400, 300))
     framed = Image.new("RGB", (400, 420), "black")
     framed.paste(photo.colour, (0, 60))
-    (inside,) = hash_picture(encoded(photo.colour), [Algorithm.PHASH256]).signals
+    (inside,) = hash_picture(encode_picture(photo.colour), [Algorithm.PHASH256]).signals
     assert min(inside.distance(stored) for stored in variants(Picture(framed), Profile.BALANCED)) <= 12
 
 
 def test_a_part_without_detail_is_not_stored() -> None:
     image = Image.new("RGB", (400, 300), "white")
-    image.paste(drawn(60, 300), (0, 0))
+    image.paste(draw_picture(60, 300), (0, 0))
     assert quality_of(*changes(Picture(image).sampled), Window(0.25, 0, 1, 1)) == 0
     assert len(list(variants(Picture(image), Profile.THOROUGH))) < len(WINDOWS[Profile.THOROUGH])
 
@@ -97,7 +97,7 @@ def test_the_quality_of_a_part_is_about_that_of_the_part_cut_out(photo: Path) ->
 
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
 def test_the_quality_of_a_part_is_that_of_its_samples(profile: Profile) -> None:
-    sampled = Picture(drawn(400, 300)).sampled
+    sampled = Picture(draw_picture(400, 300)).sampled
     # The part of one sample has no changes; the last one has no sample.
     for window in (*WINDOWS[profile], WHOLE, Window(0.5, 0.5, 0.51, 0.51), Window(0.5, 0, 0.5, 1)):
         left, top, right, bottom = (round(edge * 64) for edge in window)
@@ -114,7 +114,7 @@ def test_pictures_of_any_size_have_variants_or_none(size: tuple[int, int]) -> No
 
 
 def test_the_shots_of_a_video_take_turns_with_few_parts() -> None:
-    picture = Picture(drawn())
+    picture = Picture(draw_picture())
     stored = [set(frame_variants(picture, Profile.BALANCED, shot)) for shot in range(3)]
     assert stored[0] == stored[2] != stored[1]
     assert len(stored[0] & stored[1]) == len(FRAME_WINDOWS)
@@ -123,7 +123,7 @@ def test_the_shots_of_a_video_take_turns_with_few_parts() -> None:
 
 
 def test_a_video_has_the_profile_that_it_was_hashed_with() -> None:
-    picture = Picture(drawn())
+    picture = Picture(draw_picture())
     assert list(frame_variants(picture, Profile.PLAIN, 0)) == []
     assert len(list(frame_variants(picture, Profile.THOROUGH, 0))) == 22
 
@@ -132,7 +132,7 @@ def test_a_video_has_the_profile_that_it_was_hashed_with() -> None:
 def test_a_frame_is_known_cropped_in_the_middle(share: float) -> None:
     for photo in PHOTOS[:4]:
         picture = read_picture(photo.read_bytes(), Limits())
-        (own,) = hash_picture(encoded(crop(picture.colour, _cut(share))), [Algorithm.PHASH256]).signals
+        (own,) = hash_picture(encode_picture(crop(picture.colour, _cut(share))), [Algorithm.PHASH256]).signals
         assert min(own.distance(one) for one in frame_variants(picture, Profile.BALANCED, 0)) <= own.algorithm.radius
 
 

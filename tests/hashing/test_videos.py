@@ -26,7 +26,7 @@ from hashdb.hashing.videos import (
     thin_out,
 )
 from tests import films
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 
 LONG = (Algorithm.PDQ, Algorithm.PHASH256)
 
@@ -45,7 +45,7 @@ def test_a_frame_a_second_is_hashed_and_the_first_after_each_cut() -> None:
 
 def test_a_frame_has_the_hashes_of_the_picture_that_it_shows() -> None:
     for frame in _hashed(films.film()):
-        own = hash_picture(encoded(films.pictures()[frame.number]), LONG)
+        own = hash_picture(encode_picture(films.pictures()[frame.number]), LONG)
         for one, other in zip(frame.hashed.signals, own.signals, strict=False):
             assert one.distance(other) <= 16
         assert frame.hashed.quality is not None
@@ -136,8 +136,8 @@ def test_frames_that_begin_no_shot_are_thinned_out_first() -> None:
 
 
 def test_a_picture_is_no_video() -> None:
-    assert not is_video(BytesIO(encoded(drawn())))
-    assert not is_video(BytesIO(encoded(drawn(), "GIF")))
+    assert not is_video(BytesIO(encode_picture(draw_picture())))
+    assert not is_video(BytesIO(encode_picture(draw_picture(), "GIF")))
 
 
 PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -145,7 +145,7 @@ PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 @pytest.mark.parametrize("format", PICTURES)
 def test_a_picture_that_looks_like_a_video_behind_its_first_bytes_is_no_video(format: str) -> None:
-    octets = encoded(drawn(), format)
+    octets = encode_picture(draw_picture(), format)
     assert not is_video(BytesIO(octets))
     disguised = bytearray(octets[:4] + b"free" + octets[8:12].ljust(VIDEO_HEAD, b"a"))
     assert not begins_as_video(bytes(disguised))
@@ -155,7 +155,7 @@ def test_a_picture_that_looks_like_a_video_behind_its_first_bytes_is_no_video(fo
 
 
 def test_a_picture_with_the_word_free_in_its_first_segment_is_hashed_as_a_picture() -> None:
-    octets = encoded(drawn(), "JPEG")
+    octets = encode_picture(draw_picture(), "JPEG")
     disguised = octets[:2] + b"\xff\xe1freee".ljust(2 + 0x6672, b"\0") + octets[2:]
     assert disguised[4:8] == b"free"
     assert hash_picture(disguised, LONG) == hash_picture(octets, LONG)
@@ -173,14 +173,14 @@ def test_a_film_in_a_broadcast_with_time_codes_is_told_by_its_first_three_packet
 def test_the_first_picture_of_a_png_is_no_frame_if_players_do_not_show_it() -> None:
     hidden, *shown = films.pictures(1, 1.0)[::5] + films.pictures(2, 1.0)[::5]
     for frames in (shown, shown[:1]):
-        octets = encoded(hidden, "PNG", save_all=True, append_images=frames, default_image=True, duration=1_000)
+        octets = encode_picture(hidden, "PNG", save_all=True, append_images=frames, default_image=True, duration=1_000)
         assert is_video(BytesIO(octets))
         found = _hashed(octets)
         assert [frame.at for frame in found] == list(range(len(frames)))
         for frame, picture in zip(found, frames, strict=True):
-            assert frame.hashed.signals[0] == hash_picture(encoded(picture), LONG).signals[0]
+            assert frame.hashed.signals[0] == hash_picture(encode_picture(picture), LONG).signals[0]
 
 
 def test_flat_frames_have_a_quality_below_the_least() -> None:
-    flat = drawn().point(lambda level: 128)
+    flat = draw_picture().point(lambda level: 128)
     assert all((frame.hashed.quality or 0) < MINIMUM_QUALITY for frame in _hashed(films.encoded([flat] * 20)))

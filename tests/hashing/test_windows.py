@@ -21,7 +21,7 @@ from hashdb.hashing.windows import (
     rotate,
     whole_coefficients,
 )
-from tests.hashing.samples import PHOTOS, drawn
+from tests.hashing.samples import PHOTOS, draw_picture
 
 FEW_BITS = 12
 
@@ -49,7 +49,7 @@ def test_a_part_hashes_as_the_part_cut_out(photo: Path, window: Window) -> None:
 
 @pytest.mark.parametrize("size", [(1000, 500), (320, 320), (40, 30), (2000, 3)], ids=str)
 def test_a_reduced_picture_keeps_its_proportions(size: tuple[int, int]) -> None:
-    height, width = Picture(drawn(*size)).reduced.shape
+    height, width = Picture(draw_picture(*size)).reduced.shape
     assert max(width, height) == min(REDUCED, max(size))
     assert abs(width / size[0] - height / size[1]) * min(size) <= 1
 

@@ -17,11 +17,11 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import Unavailable, UnreadablePicture
 from hashdb.hashing import Limits, hash_picture
 from hashdb.hashing.workers import Worker
-from tests.hashing.processes import eventually, is_running, workers
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.processes import eventually, is_running, worker_processes
+from tests.hashing.samples import draw_picture, encode_picture
 
-SMALL = encoded(drawn())
-LARGE = encoded(Image.new("1", (7000, 7000)))
+SMALL = encode_picture(draw_picture())
+LARGE = encode_picture(Image.new("1", (7000, 7000)))
 SLOW = [Algorithm.WHASH] * 20
 QUICK = [Algorithm.PDQ]
 
@@ -31,7 +31,7 @@ def worker() -> Iterator[Worker]:
     worker = Worker(30, 3_000_000_000, Limits())
     yield worker
     worker.stop()
-    assert workers() == set()
+    assert worker_processes() == set()
 
 
 def _refusal(worker: Worker, octets: bytes, algorithms: list[Algorithm] = QUICK) -> str:
@@ -49,17 +49,17 @@ def test_it_refuses_as_this_process_does(worker: Worker) -> None:
 
 
 def test_each_of_several_is_answered_in_order_also_where_the_next_is_not_there_yet(worker: Worker) -> None:
-    pictures = [encoded(drawn(seed=seed)) for seed in range(4)]
+    pictures = [encode_picture(draw_picture(seed=seed)) for seed in range(4)]
     given = [None, pictures[0], None, pictures[1], pictures[2], b"BM", pictures[3]]
     found = list(worker.hash_each(given, QUICK))
     hashed = [hash_picture(octets, QUICK, Limits()) for octets in pictures]
     assert isinstance(found[3], UnreadablePicture)
     assert [*found[:3], *found[4:]] == hashed
-    assert len(workers()) == 1
+    assert len(worker_processes()) == 1
 
 
 def test_one_that_is_not_waited_for_answers_nobody_else(worker: Worker) -> None:
-    first, second = encoded(drawn(seed=1)), encoded(drawn(seed=2))
+    first, second = encode_picture(draw_picture(seed=1)), encode_picture(draw_picture(seed=2))
     answers = worker.hash_each(iter([first, second]), QUICK)
     next(answers)
     answers.close()  # type: ignore[attr-defined]
@@ -79,38 +79,38 @@ def test_one_after_which_the_process_is_ended_takes_none_with_it(bad: int) -> No
 
 def test_it_keeps_its_process(worker: Worker) -> None:
     worker.hash(SMALL, QUICK)
-    before = workers()
+    before = worker_processes()
     _refusal(worker, b"")
     worker.hash(SMALL, QUICK)
-    assert len(before) == 1 and workers() == before
+    assert len(before) == 1 and worker_processes() == before
 
 
 def test_it_keeps_its_process_when_the_thread_that_started_it_ends(worker: Worker) -> None:
     thread = Thread(target=worker.hash, args=(SMALL, QUICK))
     thread.start()
     thread.join()
-    before = workers()
+    before = worker_processes()
     time.sleep(0.1)
     worker.hash(SMALL, QUICK)
-    assert len(before) == 1 and workers() == before
+    assert len(before) == 1 and worker_processes() == before
 
 
 def test_a_picture_that_takes_too_long_is_given_up() -> None:
     worker = Worker(0.5, 3_000_000_000, Limits())
     worker.hash(SMALL, QUICK)
-    before = workers()
+    before = worker_processes()
     started = time.monotonic()
     assert _refusal(worker, LARGE, SLOW) == "the picture takes longer than 0.5 seconds to hash"
     assert time.monotonic() - started < 1.5
     worker.hash(SMALL, QUICK)
-    assert workers().isdisjoint(before)
+    assert worker_processes().isdisjoint(before)
     worker.stop()
 
 
 def test_a_process_that_does_not_even_listen_is_given_up() -> None:
     worker = Worker(0.5, 3_000_000_000, Limits())
     worker.hash(SMALL, QUICK)
-    (process,) = workers()
+    (process,) = worker_processes()
     os.kill(process, signal.SIGSTOP)
     assert _refusal(worker, bytes(15_000_000)) == "the picture takes longer than 0.5 seconds to hash"
     worker.hash(SMALL, QUICK)
@@ -127,7 +127,7 @@ def test_a_picture_that_takes_too_much_memory_is_refused() -> None:
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_picture_that_crashes_the_process_is_refused(worker: Worker, by: signal.Signals) -> None:
     worker.hash(SMALL, QUICK)
-    (process,) = workers()
+    (process,) = worker_processes()
     Timer(0.2, os.kill, (process, by)).start()
     assert _refusal(worker, LARGE, SLOW) == "the picture brings down what reads it"
     worker.hash(SMALL, QUICK)
@@ -135,7 +135,7 @@ def test_a_picture_that_crashes_the_process_is_refused(worker: Worker, by: signa
 
 def test_a_process_that_died_idle_is_replaced_unseen(worker: Worker) -> None:
     worker.hash(SMALL, QUICK)
-    (process,) = workers()
+    (process,) = worker_processes()
     os.kill(process, signal.SIGKILL)
     assert eventually(lambda: not is_running(process))
     worker.hash(SMALL, QUICK)
@@ -154,11 +154,12 @@ def test_a_process_that_cannot_start_makes_the_service_unavailable(
 def test_the_process_dies_when_its_parent_is_killed(algorithms: list[Algorithm]) -> None:
     program = (
         "from threading import Thread; from PIL import Image; from hashdb.hashing.workers import *; "
-        "from tests.hashing.processes import workers; from tests.hashing.samples import drawn, encoded; "
-        "worker = Worker(99, 3_000_000_000, Limits()); worker.hash(encoded(drawn()), [Algorithm.PDQ]); "
-        "large = encoded(Image.new('1', (7000, 7000))); "
+        "from tests.hashing.processes import worker_processes; "
+        "from tests.hashing.samples import draw_picture, encode_picture; "
+        "worker = Worker(99, 3_000_000_000, Limits()); worker.hash(encode_picture(draw_picture()), [Algorithm.PDQ]); "
+        "large = encode_picture(Image.new('1', (7000, 7000))); "
         f"Thread(target=worker.hash, args=(large, {[str(a) for a in algorithms]})).start(); "
-        "time.sleep(0.5); print(*workers(), flush=True); time.sleep(99)"
+        "time.sleep(0.5); print(*worker_processes(), flush=True); time.sleep(99)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -172,4 +173,4 @@ def test_a_worker_that_is_forgotten_takes_its_process_along() -> None:
     worker = Worker(30, 3_000_000_000, Limits())
     worker.hash(SMALL, QUICK)
     del worker
-    assert workers() == set()
+    assert worker_processes() == set()

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from hashdb.hashing.pictures import FORMATS
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 
 MANY = 2_000
 BIG = 60_000
@@ -68,7 +68,7 @@ def _grey(
 
 
 def _jpeg(*segments: bytes, after: bytes = b"", **options: object) -> bytes:
-    octets = encoded(drawn(64, 48), "JPEG", **options)
+    octets = encode_picture(draw_picture(64, 48), "JPEG", **options)
     return octets[:2] + b"".join(segments) + octets[2:] + after
 
 
@@ -77,13 +77,13 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 
 def _resized_jpeg(width: int, height: int) -> bytes:
-    octets = encoded(drawn(64, 48), "JPEG")
+    octets = encode_picture(draw_picture(64, 48), "JPEG")
     at = octets.index(b"\xff\xc0") + 5
     return octets[:at] + struct.pack("!HH", height, width) + octets[at + 4 :]
 
 
 def _resized(format: str, tag: bytes, skip: int, width: int, height: int) -> bytes:
-    octets = encoded(drawn(64, 48), format)
+    octets = encode_picture(draw_picture(64, 48), format)
     at = octets.index(tag) + len(tag) + skip
     return octets[:at] + struct.pack("!II", width, height) + octets[at + 8 :]
 
@@ -107,7 +107,7 @@ def _zip() -> bytes:
 
 def _many_scans() -> bytes:
     """A progressive JPEG with a scan without content again and again: each goes over all of the picture."""
-    octets = encoded(drawn(1400, 1400), "JPEG", progressive=True)
+    octets = encode_picture(draw_picture(1400, 1400), "JPEG", progressive=True)
     last = octets.rindex(b"\xff\xda")
     (length,) = struct.unpack("!H", octets[last + 2 : last + 4])
     return octets[:-2] + octets[last : last + 2 + length] * 500_000 + b"\xff\xd9"
@@ -115,7 +115,7 @@ def _many_scans() -> bytes:
 
 def _frames(format: str, count: int, **options: object) -> bytes:
     frames = [Image.new("RGB", (4, 4), (n % 256, n // 256, 0)) for n in range(count)]
-    return encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    return encode_picture(frames[0], format, save_all=True, append_images=frames[1:], **options)
 
 
 def _bombs() -> Iterator[tuple[str, bytes]]:
@@ -168,7 +168,7 @@ def _animations() -> Iterator[tuple[str, bytes]]:
     yield "a GIF of extensions only", _gif(b"!\xfe\x01a\0", 200_000)
     control = PngImagePlugin.PngInfo()
     control.add(b"acTL", struct.pack("!II", 2**31 - 1, 0))
-    yield "a PNG of two milliards of frames", encoded(drawn(), "PNG", pnginfo=control)
+    yield "a PNG of two milliards of frames", encode_picture(draw_picture(), "PNG", pnginfo=control)
     frames = b"".join(chunk(b"fcTL", struct.pack("!IIIIIHHBB", n, 8, 8, 0, 0, 1, 1, 0, 0)) for n in range(MANY * 10))
     yield "a PNG of many frames", png(8, 8, chunk(b"acTL", struct.pack("!II", MANY * 10, 0)), frames)
     yield "a WebP of many frames", _frames("WEBP", 300)
@@ -186,15 +186,15 @@ def _types() -> Iterator[tuple[str, bytes]]:
     yield "a document", b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj"
     yield "PostScript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n(%pipe%id) (w) file"
     yield "an archive", _zip()
-    yield "a compressed picture", gzip.compress(encoded(drawn()))
+    yield "a compressed picture", gzip.compress(encode_picture(draw_picture()))
     yield "a program", b"\x7fELF" + bytes(200)
     yield "a video", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(100)
     yield "a drawing that runs commands", b"push graphic-context\nimage over 0,0 0,0 'https://127.0.0.1/x'\n"
     yield "a picture and a document", _jpeg(_segment(0xFE, b"%PDF-1.7\n%%EOF"), after=b"%PDF-1.7\n%%EOF")
-    yield "a picture and an archive", encoded(drawn()) + _zip()
+    yield "a picture and an archive", encode_picture(draw_picture()) + _zip()
     yield "a picture and a page", _gif(_COMMENT + _FRAME, 1)
     yield "a picture and a program", _jpeg(_segment(0xE1, b"Exif\0\0<?php system($_GET[0]); ?>"))
-    yield "two pictures", encoded(drawn()) + encoded(drawn(), "JPEG")
+    yield "two pictures", encode_picture(draw_picture()) + encode_picture(draw_picture(), "JPEG")
 
 
 def _shapes() -> Iterator[tuple[str, bytes]]:
@@ -207,22 +207,25 @@ def _shapes() -> Iterator[tuple[str, bytes]]:
     )
     yield "one pixel", png(1, 1)
     yield "as long as may be", png(65_535, 1)
-    yield "four inks", encoded(drawn().convert("CMYK"), "JPEG")
+    yield "four inks", encode_picture(draw_picture().convert("CMYK"), "JPEG")
     yield "16 bits", png(16, 16, depth=16, rows=bytes(16 * 33))
     yield "bits that there are not", png(16, 16, depth=7)
     yield "a palette without colours", png(16, 16, kind=3)
     yield "interlaced", png(64, 64, interlaced=1, rows=bytes(64 * 70))
     yield "interlaced otherwise", png(64, 64, interlaced=9)
     endless = Image.fromarray(np.full((64, 64), np.nan, np.float32))
-    yield "floating points that are none", encoded(endless, "TIFF")
-    yield "floating points without an end", encoded(Image.fromarray(np.full((64, 64), np.inf, np.float32)), "TIFF")
-    yield "whole numbers of 32 bits", encoded(Image.fromarray(np.full((64, 64), 2**31 - 1, np.int32)), "TIFF")
+    yield "floating points that are none", encode_picture(endless, "TIFF")
+    yield (
+        "floating points without an end",
+        encode_picture(Image.fromarray(np.full((64, 64), np.inf, np.float32)), "TIFF"),
+    )
+    yield "whole numbers of 32 bits", encode_picture(Image.fromarray(np.full((64, 64), 2**31 - 1, np.int32)), "TIFF")
     yield "many scans", _many_scans()
 
 
 def _truncated() -> Iterator[tuple[str, bytes]]:
     for format in FORMATS:
-        octets = encoded(drawn(), format)
+        octets = encode_picture(draw_picture(), format)
         for part in (0.02, 0.5, 0.98):
             yield f"{part:.0%} of a {format}", octets[: int(part * len(octets))]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 from tests.web.callers import REMOVED
 
 SAID = {"labels": ["incitement"], "removed_at": REMOVED}
@@ -16,12 +16,12 @@ TEXT = b"\0this is no picture"
 
 def photo(seed: int = 7) -> bytes:
     """A picture that is as full of detail as a photograph."""
-    return encoded(drawn(seed=seed))
+    return encode_picture(draw_picture(seed=seed))
 
 
 def flat() -> bytes:
     """A picture of one colour."""
-    return encoded(Image.new("RGB", (64, 64), (200, 10, 10)))
+    return encode_picture(Image.new("RGB", (64, 64), (200, 10, 10)))
 
 
 def form(*files: bytes, said: object = None, **fields: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from hashdb.domain.accounts.users import Role
 from hashdb.hashing.documents import begins_as_document
 from hashdb.web import deferring
-from tests.hashing.processes import workers
+from tests.hashing.processes import worker_processes
 from tests.web.callers import Caller, Service, body, problem, service_at
 from tests.web.console.visitors import form_secret, signed_in
 from tests.web.hostile_pictures import corpus
@@ -73,7 +73,7 @@ def watched(service: Service, caller: Caller) -> Iterator[None]:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < GROWTH
     (result,) = body(caller.post("/v1/matches/media", **form(photo())))["results"]
     assert 1 in [match["contribution"] for match in result["matches"]]
-    assert max(_peak(process) for process in workers()) < 1.5 * MEMORY
+    assert max(_peak(process) for process in worker_processes()) < 1.5 * MEMORY
 
 
 def _peak(process: int) -> int:

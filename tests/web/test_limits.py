@@ -29,7 +29,7 @@ from hashdb.settings import Settings
 from hashdb.web import limits
 from hashdb.web.context import AppState
 from hashdb.web.limits import FAILURES, RateLimits
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 from tests.web.callers import CHUNKED, Caller, Service, item, pdq, problem, service_at
 
 REDIS = shutil.which("redis-server") or ""
@@ -251,7 +251,7 @@ LARGE_FORM = {"file": (BytesIO(b"x" * 20_000), "a.jpg")}
         ("/v1/contributions", {"json": {"contributions": [item(seed) for seed in range(200)]}}),
         ("/v1/contributions", CHUNKED | {"input_stream": BytesIO(b"{}"), "content_type": "application/json"}),
         ("/v1/signals", {"data": LARGE_FORM}),
-        ("/v1/signals", {"data": {"file": (BytesIO(encoded(drawn(8, 8))), "a.png")}}),
+        ("/v1/signals", {"data": {"file": (BytesIO(encode_picture(draw_picture(8, 8))), "a.png")}}),
     ],
 )
 def test_a_key_that_holds_its_share_is_refused_before_its_body_is_parsed_and_others_are_not(

@@ -15,7 +15,7 @@ from PIL import Image
 from hashdb.domain.accounts.members import Scope
 from hashdb.wsgi import media
 from tests.films import film
-from tests.hashing.samples import encoded
+from tests.hashing.samples import encode_picture
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, problem, service_at
 from tests.web.pictures import SAID, TEXT, flat, form, multipart, photo
 
@@ -106,7 +106,7 @@ def test_a_picture_over_20_megabytes_or_a_request_over_64_is_too_large(service: 
 @pytest.mark.parametrize("path", PATHS)
 def test_an_animation_that_is_too_large_is_refused_with_the_command_that_hashes_it(small: Service, path: str) -> None:
     frames = [Image.frombytes("L", (96, 96), os.urandom(96 * 96)) for _ in range(6)]
-    animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    animation = encode_picture(frames[0], "GIF", save_all=True, append_images=frames[1:])
     said = problem(small.caller().post(path, **form(animation, said=_said(path))), 413, "video-too-large")
     assert said["reason"] == "the animation has more than 45000 bytes"
 
@@ -117,7 +117,7 @@ def test_a_form_may_be_larger_than_other_bodies(caller: Caller) -> None:
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(caller: Caller) -> None:
-    bomb = encoded(Image.new("1", (20_000, 20_000)))
+    bomb = encode_picture(Image.new("1", (20_000, 20_000)))
     assert len(bomb) < MEGABYTE
     problem(caller.post("/v1/signals", **form(bomb)), 415, "unreadable-picture")
 
@@ -129,7 +129,7 @@ def test_metadata_has_a_size_too(caller: Caller) -> None:
 
 def test_no_file_is_opened_for_an_upload(caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body(caller.post("/v1/signals", **form(photo())))
-    large = encoded(Image.frombytes("RGB", (1500, 1200), os.urandom(1500 * 1200 * 3)), "BMP")
+    large = encode_picture(Image.frombytes("RGB", (1500, 1200), os.urandom(1500 * 1200 * 3)), "BMP")
     assert len(large) > 5 * MEGABYTE
     sent = multipart("b", ('name="file"; filename="a.bmp"', large), ('name="file"; filename="b.png"', photo()))
     with monkeypatch.context() as patch:

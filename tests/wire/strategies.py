@@ -41,7 +41,7 @@ from hashdb.domain.signatures import WHOLE, Kind, Signature
 from hashdb.wire import ValidationContext
 from tests.builders import NOON, RULES
 
-TERMS = ValidationContext(RULES, NOON)
+CONTEXT = ValidationContext(RULES, NOON)
 
 ids = st.integers(1, 2**53 - 1)
 maybe_ids = st.none() | st.integers(0, 2**31 - 1)

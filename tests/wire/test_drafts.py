@@ -14,7 +14,7 @@ from hashdb.errors import Fault, InvalidInput, MalformedRequest
 from hashdb.wire import read
 from hashdb.wire.drafts import AmendmentIn, ContributionsIn, WithdrawalIn, read_drafts, read_metadata
 from tests.builders import signal
-from tests.wire.strategies import TERMS, amendments, drafts
+from tests.wire.strategies import CONTEXT, amendments, drafts
 
 
 def _said(**fields: Any) -> dict[str, Any]:
@@ -24,20 +24,20 @@ def _said(**fields: Any) -> dict[str, Any]:
 
 def _faults(*items: Any) -> dict[str, str]:
     with pytest.raises(InvalidInput) as refusal:
-        read_drafts(json.dumps({"contributions": list(items)}).encode(), TERMS)
+        read_drafts(json.dumps({"contributions": list(items)}).encode(), CONTEXT)
     return {fault.at: fault.reason for fault in refusal.value.faults}
 
 
 @given(st.lists(drafts, min_size=1, max_size=3))
 def test_drafts_come_back_as_they_were_sent(sent: list[Draft]) -> None:
     text = ContributionsIn.from_domain(sent).model_dump_json().encode()
-    assert read_drafts(text, TERMS) == tuple(sent)
+    assert read_drafts(text, CONTEXT) == tuple(sent)
 
 
 @given(amendments)
 def test_an_amendment_comes_back_as_it_was_sent(sent: Amendment) -> None:
     text = AmendmentIn.from_domain(sent).model_dump_json(exclude_unset=True)
-    assert read(AmendmentIn, text, TERMS).to_domain() == sent
+    assert read(AmendmentIn, text, CONTEXT).to_domain() == sent
 
 
 def test_every_fault_of_a_request_is_told_where_it_is() -> None:
@@ -90,7 +90,7 @@ def test_a_missing_quality_is_told_beside_a_faulty_signal(broken: list[str]) -> 
 def test_quality_is_not_needed_without_pdq() -> None:
     said = _said(signals=["phash:d1c4b2a09f8e7d6c"])
     del said["quality"]
-    (read_one,) = read_drafts(json.dumps({"contributions": [said]}).encode(), TERMS)
+    (read_one,) = read_drafts(json.dumps({"contributions": [said]}).encode(), CONTEXT)
     assert read_one.quality is None
 
 
@@ -109,7 +109,7 @@ def test_a_time_is_rfc_3339_with_a_zone(time: object) -> None:
 
 def test_a_removal_may_be_five_minutes_ahead_and_no_more() -> None:
     text = json.dumps({"contributions": [_said(removed_at="2026-11-20T12:05:00Z")]}).encode()
-    assert len(read_drafts(text, TERMS)) == 1
+    assert len(read_drafts(text, CONTEXT)) == 1
     assert "contributions[0].removed_at" in _faults(_said(removed_at="2026-11-20T12:05:00.000001Z"))
 
 
@@ -145,20 +145,20 @@ def test_1_to_64_signals_and_1_to_1000_items_are_taken() -> None:
 def test_the_first_thousand_faults_are_told_and_the_others_counted() -> None:
     text = json.dumps({"contributions": [_said(labels=["no", "nor"])] * 1000}).encode()
     with pytest.raises(InvalidInput) as refusal:
-        read_drafts(text, TERMS)
+        read_drafts(text, CONTEXT)
     assert (len(refusal.value.faults), refusal.value.omitted) == (1000, 1000)
     assert refusal.value.faults[-1].at == "contributions[499].labels[1]"
 
 
 def test_repeated_signals_and_labels_are_one() -> None:
     said = _said(signals=[str(signal(1))] * 3, labels=["glorification"] * 2)
-    (read_one,) = read_drafts(json.dumps({"contributions": [said]}).encode(), TERMS)
+    (read_one,) = read_drafts(json.dumps({"contributions": [said]}).encode(), CONTEXT)
     assert (read_one.signals, read_one.labels) == ((signal(1),), ("glorification",))
 
 
 def test_a_reference_is_opaque_but_holds_no_control_characters() -> None:
     odd = "caf\u00e9 \u3000 \U0001f468\u200d\U0001f469 'x' \u00a0"
-    (read_one,) = read_drafts(json.dumps({"contributions": [_said(reference=odd)]}).encode(), TERMS)
+    (read_one,) = read_drafts(json.dumps({"contributions": [_said(reference=odd)]}).encode(), CONTEXT)
     assert read_one.reference == odd
     for bad in ("a\u0000b", "a\nb", "x" * 201):
         assert list(_faults(_said(reference=bad))) == ["contributions[0].reference"]
@@ -166,14 +166,14 @@ def test_a_reference_is_opaque_but_holds_no_control_characters() -> None:
 
 def test_an_amendment_names_fields_that_cannot_be_amended_and_refuses_null_lists() -> None:
     with pytest.raises(InvalidInput) as refusal:
-        read(AmendmentIn, '{"signals": [], "labels": null, "context": null, "severity": "1"}', TERMS)
+        read(AmendmentIn, '{"signals": [], "labels": null, "context": null, "severity": "1"}', CONTEXT)
     assert {fault.at for fault in refusal.value.faults} == {"signals", "labels", "context", "severity"}
 
 
 def test_a_withdrawal_takes_a_reason_of_the_vocabulary() -> None:
-    assert read(WithdrawalIn, '{"reason": "removal_reversed"}', TERMS).reason == "removal_reversed"
+    assert read(WithdrawalIn, '{"reason": "removal_reversed"}', CONTEXT).reason == "removal_reversed"
     with pytest.raises(InvalidInput) as refusal:
-        read(WithdrawalIn, '{"reason": "boredom"}', TERMS)
+        read(WithdrawalIn, '{"reason": "boredom"}', CONTEXT)
     assert refusal.value.faults[0].at == "reason"
 
 
@@ -181,8 +181,8 @@ _METADATA = {"labels": ["incitement"], "removed_at": "2026-11-20T10:00:00Z"}
 
 
 def test_metadata_is_one_for_all_files_or_one_for_each() -> None:
-    one = read_metadata(json.dumps(_METADATA), 3, TERMS)
-    many = read_metadata(json.dumps([_METADATA, _METADATA | {"severity": 2}]), 2, TERMS)
+    one = read_metadata(json.dumps(_METADATA), 3, CONTEXT)
+    many = read_metadata(json.dumps([_METADATA, _METADATA | {"severity": 2}]), 2, CONTEXT)
     assert len(one) == 3
     assert [said.severity for said in many] == [None, 2]
 
@@ -199,14 +199,14 @@ def test_metadata_is_one_for_all_files_or_one_for_each() -> None:
 )
 def test_faults_of_metadata_are_told_within_it(text: str, count: int, at: list[str]) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        read_metadata(text, count, TERMS)
+        read_metadata(text, count, CONTEXT)
     assert [fault.at for fault in refusal.value.faults] == at
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 5000, '{"severity": NaN}'])
 def test_metadata_that_is_not_json_is_malformed(text: str) -> None:
     with pytest.raises(MalformedRequest, match="metadata"):
-        read_metadata(text, 1, TERMS)
+        read_metadata(text, 1, CONTEXT)
 
 
 def test_a_fault_reads_as_a_sentence() -> None:

@@ -21,7 +21,7 @@ from hashdb.wire.drafts import ContributionsIn, read_drafts
 from hashdb.wire.frames import FrameOut, FramesOut
 from hashdb.wire.matching import QueriesIn, read_queries
 from tests.builders import clip, film, signal, video
-from tests.wire.strategies import TERMS, usual_signals
+from tests.wire.strategies import CONTEXT, usual_signals
 
 MD5 = f"md5:{7:032x}"
 FLAT = str(Signal(Algorithm.PDQ, 0))
@@ -37,7 +37,7 @@ frames = _rows.map(
 
 def _faults(read: Any, name: str, *items: Any) -> dict[str, str]:
     with pytest.raises(InvalidInput) as refusal:
-        read(json.dumps({name: list(items)}).encode(), TERMS)
+        read(json.dumps({name: list(items)}).encode(), CONTEXT)
     return {fault.at: fault.reason for fault in refusal.value.faults}
 
 
@@ -54,7 +54,7 @@ def _frame(at: float, **fields: Any) -> dict[str, Any]:
 def test_frames_are_read_as_they_are_written(sent: tuple[Frame, ...]) -> None:
     drafts = [replace(video(1, signals=(Signal(Algorithm.MD5, 7),)), frames=sent, duration=86_400.0)]
     written = ContributionsIn.from_domain(drafts).model_dump_json().encode()
-    assert [draft.frames for draft in read_drafts(written, TERMS)] == [sent]
+    assert [draft.frames for draft in read_drafts(written, CONTEXT)] == [sent]
     assert [FrameOut.model_validate_json(FrameOut.from_domain(one).json_text()).to_domain() for one in sent] == [*sent]
 
 
@@ -63,7 +63,7 @@ def test_frames_to_match_are_read_as_they_are_written() -> None:
     mirrored = Frame(9.75, (signal(4),), None, {"mirror": (signal(5), signal(6))})
     asked = [clip(1, 2), clip(3)]
     asked[1] = replace(asked[1], frames=(flat, mirrored), duration=10.0, min_seconds=1.5)
-    assert read_queries(QueriesIn.from_domain(asked).model_dump_json().encode(), TERMS) == tuple(asked)
+    assert read_queries(QueriesIn.from_domain(asked).model_dump_json().encode(), CONTEXT) == tuple(asked)
 
 
 def test_each_fault_of_a_frame_is_told_at_its_place() -> None:
@@ -94,7 +94,7 @@ def test_each_fault_of_a_frame_is_told_at_its_place() -> None:
     told = _faults(read_queries, "queries", asked, asked).keys()
     assert told == {f"queries[{item}].frames[{place}" for item in (0, 1) for place in ("0].at", "2].quality")}
     with pytest.raises(MalformedRequest):
-        read_drafts(json.dumps({"contributions": [_said([_frame(float("nan"))])]}).encode(), TERMS)
+        read_drafts(json.dumps({"contributions": [_said([_frame(float("nan"))])]}).encode(), CONTEXT)
 
 
 def test_a_frame_to_match_has_no_digest() -> None:
@@ -112,7 +112,7 @@ def test_a_frame_to_match_has_no_digest() -> None:
 def test_of_very_many_faulty_frames_few_faults_are_kept(read: Any, name: str, frames: str) -> None:
     text = f'{{"{name}":[{",".join([f"""{{"duration":1,"signals":[],"frames":{frames}}}"""] * 100)}]}}'
     with pytest.raises(InvalidInput) as refusal:
-        read(text.encode(), TERMS)
+        read(text.encode(), CONTEXT)
     assert len(refusal.value.faults) + refusal.value.omitted <= 500
 
 
@@ -126,7 +126,7 @@ def test_more_objects_than_the_frames_of_a_request_have_are_refused_before_they_
     item = {"duration": 1, "signals": [], "frames": [{}] * 7_200}
     for read, name in ((read_drafts, "contributions"), (read_queries, "queries")):
         with pytest.raises(TooLarge):
-            read(json.dumps({name: [item] * 9}).encode(), TERMS)
+            read(json.dumps({name: [item] * 9}).encode(), CONTEXT)
 
 
 def test_a_duration_comes_with_frames_and_a_frame_that_is_searched_for_or_a_digest() -> None:
@@ -141,13 +141,13 @@ def test_a_duration_comes_with_frames_and_a_frame_that_is_searched_for_or_a_dige
         f"{at}.signals": "must have a digest, since no frame has a quality of 50 or more"
     }
     with_digest = _said(flat, signals=[f"sha256:{7:064x}"])
-    assert read_drafts(json.dumps({"contributions": [with_digest]}).encode(), TERMS)[0].frames[0].quality == 49
+    assert read_drafts(json.dumps({"contributions": [with_digest]}).encode(), CONTEXT)[0].frames[0].quality == 49
 
 
 def test_7200_frames_an_item_and_20000_a_request_are_taken() -> None:
     many = [_frame(place / 100) for place in range(5_000)]
     drafts = json.dumps({"contributions": [_said(many, duration=90)] * 4}).encode()
-    assert sum(len(draft.frames) for draft in read_drafts(drafts, TERMS)) == 20_000
+    assert sum(len(draft.frames) for draft in read_drafts(drafts, CONTEXT)) == 20_000
     more = [_said(many, duration=90)] * 4 + [_said([_frame(1)])]
     assert _faults(read_drafts, "contributions", *more) == {"contributions": "must be at most 20000 frames in all"}
     most = [_frame(place / 100) for place in range(7_201)]
@@ -206,10 +206,12 @@ def _of_documents(draw: st.DrawFn) -> tuple[Frame, ...]:
 def test_pages_and_words_are_read_as_they_are_written(sent: tuple[Frame, ...]) -> None:
     draft = replace(video(1), frames=sent, duration=None, media=Media.DOCUMENT)
     written = ContributionsIn.from_domain([draft]).model_dump_json(exclude_unset=True).encode()
-    assert [each.frames for each in read_drafts(written, TERMS)] == [sent]
+    assert [each.frames for each in read_drafts(written, CONTEXT)] == [sent]
     assert [FrameOut.model_validate_json(FrameOut.from_domain(one).json_text()).to_domain() for one in sent] == [*sent]
     query = Query((), frames=sent, min_words=150)
-    assert read_queries(QueriesIn.from_domain([query]).model_dump_json(exclude_unset=True).encode(), TERMS) == (query,)
+    assert read_queries(QueriesIn.from_domain([query]).model_dump_json(exclude_unset=True).encode(), CONTEXT) == (
+        query,
+    )
 
 
 def test_a_frame_has_its_place_alone_and_no_field_of_another_place() -> None:
@@ -252,7 +254,7 @@ def test_only_the_frames_of_a_video_have_a_duration() -> None:
 def test_a_page_to_match_may_have_transforms_and_words_have_none() -> None:
     page = {"page": 1, "signals": [str(signal(1))], "transforms": {"mirror": [str(signal(2))]}}
     asked = {"signals": [], "frames": [page, {"words": [0, 200], "signals": [WINDOW]}]}
-    (query,) = read_queries(json.dumps({"queries": [asked]}).encode(), TERMS)
+    (query,) = read_queries(json.dumps({"queries": [asked]}).encode(), CONTEXT)
     assert [(frame.unit, frame.length, len(frame.transforms)) for frame in query.frames] == [
         ("pages", 0, 1),
         ("words", 200, 0),
@@ -268,11 +270,11 @@ def test_a_window_of_words_is_no_signal_of_a_whole_item() -> None:
     assert _faults(read_drafts, "contributions", said) == {
         "contributions[0].signals[0]": "simhash256 is of a window of words: send it in `frames`"
     }
-    (query,) = read_queries(json.dumps({"queries": [{"signals": [WINDOW]}]}).encode(), TERMS)
+    (query,) = read_queries(json.dumps({"queries": [{"signals": [WINDOW]}]}).encode(), CONTEXT)
     assert query.signals == (Signal.parse(WINDOW),)
 
 
 def test_pages_of_low_quality_alone_want_a_digest() -> None:
     flat = [_page(1, quality=49, signals=[FLAT])]
     assert _faults(read_drafts, "contributions", _said_of_document(flat)).keys() == {"contributions[0].signals"}
-    assert read_drafts(json.dumps({"contributions": [_said_of_document([*flat, _words(0)])]}).encode(), TERMS)
+    assert read_drafts(json.dumps({"contributions": [_said_of_document([*flat, _words(0)])]}).encode(), CONTEXT)

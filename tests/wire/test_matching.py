@@ -24,20 +24,20 @@ from hashdb.wire.matching import (
     read_queries,
 )
 from tests.builders import signal, signature
-from tests.wire.strategies import TERMS, answers, ids, moments, queries, signals, texts, usual_signals
+from tests.wire.strategies import CONTEXT, answers, ids, moments, queries, signals, texts, usual_signals
 
 _PDQ = str(signal(1))
 
 
 def _faults(*asked: Any) -> dict[str, str]:
     with pytest.raises(InvalidInput) as refusal:
-        read_queries(json.dumps({"queries": list(asked)}).encode(), TERMS)
+        read_queries(json.dumps({"queries": list(asked)}).encode(), CONTEXT)
     return {fault.at: fault.reason for fault in refusal.value.faults}
 
 
 @given(st.lists(queries, min_size=1, max_size=3))
 def test_queries_come_back_as_they_were_sent(sent: list[Query]) -> None:
-    assert read_queries(QueriesIn.from_domain(sent).model_dump_json().encode(), TERMS) == tuple(sent)
+    assert read_queries(QueriesIn.from_domain(sent).model_dump_json().encode(), CONTEXT) == tuple(sent)
 
 
 @given(answers)
@@ -86,26 +86,26 @@ def test_64_signals_a_query_4000_in_all_and_1000_queries_are_taken() -> None:
     }
     assert _faults(*[{"signals": [_PDQ]}] * 1001) == {"queries": "must have at most 1000 entries"}
     assert _faults() == {"queries": "must have at least 1 entries"}
-    assert len(read_queries(json.dumps({"queries": [{"signals": [_PDQ] * 4}] * 1000}).encode(), TERMS)) == 1000
+    assert len(read_queries(json.dumps({"queries": [{"signals": [_PDQ] * 4}] * 1000}).encode(), CONTEXT)) == 1000
 
 
 def test_an_id_is_any_string_of_200_characters() -> None:
     odd = "a\u0000\n\U0001f468\u200d\u3000" + "x" * 194
-    (asked,) = read_queries(json.dumps({"queries": [{"signals": [_PDQ], "id": odd}]}).encode(), TERMS)
+    (asked,) = read_queries(json.dumps({"queries": [{"signals": [_PDQ], "id": odd}]}).encode(), CONTEXT)
     assert asked.id == odd
     assert list(_faults({"signals": [_PDQ], "id": odd + "yy"})) == ["queries[0].id"]
 
 
 def test_a_radius_narrows() -> None:
     asked = {"signals": [_PDQ], "radius": {"pdq": 0}}
-    (read_one,) = read_queries(json.dumps({"queries": [asked]}).encode(), TERMS)
+    (read_one,) = read_queries(json.dumps({"queries": [asked]}).encode(), CONTEXT)
     assert read_one.radius_of(Algorithm.PDQ) == 0
     assert read_one.radius_of(Algorithm.PHASH) == 6
 
 
 def test_transforms_of_a_query_come_back() -> None:
     sent = Query((signal(1),), transforms={"mirror": (signal(2), signal(3))})
-    assert read_queries(QueriesIn.from_domain([sent]).model_dump_json(exclude_unset=True).encode(), TERMS) == (sent,)
+    assert read_queries(QueriesIn.from_domain([sent]).model_dump_json(exclude_unset=True).encode(), CONTEXT) == (sent,)
 
 
 def test_a_query_speaks_of_what_a_service_of_0_1_0_knows_unless_it_asks_for_more() -> None:
@@ -149,7 +149,7 @@ entries = st.builds(
 
 @given(drafts)
 def test_an_entry_to_add_comes_back_as_it_was_sent(sent: BenignDraft) -> None:
-    assert read(BenignIn, BenignIn.from_domain(sent).model_dump_json(), TERMS).to_domain() == sent
+    assert read(BenignIn, BenignIn.from_domain(sent).model_dump_json(), CONTEXT).to_domain() == sent
 
 
 @given(entries)
@@ -173,9 +173,9 @@ def test_an_entry_comes_back(answered: BenignEntry) -> None:
 )
 def test_every_fault_is_told_at_its_field(fields: dict[str, Any], at: list[str]) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        read(BenignIn, json.dumps({"signals": [str(signal(1))], **fields}), TERMS)
+        read(BenignIn, json.dumps({"signals": [str(signal(1))], **fields}), CONTEXT)
     assert [fault.at for fault in refusal.value.faults] == at
 
 
 def test_a_signal_that_may_not_be_contributed_may_be_benign() -> None:
-    assert read(BenignIn, '{"signals": ["phash:0000000000000000"]}', TERMS).to_domain().signals[0].value == 0
+    assert read(BenignIn, '{"signals": ["phash:0000000000000000"]}', CONTEXT).to_domain().signals[0].value == 0

@@ -23,7 +23,7 @@ from hashdb.wire.pages import (
     OverviewQuery,
     PageQuery,
 )
-from tests.wire.strategies import TERMS
+from tests.wire.strategies import CONTEXT
 
 
 @pytest.mark.parametrize("text", ["-1", "1.0", "1e3", " 1", "+1", "", "x", "٣", "0x1", "9" * 17, "9" * 5000, "1_0"])
@@ -62,7 +62,7 @@ def test_a_page_is_of_100_unless_asked_otherwise() -> None:
 )
 def test_a_filter_that_means_nothing_is_refused(name: str, value: str) -> None:
     with pytest.raises(ValidationError):
-        ContributionsQuery.model_validate({name: value}, context=TERMS)
+        ContributionsQuery.model_validate({name: value}, context=CONTEXT)
 
 
 @pytest.mark.parametrize("subject", ["17", "contribution:", ":17", "contribution:x", "a:b:1", "\x00:1", "key:-1"])
@@ -91,7 +91,7 @@ def test_everything_can_be_asked_for_and_days_are_whole_ones() -> None:
         "removed_since": "2026-01-01", "removed_until": "2026-01-01",
         "expires_until": "2026-01-03", "sort": "severity", "order": "up", "after": "4.7",
     }  # fmt: skip
-    found = ListingQuery.model_validate(asked, context=TERMS)
+    found = ListingQuery.model_validate(asked, context=CONTEXT)
     day = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5)]
     first = (3, Status.ACTIVE, Standing.DISPUTED, "manifesto", day[1], day[3])
     chosen = Filter(*first, 4, Algorithm.PDQ, "CIP:one", "t-1", day[0], day[1], day[3])
@@ -113,7 +113,7 @@ def test_nothing_asked_is_all_of_it_the_last_first() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_named(name: str, value: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        ListingQuery.model_validate({name: value}, context=TERMS)
+        ListingQuery.model_validate({name: value}, context=CONTEXT)
     assert [one["loc"][0] for one in caught.value.errors()] == [name]
 
 

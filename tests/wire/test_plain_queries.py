@@ -15,7 +15,7 @@ from hashdb.wire import ValidationContext, read
 from hashdb.wire.matching import QueriesIn, QueryIn, read_queries
 from hashdb.wire.plain_queries import parse_plain_queries
 from tests.builders import signal
-from tests.wire.strategies import TERMS
+from tests.wire.strategies import CONTEXT
 
 _PDQ = str(signal(1))
 _ID_AND_RADIUS = {"queries": [{"id": "an-id", "signals": [_PDQ, str(signal(2))], "radius": {}}]}
@@ -33,7 +33,7 @@ _PLAIN = [
 
 
 def _by_pydantic(text: bytes) -> tuple[Query, ...]:
-    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, TERMS).queries))
+    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, CONTEXT).queries))
 
 
 def _outcome(reads: Callable[[bytes], object], text: bytes) -> object:
@@ -46,38 +46,38 @@ def _outcome(reads: Callable[[bytes], object], text: bytes) -> object:
 def test_a_query_with_more_signals_than_it_may_have_is_left_to_pydantic_unread() -> None:
     texts = [f'"{signal(seed)}"' for seed in range(65)]
     plain = [f'{{"queries":[{{"signals":[{",".join(texts[:count])}]}}]}}'.encode() for count in (64, 65)]
-    assert parse_plain_queries(plain[0], TERMS.rules)
-    assert not parse_plain_queries(plain[1], TERMS.rules)
-    assert _outcome(lambda text: read_queries(text, TERMS), plain[1]) == _outcome(_by_pydantic, plain[1])
+    assert parse_plain_queries(plain[0], CONTEXT.rules)
+    assert not parse_plain_queries(plain[1], CONTEXT.rules)
+    assert _outcome(lambda text: read_queries(text, CONTEXT), plain[1]) == _outcome(_by_pydantic, plain[1])
 
 
 @pytest.mark.parametrize("text", _PLAIN)
 def test_a_plain_query_is_read_as_pydantic_reads_it_whatever_byte_is_wrong(text: str) -> None:
     right = text.encode()
-    assert parse_plain_queries(right, TERMS.rules) == _by_pydantic(right)
+    assert parse_plain_queries(right, CONTEXT.rules) == _by_pydantic(right)
     # In the digits of a hash, one place is as good as another.
     places = [place for place in range(len(right) + 1) if not right[max(0, place - 4) : place + 4].isalnum()]
     for number, place in enumerate(places):
         byte = b'",]0 \x0b\\'[number % 7 :][:1]
         for wrong in (right[:place] + right[place + 1 :], right[:place] + byte + right[place + number % 2 :]):
-            assert _outcome(lambda text: read_queries(text, TERMS), wrong) == _outcome(_by_pydantic, wrong)
+            assert _outcome(lambda text: read_queries(text, CONTEXT), wrong) == _outcome(_by_pydantic, wrong)
 
 
 def test_a_plain_query_has_no_more_signals_than_another() -> None:
     for count in (64, 65):
         plain = json.dumps({"queries": [{"signals": [_PDQ] * count}]}).encode()
-        assert _outcome(lambda text: read_queries(text, TERMS), plain) == _outcome(_by_pydantic, plain)
+        assert _outcome(lambda text: read_queries(text, CONTEXT), plain) == _outcome(_by_pydantic, plain)
 
 
 def test_plain_queries_are_no_more_than_a_request_may_have() -> None:
     for count, size in ((1_000, 4), (1_001, 1), (63, 64)):
         plain = json.dumps({"queries": [{"signals": [_PDQ] * size}] * count}).encode()
-        assert bool(parse_plain_queries(plain, TERMS.rules)) == (count == 1_000)
-        assert _outcome(lambda text: read_queries(text, TERMS), plain) == _outcome(_by_pydantic, plain)
+        assert bool(parse_plain_queries(plain, CONTEXT.rules)) == (count == 1_000)
+        assert _outcome(lambda text: read_queries(text, CONTEXT), plain) == _outcome(_by_pydantic, plain)
 
 
 def test_a_plain_query_of_an_algorithm_that_is_not_enabled_is_refused() -> None:
-    terms = ValidationContext(replace(TERMS.rules, algorithms=(Algorithm.PHASH,)), TERMS.now)
+    terms = ValidationContext(replace(CONTEXT.rules, algorithms=(Algorithm.PHASH,)), CONTEXT.now)
     plain = json.dumps({"queries": [{"signals": [_PDQ]}]}).encode()
     with pytest.raises(InvalidInput, match="not enabled"):
         read_queries(plain, terms)

@@ -34,18 +34,18 @@ from hashdb.wire.review import (
     ReversalOut,
 )
 from tests.builders import NOON
-from tests.wire.strategies import TERMS, cases, ids, moments, opinion_drafts, opinions, texts
+from tests.wire.strategies import CONTEXT, cases, ids, moments, opinion_drafts, opinions, texts
 
 
 def _faults(said: dict[str, Any]) -> dict[str, str]:
     with pytest.raises(InvalidInput) as refusal:
-        read(OpinionIn, json.dumps(said), TERMS)
+        read(OpinionIn, json.dumps(said), CONTEXT)
     return {fault.at: fault.reason for fault in refusal.value.faults}
 
 
 @given(opinion_drafts)
 def test_a_draft_comes_back_as_it_was_sent(sent: OpinionDraft) -> None:
-    assert read(OpinionIn, OpinionIn.from_domain(sent).model_dump_json(), TERMS).to_domain() == sent
+    assert read(OpinionIn, OpinionIn.from_domain(sent).model_dump_json(), CONTEXT).to_domain() == sent
 
 
 @given(opinions())
@@ -59,7 +59,7 @@ def test_a_reason_goes_with_a_dispute_and_only_with_one() -> None:
     assert _faults({"opinion": "confirms", "reason": "other"}) == {
         "reason": "is for disputes only: leave it out to confirm"
     }
-    assert read(OpinionIn, '{"opinion": "confirms", "reason": null}', TERMS).reason is None
+    assert read(OpinionIn, '{"opinion": "confirms", "reason": null}', CONTEXT).reason is None
 
 
 def test_every_fault_is_told() -> None:
@@ -72,7 +72,7 @@ def test_every_fault_is_told() -> None:
 @pytest.mark.parametrize("note", ["a\x00b", "\x1b[1m", "\x7f", 7])
 def test_a_note_is_text_in_lines(note: object) -> None:
     assert list(_faults({"opinion": "confirms", "note": note})) == ["note"]
-    assert read(OpinionIn, '{"opinion": "confirms", "note": "one\\n\\ttwo\\r\\n"}', TERMS).note == "one\n\ttwo\r\n"
+    assert read(OpinionIn, '{"opinion": "confirms", "note": "one\\n\\ttwo\\r\\n"}', CONTEXT).note == "one\n\ttwo\r\n"
 
 
 @given(cases())

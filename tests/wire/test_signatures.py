@@ -11,14 +11,14 @@ from hashdb.domain.signatures import Kind
 from hashdb.errors import InvalidInput
 from hashdb.wire.matching import read_queries
 from tests.builders import signal, signature
-from tests.wire.strategies import TERMS
+from tests.wire.strategies import CONTEXT
 
 _PDQ = str(signal(1))
 
 
 def _faults(*asked: Any) -> dict[str, str]:
     with pytest.raises(InvalidInput) as refusal:
-        read_queries(json.dumps({"queries": list(asked)}).encode(), TERMS)
+        read_queries(json.dumps({"queries": list(asked)}).encode(), CONTEXT)
     return {fault.at: fault.reason for fault in refusal.value.faults}
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
 from hashdb.wsgi.uploads import Upload, UploadLimits
-from tests.hashing.samples import drawn
+from tests.hashing.samples import draw_picture
 from tests.web.pictures import photo
 
 FILM = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 40
@@ -48,7 +48,7 @@ def test_a_video_is_in_a_file_without_a_name_however_it_arrives(folder: Path, si
 
 def test_a_picture_and_an_animation_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = BytesIO()
-    drawn(40, 30, seed=1).save(file, "GIF", save_all=True, append_images=[drawn(40, 30, seed=2)])
+    draw_picture(40, 30, seed=1).save(file, "GIF", save_all=True, append_images=[draw_picture(40, 30, seed=2)])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     picture, animation = (written(UploadLimits(10**6, 0), octets) for octets in (photo(), file.getvalue()))
     assert not picture.is_video and not picture.is_film

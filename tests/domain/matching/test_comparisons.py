@@ -16,7 +16,7 @@ from hashdb.hashing.pictures import Limits, Picture, read_picture
 from hashdb.hashing.signatures import signatures
 from hashdb.hashing.transforms import NAMES
 from tests.builders import near, signal, signature, sparse
-from tests.hashing.samples import PHOTOS, encoded
+from tests.hashing.samples import PHOTOS, encode_picture
 
 PHOTO, OTHER = (read_picture(photo.read_bytes(), Limits()).colour for photo in PHOTOS[1:9:7])
 TURNS = {
@@ -30,7 +30,7 @@ TURNS = {
 @cache
 def asked() -> Mapping[str, Sequence[Signature]]:
     """The signatures of the photograph in all its forms."""
-    return dict(hash_as(encoded(PHOTO), [Algorithm.PHASH256], Limits(), Mode.TRANSFORMS).signatures)
+    return dict(hash_as(encode_picture(PHOTO), [Algorithm.PHASH256], Limits(), Mode.TRANSFORMS).signatures)
 
 
 def listed(picture: Image.Image) -> Sequence[Signature]:

@@ -16,7 +16,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import hash_transforms, hash_variants
 from hashdb.hashing.pictures import Limits, read_picture
 from tests.builders import near, signal, sparse
-from tests.hashing.samples import PHOTOS, encoded
+from tests.hashing.samples import PHOTOS, encode_picture
 
 PDQ = signal(1)
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
@@ -49,8 +49,8 @@ def _flag(*colours: str) -> Image.Image:
 
 def _verdict(listed: Image.Image, asked: Image.Image) -> Verdict:
     """The verdict on a picture, as if the index had suggested it: its own hash is taken as found."""
-    stored = hash_variants(encoded(listed), ALGORITHMS, Profile.BALANCED)
-    query = hash_transforms(encoded(asked), ALGORITHMS)
+    stored = hash_variants(encode_picture(listed), ALGORITHMS, Profile.BALANCED)
+    query = hash_transforms(encode_picture(asked), ALGORITHMS)
     views: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
     # The hashes are made to agree, so that signatures alone decide.
     views = {**views, WHOLE: (*query.signals, stored.signals[0])}
@@ -118,8 +118,8 @@ def _flipped(signature: Signature) -> Signature:
 def _changed(picture: Image.Image, names: Sequence[str]) -> Verdict:
     """The verdict on a picture of which the details are changed, and only these views have signals."""
     stored, query = (
-        hash_variants(encoded(picture), ALGORITHMS, Profile.BALANCED),
-        hash_transforms(encoded(picture), ALGORITHMS),
+        hash_variants(encode_picture(picture), ALGORITHMS, Profile.BALANCED),
+        hash_transforms(encode_picture(picture), ALGORITHMS),
     )
     every: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
     signatures = {name: [_flipped(signature) for signature in of_view] for name, of_view in query.signatures}
@@ -145,9 +145,9 @@ def test_a_changed_detail_contradicts_a_card_and_a_flag_whatever_agrees() -> Non
 
 @pytest.mark.parametrize("name", ["black box over 35 %", "35 % off one side"])
 def test_what_was_covered_or_cut_off_of_a_photograph_does_not_contradict_its_hashes(name: str) -> None:
-    stored = hash_variants(encoded(PHOTO), ALGORITHMS, Profile.BALANCED)
+    stored = hash_variants(encode_picture(PHOTO), ALGORITHMS, Profile.BALANCED)
     for number in range(4):
-        query = hash_transforms(encoded(ALTERATIONS[name].apply(PHOTO, number)), ALGORITHMS)
+        query = hash_transforms(encode_picture(ALTERATIONS[name].apply(PHOTO, number)), ALGORITHMS)
         asked = PreparedQuery({WHOLE: query.signals, **dict(query.transforms)}, dict(query.signatures))
         verdict = verify(asked, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
         assert verdict.views
@@ -156,7 +156,9 @@ def test_what_was_covered_or_cut_off_of_a_photograph_does_not_contradict_its_has
 
 def test_photographs_are_told_from_cards_and_flags() -> None:
     def is_like(picture: Image.Image) -> bool:
-        return is_photograph(dict(hash_variants(encoded(picture), ALGORITHMS, Profile.BALANCED).signatures)[WHOLE])
+        return is_photograph(
+            dict(hash_variants(encode_picture(picture), ALGORITHMS, Profile.BALANCED).signatures)[WHOLE]
+        )
 
     assert is_like(PHOTO)
     assert is_like(OTHER)

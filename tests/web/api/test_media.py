@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageOps
 from hashdb.domain.accounts.members import Scope
 from hashdb.hashing.decoding import NO_EXTRA
 from tests.films import encoded, film, pictures
-from tests.hashing.samples import drawn
+from tests.hashing.samples import draw_picture
 from tests.web.callers import Caller, Service, body, faults, problem, service_at
 from tests.web.pictures import SAID, form, multipart, photo
 
@@ -268,7 +268,7 @@ def test_what_is_said_of_the_medium_is_kept_unless_it_is_the_default(caller: Cal
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
 def test_several_frames_are_a_video_and_one_is_a_picture(caller: Caller, format: str) -> None:
-    shown = [drawn(seed=seed) for seed in (1, 2, 3)]
+    shown = [draw_picture(seed=seed) for seed in (1, 2, 3)]
     still, moving = io.BytesIO(), io.BytesIO()
     shown[0].save(still, format)
     shown[0].save(moving, format, save_all=True, append_images=shown[1:], duration=1_000)
@@ -278,7 +278,7 @@ def test_several_frames_are_a_video_and_one_is_a_picture(caller: Caller, format:
 
 
 def test_a_damaged_video_is_taken_as_far_as_it_is_read_and_says_so(caller: Caller) -> None:
-    shown, file = [drawn(seed=seed) for seed in range(4)], io.BytesIO()
+    shown, file = [draw_picture(seed=seed) for seed in range(4)], io.BytesIO()
     shown[0].save(file, "GIF", save_all=True, append_images=shown[1:], duration=1_000)
     cut = file.getvalue()[: len(file.getvalue()) * 5 // 8]
     (video,) = body(caller.post("/v1/signals", **form(cut)))["pictures"]

@@ -16,7 +16,7 @@ from hashdb.service.ledger import checkpoints
 from hashdb.service.stats import counts
 from tests import films
 from tests.builders import near, signal
-from tests.hashing.samples import encoded
+from tests.hashing.samples import encode_picture
 from tests.web.api.test_videos import frames, video
 from tests.web.callers import Service, item, service_at
 from tests.web.console.browsers import Watched, faults, listening
@@ -267,7 +267,7 @@ def test_two_files_are_dropped_and_laid_over_each_other(browser: Browser, addres
           const octets = Uint8Array.from(atob(one), (character) => character.charCodeAt(0));
           data.items.add(new File([octets], "a.png", { type: "image/png" }));
         } return data; }""",
-        [base64.b64encode(encoded(one)).decode() for one in files],
+        [base64.b64encode(encode_picture(one)).decode() for one in files],
     )
     page.dispatch_event("main", "drop", {"dataTransfer": dropped})
     page.get_by_role("heading", name="Would match: ").wait_for()

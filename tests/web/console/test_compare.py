@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.users import Role
 from tests import films
-from tests.hashing.samples import drawn, encoded
+from tests.hashing.samples import draw_picture, encode_picture
 from tests.web.callers import Service, service_at
 from tests.web.console.visitors import Visitor, faults, form_secret, signed_in
 from tests.web.pictures import flat, multipart, photo
@@ -52,7 +52,7 @@ def rows(page: TestResponse) -> list[str]:
 
 def test_two_pictures_are_compared_by_their_hashes_forms_and_signatures(service: Service, otto: Visitor) -> None:
     before = service.rows()
-    page = compared(otto, encoded(ImageOps.mirror(drawn(seed=7))), photo(7))
+    page = compared(otto, encode_picture(ImageOps.mirror(draw_picture(seed=7))), photo(7))
     assert verdict(page) == "yes, by pdq and phash256"
     assert rows(page)[:2] == ["pdq 122 radius 31 no", "phash256 124 radius 46 no"]
     assert "mirror whole pdq 0 radius 31 yes" in rows(page)
@@ -85,7 +85,7 @@ def test_two_videos_have_both_time_lines_with_the_segments_that_join_them(servic
 
 
 def test_a_picture_is_found_in_a_video_and_a_video_with_a_picture(otto: Visitor) -> None:
-    still, video = encoded(films.pictures(1, 4.0)[25]), films.film(1, 4.0)
+    still, video = encode_picture(films.pictures(1, 4.0)[25]), films.film(1, 4.0)
     page = compared(otto, still, video)
     assert re.fullmatch(r"yes, the second shows it \d times?", verdict(page))
     assert "The second shows the first at 0:02" in page.text

@@ -22,7 +22,7 @@ from hashdb.hashing import hash_picture
 from hashdb.web import deferring
 from tests.builders import near, signal
 from tests.films import encoded, film, pictures
-from tests.hashing.processes import workers
+from tests.hashing.processes import worker_processes
 from tests.web.api.test_videos import frames
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 from tests.web.pictures import TEXT, flat, multipart, photo
@@ -380,7 +380,7 @@ def test_a_client_without_a_key_waits_for_its_video_because_it_could_ask_for_no_
         answer = lending.anyone.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
         assert "vpdq" in body(answer)
     monkeypatch.setattr(deferring, "MAX_WAIT", 0.0)
-    hashing = workers()
+    hashing = worker_processes()
     try:
         for process in hashing:
             os.kill(process, SIGSTOP)

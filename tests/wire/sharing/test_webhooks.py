@@ -22,7 +22,7 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.errors import InvalidInput
 from hashdb.wire import read
 from hashdb.wire.sharing.webhooks import DeliveryOut, MessageOut, WebhookChangeIn, WebhookIn, WebhookOut
-from tests.wire.strategies import TERMS, ids, moments, texts
+from tests.wire.strategies import CONTEXT, ids, moments, texts
 
 URL = "https://example.org/hook"
 _topics = st.sets(st.sampled_from(Topic), min_size=1).map(lambda some: tuple(one for one in Topic if one in some))
@@ -36,13 +36,13 @@ _webhooks = st.builds(Webhook, ids, ids, st.just(URL), _topics, texts, st.boolea
 
 @given(_drafts)
 def test_a_draft_comes_back_as_it_was_sent(sent: WebhookDraft) -> None:
-    assert read(WebhookIn, WebhookIn.from_domain(sent).model_dump_json(), TERMS).to_domain() == sent
+    assert read(WebhookIn, WebhookIn.from_domain(sent).model_dump_json(), CONTEXT).to_domain() == sent
 
 
 @given(_changes)
 def test_a_change_comes_back_as_it_was_sent(sent: WebhookChange) -> None:
     text = WebhookChangeIn.from_domain(sent).model_dump_json(exclude_unset=True)
-    assert read(WebhookChangeIn, text, TERMS).to_domain() == sent
+    assert read(WebhookChangeIn, text, CONTEXT).to_domain() == sent
 
 
 @given(_webhooks, st.text("abc", min_size=1))
@@ -65,14 +65,14 @@ def test_a_webhook_comes_back_and_its_secret_only_when_it_is_issued(answered: We
 )
 def test_every_fault_is_told_at_its_field(sent: dict[str, object], at: list[str]) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        read(WebhookIn, json.dumps(sent), TERMS)
+        read(WebhookIn, json.dumps(sent), CONTEXT)
     assert [fault.at for fault in refusal.value.faults] == at
 
 
 @pytest.mark.parametrize("field", ["url", "topics", "note", "enabled"])
 def test_a_change_refuses_null(field: str) -> None:
     with pytest.raises(InvalidInput):
-        read(WebhookChangeIn, json.dumps({field: None}), TERMS)
+        read(WebhookChangeIn, json.dumps({field: None}), CONTEXT)
 
 
 def test_a_message_is_read_with_what_is_new_in_it() -> None:
