@@ -30,7 +30,7 @@ _ALIKE = ("alpha video", "ALPHA VIDEO", "Alphа Video", "Αlpha Video", "AIpha V
 def run() -> Iterator[Finding]:
     """Start a service with a provider of OpenID Connect, and try each way in."""
     with TemporaryDirectory(prefix="hashdb-attack-") as name, provider(Path(name)) as running:
-        running.tell(_BACK, sub="subject-1", preferred_username="ada")
+        running.set_claims(_BACK, sub="subject-1", preferred_username="ada")
         settings = {
             "HASHDB_PROXIES": "1",
             "HASHDB_CONSOLE_URL": _CONSOLE,

@@ -12,7 +12,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.accounts.users import Role
 from hashdb.web.limits import budgets_of
 from tests.web.callers import Caller, Service, body, item, problem
-from tests.web.console.visitors import signed_in
+from tests.web.console.visitors import sign_in_new_user
 
 READING = {"GET", "HEAD", "OPTIONS"}
 OTHERWISE = {
@@ -88,7 +88,7 @@ def test_every_route_that_may_append_is_bounded_for_a_key(service: Service) -> N
 
 
 def test_every_form_of_the_console_is_bounded_for_a_user(service: Service) -> None:
-    ada = signed_in(service, "ada", Role.ADMIN)
+    ada = sign_in_new_user(service, "ada", Role.ADMIN)
     # The page that makes the forms is asked for while it is still answered.
     assert ada.post("/console/theme", {"theme": "dark"}).status_code == 303
     for method, path, endpoint in _rules(service):

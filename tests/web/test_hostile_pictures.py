@@ -15,7 +15,7 @@ from hashdb.hashing.documents import begins_as_document
 from hashdb.web import deferring
 from tests.hashing.processes import worker_processes
 from tests.web.callers import Caller, Service, body, problem, service_at
-from tests.web.console.visitors import form_secret, signed_in
+from tests.web.console.visitors import form_secret, sign_in_new_user
 from tests.web.hostile_pictures import corpus
 from tests.web.pictures import SAID, form, multipart, photo
 
@@ -140,7 +140,7 @@ def test_what_is_a_document_is_refused_everywhere(caller: Caller) -> None:
 
 
 def test_where_the_console_looks_for_one(watched: None, service: Service) -> None:
-    otto = signed_in(service, "otto", Role.AUDITOR)
+    otto = sign_in_new_user(service, "otto", Role.AUDITOR)
     secret = form_secret(otto.get("/console/account"))
     for name, octets in pictures().items():
         answer = otto.client.post("/console/debugger", **form(octets, csrf=secret), buffered=True)

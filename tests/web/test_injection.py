@@ -8,7 +8,7 @@ import json
 from hashdb.domain.accounts.users import Role
 from hashdb.web.console import pages
 from tests.web.callers import Caller, Service, body, item, service_at
-from tests.web.console.visitors import PASSWORD, Visitor, added, form_secret, signed_in
+from tests.web.console.visitors import PASSWORD, Visitor, add_user, form_secret, sign_in_new_user
 from tests.web.test_logs import lines
 
 __all__ = ["lines"]
@@ -39,7 +39,7 @@ LINES = 'x\r\nSet-Cookie: a=b\r\n\r\n<script>\x1b[2J\u2028{"level": "error"}'
 
 
 def test_who_signs_in_is_led_nowhere_else(service: Service) -> None:
-    added(service, "ada", Role.ADMIN)
+    add_user(service, "ada", Role.ADMIN)
     with service.app.test_request_context("/console"):
         assert {pages.local_address(address) for address in ELSEWHERE} == {"/console"}
     for address in ELSEWHERE[:3]:
@@ -48,7 +48,7 @@ def test_who_signs_in_is_led_nowhere_else(service: Service) -> None:
 
 
 def test_no_address_of_ours_is_made_of_what_the_request_calls_the_host(service: Service) -> None:
-    ada = signed_in(service, "ada", Role.ADMIN)
+    ada = sign_in_new_user(service, "ada", Role.ADMIN)
     session = ada.client.get_cookie("hashdb_session")
     assert session is not None
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
@@ -74,7 +74,7 @@ def test_who_is_believed_to_come_by_tls_is_whom_a_proxy_says(service: Service) -
 
 
 def test_what_is_sent_begins_no_header(service: Service, platform: Caller) -> None:
-    ada = signed_in(service, "ada", Role.ADMIN)
+    ada = sign_in_new_user(service, "ada", Role.ADMIN)
     answers = [
         ada.post("/console/members", {"name": "A\u2028", "kind": "platform", "contact": LINES}),
         ada.post("/console/theme", {"theme": LINES, "next": LINES}),
@@ -107,7 +107,7 @@ def test_what_is_sent_begins_no_line_of_the_log(lines: io.StringIO, service: Ser
 
 
 def test_pages_and_answers_that_show_a_secret_are_kept_nowhere(service: Service, admin: Caller) -> None:
-    ada = signed_in(service, "ada", Role.ADMIN)
+    ada = sign_in_new_user(service, "ada", Role.ADMIN)
     issued = admin.post(f"/v1/members/{admin.member}/keys", {"scopes": ["match"]})
     form = {"username": f"Member {admin.member}", "password": body(issued)["secret"]}
     shown = [
@@ -125,7 +125,7 @@ def test_pages_and_answers_that_show_a_secret_are_kept_nowhere(service: Service,
 
 
 def test_a_session_is_another_after_each_step_and_worthless_after_the_last(service: Service) -> None:
-    ada = signed_in(service, "ada", Role.ADMIN)
+    ada = sign_in_new_user(service, "ada", Role.ADMIN)
     first = ada.client.get_cookie("hashdb_session")
     secret = form_secret(ada.get("/console/account"))
     again = ada.sign_in(PASSWORD)

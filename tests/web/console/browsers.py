@@ -1,8 +1,8 @@
-"""A real browser: Chromium by Playwright, which loads from one host only, and in which nothing may go wrong unseen.
+"""A real browser: Chromium, controlled by Playwright. It loads from one host only, and records every error.
 
-To have one: `pip install playwright` (the `dev` extra has it), and Chromium: `apt install chromium-headless-shell` on
-Debian (or `chromium`, which takes twice the time for a page), or `playwright install --with-deps chromium`;
-HASHDB_TEST_CHROMIUM names another.
+To install it: `pip install playwright` (the `dev` extra has it), and Chromium: `apt install chromium-headless-shell` on
+Debian (or `chromium`, which takes twice the time for a page), or `playwright install --with-deps chromium`.
+HASHDB_TEST_CHROMIUM is the path of another Chromium.
 """
 
 from __future__ import annotations
@@ -34,49 +34,50 @@ NO_BROWSER = (
     "or playwright install --with-deps chromium"
 )
 _PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
-"""The first draws no windows around the pages: half of what the others take."""
+"""The first draws no windows, and takes half the time of the others."""
 _CHROMIUM = os.environ.get("HASHDB_TEST_CHROMIUM")
-"""Read at the import: no test sees the variables of hashdb."""
+"""Read at the import, because the tests run without the variables of hashdb."""
 _WIDE, _NARROW = 1280, 390
 _SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 WAIT = 20_000
-"""Milliseconds for anything to come."""
+"""The timeout of every wait, in milliseconds."""
 Theme = Literal["light", "dark"]
 _THEMED, _SIZED = ("color-contrast", "link-in-text-block"), ("scrollable-region-focusable",)
-"""The rules of axe-core whose answer a theme or a width changes."""
-_REACHED = """() => {
+"""The rules of axe-core whose result depends on the theme, and those whose result depends on the width."""
+_KEYBOARD_FAULTS = """() => {
     const tabbable = "a[href], button, input, select, textarea, summary, [tabindex='0'], [contenteditable]"
-    const seen = (one) => one.checkVisibility({visibilityProperty: true}) && !one.disabled
-    const look = (one) => [one, ...document.querySelectorAll("label")].filter((it) => it === one || it.control === one)
+    const usable = (element) => element.checkVisibility({visibilityProperty: true}) && !element.disabled
+    const look = (element) => [element, ...document.querySelectorAll("label")]
+        .filter((it) => it === element || it.control === element)
         .map((it) => { const {outline, boxShadow, borderColor, backgroundColor, top, textDecoration} =
             getComputedStyle(it)
             return [outline, boxShadow, borderColor, backgroundColor, top, textDecoration] }).join()
-    const wrong = []
-    for (const one of document.querySelectorAll("*")) {
-        if (!seen(one)) continue
-        const told = one.outerHTML.slice(0, 160)
-        if (one.matches(tabbable)) {
-            if (one.matches("[tabindex='-1'][href*='/vocabulary#']")) continue
-            if (one.tabIndex !== 0 && one.type !== "radio") wrong.push(`not in the order of Tab: ${told}`)
+    const faults = []
+    for (const element of document.querySelectorAll("*")) {
+        if (!usable(element)) continue
+        const html = element.outerHTML.slice(0, 160)
+        if (element.matches(tabbable)) {
+            if (element.matches("[tabindex='-1'][href*='/vocabulary#']")) continue
+            if (element.tabIndex !== 0 && element.type !== "radio") faults.push(`not in the order of Tab: ${html}`)
             document.activeElement?.blur()
-            const before = look(one)
-            one.focus({focusVisible: true, preventScroll: true})
-            if (document.activeElement !== one) wrong.push(`takes no focus: ${told}`)
-            else if (look(one) === before) wrong.push(`its focus is not seen: ${told}`)
-        } else if (getComputedStyle(one).cursor === "pointer" && !one.closest(`${tabbable}, label`)) {
-            wrong.push(`only for a mouse: ${told}`)
+            const before = look(element)
+            element.focus({focusVisible: true, preventScroll: true})
+            if (document.activeElement !== element) faults.push(`cannot take the focus: ${html}`)
+            else if (look(element) === before) faults.push(`its focus is not visible: ${html}`)
+        } else if (getComputedStyle(element).cursor === "pointer" && !element.closest(`${tabbable}, label`)) {
+            faults.push(`usable only with a mouse: ${html}`)
         }
     }
     document.activeElement?.blur()
-    return wrong
+    return faults
 }"""
-"""What on a page a keyboard does not come to, or comes to without a sign of it.
+"""Returns the elements that the keyboard cannot reach, or whose focus is not visible.
 
-The links from codes to their meanings are no stops: `W` goes through them.
+The Tab key skips the links from codes to their meanings, because the key `W` goes through them.
 """
 _signed_in: dict[tuple[str, str], list[Any]] = {}
-"""The cookies of who signed in to what is listening: its address and their name."""
+"""The cookies of each user who signed in, by the address of the service and the user's name."""
 
 
 class _Threaded(ThreadingMixIn, WSGIServer):
@@ -90,7 +91,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def listening(service: Service) -> Iterator[str]:
-    """The address at which an application is served, by threads of this process."""
+    """Serve an application by threads of this process for the length of the block, and return its address."""
     server = make_server("127.0.0.1", 0, service.app.wsgi_app, server_class=_Threaded, handler_class=_Quiet)
     thread = Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
@@ -101,21 +102,21 @@ def listening(service: Service) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
-        for known in [one for one in _signed_in if one[0] == address]:
-            del _signed_in[known]
+        for session in [session for session in _signed_in if session[0] == address]:
+            del _signed_in[session]
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser for as long as the block lasts; the test is skipped where there is none."""
+    """Start a browser for the length of the block. The test is skipped if no browser is installed."""
     if not importlib.util.find_spec("playwright"):
         pytest.skip(NO_BROWSER)
     from playwright.sync_api import Error, sync_playwright
 
-    found = _CHROMIUM or next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    program = _CHROMIUM or next(filter(None, map(shutil.which, _PROGRAMS)), None)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=found, args=_SWITCHES)
+            browser = playwright.chromium.launch(executable_path=program, args=_SWITCHES)
         except Error as error:
             pytest.skip(f"{NO_BROWSER} ({str(error).splitlines()[0]})")
         yield browser
@@ -123,7 +124,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """A page of a browser, and all that went wrong on it."""
+    """A page of a browser that records its errors."""
 
     def __init__(
         self, browser: Browser, address: str, *, width: int = 1280, theme: Any = "light", zone: str | None = None
@@ -137,24 +138,24 @@ class Watched:
         )
         self.context.set_default_timeout(WAIT)
         self.page: Page = self.context.new_page()
-        self.wrong: list[str] = []
+        self.errors: list[str] = []
         self._address = address
         self._refused: set[str] = set()
-        self.page.on("console", lambda said: self._said(said.type, said.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(f"script: {error}"))
-        self.page.on("request", self._asked)
-        self.page.on("response", self._answered)
+        self.page.on("console", lambda message: self._record_message(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(f"script: {error}"))
+        self.page.on("request", self._record_request)
+        self.page.on("response", self._record_response)
 
     def close(self) -> None:
-        """Close it, having seen that nothing went wrong."""
+        """Close the page, and fail if it had errors."""
         self.context.close()
-        assert not self.wrong, "\n".join(self.wrong)
+        assert not self.errors, "\n".join(self.errors)
 
     def sign_in(self, name: str, then: str = "/console/overview") -> None:
-        """Sign in as a user, or be signed in as before, and go to a page."""
-        known = _signed_in.get((self._address, name))
-        if known:
-            self.context.add_cookies(known)
+        """Sign in as a user, or reuse the session of an earlier sign-in, and open a page."""
+        cookies = _signed_in.get((self._address, name))
+        if cookies:
+            self.context.add_cookies(cookies)
             self.page.goto(then)
             return
         self.page.goto(f"/console/sign-in?next={then}")
@@ -163,53 +164,55 @@ class Watched:
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url(lambda url: "sign-in" not in url)
         _signed_in[self._address, name] = [
-            {"name": one["name"], "value": one["value"], "url": self._address} for one in self.context.cookies()
+            {"name": cookie["name"], "value": cookie["value"], "url": self._address}
+            for cookie in self.context.cookies()
         ]
 
-    def came_to(self, heading: str) -> None:
-        """Wait for the page of that heading, and until its scripts hear what is typed."""
+    def wait_for_heading(self, heading: str) -> None:
+        """Wait for the page with that heading, and until its scripts have loaded."""
         self.page.get_by_role("heading", name=heading, exact=True).wait_for()
         self.page.wait_for_load_state("load")
 
     def violations(self, *rules: str, menu: bool = True) -> list[str]:
-        """What axe-core finds on the page as it is, of any impact: by all rules or some, in the menu or beside it."""
-        # By the debugger, so past the page's policy, which lets no other script in.
+        """Return what axe-core reports on the page, of any impact: by all rules or some, with the menu or without."""
+        # The debugger evaluates it, so the page's Content Security Policy does not block it.
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE.read_text("utf-8"))
-        # Of the rules that are on, only one of moderate impact reads what axe would load again for each run.
-        asked = {"resultTypes": ["violations"], "preload": False, **({"runOnly": rules} if rules else {})}
-        where = {"include": [["html"]]} if menu else {"exclude": [[".side"]]}
-        found = self.page.evaluate("([where, asked]) => axe.run(where, asked)", [where, asked])["violations"]
+        # Preloading would load the style sheets again in each run. Only one enabled rule, of moderate impact, needs it.
+        options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": rules} if rules else {})}
+        context = {"include": [["html"]]} if menu else {"exclude": [[".side"]]}
+        result = self.page.evaluate("([context, options]) => axe.run(context, options)", [context, options])
         return [
-            f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
-            for one in found
+            f"{rule['id']} ({rule['impact']}): {rule['help']}: {[node['html'][:200] for node in rule['nodes'][:3]]}"
+            for rule in result["violations"]
         ]
 
-    def seen(self, *, menu: bool = True) -> list[str]:
-        """What is wrong with the page: wide and narrow, light and dark, by keyboard, and for who sees little.
+    def faults_in_all_views(self, *, menu: bool = True) -> list[str]:
+        """Return the faults of the page in a wide and a narrow window, in both themes, by keyboard and by axe-core.
 
-        It is looked at in one view after the other, as a machine changes its theme at night and a window is made
-        smaller: first by every rule, then by those that may answer otherwise there, in the menu only if asked.
+        The views follow each other in one page, as when a machine changes its theme at night or a user resizes the
+        window. The first view is tested by every rule, the others only by the rules whose result may differ there.
+        With `menu=False`, the others are tested without the menu.
         """
         self.show("light", _WIDE)
-        wrong = [f"by keyboard: {one}" for one in self.page.evaluate(_REACHED)]
-        wrong += self.violations()
+        faults = [f"by keyboard: {fault}" for fault in self.page.evaluate(_KEYBOARD_FAULTS)]
+        faults += self.violations()
         if hidden := self.hidden_buttons():
-            wrong.append(f"one scrolls before these are seen: {hidden}")
+            faults.append(f"buttons visible only after scrolling: {hidden}")
         for width, rules in ((_WIDE, _THEMED), (_NARROW, (*_THEMED, *_SIZED))):
             self.show("dark", width)
-            wrong += [f"dark, {width}: {one}" for one in self.violations(*rules, menu=menu)]
+            faults += [f"dark, {width}: {fault}" for fault in self.violations(*rules, menu=menu)]
             if self.overflow() > 0:
-                wrong.append(f"{width}: {self.overflow()} pixels too wide")
+                faults.append(f"{width}: {self.overflow()} pixels too wide")
         self.show("light", _WIDE)
-        return wrong
+        return faults
 
-    def at(self, path: str, *, menu: bool = True) -> list[str]:
-        """What is wrong with the page at this path, when all of it has come: see seen."""
+    def faults_at(self, path: str, *, menu: bool = True) -> list[str]:
+        """Open a page, wait until all of it has loaded, and return its faults in all views."""
         self.page.goto(path)
         if self.page.locator('[hx-trigger="load"]').count():
             self.page.wait_for_load_state("networkidle")
-        return self.seen(menu=menu)
+        return self.faults_in_all_views(menu=menu)
 
     def show(self, theme: Theme, width: int) -> None:
         """Change the theme and the width of the window."""
@@ -217,53 +220,53 @@ class Watched:
         self.page.set_viewport_size({"width": width, "height": 900})
 
     def hidden_buttons(self) -> list[str]:
-        """The buttons that are right of the edge of the window, or of the table that they stand in."""
-        found: list[str] = self.page.evaluate(
-            """[...document.querySelectorAll(".table-responsive .btn")].filter((one) =>
-            one.getBoundingClientRect().right > one.closest(".table-responsive").getBoundingClientRect().right)
-            .map((one) => one.innerText)"""
+        """Return the buttons in tables that are beyond the right edge of the window or of their table."""
+        labels: list[str] = self.page.evaluate(
+            """[...document.querySelectorAll(".table-responsive .btn")].filter((button) =>
+            button.getBoundingClientRect().right > button.closest(".table-responsive").getBoundingClientRect().right)
+            .map((button) => button.innerText)"""
         )
-        return found
+        return labels
 
     def overflow(self) -> int:
-        """How many pixels the page is wider than the window."""
+        """Return by how many pixels the page is wider than the window."""
         return int(self.page.evaluate("document.documentElement.scrollWidth - innerWidth"))
 
-    def _said(self, kind: str, text: str) -> None:
-        # That an answer was 403, 404 or 422 is told by the page itself.
+    def _record_message(self, kind: str, text: str) -> None:
+        # The browser also logs responses with status 403, 404 and 422, which tests expect.
         if kind in ("error", "warning") and not text.startswith("Failed to load resource"):
-            self.wrong.append(f"{kind}: {text}")
+            self.errors.append(f"{kind}: {text}")
 
-    def _asked(self, request: Request) -> None:
+    def _record_request(self, request: Request) -> None:
         if not request.url.startswith((f"{self._address}/", "data:", "blob:")):
-            self.wrong.append(f"asked another host: {request.url}")
+            self.errors.append(f"request to another host: {request.url}")
 
-    def _answered(self, response: Response) -> None:
+    def _record_response(self, response: Response) -> None:
         if response.status >= 500 or (response.status == 404 and "/static/" in response.url):
-            self.wrong.append(f"{response.status}: {response.url}")
+            self.errors.append(f"{response.status}: {response.url}")
 
 
-def faults(browser: Browser, address: str, pages: Sequence[str]) -> dict[str, list[str]]:
-    """What is wrong with pages as users of each role see them, by role and page: see Watched.seen.
+def page_faults(browser: Browser, address: str, pages: Sequence[str]) -> dict[str, list[str]]:
+    """Return the faults of pages for users of each role, by role and page: see Watched.faults_in_all_views.
 
-    An admin sees all of them. Another role sees again those that have an element for it that the others had not.
+    All pages are tested for an admin. For another role, only the pages with a tag that the roles before did not get.
     """
-    found: dict[str, list[str]] = {}
-    known: dict[str, set[str]] = {path: set() for path in pages}
+    faults: dict[str, list[str]] = {}
+    known_tags: dict[str, set[str]] = {path: set() for path in pages}
     for role in Role:
         watched = Watched(browser, address)
         watched.page.goto("/console/sign-in")
         if role is Role.ADMIN:
-            found["/console/sign-in"] = watched.seen()
+            faults["/console/sign-in"] = watched.faults_in_all_views()
         watched.sign_in(str(role))
         for path in pages:
             text = watched.context.request.get(path).text()
             tags = set(re.findall(r"<[a-z][^>]*>", re.sub(r"[0-9]+|value=\"[^\"]*\"", "", text)))
-            if not tags <= known[path]:
-                found[f"{role}: {path}"] = watched.at(path, menu=path == pages[0])
-            known[path] |= tags
+            if not tags <= known_tags[path]:
+                faults[f"{role}: {path}"] = watched.faults_at(path, menu=path == pages[0])
+            known_tags[path] |= tags
             levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
             if levels.count(1) != 1 or any(after - before > 1 for before, after in pairwise(levels)):
-                found.setdefault(f"{role}: {path}", []).append(f"its headings are of levels {levels}")
+                faults.setdefault(f"{role}: {path}", []).append(f"its headings are of levels {levels}")
         watched.close()
-    return {page: wrong for page, wrong in found.items() if wrong}
+    return {page: reports for page, reports in faults.items() if reports}

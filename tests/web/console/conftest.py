@@ -1,4 +1,4 @@
-"""A user of each role, in a browser of its own without scripts; and a real one."""
+"""A user of each role, each with a browser without scripts; and a real browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hashdb.domain.accounts.users import Role
 from tests.web.callers import Service
 from tests.web.console.browsers import chromium
-from tests.web.console.visitors import Visitor, signed_in
+from tests.web.console.visitors import Visitor, sign_in_new_user
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A real browser, one for all tests."""
+    """A real browser that all tests share."""
     with chromium() as browser:
         yield browser
 
@@ -26,16 +26,16 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def ada(service: Service) -> Visitor:
     """An admin."""
-    return signed_in(service, "ada", Role.ADMIN)
+    return sign_in_new_user(service, "ada", Role.ADMIN)
 
 
 @pytest.fixture
 def rosa(service: Service) -> Visitor:
     """A reviewer."""
-    return signed_in(service, "rosa", Role.REVIEWER)
+    return sign_in_new_user(service, "rosa", Role.REVIEWER)
 
 
 @pytest.fixture
 def otto(service: Service) -> Visitor:
     """An auditor."""
-    return signed_in(service, "otto", Role.AUDITOR)
+    return sign_in_new_user(service, "otto", Role.AUDITOR)

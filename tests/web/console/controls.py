@@ -1,4 +1,4 @@
-"""What a person can press on a page: its links and the buttons of its forms, with the fields that they would send."""
+"""The controls of a page: its links, and the buttons of its forms with the fields that they would send."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 from tests.web.console.visitors import PASSWORD
 
 _OTHER = re.compile(r"<(?!/?(?:a|form|input|textarea|select|option|button)\b)[^>]*>")
-"""A tag that is nothing to press: nine in ten of a page, which Python's parser would spend most of its time on."""
+"""A tag of no control. Nine in ten tags of a page are such tags; Python's slow parser does not have to read them."""
 
 VALUES = {
     "name": "New name {n}",
@@ -31,22 +31,22 @@ VALUES = {
     "again": f"{PASSWORD} {PASSWORD}",
     "until": "2027-01-01",
 }
-"""What a person writes into a field, by its name; else it stays as it is. `{n}` differs each time."""
+"""The text that a person enters into a field, by its name. Other fields stay unchanged. `{n}` differs each time."""
 
 
 @dataclass
 class Form:
-    """A form as it is on a page."""
+    """A form of a page."""
 
     action: str
     method: str
     fields: list[tuple[str, str]] = field(default_factory=list)
-    """What is sent as it is: hidden fields, boxes that are ticked, the first choice of a list that has no empty one."""
+    """The fields that are sent unchanged: hidden fields and ticked boxes."""
     texts: dict[str, str] = field(default_factory=dict)
     radios: dict[str, list[str]] = field(default_factory=dict)
     choices: dict[str, list[str]] = field(default_factory=dict)
     boxes: list[tuple[str, str]] = field(default_factory=list)
-    """Boxes that are not ticked, by which rows of a list are selected."""
+    """The boxes that select the rows of a list. They are not ticked."""
     buttons: list[Button] = field(default_factory=list)
 
 
@@ -62,7 +62,7 @@ class Button:
 
 @dataclass(frozen=True)
 class Press:
-    """A button with the choices that a person makes before."""
+    """A press of a button, with the radio buttons chosen before."""
 
     action: str
     method: str
@@ -72,10 +72,10 @@ class Press:
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """What is equal for the same button of another row or page."""
+        """Return a value that is equal for the same button of another row or page."""
         path = self.action.partition("?")[0]
         if {name for name, _ in self.chosen} & {"period", "theme"}:
-            return self.method, path, self.chosen[-1][0]  # One of them stands for all.
+            return self.method, path, self.chosen[-1][0]  # One choice stands for all.
         return tuple(re.sub(r"\d+", "N", text) for text in (self.method, path, self.label, *map("=".join, self.chosen)))
 
 
@@ -95,25 +95,25 @@ class Page(HTMLParser):
         self.feed(_OTHER.sub(" ", text))
 
     def presses(self, n: int) -> Iterator[Press]:
-        """Each button of each form, once for each choice of its radio buttons."""
+        """Return each button of each form, once for each choice of its radio buttons."""
         for form in self.forms:
             for button in form.buttons or [Button()]:
                 for chosen in product(*([(name, value) for value in form.radios[name][::-1]] for name in form.radios)):
                     yield self._press(form, button, chosen, n)
 
     def _press(self, form: Form, button: Button, chosen: tuple[tuple[str, str], ...], n: int) -> Press:
-        confirmed = re.search(r"Type (\d+) to confirm", self._text)
+        number_to_type = re.search(r"Type (\d+) to confirm", self._text)
         texts = {
-            name: VALUES.get(name, text).format(n=n, number=confirmed[1] if confirmed else "1")
+            name: VALUES.get(name, text).format(n=n, number=number_to_type[1] if number_to_type else "1")
             if name in VALUES and not text
             else text
             for name, text in form.texts.items()
         }
-        picked = [(name, next(filter(None, values), "")) for name, values in form.choices.items()]
-        own = [(button.name, button.value)] if button.name else []
-        sent = (*form.fields, *form.boxes, *texts.items(), *picked, *chosen, *own)
-        said = ((button.name, button.value),) if button.name else ()
-        return Press(button.action or form.action, form.method, button.label, (*chosen, *said), sent)
+        selections = [(name, next(filter(None, values), "")) for name, values in form.choices.items()]
+        pressed = [(button.name, button.value)] if button.name else []
+        sent = (*form.fields, *form.boxes, *texts.items(), *selections, *chosen, *pressed)
+        choice = ((button.name, button.value),) if button.name else ()
+        return Press(button.action or form.action, form.method, button.label, (*chosen, *choice), sent)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         has = {name: value or "" for name, value in attrs}

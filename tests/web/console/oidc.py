@@ -1,4 +1,4 @@
-"""A provider of OpenID Connect as a process of its own on 127.0.0.1, which lets in whomever it is told to."""
+"""A provider of OpenID Connect in a separate process on 127.0.0.1. A test chooses the claims of its only user."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _STARTS_WITHIN = 30.0
 
 
 class Provider:
-    """One that runs: its issuer, and what it tells."""
+    """A running provider: its issuer, and the file of its claims."""
 
-    def __init__(self, issuer: str, told: Path) -> None:
+    def __init__(self, issuer: str, claims_file: Path) -> None:
         self.issuer = issuer
-        self._told = told
+        self._claims_file = claims_file
 
-    def tell(self, back: str, **claims: Any) -> None:
-        """Tell these claims of its one user from now on, to who is sent back there.
+    def set_claims(self, redirect_uri: str, **claims: Any) -> None:
+        """Send these claims of the provider's only user from now on, to clients with this redirect URI.
 
-        A claim of the value None is left out; `nonce` and `aud` replace what is right.
+        A claim with the value None is left out. `nonce` and `aud` replace the right values.
         """
-        self._told.write_text(json.dumps({"back": back, "claims": claims}))
+        self._claims_file.write_text(json.dumps({"redirect_uri": redirect_uri, "claims": claims}))
 
 
 @contextmanager
 def provider(folder: Path) -> Iterator[Provider]:
-    """A provider that runs as long as the block."""
-    told, out = folder / "claims.json", folder / "provider.log"
-    with out.open("wb") as file:
-        process = subprocess.Popen([sys.executable, __file__, str(told)], stdout=subprocess.PIPE, stderr=file)
+    """Run a provider for the length of the block."""
+    claims_file, errors = folder / "claims.json", folder / "provider.log"
+    with errors.open("wb") as file:
+        process = subprocess.Popen([sys.executable, __file__, str(claims_file)], stdout=subprocess.PIPE, stderr=file)
     assert process.stdout is not None
     try:
-        until = time.monotonic() + _STARTS_WITHIN
-        line = process.stdout.readline().decode().strip()
-        assert line and time.monotonic() < until, out.read_text()
-        yield Provider(line, told)
+        deadline = time.monotonic() + _STARTS_WITHIN
+        issuer = process.stdout.readline().decode().strip()
+        assert issuer and time.monotonic() < deadline, errors.read_text()
+        yield Provider(issuer, claims_file)
     finally:
         process.terminate()
         process.wait(10)
@@ -54,13 +54,13 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def _read(told: Path) -> dict[str, Any]:
-    asked: dict[str, Any] = json.loads(told.read_text())
-    return asked
+def _read(claims_file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(claims_file.read_text())
+    return content
 
 
-def main(told: Path) -> None:
-    """Serve until ended."""
+def main(claims_file: Path) -> None:
+    """Serve until the process is terminated."""
     from authlib.integrations.flask_oauth2 import AuthorizationServer
     from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
     from authlib.oauth2.rfc7636 import CodeChallenge
@@ -88,7 +88,7 @@ def main(told: Path) -> None:
             return method == "client_secret_basic"
 
         def check_redirect_uri(self, uri: str) -> bool:
-            return bool(uri == _read(told)["back"])
+            return bool(uri == _read(claims_file)["redirect_uri"])
 
         def check_grant_type(self, kind: str) -> bool:
             return kind == "authorization_code"
@@ -103,11 +103,11 @@ def main(told: Path) -> None:
             return None
 
     class Code:
-        def __init__(self, asked_for: Any) -> None:
-            self.payload = asked_for.payload
-            self.challenge = asked_for.payload.data.get("code_challenge")
+        def __init__(self, authorization_request: Any) -> None:
+            self.payload = authorization_request.payload
+            self.challenge = authorization_request.payload.data.get("code_challenge")
             self.code_challenge, self.code_challenge_method = self.challenge, "S256"
-            self.nonce = asked_for.payload.data.get("nonce")
+            self.nonce = authorization_request.payload.data.get("nonce")
 
         def get_redirect_uri(self) -> str:
             return str(self.payload.redirect_uri)
@@ -128,8 +128,8 @@ def main(told: Path) -> None:
             return None
 
     class Grant(AuthorizationCodeGrant):  # type: ignore[misc]
-        def save_authorization_code(self, code: str, asked_for: Any) -> None:
-            codes[code] = Code(asked_for)
+        def save_authorization_code(self, code: str, authorization_request: Any) -> None:
+            codes[code] = Code(authorization_request)
 
         def query_authorization_code(self, code: str, client: Client) -> Code | None:
             return codes.get(code)
@@ -141,16 +141,18 @@ def main(told: Path) -> None:
             return "the one user"
 
     class OpenID(OpenIDCode):  # type: ignore[misc]
-        def exists_nonce(self, nonce: str, asked_for: Any) -> bool:
+        def exists_nonce(self, nonce: str, authorization_request: Any) -> bool:
             return False
 
         def get_jwt_config(self, *_: object) -> dict[str, Any]:
             return {"key": key, "alg": "RS256", "iss": issuer, "exp": 300}
 
         def generate_user_info(self, user: str, scope: str) -> Any:
-            return UserInfo({name: value for name, value in _read(told)["claims"].items() if value is not None})
+            return UserInfo({name: value for name, value in _read(claims_file)["claims"].items() if value is not None})
 
-    authority = AuthorizationServer(app, query_client=lambda id: Client(), save_token=lambda token, asked_for: None)
+    authority = AuthorizationServer(
+        app, query_client=lambda id: Client(), save_token=lambda token, authorization_request: None
+    )
     authority.register_grant(Grant, [OpenID(require_nonce=True), CodeChallenge(required=True)])
 
     @app.get("/.well-known/openid-configuration")

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.users import Role
 from hashdb.domain.review.due import MailTrouble
 from hashdb.service.review import cases, due
 from tests.web.callers import Service, item, service_at
-from tests.web.console.visitors import PASSWORD, Visitor, faults, form_secret, heading, signed_in
+from tests.web.console.visitors import PASSWORD, Visitor, faults, form_secret, heading, sign_in_new_user
 
 NEW = "a new one that is long"
 
@@ -106,7 +106,7 @@ def test_a_second_factor_that_is_not_shown_to_work_is_refused(
 
 def test_a_second_factor_may_be_required() -> None:
     with service_at(None, require_second_factor=True) as service:
-        ada = signed_in(service, "ada", Role.ADMIN)
+        ada = sign_in_new_user(service, "ada", Role.ADMIN)
         assert ada.get("/console/members").headers["Location"] == "/console/account/second-factor"
         assert heading(ada.get("/console/account/second-factor")) == "Set up a second factor"
 

@@ -17,7 +17,7 @@ from hashdb.service.review import batches, bulk
 from tests.builders import NOON
 from tests.web.callers import Caller, Service, item
 from tests.web.console.browsers import Watched, listening
-from tests.web.console.visitors import Visitor, faults, heading, signed_in
+from tests.web.console.visitors import Visitor, faults, heading, sign_in_new_user
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -147,7 +147,7 @@ def test_two_persons_propose_and_confirm_in_batches(
 
 
 def test_a_batch_is_stopped_by_its_own_user(service: Service, rosa: Visitor, alpha: Caller) -> None:
-    eva = signed_in(service, "eva", Role.REVIEWER)
+    eva = sign_in_new_user(service, "eva", Role.REVIEWER)
     address = chosen(rosa, "quarantine", 1, 2)
     assert rosa.post(f"{address}/stop").status_code == 422
     rosa.post(address, {"reason": "other", "note": "it is news"})
@@ -179,23 +179,23 @@ def test_a_reviewer_decides_rows_by_keyboard_and_watches_the_progress(
         assert watched.violations() == []
         press("Tab")
         press("Enter")
-        watched.came_to("Retire (3 contributions)")
-        assert watched.seen(menu=False) == []
+        watched.wait_for_heading("Retire (3 contributions)")
+        assert watched.faults_in_all_views(menu=False) == []
         page.get_by_label("Reason of each new case").select_option("other")
         page.get_by_label("Reason for the decision").fill("it is news")
         press("Tab")
         press("Enter")
-        watched.came_to("Batch 1: retire (3 contributions)")
+        watched.wait_for_heading("Batch 1: retire (3 contributions)")
         page.get_by_text("0 of 3 contributions finished").wait_for()
         batches.carry_out(service.db)
         page.get_by_text("2 contributions changed").wait_for()
-        assert watched.seen(menu=False) == []
+        assert watched.faults_in_all_views(menu=False) == []
         page.get_by_role("link", name="Batches").click()
-        watched.came_to("Batches")
-        assert watched.seen(menu=False) == []
+        watched.wait_for_heading("Batches")
+        assert watched.faults_in_all_views(menu=False) == []
         page.get_by_role("link", name="1", exact=True).click()
         page.get_by_role("button", name="Undo …").click()
-        watched.came_to("Undo batch 1, retire (2 rows)")
+        watched.wait_for_heading("Undo batch 1, retire (2 rows)")
         watched.close()
 
 

@@ -15,8 +15,8 @@ from hashdb.service.ledger import checkpoints
 from hashdb.store.ledger.witnesses import WitnessState
 from tests import published
 from tests.web.callers import Service, item, service_at
-from tests.web.console.browsers import Watched, faults, listening
-from tests.web.console.visitors import PASSWORD, added
+from tests.web.console.browsers import Watched, listening, page_faults
+from tests.web.console.visitors import PASSWORD, add_user
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -65,7 +65,7 @@ def address(service: Service) -> Iterator[str]:
 def fill(service: Service) -> None:
     """Let a service have what the pages show."""
     for role in Role:
-        added(service, str(role), role)
+        add_user(service, str(role), role)
     checkpoints.start(service.db)
     service.db.rules = replace(service.db.rules, mails=True)
     alpha = service.caller(name="Alpha Video")
@@ -94,7 +94,7 @@ def _refuse(service: Service) -> None:
 
 
 def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:
-    assert faults(browser, address, PAGES) == {}
+    assert page_faults(browser, address, PAGES) == {}
 
 
 def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Browser, address: str) -> None:

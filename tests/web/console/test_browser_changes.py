@@ -23,8 +23,8 @@ from hashdb.service.stats import reports
 from hashdb.wire.stats import ReportOut
 from tests.builders import NOON, signal
 from tests.web.callers import Service, item, service_at
-from tests.web.console.browsers import Watched, faults, listening
-from tests.web.console.visitors import added
+from tests.web.console.browsers import Watched, listening, page_faults
+from tests.web.console.visitors import add_user
 from tests.web.pictures import photo
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def service() -> Iterator[Service]:
     """A service where everything takes two persons, with one of each thing."""
     with service_at(None) as service:
         for role in Role:
-            added(service, str(role), role)
-        added(service, "eva", Role.ADMIN)
+            add_user(service, str(role), role)
+        add_user(service, "eva", Role.ADMIN)
         alpha = service.caller(name="Alpha Video")
         alpha.contribute(item(1), item(2, incident=LABEL), item(3))
         for id in (1, 3):
@@ -77,7 +77,7 @@ def address(service: Service) -> Iterator[str]:
 
 
 def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:
-    assert faults(browser, address, PAGES) == {}
+    assert page_faults(browser, address, PAGES) == {}
 
 
 def test_one_admin_proposes_a_benign_picture_and_another_confirms_it(browser: Browser, address: str) -> None:

@@ -14,10 +14,10 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign
 from tests.web.callers import Service, service_at
-from tests.web.console.browsers import Watched, faults, listening
+from tests.web.console.browsers import Watched, listening, page_faults
 from tests.web.console.documents import address, document, pages, window, windows
 from tests.web.console.test_documents import prose
-from tests.web.console.visitors import added
+from tests.web.console.visitors import add_user
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -42,7 +42,7 @@ ADDRESS = "https://riverbank.org/a"
 def fill(service: Service) -> None:
     """Let a service have users of each role, a document, a text with a case, and an address."""
     for role in Role:
-        added(service, str(role), role)
+        add_user(service, str(role), role)
     checkpoints.start(service.db)
     benign.add(service.db, COMMAND_LINE, BenignDraft((window(135),), note="Text of a licence"))
     alpha, beta = service.caller(name="Alpha Video"), service.caller(name="Beta")
@@ -65,7 +65,7 @@ def listening_at() -> Iterator[str]:
 
 
 def test_every_page_of_a_document_is_for_everybody(browser: Browser, listening_at: str) -> None:
-    assert faults(browser, listening_at, PAGES) == {}
+    assert page_faults(browser, listening_at, PAGES) == {}
 
 
 def test_an_auditor_pastes_a_document_and_reads_what_matches(browser: Browser, listening_at: str) -> None:
@@ -80,7 +80,7 @@ def test_an_auditor_pastes_a_document_and_reads_what_matches(browser: Browser, l
     page.get_by_role("img", name="Two lines, of 2100 words and 4100 words, joined by 1 segment").wait_for()
     page.get_by_text("12 parts near contribution 1").press("Enter")
     page.get_by_role("row", name="words 1000 to 1200 words 2000 to 2200 simhash256 9 none 1").wait_for()
-    assert watched.seen() == []
+    assert watched.faults_in_all_views() == []
     watched.close()
 
 
@@ -95,11 +95,11 @@ def test_an_address_is_searched_for_from_the_box_and_is_in_no_address_of_the_con
     page.keyboard.press("/")
     page.keyboard.type(f"{ADDRESS}?utm_source=mail")
     page.keyboard.press("Enter")
-    watched.came_to("Match debugger")
+    watched.wait_for_heading("Match debugger")
     page.get_by_text("yes, by url").wait_for()
     assert not any("riverbank" in url for url in [*asked, page.url])
     assert "riverbank" not in page.content()
-    assert watched.seen() == []
+    assert watched.faults_in_all_views() == []
     watched.close()
 
 
@@ -118,11 +118,11 @@ def test_texts_are_pasted_compared_and_put_on_the_benign_list(browser: Browser, 
         )
     page.get_by_role("button", name="Compare", exact=True).click()
     page.get_by_role("img", name="Two lines, of 2000 words and 1000 words, joined by 1 segment").wait_for()
-    assert watched.seen(menu=False) == []
+    assert watched.faults_in_all_views(menu=False) == []
     page.goto("/console/benign/new")
     page.get_by_label("Or a text").fill(prose(1))
     page.get_by_label("Description").fill("A licence")
     page.get_by_role("button", name="Show the effect").press("Enter")
     page.get_by_role("heading", name="Effect").wait_for()
-    assert watched.seen(menu=False) == []
+    assert watched.faults_in_all_views(menu=False) == []
     watched.close()

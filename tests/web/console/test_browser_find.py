@@ -11,7 +11,7 @@ from hashdb.service.accounts import members
 from tests.builders import signal
 from tests.web.callers import Service, item
 from tests.web.console.browsers import Watched, listening
-from tests.web.console.visitors import added
+from tests.web.console.visitors import add_user
 from tests.web.pictures import photo
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def test_a_reviewer_finds_things_reads_times_and_keeps_a_view(service: Service, 
     alpha.contribute(item(1, reference="post/1"), item(2))
     limits = MemberChange(limits=MemberLimits(contributions_per_day=1_234_567))
     members.change(service.db, COMMAND_LINE, alpha.member, limits)
-    added(service, str(Role.REVIEWER), Role.REVIEWER)
+    add_user(service, str(Role.REVIEWER), Role.REVIEWER)
     with listening(service) as address:
         watched = Watched(browser, address, zone="Europe/Berlin")
         watched.sign_in("reviewer")
@@ -39,14 +39,14 @@ def test_a_reviewer_finds_things_reads_times_and_keeps_a_view(service: Service, 
         page.keyboard.press("/")
         page.keyboard.type("alpha video")
         page.keyboard.press("Enter")
-        watched.came_to("Alpha Video")
+        watched.wait_for_heading("Alpha Video")
         limit = page.get_by_text("at most 1234567")
         assert limit.evaluate(COPIED) == "at most 1234567"
 
         page.keyboard.press("Control+k")
         page.keyboard.type("post/1")
         page.keyboard.press("Enter")
-        watched.came_to("Contribution 1")
+        watched.wait_for_heading("Contribution 1")
         received = page.locator("dt:text-is('Received') + dd time")
         assert (received.inner_text(), received.get_attribute("title")) == (
             "2026-11-20 13:00:00 CET",
@@ -63,13 +63,13 @@ def test_a_reviewer_finds_things_reads_times_and_keeps_a_view(service: Service, 
         page.keyboard.press("Shift+Enter")
         page.keyboard.insert_text(str(signal(2)))
         page.keyboard.press("Enter")
-        watched.came_to("Match debugger")
+        watched.wait_for_heading("Match debugger")
         page.get_by_text("2 would match, of 2").wait_for()
 
         page.goto("/console/contributions?label=glorification")
         dropped = page.evaluate_handle(FILE, base64.b64encode(photo()).decode())
         page.dispatch_event("[data-find]", "drop", {"dataTransfer": dropped})
-        watched.came_to("Match debugger")
+        watched.wait_for_heading("Match debugger")
         page.get_by_text("0 would match, of 0").wait_for()
 
         page.goto("/console/contributions?label=glorification")

@@ -19,8 +19,8 @@ from tests.builders import near, signal
 from tests.hashing.samples import encode_picture
 from tests.web.api.test_videos import frames, video
 from tests.web.callers import Service, item, service_at
-from tests.web.console.browsers import Watched, faults, listening
-from tests.web.console.visitors import added
+from tests.web.console.browsers import Watched, listening, page_faults
+from tests.web.console.visitors import add_user
 from tests.web.pictures import photo
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def address() -> Iterator[str]:
 def fill(service: Service) -> None:
     """Let a service have users of each role, and six contributions of which three are disputed."""
     for role in Role:
-        added(service, str(role), role)
+        add_user(service, str(role), role)
     checkpoints.start(service.db)
     alpha, beta = service.caller(name="Alpha Video"), service.caller(name="Beta")
     alpha.contribute(
@@ -80,7 +80,7 @@ def fill(service: Service) -> None:
 
 
 def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:
-    assert faults(browser, address, PAGES) == {}
+    assert page_faults(browser, address, PAGES) == {}
 
 
 def test_a_reviewer_decides_by_keyboard_and_comes_to_the_next(browser: Browser, service: Service) -> None:
@@ -94,11 +94,11 @@ def decides_by_keyboard(watched: Watched) -> None:
     watched.sign_in("reviewer", "/console/cases?sort=severity")
     page = watched.page
     page.get_by_role("button", name="Review next").press("Enter")
-    watched.came_to("Case 1")
+    watched.wait_for_heading("Case 1")
     page.keyboard.press("j")
-    watched.came_to("Case 2")
+    watched.wait_for_heading("Case 2")
     page.keyboard.press("k")
-    watched.came_to("Case 1")
+    watched.wait_for_heading("Case 1")
     page.get_by_text("1 member matched it").wait_for()
     page.keyboard.press("r")
     assert page.get_by_role("radio", name="retire").is_checked()
@@ -107,7 +107,7 @@ def decides_by_keyboard(watched: Watched) -> None:
     assert page.get_by_role("radio", name="retire").is_checked(), "what is typed are no shortcuts"
     page.keyboard.press("Control+Enter")
     page.get_by_role("status").get_by_text("Case 1, on contribution 1: retire.").wait_for()
-    watched.came_to("Case 2")
+    watched.wait_for_heading("Case 2")
     page.goto("/console/contributions/1")
     page.get_by_text("a broadcast; quite right").wait_for()
     watched.close()
@@ -238,7 +238,7 @@ def test_the_time_lines_of_a_video_that_is_pasted_are_for_everybody(debugging: W
     page.get_by_role("img", name="Two time lines, of 0:20 and 0:20, joined by 1 segment").wait_for()
     page.get_by_text("10 frames near contribution 6").press("Enter")
     page.get_by_role("row", name="0:10 0:05 pdq 4 none 1").wait_for()
-    assert debugging.seen() == []
+    assert debugging.faults_in_all_views() == []
 
 
 def _brightness(page: Page) -> float:
@@ -281,7 +281,7 @@ def test_two_files_are_dropped_and_laid_over_each_other(browser: Browser, addres
     assert page.get_by_role("radio", name="Blend").is_checked()
     page.get_by_role("slider", name="Strength").press("End")
     page.get_by_text("100 %").wait_for()
-    assert watched.seen(menu=False) == []
+    assert watched.faults_in_all_views(menu=False) == []
     page.get_by_role("button", name="Swap").press("Enter")
     page.get_by_text("the first shows a part of the second").wait_for()
     clips = [films.pictures(2, 2.0) + films.pictures(1, 4.0), films.pictures(1, 4.0)]

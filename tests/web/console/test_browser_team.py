@@ -16,7 +16,7 @@ from hashdb.service.ledger.events import EventFilter
 from hashdb.service.review import cases
 from tests.web.callers import Service, item
 from tests.web.console.browsers import Watched, listening
-from tests.web.console.visitors import added
+from tests.web.console.visitors import add_user
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -28,7 +28,7 @@ CASES = 5
 def address(service: Service) -> Iterator[str]:
     """Where a service is listening that has two reviewers and open cases."""
     for name in ("rosa", "lin"):
-        added(service, name, Role.REVIEWER)
+        add_user(service, name, Role.REVIEWER)
     for one in service.caller(name="Alpha").contribute(*(item(seed, severity=seed % 5) for seed in range(CASES))):
         cases.open_case(service.db, COMMAND_LINE, one["id"], "other", holds=False)
     with listening(service) as address:

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.users import Role
 from hashdb.service.contributions import contributions
 from hashdb.service.review import queues
 from tests.web.callers import Caller, Service, item, service_at
-from tests.web.console.visitors import Visitor, faults, heading, signed_in
+from tests.web.console.visitors import Visitor, faults, heading, sign_in_new_user
 
 UPHOLD = {"decision": "uphold", "note": "it stands"}
 
@@ -19,7 +19,7 @@ UPHOLD = {"decision": "uphold", "note": "it stands"}
 @pytest.fixture
 def lin(service: Service) -> Visitor:
     """Another reviewer."""
-    return signed_in(service, "lin", Role.REVIEWER)
+    return sign_in_new_user(service, "lin", Role.REVIEWER)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_the_second_person_finds_what_the_first_chose_and_why_apart_from_the_que
 ) -> None:
     with service_at(None, two_persons=True) as service:
         dispute(service)
-        rosa, lin = (signed_in(service, name, Role.REVIEWER) for name in ("rosa", "lin"))
+        rosa, lin = (sign_in_new_user(service, name, Role.REVIEWER) for name in ("rosa", "lin"))
         rosa.post("/console/cases/next")
         after = rosa.follow(rosa.post("/console/cases/1", {"decision": "retire", "note": "a news report"}))
         assert heading(after) == "Case 2", "it does not come back to the first person"

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.users import Role
 from tests import films
 from tests.hashing.samples import draw_picture, encode_picture
 from tests.web.callers import Service, service_at
-from tests.web.console.visitors import Visitor, faults, form_secret, signed_in
+from tests.web.console.visitors import Visitor, faults, form_secret, sign_in_new_user
 from tests.web.pictures import flat, multipart, photo
 
 PAGE = "/console/compare"
@@ -29,7 +29,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def otto(service: Service) -> Visitor:
     """An auditor."""
-    return signed_in(service, "otto", Role.AUDITOR)
+    return sign_in_new_user(service, "otto", Role.AUDITOR)
 
 
 def compared(visitor: Visitor, first: bytes, second: bytes) -> TestResponse:
@@ -108,11 +108,11 @@ def test_what_is_wrong_is_told_at_its_field(otto: Visitor) -> None:
 
 def test_files_that_the_operator_refuses_or_that_are_too_large_are_told() -> None:
     with service_at(None, accept_media=False) as service:
-        otto = signed_in(service, "otto", Role.AUDITOR)
+        otto = sign_in_new_user(service, "otto", Role.AUDITOR)
         assert 'type="file"' not in otto.get(PAGE).text
         assert set(faults(compared(otto, photo(), photo()))) == {"first", "second"}
     with service_at(None, media_max_bytes=1_024) as service:
-        otto = signed_in(service, "otto", Role.AUDITOR)
+        otto = sign_in_new_user(service, "otto", Role.AUDITOR)
         assert set(faults(compared(otto, photo(), flat()))) == {"first"}
 
 

@@ -19,7 +19,7 @@ from hashdb.service.review import cases, incidents
 from hashdb.service.stats import counts
 from tests.builders import signal
 from tests.web.callers import Service, item
-from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
+from tests.web.console.visitors import Visitor, form_secret, heading, sign_in_new_user
 
 
 def addresses(service: Service, method: str) -> Iterator[str]:
@@ -90,7 +90,7 @@ def test_what_is_refused_is_counted(service: Service, otto: Visitor, ada: Visito
 
 
 def test_a_form_of_another_session_is_refused(service: Service, ada: Visitor) -> None:
-    other = signed_in(service, "other", Role.ADMIN)
+    other = sign_in_new_user(service, "other", Role.ADMIN)
     for secret in ("", "x", "é\x00", form_secret(other.get("/console/account"))):
         answer = ada.client.post("/console/members", data={"csrf": secret, "name": "Alpha", "kind": "platform"})
         assert (answer.status_code, heading(answer)) == (403, "Form refused")

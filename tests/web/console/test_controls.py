@@ -21,7 +21,7 @@ from hashdb.service.review import cases, incidents
 from tests.builders import signal
 from tests.web.callers import Service, item
 from tests.web.console.controls import Page, Press
-from tests.web.console.visitors import Visitor, added, faults, signed_in, text_of
+from tests.web.console.visitors import Visitor, add_user, faults, page_text, sign_in_new_user
 
 LAST = ("/console/account/second-factor", "/console/account/password", "/console/sign-in/out")
 """What changes how the user signs in is pressed last, and then what ends the session."""
@@ -38,7 +38,7 @@ class Walk:
     def __init__(self, service: Service, role: Role) -> None:
         self._service = service
         number = len(users.page(service.db, COMMAND_LINE, 0, 99)) + 1
-        self.visitor: Visitor = signed_in(service, f"visitor {number}", role)
+        self.visitor: Visitor = sign_in_new_user(service, f"visitor {number}", role)
         self.wrong: list[str] = []
         self.done: dict[tuple[str, ...], int] = {}
         """The status of the answer to each button; 0 until it is pressed."""
@@ -165,7 +165,7 @@ def whole(service: Service) -> Service:
     assert alpha.post("/v1/webhooks", hook).status_code == 201
     gamma = service.caller(Scope.MATCH, name="Gamma").member
     members.change(db, COMMAND_LINE, gamma, MemberChange(status=MemberStatus.SUSPENDED))
-    added(service, "other", Role.REVIEWER)
+    add_user(service, "other", Role.REVIEWER)
     db.rules = replace(db.rules, two_persons=True)
     members.change(db, COMMAND_LINE, alpha.member, MemberChange(status=MemberStatus.SUSPENDED))
     benign.add(db, COMMAND_LINE, BenignDraft((signal(91),)))
@@ -204,4 +204,4 @@ def test_nothing_says_that_it_proposes_where_one_person_is_enough(whole: Service
     open_cases(whole)
     whole.db.rules = replace(whole.db.rules, two_persons=False)
     for path in ("members/2", "members/2/status", "benign", "benign/new", "cases", "cases/6", "contributions/4"):
-        assert "propose" not in text_of(ada.get(f"/console/{path}")).partition("Sign out")[2].lower(), path
+        assert "propose" not in page_text(ada.get(f"/console/{path}")).partition("Sign out")[2].lower(), path

@@ -19,7 +19,7 @@ from hashdb.hashing.texts import hash_text
 from hashdb.service.matching import benign
 from tests.web.callers import Service, item, service_at
 from tests.web.console.documents import address, document, pages, window, windows
-from tests.web.console.visitors import Visitor, faults, signed_in, text_of
+from tests.web.console.visitors import Visitor, faults, page_text, sign_in_new_user
 
 LIST = "/console/contributions"
 DEBUGGER = "/console/debugger"
@@ -94,7 +94,7 @@ def test_documents_texts_and_addresses_are_listed_with_their_length_and_chosen(s
         "algorithm=simhash256": [document_cell, text_cell],
         "algorithm=url": [address_cell],
     }.items():
-        page = text_of(otto.get(f"{LIST}?{query}&order=up")).replace(" ,", ",")
+        page = page_text(otto.get(f"{LIST}?{query}&order=up")).replace(" ,", ",")
         shown = [cell for cell in (document_cell, text_cell, address_cell) if cell in page]
         assert shown == cells, query
 
@@ -146,7 +146,7 @@ def test_a_document_is_pasted_and_what_its_pages_and_windows_match_is_shown(list
     printed: dict[str, Any] = {"path": "a.pdf", "signals": [], "pages": 3, "words": 2100, **asked}
     for pasted in (asked, [printed]):
         page = otto.post(DEBUGGER, {"signals": json.dumps(pasted)})
-        assert page.status_code == 200, text_of(page)
+        assert page.status_code == 200, page_text(page)
         assert "The document" in page.text
         assert "3 pages and 20 windows" in page.text
         assert "3 would match, of 4 that are near the document" in page.text
@@ -200,12 +200,12 @@ def accepting() -> Iterator[Service]:
 def test_a_text_is_hashed_where_texts_are_accepted_and_is_neither_kept_nor_shown_nor_logged(
     accepting: Service, path: str, fields: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    otto = signed_in(accepting, "otto", Role.AUDITOR)
+    otto = sign_in_new_user(accepting, "otto", Role.AUDITOR)
     otto.get("/console/account")
     before = accepting.rows()
     caplog.set_level("DEBUG")
     page = otto.post(path, sent(fields), content_type="multipart/form-data")
-    assert "1 would match, of 1 that are near the text" in page.text, text_of(page)[-800:]
+    assert "1 would match, of 1 that are near the text" in page.text, page_text(page)[-800:]
     assert "Two lines, of 2000 words and 1000 words, joined by 1 segment" in page.text
     word = prose(1).split()[500]
     assert word not in page.text and word not in caplog.text
@@ -239,7 +239,7 @@ def test_elsewhere_a_text_is_refused_and_the_command_line_is_named(
 
 
 def test_two_texts_are_compared_by_their_words(accepting: Service) -> None:
-    otto = signed_in(accepting, "otto", Role.AUDITOR)
+    otto = sign_in_new_user(accepting, "otto", Role.AUDITOR)
     fields = {"first": prose(3, 1), "second": prose(1)}
     page = otto.post("/console/compare", sent(fields), content_type="multipart/form-data")
     assert "Would match: yes, by 1 segment" in page.text
@@ -249,9 +249,9 @@ def test_two_texts_are_compared_by_their_words(accepting: Service) -> None:
 
 
 def test_the_windows_of_a_text_go_on_the_benign_list(accepting: Service) -> None:
-    ada = signed_in(accepting, "ada", Role.ADMIN)
+    ada = sign_in_new_user(accepting, "ada", Role.ADMIN)
     page = ada.post("/console/benign/new", {"text": prose(1), "note": "A licence", "signals": ""})
-    assert "would be affected" in page.text, text_of(page)[-800:]
+    assert "would be affected" in page.text, page_text(page)[-800:]
     pasted = html.unescape(re.findall(r'<textarea[^>]*name="signals"[^>]*>([^<]*)<', page.text)[0])
     assert pasted.startswith("simhash256:")
     (seen,) = re.findall(r'name="seen" value="([^"]+)"', page.text)

@@ -14,7 +14,7 @@ from hashdb.hashing.addresses import url_signals
 from tests.builders import near, signal
 from tests.web.callers import Service, item
 from tests.web.console.test_neighbors import upload, verdicts
-from tests.web.console.visitors import Visitor, added, faults, heading
+from tests.web.console.visitors import Visitor, add_user, faults, heading
 from tests.web.pictures import form, photo
 
 PAGE = "/console/find"
@@ -69,7 +69,7 @@ def test_a_number_alone_lists_all_that_has_it(filled: Service, otto: Visitor) ->
 
 
 def test_parts_of_names_are_listed_by_kind_and_the_best_first(filled: Service, otto: Visitor) -> None:
-    added(filled, "alphonse", Role.AUDITOR)
+    add_user(filled, "alphonse", Role.AUDITOR)
     assert links(otto.post(PAGE, {"text": "alph"}).text) == [
         "/console/members/3",
         "/console/members/1",

@@ -24,7 +24,7 @@ from hashdb.service.stats import reports
 from hashdb.web.console import guard
 from tests.builders import signal
 from tests.web.callers import Service, item, pdq, service_at
-from tests.web.console.visitors import Visitor, form_secret, heading, signed_in
+from tests.web.console.visitors import Visitor, form_secret, heading, sign_in_new_user
 
 ADMINS = frozenset({Role.ADMIN})
 REVIEWERS = ADMINS | {Role.REVIEWER}
@@ -161,7 +161,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             tx.proposals.add(asked, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
         made.caller().post("/v1/webhooks", {"url": "https://example.org/", "topics": ["case.opened"]})
         webhooks.test(made.db, COMMAND_LINE, 1)
-        signed_in(made, "first", Role.AUDITOR).post("/console/reports")
+        sign_in_new_user(made, "first", Role.AUDITOR).post("/console/reports")
         for _ in range(400):
             if reports.get(made.db, COMMAND_LINE, 1).outcome is not None:
                 break
@@ -216,7 +216,7 @@ def _await_verification(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("role", [Role.AUDITOR, Role.REVIEWER, Role.ADMIN])
 def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
-    visitor = signed_in(console, f"a {role}", role)
+    visitor = sign_in_new_user(console, f"a {role}", role)
     for path in GETS:
         assert visitor.get(f"/console{path}").status_code in (200, 303), path
     for path, (roles, sent) in sorted(POSTS.items(), key=lambda one: one[0] == "/sign-in/out"):
@@ -237,7 +237,7 @@ def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
 
 
 def test_a_form_is_refused_without_what_only_this_session_can_make(console: Service) -> None:
-    ada, other = signed_in(console, "ada", Role.ADMIN), signed_in(console, "eve", Role.ADMIN)
+    ada, other = sign_in_new_user(console, "ada", Role.ADMIN), sign_in_new_user(console, "eve", Role.ADMIN)
     stolen, before = form_secret(other.get("/console/account")), console.rows()
     for path, (_, sent) in POSTS.items():
         for more in ({}, {"csrf": ""}, {"csrf": stolen}):
@@ -248,7 +248,7 @@ def test_a_form_is_refused_without_what_only_this_session_can_make(console: Serv
 
 
 def test_no_method_stands_for_another(console: Service) -> None:
-    ada, before = signed_in(console, "eva", Role.ADMIN), console.rows()
+    ada, before = sign_in_new_user(console, "eva", Role.ADMIN), console.rows()
     secret = form_secret(ada.get("/console/account"))
     for path in POSTS:
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.users import Role
 from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from hashdb.service.review import cases
 from tests.web.callers import Service, item, service_at
-from tests.web.console.visitors import Visitor, signed_in
+from tests.web.console.visitors import Visitor, sign_in_new_user
 
 
 def test_every_code_in_force_has_its_meaning_and_an_example(otto: Visitor) -> None:
@@ -29,7 +29,7 @@ def test_a_code_of_the_operator_is_said_to_be_one(tmp_path: Path) -> None:
     labels = (Path("hashdb") / "labels.toml").read_text("utf-8").replace('"manifesto"', '"pamphlet"')
     (tmp_path / "labels.toml").write_text(labels, "utf-8")
     with service_at(None, labels=tmp_path / "labels.toml", max_radius="pdq=60") as service:
-        page = signed_in(service, "otto", Role.AUDITOR).get("/console/vocabulary").text
+        page = sign_in_new_user(service, "otto", Role.AUDITOR).get("/console/vocabulary").text
     assert re.search(r">pamphlet</a></dt><dd>A code of this service alone: ask the operator what it means.</dd>", page)
     assert 'id="behaviour-manifesto"' not in page
     assert '<td class="number">256</td><td class="number">31</td><td class="number">60</td>' in page

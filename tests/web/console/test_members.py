@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.service.stats import counts
 from tests.web.callers import Caller, Service, item, pdq
-from tests.web.console.visitors import Visitor, faults, heading, text_of
+from tests.web.console.visitors import Visitor, faults, heading, page_text
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_key_may_be_told_no_distances(service: Service, ada: Visitor, alpha: C
     (secret,) = re.findall(r"hdb_[\w-]+", issued.text)
     assert "<dd>hidden</dd>" in issued.text
     assert Caller(service.app.test_client(), secret).get("/v1/me").get_json()["key"]["hides_distances"] is True
-    assert "match (no distances)" in text_of(ada.get("/console/members/1"))
+    assert "match (no distances)" in page_text(ada.get("/console/members/1"))
     assert set(faults(ada.post("/console/members/1/keys", {**sent, "scopes": ["match", "feed"]}))) == {
         "hides_distances"
     }

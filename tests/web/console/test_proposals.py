@@ -15,7 +15,7 @@ from hashdb.service.matching import benign
 from hashdb.service.review import cases
 from tests.builders import signal
 from tests.web.callers import Caller, Service, item
-from tests.web.console.visitors import Visitor, faults, heading, signed_in
+from tests.web.console.visitors import Visitor, faults, heading, sign_in_new_user
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_member_is_suspended_by_another_admin(service: Service, ada: Visitor, 
     again = ada.post("/console/proposals/1")
     assert (again.status_code, "another person must confirm it" in again.text) == (422, True)
     assert alpha.get("/v1/me").status_code == 200
-    eva = signed_in(service, "eva", Role.ADMIN)
+    eva = sign_in_new_user(service, "eva", Role.ADMIN)
     asked = eva.get("/console/proposals/1").text
     assert ("Confirm: suspend a member" in asked, "<b>1 key</b> would stop working" in asked) == (True, True)
     done = eva.follow(eva.post("/console/proposals/1"))

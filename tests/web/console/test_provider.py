@@ -19,7 +19,7 @@ from hashdb.domain.accounts.users import ProviderIdentity, Role, User
 from hashdb.service.accounts import sessions, users
 from tests.web.callers import Service, service_at
 from tests.web.console.oidc import CLIENT, SECRET, Provider, provider
-from tests.web.console.visitors import Visitor, added, signed_in
+from tests.web.console.visitors import Visitor, add_user, sign_in_new_user
 
 HERE = "http://console.example"
 BACK = f"{HERE}/console/sign-in/provider/back"
@@ -35,11 +35,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 def served(running: Provider, **claims: Any) -> Iterator[Service]:
     """A service whose provider tells these claims."""
     settings = {name: claims.pop(name) for name in list(claims) if name.startswith("oidc_")}
-    running.tell(BACK, **{"sub": "subject-1", "preferred_username": "ada", **claims})
+    running.set_claims(BACK, **{"sub": "subject-1", "preferred_username": "ada", **claims})
     usual = {"oidc_issuer": running.issuer, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET, "console_url": HERE}
     with service_at(None, **usual | settings) as service:
         service.clock.at = datetime.now(UTC)
-        added(service, "ada", Role.ADMIN, None, local=False)
+        add_user(service, "ada", Role.ADMIN, None, local=False)
         yield service
 
 
@@ -107,7 +107,7 @@ def test_a_user_belongs_to_one_subject(running: Provider) -> None:
 
 def test_a_user_of_the_provider_does_not_enter_an_account_with_a_password(running: Provider) -> None:
     with served(running, preferred_username="rosa") as service:
-        rosa = signed_in(service, "rosa", Role.ADMIN)
+        rosa = sign_in_new_user(service, "rosa", Role.ADMIN)
         intruder = Visitor(service, "rosa")
         assert "who signs in by the provider" in there_and_back(intruder).text
         assert intruder.get("/console/members").status_code == 303
@@ -116,7 +116,7 @@ def test_a_user_of_the_provider_does_not_enter_an_account_with_a_password(runnin
 
 def test_an_admin_moves_a_user_to_the_provider_and_back(running: Provider) -> None:
     with served(running, preferred_username="rosa") as service:
-        rosa, otto = (signed_in(service, name, Role.ADMIN) for name in ("rosa", "otto"))
+        rosa, otto = (sign_in_new_user(service, name, Role.ADMIN) for name in ("rosa", "otto"))
         number = rosa_of(service).id
         assert "Switch to the provider" in otto.get(f"/console/users/{number}").text
         assert otto.post(f"/console/users/{number}/provider").status_code == 303

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.users import Role, UserChange, UserDraft, UserStatus
 from hashdb.service.accounts import users
 from hashdb.service.ledger import events
 from tests.web.callers import Service, service_at
-from tests.web.console.visitors import PASSWORD, Visitor, added, form_secret, heading, signed_in
+from tests.web.console.visitors import PASSWORD, Visitor, add_user, form_secret, heading, sign_in_new_user
 
 
 def actions(service: Service) -> list[tuple[str, str, dict[str, object]]]:
@@ -24,7 +24,7 @@ def cookies(answer: TestResponse) -> list[str]:
 
 
 def test_a_user_signs_in_goes_where_it_wanted_and_signs_out(service: Service) -> None:
-    added(service, "ada", Role.ADMIN)
+    add_user(service, "ada", Role.ADMIN)
     ada = Visitor(service, "ada")
     sent_away = ada.get("/console/events?action=member.added")
     assert sent_away.headers["Location"] == "/console/sign-in?next=/console/events?action%3Dmember.added"
@@ -37,7 +37,7 @@ def test_a_user_signs_in_goes_where_it_wanted_and_signs_out(service: Service) ->
 
 
 def test_a_session_has_another_secret_than_the_visit_before_it(service: Service) -> None:
-    added(service, "ada", Role.ADMIN)
+    add_user(service, "ada", Role.ADMIN)
     ada = Visitor(service, "ada")
     ada.client.set_cookie("hashdb_session", "chosen-by-somebody-else")
     done = ada.sign_in()
@@ -58,7 +58,7 @@ def test_cookies_are_secure_where_the_address_is(address: str, secure: bool) -> 
     [("ada", "another one"), ("ada", ""), ("nobody", PASSWORD), ("", ""), ("ada\x00", PASSWORD), ("ADA", PASSWORD)],
 )
 def test_a_wrong_name_or_password_is_told_in_one_sentence(service: Service, name: str, password: str) -> None:
-    added(service, "ada", Role.ADMIN)
+    add_user(service, "ada", Role.ADMIN)
     visitor = Visitor(service, name)
     answer = visitor.sign_in(password)
     assert answer.status_code == 422
@@ -69,7 +69,7 @@ def test_a_wrong_name_or_password_is_told_in_one_sentence(service: Service, name
 
 
 def test_who_guesses_has_to_wait_longer_and_longer(service: Service) -> None:
-    added(service, "ada", Role.ADMIN)
+    add_user(service, "ada", Role.ADMIN)
     guesser = Visitor(service, "ada")
     assert [guesser.sign_in("wrong").status_code for _ in range(6)] == [422] * 5 + [429]
     assert "failed sign-ins" in guesser.sign_in(PASSWORD).text
@@ -83,7 +83,7 @@ def test_who_guesses_has_to_wait_longer_and_longer(service: Service) -> None:
 
 
 def test_a_disabled_user_is_out_at_once_and_not_let_in(service: Service, ada: Visitor) -> None:
-    otto = signed_in(service, "otto", Role.AUDITOR)
+    otto = sign_in_new_user(service, "otto", Role.AUDITOR)
     assert otto.get("/console/members").status_code == 200
     ada.post("/console/users/2/status", {"status": "disabled"})
     assert otto.get("/console/members").status_code == 303

@@ -8,13 +8,13 @@ from hashdb.domain.accounts.users import Role
 from hashdb.service.background import Task
 from hashdb.service.schedule import BACKGROUND_TASKS
 from tests.web.callers import Service, service_at
-from tests.web.console.visitors import signed_in
+from tests.web.console.visitors import sign_in_new_user
 
 
 def test_what_is_in_force_is_shown_without_secrets() -> None:
     given = {"database_url": "postgresql://user:sesame@host/hashdb", "key": "hdb_sesame", "max_body": 12_345_678}
     with service_at(None, **given, max_radius="pdq=60", rate_limit="1000/second,contribute=50/minute") as service:
-        otto = signed_in(service, "otto", Role.AUDITOR)
+        otto = sign_in_new_user(service, "otto", Role.AUDITOR)
         page = otto.get("/console/settings").text
     assert "sesame" not in page
     # As the setting takes it: the rate of all requests has no name.
@@ -32,7 +32,7 @@ def _fail() -> None:
 
 
 def test_each_background_task_is_shown_with_its_period_and_its_last_error(service: Service) -> None:
-    otto = signed_in(service, "otto", Role.AUDITOR)
+    otto = sign_in_new_user(service, "otto", Role.AUDITOR)
     service.db.background.run(Task.EXPIRY, _fail)
     service.db.background.run(Task.COUNTS, lambda: None)
     page = otto.get("/console/settings").text

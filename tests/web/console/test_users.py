@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.users import Role
 from tests.web.callers import Service
-from tests.web.console.visitors import PASSWORD, Visitor, faults, heading, signed_in
+from tests.web.console.visitors import PASSWORD, Visitor, faults, heading, sign_in_new_user
 
 
 def shown(page: TestResponse) -> str:
@@ -48,7 +48,7 @@ def test_a_name_that_is_taken_is_told(ada: Visitor) -> None:
 
 
 def test_another_role_holds_from_the_next_request_on(service: Service, ada: Visitor) -> None:
-    otto = signed_in(service, "otto", Role.AUDITOR)
+    otto = sign_in_new_user(service, "otto", Role.AUDITOR)
     assert otto.post("/console/members", {"name": "A", "kind": "platform"}).status_code == 403
     assert ada.post("/console/users/2", {"role": "admin"}).status_code == 303
     assert otto.post("/console/members", {"name": "A", "kind": "platform"}).status_code == 303
@@ -66,7 +66,7 @@ def test_no_admin_gives_up_its_own_rights(ada: Visitor) -> None:
 
 
 def test_a_new_password_ends_sessions_and_the_second_factor(service: Service, ada: Visitor) -> None:
-    otto = signed_in(service, "otto", Role.AUDITOR)
+    otto = sign_in_new_user(service, "otto", Role.AUDITOR)
     password = shown(ada.post("/console/users/2/password"))
     assert otto.get("/console/members").status_code == 303
     assert otto.sign_in(PASSWORD).status_code == 422

@@ -9,7 +9,7 @@ from hashdb.domain.accounts.users import Role
 from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutcome, Trouble
 from hashdb.service.sharing import webhooks
 from tests.web.callers import Service, service_at
-from tests.web.console.visitors import Visitor, heading, signed_in, text_of
+from tests.web.console.visitors import Visitor, heading, page_text, sign_in_new_user
 
 PAGE = "/console/webhooks"
 URL = "https://example.org/hook?place=4"
@@ -24,7 +24,7 @@ def hooked(service: Service) -> Service:
 
 
 def test_an_auditor_sees_where_members_are_told_and_changes_nothing(hooked: Service, otto: Visitor) -> None:
-    page = text_of(otto.get(PAGE))
+    page = page_text(otto.get(PAGE))
     assert all(told in page for told in ("Alpha", "case.opened match.reversed", URL, "active"))
     page = otto.get(f"{PAGE}/1").text
     assert "No deliveries yet." in page and "Send a test" not in page
@@ -46,7 +46,7 @@ def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Vis
         assert tx.deliveries.record_attempt(
             claimed, Attempt(503, 41, Trouble.STATUS), DeliveryOutcome.FAILED, now, None
         )
-    page = text_of(ada.get(f"{PAGE}/1"))
+    page = page_text(ada.get(f"{PAGE}/1"))
     assert all(told in page for told in ("failed", "status 503 after 41 ms", "Send again"))
     page = ada.follow(ada.post(f"{PAGE}/1/deliveries/1")).text
     assert "Delivery 1 is sent again." in page and ">waiting<" in page
@@ -69,5 +69,5 @@ def test_more_tests_than_may_wait_are_refused_in_a_sentence(hooked: Service, ada
 
 def test_where_they_are_off_that_is_said() -> None:
     with service_at(None, webhooks=False) as service:
-        ada = signed_in(service, "ada", Role.ADMIN)
+        ada = sign_in_new_user(service, "ada", Role.ADMIN)
         assert "No webhooks yet." in ada.get(PAGE).text

@@ -1,4 +1,4 @@
-"""Who uses the console: a browser without scripts, over WSGI, that fills in the forms it is shown."""
+"""A user of the console: a browser without scripts, over WSGI, that fills in the forms of the pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery staple"
 
 
 class Visitor:
-    """A browser of its own, signed in or not."""
+    """A separate browser, signed in or not."""
 
     def __init__(self, service: Service, name: str = "") -> None:
         self.client: FlaskClient = service.app.test_client()
@@ -26,61 +26,61 @@ class Visitor:
         self.secret = ""
 
     def get(self, path: str, **more: Any) -> TestResponse:
-        """A page."""
+        """Return the page at a path."""
         return self.client.get(path, buffered=True, **more)
 
     def post(self, path: str, fields: dict[str, Any] | None = None, **more: Any) -> TestResponse:
-        """What a form answers that a page of this browser made."""
+        """Submit a form of this browser, with its CSRF secret, and return the response."""
         self.secret = self.secret or form_secret(self.get("/console/account" if self.name else "/console/sign-in"))
         return self.client.post(path, data={"csrf": self.secret, **(fields or {})}, buffered=True, **more)
 
     def sign_in(self, password: str = PASSWORD, **fields: str) -> TestResponse:
-        """What the form to sign in answers."""
+        """Submit the form for signing in and return the response."""
         self.secret = form_secret(self.get("/console/sign-in"))
-        answer = self.post("/console/sign-in", {"name": self.name, "password": password, **fields})
+        response = self.post("/console/sign-in", {"name": self.name, "password": password, **fields})
         self.secret = ""
-        return answer
+        return response
 
-    def follow(self, answer: TestResponse) -> TestResponse:
-        """The page to which a form led."""
-        assert answer.status_code == 303, answer.text
-        return self.get(answer.headers["Location"])
+    def follow(self, response: TestResponse) -> TestResponse:
+        """Return the page to which the response of a form redirects."""
+        assert response.status_code == 303, response.text
+        return self.get(response.headers["Location"])
 
 
-def added(service: Service, name: str, role: Role, password: str | None = PASSWORD, *, local: bool = True) -> User:
-    """A user, who chose this password."""
+def add_user(service: Service, name: str, role: Role, password: str | None = PASSWORD, *, local: bool = True) -> User:
+    """Add a user with this password and role."""
     return users.add(service.db, COMMAND_LINE, UserDraft(name, role), password, local=local).user
 
 
-def signed_in(service: Service, name: str, role: Role) -> Visitor:
-    """The browser of a new user."""
-    added(service, name, role)
+def sign_in_new_user(service: Service, name: str, role: Role) -> Visitor:
+    """Add a user and return a browser in which the user is signed in."""
+    add_user(service, name, role)
     visitor = Visitor(service, name)
     assert visitor.sign_in().status_code == 303
     return visitor
 
 
 def form_secret(page: TestResponse) -> str:
-    """What the forms of a page carry."""
-    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
-    assert found, page.text
-    return html.unescape(found[1])
+    """Return the CSRF secret in the forms of a page."""
+    match = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert match, page.text
+    return html.unescape(match[1])
 
 
 def heading(page: TestResponse) -> str:
-    """What a page is called."""
-    found = re.search(r"<h1>(.*?)</h1>", page.text)
-    assert found, page.text
-    return html.unescape(found[1])
+    """Return the heading of a page."""
+    match = re.search(r"<h1>(.*?)</h1>", page.text)
+    assert match, page.text
+    return html.unescape(match[1])
 
 
-def text_of(page: TestResponse) -> str:
-    """The text of a page, of which each run of blanks is one."""
+def page_text(page: TestResponse) -> str:
+    """Return the text of a page, with single spaces between its words."""
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
 
 
 def faults(page: TestResponse) -> dict[str, str]:
-    """Which fields a form tells to be wrong, and why."""
+    """Return the invalid fields that a form reports, each with its reason."""
     assert page.status_code == 422, page.status
-    found = re.findall(r'<a href="#f-[^"]*">([^<]*)</a> ([^<]*)</li>', page.text)
-    return {html.unescape(at): html.unescape(reason) for at, reason in found}
+    reported = re.findall(r'<a href="#f-[^"]*">([^<]*)</a> ([^<]*)</li>', page.text)
+    return {html.unescape(field): html.unescape(reason) for field, reason in reported}
