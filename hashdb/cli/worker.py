@@ -32,13 +32,18 @@ log = logging.getLogger("hashdb.serve")
 class Leader:
     """The one thread that waits for events. It answers a quick request itself; before any other it hands over.
 
-    With one thread at work, none waits for the interpreter's lock. Who leads is no matter of safety: an event goes to
-    one thread only, also if two wait for it.
+    With one thread at work, none waits for the interpreter's lock. If the leader is late, another thread leads, too:
+    this is safe, because each event goes to one thread only.
     """
 
     def __init__(self) -> None:
         """Nobody leads."""
-        self._free, self._next = Lock(), Lock()
+        # A leader holds `_free`. If a thread takes the place of a late leader, the lock passes to it.
+        self._free = Lock()
+        # The one thread that waits for `_free` holds `_next`: of all waiting threads, only one wakes to look.
+        self._next = Lock()
+        # Held while the leader changes, so that a leader cannot hand over while another thread takes its place.
+        self._changing = Lock()
         self._thread = 0
         self._answers_since: float | None = None
 
@@ -46,10 +51,11 @@ class Leader:
         """Wait until this thread leads."""
         with self._next:
             while not self._free.acquire(timeout=_LATE):
-                since = self._answers_since
-                if since is not None and time.monotonic() - since > _LATE:
-                    # The leader is late: this thread takes its place.
-                    break
+                with self._changing:
+                    since = self._answers_since
+                    if since is not None and time.monotonic() - since > _LATE:
+                        self._thread, self._answers_since = get_ident(), None
+                        return
             self._thread, self._answers_since = get_ident(), None
 
     def is_this_thread(self) -> bool:
@@ -61,7 +67,7 @@ class Leader:
         self._answers_since = time.monotonic()
 
     def end_answer(self) -> bool:
-        """Whether this thread leads after its answer."""
+        """Note that the answer has ended; return whether this thread still leads."""
         if not self.is_this_thread():
             return False
         self._answers_since = None
@@ -69,9 +75,10 @@ class Leader:
 
     def hand_over(self) -> None:
         """Let another thread lead, if this one does."""
-        if self.is_this_thread():
-            self._thread, self._answers_since = 0, None
-            self._free.release()
+        with self._changing:
+            if self.is_this_thread():
+                self._thread, self._answers_since = 0, None
+                self._free.release()
 
 
 class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]

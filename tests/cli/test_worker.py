@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 
 import pytest
 
@@ -192,6 +193,36 @@ def test_a_leader_that_answers_for_long_is_replaced() -> None:
     leader.hand_over()
     assert not leader.is_this_thread()
     second.goes_on.set()
+
+
+def test_a_late_leader_that_hands_over_while_it_is_replaced_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    leader, answers, is_replaced, handed_over = Leader(), Event(), Event(), Event()
+
+    def lead_and_hand_over() -> None:
+        leader.become()
+        leader.begin_answer()
+        answers.set()
+        is_replaced.wait(20)
+        leader.hand_over()
+        handed_over.set()
+
+    def monotonic() -> float:
+        if not answers.is_set():
+            return 0.0
+        # The other thread finds that the leader is late. At this moment, the leader tries to hand over.
+        is_replaced.set()
+        handed_over.wait(0.5)
+        return 1.0
+
+    monkeypatch.setattr("hashdb.cli.worker.time", SimpleNamespace(monotonic=monotonic))
+    late = Thread(target=lead_and_hand_over, daemon=True)
+    late.start()
+    assert answers.wait(20)
+    leader.become()
+    late.join()
+    assert leader.is_this_thread()
+    leader.hand_over()
+    assert not leader.is_this_thread()
 
 
 def test_requests_that_are_sent_at_once_are_answered_one_after_the_other(lasting: Service) -> None:
