@@ -19,7 +19,17 @@ from hashdb.store.tables import metadata
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, item, service
 from tests.builders import signal
-from tests.service.forgeries import ADDED, COLUMNS, LISTED, NOT_LISTED, SET, findings, forgeries, rows, telling
+from tests.service.forgeries import (
+    ADDED,
+    COLUMNS,
+    LISTED,
+    NOT_LISTED,
+    SET_ONLY,
+    findings,
+    forgeries,
+    read_rows,
+    sample_rows,
+)
 
 SECONDS = 300
 _PASSWORD = "correct horse battery staple"
@@ -53,13 +63,13 @@ def _use(target: Target) -> None:
 def _columns(target: Target) -> Iterator[Finding]:
     engine = create_engine(_url(target))
     with engine.connect() as connection:
-        stored = {table.name: rows(connection, table) for table in metadata.sorted_tables}
+        stored = {table.name: read_rows(connection, table) for table in metadata.sorted_tables}
     tried, missed = defaultdict[str, int](int), defaultdict[str, list[str]](list)
     for table, name in COLUMNS:
         listed = LISTED.get(table.name, NOT_LISTED)
-        for row in telling(stored[table.name], name) if name in listed.found and stored[table.name] else ():
+        for row in sample_rows(stored[table.name], name) if name in listed.found and stored[table.name] else ():
             for what, forged in forgeries(table, name, row).items():
-                if what == SET or name not in listed.set_only:
+                if what == SET_ONLY or name not in listed.set_only:
                     tried[table.name] += 1
                     if not findings(target.db, engine, table, None if name == ADDED else row, forged):
                         missed[table.name].append(name)

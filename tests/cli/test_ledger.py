@@ -14,7 +14,7 @@ import pytest
 from hashdb.domain.ledger.checkpoints import Signer
 from tests.builders import Clock, contributed, draft, hashdb, member_with
 from tests.cli.conftest import Commands
-from tests.service.independent import opened
+from tests.service.independent import open_checkpoint
 from tests.serving import serving
 
 
@@ -152,7 +152,7 @@ def test_a_lost_key_is_replaced_and_what_it_signed_still_verifies(run: Commands,
     (stopped / "signing.key").unlink()
     vkey = run.json("key", "rotate-signing")["vkey"]
     assert contents(stopped)[-1] == "16"
-    assert opened("log.example/1\n16\n" + last_of(stopped), vkey)[1] == 16
+    assert open_checkpoint("log.example/1\n16\n" + last_of(stopped), vkey)[1] == 16
     assert run.json("audit", "verify")["verified"]
     assert run("key", "rotate-signing").stdout.startswith("log.example/1+")
     with serving(stopped):
@@ -168,7 +168,7 @@ def test_a_member_checks_the_log_from_outside(member: Commands, tmp_path: Path) 
     first = member.json("audit", "check", "--checkpoint", file, "--save")
     assert (first["before"], first["saved"], first["new_key"]) == (None, True, False)
     kept = file.read_text()
-    assert opened(kept, first["key"])[:2] == (first["origin"], first["size"])
+    assert open_checkpoint(kept, first["key"])[:2] == (first["origin"], first["size"])
     member("member", "add", "Another", "--kind", "platform")
     done = member("audit", "check", "--checkpoint", file)
     # What others were refused meanwhile may be an event of its own.
@@ -180,7 +180,7 @@ def test_a_member_checks_the_log_from_outside(member: Commands, tmp_path: Path) 
     assert file.read_text() == kept
     second = member.json("audit", "check", "--checkpoint", file, "--save")
     assert second["before"] == first["size"] < second["size"]
-    assert opened(file.read_text(), second["key"])[1] == second["size"]
+    assert open_checkpoint(file.read_text(), second["key"])[1] == second["size"]
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 

@@ -21,7 +21,7 @@ from hashdb.service.background import Task
 from hashdb.service.schedule import BACKGROUND_TASKS
 from hashdb.service.stats import counts
 from tests.postgres import PostgresServer
-from tests.service.pages import followed
+from tests.service.pages import follow_page
 from tests.snippets import ROOT
 from tests.web.callers import item, pdq, service_at
 
@@ -60,7 +60,7 @@ def found(database: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
         service.app.extensions["hashdb"].metrics.count_delivery("delivered")
         counts.flush(service.db)
         members.flush(service.db)
-        followed(service.db)
+        follow_page(service.db)
         text = admin.get("/metrics").text
     found: Found = {}
     for family in text_string_to_metric_families(text):

@@ -37,7 +37,7 @@ from hashdb.settings import Settings
 from hashdb.web import create_app
 from tests import schemas
 from tests.builders import Clock, contributed
-from tests.service.tamperer import Tamperer, tampered
+from tests.service.tamperer import Tamperer, tamper
 
 ORIGIN = "log.example/1"
 
@@ -150,7 +150,7 @@ class World:
 
     def tamper(self, act: Callable[[Tamperer], object]) -> None:
         """What the operator writes to the database beside the service."""
-        tampered(self.settings.database, act)
+        tamper(self.settings.database, act)
 
     def monitor(self, name: str = "monitor", **plan: Any) -> Monitor:
         """A monitor with a folder of this name, which requires the witness."""

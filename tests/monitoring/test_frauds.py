@@ -250,7 +250,7 @@ def rebuild(world: World) -> None:
         hand.run("DELETE FROM cosignatures")
         hand.run("DELETE FROM checkpoints")
         hand.change(2, "actor", "key:99")
-        hand.tree()
+        hand.recompute_tree()
 
     world.tamper(act)
     (world.home / "checkpoints.txt").unlink()

@@ -1,4 +1,4 @@
-"""Calls that are made at the same moment."""
+"""Run several calls at the same moment."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def at_once(calls: Sequence[Callable[[], _T]]) -> list[_T]:
-    """What the calls answer, each in a thread, all begun at the same moment."""
+def run_concurrently(calls: Sequence[Callable[[], _T]]) -> list[_T]:
+    """Run each call in its own thread, start all of them at the same moment, and return their results."""
     gate = Barrier(len(calls))
 
-    def called(call: Callable[[], _T]) -> _T:
+    def wait_and_call(call: Callable[[], _T]) -> _T:
         gate.wait(10)
         return call()
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(called, calls))
+        return list(pool.map(wait_and_call, calls))

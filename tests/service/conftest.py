@@ -1,4 +1,4 @@
-"""What every test of the service may ask for."""
+"""Fixtures for every test of the service."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from hashdb.service.ledger.signing import Signing
 from tests.builders import Clock, hashdb, member_with
 
 
-class _Watched(Cursor[TupleRow]):
-    """A cursor of the driver, below SQLAlchemy, that looks at each statement before the server has it."""
+class _CheckingCursor(Cursor[TupleRow]):
+    """A cursor of the driver, below SQLAlchemy, that checks each statement before it sends it to the server."""
 
-    def execute(self, query: Query, *more: Any, **named: Any) -> Self:
+    def execute(self, query: Query, *parameters: Any, **options: Any) -> Self:
         connection: Any = self.connection
         if connection.info.transaction_status is TransactionStatus.IDLE:
             connection.bounded = False
         text = str(query)
         migration = text.startswith("UPDATE log SET peaks")
         if not migration and (text.startswith("UPDATE log ") or ("FROM log" in text and "FOR UPDATE" in text)):
-            connection.bounded |= "idle_in_transaction_session_timeout" in f"{text} {more}"
-            assert connection.bounded, f"locks the log without a limit: {text}"
-        return super().execute(query, *more, **named)
+            connection.bounded |= "idle_in_transaction_session_timeout" in f"{text} {parameters}"
+            assert connection.bounded, f"this statement locks the log without a time limit: {text}"
+        return super().execute(query, *parameters, **options)
 
 
 @pytest.fixture(autouse=True)
-def _nobody_holds_the_log_without_a_limit() -> Iterator[None]:
-    """Whatever a test has the service do: on PostgreSQL each transaction that locks the log's row first bounds itself.
+def _every_lock_of_the_log_has_a_time_limit() -> Iterator[None]:
+    """Check in every test that a transaction on PostgreSQL sets a time limit before it locks the row of the log.
 
-    The server then ends a transaction whose process stands still.
+    With the limit, the server ends a transaction whose process hangs.
     """
 
     def watch(connection: Any, record: object) -> None:
         if hasattr(connection, "patience"):
-            connection.cursor_factory = _Watched
+            connection.cursor_factory = _CheckingCursor
 
     event.listen(Pool, "connect", watch)
     yield
@@ -53,19 +53,19 @@ def _nobody_holds_the_log_without_a_limit() -> Iterator[None]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of the service: it stands at noon until it is set."""
+    """The clock of the service. It stays at noon until a test sets it."""
     return Clock()
 
 
 @pytest.fixture
 def signing(tmp_path: Path) -> Signing:
-    """Where the service's key stands, and its checkpoints are written down."""
+    """The files for the signing key and the checkpoints of the service."""
     return Signing(tmp_path / "signing.key", tmp_path / "checkpoints.txt", "log.example/1")
 
 
 @pytest.fixture
 def db(database_url: str, clock: Clock, signing: Signing) -> Iterator[HashDB]:
-    """An empty service, which has not named its log yet."""
+    """An empty service whose log has no name yet."""
     db = hashdb(database_url, clock, signing=signing)
     yield db
     db.close()
@@ -85,5 +85,5 @@ def other(db: HashDB) -> Actor:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where an index may keep its segments."""
+    """The folder for the segments of an index."""
     return tmp_path / "index"

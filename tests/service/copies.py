@@ -1,4 +1,4 @@
-"""A member's own copy of what is active, kept from the feed as its documentation says."""
+"""A member's local copy of the active contributions, kept from the feed as the documentation describes."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from hashdb.service.sharing import feed
 
 
 class Copy:
-    """What a reader holds, and how far it has read."""
+    """The contributions that a reader has, and its checkpoint."""
 
     def __init__(self) -> None:
-        self.held: dict[int, Contribution] = {}
+        self.contributions: dict[int, Contribution] = {}
         self.checkpoint = 0
 
     def read(self, db: HashDB, actor: Actor, limit: int = 1_000, *, times: int = 1) -> Changes:
-        """Read one page on and apply it (several times over, which must do no harm)."""
+        """Read the next page and apply it, `times` times: repeating must change nothing."""
         page = feed.read(db, actor, self.checkpoint, limit)
         for _ in range(times):
             for change in page.changes:
                 if isinstance(change.what, Gone):
-                    self.held.pop(change.what.contribution, None)
+                    self.contributions.pop(change.what.contribution, None)
                 else:
-                    self.held[change.what.id] = change.what
+                    self.contributions[change.what.id] = change.what
         self.checkpoint = page.checkpoint
         return page
 
     def follow(self, db: HashDB, actor: Actor, limit: int = 1_000) -> None:
-        """Read up to the head."""
+        """Read up to the head of the log."""
         while self.read(db, actor, limit).more:
             pass

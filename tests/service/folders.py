@@ -1,4 +1,4 @@
-"""Services whose index has a folder, and what is in it."""
+"""Services whose index is stored in a folder, and helpers to search, roll back and damage them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PHASH = Algorithm.PHASH
 
 
 @contextmanager
-def opened(url: str, folder: Path, clock: Clock | None = None) -> Iterator[HashDB]:
-    """Another process's view, as it were."""
+def open_service(url: str, folder: Path, clock: Clock | None = None) -> Iterator[HashDB]:
+    """Open the service of a database as another process does, with its index in the folder."""
     db = open_hashdb(url, RULES, clock=clock or Clock(), index=folder)
     try:
         yield db
@@ -33,66 +33,72 @@ def opened(url: str, folder: Path, clock: Clock | None = None) -> Iterator[HashD
 
 
 def index_of(db: HashDB, algorithm: Algorithm = Algorithm.PDQ) -> TieredIndex:
-    """The tiers of an algorithm."""
+    """The tiered index of an algorithm."""
     index = db.index.index(algorithm)
     assert isinstance(index, TieredIndex)
     return index
 
 
-def missed(db: HashDB, actor: Actor, seeds: range | list[int]) -> list[int]:
-    """The seeds of contributed signals that no match finds."""
+def unmatched(db: HashDB, actor: Actor, seeds: range | list[int]) -> list[int]:
+    """Query the signals of these seeds, and return the seeds without a match."""
     answer = matches.match(db, actor, [query(seed) for seed in seeds])
-    return [seed for seed, found in zip(seeds, answer.results, strict=True) if not found.matches]
+    return [seed for seed, result in zip(seeds, answer.results, strict=True) if not result.matches]
 
 
 def fill_store(db: HashDB, actor: Actor, count: int = FLUSH_SIZE) -> list[Signal]:
-    """Put so many signals into the store that an index of them is not read at a request."""
+    """Store so many signals that no request reads them all into an index, and return the signals."""
     assert actor.member is not None
-    made = [signal(seed, PHASH) for seed in range(count)]
+    stored = [signal(seed, PHASH) for seed in range(count)]
     with db.store.begin() as tx:
-        drafts = [draft(*made[start : start + 64]) for start in range(0, count, 64)]
+        drafts = [draft(*stored[start : start + 64]) for start in range(0, count, 64)]
         added = tx.contributions.add(actor.member, drafts, NOON)
-        tx.audit.append(
-            NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", one.id, {}) for one in added]
-        )
-    return made
+        entries = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, {}) for contribution in added]
+        tx.audit.append(NOON, SYSTEM, entries)
+    return stored
 
 
-def set_back(url: str, seq: int, contribution: int, epoch: str | None) -> None:
-    """What a restore from a backup does (and without a new epoch, what none should)."""
+def roll_back_service(url: str, seq: int, contribution: int, epoch: str | None) -> None:
+    """Restore the database to an earlier event and remove the contributions from this id on.
+
+    A correct restore sets a new epoch; None keeps the old one, as a faulty restore does.
+    """
     engine = create_engine(url)
     with engine.begin() as connection:
-        words = {"id": contribution, "seq": seq, "epoch": epoch}
-        connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), words)
-        connection.execute(text("DELETE FROM contributions WHERE id >= :id"), words)
-        log_set_back(connection, seq)
-        connection.execute(text("UPDATE log SET epoch = coalesce(:epoch, epoch)"), words)
+        values = {"id": contribution, "seq": seq, "epoch": epoch}
+        connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), values)
+        connection.execute(text("DELETE FROM contributions WHERE id >= :id"), values)
+        roll_back_log(connection, seq)
+        connection.execute(text("UPDATE log SET epoch = coalesce(:epoch, epoch)"), values)
     engine.dispose()
 
 
-def log_set_back(connection: Connection, seq: int) -> None:
-    """The log as it was at a number, with the tree over it."""
+def roll_back_log(connection: Connection, seq: int) -> None:
+    """Remove the events after `seq`, and restore the tree as it was at that event."""
     leaves = connection.execute(text("SELECT leaf FROM events WHERE seq <= :seq ORDER BY seq"), {"seq": seq}).scalars()
     inner, edge = merkle.grow(0, (), leaves.all())
-    words = {"seq": seq, "count": len(inner), "peaks": b"".join(edge)}
-    connection.execute(text("DELETE FROM events WHERE seq > :seq"), words)
-    connection.execute(text("DELETE FROM nodes WHERE number > :count"), words)
-    connection.execute(text("UPDATE log SET seq = :seq, peaks = :peaks"), words)
+    values = {"seq": seq, "count": len(inner), "peaks": b"".join(edge)}
+    connection.execute(text("DELETE FROM events WHERE seq > :seq"), values)
+    connection.execute(text("DELETE FROM nodes WHERE number > :count"), values)
+    connection.execute(text("UPDATE log SET seq = :seq, peaks = :peaks"), values)
 
 
-def found(db: HashDB, made: Sequence[Signal]) -> int:
+def count_found(db: HashDB, signals: Sequence[Signal]) -> int:
     """How many of these signals the index finds."""
-    answers = index_of(db, PHASH).search([one.value for one in made], 0)
-    return sum([near.value for near in some] == [one.value] for one, some in zip(made, answers, strict=True))
+    values = [signal.value for signal in signals]
+    results = index_of(db, PHASH).search(values, 0)
+    return sum([near.value for near in neighbors] == [value] for value, neighbors in zip(values, results, strict=True))
 
 
-def flip(folder: Path, name: str) -> None:
-    """Harm a part of every segment where it stands, as a disk may, also for who has mapped it."""
+def corrupt_segments(folder: Path, name: str) -> None:
+    """Overwrite an array of every segment file in place, as a failing disk may.
+
+    A process that has mapped the file sees the damage, too.
+    """
     manifest = read_manifest(folder)
     assert manifest is not None
     for path in (folder / name for name in manifest.names):
-        opened = open_segment(path)
-        array = {"first": opened.lanes[0], "offsets": opened.offsets, "entries": opened.entries}[name]
+        segment = open_segment(path)
+        array = {"first": segment.lanes[0], "offsets": segment.offsets, "entries": segment.entries}[name]
         assert array is not None
         octets = array.tobytes()
         at = path.read_bytes().index(octets)

@@ -1,4 +1,4 @@
-"""Forgeries: every column of a database forged by hand, and what docs/audit.md says that verification finds."""
+"""Forge every column of a database, and read from docs/audit.md which forgeries verification finds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from hashdb.store.tables import metadata
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 ADDED, REMOVED = "rows added", "rows removed"
-SET = "whether it is set"
-"""What may follow the name of a column of which only that is found."""
+SET_ONLY = "whether it is set"
+"""The remark behind a column of which verification finds only whether it has a value."""
 
 
 class Listed(NamedTuple):
-    """What the page says of a table."""
+    """The columns of a table by what the page says of them."""
 
     found: frozenset[str]
     set_only: frozenset[str]
@@ -36,7 +36,7 @@ def _listed() -> dict[str, Listed]:
         if line.startswith("| `"):
             table, found, not_found = (cell.strip() for cell in line[1:-1].split("|"))
             listed[table.strip("` ")] = Listed(
-                _names(found), frozenset(re.findall(rf"`(\w+)` \({SET}\)", found)), _names(not_found)
+                _names(found), frozenset(re.findall(rf"`(\w+)` \({SET_ONLY}\)", found)), _names(not_found)
             )
     return listed
 
@@ -52,21 +52,21 @@ Row = Mapping[str, Any]
 
 
 def forgeries(table: Table, name: str, row: Row) -> dict[str, Row | None]:
-    """What somebody may make of a row, by what was done: the row as it is then (None: it is gone)."""
+    """The possible forgeries of a row by their description: each is the forged row, or None if the row is deleted."""
     if name == REMOVED:
         return {"removed": None}
     if name == ADDED:
         *_, key = table.primary_key
-        unique = (key, *(one for one in table.columns if one.unique), *_in_unique_indexes(table))
-        changed = {one.name: _forged(one, row[one.name]) for one in unique}
+        unique = (key, *(column for column in table.columns if column.unique), *_in_unique_indexes(table))
+        changed = {column.name: _forged(column, row[column.name]) for column in unique}
         return {"added": {**row, **changed}}
     column = table.columns[name]
-    made: dict[str, Row | None] = {
-        "a value" if row[name] is not None else SET: {**row, name: _forged(column, row[name])}
+    forged: dict[str, Row | None] = {
+        "a value" if row[name] is not None else SET_ONLY: {**row, name: _forged(column, row[name])}
     }
     if column.nullable and row[name] is not None:
-        made[SET] = {**row, name: None}
-    return made
+        forged[SET_ONLY] = {**row, name: None}
+    return forged
 
 
 def _in_unique_indexes(table: Table) -> Iterator[Column[Any]]:
@@ -81,7 +81,7 @@ def _forged(column: Column[Any], value: Any) -> Any:
     if isinstance(kind, DayColumn):
         return "2026-11-19"
     if isinstance(kind, JsonColumn):
-        return re.sub(r"\d+", lambda found: str(int(found[0]) + 1_000), value or "") if _has_digit(value) else '{"a":1}'
+        return re.sub(r"\d+", lambda digits: str(int(digits[0]) + 1_000), value) if _has_digit(value) else '{"a":1}'
     plain = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(kind, InstantColumn):
         return 1_763_640_000_000_000 if value is None else value + 3_600_000_000
@@ -96,28 +96,30 @@ def _has_digit(value: object) -> bool:
     return isinstance(value, str) and any(map(str.isdigit, value))
 
 
-def rows(connection: Connection, table: Table) -> Sequence[Row]:
+def read_rows(connection: Connection, table: Table) -> Sequence[Row]:
+    """All rows of a table in the order of its primary key."""
     keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
     rows = connection.execute(text(f'SELECT * FROM "{table.name}" ORDER BY {keys}'))
     return [dict(row) for row in rows.mappings()]
 
 
-def telling(rows: Sequence[Row], name: str) -> Sequence[Row]:
-    """The first row and the last; of a column, the first that has no value and the last that has one."""
+def sample_rows(rows: Sequence[Row], name: str) -> Sequence[Row]:
+    """Two rows to forge: for a column, the first without a value and the last with one; else the first and the last."""
     values = [row for row in rows if row.get(name, 0) is not None]
     empty = [row for row in rows if row.get(name, 0) is None]
     return [*(empty[:1] or values[:1]), *(values[-1:] or empty[-1:])]
 
 
-def where(table: Table, row: Row) -> str:
+def key_text(table: Table, row: Row) -> str:
+    """The primary key of a row, for messages."""
     return " ".join(str(row[column.name]) for column in table.primary_key)
 
 
 def findings(db: HashDB, engine: Engine, table: Table, before: Row | None, forged: Row | None) -> list[str]:
-    """What verification finds once a row was forged, which is undone."""
+    """Forge a row, return what verification finds, and undo the forgery."""
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
-            # No foreign key is in the way of who forges.
+            # Let the forger ignore foreign keys.
             connection.execute(text("SET session_replication_role = replica"))
         _replace(connection, table, before, forged)
         try:
@@ -127,11 +129,11 @@ def findings(db: HashDB, engine: Engine, table: Table, before: Row | None, forge
 
 
 def _replace(connection: Connection, table: Table, before: Row | None, after: Row | None) -> None:
-    """Put a row in the place of another one; None is none."""
+    """Replace a row: None as `before` only inserts, None as `after` only deletes."""
     if before is not None:
         keys = [column.name for column in table.primary_key]
-        where = " AND ".join(f'"{key}" = :{key}' for key in keys)
-        connection.execute(text(f'DELETE FROM "{table.name}" WHERE {where}'), {key: before[key] for key in keys})
+        condition = " AND ".join(f'"{key}" = :{key}' for key in keys)
+        connection.execute(text(f'DELETE FROM "{table.name}" WHERE {condition}'), {key: before[key] for key in keys})
     if after is not None:
         names = ", ".join(f'"{name}"' for name in after)
         values = ", ".join(f":{name}" for name in after)

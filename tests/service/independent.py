@@ -1,6 +1,6 @@
-"""A verifier of the log written apart from hashdb's: from the documents of RFC 9162 and C2SP, and nothing else.
+"""A second verifier of the log, written from RFC 9162 and the C2SP documents alone, without code of hashdb.
 
-It takes what the API answers (texts and JSON) and knows one way only: to compute everything anew, recursively.
+It takes the texts and JSON that the API returns, and recomputes every hash recursively.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ def sha256(octets: bytes) -> bytes:
 
 
 def leaf_of(event: dict[str, Any]) -> bytes:
-    """The leaf of an event as `GET /v1/events` answers it."""
-    said = {name: value for name, value in event.items() if name != "leaf"}
-    return sha256(b"\0" + json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())
+    """The leaf of an event that `GET /v1/events` returned."""
+    fields = {name: value for name, value in event.items() if name != "leaf"}
+    return sha256(b"\0" + json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode())
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root over some leaves."""
+    """The root of the tree over these leaves."""
     if len(leaves) < 2:
         return leaves[0] if leaves else sha256(b"")
     left = split(len(leaves))
@@ -33,7 +33,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 
 def root_by_inclusion(index: int, size: int, leaf: bytes, path: list[bytes]) -> bytes:
-    """The root that an inclusion proof leads to."""
+    """The root that an inclusion proof results in."""
     if size == 1:
         assert not path
         return leaf
@@ -44,7 +44,7 @@ def root_by_inclusion(index: int, size: int, leaf: bytes, path: list[bytes]) -> 
 
 
 def roots_by_consistency(first: int, second: int, old: bytes, path: list[bytes]) -> tuple[bytes, bytes]:
-    """The old and the new root that a consistency proof leads to; `old` is the root that is known."""
+    """The old and the new root that a consistency proof results in; `old` is the root that the verifier has."""
     return _roots(first, second, old, path, True)
 
 
@@ -71,14 +71,14 @@ def split(size: int) -> int:
     return left
 
 
-def opened(note: str, vkey: str) -> tuple[str, int, bytes]:
-    """Origin, size and root of a checkpoint that the key signed; an exception where it did not."""
+def open_checkpoint(note: str, vkey: str) -> tuple[str, int, bytes]:
+    """Origin, size and root of a signed checkpoint; raises an exception if the key did not sign it."""
     name, hash, key = vkey.split("+", 2)
     public = base64.b64decode(key)
     assert public[0] == 1
     assert sha256(name.encode() + b"\n" + public)[:4].hex() == hash
     text, _, signatures = note.rpartition("\n\n")
-    (line,) = [one for one in signatures.splitlines() if one.startswith(f"\u2014 {name} ")]
+    (line,) = [line for line in signatures.splitlines() if line.startswith(f"\u2014 {name} ")]
     signature = base64.b64decode(line.split(" ")[2])
     assert signature[:4].hex() == hash
     Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature[4:], f"{text}\n".encode())

@@ -1,4 +1,4 @@
-"""Services that follow each other's lists: each is the application over WSGI, at an address of its own."""
+"""Services that follow each other's lists. Each has an address of its own and is called over WSGI."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RULES_THAT_FOLLOW = replace(RULES, egress=EgressPolicy(plain=True))
 
 
 class Lists:
-    """Some services with one clock."""
+    """Services that share one clock."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self.folder, self.clock = folder, clock
@@ -39,21 +39,21 @@ class Lists:
         self.lists: list[List] = []
 
     def add(self, name: str, url: str | None = None) -> List:
-        """A service at http://NAME."""
+        """Start a service at http://NAME."""
         home = self.folder / name
         home.mkdir()
-        made = List(self, name, home, url or f"sqlite:///{home}/hashdb.sqlite")
-        self.lists.append(made)
-        self.apps[name] = httpx.WSGITransport(app=create_app(made.db, Settings(home=home)))
-        return made
+        added = List(self, name, home, url or f"sqlite:///{home}/hashdb.sqlite")
+        self.lists.append(added)
+        self.apps[name] = httpx.WSGITransport(app=create_app(added.db, Settings(home=home)))
+        return added
 
 
 def _refuse(request: httpx.Request) -> httpx.Response:
-    raise httpx.ConnectError("nobody is there")
+    raise httpx.ConnectError("connection refused")
 
 
 class List:
-    """A service with a member that contributes, and what it follows."""
+    """A service with one contributing member. It can follow other lists."""
 
     def __init__(self, lists: Lists, name: str, home: Path, url: str) -> None:
         schemas.make(url)
@@ -65,57 +65,57 @@ class List:
         self.member = member_with(self.db)
 
     def connect(self, url: str, key: str) -> HTTPRemote:
-        """What it asks another service through."""
+        """The remote by which this service calls another one."""
         app = self.lists.apps.get(url.removeprefix("http://"), httpx.MockTransport(_refuse))
         return HTTPRemote(url, key, self.db.rules, clock=self.lists.clock, transport=app)
 
     @property
-    def log(self) -> str:
-        """What names its log to others."""
+    def log_name(self) -> str:
+        """The name by which other services know its log."""
         return upstreams.name_of(checkpoints.log(self.db))
 
     def follow(self, other: List, *scopes: Scope, a_day: int | None = None) -> int:
-        """Follow another list by a new key there (with these scopes); return the id of the upstream."""
+        """Follow another list with a new key of these scopes; return the id of the upstream."""
         key, url = self.key_at(other, *scopes), f"http://{other.name}"
         self.keys.append(key)
-        wanted = UpstreamDraft(url, f"{other.name} list", key, a_day)
-        return upstreams.add(self.db, COMMAND_LINE, wanted, self.connect).id
+        upstream = UpstreamDraft(url, f"{other.name} list", key, a_day)
+        return upstreams.add(self.db, COMMAND_LINE, upstream, self.connect).id
 
     def key_at(self, other: List, *scopes: Scope) -> str:
-        """The secret of a key of a new member there."""
+        """Add a member to the other service, and return the secret of a key of it."""
         guest = member_with(other.db).member
         assert guest is not None
         return members.issue_key(other.db, COMMAND_LINE, guest.id, KeyDraft(frozenset(scopes or USUAL))).secret
 
-    def look(self) -> None:
-        """Follow what there is to follow, as a worker does every few seconds."""
+    def follow_upstreams(self) -> None:
+        """Read from every upstream once, as a worker does every few seconds."""
         self.lists.clock.go(seconds=6)
         following.look(self.db, self.connect)
 
     def contribute(self, *drafts: Draft) -> tuple[Contribution, ...]:
-        """Contribute as its own member."""
+        """Contribute as the own member of this service."""
         return contributed(self.db, self.member, *drafts)
 
-    def found(self, *signals: int) -> tuple[Origin | None, ...]:
-        """The origins of what one query of these signals matches, in order of the ids."""
+    def matched_origins(self, *signals: int) -> tuple[Origin | None, ...]:
+        """The origins of the contributions that one query of these signals matches, in the order of their ids."""
         (result,) = matches.match(self.db, self.member, [query(*signals)]).results
         return tuple(match.origin for match in sorted(result.matches))
 
-    def counted(self, *signals: int) -> int:
-        """How many members the same query counts."""
+    def member_count(self, *signals: int) -> int:
+        """The number of members that the result of the same query counts."""
         (result,) = matches.match(self.db, self.member, [query(*signals)]).results
         return result.members
 
-    def one(self, id: int) -> Contribution:
+    def get(self, id: int) -> Contribution:
         """A contribution as an auditor sees it."""
         return contributions.get(self.db, COMMAND_LINE, id)
 
 
 @contextmanager
 def lists_in(folder: Path, clock: Clock, *names: str) -> Iterator[list[List]]:
-    """Services of these names, on SQLite."""
+    """Start services of these names on SQLite, and close them at the end."""
     lists = Lists(folder, clock)
-    made = [lists.add(name) for name in names]
-    yield made
-    for each in made:
-        each.db.close()
+    services = [lists.add(name) for name in names]
+    yield services
+    for service in services:
+        service.db.close()

@@ -1,4 +1,4 @@
-"""A service that is followed, as what it answers: one page."""
+"""An upstream whose feed is one fixed page."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from hashdb.service.ledger import checkpoints
 from hashdb.service.sharing import upstreams
 from tests.builders import NOON, draft
 
-PAGE_OF_ANOTHER = UpstreamPage((UpstreamChange(3, 7, draft(70), member=2),), 3, False, "epoch")
+UPSTREAM_PAGE = UpstreamPage((UpstreamChange(3, 7, draft(70), member=2),), 3, False, "epoch")
 _LOG = Log("other.example/log", (LogKey(Signer.new("other.example/log").verifier, NOON, None),))
 
 
 class PageRemote:
-    """It has one contribution, and knows none that an opinion is about."""
+    """A remote with one contribution. It accepts no opinions."""
 
     def scopes(self) -> frozenset[Scope]:
-        """What a platform's key has."""
+        """The scopes of a platform's key."""
         return frozenset({Scope.FEED, Scope.MATCH})
 
     def log(self) -> Log:
-        """A log that has signed with one key."""
+        """The log, with one signing key."""
         return _LOG
 
     def page(self, after: int, epoch: str | None, limit: int) -> UpstreamPage:
-        """The page, and nothing behind it."""
-        return PAGE_OF_ANOTHER if after < PAGE_OF_ANOTHER.checkpoint else PAGE_OF_ANOTHER._replace(changes=())
+        """The fixed page, and no changes after it."""
+        return UPSTREAM_PAGE if after < UPSTREAM_PAGE.checkpoint else UPSTREAM_PAGE._replace(changes=())
 
     def give_opinion(self, contribution: int, draft: OpinionDraft, *, idempotency_key: str | None = None) -> Opinion:
-        """Refuse it."""
+        """Reject every opinion: no contribution is known here."""
         raise NotFound(f"contribution {contribution}")
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing."""
 
 
 def connect_to_page(url: str, key: str) -> PageRemote:
-    """The service, whatever its address."""
+    """Connect to the fixed page, whatever the address and the key."""
     return PageRemote()
 
 
-def followed(db: HashDB) -> Upstream:
-    """The upstream of a service that begins to follow the page."""
+def follow_page(db: HashDB) -> Upstream:
+    """Add the fixed page as an upstream of a service."""
     checkpoints.start(db)
-    wanted = UpstreamDraft("https://other.example", "Other list", "hdb_secret")
-    return upstreams.add(db, COMMAND_LINE, wanted, connect_to_page)
+    upstream = UpstreamDraft("https://other.example", "Other list", "hdb_secret")
+    return upstreams.add(db, COMMAND_LINE, upstream, connect_to_page)

@@ -1,4 +1,4 @@
-"""Services in which everything has happened once, so that every table has a row."""
+"""Services in which every kind of event has happened once, so that every table has a row."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ from tests.builders import (
     video,
     words,
 )
-from tests.service.pages import PAGE_OF_ANOTHER, followed
+from tests.service.pages import UPSTREAM_PAGE, follow_page
 
 PASSWORD = "correct horse battery staple"
 CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")
 
 
 class Scene:
-    """A service in which everything has happened once of which the log tells, and what its log says of it."""
+    """A service whose log has every kind of event once, and the records that its log implies."""
 
     def __init__(self, url: str, signing: Signing | None = None) -> None:
         self.clock = Clock()
@@ -107,7 +107,7 @@ class Scene:
         incidents.change(db, COMMAND_LINE, 1, IncidentChange(end=soon, expires=True))
         webhooks.add(db, alpha, WebhookDraft("https://example.org/hook", (Topic.FEED_CHANGED,)))
         db.rules = replace(db.rules, two_persons=True)
-        members.change(db, beta_of(db), 1, MemberChange(status=MemberStatus.SUSPENDED))
+        members.change(db, admin_of_second_member(db), 1, MemberChange(status=MemberStatus.SUSPENDED))
         self.clock.go(hours=2)
         contributions.emit_pending(db)
         seeds.start(db)
@@ -118,31 +118,31 @@ class Scene:
         self.engine.dispose()
         self.db.close()
 
-    def found(self, *statements: str, now: datetime | None = None) -> list[str]:
-        """What is found when these statements were run; they are undone."""
-        with self.engine.connect() as connection, connection.begin() as undone:
+    def findings(self, *statements: str, now: datetime | None = None) -> list[str]:
+        """Run these statements, return what verification finds in the tables, and roll the statements back."""
+        with self.engine.connect() as connection, connection.begin() as transaction:
             for statement in statements:
                 connection.execute(sql(statement))
             tx = Transaction(connection)
-            found = list(wrong_tables(tx, self.records, now or self.clock(), lambda count: None))
-            undone.rollback()
-        return found
+            findings = list(wrong_tables(tx, self.records, now or self.clock(), lambda count: None))
+            transaction.rollback()
+        return findings
 
 
 class FullScene(Scene):
-    """The same, in which every table has a row: with sessions, matches, counts of two days, and what was asked for."""
+    """A scene with a row in every table: also sessions, matches, the counts of two days, and jobs."""
 
     def __init__(self, url: str, folder: Path) -> None:
         super().__init__(url, Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1"))
         checkpoints.start(self.db)
         self.db.rules = replace(self.db.rules, two_persons=False, flood_cap=1_000)
         self._contribute()
-        following.apply(self.db, followed(self.db), PAGE_OF_ANOTHER)
+        following.apply(self.db, follow_page(self.db), UPSTREAM_PAGE)
         self._sign_in()
         self._match()
-        self._ask()
-        self._decide_many()
-        # One checkpoint without cosignatures, and one with.
+        self._run_jobs()
+        self._decide_in_a_batch()
+        # One checkpoint without cosignatures, and one with cosignatures.
         checkpoints.keep(self.db)
         self._sign_set()
         checkpoints.keep(self.db, at_once=True)
@@ -151,13 +151,15 @@ class FullScene(Scene):
     def _contribute(self) -> None:
         db = self.db
         delta = member_with(db)
-        written = words(1, 400)
-        held, *_ = contributed(db, delta, draft(50), draft(51), document((53, 54), written), text(words(2, 300)))
+        document_words = words(1, 400)
+        disputed, *_ = contributed(
+            db, delta, draft(50), draft(51), document((53, 54), document_words), text(words(2, 300))
+        )
         contributions.contribute(db, delta, [draft(52)], IdempotencyKey("key-1", bytes(32)))
-        case = cases.open_case(db, COMMAND_LINE, held.id, "other", holds=True).id
+        case = cases.open_case(db, COMMAND_LINE, disputed.id, "other", holds=True).id
         claims.take(db, COMMAND_LINE, case)
         notes.add(db, COMMAND_LINE, case, "seen before?")
-        window = hash_text(" ".join(written))[1].signals
+        window = hash_text(" ".join(document_words))[1].signals
         benign.add(db, COMMAND_LINE, BenignDraft((signal(51), *window), note="a splash screen"))
         benign.settle(db)
         db.rules = replace(db.rules, retention=Retention({"recruitment": 400}))
@@ -181,7 +183,7 @@ class FullScene(Scene):
         saved_views.add(db, grace, ViewDraft("cases", "Crisis first", "order=severity", shared=True))
         secret = sessions.new_secret()
         users.add_factor(db, grace, PASSWORD, secret, pyotp.TOTP(secret).at(self.clock()))
-        # Half open: the second factor is outstanding.
+        # This sign-in is incomplete: it waits for the second factor.
         sessions.sign_in(db, "grace", PASSWORD, "office")
         sessions.sign_in_by_provider(db, "lin", ProviderIdentity("https://id.example", "subject-1"), "office")
         with suppress(SignInRefused):
@@ -189,26 +191,26 @@ class FullScene(Scene):
 
     def _match(self) -> None:
         db = self.db
-        asker = member_with(db)
+        querier = member_with(db)
         for _ in range(2):
-            matches.match(db, asker, [query(15), query(999)])
+            matches.match(db, querier, [query(15), query(999)])
             db.stats.note_refused_contributions(db.now(), 1, "invalid_input")
-            feed.read(db, asker, 0, 10)
-            feed.log_feed_read(db, asker)
+            feed.read(db, querier, 0, 10)
+            feed.log_feed_read(db, querier)
             counts.flush(db)
             members.flush(db)
             self.clock.go(days=1)
             counts.seal(db)
-        matches.match(db, again(db, asker), [query(15)])
+        matches.match(db, again(db, querier), [query(15)])
         for _ in range(2):
-            # The log tells the first at once, and the second a minute later.
+            # The service logs the first refusal at once, and the second a minute later.
             with suppress(NotAuthenticated):
                 members.authenticate(db, "hdb_unknown")
             counts.flush(db)
         while overviews.follow(db):
             pass
 
-    def _ask(self) -> None:
+    def _run_jobs(self) -> None:
         self.db.background.failed(Task.REPORT, ValueError("an example"))
         with self.db.store.begin() as tx:
             now = self.db.now()
@@ -217,12 +219,12 @@ class FullScene(Scene):
         reports.start(self.db, COMMAND_LINE, None, None, None, lambda report: "a report")
         with self.db.store.begin() as tx:
             tx.answer_jobs.add("key:1", self.clock())
-        until = time.monotonic() + 20
-        while self._asking():
-            assert time.monotonic() < until, "what was asked for in the background does not end"
+        deadline = time.monotonic() + 20
+        while self._jobs_are_running():
+            assert time.monotonic() < deadline, "the background jobs do not end"
             time.sleep(0.02)
 
-    def _decide_many(self) -> None:
+    def _decide_in_a_batch(self) -> None:
         lin = users.named(self.db, COMMAND_LINE, "lin").actor
         batch = bulk.select(self.db, lin, BatchAction.QUARANTINE, Picks.CONTRIBUTION, [16, 17])
         bulk.start(self.db, lin, batch.id, BatchChoices("other", "an example"))
@@ -236,7 +238,7 @@ class FullScene(Scene):
         body = active_set.get(self.db, COMMAND_LINE).note.partition("\n\n")[0] + "\n"
         active_set.sign(self.db, COMMAND_LINE, signer.cosign(body, 1_800_000_000))
 
-    def _asking(self) -> bool:
+    def _jobs_are_running(self) -> bool:
         (verified,), (report,) = (
             verification.latest(self.db, COMMAND_LINE),
             reports.latest(self.db, COMMAND_LINE),
@@ -248,7 +250,7 @@ def _cosigned(signer: Cosigner, submission: Submission) -> witnesses.Reply:
     return witnesses.Reply(200, signer.cosign(split_note(submission.note)[0], 1_800_000_000))
 
 
-def beta_of(db: HashDB) -> Actor:
-    """The second member, as an administrator by its key."""
+def admin_of_second_member(db: HashDB) -> Actor:
+    """The actor of a new `admin` key of the second member."""
     secret = members.issue_key(db, COMMAND_LINE, 2, KeyDraft(frozenset({Scope.ADMIN}))).secret
     return members.authenticate(db, secret)

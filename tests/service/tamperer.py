@@ -1,4 +1,4 @@
-"""A tamperer: somebody who edits the database of a service underneath it."""
+"""A tamperer: somebody who edits the database of a service directly."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from hashdb.domain.times import from_microseconds
 
 
 class Tamperer:
-    """Somebody with the database's password, and nothing else."""
+    """Somebody who has the password of the database and nothing else."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def run(self, statement: str, **values: Any) -> Sequence[Any]:
-        """A statement, and what it answers."""
+        """Run a statement, and return its rows."""
         result = self.connection.execute(text(statement), values)
         return result.all() if result.returns_rows else ()
 
     def change(self, seq: int, column: str, value: object) -> None:
+        """Set a column of an event."""
         self.run(f"UPDATE events SET {column} = :value WHERE seq = :seq", value=value, seq=seq)
 
     def remove(self, *numbers: int) -> None:
+        """Delete the events of these numbers."""
         for seq in numbers:
             self.run("DELETE FROM events WHERE seq = :seq", seq=seq)
 
     def add(self, seq: int, like: int = 3) -> None:
-        """A row like one that is there, under another number."""
+        """Insert a copy of an event under another number."""
         self.run(
             "INSERT INTO events (seq, at, actor, action, subject_kind, subject_id, details, leaf) SELECT :seq, at,"
             " actor, action, subject_kind, subject_id, details, leaf FROM events WHERE seq = :like",
@@ -40,15 +42,17 @@ class Tamperer:
         )
 
     def move(self, seq: int, to: int) -> None:
+        """Give an event another number."""
         self.run("UPDATE events SET seq = :to WHERE seq = :seq", seq=seq, to=to)
 
-    def swap(self, one: int, other: int) -> None:
-        self.move(one, 1_000)
-        self.move(other, one)
-        self.move(1_000, other)
+    def swap(self, first: int, second: int) -> None:
+        """Exchange the numbers of two events."""
+        self.move(first, 1_000)
+        self.move(second, first)
+        self.move(1_000, second)
 
-    def leaves(self) -> list[bytes]:
-        """Compute every leaf anew, so that each row is right by itself."""
+    def recompute_leaves(self) -> list[bytes]:
+        """Recompute and store every leaf, so that each row is valid by itself; return the leaves."""
         leaves = []
         for row in self.run("SELECT * FROM events ORDER BY seq"):
             at, subject = from_microseconds(row.at), f"{row.subject_kind}:{row.subject_id}"
@@ -57,9 +61,9 @@ class Tamperer:
             leaves.append(leaf)
         return leaves
 
-    def tree(self, *, upto: int = 99) -> None:
-        """Compute the whole tree anew (or its levels up to one), and the head of the log."""
-        leaves = self.leaves()
+    def recompute_tree(self, *, upto: int = 99) -> None:
+        """Recompute and store the tree and the head of the log; with `upto`, only the tree up to that level."""
+        leaves = self.recompute_leaves()
         inner, edge = merkle.grow(0, (), leaves)
         self.run("DELETE FROM nodes") if upto == 99 else None
         for place, node in zip(merkle.inner_subtrees(0, len(leaves)), inner, strict=True):
@@ -71,8 +75,8 @@ class Tamperer:
             self.run("UPDATE log SET seq = :seq, peaks = :peaks", seq=len(leaves), peaks=b"".join(edge))
 
 
-def tampered(url: str, act: Callable[[Tamperer], object]) -> None:
-    """Edit the database underneath."""
+def tamper(url: str, act: Callable[[Tamperer], object]) -> None:
+    """Let a tamperer edit the database at this URL."""
     engine = create_engine(url)
     with engine.begin() as connection:
         act(Tamperer(connection))

@@ -20,12 +20,12 @@ from tests.service.forgeries import (
     NOT_LISTED,
     PAGE,
     REMOVED,
-    SET,
+    SET_ONLY,
     findings,
     forgeries,
-    rows,
-    telling,
-    where,
+    key_text,
+    read_rows,
+    sample_rows,
 )
 from tests.service.scenes import FullScene
 
@@ -54,7 +54,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_every_table_of_the_scene_has_a_row_and_nothing_is_found(scene: FullScene) -> None:
     with scene.engine.connect() as connection:
-        empty = [table.name for table in metadata.sorted_tables if not rows(connection, table)]
+        empty = [table.name for table in metadata.sorted_tables if not read_rows(connection, table)]
     assert not empty, f"let tests/service/scenes.py add a row to {', '.join(empty)}"
     assert verify(scene.db, COMMAND_LINE, signals=True).findings == ()
 
@@ -92,10 +92,12 @@ def test_a_forged_value_is_found_or_the_page_says_why_it_is_not(scene: FullScene
 def _unseen(scene: FullScene, table: Table, name: str, set_only: Collection[str]) -> Iterator[str]:
     """Each forged value that verification does not find, tried as it is asked for."""
     with scene.engine.connect() as connection:
-        stored = rows(connection, table)
-    tried = stored if table.name in UNLIKE else telling(stored, name)
+        stored = read_rows(connection, table)
+    tried = stored if table.name in UNLIKE else sample_rows(stored, name)
     for row in tried if scene.db.store.embedded else tried[-1:]:
         for what, forged in forgeries(table, name, row).items():
             before = None if name == ADDED else row
-            if (what == SET or name not in set_only) and not findings(scene.db, scene.engine, table, before, forged):
-                yield f"{what}, of {where(table, row)}"
+            if (what == SET_ONLY or name not in set_only) and not findings(
+                scene.db, scene.engine, table, before, forged
+            ):
+                yield f"{what}, of {key_text(table, row)}"

@@ -19,7 +19,7 @@ from hashdb.service.contributions import contributions
 from tests.builders import RULES, Clock, contributed, draft
 from tests.index.milvus import milvus_lite
 from tests.index.samples import ENGINES
-from tests.service.folders import PHASH, fill_store, missed
+from tests.service.folders import PHASH, fill_store, unmatched
 
 Process = Callable[[], HashDB]
 
@@ -50,13 +50,13 @@ def processes(engine: OpenEngine, db: HashDB, database_url: str, folder: Path) -
 def test_what_one_process_takes_the_other_matches_at_once(processes: tuple[HashDB, HashDB], actor: Actor) -> None:
     one, other = processes
     made = contributed(one, actor, *map(draft, range(20)))
-    assert missed(other, actor, range(20)) == []
+    assert unmatched(other, actor, range(20)) == []
     one.index.maintain(at_once=True)
     contributions.withdraw(other, actor, made[3].id, "other")
     contributed(other, actor, draft(20))
     for db in (one, other):
         db.index.maintain()
-        assert missed(db, actor, range(21)) == [3]
+        assert unmatched(db, actor, range(21)) == [3]
 
 
 def test_what_a_store_has_is_filled_in_at_the_start(processes: tuple[HashDB, HashDB], actor: Actor) -> None:

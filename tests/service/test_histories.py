@@ -150,7 +150,7 @@ class Histories(RuleBasedStateMachine):
             self.quick.follow(self.db, SYSTEM)
             fresh = Copy()
             fresh.follow(self.db, SYSTEM, 7)
-            assert self.quick.held == fresh.held
+            assert self.quick.contributions == fresh.contributions
 
     @rule()
     def matches_are_what_is_active(self) -> None:
@@ -173,7 +173,7 @@ class Histories(RuleBasedStateMachine):
         whole = {id: replace(one, frames=contributions.frames(self.db, COMMAND_LINE, id)) for id, one in truth.items()}
         for copy in (self.quick, self.slow):
             copy.follow(self.db, SYSTEM, 3)
-            assert copy.held == {id: one.shown(signals=True, reference=False) for id, one in whole.items()}
+            assert copy.contributions == {id: one.shown(signals=True, reference=False) for id, one in whole.items()}
 
     @rule()
     def all_recounted_standings_are_what_opinions_and_decisions_add_up_to(self) -> None:

@@ -19,7 +19,7 @@ from hashdb.index.vectors import pack, unpack
 from hashdb.service import HashDB, index_check
 from hashdb.service.contributions import contributions
 from tests.builders import contributed, draft
-from tests.service.folders import PHASH, fill_store, flip, opened
+from tests.service.folders import PHASH, corrupt_segments, fill_store, open_service
 
 PDQ = Algorithm.PDQ
 
@@ -33,7 +33,7 @@ def same_sample() -> None:
 @pytest.fixture
 def written(db: HashDB, actor: Actor, database_url: str, folder: Path) -> Sequence[Contribution]:
     """Forty contributions whose values stand in files."""
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         made = contributed(one, actor, *map(draft, range(40)))
         one.index.maintain(at_once=True)
     return made
@@ -41,7 +41,7 @@ def written(db: HashDB, actor: Actor, database_url: str, folder: Path) -> Sequen
 
 def compared(database_url: str, folder: Path, algorithm: Algorithm = PDQ, sample: int = 40) -> index_check.Compared:
     """What the check says; another process opens the files."""
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         return index_check.check(one, sample, lambda count: None)[algorithm]
 
 
@@ -78,7 +78,7 @@ def test_a_value_too_many_is_counted_and_no_fault(
 def test_what_was_withdrawn_since_is_no_fault(
     written: Sequence[Contribution], actor: Actor, database_url: str, folder: Path
 ) -> None:
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         contributions.withdraw(one, actor, written[0].id, "other")
         contributed(one, actor, draft(40))
     assert compared(database_url, folder) == index_check.Compared(40, 40, 40, 0, 0, 0, damaged=False)
@@ -89,9 +89,9 @@ def test_a_file_that_is_damaged_on_the_disk_is_found(
     db: HashDB, actor: Actor, database_url: str, folder: Path, where: str
 ) -> None:
     fill_store(db, actor, 20_000)
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         one.index.fill(lambda count: None)
-    flip(folder, where)
+    corrupt_segments(folder, where)
     found = compared(database_url, folder, PHASH)
     # NumPy may compare every value instead of reading the offsets, and then its answers are right.
     assert not found.same or (where == "offsets" and kernel() is None)

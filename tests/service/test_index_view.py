@@ -20,8 +20,8 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from tests.builders import NOON, RULES, USUAL, Clock, contributed, draft, hashdb, query, signal
 from tests.processes import processes
-from tests.service.concurrently import at_once
-from tests.service.folders import log_set_back
+from tests.service.concurrently import run_concurrently
+from tests.service.folders import roll_back_log
 
 PROCESSES, DRIVERS, TIMES = 3, 4, 50
 
@@ -65,7 +65,7 @@ def test_contributed_in_one_process_matched_in_another_200_times(db: HashDB, act
     secret = members.issue_key(db, COMMAND_LINE, actor.member.id, KeyDraft(frozenset(USUAL))).secret
     with ExitStack() as stack:
         pools = [stack.enter_context(processes(1)) for _ in range(PROCESSES)]
-        misses = at_once([partial(drive, pools, database_url, secret, driver) for driver in range(DRIVERS)])
+        misses = run_concurrently([partial(drive, pools, database_url, secret, driver) for driver in range(DRIVERS)])
     assert misses == [0] * DRIVERS
     assert db.index.catch_up().seq >= DRIVERS * TIMES
     assert len(db.index.index(Algorithm.PDQ)) == DRIVERS * TIMES
@@ -80,7 +80,7 @@ def test_threads_of_one_process_find_each_others(db: HashDB, actor: Actor) -> No
             misses += [found.contribution for found in result.matches] != [one.id]
         return misses
 
-    assert at_once([partial(work, thread) for thread in range(4)]) == [0] * 4
+    assert run_concurrently([partial(work, thread) for thread in range(4)]) == [0] * 4
 
 
 def test_an_index_does_not_look_into_a_transaction_that_may_be_rolled_back(
@@ -139,7 +139,7 @@ def test_after_a_restore_numbers_are_used_again_and_nothing_is_missed(
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), {"id": lost[0].id})
         connection.execute(text("DELETE FROM contributions WHERE id >= :id"), {"id": lost[0].id})
-        log_set_back(connection, kept)
+        roll_back_log(connection, kept)
         connection.execute(text("UPDATE log SET epoch = 'restored'"))
     engine.dispose()
 

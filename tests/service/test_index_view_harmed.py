@@ -18,7 +18,16 @@ from hashdb.index.segment_store import MANIFEST_NAME, read_manifest, write_manif
 from hashdb.service import HashDB, health, index_view
 from hashdb.service.matching import matches
 from tests.builders import Clock, contributed, draft, query
-from tests.service.folders import PHASH, fill_store, flip, found, index_of, missed, opened, set_back
+from tests.service.folders import (
+    PHASH,
+    corrupt_segments,
+    count_found,
+    fill_store,
+    index_of,
+    open_service,
+    roll_back_service,
+    unmatched,
+)
 
 
 def harm(folder: Path, how: str) -> None:
@@ -67,27 +76,27 @@ def test_whatever_happens_to_the_folder_nothing_is_lost(
 ) -> None:
     seeds = range(30)
     contributed(db, actor, *map(draft, seeds))
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         one.index.maintain(at_once=True)
         if meanwhile:
             harm(folder, how)
             contributed(db, actor, draft(30))
-            assert missed(one, actor, range(31)) == []
+            assert unmatched(one, actor, range(31)) == []
             one.index.maintain(at_once=True)
-            assert missed(one, actor, range(31)) == []
+            assert unmatched(one, actor, range(31)) == []
     if not meanwhile:
         harm(folder, how)
-    with opened(database_url, folder) as again:
+    with open_service(database_url, folder) as again:
         again.index.maintain()
-        assert missed(again, actor, seeds) == []
+        assert unmatched(again, actor, seeds) == []
         again.index.maintain(at_once=True)
-        assert missed(again, actor, seeds) == []
+        assert unmatched(again, actor, seeds) == []
         assert index_of(again).in_memory == 0
     assert meanwhile or SAYS[how] in caplog.text
     caplog.clear()
-    with opened(database_url, folder) as last:
+    with open_service(database_url, folder) as last:
         last.index.maintain()
-        assert missed(last, actor, seeds) == []
+        assert unmatched(last, actor, seeds) == []
         assert index_of(last).in_memory == 0
     assert caplog.text == ""
 
@@ -98,12 +107,12 @@ def test_a_large_index_is_built_anew_by_one_and_not_ready_for_others(
 ) -> None:
     caplog.set_level(logging.INFO)
     made = fill_store(db, actor)
-    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+    with open_service(database_url, folder) as one, open_service(database_url, folder) as other:
         one.index.fill(lambda count: None)
         assert other.index.catch_up() == one.index.catch_up()
         assert len(index_of(other, PHASH)) == len(set(made))
     harm(folder, how)
-    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+    with open_service(database_url, folder) as one, open_service(database_url, folder) as other:
         if how != "flip":  # which only reading the whole file tells
             for _ in range(2):
                 with pytest.raises(IndexNotReady):
@@ -128,7 +137,7 @@ def test_who_asks_while_another_thread_fills_the_index_is_told_so(
         go_on.wait(30)
 
     told = 0
-    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+    with open_service(database_url, folder) as one, open_service(database_url, folder) as other:
         thread = Thread(target=one.index.fill, args=[wait])
         thread.start()
         try:
@@ -151,7 +160,7 @@ def test_who_was_level_before_the_index_is_built_anew_searches_all_of_the_old_on
     db: HashDB, actor: Actor, database_url: str, folder: Path
 ) -> None:
     made, searched = fill_store(db, actor), []
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         one.index.fill(lambda count: None)
         engine = create_engine(database_url)
         with engine.begin() as connection:
@@ -175,9 +184,9 @@ def test_an_index_that_was_left_behind_is_not_level_when_the_log_has_grown_back(
 ) -> None:
     made = fill_store(db, actor)
     (lost,) = contributed(db, actor, draft(1))
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         known = one.index.fill(lambda count: None)
-        set_back(database_url, known.seq - 1, lost.id, None)
+        roll_back_service(database_url, known.seq - 1, lost.id, None)
         with pytest.raises(IndexNotReady):
             one.index.catch_up()
         contributed(db, actor, draft(2))
@@ -185,7 +194,7 @@ def test_an_index_that_was_left_behind_is_not_level_when_the_log_has_grown_back(
             one.index.catch_up()
         one.index.maintain()
         assert one.index.catch_up().seq == known.seq
-        assert missed(one, actor, [1, 2]) == [1]
+        assert unmatched(one, actor, [1, 2]) == [1]
         assert len(index_of(one, PHASH)) == len(set(made))
 
 
@@ -194,17 +203,17 @@ def test_a_log_that_was_set_back_and_has_grown_past_what_files_cover_is_noticed(
     db: HashDB, actor: Actor, database_url: str, folder: Path, meanwhile: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     contributed(db, actor, *map(draft, range(20)))
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         kept = one.index.catch_up().seq
         lost = contributed(one, actor, draft(20), draft(21))
         one.index.maintain(at_once=True)
-        set_back(database_url, kept, lost[0].id, None)
+        roll_back_service(database_url, kept, lost[0].id, None)
         contributed(db, actor, *map(draft, range(22, 30)))
-        assert not meanwhile or missed(one, actor, range(30)) == [20, 21]
-    with opened(database_url, folder) as again:
-        assert missed(again, actor, range(30)) == [20, 21]
+        assert not meanwhile or unmatched(one, actor, range(30)) == [20, 21]
+    with open_service(database_url, folder) as again:
+        assert unmatched(again, actor, range(30)) == [20, 21]
         again.index.maintain(at_once=True)
-        assert missed(again, actor, range(30)) == [20, 21]
+        assert unmatched(again, actor, range(30)) == [20, 21]
     assert "is not what it was when it was written: the log was set back" in caplog.text
 
 
@@ -213,11 +222,11 @@ def test_a_log_that_was_set_back_and_has_grown_to_the_same_number_is_noticed(
 ) -> None:
     _, second = contributed(db, actor, draft(1), draft(2))
     known = db.index.catch_up()
-    set_back(database_url, known.seq - 1, second.id, None)
+    roll_back_service(database_url, known.seq - 1, second.id, None)
     clock.go(seconds=1)
     contributed(db, actor, draft(3))
     assert db.index.catch_up().seq == known.seq
-    assert missed(db, actor, [1, 2, 3]) == [2]
+    assert unmatched(db, actor, [1, 2, 3]) == [2]
 
 
 @pytest.mark.parametrize("where", ["first", "offsets", "entries"])
@@ -235,12 +244,12 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
     if not kernel:
         monkeypatch.setattr(segment, "kernel", lambda: None)
     made = fill_store(db, actor, 17_000)
-    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+    with open_service(database_url, folder) as one, open_service(database_url, folder) as other:
         one.index.fill(lambda count: None)
         one.index.maintain()
         other.index.catch_up()
-        assert found(one, made[:50]) == found(other, made[:50]) == 50
-        flip(folder, where)
+        assert count_found(one, made[:50]) == count_found(other, made[:50]) == 50
+        corrupt_segments(folder, where)
         asked = [query(value, phash=6) for value in made[:200]]
         # Which no search can tell (or which makes it compare with all), only reading the whole file.
         silent = where != "offsets" or not kernel
@@ -264,23 +273,23 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
         one.index.maintain()
         for each in (one, other):
             assert health.require_ready(each) == one.index.catch_up().seq
-            assert found(each, made) == len(made)
+            assert count_found(each, made) == len(made)
             each.index.maintain()
         assert index_of(one, PHASH).in_memory == 0
     assert "rebuilding the index from the database: block 0 of phash-" in caplog.text
-    with opened(database_url, folder) as again:
+    with open_service(database_url, folder) as again:
         again.index.catch_up()
-        assert found(again, made) == len(made)
+        assert count_found(again, made) == len(made)
 
 
 def test_what_one_process_has_found_damaged_no_other_one_goes_on_with(
     db: HashDB, actor: Actor, database_url: str, folder: Path
 ) -> None:
     made = fill_store(db, actor)
-    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+    with open_service(database_url, folder) as one, open_service(database_url, folder) as other:
         one.index.fill(lambda count: None)
         other.index.catch_up()
-        flip(folder, "first")
+        corrupt_segments(folder, "first")
 
         def build(count: int) -> None:
             with pytest.raises(IndexNotReady):
@@ -297,25 +306,25 @@ def test_what_one_process_has_found_damaged_no_other_one_goes_on_with(
         assert sum(told) == len(set(made))
         for each in (one, other):
             each.index.catch_up()
-            assert found(each, made) == len(made)
+            assert count_found(each, made) == len(made)
 
 
 def test_a_small_index_that_was_thrown_away_is_read_anew_at_once(
     db: HashDB, actor: Actor, database_url: str, folder: Path
 ) -> None:
     contributed(db, actor, *map(draft, range(30)))
-    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+    with open_service(database_url, folder) as one, open_service(database_url, folder) as other:
         one.index.maintain(at_once=True)
-        assert missed(other, actor, range(30)) == []
-        flip(folder, "first")
+        assert unmatched(other, actor, range(30)) == []
+        corrupt_segments(folder, "first")
         one.index._checked = False
         with one.index.engine.writing():
             assert not one.index.engine.keep_if_sound(thoroughly=True)
-        assert missed(other, actor, range(30)) == []
+        assert unmatched(other, actor, range(30)) == []
         assert index_of(other).in_memory == 30
         one.index.maintain(at_once=True)
         for each in (one, other):
-            assert missed(each, actor, range(30)) == []
+            assert unmatched(each, actor, range(30)) == []
             assert index_of(each).in_memory == 0
 
 
@@ -337,7 +346,11 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
 
     if fault == "folder":
         folder.write_text("in its place")
-    with monkeypatch.context() as patch, opened(database_url, folder) as one, opened(database_url, folder) as other:
+    with (
+        monkeypatch.context() as patch,
+        open_service(database_url, folder) as one,
+        open_service(database_url, folder) as other,
+    ):
         if fault == "disk":
             patch.setattr(segment_store, "write_segment", full)
         for each in (one, other):
@@ -347,8 +360,8 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
                 each.index.maintain()
             contributed(db, actor, draft(1))
             assert health.require_ready(each) == db.store.head().seq
-            assert found(each, made) == len(made)
-            assert missed(each, actor, [1]) == []
+            assert count_found(each, made) == len(made)
+            assert unmatched(each, actor, [1]) == []
         warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
         reason = {"folder": "file exists", "disk": "no space left on device"}[fault]
         assert warned == [f"the index cannot be written and stays in memory: {reason}"] * 2
@@ -357,13 +370,13 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
             folder.unlink()
         for each in (one, other):
             each.index.maintain()
-            assert found(each, made) == len(made)
+            assert count_found(each, made) == len(made)
         assert caplog.messages[-1] == "writing the index again"
         assert index_of(one, PHASH).in_memory == 0
-    with opened(database_url, folder) as again:
+    with open_service(database_url, folder) as again:
         again.index.catch_up()
         assert index_of(again, PHASH).in_memory == 0
-        assert found(again, made) == len(made)
+        assert count_found(again, made) == len(made)
 
 
 def test_a_full_disk_is_not_tried_again_at_once(
@@ -377,7 +390,7 @@ def test_a_full_disk_is_not_tried_again_at_once(
 
     fill_store(db, actor)
     monkeypatch.setattr(segment_store, "write_segment", full)
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         one.index.fill(lambda count: None)
         for _ in range(5):
             one.index.maintain()
@@ -388,18 +401,18 @@ def test_a_damaged_index_that_cannot_be_written_is_made_good_in_memory(
     db: HashDB, actor: Actor, database_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = fill_store(db, actor)
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         one.index.fill(lambda count: None)
-    flip(folder, "first")
+    corrupt_segments(folder, "first")
 
     def read_only(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(fcntl, "flock", read_only)
     monkeypatch.setattr(segment_store, "write_manifest", read_only)
-    with opened(database_url, folder) as one:
+    with open_service(database_url, folder) as one:
         for _ in range(3):
             one.index.maintain()
         one.index.catch_up()
-        assert found(one, made) == len(made)
+        assert count_found(one, made) == len(made)
         assert index_of(one, PHASH).in_memory == len(set(made))

@@ -19,7 +19,7 @@ from hashdb.service import HashDB, health, open_hashdb
 from hashdb.service.contributions import contributions
 from tests.builders import RULES, Clock, contributed, draft, signal
 from tests.index.milvus import milvus_lite
-from tests.service.folders import fill_store, missed
+from tests.service.folders import fill_store, unmatched
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,10 @@ def test_what_one_has_written_another_goes_on_with_and_nothing_is_missed(
     assert (index_of(one).in_memory, index_of(one).stored) == (0, 20)
     contributed(other, actor, draft(20))
     for db in hosts:
-        assert missed(db, actor, range(21)) == []
+        assert unmatched(db, actor, range(21)) == []
     look_again(other)
     assert (index_of(other).in_memory, index_of(other).stored) == (1, 20)
-    assert missed(other, actor, range(21)) == []
+    assert unmatched(other, actor, range(21)) == []
 
 
 def test_what_was_withdrawn_leaves_and_what_came_again_stays(hosts: tuple[HashDB, HashDB], actor: Actor) -> None:
@@ -94,7 +94,7 @@ def test_what_was_withdrawn_leaves_and_what_came_again_stays(hosts: tuple[HashDB
     assert collection is not None
     left = {int.from_bytes(value) for value in collection.with_prefix("")}
     assert left == {signal(seed).value for seed in (0, *range(4, 10))}
-    assert missed(one, actor, range(10)) == [1, 2, 3]
+    assert unmatched(one, actor, range(10)) == [1, 2, 3]
 
 
 def test_a_large_index_is_filled_by_one_and_not_ready_for_others(
@@ -118,12 +118,12 @@ def test_after_a_restore_it_begins_anew(hosts: tuple[HashDB, HashDB], actor: Act
     one.index.maintain(at_once=True)
     restore(database_url)
     for host in hosts:
-        assert missed(host, actor, range(5)) == []
+        assert unmatched(host, actor, range(5)) == []
         assert index_of(host).stored == 0
     other.index.maintain(at_once=True)
     look_again(one)
     for host in hosts:
-        assert (index_of(host).stored, missed(host, actor, range(5))) == (5, [])
+        assert (index_of(host).stored, unmatched(host, actor, range(5))) == (5, [])
 
 
 def test_what_is_gone_from_milvus_is_built_anew_and_nobody_is_answered_from_a_part(
@@ -140,13 +140,13 @@ def test_what_is_gone_from_milvus_is_built_anew_and_nobody_is_answered_from_a_pa
         client.drop_collection(collection.name)
     for host in hosts:
         with pytest.raises(IndexNotReady):
-            missed(host, actor, range(5))
+            unmatched(host, actor, range(5))
         with pytest.raises(IndexNotReady):
             health.require_ready(host)
     for host in hosts:
         look_again(host)
         assert health.require_ready(host) == host.store.head().seq
-        assert missed(host, actor, range(5)) == []
+        assert unmatched(host, actor, range(5)) == []
     one.index.maintain(at_once=True)
     assert index_of(one).stored == 5
 
@@ -162,9 +162,9 @@ def test_what_cannot_be_written_stays_in_memory_until_it_can(
         with pytest.raises(IndexNotReady):
             one.index.maintain(at_once=True)
     look_again(one)
-    assert (index_of(one).in_memory, missed(one, actor, range(5))) == (5, [])
+    assert (index_of(one).in_memory, unmatched(one, actor, range(5))) == (5, [])
     one.index.maintain(at_once=True)
-    assert (index_of(one).in_memory, index_of(one).stored, missed(one, actor, range(5))) == (0, 5, [])
+    assert (index_of(one).in_memory, index_of(one).stored, unmatched(one, actor, range(5))) == (0, 5, [])
 
 
 def test_what_was_written_of_a_log_that_was_restored_meanwhile_is_not_taken(
@@ -177,6 +177,6 @@ def test_what_was_written_of_a_log_that_was_restored_meanwhile_is_not_taken(
     epoch = restore(database_url)
     assert one.index.catch_up().epoch == epoch
     engine.flush(seq, one.index.follower.leaf, snapshot)
-    assert (engine.last_seq, index_of(one).in_memory, missed(one, actor, range(5))) == (0, 5, [])
+    assert (engine.last_seq, index_of(one).in_memory, unmatched(one, actor, range(5))) == (0, 5, [])
     one.index.maintain(at_once=True)
-    assert (engine.last_seq, index_of(one).stored, missed(one, actor, range(5))) == (seq, 5, [])
+    assert (engine.last_seq, index_of(one).stored, unmatched(one, actor, range(5))) == (seq, 5, [])

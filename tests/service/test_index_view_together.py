@@ -16,8 +16,8 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from tests.builders import RULES, USUAL, Clock, contributed, draft, query
 from tests.processes import exit_code, processes
-from tests.service.concurrently import at_once
-from tests.service.folders import missed, opened
+from tests.service.concurrently import run_concurrently
+from tests.service.folders import open_service, unmatched
 
 TIMES = 70
 _opened: dict[str, HashDB] = {}
@@ -81,13 +81,15 @@ def test_contributed_in_one_process_matched_in_another_while_two_more_freeze_and
         maintaining = stack.enter_context(processes(2))
         busy = [maintaining.submit(maintain_there, database_url, folder, stop) for _ in range(2)]
         try:
-            misses = at_once([partial(drive, pools, database_url, folder, secret, driver) for driver in range(3)])
+            misses = run_concurrently(
+                [partial(drive, pools, database_url, folder, secret, driver) for driver in range(3)]
+            )
         finally:
             stop.touch()
         assert misses == [0, 0, 0]
         assert sum(one.result(60) for one in busy) > 2
-    with opened(database_url, folder) as again:
-        assert missed(again, actor, [driver * 1_000 + time for driver in range(3) for time in range(TIMES)]) == []
+    with open_service(database_url, folder) as again:
+        assert unmatched(again, actor, [driver * 1_000 + time for driver in range(3) for time in range(TIMES)]) == []
 
 
 def be_killed(url: str, folder: Path, stop: Path, after: int) -> None:
@@ -100,7 +102,8 @@ def test_processes_that_are_killed_as_they_maintain_leave_everything(
     for time in range(1, 4):
         contributed(db, actor, *map(draft, range(time * 100, time * 100 + 10)))
         assert exit_code(be_killed, database_url, folder, tmp_path / "never", time) == -signals.SIGKILL
-        with opened(database_url, folder) as again:
+        with open_service(database_url, folder) as again:
             assert (
-                missed(again, actor, [seed for t in range(1, time + 1) for seed in range(t * 100, t * 100 + 10)]) == []
+                unmatched(again, actor, [seed for t in range(1, time + 1) for seed in range(t * 100, t * 100 + 10)])
+                == []
             )

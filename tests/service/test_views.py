@@ -17,7 +17,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.service.views import RetiredSignals
 from tests.builders import Clock, contributed, draft, hashdb, near, signal
-from tests.service.folders import fill_store, opened, set_back
+from tests.service.folders import fill_store, open_service, roll_back_service
 
 
 def key_for(db: HashDB, actor: Actor) -> tuple[int, str]:
@@ -31,7 +31,7 @@ def test_a_key_is_known_and_revoked_while_the_index_waits_to_be_built(
     db: HashDB, actor: Actor, database_url: str, folder: Path
 ) -> None:
     fill_store(db, actor)
-    with opened(database_url, folder) as one, opened(database_url, folder) as other:
+    with open_service(database_url, folder) as one, open_service(database_url, folder) as other:
         key, secret = key_for(db, actor)
         for process in (one, other):
             assert members.authenticate(process, secret).key is not None
@@ -73,7 +73,7 @@ def test_nothing_is_stored_of_a_benign_entry_while_the_index_that_it_needs_is_bu
 ) -> None:
     fill_store(db, actor)
     entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(2),)))
-    with opened(database_url, folder) as waiting:
+    with open_service(database_url, folder) as waiting:
         head = waiting.follower.catch_up()
         with pytest.raises(IndexNotReady):
             benign.add(waiting, COMMAND_LINE, BenignDraft((signal(3),)))
@@ -88,7 +88,7 @@ def test_a_log_that_was_set_back_empties_the_caches(db: HashDB, actor: Actor, cl
     _, secret = key_for(db, actor)
     assert members.authenticate(db, secret).key is not None
     cached = db.keys._keys
-    set_back(database_url, known.seq, lost.id + 1, "restored")
+    roll_back_service(database_url, known.seq, lost.id + 1, "restored")
     assert db.follower.catch_up().epoch == "restored"
     assert db.keys._keys is not cached
     clock.go(seconds=1)

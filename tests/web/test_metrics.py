@@ -23,7 +23,7 @@ from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.web.metrics import Metrics
 from tests.builders import draft
-from tests.service.pages import connect_to_page, followed
+from tests.service.pages import connect_to_page, follow_page
 from tests.serving import serving
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 
@@ -188,7 +188,7 @@ def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, t
 
 def test_how_far_followed_lists_are_read_is_a_metric_until_they_are_paused(service: Service, admin: Caller) -> None:
     name = "hashdb_upstream_caught_up_timestamp_seconds", (("upstream", "1"),)
-    upstream = followed(service.db)
+    upstream = follow_page(service.db)
     assert samples(admin.get("/metrics").text)[name] == 0
     service.clock.go(seconds=1)
     following.look(service.db, connect_to_page)

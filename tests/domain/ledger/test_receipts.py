@@ -18,7 +18,7 @@ from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.receipts import Receipt
 from hashdb.errors import BadNote, BadReceipt, NotWitnessed
 from tests.builders import NOON, tree_root
-from tests.service.independent import opened, root_by_inclusion, sha256
+from tests.service.independent import open_checkpoint, root_by_inclusion, sha256
 
 LOG = Signer.new("log.example/1")
 WITNESSES = (Cosigner.new("w.example/1"), Cosigner.new("w.example/2"), Cosigner.new("w.example/3", KeyType.ML_DSA_44))
@@ -55,7 +55,7 @@ def test_a_verifier_that_only_knows_the_specification_takes_it() -> None:
     head, _, note = str(receipt(17)).partition("\n\n")
     first, extra, index, *lines = head.split("\n")
     assert (first, index) == ("c2sp.org/tlog-proof@v1", "index 16")
-    origin, size, root = opened(note, str(LOG.verifier))
+    origin, size, root = open_checkpoint(note, str(LOG.verifier))
     event = base64.b64decode(extra.removeprefix("extra "))
     path = [base64.b64decode(line) for line in lines]
     assert origin == "log.example/1"

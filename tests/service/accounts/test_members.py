@@ -27,7 +27,7 @@ from hashdb.errors import AlreadyRevoked, InvalidInput, NameTaken, NotAuthentica
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from tests.builders import NOON, Clock, hashdb, member_with
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 
 DRAFT = MemberDraft("Example", MemberKind.TRUSTED_FLAGGER, "mail@example.org", MemberLimits(10))
 MATCH = KeyDraft(frozenset({Scope.MATCH}))
@@ -166,7 +166,7 @@ def test_revoked_at_once_by_several_a_key_is_revoked_once(db: HashDB) -> None:
             except AlreadyRevoked:
                 return False
 
-        assert sorted(at_once([revoke] * 4)) == [False, False, False, True]
+        assert sorted(run_concurrently([revoke] * 4)) == [False, False, False, True]
     assert [event.action for event in events(db)].count("key.revoked") == 3
 
 
@@ -214,7 +214,7 @@ def test_a_change_is_logged_by_the_names_of_its_fields(db: HashDB) -> None:
 def test_suspended_at_once_by_several_a_member_is_suspended_once(db: HashDB) -> None:
     for name in ("One", "Two", "Three"):
         member = members.add(db, COMMAND_LINE, replace(DRAFT, name=name))
-        at_once([partial(members.change, db, COMMAND_LINE, member.id, SUSPENDED)] * 4)
+        run_concurrently([partial(members.change, db, COMMAND_LINE, member.id, SUSPENDED)] * 4)
     assert [event.action for event in events(db)].count("member.suspended") == 3
 
 

@@ -30,7 +30,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 
 REQUEST = IdempotencyKey("request-1", b"1" * 32)
 
@@ -149,7 +149,7 @@ class TestContribute:
     def test_the_same_set_contributed_at_once_is_recorded_once(self, db: HashDB, actor: Actor) -> None:
         for seed in range(3):
             calls = [lambda seed=seed: contributions.contribute(db, actor, [draft(seed)])] * 4
-            recorded = [receipt.recorded[0] for receipt in at_once(calls)]
+            recorded = [receipt.recorded[0] for receipt in run_concurrently(calls)]
             assert sorted(one.known for one in recorded) == [False, True, True, True]
             assert len({one.contribution.id for one in recorded}) == 1
 
@@ -212,7 +212,7 @@ class TestOnce:
         for number in range(3):
             once = IdempotencyKey(f"request-{number}", bytes([number]) * 32)
             calls = [lambda n=number, o=once: contributions.contribute(db, actor, [draft(n)], o)] * 4
-            receipts = at_once(calls)
+            receipts = run_concurrently(calls)
             assert [receipt == receipts[0] for receipt in receipts] == [True] * 4
             assert not receipts[0].recorded[0].known
         assert len(contributions.page(db, actor, Filter(), 0, 10)) == 3
@@ -414,7 +414,7 @@ class TestWithdraw:
             except AlreadyWithdrawn as told:
                 return told
 
-        answers = at_once([withdraw] * 4)
+        answers = run_concurrently([withdraw] * 4)
         assert sum(isinstance(answer, Contribution) for answer in answers) == 1
         assert [event.action for event in events(db)].count("contribution.withdrawn") == 1
 
@@ -569,7 +569,7 @@ class TestTime:
     def test_announced_at_once_by_several_each_is_told_once(self, db: HashDB, actor: Actor) -> None:
         ids = [one.id for one in contributed(db, actor, *[draft(seed) for seed in range(30)])]
         suspend(db, actor)
-        at_once([lambda: announce_all(db, 4)] * 4)
+        run_concurrently([lambda: announce_all(db, 4)] * 4)
         announce_all(db)
         told = [event.id for event in events(db) if event.action == "contribution.suspended"]
         assert sorted(told) == ids

@@ -49,7 +49,7 @@ from hashdb.service.stats import counts, refusals, reports
 from hashdb.service.stats.buffer import Refusal
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
 from tests.service.contributions.test_commitments import forget
-from tests.service.pages import PAGE_OF_ANOTHER, connect_to_page, followed
+from tests.service.pages import UPSTREAM_PAGE, connect_to_page, follow_page
 
 PASSWORD = "correct horse battery staple"
 Verb = Callable[[HashDB, Actor, int], object]
@@ -261,15 +261,15 @@ CHANGES: dict[str, Verb] = {
     "webhooks.change": lambda db, actor, id: webhooks.change(db, actor, 1, WebhookChange(enabled=False)),
     "webhooks.delete": lambda db, actor, id: webhooks.delete(db, actor, 1),
     "webhooks.renew": lambda db, actor, id: webhooks.renew(db, actor, 1),
-    "following.look": lambda db, actor, id: (followed(db), following.look(db, connect_to_page)),
-    "following.apply": lambda db, actor, id: following.apply(db, followed(db), PAGE_OF_ANOTHER),
-    "upstreams.add": lambda db, actor, id: followed(db),
-    "upstreams.pause": lambda db, actor, id: upstreams.pause(db, COMMAND_LINE, followed(db).id),
+    "following.look": lambda db, actor, id: (follow_page(db), following.look(db, connect_to_page)),
+    "following.apply": lambda db, actor, id: following.apply(db, follow_page(db), UPSTREAM_PAGE),
+    "upstreams.add": lambda db, actor, id: follow_page(db),
+    "upstreams.pause": lambda db, actor, id: upstreams.pause(db, COMMAND_LINE, follow_page(db).id),
     "upstreams.resume": lambda db, actor, id: upstreams.resume(
-        db, COMMAND_LINE, followed(db).id, connect_to_page, key="hdb_other"
+        db, COMMAND_LINE, follow_page(db).id, connect_to_page, key="hdb_other"
     ),
     "upstreams.remove": lambda db, actor, id: (
-        following.apply(db, followed(db), PAGE_OF_ANOTHER),
+        following.apply(db, follow_page(db), UPSTREAM_PAGE),
         upstreams.remove(db, COMMAND_LINE, 1),
     ),
     "due.set_address": lambda db, actor, id: due.set_address(db, session(db), "ada@example.org"),

@@ -25,7 +25,7 @@ from hashdb.store import Transaction
 from tests import schemas
 from tests.builders import NOON, contributed, draft
 from tests.conftest import BOTH
-from tests.service.pages import followed
+from tests.service.pages import follow_page
 from tests.service.scenes import DISPUTES, Scene
 
 
@@ -34,7 +34,7 @@ class FollowingScene(Scene):
 
     def _fill(self, alpha: Actor, beta: Actor, gamma: Actor) -> None:
         super()._fill(alpha, beta, gamma)
-        followed(self.db)
+        follow_page(self.db)
 
 
 @pytest.fixture(scope="module", params=BOTH)
@@ -53,7 +53,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_of_a_service_that_was_used_nothing_is_found(scene: Scene) -> None:
-    assert scene.found() == []
+    assert scene.findings() == []
     assert all(list(scene.records.ids(kind)) for kind in FIELDS if kind != "verification")
     assert verify(scene.db, COMMAND_LINE).findings == ()
 
@@ -132,7 +132,7 @@ CHANGED = [
 def test_a_row_that_was_changed_is_named_with_what_the_log_says(
     scene: Scene, change: str, what: str, said: str, held: str
 ) -> None:
-    assert scene.found(f"UPDATE {change}") == [f"{what}: the log says {said}, the table {held}"]
+    assert scene.findings(f"UPDATE {change}") == [f"{what}: the log says {said}, the table {held}"]
 
 
 def test_every_field_is_tampered_with_here() -> None:
@@ -154,7 +154,7 @@ def test_a_commitment_that_was_changed_is_named_with_what_the_log_says(
 ) -> None:
     logged, other = (scene.records.record("contribution", id)[-1] for id in (1, 2))
     assert isinstance(logged, str) and len(logged) == 64 and logged != other
-    (found,) = scene.found(f"UPDATE contributions SET commitment = {value} WHERE id = 1")
+    (found,) = scene.findings(f"UPDATE contributions SET commitment = {value} WHERE id = 1")
     stored = "none" if held is None else other
     assert found == f"contribution 1, commitment: the log says {logged}, the table {stored}"
 
@@ -220,7 +220,7 @@ REMOVED = {
 
 @pytest.mark.parametrize("what", REMOVED)
 def test_a_row_that_was_removed_is_named(scene: Scene, what: str) -> None:
-    found = scene.found(*(f"DELETE FROM {rows}" for rows in REMOVED[what]))
+    found = scene.findings(*(f"DELETE FROM {rows}" for rows in REMOVED[what]))
     assert f"{what}: the log says that it was added, the table does not have it" in found
 
 
@@ -246,7 +246,7 @@ ADDED = {
 
 @pytest.mark.parametrize("what", ADDED)
 def test_a_row_that_no_event_added_is_named(scene: Scene, what: str) -> None:
-    assert scene.found(f"INSERT INTO {ADDED[what]}") == [
+    assert scene.findings(f"INSERT INTO {ADDED[what]}") == [
         f"{what}: it is in the table, and no event says that it should be"
     ]
 
@@ -255,29 +255,29 @@ def test_a_key_that_no_event_issued_is_named(scene: Scene, tmp_path: Path) -> No
     columns = "member_id, scopes, created_at, expires_at, revoked_at, hides_distances"
     digest = "x'00'" if scene.db.store.embedded else "'\\x00'::bytea"
     statement = f"INSERT INTO keys (id, digest, {columns}) SELECT 77, {digest}, {columns} FROM keys WHERE id = 1"
-    assert scene.found(statement) == ["key 77: it is in the table, and no event says that it should be"]
+    assert scene.findings(statement) == ["key 77: it is in the table, and no event says that it should be"]
 
 
 def test_benign_signals_that_were_taken_out_are_missed(scene: Scene) -> None:
-    assert scene.found("DELETE FROM benign_signals WHERE benign_id = 1 AND position = 0") == [
+    assert scene.findings("DELETE FROM benign_signals WHERE benign_id = 1 AND position = 0") == [
         "benign 1, signals: the log says 2, the table 1"
     ]
-    assert scene.found("UPDATE benign_signals SET algorithm = 'phash' WHERE benign_id = 1") == [
+    assert scene.findings("UPDATE benign_signals SET algorithm = 'phash' WHERE benign_id = 1") == [
         "benign 1, algorithms: the log says pdq, the table phash"
     ]
 
 
 def test_of_many_the_first_is_named_and_the_others_are_counted(scene: Scene) -> None:
-    assert scene.found("UPDATE contributions SET standing = 'x', media = 'video' WHERE media = 'image'") == [
+    assert scene.findings("UPDATE contributions SET standing = 'x', media = 'video' WHERE media = 'image'") == [
         "contribution 1, standing: the log says unreviewed, the table x (and 11 more like it)",
         "contribution 1, media: the log says image, the table video (and 11 more like it)",
     ]
 
 
 def test_what_somebody_put_there_is_told_short_and_plain(scene: Scene) -> None:
-    (found,) = scene.found("UPDATE incidents SET label = 'a\n\x1b[31m'")
+    (found,) = scene.findings("UPDATE incidents SET label = 'a\n\x1b[31m'")
     assert found == "incident 1, label: the log says CI:x, the table 'a\\n\\x1b[31m'"
-    (found,) = scene.found(f"UPDATE cases SET reason = '{'y' * 60}' WHERE id = 1", "DELETE FROM webhook_topics")
+    (found,) = scene.findings(f"UPDATE cases SET reason = '{'y' * 60}' WHERE id = 1", "DELETE FROM webhook_topics")
     assert found.endswith("the table " + "y" * 60)
 
 
@@ -285,14 +285,14 @@ def test_what_somebody_put_there_is_told_short_and_plain(scene: Scene) -> None:
 def test_what_is_none_at_all_is_told_as_it_is(scene: Scene) -> None:
     for value in ("'x'", "x'ff'", "1.5", f"'{'y' * 200}'", "9e99"):
         for column in ("severity", "labels", "standing", "announced", "member_id"):
-            (found,) = scene.found(f"UPDATE contributions SET {column} = {value} WHERE id = 1")
+            (found,) = scene.findings(f"UPDATE contributions SET {column} = {value} WHERE id = 1")
             assert found.startswith("contribution 1, ") and len(found) < 160
 
 
 def test_what_is_to_expire_is_not_missed_before_the_log_tells(scene: Scene) -> None:
-    assert scene.found("UPDATE contributions SET expires_at = 1 WHERE id = 1") == []
+    assert scene.findings("UPDATE contributions SET expires_at = 1 WHERE id = 1") == []
     # Nor is it where the clock of this machine goes after the one that told.
-    assert scene.found(now=NOON - timedelta(days=1)) == []
+    assert scene.findings(now=NOON - timedelta(days=1)) == []
 
 
 def test_a_verification_tells_it_once_the_log_holds(db: HashDB, actor: Actor) -> None:

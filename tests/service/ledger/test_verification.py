@@ -19,7 +19,7 @@ from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.verification import Finding, KeptCheckpoint, Verdict, verify
 from hashdb.store.tables import metadata
 from tests.builders import Clock, contributed, draft, member_with, tree_root
-from tests.service.tamperer import Tamperer, tampered
+from tests.service.tamperer import Tamperer, tamper
 
 EVENTS, SIGNED = 22, (1, 12, 22)
 
@@ -104,7 +104,7 @@ def each_row(log: HashDB, url: str) -> Iterator[int]:
 @pytest.mark.parametrize("column", CHANGES)
 def test_a_row_that_was_changed_is_named(log: HashDB, database_url: str, column: str) -> None:
     for seq in each_row(log, database_url):
-        tampered(database_url, partial(Tamperer.change, seq=seq, column=column, value=CHANGES[column]))
+        tamper(database_url, partial(Tamperer.change, seq=seq, column=column, value=CHANGES[column]))
         found = finding(log)
         assert (found.first, found.last) == (seq, seq)
 
@@ -114,9 +114,9 @@ def test_and_named_where_its_leaf_was_computed_anew(log: HashDB, database_url: s
 
         def act(hand: Tamperer, seq: int = seq) -> None:
             hand.change(seq, "actor", "key:99")
-            hand.leaves()
+            hand.recompute_leaves()
 
-        tampered(database_url, act)
+        tamper(database_url, act)
         found = finding(log)
         assert (found.first, found.last) == (seq, seq)
 
@@ -126,9 +126,9 @@ def test_and_found_where_the_tree_was_computed_anew_by_halves(log: HashDB, datab
 
         def act(hand: Tamperer, seq: int = seq) -> None:
             hand.change(seq, "actor", "key:99")
-            hand.tree(upto=1)
+            hand.recompute_tree(upto=1)
 
-        tampered(database_url, act)
+        tamper(database_url, act)
         found = finding(log)
         assert found.first is not None
         assert found.last is not None
@@ -140,14 +140,14 @@ def test_and_found_by_the_signed_checkpoints_where_all_of_it_was(log: HashDB, da
 
         def act(hand: Tamperer, seq: int = seq) -> None:
             hand.change(seq, "actor", "key:99")
-            hand.tree()
+            hand.recompute_tree()
 
-        tampered(database_url, act)
+        tamper(database_url, act)
         after, upto = next((start, end) for start, end in zip((0, *SIGNED), SIGNED, strict=False) if start < seq <= end)
         found = finding(log)
         assert (found.first, found.last) == (after + 1, upto)
         # The file tells the same where those of the table are removed.
-        tampered(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
+        tamper(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
         assert (finding(log).first, finding(log).last) == (after + 1, upto)
 
 
@@ -157,7 +157,7 @@ def test_a_row_that_was_removed_is_named(log: HashDB, database_url: str) -> None
         def act(hand: Tamperer, seq: int = seq) -> None:
             hand.remove(seq)
 
-        tampered(database_url, act)
+        tamper(database_url, act)
         found = finding(log)
         assert (found.first, found.last) == (seq, seq)
 
@@ -170,9 +170,9 @@ def test_and_found_where_the_others_moved_up(log: HashDB, database_url: str) -> 
             for later in range(seq + 1, EVENTS + 1):
                 hand.move(later, later - 1)
 
-        tampered(database_url, act)
+        tamper(database_url, act)
         assert finding(log).first == seq
-        tampered(database_url, Tamperer.tree)
+        tamper(database_url, Tamperer.recompute_tree)
         found = finding(log)
         assert found.first is not None
         assert found.last is not None
@@ -182,15 +182,15 @@ def test_and_found_where_the_others_moved_up(log: HashDB, database_url: str) -> 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_the_last_rows_are_missed_however_they_went(log: HashDB, database_url: str, cut: int) -> None:
     gone = range(EVENTS - cut + 1, EVENTS + 1)
-    tampered(database_url, lambda hand: hand.remove(*gone))
+    tamper(database_url, lambda hand: hand.remove(*gone))
     assert finding(log).first == gone[0]
 
     def lower_the_head(hand: Tamperer) -> None:
         hand.run("UPDATE log SET seq = :seq", seq=EVENTS - cut)
 
-    tampered(database_url, lower_the_head)
+    tamper(database_url, lower_the_head)
     assert finding(log).first == gone[0]
-    tampered(database_url, Tamperer.tree)
+    tamper(database_url, Tamperer.recompute_tree)
     found = finding(log)
     assert found.first is not None
     assert found.last is not None
@@ -207,13 +207,13 @@ def test_without_a_checkpoint_the_tree_and_the_head_miss_the_last(log: HashDB, d
             hand.remove(last)
             hand.run(statement, **values)
 
-        tampered(database_url, act)
+        tamper(database_url, act)
         assert finding(log).first == last
 
 
 @pytest.mark.parametrize("seq", [-3, 0, EVENTS + 1, EVENTS + 7])
 def test_a_row_that_was_added_is_named(log: HashDB, database_url: str, seq: int) -> None:
-    tampered(database_url, lambda hand: hand.add(seq))
+    tamper(database_url, lambda hand: hand.add(seq))
     assert finding(log).first == min(seq, EVENTS + 1)
 
 
@@ -225,9 +225,9 @@ def test_and_found_where_it_was_put_among_the_others(log: HashDB, database_url: 
                 hand.move(later, later + 1)
             hand.add(seq, like=3 if seq > 3 else 9)
 
-        tampered(database_url, act)
+        tamper(database_url, act)
         assert finding(log).first == seq
-        tampered(database_url, Tamperer.tree)
+        tamper(database_url, Tamperer.recompute_tree)
         found = finding(log)
         assert found.first is not None
         assert found.last is not None
@@ -236,11 +236,11 @@ def test_and_found_where_it_was_put_among_the_others(log: HashDB, database_url: 
 
 @pytest.mark.parametrize(("one", "other"), [(1, 2), (3, 4), (4, 5), (2, 21), (21, 22)])
 def test_rows_that_changed_places_are_found(log: HashDB, database_url: str, one: int, other: int) -> None:
-    tampered(database_url, lambda hand: hand.swap(one, other))
+    tamper(database_url, lambda hand: hand.swap(one, other))
     assert finding(log).first == one
-    tampered(database_url, lambda hand: hand.leaves())
+    tamper(database_url, lambda hand: hand.recompute_leaves())
     assert finding(log).first == one
-    tampered(database_url, Tamperer.tree)
+    tamper(database_url, Tamperer.recompute_tree)
     found = finding(log)
     assert found.first is not None
     assert found.last is not None
@@ -259,10 +259,10 @@ def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside
 
     def act(hand: Tamperer) -> None:
         hand.change(2, "actor", "key:99")
-        hand.tree()
+        hand.recompute_tree()
         hand.run("DELETE FROM checkpoints")
 
-    tampered(database_url, act)
+    tamper(database_url, act)
     (tmp_path / "checkpoints.txt").unlink()
     checkpoints.keep(log, at_once=True)
     # Who holds the database, the key and the file has a log that agrees with itself.
@@ -285,28 +285,28 @@ def test_a_checkpoint_of_another_log_is_told(log: HashDB) -> None:
 @pytest.mark.parametrize("number", [1, 5, merkle.inner_nodes(EVENTS)])
 def test_the_tree_itself_is_held_against_the_rows(log: HashDB, database_url: str, number: int) -> None:
     place = list(merkle.inner_subtrees(0, EVENTS))[number - 1]
-    tampered(database_url, lambda hand: hand.run("DELETE FROM nodes WHERE number = :number", number=number))
+    tamper(database_url, lambda hand: hand.run("DELETE FROM nodes WHERE number = :number", number=number))
     found = finding(log)
     assert found.first is not None
     assert place.begin < found.first <= place.end == found.last
 
 
 def test_so_are_nodes_of_nothing_and_the_head(log: HashDB, database_url: str, tmp_path: Path) -> None:
-    tampered(database_url, lambda hand: hand.run("UPDATE log SET peaks = :peaks", peaks=bytes(96)))
+    tamper(database_url, lambda hand: hand.run("UPDATE log SET peaks = :peaks", peaks=bytes(96)))
     assert str(finding(log)) == "the head of the log does not fit its events"
-    tampered(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
+    tamper(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
     (tmp_path / "checkpoints.txt").unlink()
     assert (finding(log).first, finding(log).last) == (1, 16)
-    tampered(database_url, Tamperer.tree)
+    tamper(database_url, Tamperer.recompute_tree)
     assert not verify(log, COMMAND_LINE).findings
-    tampered(database_url, lambda hand: hand.run("INSERT INTO nodes (number, hash) VALUES (99, :hash)", hash=bytes(32)))
+    tamper(database_url, lambda hand: hand.run("INSERT INTO nodes (number, hash) VALUES (99, :hash)", hash=bytes(32)))
     assert finding(log).first == EVENTS + 1
 
 
 def test_a_checkpoint_that_was_forged_is_not_signed(log: HashDB, database_url: str, tmp_path: Path) -> None:
     def act(hand: Tamperer) -> None:
         hand.change(2, "actor", "key:99")
-        hand.tree()
+        hand.recompute_tree()
         ((note,),) = hand.run("SELECT note FROM checkpoints WHERE size = 12")
         hand.run("DELETE FROM checkpoints")
         hand.run(
@@ -314,14 +314,14 @@ def test_a_checkpoint_that_was_forged_is_not_signed(log: HashDB, database_url: s
         )
 
     (tmp_path / "checkpoints.txt").unlink()
-    tampered(database_url, act)
+    tamper(database_url, act)
     assert str(finding(log)) == "the checkpoint of 12: the signature does not fit the text"
-    tampered(database_url, lambda hand: hand.run("UPDATE checkpoints SET note = 'x'"))
+    tamper(database_url, lambda hand: hand.run("UPDATE checkpoints SET note = 'x'"))
     assert str(finding(log)) == "the checkpoint of 12: this is not a signed note"
 
 
 def test_a_checkpoint_under_another_size_is_told(log: HashDB, database_url: str) -> None:
-    tampered(database_url, lambda hand: hand.run("UPDATE checkpoints SET size = 13 WHERE size = 12"))
+    tamper(database_url, lambda hand: hand.run("UPDATE checkpoints SET size = 13 WHERE size = 12"))
     assert str(finding(log)) == "the checkpoint of 13: it is of 12"
 
 
@@ -337,10 +337,10 @@ def test_a_key_that_somebody_put_in_is_in_no_event(log: HashDB, database_url: st
     def put_in(hand: Tamperer) -> None:
         hand.run("INSERT INTO signers (id, name, public, since) VALUES (7, 'log.example/1', :public, 0)", public=public)
 
-    tampered(database_url, put_in)
+    tamper(database_url, put_in)
     assert finding(log).reason.endswith("is in no event")
     # In the place of the log's own, nothing that was signed before is signed by it.
-    tampered(database_url, lambda hand: hand.run("DELETE FROM signers WHERE id = 1"))
+    tamper(database_url, lambda hand: hand.run("DELETE FROM signers WHERE id = 1"))
     reasons = [one.reason for one in verify(log, COMMAND_LINE).findings]
     assert "checkpoint 1 of the file: the note is not signed by a key of this log" not in reasons
     assert "the checkpoint of 12: the note is not signed by a key of this log" in reasons
@@ -351,9 +351,9 @@ def test_a_key_that_somebody_put_in_is_in_no_event(log: HashDB, database_url: st
 def test_a_value_that_is_none_at_all_is_found(log: HashDB, database_url: str) -> None:
     odd = [("at", "x"), ("at", 2**60), ("actor", b"x"), ("details", b"x"), ("leaf", "x"), ("subject_id", 1.5)]
     for seq, (column, value) in reversed(list(enumerate(odd, 5))):
-        tampered(database_url, partial(Tamperer.change, seq=seq, column=column, value=value))
+        tamper(database_url, partial(Tamperer.change, seq=seq, column=column, value=value))
         assert finding(log).first == seq
-    tampered(database_url, lambda hand: hand.run("UPDATE nodes SET hash = 'x' WHERE number = 1"))
+    tamper(database_url, lambda hand: hand.run("UPDATE nodes SET hash = 'x' WHERE number = 1"))
     assert finding(log).first == 1 + 1
 
 

@@ -16,7 +16,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.store import Transaction
 from tests.builders import RULES, Clock, contributed, draft, hashdb, member_with, near, signal
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 
 EVERY = replace(RULES, algorithms=OF_PICTURES)
 
@@ -100,7 +100,7 @@ def test_what_is_contributed_while_an_entry_is_added_is_refused_or_masked(databa
     def suppress(number: int) -> None:
         benign.add(services[number], COMMAND_LINE, BenignDraft((signal(1),)))
 
-    at_once([lambda: contribute(0), lambda: contribute(1), lambda: contribute(2), lambda: suppress(3)])
+    run_concurrently([lambda: contribute(0), lambda: contribute(1), lambda: contribute(2), lambda: suppress(3)])
     with first.store.read() as tx:
         matching = [one for one in tx.matches.all_values(Algorithm.PDQ) if one]
     assert matching == []

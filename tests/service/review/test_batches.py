@@ -26,7 +26,7 @@ from hashdb.service.matching import benign, matches
 from hashdb.service.review import batches, bulk, cases, opinions, proposals
 from hashdb.store import Store, Transaction
 from tests.builders import NOON, Clock, contributed, draft, member_with, query, signal, video
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 
 DECIDED = BatchChoices("other", "it is news")
 SOON = NOON + timedelta(days=30)
@@ -184,7 +184,7 @@ def test_each_item_is_done_once_at_whichever_commit_the_process_is_killed(
 def test_a_batch_is_done_once_by_several_at_once(db: HashDB, ada: Actor, actor: Actor) -> None:
     ids = [each.id for each in contributed(db, actor, *map(draft, range(12)))]
     batch = begun(db, ada, BatchAction.QUARANTINE, ids)
-    assert sum(at_once([lambda: batches.carry_out(db)] * 4)) == 12
+    assert sum(run_concurrently([lambda: batches.carry_out(db)] * 4)) == 12
     batches.carry_out(db)
     assert set(became(db, batch)) == {"done"}
     assert Counter(action for action, _, _ in events(db))["case.decided"] == 12

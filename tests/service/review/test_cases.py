@@ -37,7 +37,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from hashdb.service.review import cases, impacts, opinions
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, query
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 
 CONFIRMS = OpinionDraft(Stance.CONFIRMS)
 DISPUTES = OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")
@@ -233,7 +233,7 @@ def test_of_decisions_at_once_one_counts(db: HashDB, reviewer: Actor, one: Contr
         except AlreadyDecided:
             return None
 
-    answers = at_once([lambda decision=decision: decide(decision) for decision in Decision])  # type: ignore[misc]
+    answers = run_concurrently([lambda decision=decision: decide(decision) for decision in Decision])  # type: ignore[misc]
     (made,) = [answer for answer in answers if answer is not None]
     assert cases.get(db, reviewer, case) == made
     assert made.decision is not None

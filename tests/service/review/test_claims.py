@@ -19,7 +19,7 @@ from hashdb.service.ledger import events
 from hashdb.service.ledger.events import EventFilter
 from hashdb.service.review import cases, claims, opinions, queues
 from tests.builders import Clock, contributed, draft, hashdb, member_with
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 
 ANY = QueueQuery()
 GRAVEST = QueueQuery(order=QueueOrder.SEVERITY)
@@ -185,7 +185,7 @@ def test_of_many_at_once_each_gets_another_case_and_none_is_left_out(
             done.append(case)
         return done
 
-    done = at_once([partial(reviews, number) for number in range(len(workers))])
+    done = run_concurrently([partial(reviews, number) for number in range(len(workers))])
     decided = [case for each in done for case in each]
     assert sorted(decided) == sorted(waiting)
     by = {id: str(who) for who, each in zip(reviewers, done, strict=True) for id in each}

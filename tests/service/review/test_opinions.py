@@ -26,7 +26,7 @@ from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import feed
 from tests.builders import NOON, Clock, again, contributed, draft, member_with, query
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 
 CONFIRMS = OpinionDraft(Stance.CONFIRMS)
 DISPUTES = OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")
@@ -255,14 +255,14 @@ class TestOnce:
         assert opinions.give(db, other, one.id, DISPUTES, self.ONCE).id != first.id
 
     def test_at_once_it_is_one(self, db: HashDB, other: Actor, one: Contribution) -> None:
-        given = at_once([lambda: opinions.give(db, other, one.id, DISPUTES, self.ONCE)] * 4)
+        given = run_concurrently([lambda: opinions.give(db, other, one.id, DISPUTES, self.ONCE)] * 4)
         assert len({said.id for said in given}) == 1
         assert len(opinions.page(db, other, one.id, 0, 10)) == 1
 
 
 def test_opinions_given_at_once_open_one_case(db: HashDB, one: Contribution) -> None:
     others = [member_with(db) for _ in range(4)]
-    at_once([lambda who=who: opinions.give(db, who, one.id, DISPUTES) for who in others])  # type: ignore[misc]
+    run_concurrently([lambda who=who: opinions.give(db, who, one.id, DISPUTES) for who in others])  # type: ignore[misc]
     (case,) = cases.page(db, COMMAND_LINE, None, 0, 10)
     assert len(case.opinions) == 4
     assert [action for action, _, _ in told(db)].count("contribution.disputed") == 1
@@ -318,7 +318,7 @@ class TestSuspension:
             opinions.give(db, other, id, CONFIRMS)
         set_status(db, other, MemberStatus.SUSPENDED)
         after = head(db)
-        at_once([lambda: opinions.recount(db, 2)] * 4)
+        run_concurrently([lambda: opinions.recount(db, 2)] * 4)
         while opinions.recount(db):
             pass
         assert sorted(subject for _, subject, _ in told(db, after)) == [f"contribution:{id}" for id in ids]

@@ -18,7 +18,7 @@ from hashdb.service.accounts import members
 from hashdb.service.matching import benign
 from hashdb.service.review import cases, opinions, proposals
 from tests.builders import Clock, again, contributed, draft, member_with, signal
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 
 SUSPENDED = MemberChange(status=MemberStatus.SUSPENDED)
 
@@ -210,7 +210,7 @@ def test_who_reviews_sees_and_drops_what_is_asked_of_cases_alone(
 
 def test_two_reviewers_who_retire_at_once_retire_once(db: HashDB, case: int) -> None:
     persons = [member_with(db, Scope.REVIEW) for _ in range(2)]
-    done = at_once([partial(cases.decide, db, who, case, Decision.RETIRE) for who in persons])
+    done = run_concurrently([partial(cases.decide, db, who, case, Decision.RETIRE) for who in persons])
     assert sorted(type(one).__name__ for one in done) == ["Case", "Proposal"]
     assert [action for action, _ in told(db, "proposal")] == ["proposal.made", "proposal.approved"]
 

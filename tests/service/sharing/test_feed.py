@@ -24,7 +24,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
 from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, signal
-from tests.service.concurrently import at_once
+from tests.service.concurrently import run_concurrently
 from tests.service.copies import Copy
 
 
@@ -139,13 +139,13 @@ def test_suspended_and_reinstated_before_it_was_announced_nothing_is_lost(db: Ha
     copy.follow(db, SYSTEM)
     suspend(db, actor, MemberStatus.ACTIVE)
     copy.follow(db, SYSTEM)
-    assert sorted(copy.held) == ids[2:]
+    assert sorted(copy.contributions) == ids[2:]
     while contributions.emit_pending(db, 1):
         pass
     copy.follow(db, SYSTEM)
     fresh = Copy()
     fresh.follow(db, SYSTEM)
-    assert sorted(copy.held) == sorted(fresh.held) == ids
+    assert sorted(copy.contributions) == sorted(fresh.contributions) == ids
 
 
 def test_an_erased_contribution_is_gone_from_every_page(db: HashDB, actor: Actor) -> None:
@@ -211,7 +211,7 @@ class TestNotes:
         elsewhere.close()
 
     def test_readers_at_once_are_noted_once(self, db: HashDB, actor: Actor) -> None:
-        at_once([lambda: feed.read(db, actor, 0, 10)] * 4)
+        run_concurrently([lambda: feed.read(db, actor, 0, 10)] * 4)
         assert len(self.read_by(db)) == 1
 
     def test_what_could_not_be_noted_is_noted_at_the_next_reading(self, tmp_path: Path) -> None:

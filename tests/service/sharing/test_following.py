@@ -31,7 +31,7 @@ from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import following, upstreams
 from tests.builders import NOON, Clock, draft, excerpt, member_with, query, signal, signature, text, video, words
 from tests.service.lists import List, Lists, lists_in
-from tests.service.pages import followed
+from tests.service.pages import follow_page
 
 DISPUTES, CONFIRMS = OpinionDraft(Stance.DISPUTES, "wrong_label"), OpinionDraft(Stance.CONFIRMS)
 
@@ -57,7 +57,7 @@ def pair(tmp_path: Path, clock: Clock) -> Iterator[list[List]]:
 
 def look(*lists: List) -> None:
     for each in lists:
-        each.look()
+        each.follow_upstreams()
 
 
 def verified(*lists: List) -> None:
@@ -70,16 +70,16 @@ def test_a_chain_of_three_shows_where_it_began_and_withdraws_what_is_withdrawn_t
     (own,) = a.contribute(draft(1, 2, severity=3, signatures=(signature(1),), expires_at=NOON + timedelta(days=9)))
     (film,) = a.contribute(video(5, 6, 7, 8))
     look(b, c)
-    origin = Origin(a.log, own.id, own.member)
-    assert (a.found(1), b.found(2), c.found(1)) == ((None,), (origin,), (origin,))
-    copied = c.one(1)
+    origin = Origin(a.log_name, own.id, own.member)
+    assert (a.matched_origins(1), b.matched_origins(2), c.matched_origins(1)) == ((None,), (origin,), (origin,))
+    copied = c.get(1)
     assert (copied.signals, copied.signatures, copied.severity) == (own.signals, own.signatures, 3)
     assert (copied.expires_at, copied.removed_at, copied.origin) == (own.expires_at, own.removed_at, origin)
     assert contributions.frames(c.db, COMMAND_LINE, 2) == contributions.frames(a.db, COMMAND_LINE, film.id)
     contributions.withdraw(a.db, a.member, own.id, "removal_reversed")
     look(b, c)
-    assert (b.found(1), c.found(1)) == ((), ())
-    gone = c.one(1)
+    assert (b.matched_origins(1), c.matched_origins(1)) == ((), ())
+    gone = c.get(1)
     assert (gone.withdrawal_reason, gone.erased, gone.origin) == ("removal_reversed", True, origin)
     verified(b, c)
 
@@ -93,7 +93,7 @@ def test_documents_texts_and_addresses_are_followed_matched_and_withdrawn(chain:
     look(b)
     for there, here in ((of_text, 1), (of_document, 2)):
         assert contributions.frames(b.db, COMMAND_LINE, here) == contributions.frames(a.db, COMMAND_LINE, there.id)
-    assert [(one.media, one.pages, one.words) for one in map(b.one, (1, 2, 3))] == [
+    assert [(one.media, one.pages, one.words) for one in map(b.get, (1, 2, 3))] == [
         (Media.TEXT, None, 600),
         (Media.DOCUMENT, 3, 600),
         (Media.DOCUMENT, None, None),
@@ -120,13 +120,13 @@ def test_a_dispute_goes_back_step_by_step_and_the_standing_comes_forward(chain: 
     look(c, b, c)
     (heard,) = opinions.page(a.db, COMMAND_LINE, own.id, 0, 9)
     assert (heard.stance, heard.reason, heard.note) == (Stance.DISPUTES, "wrong_label", None)
-    assert [each.one(1).standing for each in chain] == [Standing.DISPUTED] * 3
+    assert [each.get(1).standing for each in chain] == [Standing.DISPUTED] * 3
     (case,) = cases.page(a.db, COMMAND_LINE, None, 0, 9)
     cases.decide(a.db, COMMAND_LINE, case.id, Decision.RETIRE)
     look(b, c)
-    assert [each.found(1) for each in chain] == [(), (), ()]
+    assert [each.matched_origins(1) for each in chain] == [(), (), ()]
     # What is retired there quarantines nothing of others here.
-    assert [each.one(1).standing for each in chain] == [Standing.RETIRED, Standing.QUARANTINED, Standing.QUARANTINED]
+    assert [each.get(1).standing for each in chain] == [Standing.RETIRED, Standing.QUARANTINED, Standing.QUARANTINED]
     assert c.contribute(draft(1))[0].standing is Standing.UNREVIEWED
     verified(*chain)
 
@@ -148,7 +148,7 @@ def test_what_was_said_is_said_once_and_only_what_changes_is_said_again(pair: li
     look(b)
     assert opinions.page(a.db, COMMAND_LINE, own.id, 0, 9)[-1].stance is Stance.CONFIRMS
     # It is decided here: the open case there no longer makes it disputed here.
-    assert (a.one(own.id).standing, b.one(1).standing) == (Standing.CONFIRMED, Standing.CONFIRMED)
+    assert (a.get(own.id).standing, b.get(1).standing) == (Standing.CONFIRMED, Standing.CONFIRMED)
 
 
 def test_in_a_circle_nothing_comes_back(pair: list[List]) -> None:
@@ -157,13 +157,13 @@ def test_in_a_circle_nothing_comes_back(pair: list[List]) -> None:
     a.contribute(draft(1))
     b.contribute(draft(2))
     look(b, a, b, a)
-    (here,), (there,) = a.found(2), b.found(1)
-    assert (here, there) == (Origin(b.log, 1, 1), Origin(a.log, 1, 1))
-    assert [len(a.found(1)), len(b.found(2)), a.counted(1), b.counted(1)] == [1, 1, 1, 1]
+    (here,), (there,) = a.matched_origins(2), b.matched_origins(1)
+    assert (here, there) == (Origin(b.log_name, 1, 1), Origin(a.log_name, 1, 1))
+    assert [len(a.matched_origins(1)), len(b.matched_origins(2)), a.member_count(1), b.member_count(1)] == [1, 1, 1, 1]
     opinions.give(b.db, b.member, 2, DISPUTES)
     look(b, a, b, a)
     seqs = [each.db.store.head().seq for each in pair]
-    assert [a.one(1).standing, b.one(2).standing] == [Standing.DISPUTED] * 2
+    assert [a.get(1).standing, b.get(2).standing] == [Standing.DISPUTED] * 2
     look(b, a, b, a)
     assert [each.db.store.head().seq for each in pair] == seqs
 
@@ -175,17 +175,17 @@ def test_two_paths_from_one_origin_count_once_and_one_that_ends_leaves_the_other
             d.follow(middle)
         (own,) = a.contribute(draft(1))
         look(b, c, d)
-        origin = Origin(a.log, own.id, own.member)
-        assert (d.found(1), d.counted(1)) == ((origin, origin), 1)
+        origin = Origin(a.log_name, own.id, own.member)
+        assert (d.matched_origins(1), d.member_count(1)) == ((origin, origin), 1)
         d.contribute(draft(1))
-        assert d.counted(1) == 2
+        assert d.member_count(1) == 2
         # B's operator takes it back, and A does not.
         contributions.erase(b.db, COMMAND_LINE, 1)
         look(d)
-        assert d.found(1) == (origin, None)
+        assert d.matched_origins(1) == (origin, None)
         contributions.withdraw(a.db, a.member, own.id, "other")
         look(b, c, d)
-        assert d.found(1) == (None,)
+        assert d.matched_origins(1) == (None,)
 
 
 def test_what_is_amended_and_added_and_expires_there_does_here(pair: list[List], clock: Clock) -> None:
@@ -197,14 +197,14 @@ def test_what_is_amended_and_added_and_expires_there_does_here(pair: list[List],
     )
     additions.add_one(a.db, a.member, Addition(own.id, (signal(1), signal(9)), (signature(4),)))
     look(b)
-    copied = b.one(1)
+    copied = b.get(1)
     assert (copied.severity, copied.labels, copied.signals) == (4, ("recruitment",), (signal(1), signal(9)))
-    assert (copied.signatures, b.found(9)) == ((signature(4),), (Origin(a.log, 1, 1),))
+    assert (copied.signatures, b.matched_origins(9)) == ((signature(4),), (Origin(a.log_name, 1, 1),))
     clock.go(days=3)
     contributions.emit_pending(a.db)
     contributions.emit_pending(b.db)
     look(b)
-    assert (b.found(1), b.one(1).status) == ((), Status.EXPIRED)
+    assert (b.matched_origins(1), b.get(1).status) == ((), Status.EXPIRED)
     verified(b)
 
 
@@ -217,11 +217,11 @@ def test_what_does_not_match_there_for_a_while_does_not_match_here(pair: list[Li
         members.change(a.db, COMMAND_LINE, a.member.member.id, MemberChange(status=status))
         contributions.emit_pending(a.db)
         look(b)
-        assert len(b.found(1)) == found
+        assert len(b.matched_origins(1)) == found
     # It is the same contribution: what is said of it here stays.
-    assert b.one(1).standing is Standing.UNREVIEWED
+    assert b.get(1).standing is Standing.UNREVIEWED
     with pytest.raises(Exception, match="contribution 2"):
-        b.one(2)
+        b.get(2)
 
 
 def test_what_this_service_does_not_accept_is_counted_by_field_and_tried_again_on_request(pair: list[List]) -> None:
@@ -235,14 +235,14 @@ def test_what_this_service_does_not_accept_is_counted_by_field_and_tried_again_o
         draft(3, context=a.db.rules.vocabulary.context[:1]),
     )
     look(b)
-    assert b.one(1).signals == (signal(1),)
+    assert b.get(1).signals == (signal(1),)
     (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
     assert upstream.refused == {"benign": 1, "context": 1}
-    assert (b.found(2), b.found(3)) == ((), ())
+    assert (b.matched_origins(2), b.matched_origins(3)) == ((), ())
     benign.delete(b.db, COMMAND_LINE, 1)
     upstreams.resume(b.db, COMMAND_LINE, upstream.id, b.connect, again=True)
     look(b)
-    assert (len(b.found(1)), len(b.found(2))) == (1, 1)
+    assert (len(b.matched_origins(1)), len(b.matched_origins(2))) == (1, 1)
     (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
     assert (upstream.refused, upstream.state) == ({"context": 1}, "following")
     verified(b)
@@ -265,9 +265,9 @@ def test_a_list_that_was_restored_is_read_again_and_only_what_is_gone_ends(pair:
             sql("UPDATE signals SET value = :value WHERE contribution_id = 3"), {"value": signal(30).to_bytes()}
         )
     look(b)
-    assert [len(b.found(number)) for number in (1, 2, 3, 4, 30)] == [1, 1, 0, 0, 1]
-    assert b.one(2).standing is Standing.CONFIRMED
-    assert [b.one(id).status for id in (3, 4, 5)] == [Status.WITHDRAWN, Status.WITHDRAWN, Status.ACTIVE]
+    assert [len(b.matched_origins(number)) for number in (1, 2, 3, 4, 30)] == [1, 1, 0, 0, 1]
+    assert b.get(2).standing is Standing.CONFIRMED
+    assert [b.get(id).status for id in (3, 4, 5)] == [Status.WITHDRAWN, Status.WITHDRAWN, Status.ACTIVE]
     verified(b)
 
 
@@ -323,13 +323,13 @@ def test_on_either_database_a_list_is_followed_and_removed(tmp_path: Path, clock
         contributions.withdraw(a.db, a.member, second.id, "removal_reversed")
         opinions.give(b.db, b.member, 1, DISPUTES)
         look(b, b)
-        assert (len(b.found(9)), len(b.found(2)), b.one(1).standing) == (1, 0, Standing.DISPUTED)
+        assert (len(b.matched_origins(9)), len(b.matched_origins(2)), b.get(1).standing) == (1, 0, Standing.DISPUTED)
         upstreams.resume(b.db, COMMAND_LINE, id, b.connect, again=True)
         look(b)
-        assert [b.one(number).status for number in (1, 2, 3)] == [Status.ACTIVE, Status.WITHDRAWN, Status.ACTIVE]
+        assert [b.get(number).status for number in (1, 2, 3)] == [Status.ACTIVE, Status.WITHDRAWN, Status.ACTIVE]
         assert upstreams.remove(b.db, COMMAND_LINE, id) == (2, False)
-        assert (upstreams.list_all(b.db, COMMAND_LINE), b.found(1)) == ((), ())
-        assert b.one(1).origin == Origin(a.log, first.id, first.member)
+        assert (upstreams.list_all(b.db, COMMAND_LINE), b.matched_origins(1)) == ((), ())
+        assert b.get(1).origin == Origin(a.log_name, first.id, first.member)
         # Processes and clients of version 0.1.0 know no other kinds.
         kinds = {str(each.kind) for each in members.page(b.db, COMMAND_LINE, 0, 9)}
         assert kinds <= {"platform", "trusted_flagger", "authority", "operator"}
@@ -351,7 +351,7 @@ def test_only_one_process_looks_and_a_slow_one_does_not_apply_what_another_has(p
     with closing(b.connect("http://a", b.keys[0])) as remote:
         page = remote.page(0, None, 10)
     assert following.apply(b.db, before, page) is None
-    assert len(b.found(1)) == 1
+    assert len(b.matched_origins(1)) == 1
 
 
 def test_a_list_may_add_so_many_a_day_and_goes_on_at_midnight(tmp_path: Path, clock: Clock) -> None:
@@ -360,7 +360,7 @@ def test_a_list_may_add_so_many_a_day_and_goes_on_at_midnight(tmp_path: Path, cl
         a.contribute(*map(draft, range(1, 6)))
         for day in range(3):
             look(b, b)
-            assert sum(len(b.found(number)) for number in range(1, 6)) == min(5, 2 + 2 * day)
+            assert sum(len(b.matched_origins(number)) for number in range(1, 6)) == min(5, 2 + 2 * day)
             (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
             assert upstream.state == ("following" if day == 2 else "day_limit")
             clock.go(hours=12 if day == 0 else 24)
@@ -394,7 +394,7 @@ def test_what_cannot_be_followed_says_why_and_is_tried_again(pair: list[List], c
     b.lists.apps["a"] = app
     clock.go(minutes=11)
     look(b)
-    assert len(b.found(1)) == 1
+    assert len(b.matched_origins(1)) == 1
     members.revoke_key(a.db, COMMAND_LINE, 3)
     look(b)
     assert upstreams.list_all(b.db, COMMAND_LINE)[0].state == "key_refused"
@@ -405,19 +405,19 @@ def test_what_cannot_be_followed_says_why_and_is_tried_again(pair: list[List], c
         upstreams.resume(b.db, COMMAND_LINE, 1, b.connect)
     upstreams.resume(b.db, COMMAND_LINE, 1, b.connect, key=b.key_at(b.lists.lists[-1]), again=True)
     look(b)
-    assert (upstreams.list_all(b.db, COMMAND_LINE)[0].state, len(b.found(1))) == ("other_log", 1)
+    assert (upstreams.list_all(b.db, COMMAND_LINE)[0].state, len(b.matched_origins(1))) == ("other_log", 1)
     b.lists.lists[-1].db.close()
 
 
 def test_a_claimed_origin_hides_nothing_and_only_lowers_the_count(pair: list[List]) -> None:
     a, b = pair
     (own,) = a.contribute(draft(1, severity=4))
-    claim = UpstreamChange(1, 9, draft(1, severity=0), Origin(a.log, own.id, own.member), 5)
-    other = followed(b.db)
+    claim = UpstreamChange(1, 9, draft(1, severity=0), Origin(a.log_name, own.id, own.member), 5)
+    other = follow_page(b.db)
     following.apply(b.db, other, UpstreamPage((claim,), 1, False, "epoch"))
     look(b)
-    origin = Origin(a.log, own.id, own.member)
-    assert (b.found(1), b.counted(1)) == ((origin, origin), 1)
+    origin = Origin(a.log_name, own.id, own.member)
+    assert (b.matched_origins(1), b.member_count(1)) == ((origin, origin), 1)
     (result,) = matches.match(b.db, b.member, [query(1)]).results
     assert result.severity == 4
 
@@ -430,7 +430,7 @@ def test_what_was_taken_out_here_stays_out_when_some_of_it_is_suppressed_there(p
     benign.add(a.db, COMMAND_LINE, BenignDraft((signal(2),)))
     benign.add(a.db, COMMAND_LINE, BenignDraft((signal(4),)))
     look(b)
-    assert [len(b.found(number)) for number in (1, 2, 3, 4)] == [0, 0, 1, 0]
+    assert [len(b.matched_origins(number)) for number in (1, 2, 3, 4)] == [0, 0, 1, 0]
 
 
 def test_a_key_that_only_matches_sees_no_origin(pair: list[List]) -> None:

@@ -9,7 +9,7 @@ from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import following, upstreams
 from hashdb.service.sharing.sent_opinions import draft_opinion
 from tests.builders import Clock, member_with
-from tests.service.pages import PAGE_OF_ANOTHER, connect_to_page, followed
+from tests.service.pages import UPSTREAM_PAGE, connect_to_page, follow_page
 
 CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "wrong_label", "a note")
 
@@ -20,7 +20,7 @@ def told(db: HashDB) -> OpinionDraft | None:
 
 
 def test_a_dispute_goes_before_confirmations_and_a_decision_before_both(db: HashDB) -> None:
-    following.apply(db, followed(db), PAGE_OF_ANOTHER)
+    following.apply(db, follow_page(db), UPSTREAM_PAGE)
     assert told(db) is None
     one, two = member_with(db), member_with(db)
     opinions.give(db, one, 1, CONFIRMS)
@@ -35,7 +35,7 @@ def test_a_dispute_goes_before_confirmations_and_a_decision_before_both(db: Hash
 
 
 def test_what_the_other_service_refuses_is_counted_and_not_sent_again(db: HashDB, clock: Clock) -> None:
-    following.apply(db, followed(db), PAGE_OF_ANOTHER)
+    following.apply(db, follow_page(db), UPSTREAM_PAGE)
     opinions.give(db, member_with(db), 1, DISPUTES)
     for _ in range(2):
         clock.go(minutes=3)

@@ -11,14 +11,14 @@ from hashdb.service import HashDB
 from hashdb.service.matching import matches
 from hashdb.service.sharing import following, upstreams
 from tests.builders import Clock, contributed, draft, query
-from tests.service.pages import PageRemote, followed
+from tests.service.pages import PageRemote, follow_page
 
 
 def test_claimed_members_take_no_place_of_others_in_an_answer(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claims = [UpstreamChange(n, n, draft(1), Origin("x+1", n, n)) for n in range(1, 5)]
-    following.apply(db, followed(db), UpstreamPage(tuple(claims), 4, False, "epoch"))
+    following.apply(db, follow_page(db), UpstreamPage(tuple(claims), 4, False, "epoch"))
     (own,) = contributed(db, actor, draft(1))
     monkeypatch.setattr("hashdb.domain.matching.suggestions.MATCHES_A_QUERY", 2)
     (result,) = matches.match(db, actor, [query(1)]).results
@@ -39,7 +39,7 @@ class Endless(PageRemote):
 
 @pytest.mark.parametrize("lasting", [2, 1_000])
 def test_a_list_without_an_end_leaves_others_their_turn(db: HashDB, clock: Clock, lasting: int) -> None:
-    followed(db)
+    follow_page(db)
     endless = Endless(lasting)
     for looks in (1, 2):
         following.look(db, lambda url, key: endless)
@@ -48,7 +48,7 @@ def test_a_list_without_an_end_leaves_others_their_turn(db: HashDB, clock: Clock
 
 
 def test_a_list_that_is_removed_while_it_is_read_ends_the_look(db: HashDB) -> None:
-    id = followed(db).id
+    id = follow_page(db).id
 
     def connect(url: str, key: str) -> PageRemote:
         assert upstreams.remove(db, COMMAND_LINE, id) == (0, False)

@@ -14,7 +14,7 @@ from hashdb.domain.ledger.checkpoints import split_note
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.domain.ledger.policies import Policy
 from hashdb.service.ledger import checkpoints, witnesses
-from tests.service.independent import leaf_of, opened, root_by_inclusion, root_of, roots_by_consistency, sha256
+from tests.service.independent import leaf_of, open_checkpoint, root_by_inclusion, root_of, roots_by_consistency, sha256
 from tests.web.callers import Caller, Service, body, faults, item, problem
 
 
@@ -31,7 +31,7 @@ def checkpoint(service: Service) -> tuple[str, int, bytes]:
     answer = service.anyone.get("/v1/checkpoint")
     assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
     (key,) = body(service.anyone.get("/v1/log"))["keys"]
-    return opened(answer.text, key["vkey"])
+    return open_checkpoint(answer.text, key["vkey"])
 
 
 def events(service: Service) -> list[Any]:
@@ -131,7 +131,7 @@ def test_a_member_takes_the_receipts_of_its_own_events(log: Service, platform: C
     assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
     head, _, note = answer.text.partition("\n\n")
     first, extra, index, *path = head.split("\n")
-    _, size, root = opened(note, vkey)
+    _, size, root = open_checkpoint(note, vkey)
     event = base64.b64decode(extra.removeprefix("extra "))
     seq = int(index.removeprefix("index ")) + 1
     assert first == "c2sp.org/tlog-proof@v1"

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.domain.ledger.policies import Policy
 from hashdb.service.ledger import active_set, checkpoints
-from tests.service.independent import opened
+from tests.service.independent import open_checkpoint
 from tests.web.callers import Caller, Service, body, faults, item, problem
 
 SIGNER = Cosigner.new("a.example")
@@ -33,7 +33,7 @@ def test_the_root_of_the_set(set_service: Service) -> None:
     assert set(answer) == {"seq", "covers", "root", "count", "note"}
     assert (answer["count"], answer["covers"]) == (3, answer["seq"] - 1)
     (key,) = body(set_service.anyone.get("/v1/log"))["keys"]
-    assert opened(answer["note"], key["vkey"]) == (
+    assert open_checkpoint(answer["note"], key["vkey"]) == (
         "log.example/1/set",
         answer["seq"],
         base64.b64decode(answer["root"]),
