@@ -64,7 +64,7 @@ from tests import films
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import draw_picture, encode_picture
 from tests.web.callers import item, pdq
-from tests.web.pictures import SAID
+from tests.web.pictures import METADATA
 
 TERMS = ValidationContext(RULES, NOON)
 WINDOW = f"{Algorithm.SIMHASH256}:{'0f' * 32}"
@@ -78,7 +78,7 @@ LISTED = replace(
         Frame(100, (Signal.parse(WINDOW),), unit=Unit.WORDS, length=150),
     ),
 )
-ADDRESSES = {**SAID, "url": "https://example.org/a?b=1"}
+ADDRESSES = {**METADATA, "url": "https://example.org/a?b=1"}
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=250_000)
 SIGNER = Signer.new("log.example/1")
 COSIGNER = Cosigner.new("w.example/1")
@@ -215,7 +215,7 @@ DECODERS: dict[str, Decoder] = {
     ),
     "metadata": Decoder(
         lambda octets: read_metadata(_text(octets), 2, TERMS),
-        (_json(SAID), _json([SAID, SAID])),
+        (_json(METADATA), _json([METADATA, METADATA])),
         models=(MetadataIn,),
     ),
     "queries": Decoder(
@@ -352,7 +352,7 @@ DECODERS: dict[str, Decoder] = {
         f"PDQ;Label;Removed At\n{pdq(1)[4:]};Manifesto, x;3.11.2026 10:00\n".encode(),
     ),
     "JSON Lines": _rows(
-        Format.JSONL, _json(item(1)) + b"\n" + _json(item(2)), _json({**SAID, "frames": DOCUMENT}), _json(ADDRESSES)
+        Format.JSONL, _json(item(1)) + b"\n" + _json(item(2)), _json({**METADATA, "frames": DOCUMENT}), _json(ADDRESSES)
     ),
     "vPDQ": Decoder(
         lambda octets: read_vpdq(_text(octets)),

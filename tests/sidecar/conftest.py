@@ -53,7 +53,7 @@ class Pair:
         if "json" in more:
             # The test clients would write it differently.
             more |= {"data": json.dumps(more.pop("json")), "content_type": "application/json"}
-        return self.member.ask(method, path, **more), self.ask(method, path, **more)
+        return self.member.request(method, path, **more), self.ask(method, path, **more)
 
     def close(self) -> None:
         self.client.close()

@@ -100,6 +100,6 @@ def test_files_are_hashed_and_looked_up_as_by_the_service(filled: Pair) -> None:
     ):
         served, local = (
             ask("POST", ONE + path, data={field: (io.BytesIO(octets), "a.bin")}, query_string=asked)
-            for ask in (filled.member.ask, filled.ask)
+            for ask in (filled.member.request, filled.ask)
         )
         same((served, local))

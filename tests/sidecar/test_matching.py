@@ -24,7 +24,7 @@ from tests.builders import clip, draft, excerpt, near, signal, text, video, word
 from tests.films import film
 from tests.sidecar.conftest import Pair, same
 from tests.web.callers import faults, pdq, problem
-from tests.web.pictures import TEXT, form, multipart, photo
+from tests.web.pictures import NOT_A_PICTURE, form, multipart, photo
 
 MEDIA = "/v1/matches/media"
 
@@ -90,7 +90,7 @@ def test_a_text_is_hashed_at_the_member_whatever_the_service_accepts(filled: Pai
 @pytest.mark.parametrize(
     "parts",
     [
-        form(photo(), TEXT, b""),
+        form(photo(), NOT_A_PICTURE, b""),
         form(),
         multipart("b", ('name="x"', b"1")),
         {"data": b"nothing", "content_type": "multipart/form-data; boundary=b"},
@@ -120,7 +120,7 @@ def test_an_upload_is_remembered_before_it_is_matched(pair: Pair) -> None:
     queries: list[dict[str, Any]] = [{"signals": [pdq(1)], "remember": "u-1"}, {"signals": [pdq(2)]}]
     plain = {"queries": [{"signals": [pdq(1)]}, {"signals": [pdq(2)]}]}
     local = pair.ask("POST", "/v1/matches", json={"queries": queries})
-    same((pair.member.ask("POST", "/v1/matches", json=plain), local))
+    same((pair.member.request("POST", "/v1/matches", json=plain), local))
     assert remembered(pair) == 1
     # The copy vanishes in between: what cannot be matched was remembered nevertheless.
     (pair.state.folder / CURRENT).unlink()

@@ -7,7 +7,7 @@ from typing import Any
 
 from hashdb.domain.accounts.members import Scope
 from tests.web.callers import REMOVED, item, pdq
-from tests.web.pictures import SAID, TEXT, form, multipart
+from tests.web.pictures import METADATA, NOT_A_PICTURE, form, multipart
 
 Scopes = frozenset[Scope]
 ALL: Scopes = frozenset(Scope)
@@ -48,15 +48,15 @@ class Rights:
 
 
 def _form() -> dict[str, Any]:
-    return form(TEXT)
+    return form(NOT_A_PICTURE)
 
 
 def _forms() -> dict[str, Any]:
-    return form(TEXT, said=SAID)
+    return form(NOT_A_PICTURE, metadata=METADATA)
 
 
 def _upload() -> dict[str, Any]:
-    return multipart("b", ('name="photo"; filename="a.png"', TEXT))
+    return multipart("b", ('name="photo"; filename="a.png"', NOT_A_PICTURE))
 
 
 def _reaction() -> dict[str, Any]:

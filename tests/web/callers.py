@@ -52,26 +52,26 @@ class Caller:
         """What names the key."""
         return {} if self.secret is None else {"Authorization": f"Bearer {self.secret}"}
 
-    def ask(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> TestResponse:
+    def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> TestResponse:
         """The answer to a request."""
         return self.client.open(path, method=method, headers={**self.headers, **(headers or {})}, buffered=True, **more)
 
     def get(self, path: str, **more: Any) -> TestResponse:
         """The answer to a GET."""
-        return self.ask("GET", path, **more)
+        return self.request("GET", path, **more)
 
     def post(self, path: str, json: object = None, **more: Any) -> TestResponse:
         """The answer to a POST of JSON, or of `data`."""
         sent = more if "data" in more else {**more, "json": json}
-        return self.ask("POST", path, **sent)
+        return self.request("POST", path, **sent)
 
     def patch(self, path: str, json: object, **more: Any) -> TestResponse:
         """The answer to a PATCH."""
-        return self.ask("PATCH", path, json=json, **more)
+        return self.request("PATCH", path, json=json, **more)
 
     def delete(self, path: str, **more: Any) -> TestResponse:
         """The answer to a DELETE."""
-        return self.ask("DELETE", path, **more)
+        return self.request("DELETE", path, **more)
 
     def contribute(self, *items: dict[str, Any], **more: Any) -> list[Any]:
         """What was answered of these contributions."""
@@ -90,8 +90,8 @@ _usual_settings = cache(Settings)
 """The settings without a variable: reading them takes a third of the time in which a service is made."""
 
 
-def end(hashers: Hashers) -> None:
-    """End the processes that hash."""
+def stop_hashers(hashers: Hashers) -> None:
+    """Stop the processes that compute hashes."""
     for name in {"pool", "videos"} & vars(hashers).keys():
         getattr(hashers, name).close()
 
@@ -112,7 +112,7 @@ class Service:
         self.app = create_app(self.db, self.settings)
         if self.hashers is not None and not any(name.startswith(("media_", "video_")) for name in settings):
             self._state.hashers = self.hashers
-        self.anyone = Caller(self.app.test_client(), None)
+        self.anonymous = Caller(self.app.test_client(), None)
         self._count = 0
         self._engine = create_engine(url, poolclass=NullPool)
 
@@ -126,13 +126,13 @@ class Service:
         """Close the database and end the processes that hash for this one."""
         self._state.later.close()
         if self._state.hashers is not self.hashers:
-            end(self._state.hashers)
+            stop_hashers(self._state.hashers)
         self.db.close()
 
-    def caller(self, *scopes: Scope, name: str | None = None, a_day: int | None = None) -> Caller:
+    def caller(self, *scopes: Scope, name: str | None = None, daily_limit: int | None = None) -> Caller:
         """A key of a new member, with these scopes (else all)."""
         self._count += 1
-        draft = MemberDraft(name or f"Member {self._count}", MemberKind.PLATFORM, limits=MemberLimits(a_day))
+        draft = MemberDraft(name or f"Member {self._count}", MemberKind.PLATFORM, limits=MemberLimits(daily_limit))
         return self.key(members.add(self.db, COMMAND_LINE, draft).id, *scopes)
 
     def key(self, member: int, *scopes: Scope, hides_distances: bool = False) -> Caller:
@@ -141,8 +141,8 @@ class Service:
         issued = members.issue_key(self.db, COMMAND_LINE, member, draft)
         return Caller(self.app.test_client(), issued.secret, member, issued.key.id)
 
-    def lose_index(self) -> None:
-        """Let the index be one that another worker is still to build: the store holds too much to read at a request."""
+    def make_index_unready(self) -> None:
+        """Replace the index by an unbuilt one, over a store too large to be read within a request."""
         fill_store(self.db, members.authenticate(self.db, self.caller(name="Large").secret or ""))
         self.db.index = IndexView(
             self.db.store, {one: one.radius for one in self.db.rules.searched}, self._folder / "index"

@@ -10,7 +10,7 @@ import pytest
 from hashdb.domain.accounts.members import Scope
 from hashdb.settings import Settings
 from hashdb.wsgi.media import Hashers
-from tests.web.callers import Caller, Service, end, service_at
+from tests.web.callers import Caller, Service, service_at, stop_hashers
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,7 +20,7 @@ def _hashing_processes_started_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Service, "hashers", hashers)
         yield
-    end(hashers)
+    stop_hashers(hashers)
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def _asked(service: Service, caller: Caller, method: str, path: str) -> TestResp
     """The answer to a request with a key, wherever the protocol has it."""
     headers = {"x-functions-key": str(caller.secret)}
     token = f"access_token={caller.member}|{caller.secret}" if path.startswith("/graph/") else ""
-    return caller.ask(method, path, headers=headers, query_string=token)
+    return caller.request(method, path, headers=headers, query_string=token)
 
 
 def test_every_route_that_may_append_is_bounded_for_a_key(service: Service) -> None:

@@ -129,7 +129,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-def spelled(rule: str) -> str:
+def without_id_names(rule: str) -> str:
     """A route's address with what stands in it called the same everywhere."""
     return re.sub(r"<id:\w+>", "<id>", rule)
 
@@ -150,14 +150,14 @@ def asked(
         sent = {"data": {"username": world.names.get(caller.member, ""), "password": caller.secret or ""}}
     else:
         headers = {"x-functions-key": caller.secret or ""}
-    return caller.ask(
+    return caller.request(
         method, path, headers=headers, query_string=query, environ_overrides={"REMOTE_ADDR": address}, **sent
     )
 
 
 def test_every_route_has_its_line(world: World) -> None:
     served = {
-        f"{method} {spelled(str(rule))}"
+        f"{method} {without_id_names(str(rule))}"
         for rule in world.service.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if not str(rule).startswith("/console")
@@ -166,7 +166,7 @@ def test_every_route_has_its_line(world: World) -> None:
 
 
 def test_the_document_names_the_same_scopes(world: World) -> None:
-    document = body(world.service.anyone.get("/openapi.json"))
+    document = body(world.service.anonymous.get("/openapi.json"))
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             route = f"{method.upper()} {re.sub(r'{[^}]+}', '<id>', path)}"
@@ -187,7 +187,7 @@ def test_without_a_valid_key_nothing_is_told(world: World, route: str) -> None:
     members.revoke_key(service.db, COMMAND_LINE, revoked.key)
     expired = Caller(service.app.test_client(), "hdb_" + "x" * 43, world.other.member)
     things, before = world.thing(rights.of, world.other.member), world.head()
-    for caller in (service.anyone, expired, revoked):
+    for caller in (service.anonymous, expired, revoked):
         answer = asked(world, caller, route, things, address)
         assert answer.status_code == 401, answer.text
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")

@@ -15,8 +15,8 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.wire import MAX_FIELD_NAMES, MAX_VALUES
 from tests.web.authorisations import RIGHTS
 from tests.web.callers import CHUNKED, REMOVED, Caller, Service, item, pdq, problem, service_at
-from tests.web.test_authorisation import spelled
-from tests.web.test_hostile import REFUSALS
+from tests.web.test_authorisation import without_id_names
+from tests.web.test_hostile import REJECTION_STATUSES
 
 MEGABYTE = 1024 * 1024
 CAP = 32 * 1024
@@ -128,11 +128,11 @@ def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
 def _asked(caller: Caller, route: str, content_type: str, **more: Any) -> TestResponse:
     """The answer to a request, its key in every place where a protocol has it."""
     method, _, rule = route.partition(" ")
-    path = spelled(rule).replace("<id>", "1").replace("<name>", "PLATFORM")
+    path = without_id_names(rule).replace("<id>", "1").replace("<name>", "PLATFORM")
     headers = {"x-functions-key": str(caller.secret), **more.pop("headers", {})}
     if path.startswith("/graph"):
         path += f"?access_token={caller.member}|{caller.secret}"
-    return caller.ask(method, path, headers=headers, content_type=content_type, **more)
+    return caller.request(method, path, headers=headers, content_type=content_type, **more)
 
 
 def test_every_route_that_takes_a_body_is_tried() -> None:
@@ -180,7 +180,7 @@ def _texts(valid: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def test_what_is_hard_to_read_is_refused(usual: Caller, route: str) -> None:
     for name, text in _texts(RIGHTS[route].sends):
         answer = _asked(usual, route, JSON, data=text.encode())
-        assert answer.status_code in REFUSALS, (name, text[:100], answer.text[:300])
+        assert answer.status_code in REJECTION_STATUSES, (name, text[:100], answer.text[:300])
         assert len(answer.data) < MEGABYTE, name
 
 
@@ -209,7 +209,7 @@ def test_what_is_large_is_refused_in_little_memory(usual: Caller) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name, text in large.items():
         answer = _asked(usual, "POST /v1/contributions", JSON, data=text.encode())
-        assert answer.status_code in REFUSALS, (name, answer.text[:300])
+        assert answer.status_code in REJECTION_STATUSES, (name, answer.text[:300])
         assert len(answer.data) < MEGABYTE, name
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < GROWTH
 
@@ -219,7 +219,7 @@ def test_what_is_large_with_frames_is_refused_in_bounded_memory(usual: Caller) -
     for content in ("[]," * 700_000, "0," * 1_400_000, "[]," * 2_000_000):
         text = f'{{"contributions": [{{"frames": [{content[:-1]}]}}]}}'
         answer = _asked(usual, "POST /v1/contributions", JSON, data=text.encode())
-        assert answer.status_code in REFUSALS, answer.text[:300]
+        assert answer.status_code in REJECTION_STATUSES, answer.text[:300]
         assert len(answer.data) < MEGABYTE
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 3 * GROWTH
 

@@ -46,7 +46,7 @@ JSON = "application/json"
 )
 def test_without_a_key_that_is_valid_now_nothing_opens(service: Service, platform: Caller, sent: str | None) -> None:
     headers = {} if sent is None else {"Authorization": sent.replace("{}", str(platform.secret))}
-    response = service.anyone.get("/v1/me", headers=headers)
+    response = service.anonymous.get("/v1/me", headers=headers)
     problem(response, 401, "not-authenticated")
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
@@ -54,7 +54,7 @@ def test_without_a_key_that_is_valid_now_nothing_opens(service: Service, platfor
 @pytest.mark.parametrize("sent", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer   {}", "Bearer {} "])
 def test_the_scheme_is_spelled_as_http_allows(service: Service, platform: Caller, sent: str) -> None:
     headers = {"Authorization": sent.format(platform.secret)}
-    assert service.anyone.get("/v1/me", headers=headers).status_code == 200
+    assert service.anonymous.get("/v1/me", headers=headers).status_code == 200
 
 
 WRITES = [
@@ -83,10 +83,10 @@ def test_the_key_comes_before_the_scope_and_the_scope_before_the_body(
         {"data": b"{}", "content_type": JSON, "query_string": "nonsense=1"},
         {"data": b"x" * 20_000_000, "content_type": JSON},
     ]
-    without, auditor = service.anyone, service.caller(Scope.AUDIT)
+    without, auditor = service.anonymous, service.caller(Scope.AUDIT)
     for sent in bodies:
-        problem(without.ask(method, path, **sent), 401)
-        problem(auditor.ask(method, path, **sent), 403, "scope-missing")
+        problem(without.request(method, path, **sent), 401)
+        problem(auditor.request(method, path, **sent), 403, "scope-missing")
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), WRITES)
@@ -94,7 +94,7 @@ def test_the_key_comes_before_the_scope_and_the_scope_before_the_body(
 def test_another_content_type_is_refused(
     service: Service, method: str, path: str, scope: Scope, content_type: str | None
 ) -> None:
-    response = service.caller(scope).ask(method, path, data=b"{}", content_type=content_type)
+    response = service.caller(scope).request(method, path, data=b"{}", content_type=content_type)
     problem(response, 415, "wrong-content-type")
 
 
@@ -113,7 +113,7 @@ def test_a_body_that_is_not_json_is_malformed(service: Service, data: bytes) -> 
     caller = service.caller()
     for method, path, _ in WRITES:
         if not path.endswith(("media", "signals")):
-            problem(caller.ask(method, path, data=data, content_type=JSON), 400, "malformed-request")
+            problem(caller.request(method, path, data=data, content_type=JSON), 400, "malformed-request")
 
 
 @pytest.mark.parametrize("data", [b"3", b"null", b'"x"', b"[]", b"[{}]", b"true", b"-0.0"])
@@ -121,7 +121,7 @@ def test_json_that_is_no_object_is_refused(service: Service, data: bytes) -> Non
     caller = service.caller()
     for method, path, _ in WRITES:
         if not path.endswith(("media", "signals")):
-            assert list(faults(caller.ask(method, path, data=data, content_type=JSON))) == [""]
+            assert list(faults(caller.request(method, path, data=data, content_type=JSON))) == [""]
 
 
 def test_a_body_over_the_cap_is_too_large(service: Service, platform: Caller) -> None:

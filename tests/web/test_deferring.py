@@ -24,7 +24,7 @@ from hashdb.web import deferring
 from hashdb.web.context import LARGE
 from tests.films import film
 from tests.web.callers import Caller, Service, body, problem, service_at
-from tests.web.pictures import SAID, TEXT, form, photo
+from tests.web.pictures import METADATA, NOT_A_PICTURE, form, photo
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -42,16 +42,16 @@ def caller(service: Service) -> Caller:
     return service.caller()
 
 
-def deferred(caller: Caller, path: str, *files: bytes, said: object = None, **headers: str) -> str:
-    """Where the job of a request is."""
-    response = caller.post(path, **form(*files, said=said), headers={**ASYNC, **headers})
+def start_job(caller: Caller, path: str, *files: bytes, metadata: object = None, **headers: str) -> str:
+    """Send a request that prefers a deferred answer; the address of its job."""
+    response = caller.post(path, **form(*files, metadata=metadata), headers={**ASYNC, **headers})
     assert response.status_code == 202, response.text
     assert response.headers["Retry-After"] == "1"
     return response.headers["Location"]
 
 
-def ended(caller: Caller, location: str) -> Any:
-    """The job at its end."""
+def finished_job(caller: Caller, location: str) -> Any:
+    """The job, once it is done or has failed."""
     until = time.monotonic() + 60
     while (job := body(caller.get(location)))["status"] in ("waiting", "running"):
         assert time.monotonic() < until, job
@@ -61,15 +61,15 @@ def ended(caller: Caller, location: str) -> Any:
 
 def test_who_prefers_it_is_answered_at_once_and_later_as_others_are(caller: Caller) -> None:
     usual = body(caller.post("/v1/signals", **form(film(), photo())))
-    location = deferred(caller, "/v1/signals", film(), photo())
-    job = ended(caller, location)
+    location = start_job(caller, "/v1/signals", film(), photo())
+    job = finished_job(caller, location)
     assert job == {"id": int(location.rpartition("/")[2]), "status": "done", "progress": 1.0, "result": usual}
     assert body(caller.get(location)) == job
 
 
 @pytest.mark.parametrize("preference", ["respond-async, wait=5", "wait=5 , Respond-Async", "respond-async;x=1"])
 def test_the_preference_is_read_as_http_has_it(caller: Caller, preference: str) -> None:
-    assert ended(caller, deferred(caller, "/v1/signals", photo(), Prefer=preference))["status"] == "done"
+    assert finished_job(caller, start_job(caller, "/v1/signals", photo(), Prefer=preference))["status"] == "done"
 
 
 @pytest.mark.parametrize("preference", ["", "wait=5", "return=minimal", "no-respond-async"])
@@ -78,15 +78,15 @@ def test_other_preferences_are_not_followed(caller: Caller, preference: str) -> 
 
 
 def test_a_request_that_is_refused_later_is_a_job_that_failed_with_the_problem(caller: Caller) -> None:
-    usual = problem(caller.post("/v1/matches/media", **form(film(), TEXT)), 415, "unreadable-picture")
-    job = ended(caller, deferred(caller, "/v1/matches/media", film(), TEXT))
+    usual = problem(caller.post("/v1/matches/media", **form(film(), NOT_A_PICTURE)), 415, "unreadable-picture")
+    job = finished_job(caller, start_job(caller, "/v1/matches/media", film(), NOT_A_PICTURE))
     assert (job["status"], job["error"]) == ("failed", usual)
     assert "result" not in job
 
 
 def test_the_answer_is_stored_in_a_form_that_only_the_key_that_asked_can_read(service: Service, caller: Caller) -> None:
-    location = deferred(caller, "/v1/signals", photo())
-    (picture,) = ended(caller, location)["result"]["pictures"]
+    location = start_job(caller, "/v1/signals", photo())
+    (picture,) = finished_job(caller, location)["result"]["pictures"]
     with service.db.store.read() as tx:
         stored = tx.connection.execute(select(answer_jobs)).all()[-1]
     value = picture["signals"][0].partition(":")[2]
@@ -94,7 +94,7 @@ def test_the_answer_is_stored_in_a_form_that_only_the_key_that_asked_can_read(se
     assert "pictures" not in str(stored)
     problem(service.key(caller.member).get(location), 404, "not-found")
     problem(service.caller(Scope.ADMIN).get(location), 404, "not-found")
-    problem(service.anyone.get(location), 401)
+    problem(service.anonymous.get(location), 401)
 
 
 def test_a_job_of_a_process_that_died_says_so(service: Service, caller: Caller) -> None:
@@ -108,7 +108,7 @@ def test_a_job_of_a_process_that_died_says_so(service: Service, caller: Caller) 
 
 
 @contextmanager
-def busy(service: Service) -> Iterator[None]:
+def videos_busy(service: Service) -> Iterator[None]:
     """Another key's video is being hashed for as long as the block lasts."""
     state, begun, over = service.app.extensions["hashdb"], Event(), Event()
 
@@ -134,26 +134,26 @@ def test_a_request_that_takes_long_is_answered_by_202_and_pictures_do_not_wait(
     service: Service, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deferring, "PATIENCE", 0.1)
-    with busy(service):
-        response = caller.post("/v1/contributions/media", **form(film(4), said=SAID))
+    with videos_busy(service):
+        response = caller.post("/v1/contributions/media", **form(film(4), metadata=METADATA))
         assert response.status_code == 202
         body(caller.post("/v1/signals", **form(photo())))
-    job = ended(caller, response.headers["Location"])
+    job = finished_job(caller, response.headers["Location"])
     (made,) = job["result"]["contributions"]
     assert body(caller.get(f"/v1/contributions/{made['id']}"))["media"] == "video"
 
 
 def test_a_member_that_is_suspended_meanwhile_contributes_nothing(service: Service, caller: Caller) -> None:
     before = service.rows()["contributions"]
-    with busy(service):
-        location = deferred(caller, "/v1/contributions/media", film(3), said=SAID)
+    with videos_busy(service):
+        location = start_job(caller, "/v1/contributions/media", film(3), metadata=METADATA)
         members.change(service.db, COMMAND_LINE, caller.member, MemberChange(status=MemberStatus.SUSPENDED))
     until = time.monotonic() + 60
     while _unfinished(service):
         assert time.monotonic() < until
         time.sleep(0.05)
     members.change(service.db, COMMAND_LINE, caller.member, MemberChange(status=MemberStatus.ACTIVE))
-    assert ended(caller, location)["error"]["type"] == "/problems/member-suspended"
+    assert finished_job(caller, location)["error"]["type"] == "/problems/member-suspended"
     assert service.rows()["contributions"] == before
 
 
@@ -161,12 +161,12 @@ def test_a_key_has_few_requests_of_videos_at_once_and_nothing_is_left_of_those_r
     service: Service, caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with busy(service):
-        locations = [deferred(caller, "/v1/signals", film()) for _ in range(KEY_REQUESTS)]
+    with videos_busy(service):
+        locations = [start_job(caller, "/v1/signals", film()) for _ in range(KEY_REQUESTS)]
         refused = caller.post("/v1/signals", **form(film()), headers=ASYNC)
         assert problem(refused, 429, "hashing-busy")["retry_after"] > 0
-    assert {ended(caller, location)["status"] for location in locations} == {"done"}
-    assert open_in(tmp_path) == 0
+    assert {finished_job(caller, location)["status"] for location in locations} == {"done"}
+    assert open_files_in(tmp_path) == 0
 
 
 def test_pictures_of_a_job_wait_while_the_queue_of_pictures_is_full(service: Service, caller: Caller) -> None:
@@ -177,8 +177,8 @@ def test_pictures_of_a_job_wait_while_the_queue_of_pictures_is_full(service: Ser
         while not pool.pending["key:0"]:
             time.sleep(0.001)
         problem(caller.post("/v1/signals", **form(photo())), 429, "hashing-busy")
-        location = deferred(caller, "/v1/signals", photo())
-        assert ended(caller, location)["status"] == "done"
+        location = start_job(caller, "/v1/signals", photo())
+        assert finished_job(caller, location)["status"] == "done"
         before.result()
 
 
@@ -190,7 +190,7 @@ def test_nothing_is_left_of_a_video_for_which_its_key_has_no_place(
     # Smaller than a body that takes a slot before it is read.
     assert len(film(1, 1.0)) < LARGE * 3 / 4
     problem(caller.post("/v1/signals", **form(film(1, 1.0))), 429, "too-many-at-once")
-    assert open_in(tmp_path) == 0
+    assert open_files_in(tmp_path) == 0
 
 
 def _unfinished(service: Service) -> int:
@@ -200,8 +200,8 @@ def _unfinished(service: Service) -> int:
         return len(tx.connection.execute(query).all())
 
 
-def open_in(folder: Path) -> int:
-    """How many files in a folder this process has open, also without a name."""
+def open_files_in(folder: Path) -> int:
+    """The number of files in a folder that this process has open, also deleted ones."""
     count = 0
     for name in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):

@@ -72,7 +72,7 @@ def test_the_short_way_records_as_the_application_does(platform: Caller, sent: o
 
 
 def test_the_short_way_counts_a_refused_contribution_as_the_application_does(service: Service) -> None:
-    caller = service.caller(a_day=1)
+    caller = service.caller(daily_limit=1)
     for sent in ([item(1), item(2)], [item(1, labels=["none"])]):
         first, second = both(caller, json.dumps({"contributions": sent}).encode(), CONTRIBUTIONS)
         assert first == second
@@ -92,7 +92,7 @@ def test_who_may_not_ask_is_refused_the_same(service: Service, route: str) -> No
     suspended = service.caller()
     members.change(service.db, COMMAND_LINE, suspended.member, MemberChange(status=MemberStatus.SUSPENDED))
     data = json.dumps({"queries": [{"signals": [pdq()]}]}).encode()
-    for caller, status in ((service.anyone, 401), (service.caller(Scope.FEED), 403), (suspended, 403)):
+    for caller, status in ((service.anonymous, 401), (service.caller(Scope.FEED), 403), (suspended, 403)):
         first, second = both(caller, data, route)
         assert first == second
         assert first[0] == status

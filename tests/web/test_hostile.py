@@ -12,10 +12,10 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.web.callers import Caller, Service, item, pdq, problem, service_at
-from tests.web.pictures import SAID, TEXT, multipart
+from tests.web.pictures import METADATA, NOT_A_PICTURE, multipart
 
 EACH = 120
-REFUSALS = {400, 401, 403, 404, 405, 409, 413, 415, 422, 429}
+REJECTION_STATUSES = {400, 401, 403, 404, 405, 409, 413, 415, 422, 429}
 
 WEBHOOK = {"url": "https://hooks.example/a?b=c", "topics": ["feed.changed", "match.reversed"], "note": "mine"}
 VALID: dict[str, tuple[str, str, Any]] = {
@@ -185,7 +185,7 @@ def _refused(service: Service, response: TestResponse, before: dict[str, int]) -
     """Whether a request was refused as it should be; it may also have been taken, where nothing was wrong with it."""
     if response.status_code in (200, 201):
         return False
-    assert response.status_code in REFUSALS, response.text
+    assert response.status_code in REJECTION_STATUSES, response.text
     said = problem(response, response.status_code)
     if response.status_code == 422:
         assert 0 < len(said["errors"]) <= 1000
@@ -202,7 +202,7 @@ def test_mutated_json_is_refused_and_nothing_of_it_stored(service: Service, call
     refused, before = 0, service.rows()
     for _ in range(EACH):
         text = _mutated(rng, valid)
-        if _refused(service, caller.ask(method, path, data=text, content_type="application/json"), before):
+        if _refused(service, caller.request(method, path, data=text, content_type="application/json"), before):
             refused += 1
         else:
             before = service.rows()
@@ -213,7 +213,7 @@ def test_mutated_json_is_refused_and_nothing_of_it_stored(service: Service, call
 def test_mutated_forms_are_refused_and_nothing_of_them_stored(service: Service, caller: Caller, path: str) -> None:
     rng = random.Random(path)
     before = service.rows()
-    parts = [('name="file"; filename="a.png"', TEXT), ('name="metadata"', json.dumps(SAID).encode())]
+    parts = [('name="file"; filename="a.png"', NOT_A_PICTURE), ('name="metadata"', json.dumps(METADATA).encode())]
     for _ in range(EACH // 2):
         form = multipart("b", *parts)
         form["data"] = rng.choice(TEXTS)(rng, form["data"])
@@ -263,5 +263,5 @@ def test_postgresql_refuses_the_same(postgres_url: str, name: str) -> None:
         before = service.rows()
         for _ in range(EACH // 2):
             text = _mutated(rng, valid)
-            if not _refused(service, caller.ask(method, path, data=text, content_type="application/json"), before):
+            if not _refused(service, caller.request(method, path, data=text, content_type="application/json"), before):
                 before = service.rows()

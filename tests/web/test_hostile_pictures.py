@@ -17,7 +17,7 @@ from tests.hashing.processes import worker_processes
 from tests.web.callers import Caller, Service, body, problem, service_at
 from tests.web.console.visitors import form_secret, sign_in_new_user
 from tests.web.hostile_pictures import corpus
-from tests.web.pictures import SAID, form, multipart, photo
+from tests.web.pictures import METADATA, form, multipart, photo
 
 MEGABYTE = 1024 * 1024
 MEMORY = 320 * MEGABYTE
@@ -61,7 +61,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def caller(service: Service) -> Caller:
     """A key of all scopes, whose member has contributed a picture."""
     caller = service.caller(name="Alpha")
-    caller.post("/v1/contributions/media", **form(photo(), said=SAID))
+    caller.post("/v1/contributions/media", **form(photo(), metadata=METADATA))
     return caller
 
 
@@ -102,8 +102,8 @@ def _judged(answer: TestResponse, names: list[str]) -> None:
 def test_together_they_are_refused_or_hashed(watched: None, service: Service, caller: Caller, path: str) -> None:
     before = service.rows()
     for some in _sent_together():
-        said = SAID if path.startswith("/v1/contributions") else None
-        answer = caller.post(path, **form(*some.values(), said=said))
+        said = METADATA if path.startswith("/v1/contributions") else None
+        answer = caller.post(path, **form(*some.values(), metadata=said))
         _judged(answer, list(some))
         assert answer.status_code == 415
     assert service.rows()["contributions"] == before["contributions"]
@@ -132,8 +132,8 @@ def test_what_is_a_document_is_refused_everywhere(caller: Caller) -> None:
     assert len(documents()) >= 4
     for octets in documents().values():
         for path in V1:
-            said = SAID if path.startswith("/v1/contributions") else None
-            problem(caller.post(path, **form(octets, said=said)), 403, "text-refused")
+            said = METADATA if path.startswith("/v1/contributions") else None
+            problem(caller.post(path, **form(octets, metadata=said)), 403, "text-refused")
         for path in ("/hma/h/hash", "/hma/m/lookup", "/hma/c/bank/ALPHA/content"):
             answer = caller.post(path, **multipart("b", ('name="photo"; filename="a"', octets)))
             assert answer.status_code == 403

@@ -9,9 +9,9 @@ from hashdb.domain.accounts.users import Role
 from hashdb.web.console import pages
 from tests.web.callers import Caller, Service, body, item, service_at
 from tests.web.console.visitors import PASSWORD, Visitor, add_user, form_secret, sign_in_new_user
-from tests.web.test_logs import lines
+from tests.web.test_logs import log_output
 
-__all__ = ["lines"]
+__all__ = ["log_output"]
 
 ELSEWHERE = [
     "https://evil.example",
@@ -92,18 +92,18 @@ def test_what_is_sent_begins_no_header(service: Service, platform: Caller) -> No
             assert "a=b" not in value
 
 
-def test_what_is_sent_begins_no_line_of_the_log(lines: io.StringIO, service: Service, platform: Caller) -> None:
+def test_what_is_sent_begins_no_line_of_the_log(log_output: io.StringIO, service: Service, platform: Caller) -> None:
     for path in ("/v1/\r\nx", "/\x1b[2J", "/console/\u2028x", "/hma/c/bank/a%0ab", "/v1/contributions?label=%0a{}"):
         platform.get(path)
-    platform.ask("X\x1b", "/v1/me")
+    platform.request("X\x1b", "/v1/me")
     platform.get("/v1/me", headers={"User-Agent": "\x1b[2J", "X-Request-Id": "a\x0bb", "Referer": "\x1b"})
     Visitor(service, LINES).sign_in(LINES)
-    told = lines.getvalue().splitlines()
+    told = log_output.getvalue().splitlines()
     assert len(told) >= 9, "each request is told in one line"
     for line in told:
         assert line.isascii() and line.isprintable()
         assert set(json.loads(line)) >= {"at", "level", "message"}
-    assert "2J" not in lines.getvalue()
+    assert "2J" not in log_output.getvalue()
 
 
 def test_pages_and_answers_that_show_a_secret_are_kept_nowhere(service: Service, admin: Caller) -> None:
@@ -116,7 +116,7 @@ def test_pages_and_answers_that_show_a_secret_are_kept_nowhere(service: Service,
         ada.post("/console/users", {"name": "zoe", "role": "auditor"}),
         ada.post("/console/users/1/password"),
         ada.get("/console/account/second-factor"),
-        service.anyone.post("/tat/token-auth/tcap/", data=form),
+        service.anonymous.post("/tat/token-auth/tcap/", data=form),
     ]
     for answer in shown:
         assert answer.headers["Cache-Control"] == "no-store"

@@ -39,16 +39,16 @@ MATCH: dict[str, object] = {"queries": [{"signals": []}]}
 
 def _login(service: Service, caller: Caller) -> TestResponse:
     said = {"username": f"Member {caller.member}", "password": caller.secret}
-    return service.anyone.post("/tat/token-auth/tcap/", data=said)
+    return service.anonymous.post("/tat/token-auth/tcap/", data=said)
 
 
 PROTOCOLS: tuple[Callable[[Service, Caller], TestResponse], ...] = (
     lambda _, caller: caller.get("/v1/changes"),
     lambda _, caller: caller.get("/tat/api/hash-list/v2/all"),
-    lambda service, caller: service.anyone.get(
+    lambda service, caller: service.anonymous.get(
         "/stopncii/v1/FetchHashes", headers={"x-functions-key": str(caller.secret)}
     ),
-    lambda service, caller: service.anyone.get(f"/graph/1/?access_token={caller.member}|{caller.secret}"),
+    lambda service, caller: service.anonymous.get(f"/graph/1/?access_token={caller.member}|{caller.secret}"),
     _login,
 )
 
@@ -72,7 +72,7 @@ def test_a_key_may_make_so_many_requests_by_every_way(limited: Service) -> None:
 
 
 def test_who_has_no_valid_key_is_told_to_wait_and_holds_up_nobody(service: Service, platform: Caller) -> None:
-    anyone = service.anyone
+    anyone = service.anonymous
     told = {anyone.get("/v1/me", headers=WRONG).status_code for _ in range(int(FAILURES.partition("/")[0]))}
     assert told == {401}
     for refused in (anyone.get("/v1/me", headers=WRONG), anyone.post("/v1/matches", MATCH, headers=WRONG)):
@@ -85,7 +85,7 @@ def test_who_has_no_valid_key_is_told_to_wait_and_holds_up_nobody(service: Servi
 def test_an_address_of_ipv6_counts_as_its_network(tmp_path: Path) -> None:
     def asked(service: Service, address: str, secret: str | None = None) -> int:
         headers = WRONG if secret is None else {"Authorization": f"Bearer {secret}"}
-        return service.anyone.get("/v1/me", headers=headers, environ_overrides={"REMOTE_ADDR": address}).status_code
+        return service.anonymous.get("/v1/me", headers=headers, environ_overrides={"REMOTE_ADDR": address}).status_code
 
     with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite", rate_limit_address="150/day") as service:
         secret = service.caller().secret
@@ -101,7 +101,7 @@ def test_behind_proxies_it_is_they_who_say_who_asks(tmp_path: Path) -> None:
     with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite", proxies=1) as service:
         for number in range(110):
             asked = WRONG | {"X-Forwarded-For": f"203.0.113.9, 192.0.2.{number}"}
-            assert service.anyone.get("/v1/me", headers=asked).status_code == 401
+            assert service.anonymous.get("/v1/me", headers=asked).status_code == 401
 
 
 def test_a_scope_may_have_a_rate_of_its_own() -> None:
@@ -258,13 +258,13 @@ def test_a_key_that_holds_its_share_is_refused_before_its_body_is_parsed_and_oth
     service: Service, platform: Caller, other: Caller, path: str, asked: dict[str, Any]
 ) -> None:
     with _holding(service, platform, KEY_SLOTS):
-        refused = platform.ask("POST", path, **copy.deepcopy(asked))
+        refused = platform.request("POST", path, **copy.deepcopy(asked))
         assert problem(refused, 429, "too-many-at-once")["retry_after"] == int(refused.headers["Retry-After"]) == 1
         # What is quick goes on.
         assert platform.matched(pdq(1)) == []
         assert platform.get("/v1/me").status_code == 200
-        assert other.ask("POST", path, **copy.deepcopy(asked)).status_code != 429
-    assert platform.ask("POST", path, **copy.deepcopy(asked)).status_code != 429
+        assert other.request("POST", path, **copy.deepcopy(asked)).status_code != 429
+    assert platform.request("POST", path, **copy.deepcopy(asked)).status_code != 429
 
 
 def test_a_large_request_gives_its_place_back_however_it_ends(service: Service, platform: Caller) -> None:

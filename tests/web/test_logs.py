@@ -17,7 +17,7 @@ LOGGER = logging.getLogger("hashdb")
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def log_output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What would be written to standard error."""
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
@@ -27,9 +27,9 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     LOGGER.handlers[:], LOGGER.level, LOGGER.propagate = before
 
 
-def test_a_request_is_one_json_line(lines: io.StringIO, platform: Caller) -> None:
+def test_a_request_is_one_json_line(log_output: io.StringIO, platform: Caller) -> None:
     platform.get("/v1/contributions?limit=7")
-    (line,) = lines.getvalue().splitlines()
+    (line,) = log_output.getvalue().splitlines()
     said = json.loads(line)
     assert said["route"] == "/v1/contributions"
     assert (said["method"], said["status"], said["actor"]) == ("GET", 200, f"key:{platform.key}")
@@ -37,7 +37,7 @@ def test_a_request_is_one_json_line(lines: io.StringIO, platform: Caller) -> Non
     assert said["at"].endswith("Z")
 
 
-def test_neither_secret_nor_hash_nor_text_of_a_request_is_logged(lines: io.StringIO, platform: Caller) -> None:
+def test_neither_secret_nor_hash_nor_text_of_a_request_is_logged(log_output: io.StringIO, platform: Caller) -> None:
     lost, secret = pdq(), str(platform.secret)
     platform.contribute(item(reference="my-reference"), headers={"Idempotency-Key": "my-key"})
     platform.post(
@@ -48,9 +48,9 @@ def test_neither_secret_nor_hash_nor_text_of_a_request_is_logged(lines: io.Strin
     for path in (f"/v1/{lost}", f"/v1/contributions?label={lost}", f"/v1/me?{lost}", f"/%0A{secret}%0D", "/v1/me"):
         platform.get(path)
         platform.get(path, headers={"Authorization": f"Basic {secret}"})
-    platform.ask(lost, "/v1/me")
-    platform.ask("GET\nX", "/nowhere")
-    text = lines.getvalue()
+    platform.request(lost, "/v1/me")
+    platform.request("GET\nX", "/nowhere")
+    text = log_output.getvalue()
     assert len(text.splitlines()) == len([json.loads(line) for line in text.splitlines()]) == 16
     for told in (lost[4:], secret, "my-reference", "my-key", "my-upload", "1" * 32, "127.0.0.1"):
         assert told not in text

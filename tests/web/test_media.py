@@ -17,7 +17,7 @@ from hashdb.wsgi import media
 from tests.films import film
 from tests.hashing.samples import encode_picture
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, problem, service_at
-from tests.web.pictures import SAID, TEXT, flat, form, multipart, photo
+from tests.web.pictures import METADATA, NOT_A_PICTURE, flat, form, multipart, photo
 
 MEGABYTE = 1024 * 1024
 PATHS = ("/v1/signals", "/v1/matches/media", "/v1/contributions/media")
@@ -37,13 +37,13 @@ def caller(service: Service) -> Caller:
 
 
 def _said(path: str) -> Any:
-    return SAID if path.startswith("/v1/contributions") else None
+    return METADATA if path.startswith("/v1/contributions") else None
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_file_that_is_no_picture_or_is_cut_short_is_named(service: Service, caller: Caller, path: str) -> None:
     before = service.rows()
-    response = caller.post(path, **form(photo(), TEXT, photo()[:900], b"", said=_said(path)))
+    response = caller.post(path, **form(photo(), NOT_A_PICTURE, photo()[:900], b"", metadata=_said(path)))
     said = problem(response, 415, "unreadable-picture")
     assert [fault["at"] for fault in said["errors"]] == ["file[1]", "file[2]", "file[3]"]
     assert service.rows() == before
@@ -54,7 +54,7 @@ def test_a_form_without_files_or_with_unknown_fields_is_refused_by_name(caller: 
     metadata = ["metadata"] if _said(path) else []
     assert list(faults(caller.post(path, **multipart("b", ('name="x"', b"1"))))) == ["file", *metadata, "x"]
     unknown = {"signals": "1", "": "2", "caption\x00": "3"}
-    told = faults(caller.post(path, **form(photo(), said=_said(path), **unknown)))
+    told = faults(caller.post(path, **form(photo(), metadata=_said(path), **unknown)))
     assert set(told) == {"signals", "", "caption\x00"}
     parts = [('name="picture"; filename="a.png"', photo()), ('name="file"', b"text"), ("x", b"without a name")]
     assert {"picture", "file", ""} <= set(faults(caller.post(path, **multipart("b", *parts))))
@@ -83,7 +83,7 @@ def test_a_broken_form_is_malformed(caller: Caller, path: str, content_type: str
 @pytest.mark.parametrize("path", PATHS)
 def test_more_than_32_files_are_too_large(caller: Caller, path: str) -> None:
     for count in (33, 64, 200):
-        problem(caller.post(path, **form(*[TEXT] * count, said=_said(path))), 413, "too-large")
+        problem(caller.post(path, **form(*[NOT_A_PICTURE] * count, metadata=_said(path))), 413, "too-large")
 
 
 def test_32_files_are_taken(caller: Caller) -> None:
@@ -107,7 +107,7 @@ def test_a_picture_over_20_megabytes_or_a_request_over_64_is_too_large(service: 
 def test_an_animation_that_is_too_large_is_refused_with_the_command_that_hashes_it(small: Service, path: str) -> None:
     frames = [Image.frombytes("L", (96, 96), os.urandom(96 * 96)) for _ in range(6)]
     animation = encode_picture(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    said = problem(small.caller().post(path, **form(animation, said=_said(path))), 413, "video-too-large")
+    said = problem(small.caller().post(path, **form(animation, metadata=_said(path))), 413, "video-too-large")
     assert said["reason"] == "the animation has more than 45000 bytes"
 
 
@@ -123,7 +123,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(caller: Ca
 
 
 def test_metadata_has_a_size_too(caller: Caller) -> None:
-    response = caller.post("/v1/contributions/media", **form(photo(), said=" " * (MEGABYTE + 1)))
+    response = caller.post("/v1/contributions/media", **form(photo(), metadata=" " * (MEGABYTE + 1)))
     problem(response, 413, "too-large")
 
 
@@ -144,16 +144,16 @@ def test_no_file_is_opened_for_an_upload(caller: Caller, tmp_path: Path, monkeyp
 def test_an_operator_may_refuse_pictures(path: str) -> None:
     with service_at(None, accept_media=False) as service:
         caller = service.caller()
-        problem(caller.post(path, **form(photo(), said=_said(path))), 403, "media-refused")
+        problem(caller.post(path, **form(photo(), metadata=_said(path))), 403, "media-refused")
         problem(caller.post(path, data=b"x", content_type="text/plain"), 403, "media-refused")
-        problem(service.anyone.post(path, **form(photo())), 401)
+        problem(service.anonymous.post(path, **form(photo())), 401)
         problem(service.caller(Scope.AUDIT).post(path, **form(photo())), 403, "scope-missing")
 
 
 def test_a_flat_picture_is_hashed_but_not_contributed(service: Service, caller: Caller) -> None:
     assert body(caller.post("/v1/signals", **form(flat())))["pictures"][0]["quality"] == 0
     before = service.rows()
-    told = faults(caller.post("/v1/contributions/media", **form(photo(), flat(), said=SAID)))
+    told = faults(caller.post("/v1/contributions/media", **form(photo(), flat(), metadata=METADATA)))
     assert told
     assert all(at.startswith("file[1].") for at in told)
     assert "file[1].quality" in told
@@ -177,10 +177,10 @@ def small() -> Iterator[Service]:
 def test_a_video_past_a_limit_is_refused_with_the_command_that_hashes_it(small: Service, path: str) -> None:
     caller, before = small.caller(), small.rows()
     assert len(film(1, 4.0)) < 40_000 < len(film(1, 12.0, (320, 180)))
-    sent = form(film(1, 4.0), film(1, 12.0, (320, 180)), said=_said(path))
+    sent = form(film(1, 4.0), film(1, 12.0, (320, 180)), metadata=_said(path))
     too_many_bytes = problem(caller.post(path, **sent), 413, "video-too-large")
     assert too_many_bytes["reason"] == "the video has more than 40000 bytes"
-    too_long = problem(caller.post(path, **form(photo(), film(1, 6.0), said=_said(path))), 413, "video-too-large")
+    too_long = problem(caller.post(path, **form(photo(), film(1, 6.0), metadata=_said(path))), 413, "video-too-large")
     assert [fault["at"] for fault in too_long["errors"]] == ["file[1]"]
     assert "plays for more than 5 seconds" in too_long["errors"][0]["reason"]
     for said in (too_many_bytes, too_long):
@@ -199,7 +199,9 @@ def test_a_request_is_as_large_as_its_pictures_and_one_video_may_be(small: Servi
 
 def test_a_video_that_takes_too_long_is_refused_and_the_others_are_not_tried() -> None:
     with service_at(None, video_processing_seconds=0.001) as service:
-        said = problem(service.caller().post("/v1/signals", **form(film(), film(2), TEXT)), 413, "video-too-large")
+        said = problem(
+            service.caller().post("/v1/signals", **form(film(), film(2), NOT_A_PICTURE)), 413, "video-too-large"
+        )
     assert [fault["at"] for fault in said["errors"]] == ["file[0]", "file[2]"]
     assert said["errors"][0]["reason"] == "the video takes longer than 0.001 seconds to hash"
 

@@ -99,7 +99,7 @@ def test_up_to_where_a_key_has_read_is_told_whatever_way_it_reads(service: Servi
 
 def test_metrics_take_the_scope_admin(service: Service, platform: Caller) -> None:
     assert platform.get("/metrics").status_code == 403
-    assert service.anyone.get("/metrics").status_code == 401
+    assert service.anonymous.get("/metrics").status_code == 401
 
 
 def test_the_workers_count_together_on_a_port_of_their_own(tmp_path: Path) -> None:

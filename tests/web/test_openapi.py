@@ -58,7 +58,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def document(service: Service) -> Any:
     """The document."""
-    return body(service.anyone.get("/openapi.json"))
+    return body(service.anonymous.get("/openapi.json"))
 
 
 def _operations(document: Any) -> Iterator[tuple[str, str, Any]]:
@@ -160,7 +160,7 @@ def test_the_codes_of_the_operator_are_those_of_the_document(tmp_path: Path) -> 
     labels = (Path("hashdb") / "labels.toml").read_text("utf-8").replace('"manifesto"', '"pamphlet"')
     (tmp_path / "labels.toml").write_text(labels, "utf-8")
     with service_at(None, labels=tmp_path / "labels.toml") as service:
-        said = body(service.anyone.get("/openapi.json"))["components"]["schemas"]["DraftIn"]["properties"]["labels"]
+        said = body(service.anonymous.get("/openapi.json"))["components"]["schemas"]["DraftIn"]["properties"]["labels"]
     assert "\n- `pamphlet`: a code of this service alone." in said["description"]
     assert "manifesto" not in said["description"]
 
@@ -255,4 +255,4 @@ def _try(operation: Any, mode: GenerationMode, caller: Caller, checks: Any) -> N
 
 def test_the_document_is_the_same_of_every_application(document: Any) -> None:
     with service_at(None) as another:
-        assert json.dumps(body(another.anyone.get("/openapi.json"))) == json.dumps(document)
+        assert json.dumps(body(another.anonymous.get("/openapi.json"))) == json.dumps(document)

@@ -294,7 +294,7 @@ def _older(ground: Ground) -> None:
     note = checkpoints.latest(ground.db)
     with ground.answering(Response(note)):
         ground.service.clock.go(hours=1)
-        assert ground.service.anyone.get("/v1/checkpoint").text == note
+        assert ground.service.anonymous.get("/v1/checkpoint").text == note
     assert read_checkpoint(note, checkpoints.log(ground.db).verifiers)[0].size == ground.head
 
 

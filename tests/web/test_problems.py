@@ -92,7 +92,7 @@ def test_what_nobody_foresaw_is_a_problem_that_tells_nothing(
 
     service.app.add_url_rule("/fail", view_func=fail)
     with caplog.at_level(logging.INFO, "hashdb"):
-        said = problem(service.anyone.get("/fail"), 500, "internal")
+        said = problem(service.anonymous.get("/fail"), 500, "internal")
     assert set(said) == {"type", "title", "status", "detail"}
     (told,) = [record.getMessage() for record in caplog.records if record.name == "hashdb.web"]
     assert told.startswith("unexpected RuntimeError at ")

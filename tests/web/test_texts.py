@@ -11,8 +11,8 @@ import pytest
 
 from hashdb.hashing.texts import LISTED_STEP, WINDOW
 from tests.web.callers import Caller, Service, body, problem, service_at
-from tests.web.pictures import SAID, form, photo
-from tests.web.test_deferring import deferred, ended
+from tests.web.pictures import METADATA, form, photo
+from tests.web.test_deferring import finished_job, start_job
 
 PATHS = ("/v1/signals", "/v1/matches/media", "/v1/contributions/media")
 
@@ -24,7 +24,7 @@ def text(count: int, seed: int) -> bytes:
 
 
 def _said(path: str) -> Any:
-    return SAID if path.startswith("/v1/contributions") else None
+    return METADATA if path.startswith("/v1/contributions") else None
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +46,11 @@ def test_by_default_a_service_takes_the_hashes_of_a_text_and_not_its_words(path:
     with service_at(None) as service:
         member = service.caller()
         before = service.rows()
-        told = problem(member.post(path, **form(photo(), text(300, 1), said=_said(path))), 403, "text-refused")
+        told = problem(member.post(path, **form(photo(), text(300, 1), metadata=_said(path))), 403, "text-refused")
         assert told["errors"] == [{"at": "file[1]", "reason": "is a document or a text"}]
         assert "`hashdb hash`" in told["detail"]
         pdf = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
-        problem(member.post(path, **form(pdf, said=_said(path))), 403, "text-refused")
+        problem(member.post(path, **form(pdf, metadata=_said(path))), 403, "text-refused")
         assert service.rows() == before
 
 
@@ -65,15 +65,15 @@ def test_a_text_is_hashed_by_windows_of_words(caller: Caller) -> None:
 
 def test_a_text_is_contributed_and_found_in_another(caller: Caller) -> None:
     listed = text(600, 3)
-    (made,) = body(caller.post("/v1/contributions/media", **form(listed, said=SAID)))["contributions"]
+    (made,) = body(caller.post("/v1/contributions/media", **form(listed, metadata=METADATA)))["contributions"]
     assert (made["media"], made["words"]) == ("text", 600)
     asked = text(500, 4) + b" " + b" ".join(listed.split()[100:500]) + b" " + text(500, 5)
     (result,) = body(caller.post("/v1/matches/media", **form(asked)))["results"]
     (match,) = result["matches"]
     assert match["contribution"] == made["id"]
     assert match["segments"][0]["unit"] == "words"
-    location = deferred(caller, "/v1/matches/media", asked)
-    assert ended(caller, location)["result"]["results"][0]["matches"] == [match]
+    location = start_job(caller, "/v1/matches/media", asked)
+    assert finished_job(caller, location)["result"]["results"][0]["matches"] == [match]
 
 
 def test_a_text_that_is_too_large_or_too_short_is_named(caller: Caller) -> None:
@@ -89,7 +89,7 @@ def test_nothing_of_a_text_is_logged(caller: Caller, caplog: pytest.LogCaptureFi
     sent = text(300, 7)
     with caplog.at_level(logging.DEBUG):
         for path in PATHS:
-            caller.post(path, **form(sent, said=_said(path)))
+            caller.post(path, **form(sent, metadata=_said(path)))
         problem(caller.post("/v1/signals", **form(b"secretword " * 3)), 415)
     logged = caplog.text + str([vars(record) for record in caplog.records])
     assert not [word for word in sent.decode().split() if word in logged]

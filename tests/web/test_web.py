@@ -35,7 +35,7 @@ from tests.web.callers import Caller, Service, body, problem
 def test_an_address_that_is_none_is_not_found(service: Service, path: str) -> None:
     caller = service.caller()
     for method in ("GET", "POST", "PATCH", "DELETE", "HEAD"):
-        response = caller.ask(method, path)
+        response = caller.request(method, path)
         if method == "HEAD":
             assert response.status_code == 404
         else:
@@ -60,10 +60,10 @@ def test_an_address_that_is_none_is_not_found(service: Service, path: str) -> No
 def test_a_wrong_method_is_told_the_right_ones(service: Service, path: str, allowed: set[str]) -> None:
     caller = service.caller()
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "LINK", "X" * 1000} - allowed:
-        response = caller.ask(method, path)
+        response = caller.request(method, path)
         problem(response, 405, "method-not-allowed")
         assert set(response.headers["Allow"].split(", ")) == allowed
-    options = caller.ask("OPTIONS", path)
+    options = caller.request("OPTIONS", path)
     assert options.status_code == 200
     assert set(options.headers["Allow"].split(", ")) == allowed
 
@@ -71,17 +71,17 @@ def test_a_wrong_method_is_told_the_right_ones(service: Service, path: str, allo
 def test_head_is_get_without_a_body(service: Service) -> None:
     caller = service.caller()
     for path in ("/healthz", "/v1/me", "/v1/contributions", "/v1/changes", "/v1/events", "/openapi.json", "/docs"):
-        head, get = caller.ask("HEAD", path), caller.get(path)
+        head, get = caller.request("HEAD", path), caller.get(path)
         assert (head.status_code, head.data) == (200, b"")
         assert head.content_type == get.content_type
-    assert caller.ask("HEAD", "/v1/contributions/1").status_code == 404
-    assert service.anyone.ask("HEAD", "/v1/me").status_code == 401
+    assert caller.request("HEAD", "/v1/contributions/1").status_code == 404
+    assert service.anonymous.request("HEAD", "/v1/me").status_code == 401
 
 
 def test_every_answer_carries_the_headers_that_protect_it(service: Service) -> None:
     caller = service.caller()
     answers = [caller.get(path) for path in ("/", "/docs", "/v1/me", "/nowhere", "/v1/contributions/9", "/healthz")]
-    answers += [service.anyone.get("/v1/me"), caller.post("/v1/me"), caller.post("/v1/matches", data=b"x")]
+    answers += [service.anonymous.get("/v1/me"), caller.post("/v1/me"), caller.post("/v1/matches", data=b"x")]
     for answer in answers:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["X-Frame-Options"] == "DENY"

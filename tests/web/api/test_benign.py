@@ -6,7 +6,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem
-from tests.web.pictures import SAID, form, photo
+from tests.web.pictures import METADATA, form, photo
 
 URL = "/v1/benign"
 
@@ -60,14 +60,14 @@ def test_of_a_picture_variants_that_are_close_are_left_out_and_the_picture_itsel
     admin: Caller, platform: Caller
 ) -> None:
     url = "/v1/contributions/media?profile=balanced"
-    (first,) = body(platform.post(url, **form(photo(), said=SAID)))["contributions"]
+    (first,) = body(platform.post(url, **form(photo(), metadata=METADATA)))["contributions"]
     own, variants = first["signals"][:3], first["signals"][3:]
     assert len(variants) > 5
     assert admin.post(URL, {"signals": [variants[0]], "radius": {"phash256": 0}}).status_code == 201
-    (second,) = body(platform.post(url, **form(photo(), said=SAID)))["contributions"]
+    (second,) = body(platform.post(url, **form(photo(), metadata=METADATA)))["contributions"]
     assert (second["known"], second["signals"]) == (False, [*own, *variants[1:]])
     assert admin.post(URL, {"signals": [own[0]], "radius": {"pdq": 0}}).status_code == 201
-    assert faults(platform.post(url, **form(photo(), said=SAID))) == {"file[0].signals[0]": CLOSE_TO_BENIGN}
+    assert faults(platform.post(url, **form(photo(), metadata=METADATA))) == {"file[0].signals[0]": CLOSE_TO_BENIGN}
 
 
 def test_every_fault_of_an_entry_is_told(admin: Caller) -> None:
@@ -79,4 +79,4 @@ def test_the_list_is_for_administrators(service: Service, platform: Caller) -> N
     for scope in set(Scope) - {Scope.ADMIN}:
         caller = service.caller(scope)
         for method, path in (("GET", URL), ("POST", URL), ("DELETE", f"{URL}/1")):
-            problem(caller.ask(method, path), 403, "scope-missing")
+            problem(caller.request(method, path), 403, "scope-missing")

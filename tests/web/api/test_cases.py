@@ -141,7 +141,7 @@ def test_who_may_not_gets_the_reason(service: Service, platform: Caller, other: 
     admin = service.caller(Scope.ADMIN)
     problem(admin.post(f"{URL}/99/decision", {"decision": "uphold"}), 404, "not-found")
     assert list(faults(admin.post(f"{URL}/{case}/decision", {"note": 7, "x": 1}))) == ["decision", "note", "x"]
-    problem(service.anyone.get(URL), 401)
+    problem(service.anonymous.get(URL), 401)
     assert body(admin.post(f"{URL}/{case}/decision", {"decision": "uphold"}))["state"] == "decided"
 
 

@@ -135,7 +135,7 @@ def test_a_thousand_items_are_taken_and_no_more(service: Service, platform: Call
 
 
 def test_the_limit_of_a_day_says_when_to_come_again(service: Service) -> None:
-    caller = service.caller(Scope.CONTRIBUTE, a_day=2)
+    caller = service.caller(Scope.CONTRIBUTE, daily_limit=2)
     caller.contribute(item(1), item(1), item(2))
     caller.contribute(item(1))
     response = caller.post(URL, {"contributions": [item(3)]})

@@ -40,7 +40,7 @@ def test_a_match_of_a_picture_is_counted(service: Service, platform: Caller, aud
 
 @pytest.mark.parametrize("path", ["/v1/matches", "/v1/matches?", "/v1/me"])
 def test_who_has_no_key_is_counted_by_either_way(service: Service, auditor: Caller, path: str) -> None:
-    service.anyone.post(path, {"queries": [{"signals": [pdq()]}]})
+    service.anonymous.post(path, {"queries": [{"signals": [pdq()]}]})
     assert _lines(service, auditor, "access") == ([] if path == "/v1/me" else ["access 0 any no-key 1"])
 
 
@@ -56,12 +56,12 @@ def test_who_lacks_the_scope_is_counted_by_either_way(service: Service, auditor:
 
 
 def test_refused_contributions_are_counted_by_field(service: Service, auditor: Caller) -> None:
-    few = service.caller(Scope.CONTRIBUTE, a_day=1)
+    few = service.caller(Scope.CONTRIBUTE, daily_limit=1)
     wrong = item(labels=["unheard_of"], quality=10)
     for items in ([wrong], [wrong, item(2, quality=10)], [item(1), item(2)]):
         few.post("/v1/contributions", {"contributions": items})
     few.post("/v1/contributions", data=b"{", content_type="application/json")
-    service.anyone.post("/v1/contributions", {})
+    service.anonymous.post("/v1/contributions", {})
     assert _lines(service, auditor, "refusal") == sorted(
         f"refusal {few.member} any {code}"
         for code in (

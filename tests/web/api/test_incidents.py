@@ -43,7 +43,7 @@ def test_incidents_are_for_administrators(service: Service) -> None:
     for scope in set(Scope) - {Scope.ADMIN}:
         caller = service.caller(scope)
         for method, path in (("GET", URL), ("POST", URL), ("GET", f"{URL}/1"), ("PATCH", f"{URL}/1")):
-            problem(caller.ask(method, path), 403, "scope-missing")
+            problem(caller.request(method, path), 403, "scope-missing")
 
 
 def test_the_retention_of_a_label_is_shown_as_the_expiry() -> None:

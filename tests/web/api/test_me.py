@@ -20,7 +20,7 @@ def test_any_key_may_ask_who_it_is(service: Service) -> None:
 
 
 def test_what_the_service_takes_is_told(service: Service) -> None:
-    me = body(service.caller(Scope.MATCH, a_day=7).get("/v1/me"))
+    me = body(service.caller(Scope.MATCH, daily_limit=7).get("/v1/me"))
     assert set(me) == {"member", "key", "limits", "algorithms", "labels", "version", "signatures", "texts", "digests"}
     assert me["signatures"] == ["detail", "colour"]
     assert me["texts"].keys() == {"simhash256"} and me["texts"]["simhash256"].keys() == {"bits", "radius", "max_radius"}

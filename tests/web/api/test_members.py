@@ -172,7 +172,7 @@ def test_members_are_for_admins(service: Service) -> None:
         ("POST", f"{url}/keys"),
         ("DELETE", f"{url}/keys/{caller.key}"),
     ]:
-        assert problem(caller.ask(method, path), 403, "scope-missing")["scope"] == "admin"
+        assert problem(caller.request(method, path), 403, "scope-missing")["scope"] == "admin"
 
 
 def test_lists_of_members_and_keys_go_page_by_page(admin: Caller) -> None:

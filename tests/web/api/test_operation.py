@@ -10,14 +10,14 @@ from tests.web.callers import Caller, Service, body, item, pdq, problem, service
 
 
 def test_health_needs_no_key(service: Service) -> None:
-    assert body(service.anyone.get("/healthz")) == {"status": "alive"}
-    assert body(service.anyone.get("/healthz?probe=1")) == {"status": "alive"}
+    assert body(service.anonymous.get("/healthz")) == {"status": "alive"}
+    assert body(service.anonymous.get("/healthz?probe=1")) == {"status": "alive"}
 
 
 def test_ready_tells_the_number_it_answers_from(service: Service, platform: Caller) -> None:
-    before = body(service.anyone.get("/readyz"))["checkpoint"]
+    before = body(service.anonymous.get("/readyz"))["checkpoint"]
     platform.contribute(item())
-    assert body(service.anyone.get("/readyz")) == {"status": "ready", "checkpoint": before + 1}
+    assert body(service.anonymous.get("/readyz")) == {"status": "ready", "checkpoint": before + 1}
 
 
 def test_a_service_without_its_database_is_alive_but_not_ready(tmp_path: Path) -> None:
@@ -27,22 +27,22 @@ def test_a_service_without_its_database_is_alive_but_not_ready(tmp_path: Path) -
         caller = service.caller()
         service.db.close()
         folder.rename(tmp_path / "away")
-        for answer in (service.anyone.get("/readyz"), caller.get("/v1/me"), caller.post("/v1/contributions", {})):
+        for answer in (service.anonymous.get("/readyz"), caller.get("/v1/me"), caller.post("/v1/contributions", {})):
             problem(answer, 503, "store-busy")
             assert int(answer.headers["Retry-After"]) > 0
-        assert body(service.anyone.get("/healthz")) == {"status": "alive"}
+        assert body(service.anonymous.get("/healthz")) == {"status": "alive"}
 
 
 def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Service) -> None:
     checkpoints.start(service.db)
     caller, other = service.caller(), service.caller()
     (mine,), (theirs,) = caller.contribute(item(1)), other.contribute(item(2))
-    service.lose_index()
+    service.make_index_unready()
     of_mine, of_theirs = f"/v1/contributions/{mine['id']}", f"/v1/contributions/{theirs['id']}"
 
     query = {"queries": [{"signals": [pdq(1)]}]}
     refused = [
-        service.anyone.get("/readyz"),
+        service.anonymous.get("/readyz"),
         caller.post("/v1/matches", query),
         caller.post("/v1/matches", {"queries": query["queries"] * 9}),
         caller.post("/v1/matches?&", query),
@@ -56,8 +56,8 @@ def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Serv
 
     disputes = {"opinion": "disputes", "reason": "edsa_context", "note": "a broadcast"}
     answered = [
-        service.anyone.get("/healthz"),
-        service.anyone.get("/v1/checkpoint"),
+        service.anonymous.get("/healthz"),
+        service.anonymous.get("/v1/checkpoint"),
         caller.get("/v1/me"),
         caller.get("/v1/events?after=0"),
         caller.get("/v1/changes?after=0"),
@@ -77,14 +77,14 @@ def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Serv
     assert [answer.text for answer in answered if answer.status_code not in (200, 201)] == []
 
     head = service.db.index.fill(lambda count: None)
-    assert body(service.anyone.get("/readyz")) == {"status": "ready", "checkpoint": head.seq}
+    assert body(service.anonymous.get("/readyz")) == {"status": "ready", "checkpoint": head.seq}
     added = body(answered[-1])["contributions"][0]["id"]
     assert [caller.matched(pdq(seed)) for seed in (1, 2, 4)] == [[], [theirs["id"]], [added]]
 
 
 def test_while_the_index_is_built_a_key_is_revoked_from_the_next_request_on(service: Service) -> None:
     caller, admin = service.caller(), service.caller()
-    service.lose_index()
+    service.make_index_unready()
     assert caller.get("/v1/me").status_code == 200
     assert admin.delete(f"/v1/members/{caller.member}/keys/{caller.key}").status_code == 204
     for answer in (caller.get("/v1/me"), caller.post("/v1/matches", {"queries": [{"signals": [pdq(1)]}]})):
@@ -92,18 +92,18 @@ def test_while_the_index_is_built_a_key_is_revoked_from_the_next_request_on(serv
 
 
 def test_the_root_leads_to_the_console(service: Service) -> None:
-    response = service.anyone.get("/")
+    response = service.anonymous.get("/")
     assert (response.status_code, response.headers["Location"]) == (302, "/console")
 
 
 def test_pages_load_only_from_the_host_itself_and_run_no_script_of_their_own(service: Service) -> None:
     for page in ("/docs",):
-        response = service.anyone.get(page)
+        response = service.anonymous.get(page)
         text = response.text
         loaded = re.findall(r'(?:src|href|data-document)="([^"]+)"', text)
         assert loaded
         assert all(re.match(r"/(?!/)", address) for address in loaded)
-        assert all(service.anyone.get(address).status_code == 200 for address in loaded)
+        assert all(service.anonymous.get(address).status_code == 200 for address in loaded)
         assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|javascript:|<style", text)
         policy = response.headers["Content-Security-Policy"]
         assert "default-src 'self'" in policy
@@ -111,15 +111,15 @@ def test_pages_load_only_from_the_host_itself_and_run_no_script_of_their_own(ser
 
 
 def test_the_document_is_the_same_each_time_and_need_not_be_sent_twice(service: Service) -> None:
-    first, second = service.anyone.get("/openapi.json"), service.anyone.get("/openapi.json")
+    first, second = service.anonymous.get("/openapi.json"), service.anonymous.get("/openapi.json")
     assert first.data == second.data
     assert first.headers["ETag"] == second.headers["ETag"]
-    unchanged = service.anyone.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
+    unchanged = service.anonymous.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
     assert (unchanged.status_code, unchanged.data) == (304, b"")
     with service_at(None) as another:
-        assert another.anyone.get("/openapi.json").data == first.data
+        assert another.anonymous.get("/openapi.json").data == first.data
 
 
 def test_what_is_static_is_only_what_is_there(service: Service) -> None:
     for path in ("/static/", "/static/../__init__.py", "/static/%2e%2e/__init__.py", "/static/swagger/no.js"):
-        problem(service.anyone.get(path), 404, "not-found")
+        problem(service.anonymous.get(path), 404, "not-found")

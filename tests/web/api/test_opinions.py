@@ -76,7 +76,7 @@ def test_who_may_not_gets_the_reason(service: Service, platform: Caller, other: 
     for missing in ("99", "9007199254740991"):
         problem(other.post(f"{URL}/{missing}/opinions", CONFIRM), 404, "not-found")
         problem(other.get(f"{URL}/{missing}/opinions"), 404, "not-found")
-    problem(service.anyone.post(url, CONFIRM), 401)
+    problem(service.anonymous.post(url, CONFIRM), 401)
     problem(other.post(url, data="{", content_type="application/json"), 400)
     platform.post(f"{URL}/1/withdrawal", {"reason": "other"})
     said = problem(other.post(url, CONFIRM), 409, "not-active")

@@ -28,9 +28,9 @@ def log(service: Service, platform: Caller) -> Service:
 
 def checkpoint(service: Service) -> tuple[str, int, bytes]:
     """What the checkpoint says, once its signature is verified."""
-    answer = service.anyone.get("/v1/checkpoint")
+    answer = service.anonymous.get("/v1/checkpoint")
     assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
-    (key,) = body(service.anyone.get("/v1/log"))["keys"]
+    (key,) = body(service.anonymous.get("/v1/log"))["keys"]
     return open_checkpoint(answer.text, key["vkey"])
 
 
@@ -63,16 +63,16 @@ def test_an_outsider_verifies_all_of_it(log: Service, platform: Caller) -> None:
 
 
 def test_the_cosigned_checkpoint_has_the_lines_of_the_witnesses(log: Service, platform: Caller) -> None:
-    answer = log.anyone.get("/v1/checkpoint/cosigned")
+    answer = log.anonymous.get("/v1/checkpoint/cosigned")
     assert answer.headers["Retry-After"] == "60"
     said = problem(answer, 404, "not-cosigned")
     assert said["detail"] == "this log has no witnesses: its operator set no HASHDB_WITNESSES"
     witness = Cosigner.new("w.example")
     policy = Policy.parse(f"witness w {witness.key} https://w.example\nquorum w\n")
     log.db.rules = replace(log.db.rules, witnesses=policy)
-    said = problem(log.anyone.get("/v1/checkpoint/cosigned"), 404, "not-cosigned")
+    said = problem(log.anonymous.get("/v1/checkpoint/cosigned"), 404, "not-cosigned")
     assert said["detail"] == "no checkpoint has the cosignatures of the quorum yet: try again"
-    assert body(log.anyone.get("/v1/log"))["witnesses"] == [
+    assert body(log.anonymous.get("/v1/log"))["witnesses"] == [
         {"name": "w", "vkey": str(witness.key), "size": 0, "at": None}
     ]
 
@@ -81,11 +81,11 @@ def test_the_cosigned_checkpoint_has_the_lines_of_the_witnesses(log: Service, pl
 
     checkpoints.keep(log.db, at_once=True)
     assert witnesses.ask(log.db, lambda witness: nullcontext(cosign)) == 1
-    answer = log.anyone.get("/v1/checkpoint/cosigned")
+    answer = log.anonymous.get("/v1/checkpoint/cosigned")
     assert (answer.status_code, answer.mimetype) == (200, "text/plain")
     found, signed = policy.check(answer.text, checkpoints.log(log.db).verifiers)
     assert signed == {witness.key: 1_763_640_000}
-    (named,) = body(log.anyone.get("/v1/log"))["witnesses"]
+    (named,) = body(log.anonymous.get("/v1/log"))["witnesses"]
     assert (named["size"], named["at"]) == (found.size, "2026-11-20T12:00:00.000000Z")
 
 
@@ -96,7 +96,7 @@ def test_a_checkpoint_covers_what_was_answered_before(log: Service, platform: Ca
 
 
 def test_the_log_names_its_keys(log: Service) -> None:
-    said = body(log.anyone.get("/v1/log"))
+    said = body(log.anonymous.get("/v1/log"))
     (key,) = said["keys"]
     assert said["origin"] == "log.example/1"
     assert key["vkey"].startswith("log.example/1+")
@@ -106,7 +106,7 @@ def test_the_log_names_its_keys(log: Service) -> None:
 def test_proofs_take_a_key_with_scope_audit_and_two_numbers(log: Service, platform: Caller) -> None:
     auditor = log.caller(Scope.AUDIT)
     for path in ("inclusion?seq=1&size=2", "consistency?first=1&second=2"):
-        problem(log.anyone.get(f"/v1/proofs/{path}"), 401)
+        problem(log.anonymous.get(f"/v1/proofs/{path}"), 401)
         assert problem(platform.get(f"/v1/proofs/{path}"), 403, "scope-missing")["scope"] == "audit"
         assert body(auditor.get(f"/v1/proofs/{path}"))["hashes"]
     assert set(faults(auditor.get("/v1/proofs/inclusion"))) == {"seq", "size"}
@@ -119,14 +119,14 @@ def test_proofs_take_a_key_with_scope_audit_and_two_numbers(log: Service, platfo
 
 def test_a_log_that_was_never_started_answers_that_it_cannot(service: Service) -> None:
     for path in ("/v1/log", "/v1/checkpoint"):
-        answer = service.anyone.get(path)
+        answer = service.anonymous.get(path)
         problem(answer, 503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_a_member_takes_the_receipts_of_its_own_events(log: Service, platform: Caller) -> None:
     checkpoint(log)
-    (vkey,) = [key["vkey"] for key in body(log.anyone.get("/v1/log"))["keys"]]
+    (vkey,) = [key["vkey"] for key in body(log.anonymous.get("/v1/log"))["keys"]]
     answer = platform.get("/v1/receipts?subject=contribution:1")
     assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
     head, _, note = answer.text.partition("\n\n")
@@ -143,7 +143,7 @@ def test_a_member_takes_the_receipts_of_its_own_events(log: Service, platform: C
         problem(stranger.get(f"/v1/receipts?{query}"), 404, "not-found")
     answer = platform.get(f"/v1/receipts?seq={seq}&witnessed=1")
     assert problem(answer, 404, "not-cosigned")["detail"].startswith("this log has no witnesses")
-    problem(log.anyone.get("/v1/receipts?seq=1"), 401)
+    problem(log.anonymous.get("/v1/receipts?seq=1"), 401)
 
 
 def test_a_receipt_is_asked_for_by_one_event(log: Service, platform: Caller) -> None:

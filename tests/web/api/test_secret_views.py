@@ -14,7 +14,7 @@ from hashdb.hashing import hash_transforms, hash_variants
 from hashdb.service.matching import seeds
 from hashdb.wire.accounts import MeOut
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
-from tests.web.pictures import SAID, form, photo
+from tests.web.pictures import METADATA, form, photo
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def _found_by(caller: Caller, octets: bytes) -> dict[str, list[int]]:
 def test_views_of_an_earlier_seed_find_after_a_rotation_until_it_is_retired(service: Service) -> None:
     member, matcher = service.caller(Scope.CONTRIBUTE), service.caller(Scope.MATCH)
     me = _me(member)
-    (earlier,) = body(member.post("/v1/contributions/media", **form(photo(31), said=SAID)))["contributions"]
+    (earlier,) = body(member.post("/v1/contributions/media", **form(photo(31), metadata=METADATA)))["contributions"]
     hashed = hash_variants(photo(31), tuple(me.algorithms), Profile.BALANCED, seeds=me.seeds)
     assert earlier["signals"] == list(map(str, hashed.signals))
     of_none = hash_variants(photo(32), tuple(me.algorithms), Profile.BALANCED).signals
@@ -48,7 +48,7 @@ def test_views_of_an_earlier_seed_find_after_a_rotation_until_it_is_retired(serv
     (only,) = member.contribute(item(signals=[str(signal) for signal in of_newest if signal not in of_none]))
 
     seeds.rotate(service.db, COMMAND_LINE)
-    (later,) = body(member.post("/v1/contributions/media", **form(photo(33), said=SAID)))["contributions"]
+    (later,) = body(member.post("/v1/contributions/media", **form(photo(33), metadata=METADATA)))["contributions"]
     assert [seed.id for seed in _me(matcher).seeds] == [2, 1]
     for octets, own, other, id in ((photo(31), 1, 2, earlier["id"]), (photo(33), 2, 1, later["id"])):
         found = _found_by(matcher, octets)

@@ -32,7 +32,7 @@ def test_the_root_of_the_set(set_service: Service) -> None:
     answer = body(reader.get("/v1/set"))
     assert set(answer) == {"seq", "covers", "root", "count", "note"}
     assert (answer["count"], answer["covers"]) == (3, answer["seq"] - 1)
-    (key,) = body(set_service.anyone.get("/v1/log"))["keys"]
+    (key,) = body(set_service.anonymous.get("/v1/log"))["keys"]
     assert open_checkpoint(answer["note"], key["vkey"]) == (
         "log.example/1/set",
         answer["seq"],

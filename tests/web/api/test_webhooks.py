@@ -91,7 +91,7 @@ def test_a_webhook_is_its_members(platform: Caller, other: Caller, admin: Caller
     problem(admin.patch(here, {"url": "https://example.net/"}), 403, "not-yours")
     problem(service.key(platform.member, Scope.CONTRIBUTE).delete(here), 403, "scope-missing")
     assert body(admin.patch(here, {"enabled": False}))["enabled"] is False
-    problem(service.anyone.get(URL), 401)
+    problem(service.anonymous.get(URL), 401)
 
 
 def test_where_they_are_off_none_is_made() -> None:

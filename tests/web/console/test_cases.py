@@ -112,7 +112,7 @@ def test_an_auditor_sees_and_decides_nothing(service: Service, disputed: Caller,
 def test_while_the_index_is_built_a_case_is_shown_without_what_is_near_and_can_be_decided(
     service: Service, disputed: Caller, rosa: Visitor
 ) -> None:
-    service.lose_index()
+    service.make_index_unready()
     for path in (
         "/console/overview",
         "/console/cases",

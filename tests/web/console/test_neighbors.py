@@ -21,7 +21,7 @@ from tests.web.api.test_videos import frames, video
 from tests.web.callers import Service, body, item
 from tests.web.console.visitors import Visitor, faults, form_secret
 from tests.web.pictures import form, photo
-from tests.web.test_deferring import busy, open_in
+from tests.web.test_deferring import open_files_in, videos_busy
 
 PAGE = "/console/debugger"
 
@@ -152,12 +152,12 @@ def test_a_person_has_few_videos_that_wait_here_and_nothing_is_left_of_those_ref
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     monkeypatch.setattr(signals, "WAIT_SECONDS", 0.0)
     sent = {"content_type": "multipart/form-data"}
-    with busy(service):
+    with videos_busy(service):
         for _ in range(KEY_REQUESTS):
             assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 422
         assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 429
     until = time.monotonic() + 30
-    while open_in(folder):
+    while open_files_in(folder):
         assert time.monotonic() < until
         time.sleep(0.02)
 

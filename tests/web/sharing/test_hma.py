@@ -25,12 +25,12 @@ from tests.films import encoded, film, pictures
 from tests.hashing.processes import worker_processes
 from tests.web.api.test_videos import frames
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
-from tests.web.pictures import TEXT, flat, multipart, photo
+from tests.web.pictures import NOT_A_PICTURE, flat, multipart, photo
 from tests.web.sharing.served import digits
-from tests.web.test_hostile import HOSTILE, REFUSALS
-from tests.web.test_logs import lines
+from tests.web.test_hostile import HOSTILE, REJECTION_STATUSES
+from tests.web.test_logs import log_output
 
-__all__ = ["lines"]
+__all__ = ["log_output"]
 
 PDQ = {"signal_type": "pdq"}
 
@@ -127,7 +127,7 @@ def test_banks_are_members_and_nobody_makes_one(platform: Caller, other: Caller)
     message(platform.get("/hma/c/bank/NONE"), 404)
     for answer in (
         platform.post("/hma/c/banks", {"name": "PLATFORM"}),
-        platform.ask("PUT", "/hma/c/bank/PLATFORM", json={"name": "X"}),
+        platform.request("PUT", "/hma/c/bank/PLATFORM", json={"name": "X"}),
         platform.delete("/hma/c/bank/PLATFORM"),
     ):
         assert "operator" in message(answer, 403)
@@ -163,8 +163,8 @@ def test_a_picture_is_put_into_ones_own_bank_and_shown_and_removed(platform: Cal
     assert "signals" not in body(platform.get(address))
     assert body(other.get(address))["metadata"]["content_id"] is None
     message(platform.get(f"/hma/c/bank/OTHER/content/{made['id']}"), 404)
-    assert body(platform.ask("PUT", address, json={"disable_until_ts": 1}))["id"] == made["id"]
-    message(platform.ask("PUT", address, json={"disable_until_ts": 0}), 400)
+    assert body(platform.request("PUT", address, json={"disable_until_ts": 1}))["id"] == made["id"]
+    message(platform.request("PUT", address, json={"disable_until_ts": 0}), 400)
     message(other.delete(address), 403)
     assert body(platform.delete(address)) == {"deleted": 1}
     assert body(platform.delete(address)) == {"deleted": 0}
@@ -305,7 +305,7 @@ def test_the_index_is_told_of_and_never_behind(platform: Caller) -> None:
 
 def test_health_needs_no_key(service: Service) -> None:
     for address in ("/hma/status", "/hma/status/live"):
-        answer = service.anyone.get(address)
+        answer = service.anonymous.get(address)
         assert (answer.status_code, answer.text) == (200, "I-AM-ALIVE")
 
 
@@ -334,7 +334,7 @@ def test_what_is_wrong_is_told_in_a_message(platform: Caller, address: str, stat
 
 def test_wrong_uploads_are_told(platform: Caller) -> None:
     address = "/hma/h/hash"
-    message(platform.post(address, **upload(TEXT)), 415)
+    message(platform.post(address, **upload(NOT_A_PICTURE)), 415)
     message(platform.post(address, **upload(photo(), name="video")), 400)
     assert "named video" in message(platform.post(address, **upload(film())), 400)
     message(platform.post(f"{address}?types=video_tmk", **upload(photo())), 400)
@@ -348,7 +348,7 @@ def test_wrong_uploads_are_told(platform: Caller) -> None:
 
 def test_a_key_is_needed(service: Service, platform: Caller) -> None:
     for address in ("/hma/m/lookup?signal=0&signal_type=pdq", "/hma/c/banks", "/hma/m/index/status", "/hma/h/hash"):
-        message(service.anyone.get(address), 401)
+        message(service.anonymous.get(address), 401)
     matcher, feeder = service.caller(Scope.MATCH, name="Matcher"), service.caller(Scope.FEED)
     message(feeder.get(f"/hma/m/lookup?signal={digits(pdq(1))}&signal_type=pdq"), 403)
     message(matcher.post("/hma/c/bank/MATCHER/signal", {"pdq": digits(pdq(1))}), 403)
@@ -365,11 +365,11 @@ def lending(tmp_path: Path) -> Iterator[Service]:
 
 
 def test_an_operator_may_lend_a_key_to_clients_that_send_none(lending: Service) -> None:
-    assert body(lending.anyone.get(f"/hma/m/lookup?signal={digits(pdq(1))}&signal_type=pdq")) == {}
-    message(lending.anyone.get("/hma/c/banks", headers={"Authorization": "Bearer hdb_wrong"}), 401)
-    assert lending.anyone.get("/v1/me").status_code == 401
-    message(lending.anyone.get("/hma/h/hash?url=http://127.0.0.1:9/x"), 403)
-    assert "vpdq" in body(lending.anyone.post("/hma/h/hash", **upload(film(), name="video")))
+    assert body(lending.anonymous.get(f"/hma/m/lookup?signal={digits(pdq(1))}&signal_type=pdq")) == {}
+    message(lending.anonymous.get("/hma/c/banks", headers={"Authorization": "Bearer hdb_wrong"}), 401)
+    assert lending.anonymous.get("/v1/me").status_code == 401
+    message(lending.anonymous.get("/hma/h/hash?url=http://127.0.0.1:9/x"), 403)
+    assert "vpdq" in body(lending.anonymous.post("/hma/h/hash", **upload(film(), name="video")))
 
 
 def test_a_client_without_a_key_waits_for_its_video_because_it_could_ask_for_no_job(
@@ -377,25 +377,25 @@ def test_a_client_without_a_key_waits_for_its_video_because_it_could_ask_for_no_
 ) -> None:
     monkeypatch.setattr(deferring, "PATIENCE", 0.0)
     for headers in ({}, {"Prefer": "respond-async"}):
-        answer = lending.anyone.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
+        answer = lending.anonymous.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
         assert "vpdq" in body(answer)
     monkeypatch.setattr(deferring, "MAX_WAIT", 0.0)
     hashing = worker_processes()
     try:
         for process in hashing:
             os.kill(process, SIGSTOP)
-        assert "`hashdb hash`" in message(lending.anyone.post("/hma/h/hash", **upload(film(), name="video")), 413)
+        assert "`hashdb hash`" in message(lending.anonymous.post("/hma/h/hash", **upload(film(), name="video")), 413)
     finally:
         for process in hashing:
             os.kill(process, SIGCONT)
 
 
-def test_neither_hash_nor_address_is_logged(lines: io.StringIO, platform: Caller) -> None:
+def test_neither_hash_nor_address_is_logged(log_output: io.StringIO, platform: Caller) -> None:
     platform.contribute(item(1))
     looked_up(platform, pdq(1))
     platform.get("/hma/h/hash?url=http://my-secret.example/x")
     platform.get("/hma/c/bank/MY_SECRET_BANK")
-    text = lines.getvalue()
+    text = log_output.getvalue()
     assert '"/hma/m/lookup"' in text
     for told in (digits(pdq(1)), "my-secret", "MY_SECRET", str(platform.secret)):
         assert told not in text
@@ -407,7 +407,7 @@ def test_a_hostile_body_is_refused(service: Service, platform: Caller, address: 
     for value in HOSTILE:
         for sent in (value, {"pdq": value}, {"name": value}, {"pdq": [value, value]}, {"x" * 300: value}):
             answer = platform.post(address, data=json.dumps(sent), content_type="application/json")
-            assert answer.status_code in REFUSALS, (sent, answer.text)
+            assert answer.status_code in REJECTION_STATUSES, (sent, answer.text)
     assert service.rows() == before
 
 
@@ -417,7 +417,7 @@ def test_a_hostile_query_is_no_fault_of_the_service(platform: Caller, name: str)
     for value in [str(one)[:2000] for one in HOSTILE if isinstance(one, str | int) and one != "\ud800"]:
         for address in ("/hma/m/lookup", "/hma/m/raw_lookup", "/hma/h/hash"):
             answer = platform.get(address, query_string={**usual, name: value})
-            assert answer.status_code in REFUSALS | {200}, (address, value, answer.text)
+            assert answer.status_code in REJECTION_STATUSES | {200}, (address, value, answer.text)
 
 
 def test_a_key_that_is_told_no_distances_is_told_none_here(service: Service, platform: Caller) -> None:
@@ -442,7 +442,7 @@ def test_a_key_that_is_told_no_distances_is_told_none_here(service: Service, pla
     ],
 )
 def test_an_address_that_is_none_is_told_in_a_message(platform: Caller, method: str, address: str, status: int) -> None:
-    answer = platform.ask(method, address)
+    answer = platform.request(method, address)
     assert message(answer, status)
     assert ("Allow" in answer.headers) == (status == 405)
     assert platform.get("/v1/nothing").mimetype == platform.get("/hmac").mimetype == "application/problem+json"

@@ -45,7 +45,7 @@ def test_coop_makes_its_bank_and_finds_in_it_what_others_contributed(tmp_path: P
         lent = first.caller(Scope.MATCH, Scope.CONTRIBUTE, name="Coop")
     with service_at(url, hma_key=lent.secret, interop_label="glorification") as service:
         (one,) = service.caller(name="Other").contribute(item(1))
-        coop = service.anyone
+        coop = service.anonymous
         kind = {"Content-Type": "application/json"}
 
         # createBank, then listBanks before every item: it deletes its own copy of a bank that is answered 404.
@@ -68,7 +68,7 @@ def test_coop_makes_its_bank_and_finds_in_it_what_others_contributed(tmp_path: P
 
         # What hashdb does not do for it is refused, and changes nothing.
         for refused in (
-            coop.ask("PUT", f"{COOP}/c/bank/{BANK}", json={"enabled_ratio": 0.5}),
+            coop.request("PUT", f"{COOP}/c/bank/{BANK}", json={"enabled_ratio": 0.5}),
             coop.delete(f"{COOP}/c/bank/{BANK}"),
             coop.post(f"{COOP}/c/banks", {"name": f"{ORGANISATION}ANOTHER", "enabled_ratio": "1"}),
             coop.get(f"{COOP}/c/bank/OTHER"),
@@ -90,7 +90,9 @@ def test_coop_adds_content_with_its_own_id_beside_metadata_of_any_shape(service:
     assert body(platform.delete(f"{COOP}/c/bank/{BANK}/content/{added['id']}")) == {"deleted": 1}
     # By address, everything is in the query and there is no body.
     asked = {"url": "https://cdn.example/a.jpg", "content_id": "8", "content_uri": "u", "metadata": '{"a": 1}'}
-    assert "does not fetch" in message(platform.ask("POST", f"{COOP}/c/bank/{BANK}/content?{urlencode(asked)}"), 403)
+    assert "does not fetch" in message(
+        platform.request("POST", f"{COOP}/c/bank/{BANK}/content?{urlencode(asked)}"), 403
+    )
 
 
 def test_the_empty_hash_of_a_picture_that_pdq_does_not_fit_does_not_end_coops_other_lookups(platform: Caller) -> None:
@@ -109,7 +111,7 @@ def basic(secret: str | None) -> dict[str, str]:
 def test_the_gem_sends_its_key_as_the_password_of_its_address(
     service: Service, platform: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gem, key = service.anyone, basic(platform.secret)
+    gem, key = service.anonymous, basic(platform.secret)
     (one,) = service.caller(name="Other").contribute(item(1))
     asked = {"signal": digits(pdq(1)), "signal_type": "pdq"}
     hit = {"bank_content_id": one["id"], "distance": "0"}

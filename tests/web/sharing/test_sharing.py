@@ -10,10 +10,10 @@ import pytest
 
 from tests.web.callers import Caller, Service, item, pdq
 from tests.web.sharing.served import digits
-from tests.web.test_hostile import HOSTILE, REFUSALS
-from tests.web.test_logs import lines
+from tests.web.test_hostile import HOSTILE, REJECTION_STATUSES
+from tests.web.test_logs import log_output
 
-__all__ = ["lines"]
+__all__ = ["log_output"]
 
 READS = (
     ("/stopncii/v1/FetchHashes", ("startTimestamp", "pageSize", "nextPageToken")),
@@ -35,17 +35,17 @@ def named(caller: Caller) -> tuple[dict[str, str], dict[str, str]]:
     )
 
 
-def test_neither_secret_nor_hash_is_logged(lines: io.StringIO, service: Service, platform: Caller) -> None:
+def test_neither_secret_nor_hash_is_logged(log_output: io.StringIO, service: Service, platform: Caller) -> None:
     platform.contribute(item(1))
     service.clock.go(seconds=1)
     headers, field = named(platform)
     for address, _ in READS:
-        assert service.anyone.get(address, headers=headers, query_string=field).status_code == 200
+        assert service.anonymous.get(address, headers=headers, query_string=field).status_code == 200
     said = {**field, "indicator": digits(pdq(2)), "type": "HASH_PDQ", "status": "MALICIOUS"}
-    assert service.anyone.ask("POST", "/graph/threat_descriptors/", query_string=said).status_code == 200
+    assert service.anonymous.request("POST", "/graph/threat_descriptors/", query_string=said).status_code == 200
     form = {"username": "Platform", "password": platform.secret}
-    assert service.anyone.post("/tat/token-auth/tcap/", data=form).status_code == 200
-    text = lines.getvalue()
+    assert service.anonymous.post("/tat/token-auth/tcap/", data=form).status_code == 200
+    text = log_output.getvalue()
     routes = {json.loads(line)["route"] for line in text.splitlines()}
     assert {"/graph/<id:group>/threat_updates/", "/graph/threat_descriptors/"} <= routes
     assert {json.loads(line)["actor"] for line in text.splitlines()} == {f"key:{platform.key}"}
@@ -59,8 +59,8 @@ def test_a_hostile_query_is_no_fault_of_the_service(
 ) -> None:
     headers, field = named(platform)
     for name, value in product(names, [text for text in HOSTILE if isinstance(text, str | int) and text != "\ud800"]):
-        answer = service.anyone.get(address, headers=headers, query_string={**field, name: str(value)[:2000]})
-        assert answer.status_code in REFUSALS | {200}, (name, value, answer.text)
+        answer = service.anonymous.get(address, headers=headers, query_string={**field, name: str(value)[:2000]})
+        assert answer.status_code in REJECTION_STATUSES | {200}, (name, value, answer.text)
 
 
 @pytest.mark.parametrize(("address", "sent"), WRITES, ids=lambda one: one if isinstance(one, str) else "")
@@ -74,15 +74,15 @@ def test_a_hostile_body_is_refused_and_nothing_of_it_stored(
         wrong = [{name: value}, {name: [value]}, *({name: [{**record, field: value}]} for field in record)]
         for body in (value, *wrong):
             text = json.dumps(body)
-            answer = service.anyone.post(address, data=text, headers={**headers, "Content-Type": "application/json"})
-            assert answer.status_code in REFUSALS, (body, answer.text)
+            answer = service.anonymous.post(address, data=text, headers={**headers, "Content-Type": "application/json"})
+            assert answer.status_code in REJECTION_STATUSES, (body, answer.text)
     assert service.rows() == before
 
 
 def test_a_form_that_is_none_is_refused(service: Service, platform: Caller) -> None:
     _, field = named(platform)
     for octets in (b"\xff\xfe%zz", b"=&&=", b"reactions=" + b"x" * 100_000):
-        answer = service.anyone.post(
+        answer = service.anonymous.post(
             "/graph/1/", data=octets, query_string=field, headers={"Content-Type": "application/x-www-form-urlencoded"}
         )
-        assert answer.status_code in REFUSALS
+        assert answer.status_code in REJECTION_STATUSES

@@ -206,12 +206,12 @@ def headed(caller: Caller) -> dict[str, str]:
 
 
 def test_a_wrong_key_or_scope_is_refused(service: Service) -> None:
-    problem(service.anyone.get(FETCH), 401)
-    problem(service.anyone.get(FETCH, headers={"x-functions-key": "hdb_x"}), 401)
+    problem(service.anonymous.get(FETCH), 401)
+    problem(service.anonymous.get(FETCH, headers={"x-functions-key": "hdb_x"}), 401)
     matcher = service.caller(Scope.MATCH)
     for address in ("SubmitHashes", "SubmitFeedback"):
-        problem(service.anyone.post(f"/stopncii/v1/{address}", {}), 401)
-    problem(service.anyone.get(FETCH, headers=headed(matcher)), 403, "scope-missing")
+        problem(service.anonymous.post(f"/stopncii/v1/{address}", {}), 401)
+    problem(service.anonymous.get(FETCH, headers=headed(matcher)), 403, "scope-missing")
 
 
 @pytest.mark.parametrize(
@@ -227,13 +227,13 @@ def test_a_wrong_key_or_scope_is_refused(service: Service) -> None:
     ],
 )
 def test_a_wrong_query_is_told(service: Service, platform: Caller, query: str) -> None:
-    assert set(faults(service.anyone.get(f"{FETCH}?{query}", headers=headed(platform)))) == {query.partition("=")[0]}
+    assert set(faults(service.anonymous.get(f"{FETCH}?{query}", headers=headed(platform)))) == {query.partition("=")[0]}
 
 
 @pytest.mark.parametrize("query", ["startTimestamp=253402300799", "nextPageToken=999999999999999-99999999999"])
 def test_what_is_past_the_end_is_empty(service: Service, platform: Caller, query: str) -> None:
     platform.contribute(item(1))
-    answer = body(service.anyone.get(f"{FETCH}?{query}", headers=headed(platform)))
+    answer = body(service.anonymous.get(f"{FETCH}?{query}", headers=headed(platform)))
     assert (answer["hashRecords"], answer["hasMoreRecords"]) == ([], False)
 
 
@@ -245,13 +245,13 @@ def test_wrong_hashes_are_told_all_at_once_and_none_is_stored(service: Service, 
         {**good, "hashValue": "12"},
         {**good, "CSPFeedbacks": [{"feedbackValue": "NotBlocked"}]},
     ]
-    refused = service.anyone.post("/stopncii/v1/SubmitHashes", {"hashRecords": sent}, headers=headed(platform))
+    refused = service.anonymous.post("/stopncii/v1/SubmitHashes", {"hashRecords": sent}, headers=headed(platform))
     assert set(faults(refused)) == {
         "hashRecords[1].signalType",
         "hashRecords[2].hashValue",
         "hashRecords[3].CSPFeedbacks",
     }
-    blank = service.anyone.post(
+    blank = service.anonymous.post(
         "/stopncii/v1/SubmitHashes", {"hashRecords": [{**good, "hashValue": "0" * 64}]}, headers=headed(platform)
     )
     assert set(faults(blank)) == {"contributions[0].signals[0]"}
@@ -262,7 +262,7 @@ def test_feedback_on_what_nobody_else_contributes_is_told(service: Service, plat
     other.contribute(item(1))
     platform.contribute(item(2))
     sent = [{"hashValue": digits(pdq(seed)), "feedbackValue": "Blocked"} for seed in (1, 2, 3)]
-    refused = service.anyone.post("/stopncii/v1/SubmitFeedback", {"hashFeedbacks": sent}, headers=headed(platform))
+    refused = service.anonymous.post("/stopncii/v1/SubmitFeedback", {"hashFeedbacks": sent}, headers=headed(platform))
     assert set(faults(refused)) == {"hashFeedbacks[1]", "hashFeedbacks[2]"}
     assert service.rows()["opinions"] == 0
 
@@ -270,5 +270,5 @@ def test_feedback_on_what_nobody_else_contributes_is_told(service: Service, plat
 def test_without_a_label_nothing_is_taken(tmp_path: Any) -> None:
     with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as service:
         sent = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": digits(pdq(1))}]}
-        refused = service.anyone.post("/stopncii/v1/SubmitHashes", sent, headers=headed(service.caller()))
+        refused = service.anonymous.post("/stopncii/v1/SubmitHashes", sent, headers=headed(service.caller()))
         problem(refused, 403, "no-label")

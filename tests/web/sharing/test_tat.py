@@ -106,11 +106,11 @@ def test_a_wrong_name_or_password_is_refused(
     service: Service, platform: Caller, name: str, password: str | None
 ) -> None:
     said = {"username": name, "password": platform.secret if password is None else password, "resend": "False"}
-    problem(service.anyone.post("/tat/token-auth/tcap/", data=said), 401)
-    problem(service.anyone.get(LIST), 401)
+    problem(service.anonymous.post("/tat/token-auth/tcap/", data=said), 401)
+    problem(service.anonymous.get(LIST), 401)
 
 
 def test_a_wrong_query_is_told(service: Service, platform: Caller) -> None:
     for wrong in ("after=1.5,x", "page=1", "limit=0", "after=1,-1"):
         assert set(faults(platform.get(f"{LIST}?{wrong}"))) == {wrong.partition("=")[0]}
-    assert set(faults(service.anyone.post("/tat/token-auth/tcap/", {}))) == {"username", "password"}
+    assert set(faults(service.anonymous.post("/tat/token-auth/tcap/", {}))) == {"username", "password"}

@@ -101,7 +101,7 @@ def test_a_withdrawn_value_is_told_to_nobody_who_did_not_have_it(
     (one,) = platform.contribute(item(1))
     platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
     service.clock.go(seconds=1)
-    answer = service.anyone.get(UPDATES, query_string={"access_token": token_of(other)})
+    answer = service.anonymous.get(UPDATES, query_string={"access_token": token_of(other)})
     assert [update["id"] for update in body(answer)["data"]] == ["0"]
     assert digits(pdq(1)) not in answer.text
 
@@ -262,26 +262,26 @@ def test_the_database_is_the_one_privacy_group(platform: Caller, url: str) -> No
 @pytest.mark.parametrize("token", ["", "x", "1|", "|{secret}", "00000099|{secret}", "x|{secret}", "{secret}"])
 def test_a_token_that_is_not_a_members_is_refused(service: Service, platform: Caller, token: str) -> None:
     said = {"access_token": token.format(secret=platform.secret)}
-    problem(service.anyone.get(UPDATES, query_string=said), 401)
-    problem(service.anyone.post("/graph/1/", data=said), 401)
+    problem(service.anonymous.get(UPDATES, query_string=said), 401)
+    problem(service.anonymous.post("/graph/1/", data=said), 401)
 
 
 def test_a_scope_that_lacks_is_named(service: Service) -> None:
     matcher = service.caller(Scope.MATCH)
-    problem(service.anyone.get(UPDATES, query_string={"access_token": token_of(matcher)}), 403, "scope-missing")
+    problem(service.anonymous.get(UPDATES, query_string={"access_token": token_of(matcher)}), 403, "scope-missing")
 
 
 @pytest.mark.parametrize("wrong", ["start_time=x", "stop_time=-1", "limit=0", "after=1", "after=a-b"])
 def test_a_wrong_query_is_told(service: Service, platform: Caller, wrong: str) -> None:
     said = {"access_token": token_of(platform), **dict([wrong.split("=")])}
-    assert set(faults(service.anyone.get(UPDATES, query_string=said))) == {wrong.partition("=")[0]}
+    assert set(faults(service.anonymous.get(UPDATES, query_string=said))) == {wrong.partition("=")[0]}
 
 
 def test_other_types_and_a_time_before_have_only_the_last_update(service: Service, platform: Caller) -> None:
     platform.contribute(item(1))
     service.clock.go(seconds=5)
     for said in ({"types": "HASH_MD5"}, {"stop_time": int(service.clock().timestamp()) - 60}):
-        answer = service.anyone.get(UPDATES, query_string={"access_token": token_of(platform), **said})
+        answer = service.anonymous.get(UPDATES, query_string={"access_token": token_of(platform), **said})
         assert [update["id"] for update in body(answer)["data"]] == ["0"]
 
 
@@ -290,5 +290,5 @@ def test_the_next_page_is_at_the_public_address(tmp_path: Any) -> None:
         platform = service.caller()
         platform.contribute(item(1), item(2))
         service.clock.go(seconds=1)
-        answer = body(service.anyone.get(UPDATES, query_string={"access_token": token_of(platform), "limit": 1}))
+        answer = body(service.anonymous.get(UPDATES, query_string={"access_token": token_of(platform), "limit": 1}))
         assert answer["paging"]["next"].startswith("https://hashes.example/graph/1/threat_updates/?access_token=0")
