@@ -1,4 +1,4 @@
-"""Looking at the processes that hash."""
+"""Helpers that inspect the worker processes of the hashing pool."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 
 def worker_processes(parent: int | None = None) -> set[int]:
-    """The confined processes that are children of `parent` (of this process)."""
+    """The ids of the sandboxed child processes of `parent` (by default, of this process)."""
     tasks = Path(f"/proc/{parent or os.getpid()}/task").glob("*/children")
     children = {int(child) for task in tasks for child in task.read_text().split()}
     return {child for child in children if b"hashdb.hashing.sandbox" in _read(child, "cmdline")}
 
 
 def is_running(process: int) -> bool:
-    """Whether it is there and not merely waiting to be reaped."""
+    """Whether the process exists and is not a zombie."""
     return _read(process, "stat").rpartition(b")")[2].split()[:1] not in ([], [b"Z"], [b"X"])
 
 
 def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
-    """Whether the condition comes to hold within that time."""
+    """Whether the condition becomes true within that time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Pictures to hash: those of the package, and ones that are drawn here."""
+"""Pictures to hash: the photographs of the package, and pictures that `draw_picture` draws."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NO_REFERENCE = "the reference pictures of PDQ are not beside the repository (../
 
 
 def draw_picture(width: int = 320, height: int = 240, seed: int = 7) -> Image.Image:
-    """A picture without symmetries, as full of detail as a photograph: a smooth ground with shapes on it."""
+    """Draw a picture without symmetry and with as much detail as a photograph: ellipses on a smooth background."""
     rng = np.random.default_rng(seed)
-    ground = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
-    image = ground.resize((width, height), Image.Resampling.BICUBIC)
+    background = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    image = background.resize((width, height), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(image)
     for _ in range(12):
         (left, right), (top, bottom) = (sorted(rng.integers(0, side + 1, 2).tolist()) for side in (width, height))
@@ -28,7 +28,7 @@ def draw_picture(width: int = 320, height: int = 240, seed: int = 7) -> Image.Im
 
 
 def encode_picture(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
-    """The picture as the bytes of a file."""
+    """The bytes of a file of the picture."""
     file = BytesIO()
     image.save(file, format, **options)
     return file.getvalue()

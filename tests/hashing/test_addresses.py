@@ -1,4 +1,4 @@
-"""The normal form of addresses, and their signals."""
+"""The normal form of web addresses, and their signals."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ VECTORS = {
     "[h]ttps://example.org/": "https://example.org/",
     "https://example.org/a[.]b(.)": "https://example.org/a[.]b(.)",
 }
-SENTENCES = {
+ERRORS = {
     "is empty",
     "is no address of the web: write it as https://example.org/page",
     "has characters that are not of Unicode",
@@ -95,11 +95,11 @@ def test_an_address_has_one_normal_form(text: str, normal: str) -> None:
         "https://example.org/" + "a" * MAX_LENGTH,
     ],
 )
-def test_what_is_no_address_is_refused_without_its_text(text: str) -> None:
-    with pytest.raises(ValueError) as refused:  # noqa: PT011
+def test_an_invalid_address_is_rejected_with_an_error_without_the_text(text: str) -> None:
+    with pytest.raises(ValueError) as error:  # noqa: PT011
         normalise(text)
-    assert type(refused.value) is ValueError
-    assert str(refused.value) in SENTENCES
+    assert type(error.value) is ValueError
+    assert str(error.value) in ERRORS
 
 
 def test_the_signal_is_the_digest_of_the_normal_form() -> None:
@@ -110,7 +110,7 @@ def test_the_signal_is_the_digest_of_the_normal_form() -> None:
     assert str(signal) == "url:49b440464c8b139ce96795704db9c0cc7be969e13e4a8dac1fa76c22e78818a8"
 
 
-def test_who_asks_asks_for_the_address_without_its_query_too() -> None:
+def test_a_lookup_also_asks_for_the_address_without_its_query_string() -> None:
     with_query, without = url_signals("https://example.org/b?newsletter=1", asking=True)
 
     assert (with_query,) == url_signals("https://example.org/b?newsletter=1", asking=False)
@@ -119,7 +119,7 @@ def test_who_asks_asks_for_the_address_without_its_query_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "lost"),
+    ("queried", "without_query"),
     [
         ("https://www.youtube.com/watch?v=abc&newsletter=1", "https://www.youtube.com/watch"),
         ("https://forum.example/viewtopic.php?F=2&T=17", "https://forum.example/viewtopic.php"),
@@ -127,13 +127,13 @@ def test_who_asks_asks_for_the_address_without_its_query_too() -> None:
         ("https://example.org/list?new=1&%69d=7#/a", "https://example.org/list#/a"),
     ],
 )
-def test_an_address_that_lost_its_query_does_not_stand_for_every_page_of_its_path(asked: str, lost: str) -> None:
-    (listed,) = url_signals(lost, asking=False)
-    assert url_signals(asked, asking=True) == url_signals(asked, asking=False)
-    assert listed not in url_signals(asked, asking=True)
+def test_a_page_named_by_its_query_string_does_not_match_the_bare_path(queried: str, without_query: str) -> None:
+    (listed,) = url_signals(without_query, asking=False)
+    assert url_signals(queried, asking=True) == url_signals(queried, asking=False)
+    assert listed not in url_signals(queried, asking=True)
 
 
-def test_the_lists_are_of_names_as_they_are_compared() -> None:
+def test_the_lists_of_parameters_and_hosts_are_in_normal_form() -> None:
     names = TRACKING.union(NAMING, *OF_HOSTS.values())
     assert all(name == name.lower() and name for name in names)
     assert NAMING.isdisjoint(TRACKING)
@@ -143,7 +143,7 @@ def test_the_lists_are_of_names_as_they_are_compared() -> None:
 _HOSTS = st.sampled_from(
     ["example.org", "EXAMPLE.org.", "bücher.example", "1..", "127.1", "[::1]", "youtu.be", "a[.]b"]
 )
-_PIECES = st.text(st.sampled_from("aZ09%2eE5[].(){}/\\?&=#!+~ ü\t|'\"<>^`:@;,*") | st.characters(), max_size=40)
+_ENDINGS = st.text(st.sampled_from("aZ09%2eE5[].(){}/\\?&=#!+~ ü\t|'\"<>^`:@;,*") | st.characters(), max_size=40)
 _TEXTS = st.one_of(
     st.text(),
     st.builds(
@@ -151,7 +151,7 @@ _TEXTS = st.one_of(
         st.sampled_from(["http://", "HTTPS://", "hxxp://", "[h]ttps[://]", "https:[//]u:p@", "ftp://", "https:"]),
         _HOSTS,
         st.sampled_from(["", "/", ":80", ":8080/", "?", "#/", "/%2e%2e/"]),
-        _PIECES,
+        _ENDINGS,
     ),
 )
 
@@ -160,11 +160,11 @@ _TEXTS = st.one_of(
 @example("https://1../")
 @example("https://example.org/%%34%31")
 @example("hxxp://example.org/[%2e]")
-def test_the_normal_form_is_its_own_and_errors_hold_nothing_of_the_address(text: str) -> None:
-    normal, refused = _normalised(text)
-    if refused is not None:
-        assert type(refused) is ValueError
-        assert str(refused) in SENTENCES
+def test_normalising_twice_changes_nothing_and_errors_do_not_quote_the_address(text: str) -> None:
+    normal, error = _try_normalise(text)
+    if error is not None:
+        assert type(error) is ValueError
+        assert str(error) in ERRORS
         return
     assert normalise(normal) == normal
     assert normal.isascii()
@@ -172,7 +172,7 @@ def test_the_normal_form_is_its_own_and_errors_hold_nothing_of_the_address(text:
     assert len(url_signals(text, asking=False)) == 1
 
 
-def _normalised(text: str) -> tuple[str, ValueError | None]:
+def _try_normalise(text: str) -> tuple[str, ValueError | None]:
     try:
         return normalise(text), None
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The hashes of imagehash, as imagehash itself makes them."""
+"""The perceptual hashes equal those that the library imagehash computes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hashdb.hashing.algorithms import imagehash_signal, low_frequencies, phash_b
 from hashdb.hashing.pictures import Picture, read_picture
 from tests.hashing.samples import PHOTOS, draw_picture
 
-BY_IMAGEHASH: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
+IMAGEHASH_FUNCTIONS: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
     Algorithm.PHASH: imagehash.phash,
     Algorithm.PHASH256: lambda image: imagehash.phash(image, hash_size=16),
     Algorithm.DHASH: imagehash.dhash,
@@ -27,26 +27,26 @@ BY_IMAGEHASH: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 }
 
 
-def test_every_algorithm_but_pdq_is_compared() -> None:
-    assert BY_IMAGEHASH.keys() == set(OF_PICTURES) - {Algorithm.PDQ}
+def test_every_picture_algorithm_except_pdq_is_compared_with_imagehash() -> None:
+    assert IMAGEHASH_FUNCTIONS.keys() == set(OF_PICTURES) - {Algorithm.PDQ}
 
 
-@pytest.mark.parametrize("algorithm", BY_IMAGEHASH)
+@pytest.mark.parametrize("algorithm", IMAGEHASH_FUNCTIONS)
 @pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda photo: photo.name)
-def test_photos_hash_as_by_imagehash(photo: Path, algorithm: Algorithm) -> None:
+def test_photos_have_the_hashes_of_imagehash(photo: Path, algorithm: Algorithm) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
-    assert str(imagehash_signal(picture, algorithm)) == f"{algorithm}:{BY_IMAGEHASH[algorithm](picture.colour)}"
+    assert str(imagehash_signal(picture, algorithm)) == f"{algorithm}:{IMAGEHASH_FUNCTIONS[algorithm](picture.colour)}"
 
 
-@pytest.mark.parametrize("algorithm", BY_IMAGEHASH)
+@pytest.mark.parametrize("algorithm", IMAGEHASH_FUNCTIONS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (7, 3), (64, 64), (1000, 30), (640, 481)], ids=str)
-def test_pictures_of_any_size_hash_as_by_imagehash(size: tuple[int, int], algorithm: Algorithm) -> None:
+def test_pictures_of_any_size_have_the_hashes_of_imagehash(size: tuple[int, int], algorithm: Algorithm) -> None:
     image = draw_picture(*size)
-    assert str(imagehash_signal(Picture(image), algorithm)) == f"{algorithm}:{BY_IMAGEHASH[algorithm](image)}"
+    assert str(imagehash_signal(Picture(image), algorithm)) == f"{algorithm}:{IMAGEHASH_FUNCTIONS[algorithm](image)}"
 
 
-@pytest.mark.parametrize("algorithm", BY_IMAGEHASH)
-def test_nothing_of_imagehash_leaves(algorithm: Algorithm) -> None:
+@pytest.mark.parametrize("algorithm", IMAGEHASH_FUNCTIONS)
+def test_a_signal_has_a_plain_int_and_no_type_of_imagehash(algorithm: Algorithm) -> None:
     signal = imagehash_signal(Picture(draw_picture()), algorithm)
     assert signal == Signal.parse(str(signal))
     assert type(signal.value) is int
@@ -66,7 +66,7 @@ GREYS: dict[str, Callable[[Grey], Grey]] = {
 
 @pytest.mark.parametrize("size", [32, 64])
 @pytest.mark.parametrize("kind", GREYS)
-def test_coefficients_and_bits_of_phash_are_those_of_scipy_and_imagehash(kind: str, size: int) -> None:
+def test_phash_coefficients_equal_scipy_and_phash_bits_equal_imagehash(kind: str, size: int) -> None:
     rng = np.random.default_rng(7)
     for _ in range(50):
         grey = GREYS[kind](rng.integers(0, 256, (size, size), np.uint8)).astype(np.uint8)

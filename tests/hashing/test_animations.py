@@ -1,4 +1,4 @@
-"""Animations are told from pictures by the structure of their files."""
+"""The structure of a file shows whether it is an animation or a still picture."""
 
 from __future__ import annotations
 
@@ -21,33 +21,34 @@ def _picture(format: str, frames: int, **options: object) -> bytes:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_several_frames_are_an_animation_and_one_is_a_picture(format: str) -> None:
+def test_a_file_is_an_animation_if_it_has_several_frames(format: str) -> None:
     assert is_animation(BytesIO(_picture(format, 3, duration=100)))
     assert not is_animation(BytesIO(_picture(format, 1)))
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_answer_is_the_one_of_the_library_that_decodes(format: str) -> None:
+def test_pillow_agrees_which_files_are_animations(format: str) -> None:
     for frames in (1, 2):
         file = BytesIO(_picture(format, frames))
         assert is_animation(file) is getattr(Image.open(file), "is_animated", False)
         assert file.tell() == 0 or file.seek(0) == 0
 
 
-def test_a_comment_and_a_table_of_colours_do_not_hide_the_second_frame_of_a_gif() -> None:
+def test_comments_and_colour_tables_do_not_hide_the_second_frame_of_a_gif() -> None:
     assert is_animation(BytesIO(_picture("GIF", 2, comment=b"," * 600, optimize=False)))
 
 
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_file_that_is_cut_short_is_read_to_its_end(format: str) -> None:
+@pytest.mark.parametrize(("format", "header"), [("GIF", 1_000), ("WEBP", 21), ("PNG", 45)])
+def test_a_truncated_file_is_an_animation_only_if_the_rest_shows_it(format: str, header: int) -> None:
+    """WebP and PNG state it in a header of this length; of the GIF, the first frame alone is longer."""
     octets = _picture(format, 2)
     for length in (0, 3, 4, 10, 13, 20, 21, 40, 200):
         file = BytesIO(octets[:length])
-        assert is_animation(file) in (True, False)
+        assert is_animation(file) is (length >= header)
         assert file.tell() == 0
 
 
-class _Counted(BytesIO):
+class _CountingFile(BytesIO):
     reads = 0
 
     def read(self, size: int | None = -1) -> bytes:
@@ -55,34 +56,34 @@ class _Counted(BytesIO):
         return super().read(size)
 
 
-def test_a_file_of_too_many_blocks_counts_as_an_animation_so_that_no_frame_of_it_is_missed() -> None:
+def test_a_file_with_too_many_blocks_counts_as_an_animation() -> None:
     gif, png = _picture("GIF", 3), _picture("PNG", 3)
     frame = gif.index(b"!\xf9")
     hidden_gif = gif[:frame] + b"!\xfe" + b"\x01a" * 300_000 + b"\0" + gif[frame:]
     hidden_png = png[:33] + (bytes(4) + b"teXt" + bytes(4)) * 300_000 + png[33:]
     for octets in (hidden_gif, hidden_png):
-        file = _Counted(octets)
+        file = _CountingFile(octets)
         assert is_animation(file)
         assert file.reads < 200_010
 
 
-def test_the_one_frame_of_a_png_that_is_not_its_first_picture_makes_it_an_animation() -> None:
+def test_a_png_is_an_animation_if_any_frame_differs_from_the_default_picture() -> None:
     for frames in (1, 2):
         octets = _picture("PNG", 1 + frames, default_image=True, duration=100)
         assert is_animation(BytesIO(octets))
-    # An animation of one frame, which is the picture.
+    # An animation whose only frame is the default picture.
     single = _picture("PNG", 2, duration=100)
     place = single.index(b"acTL")
     assert not is_animation(BytesIO(single[: place + 4] + bytes(3) + b"\1" + single[place + 8 :]))
 
 
 @pytest.mark.parametrize("brand", [b"avis", b"msf1"])
-def test_a_sequence_of_avif_is_an_animation(brand: bytes) -> None:
+def test_an_avif_sequence_is_an_animation(brand: bytes) -> None:
     assert is_animation(BytesIO(b"\0\0\0 ftyp" + brand + bytes(20)))
     assert not is_animation(BytesIO(b"\0\0\0 ftypavif" + bytes(20)))
 
 
-def test_a_gif_of_millions_of_blocks_is_read_no_further() -> None:
+def test_a_gif_with_more_than_100_000_blocks_counts_as_an_animation() -> None:
     head = b"GIF89a\x01\x00\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02"
     assert is_animation(BytesIO(head + b"\x01a" * 200_000))
     assert not is_animation(BytesIO(head + b"\x01a" * 50_000))

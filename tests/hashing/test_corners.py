@@ -1,4 +1,4 @@
-"""A picture that lies tilted on a plain ground, or is seen from the side, is flattened."""
+"""A picture that is tilted on a plain background, or photographed from the side, is flattened."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ def _photo(number: int) -> Image.Image:
 
 
 def _nearest(upload: bytes, original: Signal) -> int:
-    asked = hash_transforms(upload, [original.algorithm]).transforms
-    return min(signal.distance(original) for name, signals in asked for signal in signals if name.startswith("flat"))
+    views = hash_transforms(upload, [original.algorithm]).transforms
+    return min(signal.distance(original) for name, signals in views if name.startswith("flat") for signal in signals)
 
 
 @pytest.mark.parametrize("name", ["tilted 10°, whole", "tilted 20°, whole", "tilted 45°, whole"])
 @pytest.mark.parametrize("number", [4, 7, 10])
-def test_what_lies_tilted_is_found(number: int, name: str) -> None:
+def test_a_tilted_picture_is_found(number: int, name: str) -> None:
     photo = _photo(number)
     (original,) = hash_picture(encode_picture(photo), [Algorithm.PHASH256]).signals
     assert _nearest(ALTERATIONS[name].upload(photo, 1), original) <= RADIUS
 
 
-def test_what_is_seen_from_the_side_is_flat() -> None:
+def test_a_picture_photographed_from_the_side_is_flattened() -> None:
     photo = _photo(7)
-    lens = (1.5, 0.06, -100, 0.08, 1.5, -90, 0.0003, 0.0002)
-    seen = photo.transform((480, 360), Image.Transform.PERSPECTIVE, lens, Image.Resampling.BICUBIC, fillcolor="silver")
-    flat = flatten(Picture(seen).reduced)
+    perspective = (1.5, 0.06, -100, 0.08, 1.5, -90, 0.0003, 0.0002)
+    oblique = photo.transform(
+        (480, 360), Image.Transform.PERSPECTIVE, perspective, Image.Resampling.BICUBIC, fillcolor="silver"
+    )
+    flat = flatten(Picture(oblique).reduced)
     assert flat is not None
     height, width = flat.shape
     whole = np.asarray(photo.convert("L").resize((width, height)), np.float32)
@@ -45,6 +47,6 @@ def test_what_is_seen_from_the_side_is_flat() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (320, 240)], ids=str)
-def test_without_a_ground_nothing_is_flattened(size: tuple[int, int]) -> None:
+def test_a_picture_without_a_background_is_not_flattened(size: tuple[int, int]) -> None:
     assert flatten(Picture(draw_picture(*size)).reduced) is None
     assert flatten(Picture(Image.new("RGB", size, "teal")).reduced) is None

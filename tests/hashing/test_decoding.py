@@ -1,4 +1,4 @@
-"""What is decoded, and what hostile files get: a clear sentence, in bounded time, and nothing else is opened."""
+"""Videos are decoded. A hostile file gets a clear error in bounded time, and no other file is opened."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture
-def hashed(worker: Worker, tmp_path: Path) -> Callable[[bytes], HashedVideo]:
-    """The hashes of a video by a confined process."""
+def hash_video(worker: Worker, tmp_path: Path) -> Callable[[bytes], HashedVideo]:
+    """A function that hashes a video in a sandboxed process."""
 
     def hash_bytes(octets: bytes, limits: VideoLimits = LIMITS) -> HashedVideo:
         path = tmp_path / "video"
@@ -51,24 +51,24 @@ def hashed(worker: Worker, tmp_path: Path) -> Callable[[bytes], HashedVideo]:
 
 
 @pytest.fixture
-def refusal(hashed: Callable[..., HashedVideo]) -> Callable[..., str]:
-    """Why a video is refused."""
+def rejection_reason(hash_video: Callable[..., HashedVideo]) -> Callable[..., str]:
+    """A function that returns the reason why a video is rejected."""
 
     def reason(octets: bytes, limits: VideoLimits = LIMITS) -> str:
         with pytest.raises(UnreadablePicture) as raised:
-            hashed(octets, limits)
+            hash_video(octets, limits)
         return raised.value.reason
 
     return reason
 
 
-REFUSALS = (NO_VIDEO, NOTHING_READ, "the video has no pixels, or its header is damaged")
+REASONS = (NO_VIDEO, NOTHING_READ, "the video has no pixels, or its header is damaged")
 
 
-def _result(hashed: Callable[[bytes], HashedVideo], octets: bytes) -> HashedVideo | str:
-    """The hashes of a video, or why it is refused."""
+def _hashes_or_reason(hash_video: Callable[[bytes], HashedVideo], octets: bytes) -> HashedVideo | str:
+    """The hashes of a video, or the reason why it is rejected."""
     try:
-        return hashed(octets)
+        return hash_video(octets)
     except UnreadablePicture as error:
         return error.reason
 
@@ -83,21 +83,21 @@ def _box(name: bytes, *contents: bytes) -> bytes:
 
 
 def _with_box(octets: bytes, name: bytes, new: bytes) -> bytes:
-    """An MP4 whose box of this name is another one."""
-    made, place = b"", 0
+    """An MP4 whose boxes of this name are replaced."""
+    result, place = b"", 0
     while place < len(octets):
         (size,) = struct.unpack_from(">I", octets, place)
         own, content = octets[place + 4 : place + 8], octets[place + 8 : place + size]
         if own in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"stbl"):
-            made += _box(own, _with_box(content, name, new))
+            result += _box(own, _with_box(content, name, new))
         else:
-            made += new if own == name else octets[place : place + size]
+            result += new if own == name else octets[place : place + size]
         place += size
-    return made
+    return result
 
 
 def _with_number(octets: bytes, box: bytes, offset: int, number: int) -> bytes:
-    """An MP4 with another number of 32 bits in the first box of this name."""
+    """An MP4 with another 32-bit number in the first box of this name."""
     place = octets.index(box) + 4 + offset
     return octets[:place] + struct.pack(">I", number) + octets[place + 4 :]
 
@@ -112,38 +112,38 @@ def _with_number(octets: bytes, box: bytes, offset: int, number: int) -> bytes:
         ("prores_ks", "yuva444p10le", "mov"),
     ],
 )
-def test_other_codecs_depths_and_transparency_are_decoded(codec: str, pixels: str, container: str) -> None:
-    shown = films.pictures(1, 1.0)
-    frames = _decoded(films.encoded(shown, container=container, codec=codec, pixels=pixels))
+def test_many_codecs_bit_depths_and_transparency_are_decoded(codec: str, pixels: str, container: str) -> None:
+    pictures_shown = films.pictures(1, 1.0)
+    frames = _decoded(films.encoded(pictures_shown, container=container, codec=codec, pixels=pixels))
     assert [round(frame.at, 2) for frame in frames] == [place / 10 for place in range(10)]
-    for frame, picture in zip(frames[:3], shown, strict=False):
-        one, other = (pdq(Picture(image))[0] for image in (frame.image(), picture))
-        assert one.distance(other) <= 24
+    for frame, picture in zip(frames[:3], pictures_shown, strict=False):
+        decoded, original = (pdq(Picture(image))[0] for image in (frame.image(), picture))
+        assert decoded.distance(original) <= 24
 
 
-def test_only_key_frames_are_decoded_and_reduced_if_asked() -> None:
-    shown = [picture.resize((1_280, 720)) for picture in films.pictures(1, 0.6)]
-    octets = films.encoded(shown, options={"x264-params": "keyint=3:min-keyint=3", "preset": "ultrafast"})
+def test_only_key_frames_are_decoded_and_reduced_on_request() -> None:
+    pictures_shown = [picture.resize((1_280, 720)) for picture in films.pictures(1, 0.6)]
+    octets = films.encoded(pictures_shown, options={"x264-params": "keyint=3:min-keyint=3", "preset": "ultrafast"})
     frames = list(open_source(BytesIO(octets), LIMITS, key_frames=True).decode())
     assert [(frame.number, round(frame.at, 2)) for frame in frames] == [(0, 0), (3, 0.3)]
     assert frames[0].image().size == (640, 360)
     assert _decoded(octets)[0].image().size == (1_280, 720)
 
 
-TURNED = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+ROTATIONS = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
 
-@pytest.mark.parametrize("degrees", TURNED)
-def test_a_film_of_a_phone_is_turned_as_players_show_it(degrees: int) -> None:
+@pytest.mark.parametrize("degrees", ROTATIONS)
+def test_a_rotated_phone_video_is_decoded_as_players_show_it(degrees: int) -> None:
     octets = films.film()
-    a, b, c, d = (value << 16 for value in TURNED[degrees])
+    a, b, c, d = (value << 16 for value in ROTATIONS[degrees])
     place = octets.index(b"tkhd") + 44
     turned = octets[:place] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + octets[place + 36 :]
     upright = _decoded(octets)[0].image().rotate(-degrees, expand=True)
     assert _decoded(turned)[0].image() == upright
 
 
-def test_a_broadcast_whose_clock_begins_anew_goes_on() -> None:
+def test_times_keep_increasing_after_a_broadcast_clock_restarts() -> None:
     octets = films.encoded(films.pictures(), container="mpegts")
     other = films.encoded(films.pictures(2, 2.0, (80, 60)), container="mpegts")
     times = [frame.at for frame in _decoded(octets + other)]
@@ -151,43 +151,42 @@ def test_a_broadcast_whose_clock_begins_anew_goes_on() -> None:
     assert times[-1] == pytest.approx(7.9, abs=0.2)
 
 
-def test_key_frames_of_a_broadcast_may_be_far_apart() -> None:
+def test_key_frames_of_a_broadcast_can_be_twenty_seconds_apart() -> None:
     options = {"x264-params": "keyint=20:min-keyint=20:scenecut=0"}
     octets = films.encoded(films.pictures(), 1, "mpegts", options=options)
     frames = open_source(BytesIO(octets), LIMITS, key_frames=True).decode()
     assert [round(frame.at) for frame in frames] == [0, 20, 40]
 
 
-def test_damage_in_the_middle_is_passed_over(hashed: Callable[[bytes], HashedVideo]) -> None:
+def test_a_damaged_middle_is_skipped(hash_video: Callable[[bytes], HashedVideo]) -> None:
     octets = bytearray(films.encoded(films.pictures(), container="mpegts"))
     octets[len(octets) // 3 : len(octets) // 2] = bytes(len(octets) // 2 - len(octets) // 3)
-    video = hashed(bytes(octets))
+    video = hash_video(bytes(octets))
     assert video.frames[-1].at >= 4
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts", "avi", "flv"])
-def test_a_video_that_is_cut_short_is_hashed_as_far_as_it_goes_or_refused(
-    container: str, hashed: Callable[[bytes], HashedVideo]
+def test_a_truncated_video_is_hashed_up_to_its_end_or_rejected(
+    container: str, hash_video: Callable[[bytes], HashedVideo]
 ) -> None:
     octets = films.encoded(films.pictures(), container=container)
     for place in np.linspace(0, len(octets) - 1, 12).astype(int).tolist():
-        found = _result(hashed, octets[:place])
-        if isinstance(found, str):
-            assert found in REFUSALS
+        result = _hashes_or_reason(hash_video, octets[:place])
+        if isinstance(result, str):
+            assert result in REASONS
         else:
-            assert 0 < len(found.frames) <= 7
-            assert found.duration <= 6.2
+            assert 0 < len(result.frames) <= 7
+            assert result.duration <= 6.2
 
 
-def test_it_is_said_how_much_of_a_cut_video_was_read(hashed: Callable[[bytes], HashedVideo]) -> None:
+def test_hashing_a_truncated_video_reports_how_much_was_read(hash_video: Callable[[bytes], HashedVideo]) -> None:
     octets = films.encoded(films.pictures(), container="matroska")
-    video = hashed(octets[: len(octets) // 2])
+    video = hash_video(octets[: len(octets) // 2])
     assert video.incomplete
     assert video.incomplete.startswith("the video states a length of 6.0 seconds, and its last frame is at 1")
     assert video.duration < 3
 
 
-SECRET = "a page of the disk"
 PLAYLISTS = {
     "ffconcat": "ffconcat version 1.0\nfile '{}'\n",
     "m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{}\n#EXT-X-ENDLIST\n",
@@ -198,16 +197,16 @@ PLAYLISTS = {
 
 
 @pytest.mark.parametrize("kind", PLAYLISTS)
-def test_a_playlist_is_no_video(kind: str, tmp_path: Path, refusal: Callable[[bytes], str]) -> None:
+def test_a_playlist_is_rejected(kind: str, tmp_path: Path, rejection_reason: Callable[[bytes], str]) -> None:
     (tmp_path / "film.mp4").write_bytes(films.film())
     playlist = PLAYLISTS[kind].format(tmp_path / "film.mp4").encode()
-    assert refusal(playlist) == NO_VIDEO
-    # Also where nothing confines the decoder.
+    assert rejection_reason(playlist) == NO_VIDEO
+    # Also outside the sandbox.
     with pytest.raises(UnreadablePicture):
         _decoded(playlist)
 
 
-def test_a_film_whose_frames_are_in_another_file_is_not_followed(tmp_path: Path) -> None:
+def test_a_reference_to_frames_in_another_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "film.mp4").write_bytes(films.film())
     name = str(tmp_path / "film.mp4").encode() + b"\0"
     alias = bytes(150) + struct.pack(">hh", 2, len(name)) + name + bytes(len(name) % 2) + struct.pack(">hh", -1, 0)
@@ -216,15 +215,17 @@ def test_a_film_whose_frames_are_in_another_file_is_not_followed(tmp_path: Path)
     assert _decoded(_with_box(header, b"dref", reference)) == []
 
 
-def test_a_film_of_many_tracks_is_refused(refusal: Callable[[bytes], str]) -> None:
-    assert refusal(_sound("matroska", "pcm_s16le", tracks=1_000)) == "the video has more than 64 tracks"
+def test_a_video_with_more_than_64_tracks_is_rejected(rejection_reason: Callable[[bytes], str]) -> None:
+    assert rejection_reason(_sound("matroska", "pcm_s16le", tracks=1_000)) == "the video has more than 64 tracks"
 
 
 @pytest.mark.parametrize(("container", "codec"), [("wav", "pcm_s16le"), ("flac", "flac"), ("mp4", "aac")])
-def test_sound_alone_has_a_sentence_of_its_own(container: str, codec: str, refusal: Callable[[bytes], str]) -> None:
+def test_a_file_with_sound_only_has_its_own_error(
+    container: str, codec: str, rejection_reason: Callable[[bytes], str]
+) -> None:
     octets = _sound(container, codec)
     assert is_video(BytesIO(octets))
-    assert refusal(octets) == NO_TRACK
+    assert rejection_reason(octets) == NO_TRACK
 
 
 def _sound(container: str, codec: str, tracks: int = 1) -> bytes:
@@ -257,12 +258,12 @@ def _sound(container: str, codec: str, tracks: int = 1) -> bytes:
         ("tkhd", 76, 0xFFFFFFFF),
     ],
 )
-def test_numbers_of_a_header_that_are_wrong_do_no_harm(
-    box: str, offset: int, number: int, hashed: Callable[[bytes], HashedVideo]
+def test_wrong_numbers_in_a_header_do_no_harm(
+    box: str, offset: int, number: int, hash_video: Callable[[bytes], HashedVideo]
 ) -> None:
-    video = _result(hashed, _with_number(films.film(), box.encode(), offset, number))
+    video = _hashes_or_reason(hash_video, _with_number(films.film(), box.encode(), offset, number))
     if isinstance(video, str):
-        assert video in REFUSALS
+        assert video in REASONS
         return
     assert len(video.frames) <= 61
     assert [frame.at for frame in video.frames] == sorted({frame.at for frame in video.frames})
@@ -270,48 +271,50 @@ def test_numbers_of_a_header_that_are_wrong_do_no_harm(
 
 
 def _matroska(seconds: float) -> bytes:
-    """A film that states another length."""
+    """A video whose header states this length."""
     octets = films.encoded(films.pictures(), container="matroska")
     place = octets.index(b"\x44\x89\x88") + 3
     return octets[:place] + struct.pack(">d", seconds * 1_000) + octets[place + 8 :]
 
 
-def test_a_length_of_fifty_hours_is_refused_by_the_header(hashed: Callable[[bytes], HashedVideo]) -> None:
+def test_a_video_whose_header_states_fifty_hours_is_rejected(hash_video: Callable[[bytes], HashedVideo]) -> None:
     with pytest.raises(VideoTooLarge, match=r"more than 7200 seconds"):
-        hashed(_matroska(50 * 3_600))
+        hash_video(_matroska(50 * 3_600))
 
 
 @pytest.mark.parametrize("seconds", [7_000.0, -5.0, float("nan"), float("inf")])
-def test_a_length_that_is_wrong_is_not_believed(seconds: float, hashed: Callable[[bytes], HashedVideo]) -> None:
-    assert hashed(_matroska(seconds)).duration <= 6.2
+def test_the_duration_ignores_a_wrong_length_in_the_header(
+    seconds: float, hash_video: Callable[[bytes], HashedVideo]
+) -> None:
+    assert hash_video(_matroska(seconds)).duration <= 6.2
 
 
-def test_frames_without_end_are_refused_after_two_hours(refusal: Callable[..., str]) -> None:
-    """An endless stream has no length in its header."""
+def test_an_endless_stream_is_rejected_at_the_length_limit(rejection_reason: Callable[..., str]) -> None:
+    """A live stream has no length in its header."""
     octets = films.encoded(films.pictures(1, 2.0), Fraction(1, 10), "mpegts")
     limits = VideoLimits(max_seconds=100)
-    assert refusal(octets, limits) == "the video plays for more than 100 seconds"
+    assert rejection_reason(octets, limits) == "the video plays for more than 100 seconds"
 
 
-def test_thousands_of_frames_in_two_seconds_give_few_hashes(hashed: Callable[[bytes], HashedVideo]) -> None:
+def test_twenty_thousand_frames_in_two_seconds_give_few_hashes(hash_video: Callable[[bytes], HashedVideo]) -> None:
     octets = films.encoded(
         [films.pictures()[0].resize((16, 16))] * 2, container="mov", codec="mjpeg", pixels="yuvj420p"
     )
     place, count = octets.index(b"stco"), 20_000
     first = octets[place + 12 : place + 16]
-    # Without the list of edits, which ends the film after its two frames.
+    # Without the edit list, which would end the video after two frames.
     bomb = _with_box(octets, b"edts", b"")
     for name, numbers in ((b"stts", (0, 1, count, 1)), (b"stsc", (0, 1, 1, 1, 1)), (b"stsz", (0, 600, count))):
         bomb = _with_box(bomb, name, _box(name, struct.pack(f">{len(numbers)}I", *numbers)))
     bomb = _with_box(bomb, b"stco", _box(b"stco", struct.pack(">II", 0, count), first * count))
-    video = hashed(bomb)
+    video = hash_video(bomb)
     assert len(bomb) < 100_000
     assert 40 < len(video.frames) < 80
 
 
-def test_a_frame_of_sixty_thousand_pixels_by_one_is_read_or_refused(hashed: Callable[[bytes], HashedVideo]) -> None:
+def test_a_frame_60_000_pixels_wide_and_2_high_is_hashed(hash_video: Callable[[bytes], HashedVideo]) -> None:
     octets = films.encoded([Image.new("RGB", (60_000, 2))] * 2, codec="mjpeg", pixels="yuvj420p", container="avi")
-    assert [frame.hashed.quality for frame in hashed(octets).frames] == [0]
+    assert [frame.hashed.quality for frame in hash_video(octets).frames] == [0]
 
 
 def _animation(format: str, *images: Image.Image) -> bytes:
@@ -319,33 +322,35 @@ def _animation(format: str, *images: Image.Image) -> bytes:
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
-def test_animations_are_videos_and_cut_short_too(format: str, hashed: Callable[[bytes], HashedVideo]) -> None:
+def test_animations_are_hashed_as_videos_also_when_truncated(
+    format: str, hash_video: Callable[[bytes], HashedVideo]
+) -> None:
     octets = _animation(format, *films.pictures()[:25])
     assert is_video(BytesIO(octets))
-    video = hashed(octets)
+    video = hash_video(octets)
     assert [frame.at for frame in video.frames][:2] == [0, 1]
     assert video.duration == pytest.approx(2.5)
-    cut = _result(hashed, octets[: len(octets) // 2])
-    assert cut == NO_VIDEO if isinstance(cut, str) else cut.incomplete
+    truncated = _hashes_or_reason(hash_video, octets[: len(octets) // 2])
+    assert truncated == NO_VIDEO if isinstance(truncated, str) else truncated.incomplete
 
 
-def test_bombs_are_refused_by_their_size(refusal: Callable[[bytes], str]) -> None:
+def test_animations_with_too_many_pixels_are_rejected(rejection_reason: Callable[[bytes], str]) -> None:
     gif, webp = (bytearray(_animation(format, *films.pictures()[:3])) for format in ("GIF", "WEBP"))
     gif[6:10] = b"\xff\xff\xff\xff"
     webp[24:30] = b"\xff\x3f\0\xff\x3f\0"
     for octets in (gif, webp):
-        assert refusal(bytes(octets)) == "the video has too many pixels"
+        assert rejection_reason(bytes(octets)) == "the video has too many pixels"
     png = _animation("PNG", *films.pictures()[:3])
     header = b"IHDR" + struct.pack(">II", 7_000, 7_000) + png[24:29]
-    assert refusal(png[:12] + header + struct.pack(">I", crc32(header)) + png[33:]) == OUT_OF_MEMORY
+    assert rejection_reason(png[:12] + header + struct.pack(">I", crc32(header)) + png[33:]) == OUT_OF_MEMORY
 
 
-def test_what_takes_too_long_is_given_up_and_the_next_video_is_hashed(
-    hashed: Callable[..., HashedVideo],
+def test_hashing_stops_at_the_time_limit_and_the_next_video_is_hashed(
+    hash_video: Callable[..., HashedVideo],
 ) -> None:
     still = _animation("GIF", *[Image.new("P", (1_000, 1_000), shade) for shade in range(2)])
     place = still.rindex(b"!\xf9")
     endless = still[:place] + still[place:-1] * 5_000 + b";"
     with pytest.raises(VideoTooLarge, match="the video takes longer than 1 seconds to hash"):
-        hashed(endless, VideoLimits(processing_seconds=1))
-    assert len(hashed(films.film()).frames) == 6
+        hash_video(endless, VideoLimits(processing_seconds=1))
+    assert len(hash_video(films.film()).frames) == 6

@@ -1,4 +1,4 @@
-"""A text is told from other files, and decoded; an older encoding only where its language says it."""
+"""Text is distinguished from other files and decoded. Frequent words of a language show an older encoding."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("encoding", SAMPLES)
-def test_an_older_encoding_is_told_by_frequent_words(encoding: str) -> None:
+def test_frequent_words_show_an_older_encoding(encoding: str) -> None:
     octets = SAMPLES[encoding].encode(encoding)
     assert begins_as_text(octets)
     assert decode(octets) == SAMPLES[encoding]
 
 
 @pytest.mark.parametrize("text", ["naïve café", "Ж", "žluťoučký kůň"])
-def test_what_no_language_tells_is_a_sentence(text: str) -> None:
+def test_text_in_an_unknown_encoding_is_rejected(text: str) -> None:
     with pytest.raises(UnreadablePicture, match="a text whose encoding is not known: save it as UTF-8"):
         decode(text.encode("cp1251" if text == "Ж" else "cp1250", "replace") + b"\xff\xfe")
 
 
 @pytest.mark.parametrize("mark", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-8"])
-def test_unicode_is_told_with_and_without_a_mark(mark: str) -> None:
+def test_unicode_is_recognised_with_and_without_a_byte_order_mark(mark: str) -> None:
     text = "A text with some wörds, and 日本 in it. " * 20
     assert begins_as_text(text.encode(mark))
     assert decode(text.encode(mark)) == text
 
 
-def test_a_stated_encoding_is_believed_where_the_bytes_say_nothing() -> None:
+def test_a_stated_encoding_is_used_if_the_bytes_do_not_show_one() -> None:
     assert decode("žluťoučký".encode("cp1250"), "Windows-1250") == "žluťoučký"
     assert decode("žluťoučký".encode(), "latin1") == "žluťoučký"
     with pytest.raises(UnreadablePicture):
         decode("žluťoučký".encode("cp1250"), "utf-7")
 
 
-def test_files_with_control_bytes_are_no_texts() -> None:
+def test_files_with_control_bytes_are_not_text() -> None:
     assert not begins_as_text(b"\x7fELF\x01\x02" + bytes(100))
     assert not begins_as_text(b"text\0text and more of it")
 
 
-def test_a_few_damaged_letters_do_not_matter() -> None:
+def test_a_few_damaged_letters_are_replaced() -> None:
     assert decode(("wörds 日本 " * 40).encode() + b"\xe6\x97") == "wörds 日本 " * 40 + "\ufffd"

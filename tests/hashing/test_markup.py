@@ -1,4 +1,4 @@
-"""HTML is read as a reader sees it."""
+"""The visible text of HTML is read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hashdb.errors import UnreadablePicture
 from hashdb.hashing.markup import is_html, read_html
 
 
-def words(html: str) -> list[str]:
+def words_in(html: str) -> list[str]:
     return read_html(html.encode()).texts[0].split()
 
 
 @pytest.mark.parametrize(
-    ("html", "read"),
+    ("html", "expected"),
     [
         ("<p>one <b>two</b>three<p>four", "one twothree four"),
         ("<ul><li>one<li>two</ul>three<br>four<br/>five", "one two three four five"),
@@ -29,8 +29,8 @@ def words(html: str) -> list[str]:
         ("<h1>one</h1>two<blockquote>three</blockquote>four", "one two three four"),
     ],
 )
-def test_what_is_shown_is_read_in_order(html: str, read: str) -> None:
-    assert words(html) == read.split()
+def test_visible_text_is_read_in_order(html: str, expected: str) -> None:
+    assert words_in(html) == expected.split()
 
 
 def test_pictures_are_counted() -> None:
@@ -43,22 +43,22 @@ def test_the_stated_encoding_is_used() -> None:
 
 
 @pytest.mark.parametrize("start", ["<!DOCTYPE html>", "\n <html lang=a>", "<!-- a -->", "<P>", "<meta charset=utf-8>"])
-def test_html_is_told_from_plain_text(start: str) -> None:
+def test_html_is_recognised_by_its_start(start: str) -> None:
     assert is_html(start.encode())
     assert is_html(start.encode("utf-16"))
 
 
 @pytest.mark.parametrize("start", ["text <html>", "<person> is a name", "a < b", ""])
-def test_plain_text_is_no_html(start: str) -> None:
+def test_plain_text_is_not_html(start: str) -> None:
     assert not is_html(start.encode())
 
 
-def test_elements_within_one_another_are_bounded_and_unclosed_ones_are_not_counted() -> None:
+def test_nested_elements_are_limited_and_unclosed_paragraphs_do_not_count() -> None:
     with pytest.raises(UnreadablePicture, match="more than 2000 elements within one another"):
         read_html(b"<div>" * 2_001)
-    assert words("<p>a" * 5_000) == ["a"] * 5_000
-    assert words("<i>" * 2_000 + "a") == ["a"]
+    assert words_in("<p>a" * 5_000) == ["a"] * 5_000
+    assert words_in("<i>" * 2_000 + "a") == ["a"]
 
 
-def test_a_tag_with_a_picture_in_it_is_cut() -> None:
-    assert words(f"<p>a<img src='data:image/png;base64,{'A' * 100_000}'>b") == ["ab"]
+def test_an_inline_picture_does_not_interrupt_the_text() -> None:
+    assert words_in(f"<p>a<img src='data:image/png;base64,{'A' * 100_000}'>b") == ["ab"]

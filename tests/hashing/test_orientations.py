@@ -1,4 +1,4 @@
-"""The hashes of a mirrored or turned picture, from the transform of the picture as it is."""
+"""The hashes of a mirrored or rotated picture are computed from the coefficients of the original."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hashdb.hashing.transforms import NAMES, orientations
 from hashdb.hashing.windows import phash256_signal, whole_coefficients
 from tests.hashing.samples import PHOTOS
 
-TURNS = {
+ROTATIONS = {
     "mirror": Image.Transpose.FLIP_LEFT_RIGHT,
     "flip": Image.Transpose.FLIP_TOP_BOTTOM,
     "rotate-180": Image.Transpose.ROTATE_180,
@@ -25,36 +25,36 @@ TURNS = {
     "rotate-270": Image.Transpose.ROTATE_270,
     "transverse": Image.Transpose.TRANSVERSE,
 }
-PHASH256_BITS, PDQ_BITS = 6, 30
-"""imagehash samples rows first, and PDQ left of the middle: neither treats all sides alike."""
+PHASH256_DISTANCE, PDQ_DISTANCE = 6, 30
+"""The most bits that may differ. imagehash samples rows first, and PDQ left of the middle: neither is symmetric."""
 
 on_photos = pytest.mark.parametrize("photo", PHOTOS[:8], ids=lambda photo: photo.name)
 
 
 @on_photos
-def test_phash256_of_a_turned_picture_is_what_imagehash_says(photo: Path) -> None:
+def test_phash256_of_a_rotated_picture_is_close_to_imagehash(photo: Path) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
     for name, coefficients in orientations(whole_coefficients(picture)):
-        turned = imagehash_signal(Picture(picture.colour.transpose(TURNS[name])), Algorithm.PHASH256)
-        assert phash256_signal(coefficients).distance(turned) <= PHASH256_BITS, name
+        rotated = imagehash_signal(Picture(picture.colour.transpose(ROTATIONS[name])), Algorithm.PHASH256)
+        assert phash256_signal(coefficients).distance(rotated) <= PHASH256_DISTANCE, name
 
 
 @on_photos
-def test_pdq_of_a_turned_picture_is_within_its_radius(photo: Path) -> None:
+def test_pdq_of_a_rotated_picture_is_close_to_pdq_of_its_pixels(photo: Path) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
     for name, coefficients in orientations(pdq_coefficients(picture.sampled), lowest=1):
-        turned, _ = pdq(Picture(picture.colour.transpose(TURNS[name])))
-        assert pdq_signal(coefficients).distance(turned) <= PDQ_BITS, name
+        rotated, _ = pdq(Picture(picture.colour.transpose(ROTATIONS[name])))
+        assert pdq_signal(coefficients).distance(rotated) <= PDQ_DISTANCE, name
 
 
 @on_photos
-def test_mirrored_and_flipped_phash256_is_bit_for_bit(photo: Path) -> None:
+def test_phash256_of_a_mirrored_or_flipped_picture_equals_imagehash(photo: Path) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
     for name, coefficients in orientations(whole_coefficients(picture)):
         if name in ("mirror", "flip", "rotate-180"):
-            turned = Picture(picture.colour.transpose(TURNS[name]))
-            assert phash256_signal(coefficients) == imagehash_signal(turned, Algorithm.PHASH256), name
+            rotated = Picture(picture.colour.transpose(ROTATIONS[name]))
+            assert phash256_signal(coefficients) == imagehash_signal(rotated, Algorithm.PHASH256), name
 
 
-def test_all_eight_orientations_are_named() -> None:
-    assert set(NAMES) == set(TURNS)
+def test_every_orientation_has_a_name() -> None:
+    assert set(NAMES) == set(ROTATIONS)

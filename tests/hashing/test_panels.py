@@ -1,4 +1,4 @@
-"""Where the panels of a picture are, and that their hashes find what they show."""
+"""The panels of a picture are found, and their hashes match the pictures that they show."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hashdb.hashing.windows import Box
 from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
 SIZE = (480, 360)
-NARROW = 31
-"""Bits within which panels are asked."""
+PANEL_RADIUS = 31
+"""The radius in which the signals of panels are searched."""
 
 
 @cache
@@ -24,8 +24,8 @@ def _photo(number: int, width: int, height: int) -> Image.Image:
     return ImageOps.fit(Image.open(PHOTOS[number]).convert("RGB"), (width, height))
 
 
-def _with(ground: Image.Image, picture: Image.Image, left: int, top: int) -> Image.Image:
-    board = ground.copy()
+def _pasted(background: Image.Image, picture: Image.Image, left: int, top: int) -> Image.Image:
+    board = background.copy()
     board.paste(picture, (left, top))
     return board
 
@@ -41,35 +41,35 @@ INSET = Box(290, 40, 450, 160)
 FRAMED = Box(100, 100, 300, 250)
 PICTURES = {
     "collage": (_collage(), Box(240, 0, 480, 180)),
-    "inset": (_with(_photo(2, *SIZE), _photo(7, 160, 120), *INSET[:2]), INSET),
+    "inset": (_pasted(_photo(2, *SIZE), _photo(7, 160, 120), *INSET[:2]), INSET),
     "on its blur": (
-        _with(_photo(7, 270, 480).filter(ImageFilter.GaussianBlur(12)), _photo(7, 270, 180), 0, 150),
+        _pasted(_photo(7, 270, 480).filter(ImageFilter.GaussianBlur(12)), _photo(7, 270, 180), 0, 150),
         Box(0, 150, 270, 330),
     ),
     "in a thin frame": (
-        _with(Image.new("RGB", SIZE, "silver"), ImageOps.expand(_photo(7, 200, 150), 3, "black"), 97, 97),
+        _pasted(Image.new("RGB", SIZE, "silver"), ImageOps.expand(_photo(7, 200, 150), 3, "black"), 97, 97),
         FRAMED,
     ),
 }
-"""Pictures, and where a panel is."""
+"""Pictures, each with the place of one of its panels."""
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_panel_is_found_to_the_pixel(name: str) -> None:
+def test_a_panel_is_found_at_its_exact_place(name: str) -> None:
     picture, panel = PICTURES[name]
-    found = find_panels(reduce_for_panels(Picture(picture)))
-    assert panel in found
-    assert len(set(found)) == len(found) <= MOST
+    panels = find_panels(reduce_for_panels(Picture(picture)))
+    assert panel in panels
+    assert len(set(panels)) == len(panels) <= MOST
 
 
-def test_many_photographs_have_no_panel() -> None:
+def test_more_than_a_third_of_the_photographs_have_no_panel() -> None:
     counts = [len(find_panels(reduce_for_panels(Picture(_photo(number, *SIZE))))) for number in range(len(PHOTOS))]
     assert counts.count(0) > len(counts) / 3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (47, 300), (48, 48), (2000, 60)], ids=str)
 @pytest.mark.parametrize("is_flat", [False, True])
-def test_pictures_of_any_size_are_looked_at(size: tuple[int, int], is_flat: bool) -> None:
+def test_panels_of_pictures_of_any_size_are_inside_the_picture(size: tuple[int, int], is_flat: bool) -> None:
     grey = reduce_for_panels(Picture(Image.new("RGB", size) if is_flat else draw_picture(*size)))
     height, width = grey.shape
     for left, top, right, bottom in find_panels(grey):
@@ -77,26 +77,26 @@ def test_pictures_of_any_size_are_looked_at(size: tuple[int, int], is_flat: bool
         assert 0 <= top < bottom <= height
 
 
-def _nearest(found: dict[str, tuple[Signal, ...]], original: Signal, prefix: str) -> int:
+def _nearest(transforms: dict[str, tuple[Signal, ...]], original: Signal, prefix: str) -> int:
     return min(
         signal.distance(original)
-        for name, signals in found.items()
+        for name, signals in transforms.items()
         for signal in signals
         if name.startswith(prefix) and signal.algorithm is original.algorithm
     )
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.PDQ, Algorithm.PHASH256])
-def test_what_a_panel_shows_is_found(algorithm: Algorithm) -> None:
+def test_the_picture_in_a_panel_is_found(algorithm: Algorithm) -> None:
     (original,) = hash_picture(encode_picture(_photo(7, 640, 480)), [algorithm]).signals
-    asked = dict(hash_transforms(encode_picture(PICTURES["inset"][0]), [algorithm]).transforms)
-    assert _nearest(asked, original, "panel-") <= NARROW
+    transforms = dict(hash_transforms(encode_picture(PICTURES["inset"][0]), [algorithm]).transforms)
+    assert _nearest(transforms, original, "panel-") <= PANEL_RADIUS
     mirrored = dict(hash_transforms(encode_picture(ImageOps.mirror(PICTURES["inset"][0])), [algorithm]).transforms)
     if algorithm is Algorithm.PHASH256:
-        assert _nearest(mirrored, original, "panel-1-mirror") <= NARROW
+        assert _nearest(mirrored, original, "panel-1-mirror") <= PANEL_RADIUS
 
 
 def test_the_signals_of_all_transforms_fit_into_a_query() -> None:
     for picture, _ in PICTURES.values():
-        asked = hash_transforms(encode_picture(picture), [Algorithm.PDQ, Algorithm.PHASH256]).transforms
-        assert sum(len(signals) for _, signals in asked) <= SIGNALS_OF_TRANSFORMS
+        transforms = hash_transforms(encode_picture(picture), [Algorithm.PDQ, Algorithm.PHASH256]).transforms
+        assert sum(len(signals) for _, signals in transforms) <= SIGNALS_OF_TRANSFORMS

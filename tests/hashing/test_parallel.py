@@ -1,4 +1,4 @@
-"""In parallel: every picture has its own outcome, in order, whatever becomes of the others."""
+"""Pictures are hashed in parallel. Each has its own result, in order, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -30,83 +30,84 @@ def new_workers(count: int = 2, seconds: float = 30) -> list[Worker]:
 
 
 def read(octets: bytes) -> bytes:
-    if octets == b"away":
+    if octets == b"missing":
         raise UnreadablePicture("the file cannot be read: no such file or directory")
     return octets
 
 
-def said(found: Hashed | UnreadablePicture) -> object:
-    return str(found) if isinstance(found, UnreadablePicture) else found
+def hashes_or_error(result: Hashed | UnreadablePicture) -> object:
+    return str(result) if isinstance(result, UnreadablePicture) else result
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_each_source_has_its_own_outcome_in_order(count: int) -> None:
+def test_each_source_has_its_own_result_in_order(count: int) -> None:
     sources = [encode_picture(draw_picture(seed=seed)) for seed in range(12)]
     expected: list[object] = [hash_picture(octets, QUICK, LIMITS) for octets in sources]
-    for place, octets in ((0, b"away"), (7, b""), (9, b"away")):
+    for place, octets in ((0, b"missing"), (7, b""), (9, b"missing")):
         sources.insert(place, octets)
         expected.insert(place, "the file is empty" if not octets else "the file cannot be read")
-    found = list(hash_in_order(new_workers(count), sources, read, QUICK))
-    assert [source for source, _ in found] == sources
-    for (_, one), what in zip(found, expected, strict=True):
-        assert str(one).startswith(what) if isinstance(what, str) else one == what
+    results = list(hash_in_order(new_workers(count), sources, read, QUICK))
+    assert [source for source, _ in results] == sources
+    for (_, result), right in zip(results, expected, strict=True):
+        assert str(result).startswith(right) if isinstance(right, str) else result == right
     assert worker_processes() == set()
 
 
-def test_what_else_goes_wrong_as_a_source_is_read_is_raised() -> None:
-    def fails(octets: bytes) -> bytes:
-        if octets == b"away":
+def test_an_unexpected_error_while_reading_a_source_is_raised() -> None:
+    def read_or_fail(octets: bytes) -> bytes:
+        if octets == b"missing":
             raise MemoryError
         return octets
 
-    found = hash_in_order(new_workers(), [SMALL, b"away", SMALL], fails, QUICK)
-    assert next(found)[1] == hash_picture(SMALL, QUICK, LIMITS)
+    results = hash_in_order(new_workers(), [SMALL, b"missing", SMALL], read_or_fail, QUICK)
+    assert next(results)[1] == hash_picture(SMALL, QUICK, LIMITS)
     with pytest.raises(MemoryError):
-        next(found)
+        next(results)
     assert worker_processes() == set()
 
 
-def test_of_no_sources_nothing_becomes_and_no_process_starts() -> None:
+def test_without_sources_the_result_is_empty() -> None:
     assert list(hash_in_order(new_workers(), (), read, QUICK)) == []
 
 
-def test_a_few_are_read_ahead_of_who_listens_and_no_more() -> None:
-    given = 0
+def test_at_most_a_few_pictures_are_read_ahead_of_the_caller() -> None:
+    pictures_read = 0
 
     def sources() -> Iterator[bytes]:
-        nonlocal given
+        nonlocal pictures_read
         for _ in range(100):
-            given += 1
+            pictures_read += 1
             yield SMALL
 
-    found = hash_in_order(new_workers(2), sources(), read, QUICK)
-    next(found)
-    assert 1 < given <= 10
-    found.close()  # type: ignore[attr-defined]
+    results = hash_in_order(new_workers(2), sources(), read, QUICK)
+    next(results)
+    assert 1 < pictures_read <= 10
+    results.close()  # type: ignore[attr-defined]
     assert worker_processes() == set()
 
 
-def test_a_picture_that_takes_too_long_spoils_no_other() -> None:
+def test_a_picture_that_takes_too_long_does_not_affect_the_others() -> None:
     sources = [SMALL, SMALL, LARGE, SMALL, SMALL]
-    found = [said(one) for _, one in hash_in_order(new_workers(1, 0.8), sources, read, SLOW)]
+    results = hash_in_order(new_workers(1, 0.8), sources, read, SLOW)
+    outcomes = [hashes_or_error(result) for _, result in results]
     expected: list[object] = [hash_picture(SMALL, SLOW, LIMITS)] * 5
     expected[2] = "the picture takes longer than 0.8 seconds to hash"
-    assert found == expected
+    assert outcomes == expected
 
 
-def test_a_picture_that_brings_a_process_down_spoils_no_other() -> None:
-    found = hash_in_order(new_workers(1), [SMALL, LARGE, *[SMALL] * 6], read, SLOW)
-    outcomes = [said(next(found)[1])]
-    # It is at the large one now, for some time.
+def test_a_picture_that_crashes_a_process_does_not_affect_the_others() -> None:
+    results = hash_in_order(new_workers(1), [SMALL, LARGE, *[SMALL] * 6], read, SLOW)
+    outcomes = [hashes_or_error(next(results)[1])]
+    # The process now hashes the large picture, for some time.
     (process,) = worker_processes()
     os.kill(process, signal.SIGKILL)
-    outcomes += [said(one) for _, one in found]
+    outcomes += [hashes_or_error(result) for _, result in results]
     expected: list[object] = [hash_picture(SMALL, SLOW, LIMITS)] * 8
     expected[1] = "the picture brings down what reads it"
     assert outcomes == expected
 
 
-def test_where_no_process_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_is_raised_if_no_process_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(Unavailable):
         list(hash_in_order(new_workers(2), [SMALL] * 30, read, QUICK))

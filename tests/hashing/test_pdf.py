@@ -1,4 +1,4 @@
-"""PDF, and hostile documents of each type, in the confined process: each ends with hashes or with a sentence."""
+"""PDF, and hostile documents of each type, in the sandboxed process: each gives hashes or a clear error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.hashing.samples import draw_picture, encode_picture
 MEMORY = 600 * 2**20
 LIMITS = DocumentLimits(processing_seconds=5)
 TEXT = prose(3, 250)
-USUAL = {
+DOCUMENTS = {
     "pdf": pdf([TEXT], pictures=[page(4)]),
     "docx": docx(paragraph(TEXT)),
     "odt": odt(f"<text:p>{TEXT}</text:p>"),
@@ -39,13 +39,13 @@ USUAL = {
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
-    """One for all, for its process takes its time to start."""
-    made = Worker(30, MEMORY, Limits())
-    yield made
-    made.stop()
+    """One worker for all tests: its process starts slowly."""
+    worker = Worker(30, MEMORY, Limits())
+    yield worker
+    worker.stop()
 
 
-def hashed(
+def hash_bytes(
     worker: Worker, octets: bytes, limits: DocumentLimits = LIMITS, mode: Mode = Mode.BALANCED
 ) -> HashedDocument:
     with TemporaryFile() as file:
@@ -54,26 +54,26 @@ def hashed(
         return worker.hash_document(file, OF_PICTURES, mode, limits)
 
 
-@pytest.mark.parametrize("kind", USUAL)
-def test_the_confined_process_reads_what_this_one_reads(kind: str, worker: Worker) -> None:
-    """It can open no font, module or encoding; the PDF's font is not embedded, and the machine may have it."""
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_a_document_has_the_same_hashes_inside_and_outside_the_sandbox(kind: str, worker: Worker) -> None:
+    """The sandbox can open no font, module or encoding. The PDF does not embed its font; the machine may have it."""
     with TemporaryFile() as file:
-        file.write(USUAL[kind])
+        file.write(DOCUMENTS[kind])
         file.seek(0)
-        here = hash_document(file, OF_PICTURES, Mode.BALANCED)
-    assert hashed(worker, USUAL[kind]) == here
-    assert here.words >= 200
+        outside = hash_document(file, OF_PICTURES, Mode.BALANCED)
+    assert hash_bytes(worker, DOCUMENTS[kind]) == outside
+    assert outside.words >= 200
 
 
-def _limits_of(make: Callable[[], bytes]) -> DocumentLimits:
+def _limits_for(make: Callable[[], bytes]) -> DocumentLimits:
     return replace(LIMITS, processing_seconds=1) if make in hostile.ENDLESS else LIMITS
 
 
 @pytest.mark.parametrize("name", hostile.HOSTILE)
-def test_a_hostile_document_ends_with_hashes_or_a_sentence(name: str, worker: Worker) -> None:
+def test_a_hostile_document_gives_hashes_or_an_error_and_the_worker_survives(name: str, worker: Worker) -> None:
     make = hostile.HOSTILE[name]
     with suppress(UnreadablePicture):
-        assert hashed(worker, make(), _limits_of(make)).frames
+        assert hash_bytes(worker, make(), _limits_for(make)).frames
     assert worker.hash(encode_picture(draw_picture()), OF_PICTURES[:1]).signals
 
 
@@ -91,9 +91,9 @@ def test_a_hostile_document_ends_with_hashes_or_a_sentence(name: str, worker: Wo
         (hostile.many_operators, "the document "),
     ],
 )
-def test_each_limit_says_what_it_is(make: Callable[[], bytes], reason: str, worker: Worker) -> None:
+def test_each_exceeded_limit_has_its_own_error(make: Callable[[], bytes], reason: str, worker: Worker) -> None:
     with pytest.raises(UnreadablePicture) as raised:
-        hashed(worker, make(), _limits_of(make))
+        hash_bytes(worker, make(), _limits_for(make))
     assert reason in raised.value.reason
 
 
@@ -106,37 +106,38 @@ def test_each_limit_says_what_it_is(make: Callable[[], bytes], reason: str, work
     ],
     ids=["line breaks", "marks", "an open tag"],
 )
-def test_what_is_long_takes_no_square_of_the_time(text: str, worker: Worker) -> None:
-    assert hashed(worker, text.encode(), DocumentLimits(processing_seconds=20)).words >= 200
+def test_hashing_time_is_not_quadratic_in_the_length(text: str, worker: Worker) -> None:
+    assert hash_bytes(worker, text.encode(), DocumentLimits(processing_seconds=20)).words >= 200
 
 
-def test_of_very_many_pages_the_first_are_hashed(worker: Worker) -> None:
+def test_only_the_first_pages_of_a_very_long_document_are_hashed(worker: Worker) -> None:
     limits = DocumentLimits(max_pages=20, processing_seconds=30)
-    document = hashed(worker, hostile.many_pages(), limits)
+    document = hash_bytes(worker, hostile.many_pages(), limits)
     assert document.pages == 100_000
     assert "only the first 20 were hashed" in str(document.incomplete)
 
 
-def test_scripts_and_macros_are_not_run_and_the_text_is_read(worker: Worker) -> None:
-    plain = hashed(worker, pdf([prose(1, 200)]))
-    assert hashed(worker, hostile.active_pdf()).frames == plain.frames
-    assert hashed(worker, hostile.macros()).words == 200
+def test_text_is_read_and_scripts_and_macros_are_not_run(worker: Worker) -> None:
+    plain = hash_bytes(worker, pdf([prose(1, 200)]))
+    assert hash_bytes(worker, hostile.active_pdf()).frames == plain.frames
+    assert hash_bytes(worker, hostile.macros()).words == 200
 
 
-def test_progress_is_told(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported(worker: Worker) -> None:
     shares: list[float] = []
     with TemporaryFile() as file:
         file.write(pdf(pictures=[page(number) for number in range(60)]))
         file.seek(0)
         worker.hash_document(file, OF_PICTURES, Mode.BALANCED, DocumentLimits(), advance=shares.append)
+    assert shares
     assert shares == sorted(shares)
 
 
-@pytest.mark.parametrize("before", [b"", b"\n", b"\xef\xbb\xbf", b"junk of a mail\n\n"])
-def test_a_pdf_is_known_by_one_of_its_first_lines(before: bytes) -> None:
-    assert is_pdf(before + pdf([TEXT]))
+@pytest.mark.parametrize("prefix", [b"", b"\n", b"\xef\xbb\xbf", b"junk of a mail\n\n"])
+def test_a_pdf_is_recognised_also_after_a_few_bytes(prefix: bytes) -> None:
+    assert is_pdf(prefix + pdf([TEXT]))
 
 
-def test_a_text_that_speaks_of_pdf_is_none() -> None:
+def test_a_text_that_mentions_the_pdf_header_is_not_a_pdf() -> None:
     assert not is_pdf(b"A file that begins with %PDF-1.7 is a PDF.")
     assert not is_pdf(b" " * 2_000 + pdf([TEXT]))

@@ -1,4 +1,4 @@
-"""Every mode and orientation comes out as the picture that a person sees."""
+"""A picture of any colour mode and orientation is read as a person sees it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hashdb.hashing.pictures import Picture, on_white, read_picture, upright
 from tests.hashing.samples import NO_REFERENCE, REFERENCE, draw_picture, encode_picture
 
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
-ALLOWED = (10, 10, 4)
+MAX_DISTANCES = (10, 10, 4)
 MODES = REFERENCE / "misc-images" / "modes"
-IN_MODES = sorted(path.name for path in MODES.glob("*.*g*") if path.suffix != ".md") + sorted(
+MODE_PICTURES = sorted(path.name for path in MODES.glob("*.*g*") if path.suffix != ".md") + sorted(
     path.name for path in MODES.glob("*.webp")
 )
-INSIDE_OUT = {  # where a picture must be turned to for each orientation to bring it back
+INVERSE_ROTATIONS = {  # for each EXIF orientation, the transposition that it undoes
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,8 +31,8 @@ INSIDE_OUT = {  # where a picture must be turned to for each orientation to brin
 }
 
 
-def _distances(one: Hashed, other: Hashed) -> tuple[int, ...]:
-    return tuple(a.distance(b) for a, b in zip(one.signals, other.signals, strict=True))
+def _distances(first: Hashed, second: Hashed) -> tuple[int, ...]:
+    return tuple(a.distance(b) for a, b in zip(first.signals, second.signals, strict=True))
 
 
 def _is_close(octets: bytes, original: Image.Image) -> bool:
@@ -40,7 +40,7 @@ def _is_close(octets: bytes, original: Image.Image) -> bool:
     distances = _distances(
         hash_picture(octets, ALGORITHMS, limits), hash_picture(encode_picture(original), ALGORITHMS, limits)
     )
-    return all(distance <= allowed for distance, allowed in zip(distances, ALLOWED, strict=True))
+    return all(distance <= most for distance, most in zip(distances, MAX_DISTANCES, strict=True))
 
 
 def _grey(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -51,11 +51,11 @@ def _read(image: Image.Image, format: str = "TIFF") -> Picture:
     return read_picture(encode_picture(image, format), Limits())
 
 
-@pytest.mark.parametrize("name", IN_MODES or [pytest.param("", marks=pytest.mark.skip(NO_REFERENCE))])
-def test_the_reference_picture_hashes_alike_in_every_mode(name: str) -> None:
+@pytest.mark.parametrize("name", MODE_PICTURES or [pytest.param("", marks=pytest.mark.skip(NO_REFERENCE))])
+def test_the_reference_picture_has_similar_hashes_in_every_colour_mode(name: str) -> None:
     original = hash_file(MODES / "original.jpg", ALGORITHMS, Limits())
     distances = _distances(hash_file(MODES / name, ALGORITHMS, Limits()), original)
-    assert all(distance <= allowed for distance, allowed in zip(distances, ALLOWED, strict=True))
+    assert all(distance <= most for distance, most in zip(distances, MAX_DISTANCES, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_reference_picture_hashes_alike_in_every_mode(name: str) -> None:
         ("I;16", "PNG"), ("I;16", "TIFF"), ("I;16", "PPM"), ("F", "TIFF"), ("F", "PPM"),
     ],
 )  # fmt: skip
-def test_a_picture_hashes_alike_in_every_mode_and_format(mode: str, format: str) -> None:
+def test_a_picture_has_similar_hashes_in_every_colour_mode_and_format(mode: str, format: str) -> None:
     image = draw_picture(640, 480)
     if mode == "PA":
         converted = image.convert("P").convert("PA")
@@ -88,13 +88,13 @@ def _to_lab(image: Image.Image) -> Image.Image:
     return ImageCms.applyTransform(image, ImageCms.buildTransform(*profiles, "RGB", "LAB")) or image
 
 
-def test_hsv_becomes_the_same_colours() -> None:
+def test_hsv_is_converted_to_the_same_colours() -> None:
     image = draw_picture()
     assert np.abs(np.asarray(on_white(image.convert("HSV"))).astype(int) - np.asarray(image)).max() <= 6
 
 
 @pytest.mark.parametrize("top", [1, 3, 15, 255, 1023, 4095, 16_383, 65_535, 2**24 - 1, 2**31 - 1])
-def test_whole_numbers_of_any_usual_depth_keep_their_range(top: int) -> None:
+def test_integers_of_any_usual_bit_depth_are_scaled_to_8_bits(top: int) -> None:
     ramp = np.linspace(0, top, 256).astype(np.int32).reshape(16, 16)
     read = _grey(_read(Image.fromarray(ramp))).astype(float)
     assert np.abs(read - ramp * (255 / top)).max() <= 0.51
@@ -105,37 +105,37 @@ def test_a_dark_16_bit_picture_stays_dark() -> None:
     assert _grey(_read(image, "PNG")).max() == 117
 
 
-def test_8_bits_stored_in_16_are_what_they_were() -> None:
+def test_8_bit_grey_stored_as_16_bit_is_unchanged() -> None:
     grey = draw_picture().convert("L")
     stored = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     assert np.array_equal(_grey(_read(stored, "PNG")), np.asarray(grey))
 
 
 @pytest.mark.parametrize("scale", [1, 255, 65_535, 1e12, 1e37])
-def test_fractions_of_any_scale_keep_their_range(scale: float) -> None:
+def test_floats_of_any_scale_are_scaled_to_8_bits(scale: float) -> None:
     grey = np.asarray(draw_picture().convert("L")).astype(np.float32)
     stretched = (grey - grey.min()) / (grey.max() - grey.min())
     read = _grey(_read(Image.fromarray(np.float32(stretched * scale))))
     assert np.abs(read - stretched * 255).max() <= 0.51
 
 
-def test_numbers_below_zero_range_from_the_least_to_the_greatest() -> None:
+def test_negative_floats_are_scaled_from_the_least_to_the_greatest() -> None:
     ramp = np.linspace(-1, 1, 256, dtype=np.float32).reshape(16, 16)
     assert np.array_equal(_grey(_read(Image.fromarray(ramp))).ravel(), np.arange(256))
 
 
-def test_what_is_not_a_number_does_not_spoil_the_rest() -> None:
+def test_nan_and_infinity_do_not_change_the_other_pixels() -> None:
     numbers = np.array([[np.nan, 0.5, np.inf, -np.inf, 1.0, 0.0]], np.float32)
     assert _grey(_read(Image.fromarray(numbers))).tolist() == [[0, 128, 255, 0, 255, 0]]
 
 
 @pytest.mark.parametrize("extreme", [-3.4e38, 3.4e38])
-def test_numbers_at_the_end_of_their_range_are_read(extreme: float) -> None:
+def test_floats_near_the_limit_of_their_range_are_read(extreme: float) -> None:
     assert _grey(_read(Image.fromarray(np.array([[extreme, 0, 1]], np.float32)))).shape == (1, 3)
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
-def test_what_is_transparent_is_white(format: str) -> None:
+def test_transparent_pixels_are_white(format: str) -> None:
     options = {"lossless": True, "exact": True} if format == "WEBP" else {}
     image = draw_picture().convert("RGBA")
     image.paste((200, 0, 0, 0), (0, 0, 160, 240))
@@ -145,12 +145,9 @@ def test_what_is_transparent_is_white(format: str) -> None:
 
 
 def test_half_transparent_black_is_grey() -> None:
-    assert read_picture(encode_picture(Image.new("RGBA", (9, 9), (0, 0, 0, 128))), Limits()).colour.getpixel(
-        (4, 4)
-    ) in (
-        (127, 127, 127),
-        (128, 128, 128),
-    )
+    octets = encode_picture(Image.new("RGBA", (9, 9), (0, 0, 0, 128)))
+    pixel = read_picture(octets, Limits()).colour.getpixel((4, 4))
+    assert pixel in ((127, 127, 127), (128, 128, 128))
 
 
 @pytest.mark.parametrize(("mode", "colour"), [("L", 9), ("RGB", (9, 9, 9)), ("P", 0), ("1", 0)])
@@ -160,13 +157,13 @@ def test_a_colour_declared_transparent_is_white(mode: str, colour: int | tuple[i
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-@pytest.mark.parametrize("orientation", INSIDE_OUT)
-def test_a_picture_is_turned_upright(orientation: int, format: str) -> None:
+@pytest.mark.parametrize("orientation", INVERSE_ROTATIONS)
+def test_a_picture_is_rotated_by_its_exif_orientation(orientation: int, format: str) -> None:
     image = draw_picture()
-    turn = INSIDE_OUT[orientation]
+    rotation = INVERSE_ROTATIONS[orientation]
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
-    octets = encode_picture(image if turn is None else image.transpose(turn), format, exif=exif, quality=95)
+    octets = encode_picture(image if rotation is None else image.transpose(rotation), format, exif=exif, quality=95)
     assert read_picture(octets, Limits()).colour.size == image.size
     assert _is_close(octets, image)
 
@@ -175,16 +172,16 @@ def test_a_picture_is_turned_upright(orientation: int, format: str) -> None:
     "tags", [b"", b"\0", b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff"]
 )
 @pytest.mark.parametrize("orientation", [b"", b"\x12\x01\x03\0\1\0\0\0\x09\0\0\0"])
-def test_tags_that_cannot_be_read_turn_nothing(tags: bytes, orientation: bytes) -> None:
+def test_unreadable_exif_tags_do_not_rotate_the_picture(tags: bytes, orientation: bytes) -> None:
     image = draw_picture()
     assert upright(image, tags + orientation) is image
 
 
-def test_a_picture_with_broken_tags_is_read_as_it_is(tmp_path: Path) -> None:
+def test_a_picture_with_broken_exif_tags_is_read_unrotated(tmp_path: Path) -> None:
     octets = encode_picture(draw_picture(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(range(200)))
     assert read_picture(octets, Limits()).colour.size == (320, 240)
 
 
-def test_an_orientation_in_xmp_alone_turns_nothing() -> None:
+def test_an_orientation_only_in_xmp_does_not_rotate_the_picture() -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     assert read_picture(encode_picture(draw_picture(), "JPEG", xmp=xmp), Limits()).colour.size == (320, 240)

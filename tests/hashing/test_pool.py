@@ -1,4 +1,4 @@
-"""Many pictures in few processes, none of which spoils another's; and one video after the other."""
+"""A pool hashes many pictures in few processes, and no picture affects another; videos are hashed one by one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def reasons(answers: list[Hashed | UnreadablePicture]) -> list[str | None]:
     return [str(answer) if isinstance(answer, UnreadablePicture) else None for answer in answers]
 
 
-def test_each_picture_has_its_own_answer_in_order() -> None:
+def test_each_picture_has_its_own_result_in_order() -> None:
     pictures = [encode_picture(draw_picture(seed=seed)) for seed in range(5)]
     with HashingPool(2, 8, 30, MEMORY, LIMITS) as pool:
         answers = pool.hash([*pictures, b"no picture"], QUICK)
@@ -54,7 +54,7 @@ def test_each_picture_is_hashed_in_its_mode() -> None:
         ]
 
 
-def test_no_pictures_have_no_answers() -> None:
+def test_hashing_no_pictures_returns_an_empty_list() -> None:
     with HashingPool(1, 0, 30, MEMORY, LIMITS) as pool:
         assert pool.hash([], QUICK) == []
 
@@ -70,7 +70,7 @@ def test_processes_start_when_needed_and_end_with_the_pool() -> None:
     assert worker_processes() == set()
 
 
-def test_closing_twice_or_unused_is_harmless() -> None:
+def test_closing_an_unused_or_closed_pool_is_harmless() -> None:
     pool = HashingPool(1, 1, 30, MEMORY, LIMITS)
     pool.close()
     pool.hash([SMALL], QUICK)
@@ -78,7 +78,7 @@ def test_closing_twice_or_unused_is_harmless() -> None:
     pool.close()
 
 
-def test_closing_waits_for_the_picture_that_another_thread_has_hashed() -> None:
+def test_closing_waits_for_pictures_of_other_threads() -> None:
     pool = HashingPool(1, 1, 30, MEMORY, LIMITS)
     pool.hash([SMALL], QUICK)
     with ThreadPoolExecutor(2) as threads:
@@ -86,7 +86,7 @@ def test_closing_waits_for_the_picture_that_another_thread_has_hashed() -> None:
         assert eventually(lambda: pool.pending.total() == 2)
         pool.close()
         assert worker_processes() == set()
-    assert [reasons(one.result()) for one in slow] == [[None], [None]]
+    assert [reasons(future.result()) for future in slow] == [[None], [None]]
 
 
 def test_many_threads_share_a_pool() -> None:
@@ -96,7 +96,7 @@ def test_many_threads_share_a_pool() -> None:
     assert answers == [[expected] * 2] * 20
 
 
-def test_a_picture_that_crashes_its_process_spoils_no_other() -> None:
+def test_a_picture_that_crashes_its_process_does_not_affect_the_others() -> None:
     with HashingPool(2, 8, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
         pool.hash([SMALL], QUICK)
         (victim,) = worker_processes()
@@ -108,7 +108,7 @@ def test_a_picture_that_crashes_its_process_spoils_no_other() -> None:
         assert pool.hash([SMALL] * 4, QUICK) == [hash_picture(SMALL, QUICK, LIMITS)] * 4
 
 
-def test_pictures_that_take_too_long_or_too_much_are_refused_alone() -> None:
+def test_only_the_picture_over_the_time_or_memory_limit_is_rejected() -> None:
     with HashingPool(1, 8, 1, 60_000_000, LIMITS) as pool:
         assert reasons(pool.hash([SMALL, LARGE, SMALL], QUICK)) == [
             None,
@@ -122,7 +122,7 @@ def test_pictures_that_take_too_long_or_too_much_are_refused_alone() -> None:
         ]
 
 
-def test_waiting_does_not_count_as_time() -> None:
+def test_waiting_time_does_not_count_towards_the_time_limit() -> None:
     large = encode_picture(Image.new("RGB", (2000, 2000)))
     started = time.monotonic()
     with HashingPool(1, 20, 1, MEMORY, LIMITS) as pool:
@@ -131,23 +131,23 @@ def test_waiting_does_not_count_as_time() -> None:
     assert time.monotonic() - started > 1
 
 
-def test_a_picture_of_too_many_bytes_is_not_even_sent() -> None:
+def test_a_picture_with_too_many_bytes_is_not_sent_to_a_process() -> None:
     with HashingPool(1, 1, 30, MEMORY, Limits(max_bytes=100)) as pool:
         assert reasons(pool.hash([SMALL], QUICK)) == ["the picture has more than 100 bytes"]
         assert worker_processes() == set()
 
 
-def test_beyond_the_queue_the_pool_is_busy() -> None:
+def test_a_full_queue_raises_hashing_busy() -> None:
     with HashingPool(1, 1, 0.7, MEMORY, LIMITS) as pool:
         with ThreadPoolExecutor(3) as threads:
             calls = [threads.submit(pool.hash, [LARGE], SLOW, key=key) for key in "abc"]
-        (refused,) = filter(None, (call.exception() for call in calls))
-        assert isinstance(refused, HashingBusy)
-        assert refused.retry_after == 1
+        (error,) = filter(None, (call.exception() for call in calls))
+        assert isinstance(error, HashingBusy)
+        assert error.retry_after == 1
         assert reasons(pool.hash([SMALL], QUICK)) == [None]
 
 
-def test_a_key_fills_half_of_the_pool_and_another_finds_a_place() -> None:
+def test_one_key_can_fill_only_half_of_the_pool() -> None:
     with HashingPool(1, 2, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
         pool.hash([SMALL], QUICK)
         greedy = threads.submit(pool.hash, [SMALL] * 2, SLOW, key="a")
@@ -160,7 +160,7 @@ def test_a_key_fills_half_of_the_pool_and_another_finds_a_place() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_picture_of_another_key_waits_for_one_of_a_request_of_many(workers: int) -> None:
+def test_a_key_with_one_picture_need_not_wait_for_all_of_another_key(workers: int) -> None:
     with HashingPool(workers, 64, 30, MEMORY, LIMITS) as pool, ThreadPoolExecutor(1) as threads:
         pool.hash([SMALL] * workers, QUICK)
         greedy = threads.submit(pool.hash, [SMALL] * 32, SLOW, key="a")
@@ -171,7 +171,7 @@ def test_a_picture_of_another_key_waits_for_one_of_a_request_of_many(workers: in
         assert reasons(greedy.result(60)) == [None] * 32
 
 
-def test_an_idle_pool_takes_more_pictures_than_its_queue() -> None:
+def test_an_idle_pool_accepts_more_pictures_than_its_queue_holds() -> None:
     with HashingPool(1, 0, 30, MEMORY, LIMITS) as pool:
         assert reasons(pool.hash([SMALL] * 5, QUICK)) == [None] * 5
 
@@ -199,31 +199,31 @@ print("parent", hashes(), worker_processes() == before)
 """
 
 
-def test_a_program_of_any_kind_may_be_the_parent_and_need_not_close_the_pool(tmp_path: Path) -> None:
+def test_any_program_can_use_the_pool_without_closing_it(tmp_path: Path) -> None:
     script = tmp_path / "hashdb"
     script.write_text(PROGRAM)
     for arguments in (["-c", PROGRAM], [str(script)]):
-        ran = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-W", "error", *arguments], capture_output=True, text=True, cwd=tmp_path, check=True
         )
-        assert (ran.stdout, ran.stderr) == ("main runs\nTrue\n", "")
+        assert (process.stdout, process.stderr) == ("main runs\nTrue\n", "")
 
 
-def test_after_a_fork_each_side_has_its_own_processes() -> None:
-    ran = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[2:] == ["child True True", "parent True True"]
-    assert ran.stderr == ""
+def test_parent_and_child_of_a_fork_have_their_own_processes() -> None:
+    process = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines()[2:] == ["child True True", "parent True True"]
+    assert process.stderr == ""
 
 
 @pytest.fixture(scope="module")
 def queue() -> Iterator[VideoQueue]:
-    """One for all, for its process takes its time to start."""
-    made = VideoQueue(120, MEMORY)
-    yield made
-    made.close()
+    """One queue for all tests: its process starts slowly."""
+    queue = VideoQueue(120, MEMORY)
+    yield queue
+    queue.close()
 
 
-def hashed(
+def hash_bytes(
     queue: VideoQueue,
     octets: bytes,
     key: str = "key:1",
@@ -236,38 +236,41 @@ def hashed(
         return worker.hash_video(file, (Algorithm.PDQ,), Mode.PLAIN, limits, interval=1.0, advance=advance)
 
 
-def test_the_share_that_is_done_grows_to_the_end(queue: VideoQueue) -> None:
+def test_the_reported_progress_grows_to_the_end(queue: VideoQueue) -> None:
     shares: list[float] = []
-    video = hashed(queue, film(), advance=shares.append)
+    video = hash_bytes(queue, film(), advance=shares.append)
     assert len(video.frames) >= 6
     assert shares == sorted(shares) and shares[0] == 0 and 0.5 < shares[-1] <= 1
 
 
-def test_what_is_given_up_or_refused_leaves_nothing_to_the_next(queue: VideoQueue) -> None:
-    usual = hashed(queue, film())
+def test_a_cancelled_or_rejected_video_does_not_affect_the_next_one(queue: VideoQueue) -> None:
+    expected = hash_bytes(queue, film())
 
-    def give_up(share: float) -> None:
+    def cancel(share: float) -> None:
         if share > 0:
             raise JobLost(1)
 
     with pytest.raises(JobLost):
-        hashed(queue, film(2), advance=give_up)
-    assert hashed(queue, film()) == usual
+        hash_bytes(queue, film(2), advance=cancel)
+    assert hash_bytes(queue, film()) == expected
     with pytest.raises(UnreadablePicture):
-        hashed(queue, film()[:40] + bytes(500))
-    assert hashed(queue, film()) == usual
+        hash_bytes(queue, film()[:40] + bytes(500))
+    assert hash_bytes(queue, film()) == expected
 
 
-def test_a_video_waits_for_the_one_before_it(queue: VideoQueue) -> None:
+def test_videos_are_hashed_one_after_the_other(queue: VideoQueue) -> None:
     order: list[tuple[str, float]] = []
 
-    def note(key: str, share: float) -> None:
+    def record_progress(key: str, share: float) -> None:
         order.append((key, share))
 
     with ThreadPoolExecutor(3) as threads:
-        videos = [threads.submit(hashed, queue, film(), key, partial(note, key)) for key in ("key:1", "key:2", "key:3")]
+        videos = [
+            threads.submit(hash_bytes, queue, film(), key, partial(record_progress, key))
+            for key in ("key:1", "key:2", "key:3")
+        ]
         assert len({video.result() for video in videos}) == 1
-    # All of one, then all of the next: each begins with the share 0.
+    # The calls of one video come before those of the next.
     keys = [key for key, _ in order]
     assert sorted(keys, key=keys.index) == keys
     assert len(set(keys)) == 3
@@ -280,23 +283,23 @@ def test_a_video_waits_for_the_one_before_it(queue: VideoQueue) -> None:
         (VideoLimits(processing_seconds=0.001), "the video takes longer than 0.001 seconds to hash"),
     ],
 )
-def test_a_video_that_is_too_long_is_too_large(queue: VideoQueue, limits: VideoLimits, reason: str) -> None:
-    with pytest.raises(VideoTooLarge) as refused:
-        hashed(queue, film(), limits=limits)
-    assert refused.value.reason == reason
+def test_a_video_over_a_limit_raises_video_too_large(queue: VideoQueue, limits: VideoLimits, reason: str) -> None:
+    with pytest.raises(VideoTooLarge) as error:
+        hash_bytes(queue, film(), limits=limits)
+    assert error.value.reason == reason
 
 
-def test_one_that_is_given_up_before_its_turn_costs_no_process(queue: VideoQueue) -> None:
-    def give_up(_: float) -> None:
+def test_a_video_cancelled_before_its_turn_does_not_replace_the_process(queue: VideoQueue) -> None:
+    def cancel(_: float) -> None:
         raise JobLost(1)
 
-    hashed(queue, film())
-    before = _children()
+    hash_bytes(queue, film())
+    before = _child_processes()
     with pytest.raises(JobLost):
-        hashed(queue, film(2), advance=give_up)
-    assert before and _children() == before
+        hash_bytes(queue, film(2), advance=cancel)
+    assert before and _child_processes() == before
 
 
-def _children() -> set[str]:
-    """The ids of the processes that this one has started."""
+def _child_processes() -> set[str]:
+    """The ids of the child processes of this process."""
     return {id for each in Path("/proc/self/task").iterdir() for id in (each / "children").read_text().split()}

@@ -1,4 +1,4 @@
-"""What a process that reads hostile pictures may do and see."""
+"""The sandbox limits what a process that reads hostile pictures can do and see."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def _limit(process: Path, name: str) -> list[str]:
     return next(line.removeprefix(name).split()[:2] for line in lines if line.startswith(name))
 
 
-def test_it_has_loaded_neither_the_web_framework_nor_the_database_nor_what_contributions_are() -> None:
+def test_the_process_does_not_import_the_web_framework_or_the_database() -> None:
     program = "import sys, hashdb.hashing.sandbox; print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = set(ran.stdout.split())
-    assert not {"flask", "werkzeug", "sqlalchemy", "pydantic", "httpx"} & loaded
-    assert not {"hashdb.domain.rules", "hashdb.domain.contributions"} & loaded
+    process_run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    modules = set(process_run.stdout.split())
+    assert not {"flask", "werkzeug", "sqlalchemy", "pydantic", "httpx"} & modules
+    assert not {"hashdb.domain.rules", "hashdb.domain.contributions"} & modules
 
 
-def test_it_has_loaded_what_numpy_loads_when_it_is_used_also_without_imagehash() -> None:
+def test_the_process_preloads_late_numpy_modules_without_imagehash() -> None:
     program = (
         "import sys; sys.modules['imagehash'] = None; import hashdb.hashing.sandbox as sandbox; sandbox.warm([]);"
         "sys.exit(not {'numpy.linalg', 'numpy.ma'} <= sys.modules.keys())"
@@ -53,29 +53,29 @@ def test_it_has_loaded_what_numpy_loads_when_it_is_used_also_without_imagehash()
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_it_writes_no_file_and_leaves_no_core_dump(process: Path) -> None:
+def test_the_process_cannot_write_a_file_or_a_core_dump(process: Path) -> None:
     assert _limit(process, "Max file size") == ["0", "0"]
     assert _limit(process, "Max core file size") == ["0", "0"]
 
 
-def test_its_memory_is_limited_to_what_it_needs_at_rest_and_the_given(process: Path) -> None:
+def test_the_memory_limit_is_the_idle_size_plus_the_configured_memory(process: Path) -> None:
     soft, hard = map(int, _limit(process, "Max address space"))
     at_rest = int((process / "statm").read_text().split()[0]) * 4096
     assert soft == hard
     assert abs(soft - MEMORY - at_rest) < 20_000_000
 
 
-def test_it_does_not_see_the_settings_of_the_service(process: Path) -> None:
+def test_the_process_cannot_see_the_settings_of_the_service(process: Path) -> None:
     assert b"secret" not in (process / "environ").read_bytes()
 
 
-def test_it_shares_no_file_with_the_service(process: Path) -> None:
+def test_the_process_shares_no_open_file_with_the_service(process: Path) -> None:
     targets = [link.readlink() for link in (process / "fd").iterdir()]
     kinds = sorted(str(target).partition(":")[0] for target in targets)
     assert [kind for kind in kinds if kind != "/dev/null"] == ["pipe", "socket"]
 
 
-def test_it_is_not_interrupted_with_the_service(process: Path) -> None:
+def test_the_process_has_its_own_session(process: Path) -> None:
     session = (process / "stat").read_text().rpartition(")")[2].split()[3]
     assert session == process.name
 
@@ -108,19 +108,19 @@ print("end")
 """
 
 
-def test_inside_it_neither_a_file_nor_a_connection_can_be_opened(tmp_path: Path) -> None:
+def test_the_sandbox_blocks_opening_files_and_connections(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(films.film())
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.1)
         command = [sys.executable, "-c", _ATTEMPTS, str(film), str(server.getsockname()[1])]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-        assert ran.stdout == "end\n"
+        process_run = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        assert process_run.stdout == "end\n"
         with pytest.raises(TimeoutError):
             server.accept()
 
 
-def test_a_process_that_reads_pictures_does_not_load_what_reads_videos(process: Path) -> None:
+def test_a_process_that_reads_pictures_does_not_load_the_video_decoder(process: Path) -> None:
     assert "libavcodec" not in (process / "maps").read_text()
 
 
@@ -131,10 +131,10 @@ def test_a_process_that_reads_pictures_does_not_load_what_reads_videos(process: 
         ("while True: pass", "the video is damaged: it takes longer than 1 seconds to read on"),
     ],
 )
-def test_a_video_that_ends_or_hangs_the_process_costs_only_that_video(
+def test_a_video_that_ends_or_hangs_the_process_affects_no_other_file(
     fault: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What reads videos is replaced by one with this fault."""
+    """The video decoder is replaced by one with this fault."""
     decoder = f"__path__ = []\nclass logging: set_level = print\ndef open(*_, **__): \n    {fault}\n"
     (tmp_path / "av.py").write_text(decoder + "class FFmpegError(Exception): ...\n")
     monkeypatch.syspath_prepend(tmp_path)

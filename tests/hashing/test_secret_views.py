@@ -1,4 +1,4 @@
-"""Secret views: drawn from a seed, near in copies, far from what everybody knows and from other seeds."""
+"""Secret views are drawn from a seed. They are near for copies and far from the views of other seeds."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SEEDS = tuple(Seed(id, bytes([id]) * SEED_BYTES) for id in (3, 2, 1))
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
 
 
-def test_a_seed_gives_the_same_windows_for_ever() -> None:
-    """Contributions of this version must be found by every later one."""
+def test_a_seed_gives_the_same_windows_in_every_version() -> None:
+    """Later versions must find the contributions of this version."""
     rounded = [[round(edge, 4) for edge in window] for window in secret_windows(bytes(SEED_BYTES))]
     assert rounded == [
         [0.0177, 0.3609, 0.9675, 0.5943],
@@ -37,37 +37,39 @@ def test_windows_are_strips_inside_the_picture() -> None:
             assert LONG[0] - 1e-9 <= length <= LONG[1] and SHORT[0] - 1e-9 <= breadth <= SHORT[1] + 1e-9
 
 
-def test_no_seed_tells_of_another() -> None:
+def test_the_windows_of_one_seed_do_not_reveal_those_of_another() -> None:
     """Each edge of each window takes many values over the seeds."""
-    every = [secret_windows(number.to_bytes(SEED_BYTES)) for number in range(100)]
+    windows_of_seeds = [secret_windows(number.to_bytes(SEED_BYTES)) for number in range(100)]
     for place in range(len(LEVEL)):
         for edge in range(4):
-            assert len({round(windows[place][edge], 6) for windows in every}) > 95
+            assert len({round(windows[place][edge], 6) for windows in windows_of_seeds}) > 95
 
 
 @pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda path: path.stem)
-def test_copies_are_near_and_other_views_are_far(photo: Path) -> None:
+def test_secret_views_of_a_copy_are_near_and_those_of_other_seeds_are_far(photo: Path) -> None:
     original = Image.open(photo).convert("RGB")
     copy = original.resize((original.width // 2, original.height // 2)).convert("RGB")
     stored = tuple(secret_variants(Picture(original), SEEDS[0]))
-    asked = dict(secret_transforms(Picture(copy), SEEDS))
-    assert list(asked) == [f"secret-{id}-{place}" for id in (3, 2, 1) for place in (1, 2, 3)]
+    transforms = dict(secret_transforms(Picture(copy), SEEDS))
+    assert list(transforms) == [f"secret-{id}-{place}" for id in (3, 2, 1) for place in (1, 2, 3)]
     assert stored
     for signal in stored:
-        own = min(signal.distance(asked[f"secret-3-{place}"][0]) for place in (1, 2, 3))
-        others = [signal.distance(asked[f"secret-{id}-{place}"][0]) for id in (2, 1) for place in (1, 2, 3)]
-        assert own <= 20 < 46 < min(others)
+        nearest = min(signal.distance(transforms[f"secret-3-{place}"][0]) for place in (1, 2, 3))
+        others = [signal.distance(transforms[f"secret-{id}-{place}"][0]) for id in (2, 1) for place in (1, 2, 3)]
+        assert nearest <= 20 < 46 < min(others)
 
 
-def test_a_contribution_stores_the_views_of_the_newest_seed_and_a_query_asks_for_all() -> None:
+def test_a_contribution_uses_the_newest_seed_and_a_query_uses_all_seeds() -> None:
     octets = encode_picture(draw_picture())
-    known, stored = (hash_variants(octets, ALGORITHMS, Profile.BALANCED, seeds=seeds).signals for seeds in ((), SEEDS))
+    without_seeds, stored = (
+        hash_variants(octets, ALGORITHMS, Profile.BALANCED, seeds=seeds).signals for seeds in ((), SEEDS)
+    )
     views = tuple(secret_variants(Picture(draw_picture()), SEEDS[0]))
-    assert views and stored == (*known[:2], *views, *known[2:])
+    assert views and stored == (*without_seeds[:2], *views, *without_seeds[2:])
     plain = hash_variants(octets, ALGORITHMS, Profile.PLAIN, seeds=SEEDS)
-    assert plain.signals == known[:2]
-    asked = hash_transforms(octets, ALGORITHMS, seeds=SEEDS).transforms
-    assert asked == (
+    assert plain.signals == without_seeds[:2]
+    transforms = hash_transforms(octets, ALGORITHMS, seeds=SEEDS).transforms
+    assert transforms == (
         *hash_transforms(octets, ALGORITHMS).transforms,
         *secret_transforms(Picture(draw_picture()), SEEDS),
     )
@@ -81,7 +83,7 @@ def test_a_framed_picture_has_at_most_64_signals_with_its_secret_views() -> None
     assert set(secret_variants(Picture(framed), SEEDS[0])) <= set(stored)
 
 
-def test_without_phash256_or_on_what_is_flat_there_are_no_secret_views() -> None:
+def test_flat_pictures_and_queries_without_phash256_have_no_secret_views() -> None:
     octets = encode_picture(draw_picture())
     assert hash_transforms(octets, (Algorithm.PDQ,), seeds=SEEDS) == hash_transforms(octets, (Algorithm.PDQ,))
     for size in ((64, 64), (2, 300)):

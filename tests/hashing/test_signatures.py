@@ -1,4 +1,4 @@
-"""Signatures of pictures: near for copies, far for others, and right where there is little to see."""
+"""Signatures are near for copies, far for other pictures, and also right for pictures with little detail."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _striped(*colours: str) -> Image.Image:
     return flag
 
 
-def _of(image: Image.Image) -> tuple[Signature, Signature]:
+def _signatures(image: Image.Image) -> tuple[Signature, Signature]:
     detail, colour, *_ = signatures(Picture(image))
     assert (detail.kind, colour.kind) == (Kind.DETAIL, Kind.COLOUR)
     return detail, colour
@@ -32,33 +32,33 @@ def _views(picture: Picture, *names: str) -> dict[str, tuple[Signature, ...]]:
     return dict(signatures_by_view(picture, look_inside(picture), names))
 
 
-def _apart(image: Image.Image, other: Image.Image) -> tuple[float, float]:
-    (detail, colour), (detail_of_other, colour_of_other) = _of(image), _of(other)
+def _distances(image: Image.Image, other: Image.Image) -> tuple[float, float]:
+    (detail, colour), (detail_of_other, colour_of_other) = _signatures(image), _signatures(other)
     return detail.distance(detail_of_other), colour.distance(colour_of_other)
 
 
 @pytest.mark.parametrize("name", ["JPEG 30", "half size", "brightness × 1.3", "blur 1.5"])
 def test_a_copy_is_near_and_another_picture_is_far(name: str) -> None:
-    detail, colour = _apart(PHOTO, ALTERATIONS[name].apply(PHOTO))
+    detail, colour = _distances(PHOTO, ALTERATIONS[name].apply(PHOTO))
     assert detail < 0.12
     assert colour < 7
-    detail, colour = _apart(PHOTO, OTHER)
+    detail, colour = _distances(PHOTO, OTHER)
     assert detail > 0.35
     assert colour > 9
 
 
-def test_a_flag_has_little_detail_and_the_same_in_a_copy() -> None:
+def test_the_colour_signature_distinguishes_flags_with_little_detail() -> None:
     flag = _striped("navy", "white", "red")
-    detail, colour = _apart(flag, ALTERATIONS["JPEG 30"].apply(flag))
+    detail, colour = _distances(flag, ALTERATIONS["JPEG 30"].apply(flag))
     assert detail < 0.02
     assert colour < 4
-    detail, colour = _apart(flag, _striped("green", "white", "red"))
+    detail, colour = _distances(flag, _striped("green", "white", "red"))
     assert detail < 0.02
     assert colour > 20
 
 
 @pytest.mark.parametrize(
-    ("name", "how"),
+    ("name", "rotation"),
     [
         ("mirror", Image.Transpose.FLIP_LEFT_RIGHT),
         ("flip", Image.Transpose.FLIP_TOP_BOTTOM),
@@ -69,21 +69,22 @@ def test_a_flag_has_little_detail_and_the_same_in_a_copy() -> None:
         ("transverse", Image.Transpose.TRANSVERSE),
     ],
 )
-def test_an_orientation_has_the_signatures_of_the_turned_picture(name: str, how: Image.Transpose) -> None:
+def test_an_orientation_has_the_signatures_of_the_rotated_picture(name: str, rotation: Image.Transpose) -> None:
     views = _views(Picture(PHOTO), name)
-    for of_view, turned in zip(views[name], _of(PHOTO.transpose(how)), strict=True):
-        assert of_view.distance(turned) < (0.03 if of_view.kind is Kind.DETAIL else 1)
+    for signature, expected in zip(views[name], _signatures(PHOTO.transpose(rotation)), strict=True):
+        assert signature.distance(expected) < (0.03 if signature.kind is Kind.DETAIL else 1)
 
 
 def test_the_inside_of_a_frame_has_the_signatures_of_the_picture() -> None:
     framed = Picture(ALTERATIONS["border 10 %"].draw_on(PHOTO))
     views = _views(framed, "border", "border-mirror")
-    detail, _ = _of(PHOTO)
+    detail, _ = _signatures(PHOTO)
     for name, expected in (
         ("border", detail),
-        ("border-mirror", _of(PHOTO.transpose(Image.Transpose.FLIP_LEFT_RIGHT))[0]),
+        ("border-mirror", _signatures(PHOTO.transpose(Image.Transpose.FLIP_LEFT_RIGHT))[0]),
     ):
-        assert min(one.distance(expected) for one in views[name] if one.kind is Kind.DETAIL) < 0.15
+        details = [signature for signature in views[name] if signature.kind is Kind.DETAIL]
+        assert min(signature.distance(expected) for signature in details) < 0.15
 
 
 def test_only_the_whole_and_named_views_have_signatures() -> None:

@@ -1,4 +1,4 @@
-"""Windows of words: normalisation, words, hashes."""
+"""Windows of words: normalisation, splitting into words, and hashes."""
 
 # ruff: noqa: RUF001
 
@@ -45,7 +45,7 @@ WORDS = ["".join(_RANDOM.choices("abcdefghjkmnoprstuvwxyz", k=_RANDOM.randint(2,
         "𝐅𝐫𝐞𝐞 𝓼𝓸𝓯𝓽𝔀𝓪𝓻𝓮 𝚊𝚗𝚍 𝘪𝘵𝘴 𝕔𝕠𝕠𝕡𝕖𝕣𝕒𝕥𝕚𝕠𝕟",
     ],
 )
-def test_words_are_the_same_however_they_are_disguised(copy: str) -> None:
+def test_disguised_words_are_normalised_to_the_same_words(copy: str) -> None:
     assert split_words(copy) == split_words("free software and its cooperation")
 
 
@@ -64,31 +64,31 @@ def test_words_are_the_same_however_they_are_disguised(copy: str) -> None:
         ("\ud800 lone", 1),
     ],
 )
-def test_words_are_counted_between_spaces_and_by_letter_without(text: str, count: int) -> None:
+def test_scripts_without_spaces_are_split_into_letters(text: str, count: int) -> None:
     assert len(split_words(text)) == count
 
 
-def test_of_very_many_marks_in_a_row_the_first_are_read() -> None:
-    # To order all of them would take an hour.
+def test_only_the_first_of_very_many_combining_marks_are_read() -> None:
+    # Sorting all marks would take an hour.
     assert split_words("s" + "\u0316\u0300" * 500_000 + "oft-\n\nware") == ["software"]
     (word,) = split_words("ก" + "ุ่" * 500_000)
     assert word == "ก" + "ุ" * (MOST_MARKS // 2) + "่" * (MOST_MARKS // 2)
     assert split_words("ก" + "\uff9f" * 500_000) == ["ก"]
 
 
-def test_windows_begin_every_step_and_the_last_one_ends_with_the_text() -> None:
+def test_a_window_starts_at_every_step_and_the_last_ends_with_the_text() -> None:
     frames = hash_text(" ".join(WORDS[:270]))
     assert [(frame.at, frame.length) for frame in frames] == [(0, 150), (50, 150), (100, 150), (120, 150)]
     assert {frame.unit for frame in frames} == {Unit.WORDS}
     assert {signal.algorithm for frame in frames for signal in frame.signals} == {Algorithm.SIMHASH256}
 
 
-def test_a_window_has_the_hash_of_its_words_alone_but_for_the_shingle_that_its_end_cuts() -> None:
+def test_the_last_shingle_of_a_window_includes_the_word_after_it() -> None:
     _, inner, _ = hash_text(" ".join(WORDS[:250]))
     assert inner.signals == (simhash(WORDS[50 : 50 + WINDOW + 1]),)
 
 
-def test_a_long_text_is_summed_in_blocks() -> None:
+def test_a_long_text_that_is_hashed_in_blocks_has_the_same_hashes() -> None:
     words = WORDS * 5
     frames = hash_words(words, step=QUERY_STEP)
     assert [frame.signals[0] for frame in frames] == [
@@ -96,26 +96,26 @@ def test_a_long_text_is_summed_in_blocks() -> None:
     ]
 
 
-def test_a_short_text_has_one_window_and_a_shorter_one_none() -> None:
+def test_a_short_text_has_one_window_and_a_too_short_text_has_none() -> None:
     (frame,) = hash_text(" ".join(WORDS[: FEWEST + 1]))
     assert (frame.at, frame.length) == (0, FEWEST + 1)
     assert hash_text(" ".join(WORDS[:FEWEST])) == ()
     assert hash_text("") == ()
 
 
-def test_a_phrase_that_is_repeated_has_no_hash() -> None:
+def test_a_repeated_phrase_has_no_hash() -> None:
     assert hash_text("and so it goes " * 100) == ()
 
 
-def test_the_words_of_a_shingle_are_as_many_as_the_script_needs() -> None:
+def test_the_length_of_a_shingle_depends_on_the_script() -> None:
     spaced, ideographs, letters = ("one two three four", "\u4e2d\u6587\u7684\u5b57", "\u0e01\u0e02\u0e03\u0e04\u0e05")
     assert [len(shingles(split_words(text))) for text in (spaced, ideographs, letters)] == [3, 2, 1]
     assert len(shingles(split_words(f"{letters} {spaced}"))) == 8
 
 
-def test_a_window_of_an_upload_is_near_that_of_the_same_words_and_far_from_others() -> None:
+def test_windows_with_most_words_in_common_are_near_and_others_are_far() -> None:
     listed, other = simhash(WORDS[:WINDOW]), simhash(WORDS[500 : 500 + WINDOW])
-    # No common word is left, which is harder than any language.
+    # The vocabulary has no frequent words, which is harder than any language.
     changed = simhash([word if place % 12 else "other" for place, word in enumerate(WORDS[6 : 6 + WINDOW])])
     assert listed is not None
     assert other is not None
@@ -123,7 +123,7 @@ def test_a_window_of_an_upload_is_near_that_of_the_same_words_and_far_from_other
     assert listed.distance(changed) <= Algorithm.SIMHASH256.radius < listed.distance(other)
 
 
-def mixed(value: int) -> int:
+def splitmix64(value: int) -> int:
     """The finaliser of SplitMix64, in plain Python."""
     mask = 2**64 - 1
     value = (value + 0x9E3779B97F4A7C15) & mask
@@ -132,18 +132,18 @@ def mixed(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def plainly(words: list[str], length: int) -> int:
-    """The hash of a window of words that all begin shingles of one length, as docs/texts.md says it."""
+def simhash_by_definition(words: list[str], length: int) -> int:
+    """The hash of a window whose shingles all have one length, as docs/texts.md defines it."""
     values = []
     for place in range(len(words) - length + 1):
         value = length
         for word in words[place : place + length]:
-            value = mixed(value ^ int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little"))
+            value = splitmix64(value ^ int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little"))
         values.append(value)
-    counted = list(dict.fromkeys(values))
+    distinct_values = list(dict.fromkeys(values))
     rows = [
-        b"".join(mixed((value + lane * 0xD1342543DE82EF95) % 2**64).to_bytes(8, "little") for lane in range(1, 5))
-        for value in counted
+        b"".join(splitmix64((value + lane * 0xD1342543DE82EF95) % 2**64).to_bytes(8, "little") for lane in range(1, 5))
+        for value in distinct_values
     ]
     bits = 0
     for place in range(256):
@@ -160,17 +160,17 @@ VECTORS = (
 
 
 @pytest.mark.parametrize(("text", "length"), VECTORS)
-def test_the_vectors_of_the_page_are_computed(text: str, length: int) -> None:
+def test_the_documented_vectors_are_computed(text: str, length: int) -> None:
     page = (Path(__file__).parents[2] / "docs" / "texts.md").read_text("utf-8")
     words = split_words(text)
     for frame in hash_text(text):
         at = int(frame.at)
         (signal,) = frame.signals
         assert f"`{signal}`" in page
-        assert signal.value == plainly(words[at : at + WINDOW + length - 1], length)
+        assert signal.value == simhash_by_definition(words[at : at + WINDOW + length - 1], length)
 
 
-def test_the_words_of_the_page_are_split() -> None:
+def test_the_documented_examples_are_split_into_words() -> None:
     assert split_words("Well-\nknown: «FREE» softw\u0430re") == ["wellknown", "free", "software"]
     assert split_words("Ёлка и Ель") == ["eлka", "и", "eлb"]
     assert split_words("الْكِتَابُ ١٢") == ["الكتاب", "l2"]
@@ -178,7 +178,7 @@ def test_the_words_of_the_page_are_split() -> None:
     assert hex(int(shingles(["one", "two", "three"])[0])) == "0xfb4f9519f58f4111"
 
 
-def test_no_letter_is_folded_into_one_that_is_folded_again() -> None:
+def test_a_lookalike_is_folded_to_one_letter_that_is_not_folded_again() -> None:
     folded = "".join(ALIKE.values())
     assert not set(ALIKE) & set(folded)
     assert len(set(folded)) == len(folded)

@@ -1,4 +1,4 @@
-"""A picture is asked about as it may have been before somebody altered it."""
+"""Transforms undo likely alterations, so that a query finds the original picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.transforms import look_inside, transforms
 from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
-UNDONE = {
+UNDOING_TRANSFORMS = {
     "mirrored": "mirror",
     "flipped": "flip",
     "turned 90°": "rotate-270",
@@ -27,7 +27,7 @@ UNDONE = {
     "caption below": "caption",
     "inverted": "invert",
 }
-"""Which transform finds the original of a copy."""
+"""For each alteration, the transform that finds the original."""
 
 
 def _transforms(
@@ -41,43 +41,43 @@ def _nearest(signals: tuple[Signal, ...], original: Signal) -> int:
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.PDQ, Algorithm.PHASH256])
-@pytest.mark.parametrize("name", UNDONE)
+@pytest.mark.parametrize("name", UNDOING_TRANSFORMS)
 @pytest.mark.parametrize("photo", PHOTOS[1:9:3], ids=lambda photo: photo.name)
 def test_an_alteration_is_undone(photo: Path, name: str, algorithm: Algorithm) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
     (original,) = hash_picture(photo.read_bytes(), [algorithm]).signals
-    asked = hash_transforms(ALTERATIONS[name].upload(picture.colour, 1), [algorithm])
-    assert original.distance(asked.signals[0]) > algorithm.radius
-    assert _nearest(dict(asked.transforms)[UNDONE[name]], original) <= algorithm.radius
+    query = hash_transforms(ALTERATIONS[name].upload(picture.colour, 1), [algorithm])
+    assert original.distance(query.signals[0]) > algorithm.radius
+    assert _nearest(dict(query.transforms)[UNDOING_TRANSFORMS[name]], original) <= algorithm.radius
 
 
 def test_a_mirrored_picture_with_a_caption_is_found() -> None:
     photo = read_picture(PHOTOS[1].read_bytes(), Limits()).colour
     mirrored = ALTERATIONS["mirrored"].draw_on(photo)
     (original,) = hash_picture(PHOTOS[1].read_bytes(), [Algorithm.PHASH256]).signals
-    asked = hash_transforms(ALTERATIONS["caption above"].upload(mirrored, 1), [Algorithm.PHASH256])
-    assert _nearest(dict(asked.transforms)["caption-mirror"], original) <= Algorithm.PHASH256.radius
+    query = hash_transforms(ALTERATIONS["caption above"].upload(mirrored, 1), [Algorithm.PHASH256])
+    assert _nearest(dict(query.transforms)["caption-mirror"], original) <= Algorithm.PHASH256.radius
 
 
-def test_the_pictures_own_signals_are_what_they_are_without_transforms() -> None:
+def test_transforms_do_not_change_the_first_signals_of_a_picture() -> None:
     octets = encode_picture(draw_picture())
-    plain, asked = hash_picture(octets, OF_PICTURES), hash_transforms(octets, OF_PICTURES)
-    assert (plain.signals, plain.quality) == (asked.signals, asked.quality)
+    plain, query = hash_picture(octets, OF_PICTURES), hash_transforms(octets, OF_PICTURES)
+    assert (plain.signals, plain.quality) == (query.signals, query.quality)
     assert plain.transforms == ()
 
 
-def test_only_hashes_of_256_bits_are_transformed() -> None:
+def test_only_256_bit_algorithms_have_transforms() -> None:
     algorithms = {signal.algorithm for _, signals in _transforms(Picture(draw_picture())) for signal in signals}
     assert algorithms == {Algorithm.PDQ, Algorithm.PHASH256}
     assert _transforms(Picture(draw_picture()), [Algorithm.PHASH]) == []
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 300), (5, 5), (1000, 6), (64, 64)], ids=str)
-def test_pictures_of_any_size_can_be_asked_about(size: tuple[int, int]) -> None:
+def test_pictures_of_any_size_have_transforms_with_distinct_names(size: tuple[int, int]) -> None:
     names = [name for name, _ in _transforms(Picture(draw_picture(*size)))]
     assert len(names) == len(set(names))
 
 
-def test_a_flat_picture_is_not_asked_about() -> None:
+def test_a_flat_picture_has_no_transforms() -> None:
     picture = Picture(draw_picture(300, 200).point(lambda _: 128))
     assert _transforms(picture) == []

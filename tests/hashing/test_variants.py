@@ -1,4 +1,4 @@
-"""Parts of a removed picture are stored beside it, so that it is known again when it comes back as one of them."""
+"""Variants are the stored parts of a removed picture, so that a crop of it is recognised."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OCTETS = encode_picture(draw_picture())
 
 @pytest.mark.parametrize("profile", Profile)
 @pytest.mark.parametrize("photo", PHOTOS[:4], ids=lambda photo: photo.name)
-def test_the_pictures_own_signals_come_first(photo: Path, profile: Profile) -> None:
+def test_the_signals_of_the_whole_picture_come_first(photo: Path, profile: Profile) -> None:
     octets = photo.read_bytes()
     plain, hashed = hash_picture(octets, DEFAULTS), hash_variants(octets, DEFAULTS, profile)
     assert hashed.signals[: len(plain.signals)] == plain.signals
@@ -31,11 +31,11 @@ def test_the_pictures_own_signals_come_first(photo: Path, profile: Profile) -> N
 
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
-def test_what_is_stored_is_fit_to_be_and_each_once(photo: Path, profile: Profile) -> None:
+def test_stored_variants_are_valid_and_distinct(photo: Path, profile: Profile) -> None:
     hashed = hash_variants(photo.read_bytes(), OF_PICTURES, profile)
-    further = hashed.signals[len(Algorithm) :]
+    variants_stored = hashed.signals[len(Algorithm) :]
     assert len(hashed.signals) == len(set(hashed.signals)) <= SIGNALS_AN_ITEM
-    assert all(signal.algorithm is Algorithm.PHASH256 and signal.fault() is None for signal in further)
+    assert all(signal.algorithm is Algorithm.PHASH256 and signal.fault() is None for signal in variants_stored)
 
 
 def test_the_plain_profile_has_no_variants() -> None:
@@ -47,9 +47,9 @@ def test_without_phash256_there_are_no_variants() -> None:
 
 
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
-def test_each_part_of_a_picture_full_of_detail_is_stored(profile: Profile) -> None:
-    found = list(variants(Picture(draw_picture()), profile))
-    assert len(found) >= len(WINDOWS[profile]) + len(TILTS[profile])
+def test_every_part_of_a_detailed_picture_is_stored(profile: Profile) -> None:
+    signals = list(variants(Picture(draw_picture()), profile))
+    assert len(signals) >= len(WINDOWS[profile]) + len(TILTS[profile])
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_each_part_of_a_picture_full_of_detail_is_stored(profile: Profile) -> No
 @pytest.mark.parametrize("photo", PHOTOS[::3], ids=lambda photo: photo.name)
 def test_a_cropped_copy_is_within_the_radius_of_a_variant(photo: Path, name: str) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
-    (asked,) = hash_picture(ALTERATIONS[name].upload(picture.colour, 5), [Algorithm.PHASH256]).signals
-    nearest = min(asked.distance(stored) for stored in variants(picture, Profile.BALANCED))
+    (cropped,) = hash_picture(ALTERATIONS[name].upload(picture.colour, 5), [Algorithm.PHASH256]).signals
+    nearest = min(cropped.distance(stored) for stored in variants(picture, Profile.BALANCED))
     assert nearest <= Algorithm.PHASH256.radius
 
 
-def test_what_is_in_a_frame_is_stored_too() -> None:
+def test_the_inside_of_a_border_is_stored_too() -> None:
     photo = Picture(draw_picture(400, 300))
     framed = Image.new("RGB", (400, 420), "black")
     framed.paste(photo.colour, (0, 60))
@@ -87,18 +87,18 @@ def test_a_part_without_detail_is_not_stored() -> None:
 
 
 @pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda photo: photo.name)
-def test_the_quality_of_a_part_is_about_that_of_the_part_cut_out(photo: Path) -> None:
+def test_the_quality_of_a_part_is_close_to_that_of_the_cropped_picture(photo: Path) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
     width, height = picture.colour.size
     cut = picture.colour.crop((round(0.2 * width), 0, width, round(0.8 * height)))
-    told = quality_of(*changes(picture.sampled), Window(0.2, 0, 1, 0.8))
-    assert abs(told - quality_of(*changes(Picture(cut).sampled), WHOLE)) <= 25
+    estimated = quality_of(*changes(picture.sampled), Window(0.2, 0, 1, 0.8))
+    assert abs(estimated - quality_of(*changes(Picture(cut).sampled), WHOLE)) <= 25
 
 
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
-def test_the_quality_of_a_part_is_that_of_its_samples(profile: Profile) -> None:
+def test_the_quality_of_a_part_is_computed_from_its_samples(profile: Profile) -> None:
     sampled = Picture(draw_picture(400, 300)).sampled
-    # The part of one sample has no changes; the last one has no sample.
+    # The part with one sample has no changes; the last part has no sample.
     for window in (*WINDOWS[profile], WHOLE, Window(0.5, 0.5, 0.51, 0.51), Window(0.5, 0, 0.5, 1)):
         left, top, right, bottom = (round(edge * 64) for edge in window)
         part = sampled[top:bottom, left:right]
@@ -107,13 +107,13 @@ def test_the_quality_of_a_part_is_that_of_its_samples(profile: Profile) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 300), (5, 5), (1000, 6)], ids=str)
-def test_pictures_of_any_size_have_variants_or_none(size: tuple[int, int]) -> None:
+def test_tiny_and_narrow_pictures_have_no_variants(size: tuple[int, int]) -> None:
     image = Image.new("RGB", size, "white")
     ImageDraw.Draw(image).point((0, 0), "black")
     assert list(variants(Picture(image), Profile.THOROUGH)) == []
 
 
-def test_the_shots_of_a_video_take_turns_with_few_parts() -> None:
+def test_the_shots_of_a_video_alternate_between_two_sets_of_few_parts() -> None:
     picture = Picture(draw_picture())
     stored = [set(frame_variants(picture, Profile.BALANCED, shot)) for shot in range(3)]
     assert stored[0] == stored[2] != stored[1]
@@ -122,19 +122,22 @@ def test_the_shots_of_a_video_take_turns_with_few_parts() -> None:
     assert len(stored[0]) < len(list(variants(picture, Profile.BALANCED))) / 3
 
 
-def test_a_video_has_the_profile_that_it_was_hashed_with() -> None:
+def test_the_profile_sets_how_many_variants_a_frame_has() -> None:
     picture = Picture(draw_picture())
     assert list(frame_variants(picture, Profile.PLAIN, 0)) == []
     assert len(list(frame_variants(picture, Profile.THOROUGH, 0))) == 22
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1])
-def test_a_frame_is_known_cropped_in_the_middle(share: float) -> None:
+def test_a_frame_that_is_cropped_on_all_sides_is_recognised(share: float) -> None:
     for photo in PHOTOS[:4]:
         picture = read_picture(photo.read_bytes(), Limits())
-        (own,) = hash_picture(encode_picture(crop(picture.colour, _cut(share))), [Algorithm.PHASH256]).signals
-        assert min(own.distance(one) for one in frame_variants(picture, Profile.BALANCED, 0)) <= own.algorithm.radius
+        (cropped,) = hash_picture(
+            encode_picture(crop(picture.colour, _inner_window(share))), [Algorithm.PHASH256]
+        ).signals
+        stored = frame_variants(picture, Profile.BALANCED, 0)
+        assert min(cropped.distance(signal) for signal in stored) <= cropped.algorithm.radius
 
 
-def _cut(share: float) -> Window:
+def _inner_window(share: float) -> Window:
     return Window(share, share, 1 - share, 1 - share)

@@ -1,4 +1,4 @@
-"""Videos: which frames are hashed, at which times, and how."""
+"""Videos: which frames are hashed, at which times, and with which algorithms."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from hashdb.hashing.videos import (
 from tests import films
 from tests.hashing.samples import draw_picture, encode_picture
 
-LONG = (Algorithm.PDQ, Algorithm.PHASH256)
+ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
 
 
 def _hashed(octets: bytes, mode: Mode = Mode.PLAIN, interval: float = 1.0) -> list[HashedFrame]:
-    return list(hash_frames(Video(BytesIO(octets), VideoLimits(), interval=interval), LONG, mode))
+    return list(hash_frames(Video(BytesIO(octets), VideoLimits(), interval=interval), ALGORITHMS, mode))
 
 
-def test_a_frame_a_second_is_hashed_and_the_first_after_each_cut() -> None:
+def test_one_frame_a_second_and_the_first_after_each_cut_are_hashed() -> None:
     octets = films.encoded(films.pictures(1, 2.5) + films.pictures(2, 2.5))
     frames = _hashed(octets)
     assert [frame.at for frame in frames if frame.on_grid] == [0, 1, 2, 3, 4]
@@ -43,13 +43,13 @@ def test_a_frame_a_second_is_hashed_and_the_first_after_each_cut() -> None:
     assert [frame.number for frame in frames] == [round(frame.at * films.RATE) for frame in frames]
 
 
-def test_a_frame_has_the_hashes_of_the_picture_that_it_shows() -> None:
+def test_a_frame_has_nearly_the_hashes_of_the_picture_that_it_shows() -> None:
     for frame in _hashed(films.film()):
-        own = hash_picture(encode_picture(films.pictures()[frame.number]), LONG)
-        for one, other in zip(frame.hashed.signals, own.signals, strict=False):
-            assert one.distance(other) <= 16
+        picture = hash_picture(encode_picture(films.pictures()[frame.number]), ALGORITHMS)
+        for signal, expected in zip(frame.hashed.signals, picture.signals, strict=False):
+            assert signal.distance(expected) <= 16
         assert frame.hashed.quality is not None
-        assert abs(frame.hashed.quality - (own.quality or 0)) <= 10
+        assert abs(frame.hashed.quality - (picture.quality or 0)) <= 10
 
 
 def test_the_first_frame_of_a_shot_has_variants_and_the_others_only_pdq() -> None:
@@ -59,19 +59,21 @@ def test_the_first_frame_of_a_shot_has_variants_and_the_others_only_pdq() -> Non
     assert [[signal.algorithm for signal in frame.hashed.signals] for frame in others] == [[Algorithm.PDQ]] * 2
 
 
-def test_a_query_has_all_transforms_once_a_second_and_the_mirror_of_the_frames_between() -> None:
+def test_a_query_has_all_transforms_every_second_and_else_only_the_mirror() -> None:
     frames = _hashed(films.film(), Mode.TRANSFORMS, interval=0.5)
     assert len(frames) >= 12
     between = [frame.hashed for frame in frames if len(frame.hashed.transforms) <= 3]
     assert between
     for hashed in between:
         algorithms = [signal.algorithm for signal in hashed.signals]
-        assert algorithms == [signal.algorithm for signal in dict(hashed.transforms).get("mirror", ())] == list(LONG)
+        assert (
+            algorithms == [signal.algorithm for signal in dict(hashed.transforms).get("mirror", ())] == list(ALGORITHMS)
+        )
     long = [frame for frame in frames if "middle" in dict(frame.hashed.transforms)]
     assert len(frames) / 3 < len(long) <= len(frames) * 2 / 3
 
 
-def test_a_film_whose_rate_varies_has_a_frame_wherever_something_is_shown() -> None:
+def test_a_video_with_a_variable_frame_rate_is_hashed_over_its_whole_length() -> None:
     times = [place / 50 for place in range(50)] + [3, 4.5, 4.6, 8, 8.1]
     file = BytesIO()
     with av.open(file, "w", format="matroska") as output:
@@ -84,31 +86,31 @@ def test_a_film_whose_rate_varies_has_a_frame_wherever_something_is_shown() -> N
             frame.pts, frame.time_base = round(time * 1_000), Fraction(1, 1_000)
             output.mux(track.encode(frame))
         output.mux(track.encode(None))
-    found = [frame.at for frame in _hashed(file.getvalue())]
-    assert {0, 3, 4.5, 8} <= set(found)
-    assert len(found) <= 10
+    frame_times = [frame.at for frame in _hashed(file.getvalue())]
+    assert {0, 3, 4.5, 8} <= set(frame_times)
+    assert len(frame_times) <= 10
 
 
 @pytest.mark.parametrize(
     ("container", "codec"),
     [("flv", "flv"), ("asf", "wmv2"), ("ogg", "vp8"), ("webm", "libvpx-vp9"), ("mpeg", "mpeg2video"), ("3gp", "mpeg4")],
 )
-def test_a_video_is_recognised_by_how_it_begins(container: str, codec: str) -> None:
+def test_a_video_is_recognised_by_its_first_bytes(container: str, codec: str) -> None:
     octets = films.encoded(films.pictures(1, 1.0), 25, container, codec)
     assert is_video(BytesIO(octets))
     assert _hashed(octets)[0].at == 0
 
 
-def test_a_query_is_hashed_only_by_the_algorithms_that_are_asked_for() -> None:
+def test_the_transforms_of_a_query_use_only_the_requested_algorithms() -> None:
     corner = [frame.copy() for frame in films.pictures(2, 4.0, (320, 180))]
-    for frame, shown in zip(corner, films.pictures(3, 4.0, (160, 90)), strict=True):
-        frame.paste(shown, (150, 10))
+    for frame, inset in zip(corner, films.pictures(3, 4.0, (160, 90)), strict=True):
+        frame.paste(inset, (150, 10))
     octets = films.encoded(corner, options={"crf": "18"})
-    for algorithms in (LONG, (Algorithm.PDQ,), (Algorithm.PHASH256,)):
+    for algorithms in (ALGORITHMS, (Algorithm.PDQ,), (Algorithm.PHASH256,)):
         video = Video(BytesIO(octets), VideoLimits(), interval=0.25)
         hashed = [frame.hashed for frame in hash_frames(video, algorithms, Mode.TRANSFORMS)]
-        names = {name for each in hashed for name, _ in each.transforms}
-        used = {one.algorithm for each in hashed for _, signals in each.transforms for one in signals}
+        names = {name for frame in hashed for name, _ in frame.transforms}
+        used = {signal.algorithm for frame in hashed for _, signals in frame.transforms for signal in signals}
         assert used == set(algorithms)
         assert ("inset" in names) is (Algorithm.PHASH256 in algorithms)
 
@@ -120,7 +122,7 @@ def test_the_hashes_do_not_depend_on_the_container(container: str) -> None:
     assert [frame.hashed for frame in _hashed(octets)] == [frame.hashed for frame in _hashed(films.film())]
 
 
-def test_digests_are_those_of_the_bytes() -> None:
+def test_digests_are_computed_from_the_bytes_of_the_file() -> None:
     file = BytesIO(b"abc")
     sha256, md5 = map(str, digests(file))
     assert sha256 == "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -128,14 +130,14 @@ def test_digests_are_those_of_the_bytes() -> None:
     assert file.read() == b"abc"
 
 
-def test_frames_that_begin_no_shot_are_thinned_out_first() -> None:
+def test_frames_that_do_not_start_a_shot_are_dropped_first() -> None:
     frames = _hashed(films.film(3))
     shots = [frame for frame in frames if len(frame.hashed.signals) > 1]
     assert thin_out(frames, len(shots)) == shots
     assert len(thin_out(frames, 2)) == 2
 
 
-def test_a_picture_is_no_video() -> None:
+def test_a_picture_is_not_a_video() -> None:
     assert not is_video(BytesIO(encode_picture(draw_picture())))
     assert not is_video(BytesIO(encode_picture(draw_picture(), "GIF")))
 
@@ -144,7 +146,7 @@ PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 @pytest.mark.parametrize("format", PICTURES)
-def test_a_picture_that_looks_like_a_video_behind_its_first_bytes_is_no_video(format: str) -> None:
+def test_a_picture_with_video_markers_after_its_first_bytes_is_not_a_video(format: str) -> None:
     octets = encode_picture(draw_picture(), format)
     assert not is_video(BytesIO(octets))
     disguised = bytearray(octets[:4] + b"free" + octets[8:12].ljust(VIDEO_HEAD, b"a"))
@@ -158,29 +160,29 @@ def test_a_picture_with_the_word_free_in_its_first_segment_is_hashed_as_a_pictur
     octets = encode_picture(draw_picture(), "JPEG")
     disguised = octets[:2] + b"\xff\xe1freee".ljust(2 + 0x6672, b"\0") + octets[2:]
     assert disguised[4:8] == b"free"
-    assert hash_picture(disguised, LONG) == hash_picture(octets, LONG)
+    assert hash_picture(disguised, ALGORITHMS) == hash_picture(octets, ALGORITHMS)
     assert not is_video(BytesIO(disguised))
 
 
-def test_a_film_in_a_broadcast_with_time_codes_is_told_by_its_first_three_packets() -> None:
+def test_a_broadcast_stream_is_recognised_by_its_first_three_packets() -> None:
     octets = films.encoded(films.pictures(1, 1.0), container="mpegts")
-    coded = b"".join(bytes(4) + octets[place : place + 188] for place in range(0, len(octets), 188))
+    with_time_codes = b"".join(bytes(4) + octets[place : place + 188] for place in range(0, len(octets), 188))
     assert begins_as_video(octets[:VIDEO_HEAD])
-    assert begins_as_video(coded[:VIDEO_HEAD])
+    assert begins_as_video(with_time_codes[:VIDEO_HEAD])
     assert not begins_as_video(octets[:376])
 
 
-def test_the_first_picture_of_a_png_is_no_frame_if_players_do_not_show_it() -> None:
+def test_a_hidden_default_picture_of_an_animated_png_is_not_a_frame() -> None:
     hidden, *shown = films.pictures(1, 1.0)[::5] + films.pictures(2, 1.0)[::5]
     for frames in (shown, shown[:1]):
         octets = encode_picture(hidden, "PNG", save_all=True, append_images=frames, default_image=True, duration=1_000)
         assert is_video(BytesIO(octets))
-        found = _hashed(octets)
-        assert [frame.at for frame in found] == list(range(len(frames)))
-        for frame, picture in zip(found, frames, strict=True):
-            assert frame.hashed.signals[0] == hash_picture(encode_picture(picture), LONG).signals[0]
+        hashed = _hashed(octets)
+        assert [frame.at for frame in hashed] == list(range(len(frames)))
+        for frame, picture in zip(hashed, frames, strict=True):
+            assert frame.hashed.signals[0] == hash_picture(encode_picture(picture), ALGORITHMS).signals[0]
 
 
-def test_flat_frames_have_a_quality_below_the_least() -> None:
+def test_flat_frames_have_a_quality_below_the_minimum() -> None:
     flat = draw_picture().point(lambda level: 128)
     assert all((frame.hashed.quality or 0) < MINIMUM_QUALITY for frame in _hashed(films.encoded([flat] * 20)))

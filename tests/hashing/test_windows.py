@@ -1,4 +1,4 @@
-"""phash256 of parts of a picture, from the reduced picture, as from the part itself."""
+"""phash256 of a part of a picture, computed from the reduced picture, is close to that of the cropped part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hashdb.hashing.windows import (
 )
 from tests.hashing.samples import PHOTOS, draw_picture
 
-FEW_BITS = 12
+MAX_DISTANCE = 12
 
 
 def _photo(path: Path) -> Picture:
@@ -31,20 +31,20 @@ def _photo(path: Path) -> Picture:
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
-def test_the_whole_picture_hashes_as_by_imagehash(photo: Path) -> None:
+def test_the_whole_picture_has_the_hash_of_imagehash(photo: Path) -> None:
     picture = _photo(photo)
     assert phash256_signal(whole_coefficients(picture)) == imagehash_signal(picture, Algorithm.PHASH256)
 
 
 @pytest.mark.parametrize("window", [WHOLE, Window(0.1, 0.1, 0.9, 0.9), Window(0.25, 0, 1, 0.75)], ids=str)
 @pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda photo: photo.name)
-def test_a_part_hashes_as_the_part_cut_out(photo: Path, window: Window) -> None:
+def test_a_part_has_nearly_the_hash_of_the_cropped_picture(photo: Path, window: Window) -> None:
     picture = _photo(photo)
     width, height = picture.colour.size
     box = (round(window.left * width), round(window.top * height), round(window.right * width))
-    cut = picture.colour.crop((*box, round(window.bottom * height)))
+    cropped = picture.colour.crop((*box, round(window.bottom * height)))
     signal = phash256_signal(coefficients(picture.reduced, window))
-    assert signal.distance(imagehash_signal(Picture(cut), Algorithm.PHASH256)) <= FEW_BITS
+    assert signal.distance(imagehash_signal(Picture(cropped), Algorithm.PHASH256)) <= MAX_DISTANCE
 
 
 @pytest.mark.parametrize("size", [(1000, 500), (320, 320), (40, 30), (2000, 3)], ids=str)
@@ -54,7 +54,7 @@ def test_a_reduced_picture_keeps_its_proportions(size: tuple[int, int]) -> None:
     assert abs(width / size[0] - height / size[1]) * min(size) <= 1
 
 
-def test_what_is_cut_out_of_a_turned_picture_is_nothing_but_picture() -> None:
+def test_the_window_of_a_rotated_picture_has_no_empty_corners() -> None:
     white = np.full((240, 320), 255, np.float32)
     pixels, window = rotate(white, 5)
     height, width = pixels.shape
@@ -65,10 +65,10 @@ def test_what_is_cut_out_of_a_turned_picture_is_nothing_but_picture() -> None:
     assert (right - left) * (bottom - top) > 0.7 * pixels.size
 
 
-def test_a_slender_picture_is_turned_whole() -> None:
+def test_a_narrow_picture_is_rotated_without_cropping() -> None:
     assert rotate(np.zeros((10, 320), np.float32), 5)[1] == WHOLE
 
 
-def test_a_part_is_of_a_bounded_size() -> None:
+def test_the_size_of_a_cropped_part_is_limited() -> None:
     assert crop(Image.new("RGB", (4000, 3000)), Window(0, 0, 1, 0.5)).size == (1024, 384)
     assert crop(Image.new("RGB", (400, 300)), Window(0.5, 0, 1, 1)).size == (200, 300)

@@ -1,4 +1,4 @@
-"""A worker outlives whatever a picture does to its process."""
+"""A worker survives everything that a picture can do to its process."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ def worker() -> Iterator[Worker]:
     assert worker_processes() == set()
 
 
-def _refusal(worker: Worker, octets: bytes, algorithms: list[Algorithm] = QUICK) -> str:
-    with pytest.raises(UnreadablePicture) as refused:
+def _rejection(worker: Worker, octets: bytes, algorithms: list[Algorithm] = QUICK) -> str:
+    with pytest.raises(UnreadablePicture) as error:
         worker.hash(octets, algorithms)
-    return str(refused.value)
+    return str(error.value)
 
 
-def test_it_hashes_as_this_process_does(worker: Worker) -> None:
+def test_a_worker_returns_the_same_hashes_as_this_process(worker: Worker) -> None:
     assert worker.hash(SMALL, OF_PICTURES) == hash_picture(SMALL, OF_PICTURES, Limits())
 
 
-def test_it_refuses_as_this_process_does(worker: Worker) -> None:
-    assert _refusal(worker, b"BM").startswith("not a picture, video or document of a format that is read")
+def test_a_worker_rejects_with_the_same_error_as_this_process(worker: Worker) -> None:
+    assert _rejection(worker, b"BM").startswith("not a picture, video or document of a format that is read")
 
 
-def test_each_of_several_is_answered_in_order_also_where_the_next_is_not_there_yet(worker: Worker) -> None:
+def test_results_come_in_order_even_if_the_next_picture_is_not_ready(worker: Worker) -> None:
     pictures = [encode_picture(draw_picture(seed=seed)) for seed in range(4)]
-    given = [None, pictures[0], None, pictures[1], pictures[2], b"BM", pictures[3]]
-    found = list(worker.hash_each(given, QUICK))
-    hashed = [hash_picture(octets, QUICK, Limits()) for octets in pictures]
-    assert isinstance(found[3], UnreadablePicture)
-    assert [*found[:3], *found[4:]] == hashed
+    inputs = [None, pictures[0], None, pictures[1], pictures[2], b"BM", pictures[3]]
+    results = list(worker.hash_each(inputs, QUICK))
+    expected = [hash_picture(octets, QUICK, Limits()) for octets in pictures]
+    assert isinstance(results[3], UnreadablePicture)
+    assert [*results[:3], *results[4:]] == expected
     assert len(worker_processes()) == 1
 
 
-def test_one_that_is_not_waited_for_answers_nobody_else(worker: Worker) -> None:
+def test_an_abandoned_result_is_not_returned_for_the_next_picture(worker: Worker) -> None:
     first, second = encode_picture(draw_picture(seed=1)), encode_picture(draw_picture(seed=2))
     answers = worker.hash_each(iter([first, second]), QUICK)
     next(answers)
@@ -67,25 +67,27 @@ def test_one_that_is_not_waited_for_answers_nobody_else(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("bad", [1, 2])
-def test_one_after_which_the_process_is_ended_takes_none_with_it(bad: int) -> None:
+def test_a_picture_that_ends_the_process_does_not_affect_the_others(bad: int) -> None:
     worker = Worker(30, 60_000_000, Limits())
     pictures = [SMALL] * 4
     pictures[bad] = LARGE
-    found = list(worker.hash_each(pictures, QUICK))
-    assert str(found[bad]) == "the picture takes more memory to hash than is allowed"
-    assert [one for place, one in enumerate(found) if place != bad] == [hash_picture(SMALL, QUICK, Limits())] * 3
+    results = list(worker.hash_each(pictures, QUICK))
+    assert str(results[bad]) == "the picture takes more memory to hash than is allowed"
+    assert [result for place, result in enumerate(results) if place != bad] == [
+        hash_picture(SMALL, QUICK, Limits())
+    ] * 3
     worker.stop()
 
 
-def test_it_keeps_its_process(worker: Worker) -> None:
+def test_a_worker_keeps_its_process_after_an_error(worker: Worker) -> None:
     worker.hash(SMALL, QUICK)
     before = worker_processes()
-    _refusal(worker, b"")
+    _rejection(worker, b"")
     worker.hash(SMALL, QUICK)
     assert len(before) == 1 and worker_processes() == before
 
 
-def test_it_keeps_its_process_when_the_thread_that_started_it_ends(worker: Worker) -> None:
+def test_a_worker_keeps_its_process_after_the_starting_thread_ends(worker: Worker) -> None:
     thread = Thread(target=worker.hash, args=(SMALL, QUICK))
     thread.start()
     thread.join()
@@ -95,45 +97,45 @@ def test_it_keeps_its_process_when_the_thread_that_started_it_ends(worker: Worke
     assert len(before) == 1 and worker_processes() == before
 
 
-def test_a_picture_that_takes_too_long_is_given_up() -> None:
+def test_a_picture_that_takes_too_long_is_rejected() -> None:
     worker = Worker(0.5, 3_000_000_000, Limits())
     worker.hash(SMALL, QUICK)
     before = worker_processes()
     started = time.monotonic()
-    assert _refusal(worker, LARGE, SLOW) == "the picture takes longer than 0.5 seconds to hash"
+    assert _rejection(worker, LARGE, SLOW) == "the picture takes longer than 0.5 seconds to hash"
     assert time.monotonic() - started < 1.5
     worker.hash(SMALL, QUICK)
     assert worker_processes().isdisjoint(before)
     worker.stop()
 
 
-def test_a_process_that_does_not_even_listen_is_given_up() -> None:
+def test_a_process_that_does_not_read_its_input_is_replaced() -> None:
     worker = Worker(0.5, 3_000_000_000, Limits())
     worker.hash(SMALL, QUICK)
     (process,) = worker_processes()
     os.kill(process, signal.SIGSTOP)
-    assert _refusal(worker, bytes(15_000_000)) == "the picture takes longer than 0.5 seconds to hash"
+    assert _rejection(worker, bytes(15_000_000)) == "the picture takes longer than 0.5 seconds to hash"
     worker.hash(SMALL, QUICK)
     worker.stop()
 
 
-def test_a_picture_that_takes_too_much_memory_is_refused() -> None:
+def test_a_picture_that_takes_too_much_memory_is_rejected() -> None:
     worker = Worker(30, 60_000_000, Limits())
-    assert _refusal(worker, LARGE) == "the picture takes more memory to hash than is allowed"
+    assert _rejection(worker, LARGE) == "the picture takes more memory to hash than is allowed"
     worker.hash(SMALL, QUICK)
     worker.stop()
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_picture_that_crashes_the_process_is_refused(worker: Worker, by: signal.Signals) -> None:
+@pytest.mark.parametrize("killing_signal", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_picture_that_crashes_the_process_is_rejected(worker: Worker, killing_signal: signal.Signals) -> None:
     worker.hash(SMALL, QUICK)
     (process,) = worker_processes()
-    Timer(0.2, os.kill, (process, by)).start()
-    assert _refusal(worker, LARGE, SLOW) == "the picture brings down what reads it"
+    Timer(0.2, os.kill, (process, killing_signal)).start()
+    assert _rejection(worker, LARGE, SLOW) == "the picture brings down what reads it"
     worker.hash(SMALL, QUICK)
 
 
-def test_a_process_that_died_idle_is_replaced_unseen(worker: Worker) -> None:
+def test_a_process_that_died_while_idle_is_replaced(worker: Worker) -> None:
     worker.hash(SMALL, QUICK)
     (process,) = worker_processes()
     os.kill(process, signal.SIGKILL)
@@ -141,9 +143,7 @@ def test_a_process_that_died_idle_is_replaced_unseen(worker: Worker) -> None:
     worker.hash(SMALL, QUICK)
 
 
-def test_a_process_that_cannot_start_makes_the_service_unavailable(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unavailable_is_raised_if_the_process_cannot_start(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     for program in ("/bin/false", "/does/not/exist"):
         monkeypatch.setattr(sys, "executable", program)
         with pytest.raises(Unavailable):
@@ -169,7 +169,7 @@ def test_the_process_dies_when_its_parent_is_killed(algorithms: list[Algorithm])
     assert eventually(lambda: not is_running(process), 1)
 
 
-def test_a_worker_that_is_forgotten_takes_its_process_along() -> None:
+def test_the_process_ends_when_its_worker_is_deleted() -> None:
     worker = Worker(30, 3_000_000_000, Limits())
     worker.hash(SMALL, QUICK)
     del worker
