@@ -1,4 +1,4 @@
-"""Which seconds of a video are which seconds of the contributions that are near to it."""
+"""Alignment of a video, text or document with the contributions that are close to it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from hashdb.service.matching import alignments
 from tests.builders import clip, contributed, document, draft, excerpt, near, pages, signal, text, video, words
 
 
-def test_a_video_is_aligned_with_videos_and_pictures_whatever_became_of_them(
-    db: HashDB, actor: Actor, other: Actor
-) -> None:
-    film, clip, still, same, else_ = contributed(
+def test_a_video_is_aligned_with_videos_and_pictures_of_any_status(db: HashDB, actor: Actor, other: Actor) -> None:
+    film, clip, still, one_frame_in_common, unlike = contributed(
         db,
         actor,
         video(*range(100, 140)),
@@ -30,7 +28,7 @@ def test_a_video_is_aligned_with_videos_and_pictures_whatever_became_of_them(
         video(*range(800, 810)),
     )
     contributions.withdraw(db, actor, clip.id, "other")
-    others = [contributions.get(db, COMMAND_LINE, one.id) for one in (clip, still, same, else_)]
+    others = [contributions.get(db, COMMAND_LINE, each.id) for each in (clip, still, one_frame_in_common, unlike)]
     aligned = alignments.align_listed(db, COMMAND_LINE, film, others)
     assert len(aligned.shots) == 40
     # One frame in common is no segment.
@@ -43,46 +41,46 @@ def test_a_video_is_aligned_with_videos_and_pictures_whatever_became_of_them(
     assert (frame.at, dict(frame.distance)) == (3.0, {Algorithm.PDQ: 10})
 
 
-def test_a_picture_is_found_at_its_times_in_a_video(db: HashDB, actor: Actor) -> None:
-    still, film, other = contributed(db, actor, draft(103), video(*range(100, 110), 103), draft(103, 104))
-    aligned = alignments.align_listed(db, COMMAND_LINE, still, [film, other])
+def test_a_picture_is_aligned_with_its_times_in_a_video(db: HashDB, actor: Actor) -> None:
+    still, film, other_picture = contributed(db, actor, draft(103), video(*range(100, 110), 103), draft(103, 104))
+    aligned = alignments.align_listed(db, COMMAND_LINE, still, [film, other_picture])
     assert aligned.shots == ()
-    assert {id: found.details.at for id, found in aligned.others.items()} == {film.id: (3.0, 10.0)}
-    assert alignments.align_listed(db, COMMAND_LINE, still, [other]) == ((), {})
+    assert {id: alignment.details.at for id, alignment in aligned.others.items()} == {film.id: (3.0, 10.0)}
+    assert alignments.align_listed(db, COMMAND_LINE, still, [other_picture]) == ((), {})
 
 
-def test_shots_that_no_match_searches_for_are_aligned_with_nothing(db: HashDB, actor: Actor) -> None:
-    flat = tuple(replace(frame, quality=20) for frame in clip(*range(100, 110), away=0).frames)
-    still, film, dull = contributed(
+def test_low_quality_shots_are_aligned_with_nothing(db: HashDB, actor: Actor) -> None:
+    low_quality_frames = tuple(replace(frame, quality=20) for frame in clip(*range(100, 110), away=0).frames)
+    still, film, low_quality_film = contributed(
         db,
         actor,
         draft(103),
         video(*range(100, 110)),
-        replace(video(*range(100, 110)), frames=(*flat, Frame(10.0, (signal(700),), 90)), duration=11.0),
+        replace(video(*range(100, 110)), frames=(*low_quality_frames, Frame(10.0, (signal(700),), 90)), duration=11.0),
     )
-    for one in (still, film):
-        assert dull.id not in alignments.align_listed(db, COMMAND_LINE, one, [dull]).others
+    for item in (still, film):
+        assert low_quality_film.id not in alignments.align_listed(db, COMMAND_LINE, item, [low_quality_film]).others
 
 
-def test_a_frame_with_a_digest_is_ranked(db: HashDB, actor: Actor) -> None:
+def test_a_frame_with_a_digest_is_listed(db: HashDB, actor: Actor) -> None:
     md5 = signal(1, Algorithm.MD5)
     (listed,) = contributed(db, actor, draft(md5, quality=None))
     query = Query((), frames=(Frame(0.0, (signal(2), md5), 90),), duration=1.0)
-    (found,) = alignments.list_near_frames(db, COMMAND_LINE, query, 10)
-    assert (found.contribution.id, found.digest, found.hits[0].distance) == (listed.id, Algorithm.MD5, 0)
+    (near_item,) = alignments.list_near_frames(db, COMMAND_LINE, query, 10)
+    assert (near_item.contribution.id, near_item.digest, near_item.hits[0].distance) == (listed.id, Algorithm.MD5, 0)
 
 
-def test_only_reviewers_and_auditors_see_what_is_aligned(db: HashDB, actor: Actor) -> None:
-    one, two = contributed(db, actor, video(1, 2, 3), video(1, 2, 3, 4))
+def test_only_reviewers_and_auditors_may_align(db: HashDB, actor: Actor) -> None:
+    film, other_film = contributed(db, actor, video(1, 2, 3), video(1, 2, 3, 4))
     with pytest.raises(ScopeMissing):
-        alignments.align_listed(db, actor, one, [two])
+        alignments.align_listed(db, actor, film, [other_film])
 
 
-def test_what_frames_of_a_query_are_near_is_told_with_the_segments_and_why_not(
+def test_items_near_query_frames_are_listed_with_segments_or_the_hindrance(
     db: HashDB, actor: Actor, other: Actor
 ) -> None:
     md5 = signal(1, Algorithm.MD5)
-    film, same, still, gone, few, _ = contributed(
+    film, same_file, still, withdrawn, one_frame, _ = contributed(
         db,
         actor,
         video(*range(100, 140)),
@@ -92,51 +90,51 @@ def test_what_frames_of_a_query_are_near_is_told_with_the_segments_and_why_not(
         video(121, 600, 601),
         video(*range(800, 810)),
     )
-    contributions.withdraw(db, actor, gone.id, "other")
-    asked = clip(*range(300, 310), *range(120, 130), away=4)
-    found = alignments.list_near_frames(db, COMMAND_LINE, replace(asked, signals=(md5,)), 10)
-    assert [(one.contribution.id, one.matches, one.digest, len(one.hits)) for one in found] == [
+    contributions.withdraw(db, actor, withdrawn.id, "other")
+    query = clip(*range(300, 310), *range(120, 130), away=4)
+    near_items = alignments.list_near_frames(db, COMMAND_LINE, replace(query, signals=(md5,)), 10)
+    assert [(each.contribution.id, each.matches, each.digest, len(each.hits)) for each in near_items] == [
         (film.id, True, None, 10),
         (still.id, True, None, 1),
-        (same.id, True, Algorithm.MD5, 0),
-        (gone.id, False, None, 6),
-        (few.id, False, None, 1),
+        (same_file.id, True, Algorithm.MD5, 0),
+        (withdrawn.id, False, None, 6),
+        (one_frame.id, False, None, 1),
     ]
-    of_film, of_still, _, of_gone, of_few = found
+    of_film, of_still, _, of_withdrawn, of_one_frame = near_items
     (segment,) = of_film.details.segments
     assert (segment.query, segment.frames) == ((10.0, 20.0), 10)
     assert of_film.hits[0][:6] == (10.0, (20.0, 20.0), Algorithm.PDQ, 4, None, 1)
     assert len(of_film.shots) == 40
     assert [(hit.at, hit.listed, hit.segment) for hit in of_still.hits] == [(12.0, None, None)]
-    assert of_gone.contribution.hindrance == "withdrawn" and of_gone.details.segments
-    assert [hit[:6] for hit in of_few.hits] == [(11.0, (0.0, 0.0), Algorithm.PDQ, 4, None, None)]
+    assert of_withdrawn.contribution.hindrance == "withdrawn" and of_withdrawn.details.segments
+    assert [hit[:6] for hit in of_one_frame.hits] == [(11.0, (0.0, 0.0), Algorithm.PDQ, 4, None, None)]
 
 
-def test_a_wider_radius_lists_more_frames_and_a_transform_is_named(db: HashDB, actor: Actor) -> None:
+def test_a_wider_radius_lists_more_frames_and_transforms_are_named(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, video(1, 2, 3, 4))
-    far = Query((), frames=(Frame(0.0, (near(signal(1), 40),), 90),), duration=4.0)
-    assert alignments.list_near_frames(db, COMMAND_LINE, far, 10) == ()
-    (found,) = alignments.list_near_frames(db, COMMAND_LINE, replace(far, radius={Algorithm.PDQ: 40}), 10)
-    assert [(hit.distance, hit.segment) for hit in found.hits] == [(40, None)]
-    assert not found.matches
+    far_query = Query((), frames=(Frame(0.0, (near(signal(1), 40),), 90),), duration=4.0)
+    assert alignments.list_near_frames(db, COMMAND_LINE, far_query, 10) == ()
+    (near_item,) = alignments.list_near_frames(db, COMMAND_LINE, replace(far_query, radius={Algorithm.PDQ: 40}), 10)
+    assert [(hit.distance, hit.segment) for hit in near_item.hits] == [(40, None)]
+    assert not near_item.matches
     frames = tuple(
         Frame(float(at), (signal(at + 50),), 90, {"mirror": (near(signal(seed), 2),)})
         for at, seed in enumerate((1, 2, 3, 4))
     )
-    (found,) = alignments.list_near_frames(db, COMMAND_LINE, Query((), frames=frames, duration=4.0), 10)
-    assert found.matches
-    assert {(hit.transform, hit.segment) for hit in found.hits} == {("mirror", 1)}
+    (near_item,) = alignments.list_near_frames(db, COMMAND_LINE, Query((), frames=frames, duration=4.0), 10)
+    assert near_item.matches
+    assert {(hit.transform, hit.segment) for hit in near_item.hits} == {("mirror", 1)}
 
 
-def test_a_query_of_an_algorithm_that_is_off_is_refused(db: HashDB, actor: Actor) -> None:
-    asked = Query((signal(1, Algorithm.AHASH),), frames=clip(1, 2, 3).frames, duration=3.0)
+def test_disabled_algorithms_and_members_are_rejected(db: HashDB, actor: Actor) -> None:
+    query = Query((signal(1, Algorithm.AHASH),), frames=clip(1, 2, 3).frames, duration=3.0)
     with pytest.raises(InvalidInput):
-        alignments.list_near_frames(db, COMMAND_LINE, asked, 10)
+        alignments.list_near_frames(db, COMMAND_LINE, query, 10)
     with pytest.raises(ScopeMissing):
         alignments.list_near_frames(db, actor, clip(1, 2, 3), 10)
 
 
-def test_texts_and_documents_are_aligned_by_words_and_pages(db: HashDB, actor: Actor) -> None:
+def test_texts_and_documents_are_aligned_by_words_and_by_pages(db: HashDB, actor: Actor) -> None:
     listed = words(1, 800)
     whole, part, pictured, unlike = contributed(
         db, actor, document((1, 2, 3), listed), text(words(2, 200), listed[200:600]), draft(2), text(words(3, 400))
@@ -151,13 +149,13 @@ def test_texts_and_documents_are_aligned_by_words_and_pages(db: HashDB, actor: A
     assert back[whole.id].details.pages == (2,)
 
 
-def test_windows_and_pages_of_a_query_are_told_with_their_segments(db: HashDB, actor: Actor) -> None:
+def test_windows_and_pages_of_a_query_are_listed_with_their_segments(db: HashDB, actor: Actor) -> None:
     listed = words(1, 800)
-    (one,) = contributed(db, actor, document((1, 2, 3), listed))
-    asked = Query((), frames=(*pages(8, 2, 3), *excerpt(words(2, 300), listed[200:600]).frames))
-    (near,) = alignments.list_near_frames(db, COMMAND_LINE, asked, 10)
-    assert (near.contribution.id, near.matches) == (one.id, True)
-    of_pages = [(hit.at, hit.segment) for hit in near.hits if hit.unit is Unit.PAGES]
-    of_words = [hit.segment for hit in near.hits if hit.unit is Unit.WORDS]
+    (contribution,) = contributed(db, actor, document((1, 2, 3), listed))
+    query = Query((), frames=(*pages(8, 2, 3), *excerpt(words(2, 300), listed[200:600]).frames))
+    (near_item,) = alignments.list_near_frames(db, COMMAND_LINE, query, 10)
+    assert (near_item.contribution.id, near_item.matches) == (contribution.id, True)
+    of_pages = [(hit.at, hit.segment) for hit in near_item.hits if hit.unit is Unit.PAGES]
+    of_words = [hit.segment for hit in near_item.hits if hit.unit is Unit.WORDS]
     assert of_pages == [(2, 2), (3, 2)]
     assert len(of_words) > 10 and set(of_words) == {1}

@@ -1,4 +1,4 @@
-"""Two items of a reviewer's own are compared as a match would, and nothing is stored."""
+"""A comparison of two items gives the same result as a match, and stores nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MATCHING: dict[str, tuple[Query, Draft]] = {
     "a picture in a video": (query(near(signal(403), 4)), video(*range(400, 410), 403)),
     "a video with a picture": (clip(500, 501, 502), draft(501)),
 }
-OTHERS: dict[str, tuple[Query, Draft]] = {
+NOT_MATCHING: dict[str, tuple[Query, Draft]] = {
     "too far": (query(near(signal(21), 32)), draft(21)),
     "sparse": (query(near(sparse(1), 30)), draft(sparse(1))),
     "phash alone": (
@@ -61,45 +61,45 @@ OTHERS: dict[str, tuple[Query, Draft]] = {
 }
 
 
-def test_the_answer_is_that_of_a_match_and_nothing_is_stored(db: HashDB, actor: Actor) -> None:
-    before = db.store.head()
-    pairs = MATCHING | OTHERS
+def test_a_comparison_equals_a_match_and_stores_nothing(db: HashDB, actor: Actor) -> None:
+    head_before = db.store.head()
+    pairs = MATCHING | NOT_MATCHING
     compared = {name: comparisons.compare(db, COMMAND_LINE, *pair) for name, pair in pairs.items()}
-    assert db.store.head() == before
+    assert db.store.head() == head_before
     listed = contributed(db, actor, *(draft for _, draft in pairs.values()))
     results = matches.match(db, actor, [query for query, _ in pairs.values()]).results
-    for (name, found), one, result in zip(compared.items(), listed, results, strict=True):
-        match = next((match for match in result.matches if match.contribution == one.id), None)
-        assert found.matches is (match is not None) is (name in MATCHING), name
+    for (name, comparison), contribution, result in zip(compared.items(), listed, results, strict=True):
+        match = next((match for match in result.matches if match.contribution == contribution.id), None)
+        assert comparison.matches is (match is not None) is (name in MATCHING), name
         if match is not None:
-            details = found.details
+            details = comparison.details
             assert (match.segments, match.at, match.frames) == (details.segments, details.at, details.frames), name
-            assert match.digest is found.digest, name
+            assert match.digest is comparison.digest, name
         if match is not None and match.evidence is not None:
-            assert found.verdict is not None
-            assert (match.score, match.evidence.detail) == (found.verdict.score, found.verdict.detail), name
+            assert comparison.verdict is not None
+            assert (match.score, match.evidence.detail) == (comparison.verdict.score, comparison.verdict.detail), name
     contradicted = compared["contradicted"].verdict
     assert contradicted is not None and contradicted.contradicted
 
 
-def test_frames_near_each_other_are_told_with_both_time_lines(db: HashDB) -> None:
-    found = comparisons.compare(db, COMMAND_LINE, *MATCHING["two videos"])
-    assert [(hit.at, hit.listed, hit.segment) for hit in found.hits[:2]] == [
+def test_a_comparison_lists_close_frames_with_the_times_of_both_videos(db: HashDB) -> None:
+    comparison = comparisons.compare(db, COMMAND_LINE, *MATCHING["two videos"])
+    assert [(hit.at, hit.listed, hit.segment) for hit in comparison.hits[:2]] == [
         (10.0, (20.0, 20.0), 1),
         (11.0, (21.0, 21.0), 1),
     ]
-    assert (len(found.hits), len(found.shots), found.verdict) == (10, 40, None)
-    assert [hit.segment for hit in comparisons.compare(db, COMMAND_LINE, *OTHERS["few frames"]).hits] == [None]
+    assert (len(comparison.hits), len(comparison.shots), comparison.verdict) == (10, 40, None)
+    assert [hit.segment for hit in comparisons.compare(db, COMMAND_LINE, *NOT_MATCHING["few frames"]).hits] == [None]
 
 
-def test_what_could_not_be_contributed_is_told(db: HashDB) -> None:
+def test_a_comparison_lists_why_an_item_would_not_be_accepted(db: HashDB) -> None:
     benign.add(db, COMMAND_LINE, BenignDraft((signal(1), signal(103)), note="a test card"))
-    asked, listed = MATCHING["near"]
-    found = comparisons.compare(db, COMMAND_LINE, asked, replace(listed, quality=12))
-    (low, touched) = found.refused
-    assert low.startswith("quality 12 is too low")
-    assert touched.startswith("a hash of it is close to an entry of the benign list")
-    # A shot that the list suppresses is left out, and the video is taken.
+    queried, listed = MATCHING["near"]
+    comparison = comparisons.compare(db, COMMAND_LINE, queried, replace(listed, quality=12))
+    (low_quality, close_to_benign) = comparison.refused
+    assert low_quality.startswith("quality 12 is too low")
+    assert close_to_benign.startswith("a hash of it is close to an entry of the benign list")
+    # The benign list suppresses a shot of the video; the video itself would be accepted.
     of_video = comparisons.compare(db, COMMAND_LINE, clip(300, 103, 301), video(*range(100, 110)))
     assert (of_video.refused, of_video.hits, of_video.shots[3].masked) == ([], (), 1)
 

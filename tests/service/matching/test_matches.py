@@ -1,4 +1,4 @@
-"""Matches: exact, nearest first, bounded, and level with the log."""
+"""Matches are exact, nearest first, bounded, and up to date with the log."""
 
 from __future__ import annotations
 
@@ -60,86 +60,94 @@ def ids(result: Result) -> list[int]:
     return [one.contribution for one in result.matches]
 
 
-def plainly(active: Sequence[Contribution], asked: Query) -> Result:
-    """What the contract says, one contribution after the other."""
-    found = []
-    for one in active:
+def plain_match(active: Sequence[Contribution], asked: Query) -> Result:
+    """The result by the documented rules, computed contribution by contribution."""
+    matching = []
+    for contribution in active:
         distances = [
-            (theirs.algorithm, ours.distance(theirs))
-            for ours in asked.signals
-            for theirs in one.signals
-            if ours.algorithm is theirs.algorithm
+            (listed.algorithm, queried.distance(listed))
+            for queried in asked.signals
+            for listed in contribution.signals
+            if queried.algorithm is listed.algorithm
         ]
         within = {a: min(d for b, d in distances if a is b) for a in Algorithm if a in dict(distances)}
         within = {a: d for a, d in within.items() if d <= asked.radius_of(a)}
-        shared = {ours.algorithm for ours in asked.signals} & {theirs.algorithm for theirs in one.signals}
+        shared = {queried.algorithm for queried in asked.signals} & {
+            listed.algorithm for listed in contribution.signals
+        }
         if within and not (set(within) == {PHASH} and shared & {PDQ, PHASH256}):
-            found.append((one, within))
-    found.sort(key=lambda pair: (min(d / a.radius for a, d in pair[1].items()), -len(pair[1]), pair[0].id))
+            matching.append((contribution, within))
+    matching.sort(key=lambda pair: (min(d / a.radius for a, d in pair[1].items()), -len(pair[1]), pair[0].id))
     return Result(
         asked.id,
         tuple(
             Match(
-                one.id,
+                contribution.id,
                 within,
-                one.labels,
-                one.severity,
-                one.standing,
-                one.context,
-                one.removed_at,
-                one.received_at,
+                contribution.labels,
+                contribution.severity,
+                contribution.standing,
+                contribution.context,
+                contribution.removed_at,
+                contribution.received_at,
                 score=distance_score(tuple(within.items())),
             )
-            for one, within in found
+            for contribution, within in matching
         ),
-        len({one.member for one, _ in found}),
-        severity=max((one.severity for one, _ in found if one.severity is not None), default=None),
+        len({contribution.member for contribution, _ in matching}),
+        severity=max(
+            (contribution.severity for contribution, _ in matching if contribution.severity is not None), default=None
+        ),
     )
 
 
-def test_what_is_answered_is_what_plain_python_finds(db: HashDB, clock: Clock) -> None:
+def test_matches_equal_those_of_a_plain_python_search(db: HashDB, clock: Clock) -> None:
     rng = random.Random(1)
     actors = [member_with(db) for _ in range(4)]
     centres = [signal(seed, algorithm) for seed in range(3) for algorithm in (PDQ, PHASH256, PHASH)]
 
-    def some(count: int) -> list[Signal]:
+    def random_signals(count: int) -> list[Signal]:
         chosen = rng.sample(centres, count)
-        return [near(one, rng.randrange(0, one.algorithm.radius + 4), rng.randrange(99)) for one in chosen]
+        return [near(each, rng.randrange(0, each.algorithm.radius + 4), rng.randrange(99)) for each in chosen]
 
     for actor in actors:
         for _ in range(12):
             ends = NOON + timedelta(hours=1) if rng.random() < 0.2 else None
-            (one,) = contributed(db, actor, draft(*some(rng.randint(1, 4)), severity=rng.randrange(5), expires_at=ends))
+            (each,) = contributed(
+                db, actor, draft(*random_signals(rng.randint(1, 4)), severity=rng.randrange(5), expires_at=ends)
+            )
             if rng.random() < 0.15:
-                contributions.withdraw(db, actor, one.id, "other")
+                contributions.withdraw(db, actor, each.id, "other")
     members.change(db, COMMAND_LINE, _member(actors[3]), MemberChange(status=MemberStatus.SUSPENDED))
     clock.go(hours=1)
 
     with db.store.read() as tx:
-        active = [one for one in tx.contributions.get(range(1, 100), clock()).values() if one.status is Status.ACTIVE]
+        active = [
+            each for each in tx.contributions.get(range(1, 100), clock()).values() if each.status is Status.ACTIVE
+        ]
     assert 20 < len(active) < 40
     queries = [
-        Query(tuple(some(rng.randint(1, 3))), str(number), {PDQ: rng.randrange(32)} if number % 3 else {})
+        Query(tuple(random_signals(rng.randint(1, 3))), str(number), {PDQ: rng.randrange(32)} if number % 3 else {})
         for number in range(40)
     ]
-    expected = tuple(plainly(active, one) for one in queries)
+    expected = tuple(plain_match(active, each) for each in queries)
     assert sum(len(result.matches) for result in expected) > 40
     assert match(db, actors[0], *queries) == expected
 
 
-def test_queries_are_answered_one_each_in_order(db: HashDB, actor: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    asked = [replace(query(seed), id=name) for seed, name in ((2, "b"), (1, None), (1, "a"), (2, "b"))]
-    answer = matches.match(db, actor, asked)
+def test_each_query_gets_one_result_in_the_order_of_the_request(db: HashDB, actor: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
+    queries = [replace(query(seed), id=name) for seed, name in ((2, "b"), (1, None), (1, "a"), (2, "b"))]
+    answer = matches.match(db, actor, queries)
     assert [result.id for result in answer.results] == ["b", None, "a", "b"]
-    assert [ids(result) for result in answer.results] == [[], [one.id], [one.id], []]
+    assert [ids(result) for result in answer.results] == [[], [contribution.id], [contribution.id], []]
     assert [(result.members, result.action) for result in answer.results[:2]] == [(0, "none"), (1, "review")]
     with db.store.read() as tx:
         assert answer.checkpoint == tx.audit.head().seq
     assert matches.match(db, actor, []).results == ()
 
 
-def test_nearest_first_then_more_agreeing_then_the_lower_id(db: HashDB, actor: Actor, other: Actor) -> None:
+def test_matches_are_sorted_by_distance_then_agreement_then_id(db: HashDB, actor: Actor, other: Actor) -> None:
     pdq, phash = signal(1, PDQ), signal(1, PHASH)
     drafts = [
         draft(near(pdq, 31)),
@@ -150,10 +158,10 @@ def test_nearest_first_then_more_agreeing_then_the_lower_id(db: HashDB, actor: A
         draft(pdq, near(phash, 6)),
         draft(near(pdq, 32), near(phash, 7)),
     ]
-    one = [contribution.id for contribution in contributed(db, actor, *drafts)]
+    listed = [contribution.id for contribution in contributed(db, actor, *drafts)]
     (result,) = match(db, other, query(pdq, phash))
-    assert ids(result) == [one[5], one[4], one[2], one[1], one[3], one[0]]
-    assert [dict(found.distance) for found in result.matches] == [
+    assert ids(result) == [listed[5], listed[4], listed[2], listed[1], listed[3], listed[0]]
+    assert [dict(each.distance) for each in result.matches] == [
         {PDQ: 0, PHASH: 6},
         {PDQ: 6},
         {PDQ: 31, PHASH: 3},
@@ -164,27 +172,29 @@ def test_nearest_first_then_more_agreeing_then_the_lower_id(db: HashDB, actor: A
     assert result.matches[2].agree == (PDQ, PHASH)
 
 
-def test_the_distance_is_the_nearest_of_all_variants(db: HashDB, actor: Actor) -> None:
+def test_the_distance_is_that_of_the_nearest_variant(db: HashDB, actor: Actor) -> None:
     origin = signal(1)
     contributed(db, actor, draft(near(origin, 20), near(origin, 12), near(origin, 16)))
     (result,) = match(db, actor, query(near(origin, 30, 5), origin, origin))
-    assert [dict(found.distance) for found in result.matches] == [{PDQ: 12}]
+    assert [dict(each.distance) for each in result.matches] == [{PDQ: 12}]
 
 
-def test_members_are_counted_once_each(db: HashDB, actor: Actor, other: Actor) -> None:
+def test_each_matching_member_is_counted_once(db: HashDB, actor: Actor, other: Actor) -> None:
     contributed(db, actor, draft(1), draft(near(signal(1), 4)), draft(2))
     contributed(db, other, draft(1))
     assert [result.members for result in match(db, actor, query(1), query(2), query(3))] == [2, 1, 0]
 
 
-@pytest.mark.parametrize(("asked", "expected"), [({}, True), ({"pdq": 20}, True), ({"pdq": 19}, False)])
-def test_a_radius_narrows(db: HashDB, actor: Actor, asked: dict[str, int], expected: bool) -> None:
+@pytest.mark.parametrize(("radius", "expected"), [({}, True), ({"pdq": 20}, True), ({"pdq": 19}, False)])
+def test_a_query_may_narrow_the_radius(db: HashDB, actor: Actor, radius: dict[str, int], expected: bool) -> None:
     contributed(db, actor, draft(near(signal(1), 20)))
-    (result,) = match(db, actor, query(1, **asked))
+    (result,) = match(db, actor, query(1, **radius))
     assert bool(result.matches) is expected
 
 
-def test_a_wider_radius_is_the_operators_to_allow(db: HashDB, actor: Actor, clock: Clock, database_url: str) -> None:
+def test_a_wider_radius_needs_the_permission_of_the_operator(
+    db: HashDB, actor: Actor, clock: Clock, database_url: str
+) -> None:
     contributed(db, actor, draft(near(signal(1), 60)))
     with pytest.raises(InvalidInput) as caught:
         match(db, actor, query(2), query(1, pdq=32))
@@ -200,22 +210,22 @@ def test_a_wider_radius_is_the_operators_to_allow(db: HashDB, actor: Actor, cloc
     wide.close()
 
 
-def test_an_algorithm_that_is_not_enabled_is_refused(db: HashDB, actor: Actor) -> None:
+def test_a_query_with_a_disabled_algorithm_is_rejected(db: HashDB, actor: Actor) -> None:
     with pytest.raises(InvalidInput, match=r"^queries\[0\]\.signals\[1\]: ahash is not enabled on this service: "):
         match(db, actor, query(1, signal(1, Algorithm.AHASH)))
 
 
-def test_an_algorithm_that_was_disabled_since_does_no_harm(
+def test_stored_signals_of_a_disabled_algorithm_do_not_agree(
     db: HashDB, actor: Actor, clock: Clock, database_url: str
 ) -> None:
     contributed(db, actor, draft(1, signal(1, PHASH)))
-    narrow = hashdb(database_url, clock, replace(RULES, algorithms=(PDQ,)))
-    (result,) = match(narrow, actor, query(1))
-    assert [found.agree for found in result.matches] == [(PDQ,)]
-    narrow.close()
+    one_enabled = hashdb(database_url, clock, replace(RULES, algorithms=(PDQ,)))
+    (result,) = match(one_enabled, actor, query(1))
+    assert [each.agree for each in result.matches] == [(PDQ,)]
+    one_enabled.close()
 
 
-def test_only_who_may_match_does(db: HashDB, actor: Actor) -> None:
+def test_match_needs_the_match_scope_and_an_active_member(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing, match=r"^this key lacks the scope match$"):
         match(db, replace(actor, scopes=frozenset(Scope) - {Scope.MATCH}), query(1))
     members.change(db, COMMAND_LINE, _member(actor), MemberChange(status=MemberStatus.SUSPENDED))
@@ -224,10 +234,10 @@ def test_only_who_may_match_does(db: HashDB, actor: Actor) -> None:
 
 
 @pytest.mark.parametrize("standing", Standing)
-def test_quarantined_and_retired_ones_are_answered_to_auditors_that_ask(
+def test_auditors_that_ask_also_get_quarantined_and_retired_matches(
     db: HashDB, actor: Actor, database_url: str, standing: Standing
 ) -> None:
-    (one,) = contributed(db, actor, draft(1))
+    (contribution,) = contributed(db, actor, draft(1))
     engine = create_engine(database_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE contributions SET standing = :standing"), {"standing": str(standing)})
@@ -235,24 +245,24 @@ def test_quarantined_and_retired_ones_are_answered_to_auditors_that_ask(
     auditor = member_with(db, Scope.MATCH, Scope.AUDIT)
     for reader in (actor, auditor):
         (result,) = match(db, reader, query(1))
-        assert ids(result) == ([one.id] if standing.matches else [])
+        assert ids(result) == ([contribution.id] if standing.matches else [])
     (result,) = matches.match(db, auditor, [query(1)], quarantined=True).results
-    assert [(found.contribution, found.standing) for found in result.matches] == [(one.id, standing)]
+    assert [(each.contribution, each.standing) for each in result.matches] == [(contribution.id, standing)]
     with pytest.raises(ScopeMissing, match=r"^this key lacks the scope audit$"):
         matches.match(db, actor, [query(1)], quarantined=True)
 
 
 class TestBounds:
-    """A popular value has more holders than an answer may have."""
+    """Limits of an answer for a popular value: more contributions have it than an answer may return."""
 
     @pytest.fixture
     def popular(self, db: HashDB, actor: Actor) -> list[int]:
-        """1,000 contributions that hold one value, each a set of its own, and its ids."""
+        """The ids of 1,000 contributions that have one value in common, and each another value of its own."""
         value = near(signal(1), 10)
         drafts = [draft(value, signal(seed, PHASH256)) for seed in range(1_000)]
-        return [one.id for one in contributed(db, actor, *drafts)]
+        return [each.id for each in contributed(db, actor, *drafts)]
 
-    def test_a_thousand_are_answered_and_members_share_them_the_nearest_first(
+    def test_an_answer_has_1000_matches_shared_among_members_nearest_first(
         self, db: HashDB, actor: Actor, other: Actor, popular: list[int]
     ) -> None:
         (result,) = match(db, actor, query(1))
@@ -265,39 +275,39 @@ class TestBounds:
         contributions.withdraw(db, other, exact.id, "other")
         assert ids(match(db, actor, query(1))[0]) == [close.id, *popular[:998], far.id]
 
-    def test_a_victim_is_not_pushed_out_of_an_answer_nor_its_severity_and_members(
+    def test_a_popular_value_cannot_push_out_another_members_match(
         self, db: HashDB, actor: Actor, other: Actor, popular: list[int]
     ) -> None:
-        (victim,) = contributed(db, other, draft(near(signal(1), 30), severity=4))
+        (other_item,) = contributed(db, other, draft(near(signal(1), 30), severity=4))
         confirming = member_with(db)
-        opinions.give(db, confirming, victim.id, OpinionDraft(Stance.CONFIRMS))
-        asked = [query(near(signal(1), 1, seed)) for seed in range(30)]
-        results = match(db, actor, query(1), *asked)
-        assert victim.id in ids(results[0])
+        opinions.give(db, confirming, other_item.id, OpinionDraft(Stance.CONFIRMS))
+        queries = [query(near(signal(1), 1, seed)) for seed in range(30)]
+        results = match(db, actor, query(1), *queries)
+        assert other_item.id in ids(results[0])
         assert [len(result.matches) for result in results] == [1_000] * 20 + [0] * 11
         assert {(result.severity, result.members) for result in results} == {(4, 3)}
 
-    def test_a_batch_on_a_popular_value_reads_its_holders_once(
+    def test_many_queries_for_a_popular_value_read_its_contributions_once(
         self, db: HashDB, actor: Actor, popular: list[int]
     ) -> None:
-        """However many queries find it, and whether they are equal or not."""
-        asked = [query(near(signal(1), bits % 8, bits)) for bits in range(500)] + [query(1)] * 500
-        with counted() as statements:
-            results = match(db, actor, *asked)
+        """The number of statements does not depend on the number of queries, equal or not."""
+        queries = [query(near(signal(1), bits % 8, bits)) for bits in range(500)] + [query(1)] * 500
+        with recorded_statements() as statements:
+            results = match(db, actor, *queries)
         assert sum(len(result.matches) for result in results) == 20_000
         assert all(result.truncated for result in results[20:])
         assert len(statements) <= 10, statements
 
-    def test_very_many_holders_are_read_at_most_twice(
+    def test_the_contributions_of_a_popular_value_are_read_at_most_twice(
         self, db: HashDB, actor: Actor, popular: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         expected = match(db, actor, query(1), query(1, pdq=10))
         monkeypatch.setattr("hashdb.service.matching.matches.MATCHES_A_REQUEST", 99)
-        with counted() as statements:
+        with recorded_statements() as statements:
             assert match(db, actor, query(1), query(1, pdq=10)) == expected
         assert len(statements) <= 12, statements
 
-    def test_a_contribution_that_holds_several_near_values_counts_once(
+    def test_a_contribution_with_several_near_values_is_counted_once(
         self, db: HashDB, actor: Actor, popular: list[int]
     ) -> None:
         for id in popular[300:311]:
@@ -306,9 +316,9 @@ class TestBounds:
         assert not result.truncated
         assert len(result.matches) == 989
         assert ids(result)[:60] == popular[:60]
-        assert [len(found.agree) for found in result.matches[:61]] == [2] * 60 + [1]
+        assert [len(each.agree) for each in result.matches[:61]] == [2] * 60 + [1]
 
-    def test_a_request_is_answered_with_20_000_at_most(self, db: HashDB, actor: Actor, popular: list[int]) -> None:
+    def test_a_request_gets_at_most_20_000_matches(self, db: HashDB, actor: Actor, popular: list[int]) -> None:
         for id in popular[990:]:
             contributions.withdraw(db, actor, id, "other")
         results = match(db, actor, *[query(1)] * 22, query(2))
@@ -322,24 +332,24 @@ def _member(actor: Actor) -> int:
     return actor.member.id
 
 
-def test_what_is_cut_off_is_for_review_even_where_nothing_of_it_is_shown() -> None:
+def test_a_truncated_result_without_matches_advises_review() -> None:
     assert Result(None, (), 0, truncated=True).action == "review"
     assert Result(None, (), 0).action == "none"
 
 
-def test_of_a_thousand_equally_near_those_that_agree_by_more_algorithms_come_first(db: HashDB) -> None:
+def test_equally_near_matches_with_more_agreeing_algorithms_come_first(db: HashDB) -> None:
     actor, popular, agreeing = member_with(db), signal(1), signal(5000, PHASH)
     contributed(db, actor, *(draft(popular, signal(seed, PHASH)) for seed in range(1000)))
     contributed(db, actor, *(draft(popular, signal(seed, PHASH)) for seed in range(1000, 1050)))
-    late = contributed(db, actor, *(draft(popular, agreeing, signal(9000 + seed)) for seed in range(20)))
+    agreeing_items = contributed(db, actor, *(draft(popular, agreeing, signal(9000 + seed)) for seed in range(20)))
     (result,) = match(db, actor, query(popular, agreeing))
     assert result.truncated
-    assert ids(result)[:20] == [one.id for one in late]
-    assert all(one.distance == {PDQ: 0, PHASH: 0} for one in result.matches[:20])
+    assert ids(result)[:20] == [each.id for each in agreeing_items]
+    assert all(each.distance == {PDQ: 0, PHASH: 0} for each in result.matches[:20])
     assert ids(result)[20:] == list(range(1, 981))
 
 
-def test_batches_come_one_after_the_other_and_single_matches_pass_them(db: HashDB) -> None:
+def test_large_requests_take_turns_and_small_ones_do_not_wait(db: HashDB) -> None:
     actor = member_with(db)
     many = [query(seed) for seed in range(MOST_SINGLE + 1)]
     with ThreadPoolExecutor(KEY_SLOTS) as pool:
@@ -349,30 +359,30 @@ def test_batches_come_one_after_the_other_and_single_matches_pass_them(db: HashD
             with pytest.raises(TooManyAtOnce):
                 matches.match(db, actor, many)
             assert len(match(db, actor, *many[:MOST_SINGLE])) == MOST_SINGLE
-            assert not any(one.done() for one in waiting)
-        assert [len(one.result(20).results) for one in waiting] == [MOST_SINGLE + 1] * KEY_SLOTS
+            assert not any(future.done() for future in waiting)
+        assert [len(future.result(20).results) for future in waiting] == [MOST_SINGLE + 1] * KEY_SLOTS
 
 
-def test_for_a_picture_the_times_of_the_videos_that_are_returned_are_read(
+def test_only_times_of_the_videos_that_are_returned_are_read(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
 
-    def times(self: MatchReader, found: Mapping[int, Collection[Signal]], most: int) -> Any:
-        read.extend(found)
-        return every(self, found, most)
+    def recorded_times(self: MatchReader, holders: Mapping[int, Collection[Signal]], most: int) -> Any:
+        read.extend(holders)
+        return original_times(self, holders, most)
 
-    every = MatchReader.times
-    made = contributed(db, actor, *[video(seed, 1, 50) for seed in range(10, 22)])
+    original_times = MatchReader.times
+    videos = contributed(db, actor, *[video(seed, 1, 50) for seed in range(10, 22)])
     monkeypatch.setattr("hashdb.domain.matching.suggestions.MATCHES_A_QUERY", 3)
-    monkeypatch.setattr(MatchReader, "times", times)
+    monkeypatch.setattr(MatchReader, "times", recorded_times)
     (result,) = match(db, actor, query(1))
-    assert [(found.contribution, found.at) for found in result.matches] == [(one.id, (1.0,)) for one in made[:3]]
+    assert [(each.contribution, each.at) for each in result.matches] == [(each.id, (1.0,)) for each in videos[:3]]
     assert result.truncated
-    assert read == [one.id for one in made[:3]]
+    assert read == [each.id for each in videos[:3]]
 
 
-def test_a_video_waits_for_its_turn_as_a_batch_does(db: HashDB, actor: Actor) -> None:
+def test_a_long_video_waits_for_its_turn_as_a_large_request_does(db: HashDB, actor: Actor) -> None:
     with ThreadPoolExecutor(1) as pool:
         with db.batches.turn("key:0"):
             waiting = pool.submit(matches.match, db, actor, [clip(*range(MOST_SINGLE))])
@@ -381,27 +391,27 @@ def test_a_video_waits_for_its_turn_as_a_batch_does(db: HashDB, actor: Actor) ->
         assert len(waiting.result(20).results) == 1
 
 
-def test_a_batch_of_another_key_waits_for_one_batch_of_a_key_that_sends_many(db: HashDB) -> None:
-    greedy, other = member_with(db), member_with(db)
-    many, done = [query(seed) for seed in range(MOST_SINGLE + 1)], list[str]()
+def test_a_busy_key_delays_another_key_by_one_request_only(db: HashDB) -> None:
+    busy, other = member_with(db), member_with(db)
+    many, finished = [query(seed) for seed in range(MOST_SINGLE + 1)], list[str]()
 
-    def ask(actor: Actor) -> None:
+    def send(actor: Actor) -> None:
         matches.match(db, actor, many)
-        done.append(actor.name)
+        finished.append(actor.name)
 
     with ThreadPoolExecutor(KEY_SLOTS + 1) as pool:
-        with db.batches.turn(greedy.name):
-            asked = [pool.submit(ask, greedy) for _ in range(KEY_SLOTS)]
+        with db.batches.turn(busy.name):
+            futures = [pool.submit(send, busy) for _ in range(KEY_SLOTS)]
             wait_until(lambda: db.batches.waiting == KEY_SLOTS)
-            asked.append(pool.submit(ask, other))
+            futures.append(pool.submit(send, other))
             wait_until(lambda: db.batches.waiting == KEY_SLOTS + 1)
-        for one in asked:
-            one.result(20)
-    # The threads note it after their turn, so the first two may change places.
-    assert other.name in done[:2]
+        for future in futures:
+            future.result(20)
+    # Each thread appends its name after its turn, so the first two may be in either order.
+    assert other.name in finished[:2]
 
 
-def test_in_the_turn_of_a_batch_other_threads_wait_less_for_it(db: HashDB, actor: Actor) -> None:
+def test_python_switches_threads_more_often_during_a_batch_turn(db: HashDB, actor: Actor) -> None:
     usual = sys.getswitchinterval()
     with pytest.raises(ValueError, match="broken"), matches.batch_turn(db, actor):
         assert sys.getswitchinterval() < usual / 5
@@ -410,18 +420,18 @@ def test_in_the_turn_of_a_batch_other_threads_wait_less_for_it(db: HashDB, actor
 
 
 @contextmanager
-def counted() -> Iterator[list[str]]:
-    """The statements that are executed in the block."""
+def recorded_statements() -> Iterator[list[str]]:
+    """The SQL statements that are executed in the block."""
     statements: list[str] = []
 
-    def note(*said: Any) -> None:
-        statements.append(said[2])
+    def record(*arguments: Any) -> None:
+        statements.append(arguments[2])
 
-    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", record)
     try:
         yield statements
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", record)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -431,56 +441,62 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_what_only_a_transform_finds_says_which(db: HashDB, actor: Actor) -> None:
+def test_a_match_by_a_transform_alone_names_the_transform(db: HashDB, actor: Actor) -> None:
     stored, other = signal(901), signal(902)
-    (mine,) = contributed(db, actor, draft(stored))
-    asked = Query((other,), transforms={"flip": (near(stored, 9),), "mirror": (near(stored, 4), signal(903))})
-    (result,) = match(db, actor, asked)
-    (found,) = result.matches
-    assert (found.contribution, found.transform, found.distance) == (mine.id, "mirror", {stored.algorithm: 4})
+    (contribution,) = contributed(db, actor, draft(stored))
+    transformed = Query((other,), transforms={"flip": (near(stored, 9),), "mirror": (near(stored, 4), signal(903))})
+    (result,) = match(db, actor, transformed)
+    (matched,) = result.matches
+    assert (matched.contribution, matched.transform, matched.distance) == (
+        contribution.id,
+        "mirror",
+        {stored.algorithm: 4},
+    )
 
 
-def test_what_the_item_itself_finds_names_no_transform(db: HashDB, actor: Actor) -> None:
+def test_a_match_by_the_item_itself_names_no_transform(db: HashDB, actor: Actor) -> None:
     stored = signal(904)
     contributed(db, actor, draft(stored))
     (result,) = match(db, actor, Query((near(stored, 7),), transforms={"mirror": (stored,)}))
-    assert [(one.transform, one.distance) for one in result.matches] == [(None, {stored.algorithm: 0})]
+    assert [(each.transform, each.distance) for each in result.matches] == [(None, {stored.algorithm: 0})]
 
 
-def test_transforms_are_asked_within_the_querys_radius(db: HashDB, actor: Actor) -> None:
+def test_the_radius_of_a_query_applies_to_its_transforms(db: HashDB, actor: Actor) -> None:
     stored = signal(905)
     contributed(db, actor, draft(stored))
-    asked = Query((signal(906),), radius={stored.algorithm: 3}, transforms={"mirror": (near(stored, 4),)})
-    assert match(db, actor, asked)[0].matches == ()
+    transformed = Query((signal(906),), radius={stored.algorithm: 3}, transforms={"mirror": (near(stored, 4),)})
+    assert match(db, actor, transformed)[0].matches == ()
 
 
-def test_phash_alone_is_no_match_where_another_algorithm_could_have_agreed(db: HashDB, actor: Actor) -> None:
+def test_phash_alone_is_no_match_if_a_256_bit_algorithm_disagrees(db: HashDB, actor: Actor) -> None:
     wide, narrow = signal(1), signal(1, PHASH)
-    both, alone, lone = contributed(db, actor, draft(wide, narrow), draft(narrow, signal(2)), draft(narrow))
+    both, pdq_disagrees, phash_only = contributed(
+        db, actor, draft(wide, narrow), draft(narrow, signal(2)), draft(narrow)
+    )
     [plain, with_pdq, with_another] = match(
         db, actor, query(narrow), query(wide, narrow), query(signal(3, PHASH256), narrow)
     )
-    assert ids(plain) == [both.id, alone.id, lone.id]
-    assert ids(with_pdq) == [both.id, lone.id]
+    assert ids(plain) == [both.id, pdq_disagrees.id, phash_only.id]
+    assert ids(with_pdq) == [both.id, phash_only.id]
     assert with_pdq.matches[0].distance == {PDQ: 0, PHASH: 0}
-    # None of them has a phash256 that could have agreed.
+    # No contribution has a phash256, so none overrules phash.
     assert ids(with_another) == ids(plain)
-    [none] = match(db, actor, query(signal(9), narrow, pdq=0))
-    assert (ids(none), none.members) == ([lone.id], 1)
+    [overruled] = match(db, actor, query(signal(9), narrow, pdq=0))
+    assert (ids(overruled), overruled.members) == ([phash_only.id], 1)
 
 
-def test_the_test_item_matches_in_an_empty_database_and_is_in_no_feed(db: HashDB, actor: Actor) -> None:
+def test_the_test_item_matches_in_an_empty_database_but_is_not_in_the_feed(db: HashDB, actor: Actor) -> None:
     (result,) = matches.match(db, actor, [Query(TEST_SIGNALS[:3])]).results
-    (found,) = result.matches
-    assert (found.contribution, found.labels, found.agree) == (TEST_ID, ("test",), PERCEPTUAL[:3])
+    (matched,) = result.matches
+    assert (matched.contribution, matched.labels, matched.agree) == (TEST_ID, ("test",), PERCEPTUAL[:3])
     assert result.action == "review"
     shown = contributions.get(db, actor, TEST_ID)
-    assert shown.signals == tuple(one for one in TEST_SIGNALS if one.algorithm in db.rules.algorithms)
+    assert shown.signals == tuple(each for each in TEST_SIGNALS if each.algorithm in db.rules.algorithms)
     assert feed.read(db, actor, 0, 10).changes == ()
     assert contributions.page(db, actor, Filter(), 0, 10) == ()
 
 
-def test_a_small_thing_on_a_plain_ground_must_be_nearer_unless_a_radius_is_named(db: HashDB, actor: Actor) -> None:
+def test_sparse_signals_must_be_nearer_unless_the_query_sets_a_radius(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(near(sparse(1), 29)), draft(near(sparse(1), 28)))
-    asked = [query(sparse(1)), query(sparse(1), phash256=29), query(near(sparse(2), 1))]
-    assert [ids(result) for result in match(db, actor, *asked)] == [[2], [2, 1], []]
+    queries = [query(sparse(1)), query(sparse(1), phash256=29), query(near(sparse(2), 1))]
+    assert [ids(result) for result in match(db, actor, *queries)] == [[2], [2, 1], []]

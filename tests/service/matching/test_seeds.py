@@ -1,4 +1,4 @@
-"""Seeds of secret views: made once, rotated and retired by events that hold no secret, known to every worker."""
+"""Seeds of secret views are created once, rotated, retired, and known to every worker. No event contains a seed."""
 
 from __future__ import annotations
 
@@ -25,37 +25,35 @@ def _events(db: HashDB) -> list[tuple[str, str, int]]:
         return [(row.actor, row.action, row.subject_id) for row in rows if row.subject_kind == "seed"]
 
 
-def test_the_first_start_makes_a_seed_and_no_later_one_does(db: HashDB, database_url: str) -> None:
+def test_only_the_first_start_creates_a_seed(db: HashDB, database_url: str) -> None:
     assert seeds.list_all(db, COMMAND_LINE) == ()
     seeds.start(db)
-    elsewhere = hashdb(database_url, Clock())
-    seeds.start(elsewhere)
-    elsewhere.close()
+    second_worker = hashdb(database_url, Clock())
+    seeds.start(second_worker)
+    second_worker.close()
     assert _events(db) == [("system:hashdb", "seed.added", 1)]
 
 
-def test_two_workers_see_a_rotation_and_the_oldest_of_too_many_ends(
-    db: HashDB, actor: Actor, database_url: str
-) -> None:
+def test_all_workers_see_a_rotation_and_excess_seeds_are_retired(db: HashDB, actor: Actor, database_url: str) -> None:
     seeds.start(db)
-    elsewhere = hashdb(database_url, Clock())
-    (first,) = seeds.known_to(elsewhere, actor)
+    second_worker = hashdb(database_url, Clock())
+    (first,) = seeds.known_to(second_worker, actor)
     for number in range(2, MAX_SEEDS + 2):
-        before = db.store.head().seq
+        seq_before = db.store.head().seq
         assert seeds.rotate(db, COMMAND_LINE).id == number
-        assert db.store.head().seq - before == (1 if number <= MAX_SEEDS else 2)
-        for worker in (db, elsewhere):
+        assert db.store.head().seq - seq_before == (1 if number <= MAX_SEEDS else 2)
+        for worker in (db, second_worker):
             worker.follower.catch_up()
             known = seeds.known_to(worker, actor)
             assert [seed.id for seed in known] == [*range(number, max(0, number - MAX_SEEDS), -1)]
             assert len({seed.octets for seed in known}) == len(known)
     assert _events(db)[-2:] == [("system:cli", "seed.retired", 1), ("system:cli", "seed.added", MAX_SEEDS + 1)]
-    assert first not in seeds.known_to(elsewhere, actor)
+    assert first not in seeds.known_to(second_worker, actor)
     assert [state.retired_at is None for state in seeds.list_all(db, COMMAND_LINE)] == [True, True, True, False]
-    elsewhere.close()
+    second_worker.close()
 
 
-def test_a_seed_is_retired_once_and_never_the_newest(db: HashDB, actor: Actor) -> None:
+def test_the_newest_a_retired_or_an_unknown_seed_cannot_be_retired(db: HashDB, actor: Actor) -> None:
     seeds.start(db)
     with pytest.raises(InvalidInput, match="rotate first"):
         seeds.retire(db, COMMAND_LINE, 1)
@@ -63,17 +61,17 @@ def test_a_seed_is_retired_once_and_never_the_newest(db: HashDB, actor: Actor) -
     assert seeds.retire(db, COMMAND_LINE, 1).retired_at == db.now()
     db.follower.catch_up()
     assert [seed.id for seed in seeds.known_to(db, actor)] == [2]
-    for gone in (1, 3):
+    for retired_or_unknown in (1, 3):
         with pytest.raises(NotFound):
-            seeds.retire(db, COMMAND_LINE, gone)
+            seeds.retire(db, COMMAND_LINE, retired_or_unknown)
     assert verify(db, COMMAND_LINE).findings == ()
 
 
-def test_of_a_retired_seed_nothing_is_left_in_the_files(tmp_path: Path) -> None:
+def test_a_retired_seed_is_deleted_from_the_database_files(tmp_path: Path) -> None:
     db = hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", Clock())
     actor = member_with(db)
 
-    def held(octets: bytes) -> bool:
+    def in_files(octets: bytes) -> bool:
         return octets in b"".join(path.read_bytes() for path in tmp_path.glob("hashdb.sqlite*"))
 
     seeds.start(db)
@@ -82,14 +80,14 @@ def test_of_a_retired_seed_nothing_is_left_in_the_files(tmp_path: Path) -> None:
         while len(seeds.list_all(db, COMMAND_LINE)) < 2 or len(seeds.known_to(db, actor)) < MAX_SEEDS:
             seeds.rotate(db, COMMAND_LINE)
             db.follower.catch_up()
-        assert held(oldest)
+        assert in_files(oldest)
         retire()
         db.follower.catch_up()
-        assert not held(oldest)
+        assert not in_files(oldest)
     db.close()
 
 
-def test_who_may_not_match_or_contribute_learns_no_seed_and_members_change_none(db: HashDB) -> None:
+def test_only_contribute_and_match_keys_read_seeds_and_members_change_none(db: HashDB) -> None:
     seeds.start(db)
     for scope in Scope:
         known = seeds.known_to(db, member_with(db, scope))
@@ -99,7 +97,7 @@ def test_who_may_not_match_or_contribute_learns_no_seed_and_members_change_none(
             verb()
 
 
-def test_a_seed_that_was_replaced_in_the_database_is_found(db: HashDB) -> None:
+def test_verify_reports_a_seed_that_was_replaced_in_the_database(db: HashDB) -> None:
     seeds.start(db)
     with db.store.begin() as tx:
         tx.connection.execute(update(tables.seeds).values(octets=bytes(SEED_BYTES)))
@@ -107,7 +105,7 @@ def test_a_seed_that_was_replaced_in_the_database_is_found(db: HashDB) -> None:
     assert "seed 1" in str(finding) and "secret" in str(finding)
 
 
-def test_no_event_holds_a_seed(db: HashDB) -> None:
+def test_no_event_contains_a_seed(db: HashDB) -> None:
     seeds.start(db)
     seeds.rotate(db, COMMAND_LINE)
     with db.store.read() as tx:

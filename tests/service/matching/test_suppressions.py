@@ -1,4 +1,4 @@
-"""Suppressions: they follow the list whatever comes in between, and an interruption costs nothing."""
+"""Suppressions follow the benign list after every change, also after an interruption."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from hashdb.store import Transaction
 from tests.builders import RULES, Clock, contributed, draft, hashdb, member_with, near, signal
 from tests.service.concurrently import run_concurrently
 
-EVERY = replace(RULES, algorithms=OF_PICTURES)
+ALL_ALGORITHMS = replace(RULES, algorithms=OF_PICTURES)
 
 
-def test_what_was_stored_before_an_entry_came_with_hashdb_is_masked_when_it_is_settled(
-    db: HashDB, actor: Actor
-) -> None:
+def test_settle_suppresses_stored_signals_close_to_a_built_in_entry(db: HashDB, actor: Actor) -> None:
     (item,) = contributed(db, actor, draft(1))
     benign.start(db, (BenignDraft((signal(1),), built_in="one"),))
     assert contributions.get(db, actor, item.id).masked == 0
@@ -35,19 +33,21 @@ def test_what_was_stored_before_an_entry_came_with_hashdb_is_masked_when_it_is_s
     assert event.actor == str(SYSTEM)
 
 
-def test_interrupted_it_goes_on_where_it_was(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_settlement_resumes_where_it_stopped(
+    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(benign, "BATCH", 2)
     items = contributed(db, actor, *(draft(near(signal(1), 8, seed)) for seed in range(7)))
     benign.start(db, (BenignDraft((signal(1),), built_in="one"),))
-    begin, left = db.store.begin, [3]
+    begin, calls_left = db.store.begin, [3]
 
-    def failing():  # type: ignore[no-untyped-def]
-        left[0] -= 1
-        if not left[0]:
+    def begin_or_interrupt():  # type: ignore[no-untyped-def]
+        calls_left[0] -= 1
+        if not calls_left[0]:
             raise KeyboardInterrupt
         return begin()
 
-    monkeypatch.setattr(db.store, "begin", failing)
+    monkeypatch.setattr(db.store, "begin", begin_or_interrupt)
     with pytest.raises(KeyboardInterrupt):
         benign.settle(db)
     monkeypatch.setattr(db.store, "begin", begin)
@@ -64,28 +64,28 @@ def test_interrupted_it_goes_on_where_it_was(db: HashDB, actor: Actor, monkeypat
 
 
 @pytest.mark.parametrize("algorithm", OF_PICTURES)
-def test_signals_of_an_algorithm_that_is_no_longer_enabled_are_masked_too(
+def test_signals_of_a_disabled_algorithm_are_suppressed_too(
     database_url: str, clock: Clock, algorithm: Algorithm
 ) -> None:
-    before = hashdb(database_url, clock, EVERY)
-    actor = member_with(before)
+    all_enabled = hashdb(database_url, clock, ALL_ALGORITHMS)
+    actor = member_with(all_enabled)
     close, far = (
         near(signal(1, algorithm), algorithm.radius // 2),
         near(signal(1, algorithm), algorithm.radius // 2 + 1),
     )
-    item, another = contributed(before, actor, draft(close), draft(far))
-    others = tuple(one for one in OF_PICTURES if one is not algorithm)
-    after = hashdb(database_url, clock, replace(EVERY, algorithms=others))
-    benign.start(after, (BenignDraft((signal(1, algorithm),), built_in="one"),))
-    benign.settle(after)
-    assert contributions.get(after, actor, item.id).masked == 1
-    assert contributions.get(after, actor, another.id).masked == 0
-    before.close()
-    after.close()
+    close_item, far_item = contributed(all_enabled, actor, draft(close), draft(far))
+    still_enabled = tuple(enabled for enabled in OF_PICTURES if enabled is not algorithm)
+    one_disabled = hashdb(database_url, clock, replace(ALL_ALGORITHMS, algorithms=still_enabled))
+    benign.start(one_disabled, (BenignDraft((signal(1, algorithm),), built_in="one"),))
+    benign.settle(one_disabled)
+    assert contributions.get(one_disabled, actor, close_item.id).masked == 1
+    assert contributions.get(one_disabled, actor, far_item.id).masked == 0
+    all_enabled.close()
+    one_disabled.close()
 
 
-def test_what_is_contributed_while_an_entry_is_added_is_refused_or_masked(database_url: str, clock: Clock) -> None:
-    """Whichever comes first: no signal that is close to a benign one is left that matches."""
+def test_drafts_sent_while_an_entry_is_added_are_rejected_or_suppressed(database_url: str, clock: Clock) -> None:
+    """In any order of the two, no signal close to a benign signal can match afterwards."""
     first = hashdb(database_url, clock, busy_seconds=30)
     actor = member_with(first)
     services = [hashdb(database_url, clock, busy_seconds=30) for _ in range(4)]
@@ -102,18 +102,18 @@ def test_what_is_contributed_while_an_entry_is_added_is_refused_or_masked(databa
 
     run_concurrently([lambda: contribute(0), lambda: contribute(1), lambda: contribute(2), lambda: suppress(3)])
     with first.store.read() as tx:
-        matching = [one for one in tx.matches.all_values(Algorithm.PDQ) if one]
+        matching = [contribution_id for contribution_id in tx.matches.all_values(Algorithm.PDQ) if contribution_id]
     assert matching == []
     for service in (first, *services):
         service.close()
 
 
-def test_masks_are_at_any_time_what_the_list_says(db: HashDB, actor: Actor) -> None:
-    """Against the plainest computation, after each of many random changes."""
+def test_suppressions_equal_the_plain_computation_after_random_changes(db: HashDB, actor: Actor) -> None:
+    """The expected result is computed signal by signal after each of many random changes."""
     rng = random.Random(7)
     items = {
-        one.id: one.signals
-        for one in contributed(
+        value.id: value.signals
+        for value in contributed(
             db, actor, *(draft(near(signal(seed % 3), 5 + seed, seed), signal(50 + seed)) for seed in range(12))
         )
     }
@@ -122,28 +122,32 @@ def test_masks_are_at_any_time_what_the_list_says(db: HashDB, actor: Actor) -> N
         if entries and rng.random() < 0.4:
             benign.delete(db, COMMAND_LINE, entries.pop(rng.randrange(len(entries))).id)
         else:
-            close = near(signal(rng.randrange(3)), 4, rng.randrange(99))
-            asked = BenignDraft((close,), {Algorithm.PDQ: rng.randrange(31)})
-            added = benign.add(db, COMMAND_LINE, asked)
+            benign_signal = near(signal(rng.randrange(3)), 4, rng.randrange(99))
+            entry_draft = BenignDraft((benign_signal,), {Algorithm.PDQ: rng.randrange(31)})
+            added = benign.add(db, COMMAND_LINE, entry_draft)
             assert isinstance(added, BenignEntry)
             entries.append(added)
         for id, signals in items.items():
-            seen = contributions.get(db, actor, id)
-            expected = tuple(one for one in signals if not _touched(one, entries))
-            assert (seen.signals, seen.masked) == (expected, len(signals) - len(expected))
+            shown = contributions.get(db, actor, id)
+            expected = tuple(value for value in signals if not _close_to_an_entry(value, entries))
+            assert (shown.signals, shown.masked) == (expected, len(signals) - len(expected))
 
 
-def _touched(one: Signal, entries: list[BenignEntry]) -> bool:
-    return any(one.distance(other) <= entry.radius[other.algorithm] for entry in entries for other in entry.signals)
+def _close_to_an_entry(value: Signal, entries: list[BenignEntry]) -> bool:
+    return any(
+        value.distance(benign_signal) <= entry.radius[benign_signal.algorithm]
+        for entry in entries
+        for benign_signal in entry.signals
+    )
 
 
-def test_an_erasure_leaves_nothing_whichever_comes_first(db: HashDB, actor: Actor) -> None:
+def test_an_erasure_also_deletes_suppressed_signals(db: HashDB, actor: Actor) -> None:
     (item,) = contributed(db, actor, draft(1, 2))
     benign.add(db, COMMAND_LINE, BenignDraft((signal(1),)))
     contributions.erase(db, actor, item.id, at_once=True)
     with db.store.read() as tx:
-        assert _rows(tx, item.id) == ()
+        assert _stored_signals(tx, item.id) == ()
 
 
-def _rows(tx: Transaction, id: int) -> tuple[object, ...]:
+def _stored_signals(tx: Transaction, id: int) -> tuple[object, ...]:
     return (*tx.suppressions.lock_suppressed(1, 10), *tx.contributions.signals([id]).values())
