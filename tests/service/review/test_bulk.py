@@ -1,4 +1,4 @@
-"""Selections: what is frozen, for whom, and how many rows."""
+"""Selections of a batch: which rows they freeze, for which user, and how many."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rosa(db: HashDB) -> Actor:
     return users.add(db, COMMAND_LINE, UserDraft("rosa", Role.REVIEWER), local=False).user.actor
 
 
-def test_a_selection_is_frozen_for_its_user(db: HashDB, rosa: Actor, actor: Actor) -> None:
+def test_a_selection_is_frozen_and_belongs_to_its_user(db: HashDB, rosa: Actor, actor: Actor) -> None:
     one, two = contributed(db, actor, draft(1), draft(2))
     batch = bulk.select(db, rosa, BatchAction.HOLD, Picks.CONTRIBUTION, [two.id, one.id, two.id])
     assert (batch.size, batch.state) == (2, BatchState.DRAFT)
@@ -46,9 +46,9 @@ def test_a_selection_is_frozen_for_its_user(db: HashDB, rosa: Actor, actor: Acto
         bulk.stop(db, rosa, batch.id)
 
 
-def test_a_selection_of_all_ends_with_what_was_seen(db: HashDB, rosa: Actor, actor: Actor) -> None:
-    for one in contributed(db, actor, draft(1), draft(2, severity=3), draft(3)):
-        cases.open_case(db, COMMAND_LINE, one.id, "other", holds=False)
+def test_selecting_all_rows_stops_at_the_last_row_that_was_shown(db: HashDB, rosa: Actor, actor: Actor) -> None:
+    for contribution in contributed(db, actor, draft(1), draft(2, severity=3), draft(3)):
+        cases.open_case(db, COMMAND_LINE, contribution.id, "other", holds=False)
     assert bulk.contributions_of(db, rosa, Filter(), 2) == (2, 1)
     assert bulk.contributions_of(db, rosa, Filter(severity=3), 3) == (2,)
     assert bulk.cases_of(db, rosa, QueueQuery(), 2) == (1, 2)
@@ -59,11 +59,11 @@ def test_a_selection_of_all_ends_with_what_was_seen(db: HashDB, rosa: Actor, act
     assert [group.why for group in bulk.preview(db, rosa, batch).skipped] == [Skip.TAKEN]
 
 
-def test_acts_on_contributions_take_those_of_cases(db: HashDB, rosa: Actor, actor: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    cases.open_case(db, COMMAND_LINE, one.id, "other", holds=False)
+def test_an_action_on_contributions_accepts_cases_and_takes_theirs(db: HashDB, rosa: Actor, actor: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
+    cases.open_case(db, COMMAND_LINE, contribution.id, "other", holds=False)
     batch = bulk.select(db, rosa, BatchAction.HOLD, Picks.CASE, [1])
-    assert (batch.picks, bulk.items(db, rosa, batch.id, -1, 9)[0].subject) == (Picks.CONTRIBUTION, one.id)
+    assert (batch.picks, bulk.items(db, rosa, batch.id, -1, 9)[0].subject) == (Picks.CONTRIBUTION, contribution.id)
     with pytest.raises(ScopeMissing):
         bulk.select(db, rosa, BatchAction.WITHDRAW, Picks.CASE, [1])
     with pytest.raises(ScopeMissing):

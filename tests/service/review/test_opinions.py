@@ -1,4 +1,4 @@
-"""Opinions: who may give which, what they change, and what a suspension takes away."""
+"""Opinions: which members may give them, what they change, and how a suspension affects them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ REVIEWS = (Scope.REVIEW, Scope.MATCH)
 
 
 @pytest.fixture
-def one(db: HashDB, actor: Actor) -> Contribution:
-    """A contribution of the actor, on which others have an opinion."""
+def contribution(db: HashDB, actor: Actor) -> Contribution:
+    """A contribution of the actor, about which others give opinions."""
     return contributed(db, actor, draft(1))[0]
 
 
@@ -48,7 +48,7 @@ def set_status(db: HashDB, actor: Actor, status: MemberStatus) -> None:
     members.change(db, COMMAND_LINE, actor.member.id, MemberChange(status=status))
 
 
-def told(db: HashDB, after: int = 0) -> list[tuple[str, str, object]]:
+def logged(db: HashDB, after: int = 0) -> list[tuple[str, str, object]]:
     with db.store.read() as tx:
         events = tx.audit.since(after, 1_000)
     return [(event.action, event.subject, event.details) for event in events]
@@ -58,262 +58,297 @@ def head(db: HashDB) -> int:
     return db.store.head().seq
 
 
-def test_a_confirmation_confirms(db: HashDB, other: Actor, one: Contribution) -> None:
+def test_a_confirmation_changes_the_standing_to_confirmed(db: HashDB, other: Actor, contribution: Contribution) -> None:
     after = head(db)
-    given = opinions.give(db, other, one.id, CONFIRMS)
-    assert (given.contribution, given.stance, given.case, given.counts) == (one.id, Stance.CONFIRMS, None, True)
+    opinion = opinions.give(db, other, contribution.id, CONFIRMS)
+    assert (opinion.contribution, opinion.stance, opinion.case, opinion.counts) == (
+        contribution.id,
+        Stance.CONFIRMS,
+        None,
+        True,
+    )
     assert other.member is not None
-    assert (given.member, given.member_name, given.given_at) == (other.member.id, other.member.name, NOON)
-    assert standing(db, one.id) is Standing.CONFIRMED
-    assert told(db, after) == [
+    assert (opinion.member, opinion.member_name, opinion.given_at) == (other.member.id, other.member.name, NOON)
+    assert standing(db, contribution.id) is Standing.CONFIRMED
+    assert logged(db, after) == [
         (
             "opinion.given",
-            f"opinion:{given.id}",
-            {"contribution": one.id, "opinion": "confirms", "reason": None, "case": None},
+            f"opinion:{opinion.id}",
+            {"contribution": contribution.id, "opinion": "confirms", "reason": None, "case": None},
         ),
-        ("contribution.confirmed", f"contribution:{one.id}", {"before": "unreviewed", "reason": None}),
+        ("contribution.confirmed", f"contribution:{contribution.id}", {"before": "unreviewed", "reason": None}),
     ]
 
 
-def test_a_dispute_opens_a_case_and_others_join_it(db: HashDB, other: Actor, one: Contribution) -> None:
+def test_a_dispute_opens_a_case_that_later_opinions_join(db: HashDB, other: Actor, contribution: Contribution) -> None:
     after = head(db)
-    first = opinions.give(db, other, one.id, DISPUTES)
-    assert standing(db, one.id) is Standing.DISPUTED
-    assert told(db, after) == [
+    first = opinions.give(db, other, contribution.id, DISPUTES)
+    assert standing(db, contribution.id) is Standing.DISPUTED
+    assert logged(db, after) == [
         (
             "opinion.given",
             f"opinion:{first.id}",
-            {"contribution": one.id, "opinion": "disputes", "reason": "edsa_context", "case": first.case},
+            {"contribution": contribution.id, "opinion": "disputes", "reason": "edsa_context", "case": first.case},
         ),
-        ("case.opened", f"case:{first.case}", {"contribution": one.id, "reason": "edsa_context", "holds": "no"}),
-        ("contribution.disputed", f"contribution:{one.id}", {"before": "unreviewed", "reason": "edsa_context"}),
+        (
+            "case.opened",
+            f"case:{first.case}",
+            {"contribution": contribution.id, "reason": "edsa_context", "holds": "no"},
+        ),
+        ("contribution.disputed", f"contribution:{contribution.id}", {"before": "unreviewed", "reason": "edsa_context"}),
     ]
     after = head(db)
-    second = opinions.give(db, member_with(db), one.id, OpinionDraft(Stance.DISPUTES, "wrong_label"))
-    third = opinions.give(db, member_with(db), one.id, CONFIRMS)
+    second = opinions.give(db, member_with(db), contribution.id, OpinionDraft(Stance.DISPUTES, "wrong_label"))
+    third = opinions.give(db, member_with(db), contribution.id, CONFIRMS)
     assert first.case == second.case == third.case
-    assert not [action for action, _, _ in told(db, after) if action.startswith(("case.", "contribution."))]
+    assert not [action for action, _, _ in logged(db, after) if action.startswith(("case.", "contribution."))]
     (case,) = cases.page(db, COMMAND_LINE, None, 0, 10)
     assert (case.reason, case.opinions, case.state) == ("edsa_context", (first, second, third), CaseState.OPEN)
     assert case.due_at == NOON + db.rules.time_to_decide
 
 
-def test_events_have_no_note_and_no_member(db: HashDB, other: Actor, one: Contribution) -> None:
+def test_events_contain_no_note_and_no_member(db: HashDB, other: Actor, contribution: Contribution) -> None:
     after = head(db)
-    case = opinions.give(db, other, one.id, replace(DISPUTES, note="Jane said so")).case
+    case = opinions.give(db, other, contribution.id, replace(DISPUTES, note="Jane confirmed it")).case
     assert case is not None
     cases.decide(db, COMMAND_LINE, case, Decision.RETIRE, "John agrees")
-    assert not {"member", "note"} & {name for _, _, details in told(db, after) for name in dict(details)}  # type: ignore[call-overload]
-    assert "Jane" not in str(told(db, after)) and "John" not in str(told(db, after))
+    assert not {"member", "note"} & {name for _, _, details in logged(db, after) for name in dict(details)}  # type: ignore[call-overload]
+    assert "Jane" not in str(logged(db, after)) and "John" not in str(logged(db, after))
 
 
-def test_the_last_opinion_of_a_member_counts(db: HashDB, other: Actor, one: Contribution) -> None:
-    for said, expected in ((CONFIRMS, Standing.CONFIRMED), (DISPUTES, Standing.DISPUTED), (CONFIRMS, "confirmed")):
-        opinions.give(db, other, one.id, said)
-        assert standing(db, one.id) == expected
-    listed = opinions.page(db, other, one.id, 0, 10)
-    assert [(said.stance, said.counts) for said in listed] == [
+def test_the_last_opinion_of_a_member_counts(db: HashDB, other: Actor, contribution: Contribution) -> None:
+    for opinion_draft, expected in (
+        (CONFIRMS, Standing.CONFIRMED),
+        (DISPUTES, Standing.DISPUTED),
+        (CONFIRMS, "confirmed"),
+    ):
+        opinions.give(db, other, contribution.id, opinion_draft)
+        assert standing(db, contribution.id) == expected
+    listed = opinions.page(db, other, contribution.id, 0, 10)
+    assert [(opinion.stance, opinion.counts) for opinion in listed] == [
         (Stance.CONFIRMS, False),
         (Stance.DISPUTES, False),
         (Stance.CONFIRMS, True),
     ]
-    # A case that was opened is not closed by itself.
+    # The case stays open until a reviewer decides it.
     assert [case.state for case in cases.page(db, COMMAND_LINE, None, 0, 10)] == [CaseState.OPEN]
 
 
-@pytest.mark.parametrize("said", [CONFIRMS, DISPUTES])
-def test_the_same_opinion_again_changes_nothing(
-    db: HashDB, other: Actor, one: Contribution, said: OpinionDraft
+@pytest.mark.parametrize("opinion", [CONFIRMS, DISPUTES])
+def test_repeating_the_same_opinion_changes_nothing(
+    db: HashDB, other: Actor, contribution: Contribution, opinion: OpinionDraft
 ) -> None:
-    first = opinions.give(db, other, one.id, said)
+    first = opinions.give(db, other, contribution.id, opinion)
     after = head(db)
-    assert opinions.give(db, again(db, other), one.id, said) == first
-    assert not [action for action, _, _ in told(db, after) if not action.startswith("key.")]
-    assert opinions.give(db, other, one.id, replace(said, note="on second thoughts")).id != first.id
+    assert opinions.give(db, again(db, other), contribution.id, opinion) == first
+    assert not [action for action, _, _ in logged(db, after) if not action.startswith("key.")]
+    assert opinions.give(db, other, contribution.id, replace(opinion, note="on second thoughts")).id != first.id
 
 
-def test_nobody_judges_its_own(db: HashDB, actor: Actor, one: Contribution) -> None:
-    for said in (CONFIRMS, DISPUTES):
-        with pytest.raises(OwnContribution, match=rf"^contribution {one.id} is your own: "):
-            opinions.give(db, again(db, actor, *Scope), one.id, said)
-    contributions.withdraw(db, actor, one.id, "other")
+def test_a_member_cannot_give_an_opinion_on_its_own_contribution(
+    db: HashDB, actor: Actor, contribution: Contribution
+) -> None:
+    for opinion in (CONFIRMS, DISPUTES):
+        with pytest.raises(OwnContribution, match=rf"^contribution {contribution.id} is your own: "):
+            opinions.give(db, again(db, actor, *Scope), contribution.id, opinion)
+    contributions.withdraw(db, actor, contribution.id, "other")
     with pytest.raises(OwnContribution):
-        opinions.give(db, actor, one.id, CONFIRMS)
+        opinions.give(db, actor, contribution.id, CONFIRMS)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "opinion",
     [
         OpinionDraft(Stance.DISPUTES),
         OpinionDraft(Stance.CONFIRMS, "other"),
         OpinionDraft(Stance.DISPUTES, "boredom"),
     ],
 )
-def test_an_opinion_that_is_none_is_refused(db: HashDB, other: Actor, one: Contribution, said: OpinionDraft) -> None:
+def test_an_opinion_with_a_wrong_or_missing_reason_is_rejected(
+    db: HashDB, other: Actor, contribution: Contribution, opinion: OpinionDraft
+) -> None:
     after = head(db)
     with pytest.raises(InvalidInput) as caught:
-        opinions.give(db, other, one.id, said)
+        opinions.give(db, other, contribution.id, opinion)
     assert [fault.at for fault in caught.value.faults] == ["reason"]
     assert head(db) == after
 
 
-def test_who_may_not_match_has_no_opinion(db: HashDB, other: Actor, one: Contribution) -> None:
+def test_an_opinion_needs_the_match_scope_and_an_active_member(
+    db: HashDB, other: Actor, contribution: Contribution
+) -> None:
     with pytest.raises(ScopeMissing):
-        opinions.give(db, member_with(db, Scope.FEED, Scope.REVIEW), one.id, CONFIRMS)
+        opinions.give(db, member_with(db, Scope.FEED, Scope.REVIEW), contribution.id, CONFIRMS)
     with pytest.raises(ScopeMissing):
-        opinions.give(db, SYSTEM, one.id, CONFIRMS)
+        opinions.give(db, SYSTEM, contribution.id, CONFIRMS)
     set_status(db, other, MemberStatus.SUSPENDED)
     suspended = again(db, other)
     with pytest.raises(MemberSuspended):
-        opinions.give(db, suspended, one.id, CONFIRMS)
+        opinions.give(db, suspended, contribution.id, CONFIRMS)
     with pytest.raises(MemberSuspended):
-        opinions.page(db, suspended, one.id, 0, 10)
+        opinions.page(db, suspended, contribution.id, 0, 10)
 
 
-def test_there_must_be_something_that_one_may_see(db: HashDB, other: Actor, one: Contribution) -> None:
+def test_opinions_on_an_unknown_or_invisible_contribution_are_rejected(
+    db: HashDB, other: Actor, contribution: Contribution
+) -> None:
     with pytest.raises(NotFound, match=r"^contribution 99 does not exist$"):
         opinions.give(db, other, 99, CONFIRMS)
-    case = opinions.give(db, other, one.id, DISPUTES).case
+    case = opinions.give(db, other, contribution.id, DISPUTES).case
     assert case is not None
     cases.decide(db, COMMAND_LINE, case, Decision.QUARANTINE)
     for verb in (
-        lambda: opinions.give(db, other, one.id, CONFIRMS),
-        lambda: opinions.page(db, other, one.id, 0, 10),
+        lambda: opinions.give(db, other, contribution.id, CONFIRMS),
+        lambda: opinions.page(db, other, contribution.id, 0, 10),
         lambda: opinions.page(db, other, 99, 0, 10),
     ):
         with pytest.raises(NotFound):
             verb()
 
 
-def test_what_has_ended_takes_no_opinion(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
-    one, two, three = contributed(db, actor, draft(1), draft(2, expires_at=NOON.replace(hour=13)), draft(3))
-    contributions.withdraw(db, actor, one.id, "other")
+def test_opinions_on_inactive_contributions_are_rejected(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
+    withdrawn, expired, suspended = contributed(
+        db, actor, draft(1), draft(2, expires_at=NOON.replace(hour=13)), draft(3)
+    )
+    contributions.withdraw(db, actor, withdrawn.id, "other")
     clock.go(hours=1)
     set_status(db, actor, MemberStatus.SUSPENDED)
-    for id, status in ((one.id, "withdrawn"), (two.id, "expired"), (three.id, "suspended")):
+    for id, status in ((withdrawn.id, "withdrawn"), (expired.id, "expired"), (suspended.id, "suspended")):
         with pytest.raises(
             NotActive, match=rf"^contribution {id} is {status}: it cannot be changed, confirmed or disputed$"
         ):
             opinions.give(db, other, id, CONFIRMS)
     set_status(db, actor, MemberStatus.ACTIVE)
-    assert opinions.give(db, other, three.id, CONFIRMS).counts
+    assert opinions.give(db, other, suspended.id, CONFIRMS).counts
 
 
-def test_notes_are_for_their_author_the_contributor_and_who_reviews(
-    db: HashDB, actor: Actor, other: Actor, one: Contribution
+def test_only_the_author_the_contributor_reviewers_and_auditors_see_notes(
+    db: HashDB, actor: Actor, other: Actor, contribution: Contribution
 ) -> None:
-    given = opinions.give(db, other, one.id, DISPUTES)
-    hidden = replace(given, note=None, hidden=frozenset({"note"}))
+    opinion = opinions.give(db, other, contribution.id, DISPUTES)
+    without_note = replace(opinion, note=None, hidden=frozenset({"note"}))
     for reader, expected in (
-        (actor, given),
-        (other, given),
-        (member_with(db, Scope.REVIEW), given),
-        (member_with(db, Scope.AUDIT), given),
-        (COMMAND_LINE, given),
-        (member_with(db), hidden),
+        (actor, opinion),
+        (other, opinion),
+        (member_with(db, Scope.REVIEW), opinion),
+        (member_with(db, Scope.AUDIT), opinion),
+        (COMMAND_LINE, opinion),
+        (member_with(db), without_note),
     ):
-        assert opinions.page(db, reader, one.id, 0, 10) == (expected,)
+        assert opinions.page(db, reader, contribution.id, 0, 10) == (expected,)
 
 
-def test_erasure_takes_the_notes(db: HashDB, actor: Actor, other: Actor, one: Contribution) -> None:
-    given = opinions.give(db, other, one.id, DISPUTES)
-    assert given.case is not None
-    contributions.erase(db, actor, one.id)
-    assert opinions.page(db, COMMAND_LINE, one.id, 0, 10) == (replace(given, note=None),)
+def test_erasing_a_contribution_deletes_the_notes(
+    db: HashDB, actor: Actor, other: Actor, contribution: Contribution
+) -> None:
+    opinion = opinions.give(db, other, contribution.id, DISPUTES)
+    assert opinion.case is not None
+    contributions.erase(db, actor, contribution.id)
+    assert opinions.page(db, COMMAND_LINE, contribution.id, 0, 10) == (replace(opinion, note=None),)
     with pytest.raises(NotActive):
-        opinions.give(db, other, one.id, CONFIRMS)
-    decided = cases.decide(db, COMMAND_LINE, given.case, Decision.RETIRE, "it would be here for ever")
+        opinions.give(db, other, contribution.id, CONFIRMS)
+    decided = cases.decide(db, COMMAND_LINE, opinion.case, Decision.RETIRE, "this note must not be stored")
     assert isinstance(decided, Case)
     assert (decided.decision, decided.note) == (Decision.RETIRE, None)
 
 
-class TestOnce:
-    """A request that is repeated with its key."""
+class TestIdempotency:
+    """A request that is repeated with its idempotency key."""
 
     ONCE = IdempotencyKey("a", b"digest" * 4)
 
-    def test_it_is_recorded_once_and_answered_as_it_was(
-        self, db: HashDB, actor: Actor, other: Actor, one: Contribution
+    def test_a_repeated_opinion_is_recorded_once_and_answered_as_before(
+        self, db: HashDB, actor: Actor, other: Actor, contribution: Contribution
     ) -> None:
-        first = opinions.give(db, other, one.id, DISPUTES, self.ONCE)
-        opinions.give(db, other, one.id, CONFIRMS)
-        repeated = opinions.give(db, other, one.id, DISPUTES, self.ONCE)
+        first = opinions.give(db, other, contribution.id, DISPUTES, self.ONCE)
+        opinions.give(db, other, contribution.id, CONFIRMS)
+        repeated = opinions.give(db, other, contribution.id, DISPUTES, self.ONCE)
         assert repeated == replace(first, counts=False)
-        assert standing(db, one.id) is Standing.CONFIRMED
-        contributions.withdraw(db, actor, one.id, "other")
-        assert opinions.give(db, other, one.id, DISPUTES, self.ONCE).id == first.id
+        assert standing(db, contribution.id) is Standing.CONFIRMED
+        contributions.withdraw(db, actor, contribution.id, "other")
+        assert opinions.give(db, other, contribution.id, DISPUTES, self.ONCE).id == first.id
 
-    def test_another_request_with_its_key_is_refused(self, db: HashDB, other: Actor, one: Contribution) -> None:
-        opinions.give(db, other, one.id, DISPUTES, self.ONCE)
+    def test_another_request_with_the_same_key_is_rejected(
+        self, db: HashDB, other: Actor, contribution: Contribution
+    ) -> None:
+        opinions.give(db, other, contribution.id, DISPUTES, self.ONCE)
         with pytest.raises(IdempotencyKeyReused):
-            opinions.give(db, other, one.id, CONFIRMS, replace(self.ONCE, digest=b"another" * 4))
+            opinions.give(db, other, contribution.id, CONFIRMS, replace(self.ONCE, digest=b"another" * 4))
 
-    def test_after_a_day_it_is_forgotten(self, db: HashDB, other: Actor, one: Contribution, clock: Clock) -> None:
-        first = opinions.give(db, other, one.id, DISPUTES, self.ONCE)
-        opinions.give(db, other, one.id, CONFIRMS)
+    def test_an_idempotency_key_expires_after_a_day(
+        self, db: HashDB, other: Actor, contribution: Contribution, clock: Clock
+    ) -> None:
+        first = opinions.give(db, other, contribution.id, DISPUTES, self.ONCE)
+        opinions.give(db, other, contribution.id, CONFIRMS)
         clock.go(hours=24)
-        assert opinions.give(db, other, one.id, DISPUTES, self.ONCE).id != first.id
+        assert opinions.give(db, other, contribution.id, DISPUTES, self.ONCE).id != first.id
 
-    def test_at_once_it_is_one(self, db: HashDB, other: Actor, one: Contribution) -> None:
-        given = run_concurrently([lambda: opinions.give(db, other, one.id, DISPUTES, self.ONCE)] * 4)
-        assert len({said.id for said in given}) == 1
-        assert len(opinions.page(db, other, one.id, 0, 10)) == 1
+    def test_concurrent_repetitions_record_one_opinion(
+        self, db: HashDB, other: Actor, contribution: Contribution
+    ) -> None:
+        recorded = run_concurrently([lambda: opinions.give(db, other, contribution.id, DISPUTES, self.ONCE)] * 4)
+        assert len({opinion.id for opinion in recorded}) == 1
+        assert len(opinions.page(db, other, contribution.id, 0, 10)) == 1
 
 
-def test_opinions_given_at_once_open_one_case(db: HashDB, one: Contribution) -> None:
+def test_concurrent_disputes_open_one_case(db: HashDB, contribution: Contribution) -> None:
     others = [member_with(db) for _ in range(4)]
-    run_concurrently([lambda who=who: opinions.give(db, who, one.id, DISPUTES) for who in others])  # type: ignore[misc]
+    run_concurrently([lambda member=member: opinions.give(db, member, contribution.id, DISPUTES) for member in others])  # type: ignore[misc]
     (case,) = cases.page(db, COMMAND_LINE, None, 0, 10)
     assert len(case.opinions) == 4
-    assert [action for action, _, _ in told(db)].count("contribution.disputed") == 1
+    assert [action for action, _, _ in logged(db)].count("contribution.disputed") == 1
 
 
 class TestSuspension:
-    """While a member is suspended, what it said does not count."""
+    """The opinions of a suspended member do not count."""
 
-    def test_its_opinions_do_not_count_and_then_count_again(self, db: HashDB, other: Actor, one: Contribution) -> None:
-        opinions.give(db, other, one.id, CONFIRMS)
+    def test_opinions_do_not_count_until_the_member_is_reinstated(
+        self, db: HashDB, other: Actor, contribution: Contribution
+    ) -> None:
+        opinions.give(db, other, contribution.id, CONFIRMS)
         for status, expected, action in (
             (MemberStatus.SUSPENDED, Standing.UNREVIEWED, "contribution.cleared"),
             (MemberStatus.ACTIVE, Standing.CONFIRMED, "contribution.confirmed"),
         ):
             set_status(db, other, status)
             after = head(db)
-            assert [said.counts for said in opinions.page(db, COMMAND_LINE, one.id, 0, 9)] == [
+            assert [opinion.counts for opinion in opinions.page(db, COMMAND_LINE, contribution.id, 0, 9)] == [
                 status is MemberStatus.ACTIVE
             ]
             assert opinions.recount(db) == 1
-            assert standing(db, one.id) is expected
-            assert [event[:2] for event in told(db, after)] == [(action, f"contribution:{one.id}")]
+            assert standing(db, contribution.id) is expected
+            assert [event[:2] for event in logged(db, after)] == [(action, f"contribution:{contribution.id}")]
             assert opinions.recount(db) == 0
             assert head(db) == after + 1
 
-    def test_what_others_say_goes_on_counting(self, db: HashDB, other: Actor, one: Contribution) -> None:
-        opinions.give(db, member_with(db), one.id, CONFIRMS)
-        opinions.give(db, other, one.id, DISPUTES)
+    def test_opinions_of_other_members_still_count(self, db: HashDB, other: Actor, contribution: Contribution) -> None:
+        opinions.give(db, member_with(db), contribution.id, CONFIRMS)
+        opinions.give(db, other, contribution.id, DISPUTES)
         set_status(db, other, MemberStatus.SUSPENDED)
         opinions.recount(db)
-        assert standing(db, one.id) is Standing.CONFIRMED
+        assert standing(db, contribution.id) is Standing.CONFIRMED
 
-    def test_the_log_is_told_in_batches_and_goes_on_where_it_was(self, db: HashDB, actor: Actor, other: Actor) -> None:
-        ids = [made.id for made in contributed(db, actor, *[draft(seed) for seed in range(5)])]
+    def test_recount_works_in_batches_and_logs_each_contribution_once(
+        self, db: HashDB, actor: Actor, other: Actor
+    ) -> None:
+        ids = [added.id for added in contributed(db, actor, *[draft(seed) for seed in range(5)])]
         for id in ids:
             opinions.give(db, other, id, DISPUTES)
         set_status(db, other, MemberStatus.SUSPENDED)
         after = head(db)
         assert [opinions.recount(db, 2) for _ in range(4)] == [2, 2, 1, 0]
-        assert sorted(subject for _, subject, _ in told(db, after)) == [f"contribution:{id}" for id in ids]
+        assert sorted(subject for _, subject, _ in logged(db, after)) == [f"contribution:{id}" for id in ids]
 
-    def test_a_suspension_that_ended_before_it_was_told_is_not(
-        self, db: HashDB, other: Actor, one: Contribution
+    def test_a_suspension_that_ended_before_the_recount_is_not_logged(
+        self, db: HashDB, other: Actor, contribution: Contribution
     ) -> None:
-        opinions.give(db, other, one.id, DISPUTES)
+        opinions.give(db, other, contribution.id, DISPUTES)
         set_status(db, other, MemberStatus.SUSPENDED)
         set_status(db, other, MemberStatus.ACTIVE)
         assert opinions.recount(db) == 0
 
-    def test_at_once_everything_is_told_once(self, db: HashDB, actor: Actor, other: Actor) -> None:
-        ids = [made.id for made in contributed(db, actor, *[draft(seed) for seed in range(9)])]
+    def test_concurrent_recounts_log_each_change_once(self, db: HashDB, actor: Actor, other: Actor) -> None:
+        ids = [added.id for added in contributed(db, actor, *[draft(seed) for seed in range(9)])]
         for id in ids:
             opinions.give(db, other, id, CONFIRMS)
         set_status(db, other, MemberStatus.SUSPENDED)
@@ -321,53 +356,57 @@ class TestSuspension:
         run_concurrently([lambda: opinions.recount(db, 2)] * 4)
         while opinions.recount(db):
             pass
-        assert sorted(subject for _, subject, _ in told(db, after)) == [f"contribution:{id}" for id in ids]
+        assert sorted(subject for _, subject, _ in logged(db, after)) == [f"contribution:{id}" for id in ids]
 
 
 class TestMatches:
-    """What a match and the feed tell of opinions."""
+    """How opinions show in matches and in the feed."""
 
-    def test_confirming_members_are_counted_once(self, db: HashDB, actor: Actor, other: Actor) -> None:
+    def test_each_confirming_member_is_counted_once(self, db: HashDB, actor: Actor, other: Actor) -> None:
         third = member_with(db)
-        one, two = contributed(db, actor, draft(1), draft(1, 2))
-        opinions.give(db, other, one.id, CONFIRMS)
-        for id in (one.id, two.id):
+        contribution, two = contributed(db, actor, draft(1), draft(1, 2))
+        opinions.give(db, other, contribution.id, CONFIRMS)
+        for id in (contribution.id, two.id):
             opinions.give(db, third, id, CONFIRMS)
         contributed(db, third, draft(1, 3))
         first, nothing = matches.match(db, other, [query(1), query(9)]).results
         assert (len(first.matches), first.members, nothing.members) == (3, 3, 0)
-        opinions.give(db, other, one.id, DISPUTES)
+        opinions.give(db, other, contribution.id, DISPUTES)
         assert matches.match(db, other, [query(1)]).results[0].members == 2
         set_status(db, third, MemberStatus.SUSPENDED)
         (result,) = matches.match(db, other, [query(1)]).results
-        assert ([match.contribution for match in result.matches], result.members) == ([one.id, two.id], 1)
+        assert ([match.contribution for match in result.matches], result.members) == ([contribution.id, two.id], 1)
 
-    def test_the_standing_is_shown_and_comes_by_the_feed(self, db: HashDB, other: Actor, one: Contribution) -> None:
-        for said, expected in ((CONFIRMS, Standing.CONFIRMED), (DISPUTES, Standing.DISPUTED)):
+    def test_matches_and_the_feed_show_the_standing(self, db: HashDB, other: Actor, contribution: Contribution) -> None:
+        for opinion, expected in ((CONFIRMS, Standing.CONFIRMED), (DISPUTES, Standing.DISPUTED)):
             after = head(db)
-            opinions.give(db, other, one.id, said)
+            opinions.give(db, other, contribution.id, opinion)
             (result,) = matches.match(db, other, [query(1)]).results
             assert [match.standing for match in result.matches] == [expected]
             (change,) = feed.read(db, SYSTEM, after, 10).changes
-            assert change.what == replace(one, standing=expected).shown(signals=True, reference=False)
+            assert change.what == replace(contribution, standing=expected).shown(signals=True, reference=False)
 
-    def test_what_was_ruled_out_is_gone_and_comes_again_whole(
-        self, db: HashDB, other: Actor, one: Contribution
+    def test_a_quarantined_or_retired_item_leaves_and_returns_if_upheld(
+        self, db: HashDB, other: Actor, contribution: Contribution
     ) -> None:
         reviewer = member_with(db, *REVIEWS)
         for decision, reason in ((Decision.QUARANTINE, "quarantined"), (Decision.RETIRE, "retired")):
-            case = opinions.give(db, other, one.id, DISPUTES).case
+            case = opinions.give(db, other, contribution.id, DISPUTES).case
             assert case is not None
             after = head(db)
             cases.decide(db, reviewer, case, decision)
             assert matches.match(db, other, [query(1)]).results[0].matches == ()
-            assert [change.what for change in feed.read(db, SYSTEM, after, 10).changes] == [Gone(one.id, reason)]
-            again = opinions.give(db, reviewer, one.id, replace(CONFIRMS, note=reason)).case
-            assert again is not None and again != case
-            assert cases.get(db, reviewer, again).reason == "contested"
+            assert [change.what for change in feed.read(db, SYSTEM, after, 10).changes] == [
+                Gone(contribution.id, reason)
+            ]
+            contested = opinions.give(db, reviewer, contribution.id, replace(CONFIRMS, note=reason)).case
+            assert contested is not None and contested != case
+            assert cases.get(db, reviewer, contested).reason == "contested"
             after = head(db)
-            cases.decide(db, reviewer, again, Decision.UPHOLD)
+            cases.decide(db, reviewer, contested, Decision.UPHOLD)
             (result,) = matches.match(db, other, [query(1)]).results
             assert [match.standing for match in result.matches] == [Standing.CONFIRMED]
             (change,) = feed.read(db, SYSTEM, after, 10).changes
-            assert change.what == replace(one, standing=Standing.CONFIRMED).shown(signals=True, reference=False)
+            assert change.what == replace(contribution, standing=Standing.CONFIRMED).shown(
+                signals=True, reference=False
+            )
