@@ -95,7 +95,11 @@ def test_a_dispute_opens_a_case_that_later_opinions_join(db: HashDB, other: Acto
             f"case:{first.case}",
             {"contribution": contribution.id, "reason": "edsa_context", "holds": "no"},
         ),
-        ("contribution.disputed", f"contribution:{contribution.id}", {"before": "unreviewed", "reason": "edsa_context"}),
+        (
+            "contribution.disputed",
+            f"contribution:{contribution.id}",
+            {"before": "unreviewed", "reason": "edsa_context"},
+        ),
     ]
     after = head(db)
     second = opinions.give(db, member_with(db), contribution.id, OpinionDraft(Stance.DISPUTES, "wrong_label"))
