@@ -1,4 +1,4 @@
-"""Cases: every row of the table of standings, and who may see and decide what."""
+"""Cases: every row of the table of standings, and which actors may see and decide them."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ CONFIRMS = OpinionDraft(Stance.CONFIRMS)
 DISPUTES = OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")
 
 
-class Hand:
-    """One contribution, and what is done to it step by step."""
+class Scenario:
+    """One contribution, and the steps that change its standing."""
 
     def __init__(self, db: HashDB) -> None:
         self.db = db
-        self.one = contributed(db, member_with(db), draft(1))[0].id
+        self.contribution = contributed(db, member_with(db), draft(1))[0].id
         self.members = [member_with(db, Scope.MATCH, Scope.REVIEW) for _ in range(2)]
         for member in self.members:
             matches.match(db, member, [query(1)])
 
-    def confirms(self, who: int = 0) -> None:
-        opinions.give(self.db, self.members[who], self.one, CONFIRMS)
+    def confirms(self, number: int = 0) -> None:
+        opinions.give(self.db, self.members[number], self.contribution, CONFIRMS)
 
-    def disputes(self, who: int = 0) -> None:
-        opinions.give(self.db, self.members[who], self.one, DISPUTES)
+    def disputes(self, number: int = 0) -> None:
+        opinions.give(self.db, self.members[number], self.contribution, DISPUTES)
 
     def decides(self, decision: str) -> None:
         (case,) = cases.page(self.db, COMMAND_LINE, CaseState.OPEN, 0, 10)
@@ -65,52 +65,52 @@ class Hand:
 
     def holds(self) -> None:
         with self.db.store.begin() as tx:
-            found = tx.contributions.one(self.one, NOON, lock=True)
-            told = cases.hold(tx, self.db.rules, [found], Cause.FLOOD, NOON)
-            tx.audit.append(NOON, COMMAND_LINE, told)
+            contribution = tx.contributions.one(self.contribution, NOON, lock=True)
+            changes = cases.hold(tx, self.db.rules, [contribution], Cause.FLOOD, NOON)
+            tx.audit.append(NOON, COMMAND_LINE, changes)
 
-    def suspends(self, who: int = 0, status: MemberStatus = MemberStatus.SUSPENDED) -> None:
-        member = self.members[who].member
+    def suspends(self, number: int = 0, status: MemberStatus = MemberStatus.SUSPENDED) -> None:
+        member = self.members[number].member
         assert member is not None
         members.change(self.db, COMMAND_LINE, member.id, MemberChange(status=status))
         opinions.recount(self.db)
 
-    def reinstates(self, who: int = 0) -> None:
-        self.suspends(who, MemberStatus.ACTIVE)
+    def reinstates(self, number: int = 0) -> None:
+        self.suspends(number, MemberStatus.ACTIVE)
 
 
-Step = Callable[[Hand], None]
+Step = Callable[[Scenario], None]
 
 
-def step(name: str, *said: object) -> Step:
-    return lambda hand: getattr(hand, name)(*said)
+def step_of(name: str, *arguments: object) -> Step:
+    return lambda scenario: getattr(scenario, name)(*arguments)
 
 
-C, D, C2, D2 = step("confirms"), step("disputes"), step("confirms", 1), step("disputes", 1)
-UPHOLD, QUARANTINE, RETIRE = (step("decides", str(decision)) for decision in Decision)
-HOLD, SUSPEND, REINSTATE = step("holds"), step("suspends"), step("reinstates")
+C, D, C2, D2 = step_of("confirms"), step_of("disputes"), step_of("confirms", 1), step_of("disputes", 1)
+UPHOLD, QUARANTINE, RETIRE = (step_of("decides", str(decision)) for decision in Decision)
+HOLD, SUSPEND, REINSTATE = step_of("holds"), step_of("suspends"), step_of("reinstates")
 
 ROWS: list[tuple[list[Step], str]] = [
-    # Nothing counts.
+    # Neither an opinion nor a decision counts.
     ([], "unreviewed"),
     ([C, SUSPEND], "unreviewed"),
     ([D, SUSPEND], "unreviewed"),
     ([D, UPHOLD], "unreviewed"),
-    # A confirmation counts, and no dispute.
+    # A confirmation counts, and no dispute does.
     ([C], "confirmed"),
     ([C, SUSPEND, REINSTATE], "confirmed"),
     ([D, C], "confirmed"),
     ([C, D2, UPHOLD], "confirmed"),
     ([D, UPHOLD, C2], "confirmed"),
     ([HOLD, C, UPHOLD], "confirmed"),
-    # A dispute counts, whoever confirms.
+    # A dispute counts, also beside confirmations.
     ([D], "disputed"),
     ([C, D], "disputed"),
     ([C, D2], "disputed"),
     ([D, SUSPEND, REINSTATE], "disputed"),
     ([D, UPHOLD, D], "disputed"),
     ([D, UPHOLD, D2], "disputed"),
-    # Held by a case that the service opened, whatever is said.
+    # A case that the service opened holds the contribution, whatever the opinions are.
     ([HOLD], "quarantined"),
     ([HOLD, C], "quarantined"),
     ([C, HOLD], "quarantined"),
@@ -118,7 +118,7 @@ ROWS: list[tuple[list[Step], str]] = [
     ([D, HOLD], "quarantined"),
     ([HOLD, UPHOLD], "unreviewed"),
     ([D, HOLD, UPHOLD], "unreviewed"),
-    # Ruled out, until another decision, whatever is said.
+    # A decision rules the contribution out until another decision, whatever the opinions are.
     ([D, QUARANTINE], "quarantined"),
     ([C, D2, QUARANTINE], "quarantined"),
     ([D, QUARANTINE, C], "quarantined"),
@@ -134,28 +134,28 @@ ROWS: list[tuple[list[Step], str]] = [
 
 
 @pytest.mark.parametrize(("steps", "expected"), ROWS)
-def test_each_row_of_the_table_can_be_produced(db: HashDB, steps: list[Step], expected: str) -> None:
-    hand = Hand(db)
-    for each in steps:
-        each(hand)
-    assert contributions.get(db, COMMAND_LINE, hand.one).standing == expected
-    (result,) = matches.match(db, hand.members[0] if SUSPEND not in steps else member_with(db), [query(1)]).results
+def test_the_steps_of_each_row_lead_to_its_standing(db: HashDB, steps: list[Step], expected: str) -> None:
+    scenario = Scenario(db)
+    for step in steps:
+        step(scenario)
+    assert contributions.get(db, COMMAND_LINE, scenario.contribution).standing == expected
+    (result,) = matches.match(db, scenario.members[0] if SUSPEND not in steps else member_with(db), [query(1)]).results
     assert [match.standing for match in result.matches] == (
         [] if expected in ("quarantined", "retired") else [expected]
     )
-    found = contributions.page(db, COMMAND_LINE, Filter(standing=Standing(expected)), 0, 10)
-    assert [one.id for one in found] == [hand.one]
+    listed = contributions.page(db, COMMAND_LINE, Filter(standing=Standing(expected)), 0, 10)
+    assert [each.id for each in listed] == [scenario.contribution]
 
 
 @pytest.fixture
-def one(db: HashDB, actor: Actor) -> Contribution:
+def contribution(db: HashDB, actor: Actor) -> Contribution:
     return contributed(db, actor, draft(1))[0]
 
 
 @pytest.fixture
-def case(db: HashDB, other: Actor, one: Contribution) -> int:
-    """A case that the other member opened on it."""
-    id = opinions.give(db, other, one.id, DISPUTES).case
+def case(db: HashDB, other: Actor, contribution: Contribution) -> int:
+    """A case that the other member opened on the contribution."""
+    id = opinions.give(db, other, contribution.id, DISPUTES).case
     assert id is not None
     return id
 
@@ -169,11 +169,11 @@ def head(db: HashDB) -> int:
     return db.store.head().seq
 
 
-def test_a_decision_is_told_and_acts_at_once_in_every_process(
-    db: HashDB, clock: Clock, database_url: str, other: Actor, reviewer: Actor, one: Contribution, case: int
+def test_a_decision_is_logged_and_takes_effect_in_every_process(
+    db: HashDB, clock: Clock, database_url: str, other: Actor, reviewer: Actor, contribution: Contribution, case: int
 ) -> None:
-    elsewhere = hashdb(database_url, clock)
-    assert len(matches.match(elsewhere, other, [query(1)]).results[0].matches) == 1
+    other_process = hashdb(database_url, clock)
+    assert len(matches.match(other_process, other, [query(1)]).results[0].matches) == 1
     clock.go(hours=73)
     after = head(db)
     decided = cases.decide(db, reviewer, case, Decision.RETIRE, "a news report, indeed")
@@ -182,8 +182,8 @@ def test_a_decision_is_told_and_acts_at_once_in_every_process(
         (CaseState.DECIDED, Decision.RETIRE, "a news report, indeed")
     )
     assert (decided.decided_at, decided.decided_by) == (clock(), str(reviewer))
-    assert matches.match(elsewhere, other, [query(1)]).results[0].matches == ()
-    elsewhere.close()
+    assert matches.match(other_process, other, [query(1)]).results[0].matches == ()
+    other_process.close()
     with db.store.read() as tx:
         events = tx.audit.since(after, 10)
     assert [(event.actor, event.action, event.subject, event.details) for event in events] == [
@@ -192,7 +192,7 @@ def test_a_decision_is_told_and_acts_at_once_in_every_process(
             "case.decided",
             f"case:{case}",
             {
-                "contribution": one.id,
+                "contribution": contribution.id,
                 "decision": "retire",
                 "reason": "edsa_context",
                 "seconds_to_decide": 73 * 3600,
@@ -203,20 +203,22 @@ def test_a_decision_is_told_and_acts_at_once_in_every_process(
         (
             str(reviewer),
             "contribution.retired",
-            f"contribution:{one.id}",
+            f"contribution:{contribution.id}",
             {"before": "disputed", "reason": "edsa_context"},
         ),
     ]
 
 
-def test_auditors_that_ask_are_answered_what_is_out(db: HashDB, reviewer: Actor, one: Contribution, case: int) -> None:
+def test_auditors_that_ask_also_get_retired_matches(
+    db: HashDB, reviewer: Actor, contribution: Contribution, case: int
+) -> None:
     auditor = member_with(db, Scope.MATCH, Scope.AUDIT)
     cases.decide(db, reviewer, case, Decision.RETIRE)
     (result,) = matches.match(db, auditor, [query(1)], quarantined=True).results
-    assert [(match.contribution, match.standing) for match in result.matches] == [(one.id, Standing.RETIRED)]
+    assert [(match.contribution, match.standing) for match in result.matches] == [(contribution.id, Standing.RETIRED)]
 
 
-def test_a_case_is_decided_once(db: HashDB, reviewer: Actor, case: int) -> None:
+def test_a_decided_case_cannot_be_decided_again(db: HashDB, reviewer: Actor, case: int) -> None:
     decided = cases.decide(db, reviewer, case, Decision.UPHOLD)
     after = head(db)
     for decision in Decision:
@@ -226,7 +228,9 @@ def test_a_case_is_decided_once(db: HashDB, reviewer: Actor, case: int) -> None:
     assert head(db) == after
 
 
-def test_of_decisions_at_once_one_counts(db: HashDB, reviewer: Actor, one: Contribution, case: int) -> None:
+def test_one_of_several_concurrent_decisions_is_stored(
+    db: HashDB, reviewer: Actor, contribution: Contribution, case: int
+) -> None:
     def decide(decision: Decision) -> Case | Proposal | None:
         try:
             return cases.decide(db, reviewer, case, decision)
@@ -234,122 +238,122 @@ def test_of_decisions_at_once_one_counts(db: HashDB, reviewer: Actor, one: Contr
             return None
 
     answers = run_concurrently([lambda decision=decision: decide(decision) for decision in Decision])  # type: ignore[misc]
-    (made,) = [answer for answer in answers if answer is not None]
-    assert cases.get(db, reviewer, case) == made
-    assert made.decision is not None
-    expected = made.decision.ruling or Standing.UNREVIEWED
-    assert contributions.get(db, COMMAND_LINE, one.id).standing is expected
+    (stored,) = [answer for answer in answers if answer is not None]
+    assert cases.get(db, reviewer, case) == stored
+    assert stored.decision is not None
+    expected = stored.decision.ruling or Standing.UNREVIEWED
+    assert contributions.get(db, COMMAND_LINE, contribution.id).standing is expected
     with db.store.read() as tx:
         assert [event.action for event in tx.audit.since(0, 100)].count("case.decided") == 1
 
 
-def test_a_case_of_what_was_withdrawn_can_still_be_decided(
-    db: HashDB, actor: Actor, reviewer: Actor, one: Contribution, case: int
+def test_the_case_of_a_withdrawn_contribution_can_be_decided(
+    db: HashDB, actor: Actor, reviewer: Actor, contribution: Contribution, case: int
 ) -> None:
-    contributions.withdraw(db, actor, one.id, "other")
+    contributions.withdraw(db, actor, contribution.id, "other")
     cases.decide(db, reviewer, case, Decision.RETIRE)
-    assert contributions.get(db, actor, one.id).standing is Standing.RETIRED
+    assert contributions.get(db, actor, contribution.id).standing is Standing.RETIRED
 
 
-def test_only_reviewers_decide(db: HashDB, actor: Actor, other: Actor, case: int) -> None:
-    for who in (actor, other, member_with(db, *(set(Scope) - {Scope.REVIEW, Scope.ADMIN}))):
+def test_only_reviewers_and_administrators_may_decide(db: HashDB, actor: Actor, other: Actor, case: int) -> None:
+    for member in (actor, other, member_with(db, *(set(Scope) - {Scope.REVIEW, Scope.ADMIN}))):
         with pytest.raises(ScopeMissing):
-            cases.decide(db, who, case, Decision.UPHOLD)
+            cases.decide(db, member, case, Decision.UPHOLD)
     cases.decide(db, member_with(db, Scope.ADMIN), case, Decision.UPHOLD)
     assert cases.get(db, COMMAND_LINE, case).state is CaseState.DECIDED
     with pytest.raises(NotFound, match=r"^case 99 does not exist$"):
         cases.decide(db, COMMAND_LINE, 99, Decision.UPHOLD)
 
 
-def test_the_parties_see_the_outcome_and_its_reason_and_others_nothing(
+def test_contributor_and_disputer_see_the_decision_and_others_see_nothing(
     db: HashDB, actor: Actor, other: Actor, reviewer: Actor, case: int
 ) -> None:
     confirming, stranger = member_with(db), member_with(db)
     opinions.give(db, confirming, cases.get(db, reviewer, case).contribution, replace(CONFIRMS, note="seen too"))
     decided = cases.decide(db, reviewer, case, Decision.RETIRE, "a news report")
-    for who in (reviewer, member_with(db, Scope.AUDIT), COMMAND_LINE):
-        assert cases.get(db, who, case) == decided
-        assert cases.page(db, who, None, 0, 10) == (decided,)
-    for who, notes in ((actor, ["a news report", "seen too"]), (other, ["a news report", None])):
-        seen = cases.get(db, who, case)
-        assert (seen.reason, seen.decision, seen.note) == ("edsa_context", Decision.RETIRE, "a news report")
-        assert seen.decided_by is None
-        assert seen.hidden == {"decided_by"}
-        assert [said.note for said in seen.opinions] == notes
-        assert cases.page(db, who, CaseState.DECIDED, 0, 10) == (seen,)
-        assert cases.page(db, who, CaseState.OPEN, 0, 10) == ()
-    for who in (confirming, stranger):
-        assert cases.page(db, who, None, 0, 10) == ()
+    for reader in (reviewer, member_with(db, Scope.AUDIT), COMMAND_LINE):
+        assert cases.get(db, reader, case) == decided
+        assert cases.page(db, reader, None, 0, 10) == (decided,)
+    for reader, notes in ((actor, ["a news report", "seen too"]), (other, ["a news report", None])):
+        shown = cases.get(db, reader, case)
+        assert (shown.reason, shown.decision, shown.note) == ("edsa_context", Decision.RETIRE, "a news report")
+        assert shown.decided_by is None
+        assert shown.hidden == {"decided_by"}
+        assert [opinion.note for opinion in shown.opinions] == notes
+        assert cases.page(db, reader, CaseState.DECIDED, 0, 10) == (shown,)
+        assert cases.page(db, reader, CaseState.OPEN, 0, 10) == ()
+    for reader in (confirming, stranger):
+        assert cases.page(db, reader, None, 0, 10) == ()
         with pytest.raises(NotFound, match=rf"^case {case} does not exist$"):
-            cases.get(db, who, case)
+            cases.get(db, reader, case)
 
 
-def test_a_suspended_member_sees_no_cases(db: HashDB, other: Actor, case: int) -> None:
+def test_a_suspended_member_cannot_read_cases(db: HashDB, other: Actor, case: int) -> None:
     assert other.member is not None
     suspended = members.change(db, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     assert isinstance(suspended, Member)
-    for verb in (lambda who: cases.page(db, who, None, 0, 10), lambda who: cases.get(db, who, case)):
+    for verb in (lambda reader: cases.page(db, reader, None, 0, 10), lambda reader: cases.get(db, reader, case)):
         with pytest.raises(MemberSuspended):
             verb(replace(other, member=suspended))
 
 
-def test_who_reviews_sees_what_there_is_a_case_on(
-    db: HashDB, reviewer: Actor, other: Actor, one: Contribution, case: int
+def test_reviewers_see_contributions_that_have_a_case(
+    db: HashDB, reviewer: Actor, other: Actor, contribution: Contribution, case: int
 ) -> None:
     cases.decide(db, reviewer, case, Decision.QUARANTINE)
-    seen = contributions.get(db, reviewer, one.id)
-    assert seen == replace(one, standing=Standing.QUARANTINED).shown(signals=False, reference=False)
-    assert len(opinions.page(db, reviewer, one.id, 0, 10)) == 1
+    shown = contributions.get(db, reviewer, contribution.id)
+    assert shown == replace(contribution, standing=Standing.QUARANTINED).shown(signals=False, reference=False)
+    assert len(opinions.page(db, reviewer, contribution.id, 0, 10)) == 1
     with pytest.raises(NotFound):
-        contributions.get(db, other, one.id)
-    (two,) = contributed(db, other, draft(2))
+        contributions.get(db, other, contribution.id)
+    (without_case,) = contributed(db, other, draft(2))
     with pytest.raises(NotFound):
-        contributions.get(db, reviewer, two.id)
+        contributions.get(db, reviewer, without_case.id)
     with pytest.raises(NotFound):
-        opinions.page(db, reviewer, two.id, 0, 10)
+        opinions.page(db, reviewer, without_case.id, 0, 10)
 
 
-def test_what_the_service_holds_is_quarantined_until_it_is_decided(db: HashDB, reviewer: Actor) -> None:
-    hand = Hand(db)
-    before = head(db)
-    hand.holds()
-    hand.holds()
+def test_a_held_contribution_is_quarantined_and_its_case_opened_once(db: HashDB, reviewer: Actor) -> None:
+    scenario = Scenario(db)
+    seq_before = head(db)
+    scenario.holds()
+    scenario.holds()
     with db.store.read() as tx:
-        assert [(event.action, event.details) for event in tx.audit.since(before, 10)] == [
-            ("case.opened", {"contribution": hand.one, "reason": "flood", "holds": "yes"}),
+        assert [(event.action, event.details) for event in tx.audit.since(seq_before, 10)] == [
+            ("case.opened", {"contribution": scenario.contribution, "reason": "flood", "holds": "yes"}),
             ("contribution.quarantined", {"before": "unreviewed", "reason": "flood"}),
         ]
     (case,) = cases.page(db, reviewer, None, 0, 10)
     assert (case.holds, case.reason, case.due_at) == (True, "flood", NOON + timedelta(hours=72))
 
 
-def test_a_reviewer_who_doubts_opens_a_case_and_may_hold_the_contribution(db: HashDB, actor: Actor) -> None:
-    one, two = contributed(db, actor, draft(1), draft(2))
-    case = cases.open_case(db, COMMAND_LINE, one.id, "edsa_context", holds=True)
-    assert (case.contribution, case.reason, case.holds, case.state) == (one.id, "edsa_context", True, CaseState.OPEN)
-    assert contributions.get(db, COMMAND_LINE, one.id).standing is Standing.QUARANTINED
-    cases.open_case(db, COMMAND_LINE, two.id, "other", holds=False)
-    assert contributions.get(db, COMMAND_LINE, two.id).standing is Standing.UNREVIEWED
+def test_a_reviewer_can_open_a_case_and_hold_the_contribution(db: HashDB, actor: Actor) -> None:
+    held, not_held = contributed(db, actor, draft(1), draft(2))
+    case = cases.open_case(db, COMMAND_LINE, held.id, "edsa_context", holds=True)
+    assert (case.contribution, case.reason, case.holds, case.state) == (held.id, "edsa_context", True, CaseState.OPEN)
+    assert contributions.get(db, COMMAND_LINE, held.id).standing is Standing.QUARANTINED
+    cases.open_case(db, COMMAND_LINE, not_held.id, "other", holds=False)
+    assert contributions.get(db, COMMAND_LINE, not_held.id).standing is Standing.UNREVIEWED
     with db.store.read() as tx:
         actions = [event.action for event in tx.audit.events(0, 100, str(COMMAND_LINE), None, None)]
     assert actions[-3:] == ["case.opened", "contribution.quarantined", "case.opened"]
 
 
-def test_a_case_is_opened_on_what_is_active_once_with_a_reason_by_a_reviewer(db: HashDB, actor: Actor) -> None:
-    one, two = contributed(db, actor, draft(1), draft(2))
-    cases.open_case(db, COMMAND_LINE, one.id, "other", holds=False)
-    contributions.withdraw(db, actor, two.id, "other")
+def test_open_case_rejects_open_inactive_and_unknown_items_and_bad_reasons(db: HashDB, actor: Actor) -> None:
+    with_case, withdrawn = contributed(db, actor, draft(1), draft(2))
+    cases.open_case(db, COMMAND_LINE, with_case.id, "other", holds=False)
+    contributions.withdraw(db, actor, withdrawn.id, "other")
     head = db.store.head()
-    refused = [
-        (COMMAND_LINE, one.id, "other", AlreadyOpen),
-        (COMMAND_LINE, two.id, "other", NotActive),
+    rejected = [
+        (COMMAND_LINE, with_case.id, "other", AlreadyOpen),
+        (COMMAND_LINE, withdrawn.id, "other", NotActive),
         (COMMAND_LINE, 99, "other", NotFound),
-        (COMMAND_LINE, one.id, "whim", InvalidInput),
-        (actor, one.id, "other", ScopeMissing),
+        (COMMAND_LINE, with_case.id, "whim", InvalidInput),
+        (actor, with_case.id, "other", ScopeMissing),
     ]
-    for who, id, reason, error in refused:
+    for opener, id, reason, error in rejected:
         with pytest.raises(error):
-            cases.open_case(db, who, id, reason, holds=True)
+            cases.open_case(db, opener, id, reason, holds=True)
     assert db.store.head() == head
 
 
@@ -359,40 +363,39 @@ DISPUTE, CONFIRM = OpinionDraft(Stance.DISPUTES, "other"), OpinionDraft(Stance.C
 @pytest.mark.parametrize("confirmed", [False, True])
 @pytest.mark.parametrize("held", [False, True])
 @pytest.mark.parametrize("decision", Decision)
-def test_what_is_foretold_of_a_decision_comes_true(
+def test_a_decision_changes_the_standing_as_its_preview_says(
     db: HashDB, actor: Actor, other: Actor, decision: Decision, confirmed: bool, held: bool
 ) -> None:
-    (one,) = contributed(db, actor, draft(1))
+    (contribution,) = contributed(db, actor, draft(1))
     if held:
-        case = cases.open_case(db, COMMAND_LINE, one.id, "other", holds=True)
-        assert db.store.head()
+        case = cases.open_case(db, COMMAND_LINE, contribution.id, "other", holds=True)
     else:
-        opinions.give(db, other, one.id, DISPUTE)
+        opinions.give(db, other, contribution.id, DISPUTE)
         (case,) = cases.page(db, COMMAND_LINE, None, 0, 9)
     if confirmed and not held:
-        opinions.give(db, member_with(db), one.id, CONFIRM)
-    before = contributions.get(db, COMMAND_LINE, one.id).standing
-    foretold = cases.preview_decisions(db, COMMAND_LINE, case.id)[decision]
+        opinions.give(db, member_with(db), contribution.id, CONFIRM)
+    standing_before = contributions.get(db, COMMAND_LINE, contribution.id).standing
+    preview = cases.preview_decisions(db, COMMAND_LINE, case.id)[decision]
     cases.decide(db, COMMAND_LINE, case.id, decision)
-    assert foretold == StandingChange(before, contributions.get(db, COMMAND_LINE, one.id).standing)
-    assert before is (Standing.QUARANTINED if held else Standing.DISPUTED)
+    assert preview == StandingChange(standing_before, contributions.get(db, COMMAND_LINE, contribution.id).standing)
+    assert standing_before is (Standing.QUARANTINED if held else Standing.DISPUTED)
 
 
-def test_effects_are_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
+def test_only_reviewers_and_auditors_read_impacts_and_previews(db: HashDB, actor: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
     with pytest.raises(ScopeMissing):
-        impacts.impact(db, actor, one.id)
+        impacts.impact(db, actor, contribution.id)
     with pytest.raises(ScopeMissing):
         cases.preview_decisions(db, actor, 1)
     with pytest.raises(NotFound):
         cases.preview_decisions(db, COMMAND_LINE, 1)
 
 
-def test_decided_cases_are_for_who_reviews_or_audits(db: HashDB, actor: Actor, reviewer: Actor, case: int) -> None:
+def test_only_reviewers_and_auditors_list_decided_cases(db: HashDB, actor: Actor, reviewer: Actor, case: int) -> None:
     cases.decide(db, reviewer, case, Decision.UPHOLD)
     for sort in CaseSort:
         decided = cases.decided(db, COMMAND_LINE, sort, Place(), 9)
-        assert ([one.id for one in decided.rows], decided.next, decided.total) == ([case], None, Total(1))
+        assert ([each.id for each in decided.rows], decided.next, decided.total) == ([case], None, Total(1))
     with pytest.raises(ScopeMissing):
         cases.decided(db, actor, CaseSort.CASE, Place(), 1)
     with pytest.raises(ScopeMissing):
