@@ -18,44 +18,44 @@ from tests.web.pictures import photo
 NEW = "/console/benign/new"
 
 
-def seen(page: str) -> str:
-    """What a page that shows an effect lets be confirmed."""
-    (found,) = re.findall(r'name="seen" value="(\w+)"', page)
-    return str(found)
+def preview_token(page: str) -> str:
+    """Return the token with which a form confirms the effect that a page shows."""
+    (token,) = re.findall(r'name="seen" value="(\w+)"', page)
+    return str(token)
 
 
-def test_an_entry_is_added_once_its_effect_was_seen(service: Service, ada: Visitor) -> None:
+def test_an_entry_is_added_only_after_its_effect_was_shown(service: Service, ada: Visitor) -> None:
     caller = service.caller(name="Alpha")
-    other = signal(9)
-    caller.contribute(item(1), item(signals=[str(near(signal(1), 3)), str(other)]), item(2))
+    unaffected = signal(9)
+    caller.contribute(item(1), item(signals=[str(near(signal(1), 3)), str(unaffected)]), item(2))
     sent = {"signals": str(signal(1)), "note": "our splash screen", "radius.pdq": "10"}
     before = service.rows()
-    asked = ada.post(NEW, sent)
-    told = re.sub(r"<[^>]+>|\s+", " ", asked.text)
-    assert "2 contributions of 1 member would be affected: 2 of their signals" in re.sub(" +", " ", told)
-    assert "1 of them has no other signal" in re.sub(" +", " ", told)
+    preview = ada.post(NEW, sent)
+    effect = re.sub(" +", " ", re.sub(r"<[^>]+>|\s+", " ", preview.text))
+    assert "2 contributions of 1 member would be affected: 2 of their signals" in effect
+    assert "1 of them has no other signal" in effect
     assert service.rows() == before
-    assert "would be suppressed" in ada.post(NEW, {**sent, "note": "another", "seen": seen(asked.text)}).text, (
-        "it was not shown of that"
-    )
+    assert (
+        "would be suppressed" in ada.post(NEW, {**sent, "note": "another", "seen": preview_token(preview.text)}).text
+    ), "the token is for another entry"
     assert service.rows() == before
-    page = ada.follow(ada.post(NEW, {**sent, "seen": seen(asked.text)}))
+    page = ada.follow(ada.post(NEW, {**sent, "seen": preview_token(preview.text)}))
     assert (heading(page), "suppresses 2 signals" in page.text) == ("Benign entry 1", True)
     assert caller.matched(str(signal(1))) == []
-    assert caller.matched(str(other)) == [2]
+    assert caller.matched(str(unaffected)) == [2]
     assert "2 signals</b> of 2 contributions by 1 member, of which 1 has no other signal" in page.text
 
 
-def test_a_picture_is_hashed_and_forgotten(service: Service, ada: Visitor) -> None:
-    asked = ada.post(NEW, {"note": "a photograph", "file": (BytesIO(photo()), "a.png")})
-    assert "<b>0 contributions</b> would be affected" in asked.text
-    (signals,) = re.findall(r'<textarea[^>]*name="signals"[^>]*>([^<]*)', asked.text)
+def test_a_picture_is_hashed_into_the_field_of_the_signals(service: Service, ada: Visitor) -> None:
+    preview = ada.post(NEW, {"note": "a photograph", "file": (BytesIO(photo()), "a.png")})
+    assert "<b>0 contributions</b> would be affected" in preview.text
+    (signals,) = re.findall(r'<textarea[^>]*name="signals"[^>]*>([^<]*)', preview.text)
     assert signals.startswith("pdq:")
-    page = ada.follow(ada.post(NEW, {"note": "a photograph", "signals": signals, "seen": seen(asked.text)}))
+    page = ada.follow(ada.post(NEW, {"note": "a photograph", "signals": signals, "seen": preview_token(preview.text)}))
     assert "a photograph" in page.text
 
 
-WRONG: list[tuple[dict[str, object], str]] = [
+INVALID_FORMS: list[tuple[dict[str, object], str]] = [
     ({}, "signals"),
     ({"signals": "pdq:zz"}, "signals"),
     ({"signals": f"dhash:{'0f' * 8}"}, "signals"),
@@ -67,18 +67,18 @@ WRONG: list[tuple[dict[str, object], str]] = [
 ]
 
 
-def test_a_video_is_told_to_be_one(ada: Visitor) -> None:
+def test_a_video_is_rejected_as_a_video(ada: Visitor) -> None:
     assert "is a video" in faults(ada.post(NEW, {"file": (BytesIO(film()), "a.mp4")}))["file"]
 
 
-def test_each_wrong_field_is_told_at_it(service: Service, ada: Visitor) -> None:
+def test_each_invalid_field_is_reported(service: Service, ada: Visitor) -> None:
     before = service.rows()
-    for sent, wrong in WRONG:
-        assert {at.partition(".")[0] for at in faults(ada.post(NEW, sent))} == {wrong.partition(".")[0]}, sent
+    for sent, invalid in INVALID_FORMS:
+        assert {field.partition(".")[0] for field in faults(ada.post(NEW, sent))} == {invalid.partition(".")[0]}, sent
     assert service.rows() == before
 
 
-def test_the_list_is_filtered(service: Service, otto: Visitor) -> None:
+def test_the_list_can_be_filtered_and_sorted(service: Service, otto: Visitor) -> None:
     for number, note in enumerate(("a splash screen", "a test card"), 1):
         benign.add(service.db, COMMAND_LINE, BenignDraft((signal(number),), note=note))
     benign.start(service.db, [BenignDraft((signal(3),), built_in="gradients")])
@@ -99,28 +99,28 @@ def test_the_list_is_filtered(service: Service, otto: Visitor) -> None:
     assert set(faults(otto.get("/console/benign?whose=mine&after=x"))) == {"whose", "after"}
 
 
-def test_a_deletion_says_first_what_it_does(service: Service, ada: Visitor) -> None:
+def test_a_deletion_shows_its_effect_first(service: Service, ada: Visitor) -> None:
     caller = service.caller(name="Alpha")
     caller.contribute(item(1))
     benign.add(service.db, COMMAND_LINE, BenignDraft((signal(1),), note="a mistake"))
-    asked = ada.get("/console/benign/1/deletion")
-    assert "<b>1 signal</b> of 1 contribution by 1 member" in asked.text
+    preview = ada.get("/console/benign/1/deletion")
+    assert "<b>1 signal</b> of 1 contribution by 1 member" in preview.text
     assert "Entry 1 was deleted." in ada.follow(ada.post("/console/benign/1/deletion")).text
     assert caller.matched(str(signal(1))) == [1]
     assert ada.post("/console/benign/1/deletion").status_code == 404
 
 
-def test_where_two_persons_are_needed_the_first_one_proposes(service: Service, ada: Visitor) -> None:
+def test_the_first_of_two_persons_only_proposes_an_entry(service: Service, ada: Visitor) -> None:
     service.db.rules = replace(service.db.rules, two_persons=True)
     sent = {"signals": str(signal(1)), "note": "x"}
-    asked = ada.post(NEW, sent)
-    assert "Propose this entry" in asked.text
-    page = ada.follow(ada.post(NEW, {**sent, "seen": seen(asked.text)}))
+    preview = ada.post(NEW, sent)
+    assert "Propose this entry" in preview.text
+    page = ada.follow(ada.post(NEW, {**sent, "seen": preview_token(preview.text)}))
     assert heading(page) == "Proposal 1: add a benign entry"
     assert service.rows()["benign"] == 0
 
 
-def test_an_auditor_is_shown_no_form(otto: Visitor) -> None:
+def test_an_auditor_sees_no_form(otto: Visitor) -> None:
     page = otto.get(NEW)
     assert (page.status_code, "Only an admin can add entries." in page.text, 'name="signals"' in page.text) == (
         200,

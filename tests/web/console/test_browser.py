@@ -1,4 +1,4 @@
-"""The console in a real browser: a story for each role, keyboard, screen reader, small screens, both themes."""
+"""The console in a real browser: a scenario for each role, keyboard, screen reader, small screens, both themes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PAGES = [
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """A service that has users of each role, two members, and a log."""
+    """A service with users of each role, two members, and a log."""
     with service_at(None) as service:
         fill(service)
         yield service
@@ -57,13 +57,13 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def address(service: Service) -> Iterator[str]:
-    """Where it is listening."""
+    """The address of the service."""
     with listening(service) as address:
         yield address
 
 
 def fill(service: Service) -> None:
-    """Let a service have what the pages show."""
+    """Fill a service with what the pages show."""
     for role in Role:
         add_user(service, str(role), role)
     checkpoints.start(service.db)
@@ -71,7 +71,7 @@ def fill(service: Service) -> None:
     alpha = service.caller(name="Alpha Video")
     alpha.contribute(item(1), item(2))
     alpha.post("/v1/webhooks", {"url": "https://example.org/hook", "topics": ["case.opened"]})
-    # One that failed, and one that waits.
+    # One delivery failed, and one waits.
     alpha.post("/v1/webhooks/1/test")
     now = service.clock()
     with service.db.store.begin() as tx:
@@ -82,22 +82,22 @@ def fill(service: Service) -> None:
     alpha.post("/v1/webhooks/1/test")
     service.caller(name="Beta")
     published.sign(service.db)
-    _refuse(service)
+    _record_refusal_by_witness(service)
 
 
-def _refuse(service: Service) -> None:
-    """Let the witness of the log have refused it."""
+def _record_refusal_by_witness(service: Service) -> None:
+    """Record that the witness of the log refused it."""
     policy, now = service.db.rules.witnesses, service.clock()
     assert policy
     with service.db.store.begin() as tx:
         tx.witness_states.set(policy.keys[0].named_id, WitnessState(1, now, now, now, "it was set back", True))
 
 
-def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:
+def test_every_page_is_accessible_for_every_role(browser: Browser, address: str) -> None:
     assert page_faults(browser, address, PAGES) == {}
 
 
-def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Browser, address: str) -> None:
+def test_an_admin_adds_a_member_by_keyboard_and_copies_its_key(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = watched.page
@@ -130,7 +130,7 @@ def test_an_admin_takes_a_member_in_by_keyboard_and_copies_its_key(browser: Brow
     watched.close()
 
 
-def test_bad_input_is_told_where_reading_goes_on(browser: Browser, address: str) -> None:
+def test_invalid_input_is_reported_in_a_focused_alert(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("admin", "/console/members")
     page = watched.page
@@ -164,7 +164,7 @@ def test_an_auditor_follows_the_log_and_verifies_it(browser: Browser, service: S
     watched.close()
 
 
-def test_a_reviewer_chooses_the_dark_theme_and_it_stays(browser: Browser, address: str) -> None:
+def test_the_dark_theme_stays_on_the_next_page(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("reviewer")
     page, theme = watched.page, "document.documentElement.dataset.bsTheme"
@@ -176,7 +176,7 @@ def test_a_reviewer_chooses_the_dark_theme_and_it_stays(browser: Browser, addres
     watched.close()
 
 
-def test_on_a_small_screen_the_menu_opens_by_a_button(browser: Browser, address: str) -> None:
+def test_a_button_opens_the_menu_on_a_small_screen(browser: Browser, address: str) -> None:
     watched = Watched(browser, address, width=390)
     watched.sign_in("auditor")
     page = watched.page
@@ -188,7 +188,7 @@ def test_on_a_small_screen_the_menu_opens_by_a_button(browser: Browser, address:
     watched.close()
 
 
-def test_on_a_small_screen_the_filter_is_folded_until_it_is_asked_for(browser: Browser, address: str) -> None:
+def test_the_filter_is_folded_on_a_small_screen(browser: Browser, address: str) -> None:
     watched = Watched(browser, address, width=390)
     watched.sign_in("auditor", "/console/contributions?severity=4")
     page = watched.page
@@ -202,7 +202,7 @@ def test_on_a_small_screen_the_filter_is_folded_until_it_is_asked_for(browser: B
     watched.close()
 
 
-def test_without_scripts_everything_is_still_done(browser: Browser, address: str) -> None:
+def test_the_console_works_without_scripts(browser: Browser, address: str) -> None:
     context = browser.new_context(base_url=address, java_script_enabled=False)
     page = context.new_page()
     page.goto("/console/sign-in")

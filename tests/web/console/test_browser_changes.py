@@ -1,4 +1,4 @@
-"""What is changed in a real browser, its effect said before: benign signals, incidents, what takes two persons."""
+"""Changes in a real browser, each with its effect shown first: benign entries, incidents, proposals, reports."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LABEL = "CIP:example-2026"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """A service where everything takes two persons, with one of each thing."""
+    """A service where a second person must confirm changes, with one of each thing."""
     with service_at(None) as service:
         for role in Role:
             add_user(service, str(role), role)
@@ -71,12 +71,12 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def address(service: Service) -> Iterator[str]:
-    """Where it is listening."""
+    """The address of the service."""
     with listening(service) as address:
         yield address
 
 
-def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:
+def test_every_page_is_accessible_for_every_role(browser: Browser, address: str) -> None:
     assert page_faults(browser, address, PAGES) == {}
 
 
@@ -106,7 +106,7 @@ def test_one_admin_proposes_a_benign_picture_and_another_confirms_it(browser: Br
     watched.close()
 
 
-def test_an_incident_that_ends_contributions_says_so_first(browser: Browser, address: str) -> None:
+def test_an_incident_shows_first_how_many_contributions_would_expire(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("admin")
     page = watched.page
@@ -124,12 +124,12 @@ def test_an_incident_that_ends_contributions_says_so_first(browser: Browser, add
     watched.close()
 
 
-def test_a_reviewer_confirms_a_retirement_and_must_say_why(browser: Browser, address: str) -> None:
+def test_a_reviewer_must_give_a_reason_to_confirm_a_retirement(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("reviewer", "/console/cases/1")
     page = watched.page
     page.get_by_role("link", name="Proposal 1").click()
-    page.get_by_label("Reason for the decision").evaluate("one => one.removeAttribute('required')")
+    page.get_by_label("Reason for the decision").evaluate("field => field.removeAttribute('required')")
     page.get_by_role("button", name="Confirm: retire a contribution").click()
     page.get_by_role("alert").get_by_role("link", name="note").wait_for()
     assert watched.violations() == []
@@ -139,7 +139,7 @@ def test_a_reviewer_confirms_a_retirement_and_must_say_why(browser: Browser, add
     watched.close()
 
 
-def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -> None:
+def test_each_form_reports_its_invalid_field(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("admin")
     page = watched.page
@@ -148,7 +148,7 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
         ("/console/incidents", "Open the incident", "label"),
     ):
         page.goto(path)
-        page.evaluate("document.querySelectorAll('[required]').forEach((one) => one.removeAttribute('required'))")
+        page.evaluate("document.querySelectorAll('[required]').forEach((field) => field.removeAttribute('required'))")
         page.get_by_role("button", name=button).click()
         page.get_by_role("alert").get_by_role("link", name=field).wait_for()
         page.locator("[role=alert]:focus").wait_for()
@@ -156,7 +156,7 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
     watched.close()
 
 
-def test_one_goes_about_by_keyboard_and_may_turn_that_off(browser: Browser, address: str) -> None:
+def test_a_user_navigates_by_single_keys_and_can_turn_them_off(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("auditor")
     page = watched.page
@@ -191,7 +191,7 @@ def test_one_goes_about_by_keyboard_and_may_turn_that_off(browser: Browser, addr
     watched.close()
 
 
-def test_an_auditor_asks_for_a_report_sees_it_come_and_takes_it_away(
+def test_an_auditor_makes_a_report_sees_its_progress_and_downloads_it(
     browser: Browser, service: Service, address: str, tmp_path: Path
 ) -> None:
     watched = Watched(browser, address)
@@ -205,11 +205,11 @@ def test_an_auditor_asks_for_a_report_sees_it_come_and_takes_it_away(
     assert watched.violations() == []
     days = Period(date(2026, 11, 1), date(2026, 11, 2))
     with service.db.store.begin() as tx:
-        going = tx.report_jobs.add("system:cli", days, None, 100, service.clock())
-    page.goto(f"/console/reports/{going.id}")
+        job = tx.report_jobs.add("system:cli", days, None, 100, service.clock())
+    page.goto(f"/console/reports/{job.id}")
     page.get_by_text("Read 0 of at most 100 events").wait_for()
     with service.db.store.begin() as tx:
-        tx.report_jobs.end(going.id, JobOutcome.STOPPED, 40, None, service.clock())
+        tx.report_jobs.end(job.id, JobOutcome.STOPPED, 40, None, service.clock())
     page.get_by_text("The report stopped").wait_for()
     page.get_by_role("link", name="New report").click()
     page.get_by_role("button", name="This month").click()

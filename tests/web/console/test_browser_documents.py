@@ -1,4 +1,4 @@
-"""What reviewers and auditors do with documents, texts and addresses in a real browser."""
+"""Documents, texts and addresses in a real browser."""
 
 from __future__ import annotations
 
@@ -40,40 +40,40 @@ ADDRESS = "https://riverbank.org/a"
 
 
 def fill(service: Service) -> None:
-    """Let a service have users of each role, a document, a text with a case, and an address."""
+    """Fill a service with users of each role, a document, a text with a case, and an address."""
     for role in Role:
         add_user(service, str(role), role)
     checkpoints.start(service.db)
     benign.add(service.db, COMMAND_LINE, BenignDraft((window(135),), note="Text of a licence"))
     alpha, beta = service.caller(name="Alpha Video"), service.caller(name="Beta")
-    of_pages = pages(*range(1, 9))
-    of_pages[4]["quality"] = 20
-    alpha.contribute(document(*of_pages, *windows(*range(100, 140)), reference="ticket-1"))
+    document_pages = pages(*range(1, 9))
+    document_pages[4]["quality"] = 20
+    alpha.contribute(document(*document_pages, *windows(*range(100, 140)), reference="ticket-1"))
     beta.contribute(document(*windows(*range(200, 208), *range(110, 120))))
     alpha.contribute(address(ADDRESS, reference="link-1"))
-    said = {"opinion": "disputes", "reason": "edsa_context", "note": "a court's ruling has it"}
-    assert alpha.post("/v1/contributions/2/opinions", said).status_code == 201
+    dispute = {"opinion": "disputes", "reason": "edsa_context", "note": "a court's ruling has it"}
+    assert alpha.post("/v1/contributions/2/opinions", dispute).status_code == 201
 
 
 @pytest.fixture(scope="module")
-def listening_at() -> Iterator[str]:
-    """Where a service is listening that accepts texts."""
+def service_address() -> Iterator[str]:
+    """The address of a service that accepts texts."""
     with service_at(None, accept_text=True) as service:
         fill(service)
         with listening(service) as address:
             yield address
 
 
-def test_every_page_of_a_document_is_for_everybody(browser: Browser, listening_at: str) -> None:
-    assert page_faults(browser, listening_at, PAGES) == {}
+def test_every_page_of_a_document_is_accessible_for_every_role(browser: Browser, service_address: str) -> None:
+    assert page_faults(browser, service_address, PAGES) == {}
 
 
-def test_an_auditor_pastes_a_document_and_reads_what_matches(browser: Browser, listening_at: str) -> None:
-    watched = Watched(browser, listening_at)
+def test_an_auditor_pastes_a_document_and_sees_its_matches(browser: Browser, service_address: str) -> None:
+    watched = Watched(browser, service_address)
     watched.sign_in("auditor", "/console/debugger")
     page = watched.page
-    asked = {"frames": [*pages(70, 2, 3, away=4), *windows(*range(300, 310), *range(120, 130), away=9)]}
-    page.get_by_label("Signals").fill(json.dumps(asked))
+    query = {"frames": [*pages(70, 2, 3, away=4), *windows(*range(300, 310), *range(120, 130), away=9)]}
+    page.get_by_label("Signals").fill(json.dumps(query))
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("heading", name="1 would match").wait_for()
     page.get_by_role("img", name="Two lines, of 3 pages and 8 pages, joined by 1 segment").wait_for()
@@ -84,27 +84,25 @@ def test_an_auditor_pastes_a_document_and_reads_what_matches(browser: Browser, l
     watched.close()
 
 
-def test_an_address_is_searched_for_from_the_box_and_is_in_no_address_of_the_console(
-    browser: Browser, listening_at: str
-) -> None:
-    watched = Watched(browser, listening_at)
+def test_a_searched_address_is_in_no_url_of_the_console(browser: Browser, service_address: str) -> None:
+    watched = Watched(browser, service_address)
     watched.sign_in("reviewer")
     page = watched.page
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested_urls: list[str] = []
+    page.on("request", lambda request: requested_urls.append(request.url))
     page.keyboard.press("/")
     page.keyboard.type(f"{ADDRESS}?utm_source=mail")
     page.keyboard.press("Enter")
     watched.wait_for_heading("Match debugger")
     page.get_by_text("yes, by url").wait_for()
-    assert not any("riverbank" in url for url in [*asked, page.url])
+    assert not any("riverbank" in url for url in [*requested_urls, page.url])
     assert "riverbank" not in page.content()
     assert watched.faults_in_all_views() == []
     watched.close()
 
 
-def test_texts_are_pasted_compared_and_put_on_the_benign_list(browser: Browser, listening_at: str) -> None:
-    watched = Watched(browser, listening_at)
+def test_an_admin_searches_compares_and_adds_texts_to_the_benign_list(browser: Browser, service_address: str) -> None:
+    watched = Watched(browser, service_address)
     watched.sign_in("admin", "/console/debugger")
     page = watched.page
     page.get_by_label("Or a text").fill(prose(2, 1))

@@ -1,4 +1,4 @@
-"""A reviewer finds things by the search box, reads times and numbers, and saves a view, in a real browser."""
+"""The search box, times, numbers and saved views in a real browser."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.web.pictures import photo
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-FILE = """content => {
+MAKE_FILE = """content => {
     const data = new DataTransfer();
-    const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
     data.items.add(new File([bytes], "a.png", {type: "image/png"}));
     return data;
 }"""
-COPIED = "one => { getSelection().selectAllChildren(one); return getSelection().toString(); }"
+SELECTED_TEXT = "element => { getSelection().selectAllChildren(element); return getSelection().toString(); }"
 
 
-def test_a_reviewer_finds_things_reads_times_and_keeps_a_view(service: Service, browser: Browser) -> None:
+def test_a_reviewer_searches_switches_the_time_zone_and_saves_a_view(service: Service, browser: Browser) -> None:
     alpha = service.caller(name="Alpha Video")
     alpha.contribute(item(1, reference="post/1"), item(2))
     limits = MemberChange(limits=MemberLimits(contributions_per_day=1_234_567))
@@ -40,8 +40,8 @@ def test_a_reviewer_finds_things_reads_times_and_keeps_a_view(service: Service, 
         page.keyboard.type("alpha video")
         page.keyboard.press("Enter")
         watched.wait_for_heading("Alpha Video")
-        limit = page.get_by_text("at most 1234567")
-        assert limit.evaluate(COPIED) == "at most 1234567"
+        limit_text = page.get_by_text("at most 1234567")
+        assert limit_text.evaluate(SELECTED_TEXT) == "at most 1234567"
 
         page.keyboard.press("Control+k")
         page.keyboard.type("post/1")
@@ -67,7 +67,7 @@ def test_a_reviewer_finds_things_reads_times_and_keeps_a_view(service: Service, 
         page.get_by_text("2 would match, of 2").wait_for()
 
         page.goto("/console/contributions?label=glorification")
-        dropped = page.evaluate_handle(FILE, base64.b64encode(photo()).decode())
+        dropped = page.evaluate_handle(MAKE_FILE, base64.b64encode(photo()).decode())
         page.dispatch_event("[data-find]", "drop", {"dataTransfer": dropped})
         watched.wait_for_heading("Match debugger")
         page.get_by_text("0 would match, of 0").wait_for()

@@ -1,4 +1,4 @@
-"""What reviewers and auditors do in a real browser: figures, lists, cases by keyboard, the match debugger."""
+"""Reviews in a real browser: charts, lists, cases by keyboard, the match debugger, the comparison of files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ PAGES = [
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Where a service is listening that the stories only look at."""
+    """The address of a service that the tests only read."""
     with service_at(None) as service:
         fill(service)
         with listening(service) as address:
@@ -60,7 +60,7 @@ def address() -> Iterator[str]:
 
 
 def fill(service: Service) -> None:
-    """Let a service have users of each role, and six contributions of which three are disputed."""
+    """Fill a service with users of each role, and six contributions. Three of them are disputed."""
     for role in Role:
         add_user(service, str(role), role)
     checkpoints.start(service.db)
@@ -73,24 +73,24 @@ def fill(service: Service) -> None:
     )
     beta.contribute(item(signals=[str(near(signal(1), 6))]), video(*range(100, 120)))
     for id in (1, 2, 3):
-        said = {"opinion": "disputes", "reason": "edsa_context", "note": "a broadcast shows it"}
-        assert beta.post(f"/v1/contributions/{id}/opinions", said).status_code == 201
+        dispute = {"opinion": "disputes", "reason": "edsa_context", "note": "a broadcast shows it"}
+        assert beta.post(f"/v1/contributions/{id}/opinions", dispute).status_code == 201
     beta.matched(str(signal(1)))
     counts.flush(service.db)
 
 
-def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:
+def test_every_page_is_accessible_for_every_role(browser: Browser, address: str) -> None:
     assert page_faults(browser, address, PAGES) == {}
 
 
-def test_a_reviewer_decides_by_keyboard_and_comes_to_the_next(browser: Browser, service: Service) -> None:
+def test_a_reviewer_decides_a_case_by_keyboard_and_gets_the_next(browser: Browser, service: Service) -> None:
     fill(service)
     with listening(service) as address:
-        decides_by_keyboard(Watched(browser, address))
+        decide_by_keyboard(Watched(browser, address))
 
 
-def decides_by_keyboard(watched: Watched) -> None:
-    """Decide the first case, and come to the next."""
+def decide_by_keyboard(watched: Watched) -> None:
+    """Decide the first case by keyboard, and check that the next one opens."""
     watched.sign_in("reviewer", "/console/cases?sort=severity")
     page = watched.page
     page.get_by_role("button", name="Review next").press("Enter")
@@ -104,7 +104,7 @@ def decides_by_keyboard(watched: Watched) -> None:
     assert page.get_by_role("radio", name="retire").is_checked()
     page.keyboard.press("n")
     page.keyboard.type("a broadcast; quite right")
-    assert page.get_by_role("radio", name="retire").is_checked(), "what is typed are no shortcuts"
+    assert page.get_by_role("radio", name="retire").is_checked(), "text typed into the note triggers no shortcut"
     page.keyboard.press("Control+Enter")
     page.get_by_role("status").get_by_text("Case 1, on contribution 1: retire.").wait_for()
     watched.wait_for_heading("Case 2")
@@ -113,22 +113,22 @@ def decides_by_keyboard(watched: Watched) -> None:
     watched.close()
 
 
-def test_a_decision_without_a_reason_is_not_sent(browser: Browser, address: str) -> None:
+def test_a_decision_needs_a_reason(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("reviewer", "/console/cases/1")
     page = watched.page
     page.keyboard.press("u")
     page.keyboard.press("Control+Enter")
     note = page.get_by_label("Reason for the decision")
-    assert note.evaluate("one => one.validity.valueMissing")
+    assert note.evaluate("field => field.validity.valueMissing")
     assert page.url.endswith("/console/cases/1")
-    note.evaluate("one => one.removeAttribute('required')")
+    note.evaluate("field => field.removeAttribute('required')")
     page.get_by_role("button", name="Decide and").click()
     page.get_by_role("alert").get_by_text("is required").wait_for()
     watched.close()
 
 
-def test_charts_are_drawn_and_tell_their_figures(browser: Browser, address: str) -> None:
+def test_charts_are_drawn_and_have_a_table_of_their_figures(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("auditor")
     page = watched.page
@@ -147,7 +147,7 @@ def test_charts_are_drawn_and_tell_their_figures(browser: Browser, address: str)
     watched.close()
 
 
-def test_an_auditor_chooses_and_exports(browser: Browser, address: str, tmp_path: Path) -> None:
+def test_an_auditor_filters_and_exports_contributions(browser: Browser, address: str, tmp_path: Path) -> None:
     watched = Watched(browser, address)
     watched.sign_in("auditor")
     page = watched.page
@@ -169,18 +169,18 @@ def test_an_auditor_chooses_and_exports(browser: Browser, address: str, tmp_path
     watched.close()
 
 
-def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -> None:
+def test_each_form_reports_its_invalid_field(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("admin")
     page = watched.page
-    bad = {
+    forms = {
         "/console/contributions/4/case": ("Open the case", "reason"),
         "/console/contributions/4/erasure": ("Erase contribution 4 permanently", "number"),
         "/console/debugger": ("Search", "signals"),
     }
-    for path, (button, field) in bad.items():
+    for path, (button, field) in forms.items():
         page.goto(path)
-        page.evaluate("document.querySelectorAll('[required]').forEach((one) => one.removeAttribute('required'))")
+        page.evaluate("document.querySelectorAll('[required]').forEach((field) => field.removeAttribute('required'))")
         page.get_by_role("button", name=button, exact=True).click()
         page.get_by_role("alert").get_by_role("link", name=field).wait_for()
         page.locator("[role=alert]:focus").wait_for()
@@ -189,8 +189,8 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
 
 
 @pytest.fixture
-def debugging(browser: Browser, address: str) -> Iterator[Watched]:
-    """A reviewer before the match debugger, who is about to look for a signal."""
+def debugger(browser: Browser, address: str) -> Iterator[Watched]:
+    """The match debugger of a reviewer, with a signal in its field."""
     watched = Watched(browser, address)
     watched.sign_in("reviewer", "/console/debugger")
     watched.page.get_by_label("Signals").fill(str(signal(1)))
@@ -198,21 +198,21 @@ def debugging(browser: Browser, address: str) -> Iterator[Watched]:
     watched.close()
 
 
-def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(debugging: Watched) -> None:
-    page = debugging.page
-    held: list[Route] = []
-    page.route("**/neighbors.js*", lambda route: held.append(route))
+def test_a_radius_moved_before_the_script_loads_counts(debugger: Watched) -> None:
+    page = debugger.page
+    held_requests: list[Route] = []
+    page.route("**/neighbors.js*", lambda route: held_requests.append(route))
     page.get_by_role("button", name="Search", exact=True).click(no_wait_after=True)
     page.get_by_role("heading", name="2 would match").wait_for()
     page.get_by_role("slider", name="pdq of 256").focus()
     page.keyboard.press("Home")
-    for one in held:
-        one.continue_()
+    for request in held_requests:
+        request.continue_()
     page.get_by_role("heading", name="1 would match").wait_for()
 
 
-def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None:
-    page = debugging.page
+def test_moving_the_radius_changes_the_verdicts(debugger: Watched) -> None:
+    page = debugger.page
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("heading", name="2 would match").wait_for()
     slider = page.get_by_role("slider", name="pdq of 256")
@@ -222,39 +222,39 @@ def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None
     for _ in range(6):
         slider.press("ArrowRight")
     page.get_by_role("heading", name="2 would match").wait_for()
-    assert debugging.violations() == []
+    assert debugger.violations() == []
     page.get_by_label("Or a picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo()})
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_text("Nothing is within the widest radius.").wait_for()
     assert page.get_by_label("Signals").input_value().startswith("pdq:")
 
 
-def test_the_time_lines_of_a_video_that_is_pasted_are_for_everybody(debugging: Watched) -> None:
-    page = debugging.page
-    asked = {"frames": frames(*range(300, 310), *range(105, 115), away=4), "duration": 20.0}
-    page.get_by_label("Signals").fill(json.dumps(asked))
+def test_the_time_lines_of_a_pasted_video_are_accessible(debugger: Watched) -> None:
+    page = debugger.page
+    query = {"frames": frames(*range(300, 310), *range(105, 115), away=4), "duration": 20.0}
+    page.get_by_label("Signals").fill(json.dumps(query))
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("heading", name="1 would match").wait_for()
     page.get_by_role("img", name="Two time lines, of 0:20 and 0:20, joined by 1 segment").wait_for()
     page.get_by_text("10 frames near contribution 6").press("Enter")
     page.get_by_role("row", name="0:10 0:05 pdq 4 none 1").wait_for()
-    assert debugging.faults_in_all_views() == []
+    assert debugger.faults_in_all_views() == []
 
 
 def _brightness(page: Page) -> float:
-    """The mean of what lies over each other, 0 to 255."""
+    """The mean brightness of the two files laid over each other, 0 to 255."""
     return float(
         page.locator("[data-stage]").evaluate(
-            """one => { const small = document.createElement("canvas");
+            """stage => { const small = document.createElement("canvas");
             const context = small.getContext("2d", { willReadFrequently: true });
-            context.drawImage(one, 0, 0, small.width, small.height);
+            context.drawImage(stage, 0, 0, small.width, small.height);
             const { data } = context.getImageData(0, 0, small.width, small.height);
             return data.reduce((sum, value, at) => at % 4 === 3 ? sum : sum + value, 0) / data.length * 4 / 3; }"""
         )
     )
 
 
-def test_two_files_are_dropped_and_laid_over_each_other(browser: Browser, address: str) -> None:
+def test_a_user_drops_two_files_and_lays_them_over_each_other(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
     watched.sign_in("auditor")
     page = watched.page
@@ -263,20 +263,20 @@ def test_two_files_are_dropped_and_laid_over_each_other(browser: Browser, addres
     files = [whole, ImageOps.mirror(whole.crop((20, 10, 310, 175)))]
     dropped = page.evaluate_handle(
         """files => { const data = new DataTransfer();
-        for (const one of files) {
-          const octets = Uint8Array.from(atob(one), (character) => character.charCodeAt(0));
+        for (const file of files) {
+          const octets = Uint8Array.from(atob(file), (character) => character.charCodeAt(0));
           data.items.add(new File([octets], "a.png", { type: "image/png" }));
         } return data; }""",
-        [base64.b64encode(encode_picture(one)).decode() for one in files],
+        [base64.b64encode(encode_picture(picture)).decode() for picture in files],
     )
     page.dispatch_event("main", "drop", {"dataTransfer": dropped})
     page.get_by_role("heading", name="Would match: ").wait_for()
     page.get_by_text("the second shows a part of the first").wait_for()
     page.get_by_role("slider", name="Strength").press("Home")
-    laid = _brightness(page)
-    page.locator("[data-overlay]").evaluate("one => { one.dataset.turn = 'whole'; }")
+    aligned = _brightness(page)
+    page.locator("[data-overlay]").evaluate("overlay => { overlay.dataset.turn = 'whole'; }")
     page.get_by_role("slider", name="Strength").press("ArrowRight")
-    assert _brightness(page) > 3 * laid, "what is not turned differs everywhere"
+    assert _brightness(page) > 3 * aligned, "unaligned pictures differ everywhere"
     page.get_by_role("radio", name="Difference").press("ArrowRight")
     assert page.get_by_role("radio", name="Blend").is_checked()
     page.get_by_role("slider", name="Strength").press("End")
@@ -292,6 +292,6 @@ def test_two_files_are_dropped_and_laid_over_each_other(browser: Browser, addres
         )
     page.get_by_role("button", name="Show segment 1 of both").press("Enter")
     page.wait_for_function("document.querySelectorAll('video')[1]?.currentTime > 0")
-    first, second = page.locator("video").evaluate_all("all => all.map((one) => one.currentTime)")
+    first, second = page.locator("video").evaluate_all("videos => videos.map((video) => video.currentTime)")
     assert first - second == pytest.approx(2.0, abs=0.3)
     watched.close()

@@ -1,4 +1,4 @@
-"""Two reviewers at one queue, each in a real browser of its own: nothing is decided twice, nothing is lost."""
+"""Two reviewers at one queue, each in a separate real browser: no case is decided twice, and none is lost."""
 
 from __future__ import annotations
 
@@ -26,43 +26,45 @@ CASES = 5
 
 @pytest.fixture
 def address(service: Service) -> Iterator[str]:
-    """Where a service is listening that has two reviewers and open cases."""
+    """The address of a service with two reviewers and open cases."""
     for name in ("rosa", "lin"):
         add_user(service, name, Role.REVIEWER)
-    for one in service.caller(name="Alpha").contribute(*(item(seed, severity=seed % 5) for seed in range(CASES))):
-        cases.open_case(service.db, COMMAND_LINE, one["id"], "other", holds=False)
+    for contribution in service.caller(name="Alpha").contribute(
+        *(item(seed, severity=seed % 5) for seed in range(CASES))
+    ):
+        cases.open_case(service.db, COMMAND_LINE, contribution["id"], "other", holds=False)
     with listening(service) as address:
         yield address
 
 
-def test_two_browsers_at_once_review_one_queue(browser: Browser, address: str, service: Service) -> None:
+def test_two_reviewers_decide_each_case_of_a_queue_once(browser: Browser, address: str, service: Service) -> None:
     rosa, lin = Watched(browser, address), Watched(browser, address)
     both = [rosa, lin]
-    for one, name in zip(both, ("rosa", "lin"), strict=True):
-        one.sign_in(name)
-        one.page.goto("/console/cases?sort=severity")
-    # Neither waits for the answer before the other clicks.
-    for one in both:
-        one.page.get_by_role("button", name="Review next").click(no_wait_after=True)
-    while deciding := {one: case for one in both if (case := case_of(one))}:
-        for one, case in deciding.items():
-            one.page.get_by_role("radio", name="uphold").check()
-            one.page.get_by_label("Reason for the decision").fill(f"{case} stands")
-        for one in deciding:
-            one.page.get_by_role("button", name="Decide and review next").click(no_wait_after=True)
-        for one, case in deciding.items():
-            one.page.get_by_role("status").filter(has_text=f"{case}, on contribution").wait_for()
-    found = events.page(service.db, COMMAND_LINE, EventFilter(action="case.decided"), 0, 99)
-    assert Counter(event.id for event in found) == Counter(range(1, CASES + 1)), "each case is decided once"
+    for reviewer, name in zip(both, ("rosa", "lin"), strict=True):
+        reviewer.sign_in(name)
+        reviewer.page.goto("/console/cases?sort=severity")
+    # Both click before either gets a response.
+    for reviewer in both:
+        reviewer.page.get_by_role("button", name="Review next").click(no_wait_after=True)
+    while deciding := {reviewer: case for reviewer in both if (case := case_of(reviewer))}:
+        for reviewer, case in deciding.items():
+            reviewer.page.get_by_role("radio", name="uphold").check()
+            reviewer.page.get_by_label("Reason for the decision").fill(f"{case} stands")
+        for reviewer in deciding:
+            reviewer.page.get_by_role("button", name="Decide and review next").click(no_wait_after=True)
+        for reviewer, case in deciding.items():
+            reviewer.page.get_by_role("status").filter(has_text=f"{case}, on contribution").wait_for()
+    decisions = events.page(service.db, COMMAND_LINE, EventFilter(action="case.decided"), 0, 99)
+    assert Counter(event.id for event in decisions) == Counter(range(1, CASES + 1)), "each case is decided once"
     assert cases.page(service.db, COMMAND_LINE, CaseState.OPEN, 0, 9) == ()
     notes = {case.id: case.note for case in cases.page(service.db, COMMAND_LINE, CaseState.DECIDED, 0, 99)}
-    assert notes == {id: f"Case {id} stands" for id in range(1, CASES + 1)}, "each by the page that showed it"
-    assert len({event.actor for event in found}) == 2, "both had cases"
-    for one in both:
-        one.close()
+    assert notes == {id: f"Case {id} stands" for id in range(1, CASES + 1)}, "each case has the note from its own page"
+    assert len({event.actor for event in decisions}) == 2, "both reviewers decided cases"
+    for reviewer in both:
+        reviewer.close()
 
 
-def test_who_uses_a_page_keeps_the_case_and_sees_when_another_takes_it_over(browser: Browser, address: str) -> None:
+def test_using_a_page_renews_its_claim_and_shows_a_takeover(browser: Browser, address: str) -> None:
     rosa, lin = Watched(browser, address), Watched(browser, address)
     rosa.sign_in("rosa")
     lin.sign_in("lin")
@@ -74,7 +76,7 @@ def test_who_uses_a_page_keeps_the_case_and_sees_when_another_takes_it_over(brow
     assert lin.page.locator("form[data-decide]").count() == 0
     lin.page.get_by_role("button", name="Take over").click()
     lin.page.get_by_text("You have this case").wait_for()
-    # The text is there before the scripts listen.
+    # The page shows the text before its scripts have loaded.
     lin.page.wait_for_load_state("load")
     with lin.page.expect_response("**/claim/renewal") as renewed:
         lin.page.keyboard.press("Shift")
@@ -86,8 +88,8 @@ def test_who_uses_a_page_keeps_the_case_and_sees_when_another_takes_it_over(brow
     lin.close()
 
 
-def case_of(one: Watched) -> str | None:
-    """To which case a browser came; None if it came back to the queue because no case was left."""
-    heading = one.page.locator("main:has(form[data-decide]) h1, main:has([role=status]) h1").first
+def case_of(reviewer: Watched) -> str | None:
+    """Return the case that a browser shows, or None if it is back at the queue because no case is left."""
+    heading = reviewer.page.locator("main:has(form[data-decide]) h1, main:has([role=status]) h1").first
     heading.wait_for()
     return None if heading.inner_text() == "Cases" else heading.inner_text()

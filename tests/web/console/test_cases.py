@@ -14,21 +14,21 @@ from tests.web.console.visitors import Visitor, faults, heading
 
 @pytest.fixture
 def disputed(service: Service) -> Caller:
-    """Who contributed three items, of which another disputed each."""
+    """A member with three contributions. Another member disputed each of them."""
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
     alpha.contribute(item(1, severity=1), item(2, severity=4), item(3))
     for id in (1, 2, 3):
-        said = {"opinion": "disputes", "reason": "edsa_context", "note": f"a broadcast, {id}"}
-        assert beta.post(f"/v1/contributions/{id}/opinions", said).status_code == 201
+        dispute = {"opinion": "disputes", "reason": "edsa_context", "note": f"a broadcast, {id}"}
+        assert beta.post(f"/v1/contributions/{id}/opinions", dispute).status_code == 201
     return alpha
 
 
-def test_cases_wait_by_clock_or_severity(disputed: Caller, otto: Visitor) -> None:
+def test_the_queue_is_sorted_by_time_or_severity(disputed: Caller, otto: Visitor) -> None:
     pattern = r'<td class="number"><a href="/console/cases/(\d+)'
     assert re.findall(pattern, otto.get("/console/cases").text) == ["1", "2", "3"]
     assert re.findall(pattern, otto.get("/console/cases?sort=severity").text) == ["2", "1", "3"]
-    older = otto.get("/console/cases?order=severity")
-    assert re.findall(pattern, older.text) == ["2", "1", "3"], "an address of version 0.1.0"
+    old_address = otto.get("/console/cases?order=severity")
+    assert re.findall(pattern, old_address.text) == ["2", "1", "3"], "an address of version 0.1.0"
     assert re.findall(pattern, otto.get("/console/cases?state=open&order=clock").text) == ["1", "2", "3"]
     assert "No case has been decided yet." in otto.get("/console/cases?state=decided").text
     assert set(faults(otto.get("/console/cases?order=x&state=y&severity=9&age=old"))) == {
@@ -40,7 +40,7 @@ def test_cases_wait_by_clock_or_severity(disputed: Caller, otto: Visitor) -> Non
     assert "Review next" not in otto.get("/console/cases").text
 
 
-def test_a_reviewer_decides_with_a_reason_and_comes_to_the_next(
+def test_a_reviewer_decides_with_a_reason_and_gets_the_next_case(
     service: Service, disputed: Caller, rosa: Visitor
 ) -> None:
     service.caller(name="Gamma").contribute(item(signals=[str(near(signal(1), 4))]))
@@ -62,7 +62,7 @@ def test_a_reviewer_decides_with_a_reason_and_comes_to_the_next(
     assert "a broadcast" in rosa.get("/console/cases?state=decided").text
 
 
-def test_a_reviewer_chooses_the_signals_that_hold_others(service: Service, rosa: Visitor) -> None:
+def test_a_reviewer_chooses_the_signals_that_quarantine_later_items(service: Service, rosa: Visitor) -> None:
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
     alpha.contribute(item(signals=[str(signal(seed)) for seed in (1, 2, 3)]))
     beta.post("/v1/contributions/1/opinions", {"opinion": "disputes", "reason": "other"})
@@ -77,26 +77,26 @@ def test_a_reviewer_chooses_the_signals_that_hold_others(service: Service, rosa:
     assert set(faults(rosa.post("/console/cases/1", {**sent, "note": "x", "signals": ["x"]}))) == {"signals[0]"}
     rosa.follow(rosa.post("/console/cases/1", {**sent, "note": "a broadcast"}))
     assert "signals 1, 2 (counted from 0)" in rosa.get("/console/cases/1").text
-    found = beta.contribute(*(item(signals=[str(signal(seed))]) for seed in (1, 2, 3)))
-    assert [one["standing"] for one in found] == ["unreviewed", "quarantined", "quarantined"]
+    contributions = beta.contribute(*(item(signals=[str(signal(seed))]) for seed in (1, 2, 3)))
+    assert [contribution["standing"] for contribution in contributions] == ["unreviewed", "quarantined", "quarantined"]
 
 
-def test_signals_count_for_a_decision_to_retire_only(disputed: Caller, rosa: Visitor) -> None:
-    said = {"decision": "uphold", "note": "it stands", "boxes": "1", "signals": "0"}
-    assert rosa.follow(rosa.post("/console/cases/1", said)).status_code == 200
+def test_a_decision_to_uphold_ignores_the_chosen_signals(disputed: Caller, rosa: Visitor) -> None:
+    decision = {"decision": "uphold", "note": "it stands", "boxes": "1", "signals": "0"}
+    assert rosa.follow(rosa.post("/console/cases/1", decision)).status_code == 200
 
 
-def test_the_order_stays_from_case_to_case_and_the_last_leads_back(disputed: Caller, rosa: Visitor) -> None:
-    said = {"decision": "uphold", "note": "it stands"}
-    answer = rosa.post("/console/cases/2?sort=severity", said)
+def test_the_next_case_keeps_the_order_and_the_last_returns_to_the_list(disputed: Caller, rosa: Visitor) -> None:
+    decision = {"decision": "uphold", "note": "it stands"}
+    answer = rosa.post("/console/cases/2?sort=severity", decision)
     assert answer.headers["Location"] == "/console/cases/1?sort=severity"
-    rosa.post("/console/cases/1?sort=severity", said)
-    page = rosa.follow(rosa.post("/console/cases/3?sort=severity", said))
+    rosa.post("/console/cases/1?sort=severity", decision)
+    page = rosa.follow(rosa.post("/console/cases/3?sort=severity", decision))
     assert (heading(page), "No other case is open." in page.text) == ("Cases", True)
     assert "No open cases." in page.text
 
 
-def test_an_auditor_sees_and_decides_nothing(service: Service, disputed: Caller, otto: Visitor) -> None:
+def test_an_auditor_sees_a_case_and_cannot_decide_it(service: Service, disputed: Caller, otto: Visitor) -> None:
     page = otto.get("/console/cases/1")
     assert (page.status_code, "Only a reviewer can decide." in page.text, "data-decide" in page.text) == (
         200,
@@ -109,7 +109,7 @@ def test_an_auditor_sees_and_decides_nothing(service: Service, disputed: Caller,
     assert otto.get("/console/cases/9").status_code == 404
 
 
-def test_while_the_index_is_built_a_case_is_shown_without_what_is_near_and_can_be_decided(
+def test_a_case_can_be_decided_while_the_index_is_being_built(
     service: Service, disputed: Caller, rosa: Visitor
 ) -> None:
     service.make_index_unready()
@@ -130,17 +130,17 @@ def test_while_the_index_is_built_a_case_is_shown_without_what_is_near_and_can_b
 
 @pytest.fixture
 def piled(service: Service) -> Caller:
-    """Who disputed so many contributions that its cases are a pile, beside one case of another."""
+    """A member whose disputes are so many that their cases form a pile, and one case by another member."""
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
     alpha.contribute(*(item(seed, severity=1 if seed < 4 else 2) for seed in range(1, PILE + 2)))
     for id in range(1, PILE + 2):
         beta.post(f"/v1/contributions/{id}/opinions", {"opinion": "disputes", "reason": "other"})
-    (one,) = beta.contribute(item(500))
-    alpha.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    (contribution,) = beta.contribute(item(500))
+    alpha.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "disputes", "reason": "other"})
     return beta
 
 
-def test_a_pile_is_one_row_at_the_end_of_the_queue_and_is_opened(piled: Caller, rosa: Visitor) -> None:
+def test_a_pile_is_one_row_at_the_end_of_the_queue(piled: Caller, rosa: Visitor) -> None:
     page = rosa.get("/console/cases?sort=severity").text
     rows = re.findall(r'<td class="number"><a href="([^"]+)">([^<]+)</a>', page)
     assert rows == [
@@ -150,20 +150,22 @@ def test_a_pile_is_one_row_at_the_end_of_the_queue_and_is_opened(piled: Caller, 
     opened = rosa.get(f"/console/cases?pile={piled.member}").text
     assert f"Pile of Beta: {PILE + 1} cases" in opened
     assert len(re.findall(r'<td class="number"><a', opened)) == PILE + 1
-    shown = rosa.get(f"/console/cases/1?pile={piled.member}")
-    assert f"/console/cases/2?pile={piled.member}" in shown.text
-    said = {"decision": "uphold", "note": "it stands"}
-    answer = rosa.post(f"/console/cases/1?pile={piled.member}", said)
+    case = rosa.get(f"/console/cases/1?pile={piled.member}")
+    assert f"/console/cases/2?pile={piled.member}" in case.text
+    decision = {"decision": "uphold", "note": "it stands"}
+    answer = rosa.post(f"/console/cases/1?pile={piled.member}", decision)
     assert answer.headers["Location"] == f"/console/cases/2?pile={piled.member}"
     assert len(re.findall(r'<td class="number"><a', rosa.get("/console/cases").text)) == PILE + 1
 
 
-def test_the_next_case_is_one_of_a_pile_once_nothing_else_is_left(piled: Caller, rosa: Visitor) -> None:
-    done = rosa.follow(rosa.post(f"/console/cases/{PILE + 2}", {"decision": "uphold", "note": "it stands"}))
-    assert (heading(done), "You have this case" in done.text) == ("Case 1", True)
+def test_the_next_case_comes_from_a_pile_if_no_other_is_left(piled: Caller, rosa: Visitor) -> None:
+    page = rosa.follow(rosa.post(f"/console/cases/{PILE + 2}", {"decision": "uphold", "note": "it stands"}))
+    assert (heading(page), "You have this case" in page.text) == ("Case 1", True)
 
 
-def test_a_pile_is_upheld_with_one_reason(piled: Caller, service: Service, rosa: Visitor, otto: Visitor) -> None:
+def test_a_reviewer_upholds_a_pile_with_one_reason(
+    piled: Caller, service: Service, rosa: Visitor, otto: Visitor
+) -> None:
     url = f"/console/cases/piles/{piled.member}"
     assert "Uphold all of them" not in otto.get(f"/console/cases?pile={piled.member}").text
     before = service.rows()
@@ -171,14 +173,14 @@ def test_a_pile_is_upheld_with_one_reason(piled: Caller, service: Service, rosa:
     assert set(faults(rosa.post(url, {"note": "news", "upto": "x"}))) == {"upto"}
     assert set(faults(rosa.post(url, {"note": "x" * 2_001}))) == {"note", "upto"}
     assert service.rows() == before
-    done = rosa.follow(rosa.post(url, {"note": "news reports", "upto": "3"}))
-    assert (heading(done), "3 cases upheld." in done.text) == ("Cases", True)
-    last = re.search(r'name="upto" value="(\d+)"', rosa.get("/console/cases?pile=7").text)
-    assert last is None, "nothing waits in that pile"
+    page = rosa.follow(rosa.post(url, {"note": "news reports", "upto": "3"}))
+    assert (heading(page), "3 cases upheld." in page.text) == ("Cases", True)
+    form = re.search(r'name="upto" value="(\d+)"', rosa.get("/console/cases?pile=7").text)
+    assert form is None, "the pile of member 7 is empty"
     assert "news reports" in rosa.get("/console/cases?state=decided").text
 
 
-def test_of_a_pile_only_what_the_filter_lets_through_is_upheld(piled: Caller, rosa: Visitor) -> None:
+def test_only_the_filtered_cases_of_a_pile_are_upheld(piled: Caller, rosa: Visitor) -> None:
     page = rosa.get(f"/console/cases?pile={piled.member}&severity=1").text
     assert "Uphold 3 cases" in page
     (url,) = re.findall(r'action="(/console/cases/piles/[^"]+)"', page)

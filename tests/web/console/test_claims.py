@@ -1,4 +1,4 @@
-"""Who has a case, the next case, and notes between reviewers."""
+"""Claims on cases, the next case of a queue, and notes between reviewers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def lin(service: Service) -> Visitor:
 
 @pytest.fixture
 def disputed(service: Service) -> Caller:
-    """Who contributed three items, of which another disputed each."""
+    """A member with three contributions. Another member disputed each of them."""
     return dispute(service)
 
 
@@ -38,11 +38,11 @@ def dispute(service: Service) -> Caller:
     return alpha
 
 
-def test_each_reviewer_gets_another_case_and_sees_who_has_which(
+def test_each_reviewer_gets_a_different_case_and_sees_the_claims(
     disputed: Caller, rosa: Visitor, lin: Visitor, otto: Visitor
 ) -> None:
-    mine = rosa.follow(rosa.post("/console/cases/next?sort=severity"))
-    assert (heading(mine), "You have this case" in mine.text) == ("Case 2", True)
+    page = rosa.follow(rosa.post("/console/cases/next?sort=severity"))
+    assert (heading(page), "You have this case" in page.text) == ("Case 2", True)
     assert heading(lin.follow(lin.post("/console/cases/next?sort=severity"))) == "Case 1"
     queue = lin.get("/console/cases").text
     taken = dict(
@@ -55,8 +55,12 @@ def test_each_reviewer_gets_another_case_and_sees_who_has_which(
     )
     assert taken == {"1": "you", "2": "rosa", "3": '<span class="text-secondary nobody">nobody'}
     assert 'You have taken <a href="/console/cases/1">case 1</a>.' in queue
-    before = lin.get("/console/cases/2").text
-    assert ("<b>rosa</b> has this case" in before, "Take over" in before, "data-decide" in before) == (
+    claimed_case = lin.get("/console/cases/2").text
+    assert (
+        "<b>rosa</b> has this case" in claimed_case,
+        "Take over" in claimed_case,
+        "data-decide" in claimed_case,
+    ) == (
         True,
         True,
         False,
@@ -66,13 +70,13 @@ def test_each_reviewer_gets_another_case_and_sees_who_has_which(
     assert lin.post("/console/cases/2/claim", {"act": "take"}).status_code == 422
     assert "You have this case" in lin.follow(lin.post("/console/cases/2/claim", {"act": "over"})).text
     assert rosa.post("/console/cases/2", UPHOLD).status_code == 422
-    seen = otto.get("/console/cases/2").text
-    assert ("<b>lin</b> has this case" in seen, "/claim" in seen) == (True, False)
+    auditors_page = otto.get("/console/cases/2").text
+    assert ("<b>lin</b> has this case" in auditors_page, "/claim" in auditors_page) == (True, False)
     assert otto.post("/console/cases/next").status_code == 403
     assert otto.post("/console/cases/3/claim", {"act": "take"}).status_code == 403
 
 
-def test_a_page_that_is_used_keeps_its_case_and_says_when_it_is_lost(
+def test_a_page_renews_its_claim_and_reports_its_loss(
     service: Service, disputed: Caller, rosa: Visitor, lin: Visitor
 ) -> None:
     rosa.post("/console/cases/next")
@@ -80,7 +84,7 @@ def test_a_page_that_is_used_keeps_its_case_and_says_when_it_is_lost(
     assert rosa.post("/console/cases/1/claim/renewal").status_code == 204
     service.clock.go(minutes=10)
     assert heading(lin.follow(lin.post("/console/cases/next"))) == "Case 2"
-    assert "You have this case" in rosa.get("/console/cases/1").text, "a page that is loaded again is in use, too"
+    assert "You have this case" in rosa.get("/console/cases/1").text, "loading the page again renews the claim, too"
     service.clock.go(minutes=16)
     lin.post("/console/cases/1/claim", {"act": "take"})
     assert "lin has taken this case" in rosa.post("/console/cases/1/claim/renewal").text
@@ -88,7 +92,7 @@ def test_a_page_that_is_used_keeps_its_case_and_says_when_it_is_lost(
     assert "lin has decided this case: uphold" in rosa.post("/console/cases/1/claim/renewal").text
 
 
-def test_a_case_is_released_skipped_and_released_by_signing_out(disputed: Caller, rosa: Visitor, lin: Visitor) -> None:
+def test_skipping_releasing_and_signing_out_free_a_case(disputed: Caller, rosa: Visitor, lin: Visitor) -> None:
     rosa.post("/console/cases/next?severity=4")
     page = rosa.follow(rosa.post("/console/cases/2/claim?severity=4", {"act": "skip"}))
     assert (heading(page), "Case 2 is free for another reviewer." in page.text) == ("Cases", True)
@@ -99,21 +103,21 @@ def test_a_case_is_released_skipped_and_released_by_signing_out(disputed: Caller
     assert "Nobody has taken this case." in lin.get("/console/cases/1").text
 
 
-def test_a_queue_goes_on_within_its_filter_until_nothing_is_left(disputed: Caller, rosa: Visitor, lin: Visitor) -> None:
+def test_the_next_case_stays_within_the_filter_of_the_queue(disputed: Caller, rosa: Visitor, lin: Visitor) -> None:
     page = rosa.get("/console/cases?label=glorification").text
     assert re.findall(r'<td class="number"><a href="/console/cases/(\d)', page) == ["1", "2"]
     assert '<a href="/console/cases?label=glorification&amp;severity=4">4</a> <span>1</span>' in page
     assert 'aria-label="Label: all, not only glorification"' in page
     lin.post("/console/cases/2/claim", {"act": "take"})
     rosa.post("/console/cases/next?label=glorification")
-    done = rosa.follow(rosa.post("/console/cases/1?label=glorification", UPHOLD))
-    assert (heading(done), "No other case of this queue is free." in done.text) == ("Cases", True)
+    last_page = rosa.follow(rosa.post("/console/cases/1?label=glorification", UPHOLD))
+    assert (heading(last_page), "No other case of this queue is free." in last_page.text) == ("Cases", True)
     lin.post("/console/cases/2", UPHOLD)
     assert "No other case is open." in rosa.follow(rosa.post("/console/cases/next?label=glorification")).text
     assert "No open case is in this queue." in rosa.get("/console/cases?label=glorification").text
 
 
-def test_notes_are_for_reviewers_only_and_go_with_the_contribution(
+def test_only_console_users_see_notes_and_an_erasure_deletes_them(
     service: Service, disputed: Caller, rosa: Visitor, otto: Visitor
 ) -> None:
     page = rosa.follow(rosa.post("/console/cases/1/notes", {"text": "<script>seen before?"}))
@@ -129,17 +133,17 @@ def test_notes_are_for_reviewers_only_and_go_with_the_contribution(
     assert "seen before" not in rosa.get("/console/cases/1").text
 
 
-def test_the_second_person_finds_what_the_first_chose_and_why_apart_from_the_queue(
+def test_the_second_person_finds_proposed_decisions_apart_from_the_queue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with service_at(None, two_persons=True) as service:
         dispute(service)
         rosa, lin = (sign_in_new_user(service, name, Role.REVIEWER) for name in ("rosa", "lin"))
         rosa.post("/console/cases/next")
-        after = rosa.follow(rosa.post("/console/cases/1", {"decision": "retire", "note": "a news report"}))
-        assert heading(after) == "Case 2", "it does not come back to the first person"
-        for who in (rosa, lin):
-            assert 'href="/console/cases/1"' not in who.get("/console/cases").text
+        next_case = rosa.follow(rosa.post("/console/cases/1", {"decision": "retire", "note": "a news report"}))
+        assert heading(next_case) == "Case 2", "the first person does not get the case again"
+        for reviewer in (rosa, lin):
+            assert 'href="/console/cases/1"' not in reviewer.get("/console/cases").text
         page = lin.get("/console/cases?state=proposed").text
         assert re.findall(r'href="/console/cases/(\d)\?state=proposed"', page) == ["1"]
         assert ("a news report" in page, "Waits for a second person (1)" in page) == (True, True)
@@ -153,10 +157,10 @@ def test_the_second_person_finds_what_the_first_chose_and_why_apart_from_the_que
         case = lin.get("/console/cases/1?state=proposed").text
         assert "<b>rosa</b> proposed to retire the contribution: “a news report” <a" in case
         assert "a news report" in lin.get("/console/proposals/1").text
-        done = lin.follow(lin.post("/console/cases/1?state=proposed", {"decision": "retire", "note": "so it is"}))
+        decided = lin.follow(lin.post("/console/cases/1?state=proposed", {"decision": "retire", "note": "so it is"}))
         assert (
-            "No case waits for a second person." in done.text,
-            "Case 1, on contribution 1: retire." in done.text,
+            "No case waits for a second person." in decided.text,
+            "Case 1, on contribution 1: retire." in decided.text,
         ) == (
             True,
             True,

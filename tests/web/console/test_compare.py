@@ -1,4 +1,4 @@
-"""Two pictures or videos of a reviewer's own, side by side."""
+"""The comparison of two files that a user uploads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE = "/console/compare"
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """A service for all these tests: its processes that hash start once."""
+    """A service for all these tests, so that its hashing processes start once."""
     with service_at(None) as made:
         yield made
 
@@ -32,27 +32,27 @@ def otto(service: Service) -> Visitor:
     return sign_in_new_user(service, "otto", Role.AUDITOR)
 
 
-def compared(visitor: Visitor, first: bytes, second: bytes) -> TestResponse:
+def compare(visitor: Visitor, first: bytes, second: bytes) -> TestResponse:
     parts = [(f'name="{name}"; filename="a"', octets) for name, octets in (("first", first), ("second", second))]
     secret = form_secret(visitor.get("/console/account"))
     return visitor.client.post(PAGE, **multipart("b", ('name="csrf"', secret.encode()), *parts), buffered=True)
 
 
 def verdict(page: TestResponse) -> str:
-    found = re.search(r">Would match: ([^<]*)<", page.text)
-    assert found, page.text
-    return found[1]
+    match = re.search(r">Would match: ([^<]*)<", page.text)
+    assert match, page.text
+    return match[1]
 
 
 def rows(page: TestResponse) -> list[str]:
-    """The words of each row of the page's tables."""
-    found = re.findall(r"<tr[^>]*>(.*?)</tr>", page.text, re.DOTALL)
-    return [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in found if "<td" in row]
+    """Return the text of each row of the page's tables."""
+    rows_html = re.findall(r"<tr[^>]*>(.*?)</tr>", page.text, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in rows_html if "<td" in row]
 
 
 def test_two_pictures_are_compared_by_their_hashes_forms_and_signatures(service: Service, otto: Visitor) -> None:
     before = service.rows()
-    page = compared(otto, encode_picture(ImageOps.mirror(draw_picture(seed=7))), photo(7))
+    page = compare(otto, encode_picture(ImageOps.mirror(draw_picture(seed=7))), photo(7))
     assert verdict(page) == "yes, by pdq and phash256"
     assert rows(page)[:2] == ["pdq 122 radius 31 no", "phash256 124 radius 46 no"]
     assert "mirror whole pdq 0 radius 31 yes" in rows(page)
@@ -61,62 +61,62 @@ def test_two_pictures_are_compared_by_their_hashes_forms_and_signatures(service:
     assert service.rows() == before
 
 
-def test_different_pictures_are_too_far(otto: Visitor) -> None:
-    page = compared(otto, photo(7), photo(8))
+def test_different_pictures_do_not_match(otto: Visitor) -> None:
+    page = compare(otto, photo(7), photo(8))
     assert verdict(page) == "no, too far"
     assert "no place is known at which they show the same" in page.text
 
 
-def test_of_a_flat_picture_it_says_that_it_cannot_be_contributed(otto: Visitor) -> None:
-    page = compared(otto, photo(7), flat())
+def test_a_flat_picture_is_reported_as_not_contributable(otto: Visitor) -> None:
+    page = compare(otto, photo(7), flat())
     assert verdict(page) == "no, the second cannot be contributed"
     assert "Quality 0 is too low" in page.text
 
 
-def test_two_videos_have_both_time_lines_with_the_segments_that_join_them(service: Service, otto: Visitor) -> None:
+def test_two_videos_are_shown_with_time_lines_joined_by_segments(service: Service, otto: Visitor) -> None:
     before = service.rows()
-    seen, other = films.pictures(1, 6.0), films.pictures(2, 2.0)
-    page = compared(otto, films.encoded((*other, *seen[20:])), films.film(1, 6.0))
+    shared, other = films.pictures(1, 6.0), films.pictures(2, 2.0)
+    page = compare(otto, films.encoded((*other, *shared[20:])), films.film(1, 6.0))
     assert verdict(page) == "yes, by 1 segment"
     assert "Two time lines, of 0:06 and 0:06, joined by 1 segment" in page.text
     times = re.findall(r'data-times="([^"]*)"', page.text)
-    assert [list(map(float, each.split())) for each in times] == [pytest.approx([4.0, 4.0], abs=0.3)] * 2
+    assert [list(map(float, pair.split())) for pair in times] == [pytest.approx([4.0, 4.0], abs=0.3)] * 2
     assert service.rows() == before
 
 
-def test_a_picture_is_found_in_a_video_and_a_video_with_a_picture(otto: Visitor) -> None:
+def test_a_picture_and_a_video_that_shows_it_match_in_either_order(otto: Visitor) -> None:
     still, video = encode_picture(films.pictures(1, 4.0)[25]), films.film(1, 4.0)
-    page = compared(otto, still, video)
+    page = compare(otto, still, video)
     assert re.fullmatch(r"yes, the second shows it \d times?", verdict(page))
     assert "The second shows the first at 0:02" in page.text
-    page = compared(otto, video, still)
+    page = compare(otto, video, still)
     assert re.fullmatch(r"yes, by \d frames", verdict(page))
     assert "The first shows the second at 0:02" in page.text
 
 
-def test_different_videos_are_too_far(otto: Visitor) -> None:
-    assert verdict(compared(otto, films.film(1, 4.0), films.film(2, 4.0))) == "no, too far"
+def test_different_videos_do_not_match(otto: Visitor) -> None:
+    assert verdict(compare(otto, films.film(1, 4.0), films.film(2, 4.0))) == "no, too far"
 
 
-def test_what_is_wrong_is_told_at_its_field(otto: Visitor) -> None:
-    assert set(faults(compared(otto, b"", b""))) == {"first", "second"}
+def test_each_invalid_file_is_reported_at_its_field(otto: Visitor) -> None:
+    assert set(faults(compare(otto, b"", b""))) == {"first", "second"}
     assert set(faults(otto.post(PAGE, {"first": "text"}))) == {"first", "second"}
-    page = compared(otto, photo(), b"not a picture")
+    page = compare(otto, photo(), b"not a picture")
     assert set(faults(page)) == {"second"} and "file[" not in page.text
-    assert set(faults(compared(otto, films.film(seconds=4.0)[:600], photo()))) == {"first"}
+    assert set(faults(compare(otto, films.film(seconds=4.0)[:600], photo()))) == {"first"}
 
 
-def test_files_that_the_operator_refuses_or_that_are_too_large_are_told() -> None:
+def test_disallowed_and_too_large_files_are_rejected() -> None:
     with service_at(None, accept_media=False) as service:
         otto = sign_in_new_user(service, "otto", Role.AUDITOR)
         assert 'type="file"' not in otto.get(PAGE).text
-        assert set(faults(compared(otto, photo(), photo()))) == {"first", "second"}
+        assert set(faults(compare(otto, photo(), photo()))) == {"first", "second"}
     with service_at(None, media_max_bytes=1_024) as service:
         otto = sign_in_new_user(service, "otto", Role.AUDITOR)
-        assert set(faults(compared(otto, photo(), flat()))) == {"first"}
+        assert set(faults(compare(otto, photo(), flat()))) == {"first"}
 
 
-def test_only_this_page_plays_videos_that_the_browser_has(otto: Visitor) -> None:
+def test_only_this_page_may_play_local_videos(otto: Visitor) -> None:
     policies = [otto.get(path).headers["Content-Security-Policy"] for path in (PAGE, "/console/debugger")]
     assert [policy.partition("; media-src ")[2] for policy in policies] == ["blob:", ""]
     assert policies[0].startswith(policies[1])

@@ -26,7 +26,7 @@ def listed(page: TestResponse) -> list[int]:
     return [int(id) for id in re.findall(r'<td class="number"><a href="/console/contributions/(\d+)"', page.text)]
 
 
-def test_contributions_are_listed_chosen_and_ordered(service: Service, alpha: Caller, otto: Visitor) -> None:
+def test_contributions_can_be_filtered_and_sorted(service: Service, alpha: Caller, otto: Visitor) -> None:
     alpha.contribute(item(1, severity=1, reference="t-1"), item(2, severity=4), item(3, labels=["manifesto"]))
     service.caller(name="Beta").contribute(item(4, reference="t-2"))
     assert listed(otto.get(LIST)) == [4, 3, 2, 1]
@@ -36,13 +36,13 @@ def test_contributions_are_listed_chosen_and_ordered(service: Service, alpha: Ca
     assert listed(otto.get(f"{LIST}?reference=t-")) == [4, 1]
     assert listed(otto.get(f"{LIST}?label=manifesto&severity=2")) == []
     first = otto.get(f"{LIST}?limit=3&status=active")
-    (following,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
-    assert "status=active" in following
-    assert listed(otto.get(following.replace("&amp;", "&"))) == [1]
+    (next_page,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
+    assert "status=active" in next_page
+    assert listed(otto.get(next_page.replace("&amp;", "&"))) == [1]
 
 
 @pytest.mark.parametrize(
-    ("query", "wrong"),
+    ("query", "invalid"),
     [
         ("severity=9", {"severity"}),
         ("since=2026-02-30", {"since"}),
@@ -52,12 +52,12 @@ def test_contributions_are_listed_chosen_and_ordered(service: Service, alpha: Ca
         ("colour=red", {"colour"}),
     ],
 )
-def test_a_wrong_filter_is_told_at_its_field(otto: Visitor, query: str, wrong: set[str]) -> None:
-    assert set(faults(otto.get(f"{LIST}?{query}"))) == wrong
-    assert set(faults(otto.get(f"{LIST}/export?form=csv&{query}"))) == wrong
+def test_an_invalid_filter_is_reported_at_its_field(otto: Visitor, query: str, invalid: set[str]) -> None:
+    assert set(faults(otto.get(f"{LIST}?{query}"))) == invalid
+    assert set(faults(otto.get(f"{LIST}/export?form=csv&{query}"))) == invalid
 
 
-def test_what_is_shown_is_exported_and_noted(service: Service, alpha: Caller, otto: Visitor) -> None:
+def test_an_export_has_the_filtered_rows_and_is_logged(service: Service, alpha: Caller, otto: Visitor) -> None:
     alpha.contribute(item(1, reference="t-1"), item(2))
     csv = otto.get(f"{LIST}/export?form=csv&reference=t-")
     assert csv.headers["Content-Disposition"] == 'attachment; filename="contributions.csv"'
@@ -72,7 +72,9 @@ def test_what_is_shown_is_exported_and_noted(service: Service, alpha: Caller, ot
     ]
 
 
-def test_a_contribution_is_shown_with_all_that_is_known(service: Service, alpha: Caller, otto: Visitor) -> None:
+def test_the_page_of_a_contribution_shows_its_hash_history_and_neighbors(
+    service: Service, alpha: Caller, otto: Visitor
+) -> None:
     alpha.contribute(item(1, reference="ours"))
     service.caller(name="Beta").contribute(item(signals=[str(near(signal(1), 6))]))
     alpha.patch("/v1/contributions/1", {"severity": 4})
@@ -82,12 +84,12 @@ def test_a_contribution_is_shown_with_all_that_is_known(service: Service, alpha:
     assert "severity was" in page.text
     assert 'href="/console/events/' in page.text
     assert "Open a case" not in page.text
-    part = otto.get(f"{LIST}/1/neighbors")
-    assert ("pdq 6" in part.text, 'href="/console/contributions/2"' in part.text) == (True, True)
+    neighbors = otto.get(f"{LIST}/1/neighbors")
+    assert ("pdq 6" in neighbors.text, 'href="/console/contributions/2"' in neighbors.text) == (True, True)
     assert otto.get(f"{LIST}/9").status_code == otto.get(f"{LIST}/9/neighbors").status_code == 404
 
 
-def test_a_reviewer_opens_a_case_knowing_what_it_does(service: Service, alpha: Caller, rosa: Visitor) -> None:
+def test_a_reviewer_opens_a_case_after_seeing_its_effect(service: Service, alpha: Caller, rosa: Visitor) -> None:
     alpha.contribute(item(1))
     assert "Open a case" in rosa.get(f"{LIST}/1").text
     assert "No other contribution that can match" in rosa.get(f"{LIST}/1/case").text
@@ -102,7 +104,7 @@ def test_a_reviewer_opens_a_case_knowing_what_it_does(service: Service, alpha: C
     assert (again.status_code, "A case on contribution 1 is already open." in again.text) == (422, True)
 
 
-def test_an_admin_erases_after_typing_the_number(service: Service, alpha: Caller, ada: Visitor) -> None:
+def test_an_admin_types_the_number_to_erase_a_contribution(service: Service, alpha: Caller, ada: Visitor) -> None:
     alpha.contribute(item(1, reference="ours"))
     before = service.rows()
     assert set(faults(ada.post(f"{LIST}/1/erasure", {"reason": "", "number": "2"}))) == {"reason", "number"}
@@ -115,36 +117,34 @@ def test_an_admin_erases_after_typing_the_number(service: Service, alpha: Caller
 
 
 @pytest.mark.parametrize("path", ["case", "erasure"])
-def test_an_auditor_changes_nothing(service: Service, alpha: Caller, otto: Visitor, path: str) -> None:
+def test_an_auditor_cannot_open_a_case_or_erase(service: Service, alpha: Caller, otto: Visitor, path: str) -> None:
     alpha.contribute(item(1))
     before = service.rows()
     assert otto.post(f"{LIST}/1/{path}", {"reason": "other", "number": "1"}).status_code == 403
     assert service.rows() == before
 
 
-def test_a_hash_is_in_no_address(service: Service, alpha: Caller, otto: Visitor) -> None:
+def test_no_link_contains_a_hash(service: Service, alpha: Caller, otto: Visitor) -> None:
     alpha.contribute(item(1))
     for path in (LIST, f"{LIST}/1", f"{LIST}/1/neighbors"):
         addresses = " ".join(re.findall(r'(?:href|action|hx-get)="([^"]*)"', otto.get(path).text))
         assert f"{signal(1).value:064x}" not in addresses
 
 
-def test_the_list_leads_back_counts_and_marks_its_order(service: Service, otto: Visitor) -> None:
+def test_the_list_links_both_ways_counts_rows_and_marks_its_order(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").contribute(*(item(seed) for seed in range(1, 6)))
     first = otto.get(f"{LIST}?sort=id&limit=2")
     assert ("1–2 of 5" in first.text, 'rel="prev"' in first.text) == (True, False)
     assert re.findall(r'aria-sort="descending"><a class="sort" href="[^"]*order=up[^"]*">Id', first.text)
-    second = otto.get(linked(first.text, "next"))
+    second = otto.get(link_address(first.text, "next"))
     assert (listed(second), "3–4 of 5" in second.text) == ([3, 2], True)
-    last = otto.get(linked(second.text, "next"))
+    last = otto.get(link_address(second.text, "next"))
     assert (listed(last), 'rel="next"' in last.text) == ([1], False)
-    assert listed(otto.get(linked(last.text, "prev"))) == [3, 2]
-    assert listed(otto.get(linked(second.text, "prev"))) == [5, 4]
+    assert listed(otto.get(link_address(last.text, "prev"))) == [3, 2]
+    assert listed(otto.get(link_address(second.text, "prev"))) == [5, 4]
 
 
-def test_a_total_past_its_bound_is_counted_on_request(
-    service: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_total_is_counted_on_request(service: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     service.caller(name="Alpha").contribute(*(item(seed) for seed in range(1, 6)))
     monkeypatch.setattr(stored, "FEW", 3)
     page = otto.get(f"{LIST}?limit=2").text
@@ -153,6 +153,6 @@ def test_a_total_past_its_bound_is_counted_on_request(
     assert "1–2 of 5<" in otto.get(address.replace("&amp;", "&")).text
 
 
-def linked(page: str, rel: str) -> str:
+def link_address(page: str, rel: str) -> str:
     (address,) = re.findall(rf'rel="{rel}" href="([^"]+)"', page)
     return str(address.replace("&amp;", "&"))

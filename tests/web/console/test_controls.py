@@ -1,4 +1,4 @@
-"""Every link and every button of every page: for each role, the service accepts it, and does what it says."""
+"""Every link and every button of every page: for each role, the service accepts it and does what its label says."""
 
 from __future__ import annotations
 
@@ -24,81 +24,81 @@ from tests.web.console.controls import Page, Press
 from tests.web.console.visitors import Visitor, add_user, faults, page_text, sign_in_new_user
 
 LAST = ("/console/account/second-factor", "/console/account/password", "/console/sign-in/out")
-"""What changes how the user signs in is pressed last, and then what ends the session."""
-MORE = {"/console/account/second-factor": {"code"}, "/console/compare": {"first", "second"}}
-"""What takes a value that only another device knows, or a file: the fields at which it is refused."""
-ALIKE, MANY = 2, 3
-"""How many pages are opened that differ in a number, or in the query, only; the larger one is of `OFTEN`."""
-OFTEN = ("/console/contributions/", "/console/cases/")
+"""The buttons that are pressed last: those that change how the user signs in, then the one that ends the session."""
+NEEDS_OTHER_INPUT = {"/console/account/second-factor": {"code"}, "/console/compare": {"first", "second"}}
+"""The forms that need a value from another device, or a file, and the fields at which they are rejected without it."""
+SIMILAR_PAGES, MANY_SIMILAR_PAGES = 2, 3
+"""How many pages are opened that differ only in a number; the larger one for `PAGES_WITH_MANY_STATES`."""
+PAGES_WITH_MANY_STATES = ("/console/contributions/", "/console/cases/")
 
 
 class Walk:
-    """A person who opens every page and presses every button."""
+    """A user who opens every page and presses every button."""
 
     def __init__(self, service: Service, role: Role) -> None:
         self._service = service
         number = len(users.page(service.db, COMMAND_LINE, 0, 99)) + 1
         self.visitor: Visitor = sign_in_new_user(service, f"visitor {number}", role)
-        self.wrong: list[str] = []
-        self.done: dict[tuple[str, ...], int] = {}
-        """The status of the answer to each button; 0 until it is pressed."""
-        self._places: dict[tuple[str, ...], list[str]] = {}
-        self._own = f"/console/users/{number}"
-        self._seen: set[str] = set()
+        self.errors: list[str] = []
+        self.statuses: dict[tuple[str, ...], int] = {}
+        """The status of the response to each button; 0 until it is pressed."""
+        self._pages_of_button: dict[tuple[str, ...], list[str]] = {}
+        self._own_page = f"/console/users/{number}"
+        self._queued: set[str] = set()
         self._shapes: Counter[str] = Counter()
-        self._todo = ["/console", *(f"/console/contributions/{id}" for id in (1, 2, 3))]
-        self._waiting: list[Press] = []
+        self._pages = ["/console", *(f"/console/contributions/{id}" for id in (1, 2, 3))]
+        self._buttons: list[Press] = []
 
     def go(self) -> None:
-        """Open every page, then press every button, and open what follows."""
-        while self._todo or self._waiting:
-            if self._todo:
-                self._open(self._todo.pop(0))
+        """Open every page, then press every button, and open the pages that follow."""
+        while self._pages or self._buttons:
+            if self._pages:
+                self._open(self._pages.pop(0))
                 continue
-            self._waiting.sort(key=lambda one: LAST.index(one.action) + 1 if one.action in LAST else 0)
-            self._try(self._waiting.pop(0))
+            self._buttons.sort(key=lambda press: LAST.index(press.action) + 1 if press.action in LAST else 0)
+            self._press_once(self._buttons.pop(0))
 
     def _open(self, address: str) -> None:
         if (page := self._get(address)) is not None:
             self._read(page, address)
 
-    def _get(self, address: str, *, again: bool = False) -> Page | None:
+    def _get(self, address: str, *, may_be_gone: bool = False) -> Page | None:
         answer = self.visitor.get(address)
         if answer.status_code == 303:
             self._follow(answer.headers["Location"])
             return None
-        if answer.status_code != 200 and not (again and answer.status_code == 404):
-            self.wrong.append(f"{address} leads to {answer.status}: {_heading(answer.text)}")
+        if answer.status_code != 200 and not (may_be_gone and answer.status_code == 404):
+            self.errors.append(f"{address} leads to {answer.status}: {_heading(answer.text)}")
         return Page(address, answer.text) if answer.mimetype == "text/html" else None
 
     def _read(self, page: Page, address: str) -> None:
         for link in page.links:
             if link.startswith("/console"):
                 self._follow(link)
-        # Who gives itself a new password sees no page any more.
-        for press in page.presses(len(self.done)) if address != self._own else ():
-            self._places.setdefault(press.kind, []).append(address)
-            if not self.done.setdefault(press.kind, 0):
-                self._waiting.append(press)
+        # An admin who resets the own password could open no page any more.
+        for press in page.presses(len(self.statuses)) if address != self._own_page else ():
+            self._pages_of_button.setdefault(press.kind, []).append(address)
+            if not self.statuses.setdefault(press.kind, 0):
+                self._buttons.append(press)
 
     def _follow(self, address: str) -> None:
-        """Open a page later, once; of those that are alike, a few."""
+        """Open a page later, once. Of pages that are similar, only a few are opened."""
         address = address.partition("#")[0]
         path, query, _ = address.partition("?")
         shape = re.sub(r"\d+", "N", path) + query
-        if address not in self._seen and self._shapes[shape] < (
-            MANY if path.startswith(OFTEN) and not query else ALIKE
+        if address not in self._queued and self._shapes[shape] < (
+            MANY_SIMILAR_PAGES if path.startswith(PAGES_WITH_MANY_STATES) and not query else SIMILAR_PAGES
         ):
-            self._seen.add(address)
+            self._queued.add(address)
             self._shapes[shape] += 1
-            self._todo.append(address)
+            self._pages.append(address)
 
-    def _try(self, wanted: Press) -> None:
-        """Press a button on the first page that has it now, if it was not pressed yet."""
-        for address in self._places[wanted.kind] if not self.done[wanted.kind] else ():
-            page = self._get(address, again=True)
-            if page and (now := [press for press in page.presses(len(self.done)) if press.kind == wanted.kind]):
-                self._press(address, now[0])
+    def _press_once(self, button: Press) -> None:
+        """Press a button on the first page that still has it, unless it was pressed before."""
+        for address in self._pages_of_button[button.kind] if not self.statuses[button.kind] else ():
+            page = self._get(address, may_be_gone=True)
+            if page and (presses := [press for press in page.presses(len(self.statuses)) if press.kind == button.kind]):
+                self._press(address, presses[0])
                 break
 
     def _press(self, address: str, press: Press) -> None:
@@ -108,28 +108,28 @@ class Walk:
             answer = self.visitor.get(press.action.partition("?")[0], query_string=fields)
         else:
             answer = self.visitor.client.post(press.action, data=_grouped(press.sent), buffered=True)
-        self.done[press.kind] = answer.status_code
-        said = f"“{press.label}” of {address} ({' '.join(map('='.join, press.chosen))})"
-        if press.action in MORE and set(faults(answer)) == MORE[press.action]:
+        self.statuses[press.kind] = answer.status_code
+        description = f"“{press.label}” of {address} ({' '.join(map('='.join, press.chosen))})"
+        if press.action in NEEDS_OTHER_INPUT and set(faults(answer)) == NEEDS_OTHER_INPUT[press.action]:
             return
         if answer.status_code not in (200, 303):
-            self.wrong.append(f"{said}: {answer.status}, {_heading(answer.text)} {_faults(answer.text)}")
+            self.errors.append(f"{description}: {answer.status}, {_heading(answer.text)} {_faults(answer.text)}")
             return
         proposed = self._service.rows()["proposals"] > before
         label = press.label.lower()
         if proposed != ("propose" in label) and "decide or propose" not in label:
-            self.wrong.append(f"{said} {'only proposes' if proposed else 'does not propose'}")
+            self.errors.append(f"{description} {'only proposes' if proposed else 'does not propose'}")
         target = answer.headers.get("Location", "")
         if proposed and "Nothing changes until" not in self.visitor.get(target).text:
-            self.wrong.append(f"{said} does not say what follows")
+            self.errors.append(f"{description} does not say what happens next")
         if press.action == LAST[-1]:
-            self._todo, self._waiting = [], []
+            self._pages, self._buttons = [], []
         elif target:
             self._follow(target)
         elif answer.mimetype == "text/html":
-            for next in Page(press.action, answer.text).presses(len(self.done)):
-                # What is previewed is sent again to be done.
-                if next.method == "post" and not self.done.get(next.kind) and next.action not in LAST:
+            for next in Page(press.action, answer.text).presses(len(self.statuses)):
+                # A preview has a form that carries the change out.
+                if next.method == "post" and not self.statuses.get(next.kind) and next.action not in LAST:
                     self._press(press.action, next)
 
 
@@ -141,8 +141,8 @@ def _grouped(sent: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
 
 
 def _heading(text: str) -> str:
-    found = re.search(r"<h1>(.*?)</h1>", text)
-    return found[1] if found else text[:80]
+    match = re.search(r"<h1>(.*?)</h1>", text)
+    return match[1] if match else text[:80]
 
 
 def _faults(text: str) -> list[str]:
@@ -151,7 +151,7 @@ def _faults(text: str) -> list[str]:
 
 @pytest.fixture
 def whole(service: Service) -> Service:
-    """A service with what each page can show, in each state in which its buttons differ."""
+    """A service with everything that pages show, in each state that changes the buttons."""
     db = service.db
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
     alpha.contribute(*(item(seed) for seed in range(1, 5)))
@@ -173,22 +173,24 @@ def whole(service: Service) -> Service:
 
 
 def open_cases(service: Service) -> None:
-    """Seven open cases, of which another person proposed to retire three."""
-    added = service.caller().contribute(*(item(1_000 + service.rows()["contributions"] + seed) for seed in range(7)))
-    for number, one in enumerate(added):
-        case = cases.open_case(service.db, COMMAND_LINE, one["id"], "other", holds=False)
+    """Open seven cases. Another person proposes to retire three of them."""
+    contributions_added = service.caller().contribute(
+        *(item(1_000 + service.rows()["contributions"] + seed) for seed in range(7))
+    )
+    for number, contribution in enumerate(contributions_added):
+        case = cases.open_case(service.db, COMMAND_LINE, contribution["id"], "other", holds=False)
         if number < 3:
             cases.decide(service.db, COMMAND_LINE, case.id, Decision.RETIRE, "a first look")
 
 
-def test_what_can_be_pressed_is_accepted_and_says_whether_it_only_proposes(whole: Service) -> None:
+def test_every_button_is_accepted_and_says_whether_it_only_proposes(whole: Service) -> None:
     proposes = {}
     for role in (Role.AUDITOR, Role.REVIEWER, Role.ADMIN):
         open_cases(whole)
         walk = Walk(whole, role)
         walk.go()
-        assert walk.wrong == [], role
-        proposes[role] = {kind[2] for kind, status in walk.done.items() if status and "ropose" in kind[2]}
+        assert walk.errors == [], role
+        proposes[role] = {kind[2] for kind, status in walk.statuses.items() if status and "ropose" in kind[2]}
     assert proposes == {
         Role.AUDITOR: set(),
         Role.REVIEWER: {"decide or propose to retire and review next"},
@@ -200,7 +202,7 @@ def test_what_can_be_pressed_is_accepted_and_says_whether_it_only_proposes(whole
     }
 
 
-def test_nothing_says_that_it_proposes_where_one_person_is_enough(whole: Service, ada: Visitor) -> None:
+def test_no_button_mentions_proposals_if_one_person_is_enough(whole: Service, ada: Visitor) -> None:
     open_cases(whole)
     whole.db.rules = replace(whole.db.rules, two_persons=False)
     for path in ("members/2", "members/2/status", "benign", "benign/new", "cases", "cases/6", "contributions/4"):

@@ -1,4 +1,4 @@
-"""Documents, texts and addresses on the pages of the console."""
+"""Documents, texts and addresses in the console."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEBUGGER = "/console/debugger"
 
 
 def rows(page: str, label: str) -> list[list[str]]:
-    """The cells of the table of that label."""
+    """Return the cells of the table with that label."""
     (table,) = re.findall(rf'aria-label="{label}">(.*?)</table>', page, re.DOTALL)
     return [
         [
@@ -37,13 +37,11 @@ def rows(page: str, label: str) -> list[list[str]]:
     ]
 
 
-def test_the_page_of_a_document_shows_its_pages_and_words_and_says_that_there_is_no_text(
-    service: Service, otto: Visitor
-) -> None:
+def test_the_page_of_a_document_shows_its_parts_and_no_text(service: Service, otto: Visitor) -> None:
     benign.add(service.db, COMMAND_LINE, BenignDraft((window(32),), note="A licence"))
-    of_pages = pages(1, 2, 3)
-    of_pages[1]["quality"] = 30
-    service.caller(name="Alpha").contribute(document(*of_pages, *windows(*range(30, 34)), reference="ticket-1"))
+    document_pages = pages(1, 2, 3)
+    document_pages[1]["quality"] = 30
+    service.caller(name="Alpha").contribute(document(*document_pages, *windows(*range(30, 34)), reference="ticket-1"))
     page = otto.get(f"{LIST}/1")
     assert "Line of 3 pages: 3 pages, 2 can match, 1 below quality 50" in page.text
     assert "Line of 500 words: 4 windows, 3 can match, 1 suppressed" in page.text
@@ -79,7 +77,7 @@ def test_a_text_has_windows_only(service: Service, otto: Visitor) -> None:
     assert "The windows of words have the hashes." in page
 
 
-def test_documents_texts_and_addresses_are_listed_with_their_length_and_chosen(service: Service, otto: Visitor) -> None:
+def test_the_list_shows_lengths_and_filters_documents_and_texts(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").contribute(
         document(*pages(1, 2), *windows(30, 31)), document(*windows(40)), address("https://riverbank.org/a"), item(1)
     )
@@ -99,7 +97,7 @@ def test_documents_texts_and_addresses_are_listed_with_their_length_and_chosen(s
         assert shown == cells, query
 
 
-def test_an_address_is_shown_as_its_hash(service: Service, otto: Visitor) -> None:
+def test_the_page_of_an_address_shows_only_its_hash(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").contribute(address("https://riverbank.org/a", reference="link-1"))
     page = otto.get(f"{LIST}/1").text
     assert "The hash of an address" in page
@@ -107,18 +105,18 @@ def test_an_address_is_shown_as_its_hash(service: Service, otto: Visitor) -> Non
     assert "Quality" not in page and "iverbank" not in page
 
 
-def test_the_parts_that_two_documents_share_are_joined_on_both_lines(service: Service, rosa: Visitor) -> None:
+def test_the_shared_parts_of_two_documents_are_joined_on_both_lines(service: Service, rosa: Visitor) -> None:
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
     alpha.contribute(document(*pages(*range(1, 9)), *windows(*range(100, 140))))
     beta.contribute(document(*pages(50, 3, 4, 5), *windows(*range(200, 208), *range(110, 120))), item(6))
-    said = {"opinion": "disputes", "reason": "edsa_context"}
-    assert beta.post("/v1/contributions/1/opinions", said).status_code == 201
+    dispute = {"opinion": "disputes", "reason": "edsa_context"}
+    assert beta.post("/v1/contributions/1/opinions", dispute).status_code == 201
     for path in (f"{LIST}/1/neighbors", "/console/cases/1"):
         page = rosa.get(path).text
         assert "Two lines, of 8 pages and 4 pages, joined by 1 segment" in page
         assert "Two lines, of 4100 words and 1900 words, joined by 1 segment" in page
-        found = [row[1:4] for row in rows(page, "Segments of contribution 2")]
-        assert sorted(found) == [
+        segments = [row[1:4] for row in rows(page, "Segments of contribution 2")]
+        assert sorted(segments) == [
             ["pages 3 to 5", "pages 2 to 4", "3 of 3"],
             ["words 1000 to 2100", "words 800 to 1900", "10 of 10"],
         ]
@@ -128,7 +126,7 @@ def test_the_parts_that_two_documents_share_are_joined_on_both_lines(service: Se
 
 @pytest.fixture
 def listed(service: Service) -> Service:
-    """A service with a document, a text that shares words with it, and a picture of a page."""
+    """A service with a document, two texts that share windows with it, and a picture of a page."""
     alpha = service.caller(name="Alpha")
     alpha.contribute(
         document(*pages(*range(1, 9)), *windows(*range(100, 140))),
@@ -139,19 +137,19 @@ def listed(service: Service) -> Service:
     return service
 
 
-def test_a_document_is_pasted_and_what_its_pages_and_windows_match_is_shown(listed: Service, otto: Visitor) -> None:
+def test_a_pasted_document_is_matched_by_its_pages_and_windows(listed: Service, otto: Visitor) -> None:
     before = listed.rows()
-    asked = {"frames": [*pages(70, 2, 3, away=4), *windows(*range(300, 310), *range(120, 130), away=9)]}
+    query = {"frames": [*pages(70, 2, 3, away=4), *windows(*range(300, 310), *range(120, 130), away=9)]}
     # As `hashdb hash --json` prints it.
-    printed: dict[str, Any] = {"path": "a.pdf", "signals": [], "pages": 3, "words": 2100, **asked}
-    for pasted in (asked, [printed]):
+    printed: dict[str, Any] = {"path": "a.pdf", "signals": [], "pages": 3, "words": 2100, **query}
+    for pasted in (query, [printed]):
         page = otto.post(DEBUGGER, {"signals": json.dumps(pasted)})
         assert page.status_code == 200, page_text(page)
         assert "The document" in page.text
         assert "3 pages and 20 windows" in page.text
         assert "3 would match, of 4 that are near the document" in page.text
-        found = [row[0] for row in rows(page.text, "Contributions near the document")]
-        assert sorted(found) == [
+        verdicts = [row[0] for row in rows(page.text, "Contributions near the document")]
+        assert sorted(verdicts) == [
             "no, too few parts are near in a row",
             "yes, by 1 page",
             "yes, by 1 segment",
@@ -163,7 +161,7 @@ def test_a_document_is_pasted_and_what_its_pages_and_windows_match_is_shown(list
     assert listed.rows() == before
 
 
-def test_a_window_alone_finds_the_words_that_have_it(listed: Service, otto: Visitor) -> None:
+def test_one_window_matches_the_texts_that_contain_it(listed: Service, otto: Visitor) -> None:
     page = otto.post(DEBUGGER, {"signals": str(window(121, 8))})
     assert "2</span> would match, of 2" in page.text
     assert "words 2100 to 2300" in page.text
@@ -171,18 +169,18 @@ def test_a_window_alone_finds_the_words_that_have_it(listed: Service, otto: Visi
 
 
 def prose(*seeds: int) -> str:
-    """Words that are drawn, a thousand for each seed."""
-    drawn = [Random(seed) for seed in seeds]
-    return " ".join(f"w{random.randrange(10**6)}" for random in drawn for _ in range(1_000))
+    """Return random words, a thousand for each seed."""
+    generators = [Random(seed) for seed in seeds]
+    return " ".join(f"w{generator.randrange(10**6)}" for generator in generators for _ in range(1_000))
 
 
 @pytest.fixture
 def accepting() -> Iterator[Service]:
-    """A service that accepts texts, and has one."""
+    """A service that accepts texts and has one."""
     with service_at(None, accept_text=True) as service:
         frames = [
-            {"words": [int(one.at), int(one.end)], "signals": list(map(str, one.signals))}
-            for one in hash_text(prose(1))
+            {"words": [int(frame.at), int(frame.end)], "signals": list(map(str, frame.signals))}
+            for frame in hash_text(prose(1))
         ]
         service.caller(name="Alpha").contribute(document(*frames))
         yield service
@@ -197,14 +195,14 @@ def accepting() -> Iterator[Service]:
         ("/console/find", {"text": "", "file": prose(2, 1)}),
     ],
 )
-def test_a_text_is_hashed_where_texts_are_accepted_and_is_neither_kept_nor_shown_nor_logged(
+def test_an_accepted_text_is_hashed_and_not_stored_shown_or_logged(
     accepting: Service, path: str, fields: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     otto = sign_in_new_user(accepting, "otto", Role.AUDITOR)
     otto.get("/console/account")
     before = accepting.rows()
     caplog.set_level("DEBUG")
-    page = otto.post(path, sent(fields), content_type="multipart/form-data")
+    page = otto.post(path, form_fields(fields), content_type="multipart/form-data")
     assert "1 would match, of 1 that are near the text" in page.text, page_text(page)[-800:]
     assert "Two lines, of 2000 words and 1000 words, joined by 1 segment" in page.text
     word = prose(1).split()[500]
@@ -212,14 +210,14 @@ def test_a_text_is_hashed_where_texts_are_accepted_and_is_neither_kept_nor_shown
     assert accepting.rows() == before
 
 
-def sent(fields: dict[str, str]) -> dict[str, Any]:
-    """The fields of a form; those that begin with `file`, `first` or `second` are files."""
+def form_fields(fields: dict[str, str]) -> dict[str, Any]:
+    """Return the fields of a form; `file`, `first` and `second` become files."""
     files = ("file", "first", "second")
     return {name: (io.BytesIO(text.encode()), "a.txt") if name in files else text for name, text in fields.items()}
 
 
 @pytest.mark.parametrize(
-    ("path", "fields", "at"),
+    ("path", "fields", "field"),
     [
         (DEBUGGER, {"text": prose(1)}, "text"),
         (DEBUGGER, {"file": prose(1)}, "file"),
@@ -229,11 +227,11 @@ def sent(fields: dict[str, str]) -> dict[str, Any]:
         ("/console/benign/new", {"text": prose(1), "note": "x", "signals": ""}, "text"),
     ],
 )
-def test_elsewhere_a_text_is_refused_and_the_command_line_is_named(
-    service: Service, ada: Visitor, path: str, fields: dict[str, str], at: str
+def test_a_service_without_texts_refers_to_the_command_line(
+    service: Service, ada: Visitor, path: str, fields: dict[str, str], field: str
 ) -> None:
-    told = faults(ada.post(path, sent(fields), content_type="multipart/form-data"))
-    assert "hash it on your machine" in told[at]
+    reported = faults(ada.post(path, form_fields(fields), content_type="multipart/form-data"))
+    assert "hash it on your machine" in reported[field]
     if path == DEBUGGER:
         assert "This service takes no documents and texts" in ada.get(path).text
 
@@ -241,22 +239,22 @@ def test_elsewhere_a_text_is_refused_and_the_command_line_is_named(
 def test_two_texts_are_compared_by_their_words(accepting: Service) -> None:
     otto = sign_in_new_user(accepting, "otto", Role.AUDITOR)
     fields = {"first": prose(3, 1), "second": prose(1)}
-    page = otto.post("/console/compare", sent(fields), content_type="multipart/form-data")
+    page = otto.post("/console/compare", form_fields(fields), content_type="multipart/form-data")
     assert "Would match: yes, by 1 segment" in page.text
     assert "Two lines, of 2000 words and 1000 words, joined by 1 segment" in page.text
     ((_, _, words, *_),) = rows(page.text, "Segments of the second")
     assert [int(word) for word in re.findall(r"\d+", words)] == pytest.approx([0, 1_000], abs=10)
 
 
-def test_the_windows_of_a_text_go_on_the_benign_list(accepting: Service) -> None:
+def test_an_admin_adds_the_windows_of_a_text_to_the_benign_list(accepting: Service) -> None:
     ada = sign_in_new_user(accepting, "ada", Role.ADMIN)
     page = ada.post("/console/benign/new", {"text": prose(1), "note": "A licence", "signals": ""})
     assert "would be affected" in page.text, page_text(page)[-800:]
     pasted = html.unescape(re.findall(r'<textarea[^>]*name="signals"[^>]*>([^<]*)<', page.text)[0])
     assert pasted.startswith("simhash256:")
-    (seen,) = re.findall(r'name="seen" value="([^"]+)"', page.text)
-    added = ada.post("/console/benign/new", {"signals": pasted, "note": "A licence", "seen": seen})
-    entry = ada.follow(added).text
+    (token,) = re.findall(r'name="seen" value="([^"]+)"', page.text)
+    response = ada.post("/console/benign/new", {"signals": pasted, "note": "A licence", "seen": token})
+    entry = ada.follow(response).text
     assert "simhash256" in entry
     assert "A licence" in ada.get("/console/benign?algorithm=simhash256").text
     assert "suppressed by the benign list" in ada.get(f"{LIST}/1").text

@@ -1,4 +1,4 @@
-"""The search box: what a text, a hash, a picture or a video names."""
+"""The search box: results for a text, a hash, a picture or an address."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def filled(service: Service) -> Service:
 
 
 def links(text: str) -> list[str]:
-    """The pages that a page of results leads to."""
+    """Return the links of a page of results."""
     return re.findall(r'list-group-item-action" href="([^"]+)"', html.unescape(text))
 
 
@@ -55,20 +55,20 @@ def links(text: str) -> list[str]:
         ("audit log", "events"),
     ],
 )
-def test_what_names_one_thing_opens_it(filled: Service, otto: Visitor, text: str, place: str) -> None:
+def test_a_text_that_names_one_thing_opens_its_page(filled: Service, otto: Visitor, text: str, place: str) -> None:
     answer = otto.post(PAGE, {"text": text})
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/console/{place}")
     assert otto.get(f"/console/{place}").status_code in (200, 303)
 
 
-def test_a_number_alone_lists_all_that_has_it(filled: Service, otto: Visitor) -> None:
+def test_a_number_lists_everything_with_that_number(filled: Service, otto: Visitor) -> None:
     page = otto.post(PAGE, {"text": "#1"})
     places = ("contributions/1", "cases/1", "members/1", "members/keys/1", "users/1", "incidents/1", "events/1")
     assert links(page.text) == [f"/console/{place}" for place in places]
     assert "Alpha Video · glorification" in page.text
 
 
-def test_parts_of_names_are_listed_by_kind_and_the_best_first(filled: Service, otto: Visitor) -> None:
+def test_names_that_contain_the_text_are_listed_best_first(filled: Service, otto: Visitor) -> None:
     add_user(filled, "alphonse", Role.AUDITOR)
     assert links(otto.post(PAGE, {"text": "alph"}).text) == [
         "/console/members/3",
@@ -78,14 +78,14 @@ def test_parts_of_names_are_listed_by_kind_and_the_best_first(filled: Service, o
     assert links(otto.post(PAGE, {"text": "video"}).text) == ["/console/members/1"]
 
 
-def test_two_that_are_named_alike_are_listed_before_what_only_begins_so(filled: Service, otto: Visitor) -> None:
+def test_exact_references_are_listed_before_longer_ones(filled: Service, otto: Visitor) -> None:
     page = otto.post(PAGE, {"text": "post/1"})
     exact = ["/console/contributions/13", "/console/contributions/1"]
     assert links(page.text) == [*exact, *(f"/console/contributions/{id}" for id in (12, 11, 10))]
     assert "(5)" in page.text
 
 
-def test_ten_of_a_kind_are_shown_until_all_are_asked_for(filled: Service, otto: Visitor) -> None:
+def test_ten_results_of_a_kind_are_shown_unless_all_are_requested(filled: Service, otto: Visitor) -> None:
     page = otto.post(PAGE, {"text": "post/"})
     assert (len(links(page.text)), "(13)" in page.text) == (10, True)
     assert f'href="/console/contributions?reference={quote("post/")}"' in page.text
@@ -97,21 +97,21 @@ def test_ten_of_a_kind_are_shown_until_all_are_asked_for(filled: Service, otto: 
 
 
 @pytest.mark.parametrize("text", [str(near(signal(1), 4)), f"0x{signal(1).value:064X}", f"x {signal(1)}\n{signal(2)}"])
-def test_hashes_lead_to_what_would_match(filled: Service, otto: Visitor, text: str) -> None:
+def test_a_hash_opens_the_match_debugger_with_its_matches(filled: Service, otto: Visitor, text: str) -> None:
     page = otto.post(PAGE, {"text": text})
     assert heading(page) == "Match debugger"
     assert "yes, by pdq" in verdicts(page.text)
     assert 'action="/console/debugger"' in page.text
 
 
-def test_a_digest_leads_to_the_item_that_has_it(service: Service, otto: Visitor) -> None:
+def test_a_digest_matches_the_item_that_has_it(service: Service, otto: Visitor) -> None:
     digest = signal(7, Algorithm.SHA256)
     service.caller(name="Alpha").contribute(item(signals=[str(digest), str(signal(7))]))
     for text in (str(digest), f"{digest.value:064x}"):
         assert verdicts(otto.post(PAGE, {"text": text}).text) == ["yes, by sha256"]
 
 
-def test_a_hash_that_is_a_reference_too_may_be_either(service: Service, otto: Visitor) -> None:
+def test_a_hash_that_is_also_a_reference_lists_both_meanings(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").contribute(item(1, reference=f"{signal(2).value:064x}"))
     page = otto.post(PAGE, {"text": f"{signal(2).value:064x}"})
     assert links(page.text) == ["/console/contributions/1"]
@@ -119,17 +119,17 @@ def test_a_hash_that_is_a_reference_too_may_be_either(service: Service, otto: Vi
     assert heading(otto.post(PAGE, {"text": f"{signal(2).value:064x}", "as": "hash"})) == "Match debugger"
 
 
-def test_a_picture_leads_to_what_would_match(service: Service, otto: Visitor) -> None:
+def test_a_picture_opens_the_match_debugger(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").client.post("/v1/contributions/media", data=form(photo()))
     page = otto.post(PAGE, {"text": "", **upload(photo(), "a.jpg")})
     assert heading(page) == "Match debugger"
 
 
-def test_what_is_no_hash_of_its_algorithm_is_told(otto: Visitor) -> None:
+def test_a_hash_of_the_wrong_length_is_rejected(otto: Visitor) -> None:
     assert faults(otto.post(PAGE, {"text": "pdq:12"})) == {"signals": "line 1: pdq needs 64 hex digits, got 2"}
 
 
-def test_nothing_found_says_what_was_searched_and_what_is_like_it(filled: Service, otto: Visitor) -> None:
+def test_an_empty_result_suggests_the_most_similar_name(filled: Service, otto: Visitor) -> None:
     page = otto.post(PAGE, {"text": "Alhpa Video"})
     assert "Nothing was found." in page.text
     assert "The most similar name is Alpha Video." in page.text
@@ -138,20 +138,20 @@ def test_nothing_found_says_what_was_searched_and_what_is_like_it(filled: Servic
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "two\nlines", "x" * 201, "\u202eevil", "a" * 100_000])
-def test_a_text_that_is_no_name_is_told(otto: Visitor, text: str) -> None:
+def test_a_text_that_cannot_be_a_name_is_rejected(otto: Visitor, text: str) -> None:
     assert "must be one line of at most 200 characters" in faults(otto.post(PAGE, {"text": text}))["text"]
 
 
 @pytest.mark.parametrize(
     "text", ["'; DROP TABLE users --", "%", "_", "<script>alert(1)</script>", "9" * 16, "{{7*7}}", "é"]
 )
-def test_an_odd_text_finds_nothing(filled: Service, otto: Visitor, text: str) -> None:
+def test_special_characters_find_nothing(filled: Service, otto: Visitor, text: str) -> None:
     page = otto.post(PAGE, {"text": text})
     assert (page.status_code, links(page.text)) == (200, [])
     assert "<script>alert" not in page.text
 
 
-def test_nothing_of_a_search_is_kept(filled: Service, otto: Visitor) -> None:
+def test_a_search_stores_nothing(filled: Service, otto: Visitor) -> None:
     otto.get("/console/account")
     before = filled.rows()
     for text in ("post/1", str(signal(1)), "alpha video", "nothing like it"):
@@ -160,19 +160,21 @@ def test_nothing_of_a_search_is_kept(filled: Service, otto: Visitor) -> None:
 
 
 @pytest.fixture
-def addressed(service: Service) -> Service:
+def with_address(service: Service) -> Service:
     """A service with the hash of an address."""
-    (own,) = url_signals(ADDRESS, asking=False)
-    service.caller(name="Alpha").contribute({**item(signals=[str(own)]), "media": "document", "quality": None})
+    (address_signal,) = url_signals(ADDRESS, asking=False)
+    service.caller(name="Alpha").contribute(
+        {**item(signals=[str(address_signal)]), "media": "document", "quality": None}
+    )
     return service
 
 
 @pytest.mark.parametrize("text", [ADDRESS, "hxxps://Riverbank[.]org/a?utm_source=x", f"{ADDRESS}?mail=2"])
-def test_an_address_leads_to_what_has_its_hash_and_is_nowhere_else(
-    addressed: Service, otto: Visitor, text: str, caplog: pytest.LogCaptureFixture
+def test_an_address_finds_its_hash_and_is_not_shown_stored_or_logged(
+    with_address: Service, otto: Visitor, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     otto.get("/console/account")
-    before = addressed.rows()
+    before = with_address.rows()
     caplog.set_level("DEBUG")
     for address, field in ((PAGE, "text"), ("/console/debugger", "address")):
         page = otto.post(address, {field: text})
@@ -180,11 +182,11 @@ def test_an_address_leads_to_what_has_its_hash_and_is_nowhere_else(
         assert heading(page) == "Match debugger"
         assert "iverbank" not in page.text
     assert "iverbank" not in caplog.text
-    assert addressed.rows() == before
+    assert with_address.rows() == before
 
 
-def test_an_address_that_is_a_reference_too_may_be_either(addressed: Service, otto: Visitor) -> None:
-    addressed.caller(name="Beta").contribute(*(item(seed, reference=f"{ADDRESS}#{seed}") for seed in range(11)))
+def test_an_address_that_is_also_a_reference_lists_both_meanings(with_address: Service, otto: Visitor) -> None:
+    with_address.caller(name="Beta").contribute(*(item(seed, reference=f"{ADDRESS}#{seed}") for seed in range(11)))
     page = otto.post(PAGE, {"text": ADDRESS})
     assert len(links(page.text)) == 10
     assert "reference=http" not in page.text
@@ -192,8 +194,8 @@ def test_an_address_that_is_a_reference_too_may_be_either(addressed: Service, ot
     assert verdicts(otto.post(PAGE, {"text": ADDRESS, "as": "hash"}).text) == ["yes, by url"]
 
 
-def test_what_is_no_address_is_told_without_it(otto: Visitor) -> None:
-    told = faults(otto.post(PAGE, {"text": "https://exa%mple/secret"}))
-    assert set(told) == {"address"}
-    assert "secret" not in told["address"]
+def test_an_invalid_address_is_rejected_without_being_repeated(otto: Visitor) -> None:
+    reported = faults(otto.post(PAGE, {"text": "https://exa%mple/secret"}))
+    assert set(reported) == {"address"}
+    assert "secret" not in reported["address"]
     assert "No contribution has it" in otto.post(PAGE, {"text": ADDRESS}).text

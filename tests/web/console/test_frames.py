@@ -15,7 +15,7 @@ from tests.web.console.visitors import Visitor, faults
 LIST = "/console/contributions"
 
 
-def test_the_page_of_a_video_shows_what_is_kept_of_it(service: Service, otto: Visitor) -> None:
+def test_the_page_of_a_video_shows_its_time_line_and_shots(service: Service, otto: Visitor) -> None:
     card = BenignDraft((signal(12),), note="A title card")
     benign.add(service.db, COMMAND_LINE, card)
     draft = video(*range(10, 20), signals=[f"sha256:{7:064x}"])
@@ -35,7 +35,7 @@ def test_the_page_of_a_video_shows_what_is_kept_of_it(service: Service, otto: Vi
     assert set(faults(otto.get(f"{LIST}/1/shots?after=x"))) == {"after"}
 
 
-def test_what_has_no_frames_has_no_time_line(service: Service, ada: Visitor) -> None:
+def test_a_video_without_frames_has_no_time_line(service: Service, ada: Visitor) -> None:
     alpha = service.caller(name="Alpha")
     alpha.contribute({**video(), "frames": [], "duration": 9.0, "signals": [f"sha256:{7:064x}"]}, video(1, 2, 3))
     ada.post(f"{LIST}/2/erasure", {"reason": "other", "number": "2"})
@@ -44,16 +44,14 @@ def test_what_has_no_frames_has_no_time_line(service: Service, ada: Visitor) -> 
         assert "The contribution has no frames." in ada.get(f"{LIST}/{id}/shots").text
 
 
-def test_videos_are_listed_with_their_length_and_chosen(service: Service, otto: Visitor) -> None:
+def test_the_list_shows_the_length_of_videos_and_filters_by_media(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").contribute(video(1, 2, 3))
     assert "video 0:03, " in otto.get(f"{LIST}?media=video").text
     assert "No contribution matches the filter." in otto.get(f"{LIST}?media=image").text
     assert set(faults(otto.get(f"{LIST}?media=film"))) == {"media"}
 
 
-def test_the_segments_of_two_videos_are_joined_on_the_page_and_on_that_of_a_case(
-    service: Service, rosa: Visitor
-) -> None:
+def test_segments_of_two_videos_are_joined_on_both_pages(service: Service, rosa: Visitor) -> None:
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
     alpha.contribute(video(*range(100, 140)))
     beta.contribute(video(*range(700, 705), *range(120, 132)), item(103))

@@ -1,4 +1,4 @@
-"""The guard: what is open is as little as can be; and who may do what, a line for each page."""
+"""The guard of the console: which pages are open without a session, and which roles may use each page."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
     "/webhooks/1/status": (ADMINS, {"enabled": "no"}),
     "/webhooks/1/test": (ADMINS, {}),
 }
-"""What changes something, who may, and what is sent."""
+"""The addresses that change something, with the roles that may use them and the fields that are sent."""
 
 GETS = {
     "",
@@ -130,7 +130,7 @@ GETS = {
     "/webhooks",
     "/webhooks/1",
 }
-"""Pages: for who is signed in, whatever the role."""
+"""The pages that every signed-in user may see."""
 
 OPEN = {
     ("GET", "/sign-in"),
@@ -140,7 +140,7 @@ OPEN = {
     ("POST", "/sign-in"),
     ("POST", "/sign-in/code"),
 }
-"""What is on the way in; a code is asked of who has shown a password."""
+"""The addresses for signing in, which need no session. The code is requested only after a correct password."""
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +156,9 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         bulk.start(
             made.db, rosa, bulk.select(made.db, rosa, BatchAction.UPHOLD, Picks.CASE, [1]).id, BatchChoices(note="x")
         )
-        asked = ProposedChange(TwoPersonAction.SUSPEND, "member", 1, {"status": "suspended"})
+        change = ProposedChange(TwoPersonAction.SUSPEND, "member", 1, {"status": "suspended"})
         with made.db.store.begin() as tx:
-            tx.proposals.add(asked, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
+            tx.proposals.add(change, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
         made.caller().post("/v1/webhooks", {"url": "https://example.org/", "topics": ["case.opened"]})
         webhooks.test(made.db, COMMAND_LINE, 1)
         sign_in_new_user(made, "first", Role.AUDITOR).post("/console/reports")
@@ -169,17 +169,17 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield made
 
 
-def test_every_name_is_of_a_view(service: Service) -> None:
+def test_every_name_in_the_guard_is_a_view(service: Service) -> None:
     names = (
         guard.OPEN
         | guard.BEFORE_SECOND_FACTOR
         | guard.ALWAYS
-        | {one for some in guard.FIRST_PAGES.values() for one in some}
+        | {name for pages in guard.FIRST_PAGES.values() for name in pages}
     )
     assert names <= set(service.app.view_functions)
 
 
-def test_every_page_has_its_line(console: Service) -> None:
+def test_every_address_is_in_one_of_the_tables(console: Service) -> None:
     served = {
         (method, re.sub(r"<[^>]+>", "1", str(rule)).removeprefix("/console"))
         for rule in console.app.url_map.iter_rules()
@@ -189,7 +189,7 @@ def test_every_page_has_its_line(console: Service) -> None:
     assert served == {("GET", path) for path in GETS} | {("POST", path) for path in POSTS} | OPEN
 
 
-def test_who_is_not_signed_in_is_sent_to_do_so(console: Service) -> None:
+def test_a_request_without_session_redirects_to_the_sign_in(console: Service) -> None:
     stranger, before = Visitor(console), console.rows()
     for path in GETS:
         assert stranger.get(f"/console{path}").headers["Location"].startswith("/console/sign-in"), path
@@ -205,7 +205,7 @@ def _newest_view(console: Service) -> int:
 
 
 def _await_verification(visitor: Visitor) -> None:
-    """It ends in the background, and appends an event then."""
+    """Wait until the verification has ended, because it appends an event at its end."""
     for _ in range(200):
         page = visitor.get("/console/events/verification", headers={"HX-Request": "true"}).text
         if "The log is valid" in page or "The log is not valid" in page:
@@ -215,13 +215,13 @@ def _await_verification(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.AUDITOR, Role.REVIEWER, Role.ADMIN])
-def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
+def test_each_role_may_do_only_what_the_tables_say(console: Service, role: Role) -> None:
     visitor = sign_in_new_user(console, f"a {role}", role)
     for path in GETS:
         assert visitor.get(f"/console{path}").status_code in (200, 303), path
-    for path, (roles, sent) in sorted(POSTS.items(), key=lambda one: one[0] == "/sign-in/out"):
+    for path, (roles, sent) in sorted(POSTS.items(), key=lambda entry: entry[0] == "/sign-in/out"):
         before = console.rows() if role not in roles else None
-        # A view is its user's own: the one that this user has just saved.
+        # A user can change only an own view: take the one that this user has just saved.
         place = path.replace("/views/1", f"/views/{_newest_view(console)}")
         answer = visitor.post(f"/console{place}", sent)
         if role in roles:
@@ -229,14 +229,14 @@ def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
             if path == "/events/verification":
                 _await_verification(visitor)
         else:
-            # A reviewer drops what is asked of cases, and is shown no other proposal there.
+            # A reviewer can drop only proposals about cases; other proposals are not found.
             hidden = role is Role.REVIEWER and path == "/proposals/1/removal"
             expected = (404, "Not found") if hidden else (403, "Scope missing")
             assert (answer.status_code, heading(answer)) == expected, path
             assert console.rows() == before, path
 
 
-def test_a_form_is_refused_without_what_only_this_session_can_make(console: Service) -> None:
+def test_a_form_without_the_secret_of_its_session_is_rejected(console: Service) -> None:
     ada, other = sign_in_new_user(console, "ada", Role.ADMIN), sign_in_new_user(console, "eve", Role.ADMIN)
     stolen, before = form_secret(other.get("/console/account")), console.rows()
     for path, (_, sent) in POSTS.items():
@@ -247,7 +247,7 @@ def test_a_form_is_refused_without_what_only_this_session_can_make(console: Serv
     assert console.rows() == before
 
 
-def test_no_method_stands_for_another(console: Service) -> None:
+def test_no_method_can_replace_post(console: Service) -> None:
     ada, before = sign_in_new_user(console, "eva", Role.ADMIN), console.rows()
     secret = form_secret(ada.get("/console/account"))
     for path in POSTS:

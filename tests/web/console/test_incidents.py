@@ -13,9 +13,9 @@ LABEL = "CIP:example-2026"
 SENT = {"label": LABEL, "start": "2026-11-20T08:00", "end": "2026-11-21T08:00", "expires": "yes"}
 
 
-def seen(page: str) -> str:
-    (found,) = re.findall(r'name="seen" value="(\w+)"', page)
-    return str(found)
+def preview_token(page: str) -> str:
+    (token,) = re.findall(r'name="seen" value="(\w+)"', page)
+    return str(token)
 
 
 def expiry(service: Service, id: int) -> str:
@@ -23,60 +23,62 @@ def expiry(service: Service, id: int) -> str:
     return "" if at is None else f"{at:%d %H:%M}"
 
 
-def test_an_incident_under_which_nothing_is_yet_is_opened_at_once(ada: Visitor) -> None:
+def test_an_incident_without_contributions_is_opened_at_once(ada: Visitor) -> None:
     page = ada.follow(ada.post("/console/incidents", SENT))
     assert (heading(page), "ongoing" in page.text) == (LABEL, True)
     assert LABEL in ada.get("/console/incidents").text
 
 
-def test_what_would_end_sooner_is_said_first(service: Service, ada: Visitor) -> None:
+def test_a_new_incident_shows_first_which_contributions_would_expire(service: Service, ada: Visitor) -> None:
     service.caller(name="Alpha").contribute(item(1, incident=LABEL), item(2, incident=LABEL), item(3))
-    asked = ada.post("/console/incidents", SENT)
-    assert "<b>2</b> of them would expire at <time" in asked.text
+    preview = ada.post("/console/incidents", SENT)
+    assert "<b>2</b> of them would expire at <time" in preview.text
     assert service.rows()["incidents"] == 0
-    changed = ada.post("/console/incidents", {**SENT, "end": "2026-11-22T08:00", "seen": seen(asked.text)})
-    assert service.rows()["incidents"] == 0, "it was not shown of that"
-    ada.follow(ada.post("/console/incidents", {**SENT, "seen": seen(asked.text)}))
+    other_preview = ada.post(
+        "/console/incidents", {**SENT, "end": "2026-11-22T08:00", "seen": preview_token(preview.text)}
+    )
+    assert service.rows()["incidents"] == 0, "the token is for another end"
+    ada.follow(ada.post("/console/incidents", {**SENT, "seen": preview_token(preview.text)}))
     assert [expiry(service, id) for id in (1, 2, 3)] == ["21 08:00", "21 08:00", ""]
-    assert seen(changed.text) != seen(asked.text)
+    assert preview_token(other_preview.text) != preview_token(preview.text)
 
 
-def test_a_change_says_first_what_becomes_of_contributions(service: Service, ada: Visitor) -> None:
+def test_a_change_shows_first_its_effect_on_contributions(service: Service, ada: Visitor) -> None:
     ada.post("/console/incidents", SENT)
     service.caller(name="Alpha").contribute(item(1, incident=LABEL))
     page = ada.get("/console/incidents/1").text
     assert 'value="2026-11-21T08:00"' in page
     sent = {"start": "2026-11-20T08:00", "end": "", "expires": "yes"}
-    asked = ada.post("/console/incidents/1", sent)
-    assert "None of them would expire with the incident any more." in asked.text
+    preview = ada.post("/console/incidents/1", sent)
+    assert "None of them would expire with the incident any more." in preview.text
     assert expiry(service, 1) == "21 08:00"
-    ada.follow(ada.post("/console/incidents/1", {**sent, "seen": seen(asked.text)}))
+    ada.follow(ada.post("/console/incidents/1", {**sent, "seen": preview_token(preview.text)}))
     assert expiry(service, 1) == ""
     early = {**sent, "end": "2026-11-20T09:00"}
-    asked = ada.post("/console/incidents/1", early)
-    assert "<b>1</b> of them would expire at once" in asked.text
+    preview = ada.post("/console/incidents/1", early)
+    assert "<b>1</b> of them would expire at once" in preview.text
 
 
-def test_a_change_that_touches_no_contribution_is_made_at_once(ada: Visitor) -> None:
+def test_a_change_that_affects_no_contribution_is_made_at_once(ada: Visitor) -> None:
     ada.post("/console/incidents", {**SENT, "expires": ""})
     page = ada.follow(ada.post("/console/incidents/1", {"start": "2026-11-19T08:00", "end": "2026-11-20T09:00"}))
     assert ("was changed" in page.text, "ended" in page.text) == (True, True)
 
 
-def test_each_wrong_field_is_told_at_it(service: Service, ada: Visitor) -> None:
+def test_each_invalid_field_is_reported(service: Service, ada: Visitor) -> None:
     before = service.rows()
-    for sent, wrong in (
+    for sent, invalid in (
         ({}, {"label", "start"}),
         ({**SENT, "label": "CIP"}, {"label"}),
         ({**SENT, "start": "yesterday"}, {"start"}),
         ({**SENT, "end": "2026-11-20T08:00"}, {"end"}),
         ({**SENT, "end": "2026-13-20T08:00"}, {"end"}),
     ):
-        assert set(faults(ada.post("/console/incidents", sent))) == wrong
+        assert set(faults(ada.post("/console/incidents", sent))) == invalid
     assert service.rows() == before
 
 
-def test_a_wrong_change_is_told(ada: Visitor) -> None:
+def test_an_invalid_change_is_reported_at_its_field(ada: Visitor) -> None:
     ada.post("/console/incidents", SENT)
     assert set(faults(ada.post("/console/incidents/1", {"start": "", "end": "x"}))) == {"end"}
     assert set(faults(ada.post("/console/incidents/1", {"start": "2026-11-21T08:00", "end": SENT["end"]}))) == {"end"}
@@ -84,7 +86,7 @@ def test_a_wrong_change_is_told(ada: Visitor) -> None:
     assert (again.status_code, "already exists" in again.text) == (422, True)
 
 
-def test_an_auditor_sees_them_without_a_form(ada: Visitor, otto: Visitor) -> None:
+def test_an_auditor_sees_incidents_without_a_form(ada: Visitor, otto: Visitor) -> None:
     ada.post("/console/incidents", SENT)
     for path in ("/console/incidents", "/console/incidents/1"):
         page = otto.get(path)

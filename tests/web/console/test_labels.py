@@ -1,4 +1,4 @@
-"""The page of the vocabulary, and the meaning of a code wherever it stands."""
+"""The page of the vocabulary, and the meaning of codes on other pages."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.web.callers import Service, item, service_at
 from tests.web.console.visitors import Visitor, sign_in_new_user
 
 
-def test_every_code_in_force_has_its_meaning_and_an_example(otto: Visitor) -> None:
+def test_every_code_is_shown_with_its_meaning_and_an_example(otto: Visitor) -> None:
     page = otto.get("/console/vocabulary").text
     for kind, codes in MEANINGS.items():
         for code, meaning in codes.items():
             row = re.search(rf'<div id="{kind}-{re.escape(code)}"><dt>(.*?)</dt><dd>(.*?)</dd>', page)
             assert row and f">{code}<" in row[1], code
-            said = html.unescape(row[2])
-            assert said.startswith(f"{meaning[0].upper()}{meaning[1:]}. "), code
-            assert f"Example: {EXAMPLES[kind][code]}." in said, code
+            description = html.unescape(row[2])
+            assert description.startswith(f"{meaning[0].upper()}{meaning[1:]}. "), code
+            assert f"Example: {EXAMPLES[kind][code]}." in description, code
 
 
-def test_a_code_of_the_operator_is_said_to_be_one(tmp_path: Path) -> None:
+def test_a_code_of_the_operator_is_marked_as_such(tmp_path: Path) -> None:
     labels = (Path("hashdb") / "labels.toml").read_text("utf-8").replace('"manifesto"', '"pamphlet"')
     (tmp_path / "labels.toml").write_text(labels, "utf-8")
     with service_at(None, labels=tmp_path / "labels.toml", max_radius="pdq=60") as service:
@@ -35,21 +35,21 @@ def test_a_code_of_the_operator_is_said_to_be_one(tmp_path: Path) -> None:
     assert '<td class="number">256</td><td class="number">31</td><td class="number">60</td>' in page
 
 
-def test_a_label_leads_to_what_has_it(otto: Visitor) -> None:
+def test_a_label_links_to_its_contributions(otto: Visitor) -> None:
     assert 'href="/console/contributions?label=manifesto"' in otto.get("/console/vocabulary").text
 
 
-def test_a_code_says_what_it_means_wherever_it_stands(service: Service, otto: Visitor) -> None:
-    described = {
+def test_every_page_shows_the_meaning_of_its_codes(service: Service, otto: Visitor) -> None:
+    fields = {
         "severity": 2,
         "context": ["synthetic"],
         "basis": "terms",
         "tco_ground": "2.7.a",
         "entity": "UN:example",
     }
-    service.caller().contribute(item(1, **described))
+    service.caller().contribute(item(1, **fields))
     cases.open_case(service.db, COMMAND_LINE, 1, "false_match", holds=True)
-    shown = {
+    expected = {
         "/console/contributions": [("behaviour", "glorification"), ("status", "active"), ("standing", "quarantined")],
         "/console/contributions/1": [
             ("behaviour", "glorification"),
@@ -73,13 +73,13 @@ def test_a_code_says_what_it_means_wherever_it_stands(service: Service, otto: Vi
         ],
         "/console/users": [("role", "auditor")],
     }
-    silent = []
-    for path, codes in shown.items():
+    missing = []
+    for path, codes in expected.items():
         page = html.unescape(otto.get(path).text)
         for kind, code in codes:
             link = re.search(
                 rf'<a class="[^"]*" href="/console/vocabulary#{kind}-{re.escape(code)}" title="([^"]+)"', page
             )
             if link is None or MEANINGS[kind][code][1:] not in link[1] or EXAMPLES[kind][code] not in link[1]:
-                silent.append((path, kind, code))
-    assert silent == []
+                missing.append((path, kind, code))
+    assert missing == []

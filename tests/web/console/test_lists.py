@@ -1,4 +1,4 @@
-"""Pages of a list that is held as a whole, and what a form says of selected rows."""
+"""Pages of a list that is in memory as a whole, and the selection of rows in a form."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ COLUMNS: tuple[Column[tuple[str, int | None]], ...] = (
 
 
 @pytest.fixture(autouse=True)
-def request_of() -> Iterator[Flask]:
+def flask_app() -> Iterator[Flask]:
     app = Flask(__name__)
     app.add_url_rule("/list", "list")
     with app.test_request_context("/list"):
         yield app
 
 
-def names(query: ListQuery) -> tuple[str, ListPage]:
+def page_names(query: ListQuery) -> tuple[str, ListPage]:
     rows, shown = page_of_all(ROWS, COLUMNS, query, "list", first="name", fields={"state": "open"})
     return "".join(name for name, _ in rows), shown
 
 
-def test_a_column_orders_the_list_both_ways_and_rows_without_a_value_come_last() -> None:
-    assert names(ListQuery())[0] == "abcd"
-    assert names(ListQuery(order="down"))[0] == "dcba"
-    assert names(ListQuery(sort="used"))[0] == "bdca"
-    assert names(ListQuery(sort="used", order="up"))[0] == "cbda"
+def test_a_list_is_sorted_both_ways_with_empty_values_last() -> None:
+    assert page_names(ListQuery())[0] == "abcd"
+    assert page_names(ListQuery(order="down"))[0] == "dcba"
+    assert page_names(ListQuery(sort="used"))[0] == "bdca"
+    assert page_names(ListQuery(sort="used", order="up"))[0] == "cbda"
     with pytest.raises(InvalidInput, match="sort: must be one of name, used"):
-        names(ListQuery(sort="note"))
+        page_names(ListQuery(sort="note"))
 
 
-def test_pages_lead_forward_and_back_and_say_which_rows_they_have() -> None:
-    found, first = names(ListQuery(limit=3))
-    assert (found, first.row, first.count, first.total, first.before, first.after) == (
+def test_pages_link_both_ways_and_number_their_rows() -> None:
+    names, first = page_names(ListQuery(limit=3))
+    assert (names, first.row, first.count, first.total, first.before, first.after) == (
         "abc",
         1,
         3,
@@ -54,25 +54,25 @@ def test_pages_lead_forward_and_back_and_say_which_rows_they_have() -> None:
     )
     assert first.after is not None
     assert first.address(**first.after) == "/list?state=open&sort=name&order=up&limit=3&row=4"
-    found, last = names(ListQuery(limit=3, row=4))
-    assert (found, last.row, last.before, last.after) == ("d", 4, {"row": 1}, None)
-    assert names(ListQuery(row=99))[0] == "d"
+    names, last = page_names(ListQuery(limit=3, row=4))
+    assert (names, last.row, last.before, last.after) == ("d", 4, {"row": 1}, None)
+    assert page_names(ListQuery(row=99))[0] == "d"
 
 
-def test_a_head_turns_its_own_order_round_and_begins_another_as_the_column_says() -> None:
-    shown = names(ListQuery())[1]
+def test_a_column_head_reverses_its_order_or_starts_with_its_own() -> None:
+    shown = page_names(ListQuery())[1]
     assert [shown.sorted_by(column) for column in COLUMNS[:2]] == [
         "/list?state=open&sort=name&order=down&limit=50",
         "/list?state=open&sort=used&order=down&limit=50",
     ]
 
 
-def test_the_number_of_rows_is_chosen_where_a_list_has_more_than_the_least() -> None:
-    assert names(ListQuery())[1].sizes == ()
-    assert dict(names(ListQuery(limit=3))[1].sizes)[100] == "/list?state=open&sort=name&order=up&limit=100"
+def test_the_page_size_can_be_chosen_only_for_long_lists() -> None:
+    assert page_names(ListQuery())[1].sizes == ()
+    assert dict(page_names(ListQuery(limit=3))[1].sizes)[100] == "/list?state=open&sort=name&order=up&limit=100"
 
 
-def selected(app: Flask, *fields: tuple[str, str]) -> Selection:
+def select(app: Flask, *fields: tuple[str, str]) -> Selection:
     data: dict[str, list[str]] = {}
     for name, value in fields:
         data.setdefault(name, []).append(value)
@@ -80,14 +80,14 @@ def selected(app: Flask, *fields: tuple[str, str]) -> Selection:
         return read_selection()
 
 
-def test_selected_rows_are_read_once_each_or_as_all_that_a_filter_lets_through(request_of: Flask) -> None:
-    picked = selected(request_of, ("picks", "cases"), ("id", "3"), ("id", "1"), ("id", "3"), ("upto", "9"))
-    assert picked == Selection("cases", (3, 1))
+def test_a_selection_has_distinct_rows_or_a_whole_filter(flask_app: Flask) -> None:
+    selection = select(flask_app, ("picks", "cases"), ("id", "3"), ("id", "1"), ("id", "3"), ("upto", "9"))
+    assert selection == Selection("cases", (3, 1))
     fields = (("picks", "cases"), ("id", "3"), ("all", "1"), ("filter", "member=3&label=a+b"), ("upto", "9"))
-    assert selected(request_of, *fields) == Selection("cases", filter={"member": "3", "label": "a b"}, upto=9)
+    assert select(flask_app, *fields) == Selection("cases", filter={"member": "3", "label": "a b"}, upto=9)
 
 
 @pytest.mark.parametrize("fields", [(), (("id", "x"),), (("id", "1" * 17),), (("all", "1"), ("upto", "-1"))])
-def test_other_fields_are_refused(request_of: Flask, fields: tuple[tuple[str, str], ...]) -> None:
+def test_an_invalid_selection_is_rejected(flask_app: Flask, fields: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(InvalidInput):
-        selected(request_of, *fields)
+        select(flask_app, *fields)

@@ -13,7 +13,7 @@ from tests.web.console.visitors import Visitor, faults, heading, page_text
 
 @pytest.fixture
 def alpha(service: Service, ada: Visitor) -> Caller:
-    """A member with a key that contributes."""
+    """A member with a key."""
     return service.caller(name="Alpha")
 
 
@@ -29,7 +29,7 @@ def test_a_member_is_added_and_gets_a_key_that_works(service: Service, ada: Visi
 
 
 @pytest.mark.parametrize(
-    ("sent", "wrong"),
+    ("sent", "invalid"),
     [
         ({}, {"name", "kind"}),
         ({"name": " ", "kind": "club"}, {"name", "kind"}),
@@ -41,25 +41,25 @@ def test_a_member_is_added_and_gets_a_key_that_works(service: Service, ada: Visi
         ({"name": "A", "kind": "platform", "limits.contributions_per_day": "many"}, {"limits.contributions_per_day"}),
     ],
 )
-def test_each_wrong_field_is_told_at_it(
-    service: Service, ada: Visitor, alpha: Caller, sent: dict[str, str], wrong: set[str]
+def test_each_invalid_field_is_reported(
+    service: Service, ada: Visitor, alpha: Caller, sent: dict[str, str], invalid: set[str]
 ) -> None:
     before = service.rows()
     for path in ("/console/members", "/console/members/1"):
         page = ada.post(path, sent)
-        assert set(faults(page)) == wrong
-        assert page.text.count('aria-invalid="true"') == len(wrong)
+        assert set(faults(page)) == invalid
+        assert page.text.count('aria-invalid="true"') == len(invalid)
     assert service.rows() == before
 
 
-def test_a_name_that_is_taken_is_told(service: Service, ada: Visitor, alpha: Caller) -> None:
+def test_a_name_in_use_is_rejected(service: Service, ada: Visitor, alpha: Caller) -> None:
     page = ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
     assert (page.status_code, "A member named Alpha already exists." in page.text) == (422, True)
     assert 'value="Alpha"' in page.text
 
 
 @pytest.mark.parametrize(
-    ("sent", "wrong"),
+    ("sent", "invalid"),
     [
         ({}, "scopes"),
         ({"scopes": ["everything"]}, "scopes[0]"),
@@ -67,14 +67,14 @@ def test_a_name_that_is_taken_is_told(service: Service, ada: Visitor, alpha: Cal
         ({"scopes": ["match"], "expires_at": "2020-01-01"}, "expires_at"),
     ],
 )
-def test_a_wrong_key_is_told(ada: Visitor, alpha: Caller, sent: dict[str, str], wrong: str) -> None:
-    assert set(faults(ada.post("/console/members/1/keys", sent))) == {wrong}
+def test_an_invalid_key_is_rejected(ada: Visitor, alpha: Caller, sent: dict[str, str], invalid: str) -> None:
+    assert set(faults(ada.post("/console/members/1/keys", sent))) == {invalid}
 
 
-def test_a_suspension_says_first_what_it_does(service: Service, ada: Visitor, alpha: Caller) -> None:
+def test_a_suspension_shows_its_effect_first(service: Service, ada: Visitor, alpha: Caller) -> None:
     alpha.contribute(item())
-    asked = ada.get("/console/members/1/status")
-    assert re.findall(r"<b>(\d+ \w+)</b>", asked.text) == ["1 key", "1 contribution", "0 opinions"]
+    preview = ada.get("/console/members/1/status")
+    assert re.findall(r"<b>(\d+ \w+)</b>", preview.text) == ["1 key", "1 contribution", "0 opinions"]
     page = ada.follow(ada.post("/console/members/1/status", {"status": "suspended"}))
     assert "Alpha is now suspended." in page.text
     assert alpha.get("/v1/me").status_code == 403
@@ -97,7 +97,7 @@ def test_a_key_of_another_member_is_not_found(service: Service, ada: Visitor, al
     assert ada.get("/console/members/keys/2").headers["Location"] == "/console/members/2"
 
 
-def test_what_a_member_did_lately_is_shown(service: Service, ada: Visitor, alpha: Caller) -> None:
+def test_a_member_page_shows_the_activity_of_the_last_30_days(service: Service, ada: Visitor, alpha: Caller) -> None:
     alpha.contribute(item())
     assert "1 contribution (0 % within one hour of the removal), 0 opinions" in ada.get("/console/members/1").text
     service.clock.go(days=31)
@@ -106,7 +106,7 @@ def test_what_a_member_did_lately_is_shown(service: Service, ada: Visitor, alpha
     assert "2026-11-20 12:00:00" in ada.get("/console/members").text
 
 
-def test_volume_and_precision_are_shown(service: Service, ada: Visitor, alpha: Caller) -> None:
+def test_a_member_page_shows_volume_and_precision(service: Service, ada: Visitor, alpha: Caller) -> None:
     alpha.contribute(item(1), item(2))
     beta = service.caller(name="Beta")
     for id, opinion in ((1, {"opinion": "confirms"}), (2, {"opinion": "disputes", "reason": "other"})):
@@ -121,18 +121,18 @@ def test_volume_and_precision_are_shown(service: Service, ada: Visitor, alpha: C
     assert re.search(r'status=active">2</a>', ada.get("/console/members").text)
 
 
-def test_members_are_paged(service: Service, ada: Visitor) -> None:
+def test_the_list_of_members_has_pages(service: Service, ada: Visitor) -> None:
     for _ in range(3):
         service.caller()
     first = ada.get("/console/members?limit=2")
-    (following,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
-    last = ada.get(following.replace("&amp;", "&")).text
+    (next_page,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
+    last = ada.get(next_page.replace("&amp;", "&")).text
     assert ("1–2 of 3" in first.text, ">3 of 3<" in last, "Member 3" in last) == (True, True, True)
     assert re.findall(r"Member \d", ada.get("/console/members?sort=name&order=down").text)[0] == "Member 3"
     assert ada.get("/console/members?sort=height").status_code == 422
 
 
-def test_a_key_may_be_told_no_distances(service: Service, ada: Visitor, alpha: Caller) -> None:
+def test_a_key_can_be_issued_without_distances(service: Service, ada: Visitor, alpha: Caller) -> None:
     sent = {"scopes": ["match"], "hides_distances": "hidden"}
     issued = ada.post("/console/members/1/keys", sent)
     (secret,) = re.findall(r"hdb_[\w-]+", issued.text)

@@ -30,8 +30,8 @@ def upload(content: bytes, name: str) -> dict[str, Any]:
     return {"file": (io.BytesIO(content), name), "signals": ""}
 
 
-def pasted(text: str) -> str:
-    """What the field of the form has."""
+def signals_field(text: str) -> str:
+    """Return the content of the field for signals."""
     return html.unescape(re.findall(r'<textarea[^>]*name="signals"[^>]*>([^<]*)<', text)[0])
 
 
@@ -39,7 +39,7 @@ def verdicts(text: str) -> list[str]:
     return re.findall(r"data-verdict>([^<]*)<", text)
 
 
-def test_it_tells_what_would_match_at_a_radius_and_why_not(service: Service, otto: Visitor) -> None:
+def test_the_debugger_shows_which_neighbors_match_at_a_radius_and_why(service: Service, otto: Visitor) -> None:
     alpha = service.caller(name="Alpha")
     alpha.contribute(
         *(item(signals=[str(near(signal(1), bits, seed))]) for bits, seed in ((8, 0), (10, 2), (40, 0))),
@@ -53,9 +53,7 @@ def test_it_tells_what_would_match_at_a_radius_and_why_not(service: Service, ott
     assert "Nothing is within the widest radius." in otto.post(PAGE, {"signals": str(signal(9))}).text
 
 
-def test_of_a_small_thing_on_a_plain_ground_it_says_that_members_are_answered_less(
-    service: Service, otto: Visitor
-) -> None:
+def test_a_sparse_hash_has_a_smaller_radius_by_default(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").contribute(item(signals=[str(near(sparse(1), 30)), str(signal(1))]))
     page = otto.post(PAGE, {"signals": str(sparse(1))})
     assert verdicts(page.text) == ["no, too far"]
@@ -63,13 +61,13 @@ def test_of_a_small_thing_on_a_plain_ground_it_says_that_members_are_answered_le
     assert verdicts(otto.post(PAGE, {"signals": str(sparse(1)), "radius.phash256": "45"}).text) == ["yes, by phash256"]
 
 
-def test_a_transform_through_which_it_is_found_is_named(service: Service, otto: Visitor) -> None:
+def test_the_transform_of_a_match_is_shown(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").contribute(item(1))
     page = otto.post(PAGE, {"signals": f"{signal(2)}\nmirror {signal(1)}"})
     assert "<small>mirror</small>" in page.text
 
 
-def test_what_speaks_for_a_match_is_shown_and_kept_for_the_next_search(service: Service, otto: Visitor) -> None:
+def test_the_evidence_of_a_match_is_shown_and_the_query_stays(service: Service, otto: Visitor) -> None:
     alpha = service.caller(name="Alpha")
     alpha.contribute(item(1, signatures=[str(signature(1))]), item(signals=[str(near(signal(1), 40))]))
     text = f"{near(signal(1), 4)}\nmirror {signal(2)}\nwhole {signature(1)}"
@@ -79,13 +77,13 @@ def test_what_speaks_for_a_match_is_shown_and_kept_for_the_next_search(service: 
     assert re.search(r"score\s+\d+\.\d\s+whole\s+detail 0 % apart", shown)
     assert "A score of 6 means" in shown
     assert html.unescape(page.text).count(text) == 1
-    near_ones = otto.get("/console/contributions/1/neighbors").text
-    assert "A score of 6 means" not in near_ones
+    neighbors = otto.get("/console/contributions/1/neighbors").text
+    assert "A score of 6 means" not in neighbors
     alpha.contribute(item(signals=[str(near(signal(1), 6))], signatures=[str(signature(1))]))
     assert "detail 0 % apart" in otto.get("/console/contributions/1/neighbors").text
 
 
-def test_a_picture_is_hashed_and_not_kept(service: Service, otto: Visitor) -> None:
+def test_a_picture_is_hashed_and_not_stored(service: Service, otto: Visitor) -> None:
     before = service.rows()
     sent = {"file": (io.BytesIO(photo()), "a.png"), "transforms": "1", "signals": ""}
     page = otto.post(PAGE, sent, content_type="multipart/form-data")
@@ -95,13 +93,13 @@ def test_a_picture_is_hashed_and_not_kept(service: Service, otto: Visitor) -> No
     assert service.rows() == before
 
 
-def test_a_video_is_pasted_and_what_its_frames_match_is_shown(service: Service, otto: Visitor) -> None:
+def test_a_pasted_video_is_matched_by_its_frames(service: Service, otto: Visitor) -> None:
     alpha = service.caller(name="Alpha")
     alpha.contribute(video(*range(100, 140)), video(*range(120, 126)), item(122), video(123, 600, 601))
     alpha.post("/v1/contributions/2/withdrawal", {"reason": "other"})
     before = service.rows()
-    asked = {"frames": [*frames(*range(300, 310), *range(120, 130), away=4)], "duration": 20.0}
-    page = otto.post(PAGE, {"signals": json.dumps(asked)})
+    query = {"frames": [*frames(*range(300, 310), *range(120, 130), away=4)], "duration": 20.0}
+    page = otto.post(PAGE, {"signals": json.dumps(query)})
     assert "2 would match, of 4 that are near the video" in page.text
     assert "Time line of 0:20: 20 shots, 20 can match" in page.text
     assert re.findall(r'<tr class="(?:is-far)?">\s*<td>([^<]*)</td>', page.text) == [
@@ -113,40 +111,40 @@ def test_a_video_is_pasted_and_what_its_frames_match_is_shown(service: Service, 
     assert "Two time lines, of 0:20 and 0:40, joined by 1 segment" in page.text
     assert '<td class="when">0:10–0:20</td><td class="when">0:20–0:30</td><td class="number">10 of 10</td>' in page.text
     assert '<td class="number">0:10</td><td class="when">0:20</td><td>pdq 4</td><td>none</td><td>1</td>' in page.text
-    assert json.loads(pasted(page.text)) == asked
+    assert json.loads(signals_field(page.text)) == query
     assert service.rows() == before
 
 
-def test_an_uploaded_video_is_hashed_and_not_kept(service: Service, otto: Visitor) -> None:
+def test_an_uploaded_video_is_hashed_and_not_stored(service: Service, otto: Visitor) -> None:
     alpha, clip = service.caller(name="Alpha"), films.film(seconds=4.0)
     hashed = body(alpha.post("/v1/signals", **form(clip)))["pictures"][0]
     fields = {name: hashed[name] for name in ("signals", "frames", "duration")}
-    (mine,) = alpha.contribute({**video(), **fields})
+    (contribution,) = alpha.contribute({**video(), **fields})
     before = service.rows()
     page = otto.post(PAGE, upload(clip, "a.mp4"), content_type="multipart/form-data")
     assert "yes, the same file by sha256</td>" in page.text
-    assert f'href="/console/contributions/{mine["id"]}"' in page.text
+    assert f'href="/console/contributions/{contribution["id"]}"' in page.text
     assert "Two time lines, of 0:04 and 0:04, joined by 1 segment" in page.text
-    again = otto.post(PAGE, {"signals": pasted(page.text)})
+    again = otto.post(PAGE, {"signals": signals_field(page.text)})
     assert "joined by 1 segment" in again.text
     assert service.rows() == before
 
 
-def test_a_video_that_cannot_be_hashed_here_is_told_at_its_field(
+def test_a_damaged_or_slow_video_is_reported_at_its_field(
     service: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = {"content_type": "multipart/form-data"}
     damaged = films.film(seconds=4.0)[:600]
     assert set(faults(otto.post(PAGE, upload(damaged, "a.mp4"), **sent))) == {"file"}
     monkeypatch.setattr(signals, "WAIT_SECONDS", 0.0)
-    late = faults(otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent))
-    assert "hash it on your machine" in late["file"]
+    timeout = faults(otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent))
+    assert "hash it on your machine" in timeout["file"]
 
 
-def test_a_person_has_few_videos_that_wait_here_and_nothing_is_left_of_those_refused(
+def test_a_user_has_few_waiting_videos_and_their_files_are_deleted(
     service: Service, otto: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Beside the database.
+    # In a folder without the database.
     folder = tmp_path / "videos"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -156,25 +154,25 @@ def test_a_person_has_few_videos_that_wait_here_and_nothing_is_left_of_those_ref
         for _ in range(KEY_REQUESTS):
             assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 422
         assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 429
-    until = time.monotonic() + 30
+    deadline = time.monotonic() + 30
     while open_files_in(folder):
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_who_is_not_signed_in_uploads_nothing_large(service: Service) -> None:
-    anyone = Visitor(service)
-    secret = form_secret(anyone.get("/console/sign-in"))
-    assert anyone.client.post(PAGE, **form(csrf=secret, signals="x" * 600_000)).status_code == 413
+def test_a_large_upload_without_session_is_rejected(service: Service) -> None:
+    visitor = Visitor(service)
+    secret = form_secret(visitor.get("/console/sign-in"))
+    assert visitor.client.post(PAGE, **form(csrf=secret, signals="x" * 600_000)).status_code == 413
 
 
-def test_what_is_pasted_as_json_may_be_a_picture(service: Service, otto: Visitor) -> None:
+def test_a_picture_can_be_pasted_as_json(service: Service, otto: Visitor) -> None:
     service.caller(name="Alpha").contribute(item(1))
     page = otto.post(PAGE, {"signals": json.dumps([{"path": "a.png", "signals": [str(signal(1))], "quality": 90}])})
     assert verdicts(page.text) == ["yes, by pdq"]
 
 
-def test_the_hashes_of_a_long_video_are_taken(otto: Visitor) -> None:
+def test_the_hashes_of_a_long_video_are_accepted(otto: Visitor) -> None:
     text = json.dumps({"frames": frames(*[1] * 7_200), "duration": 7_200.0})
     assert len(text) > 500_000
     secret = form_secret(otto.get(PAGE))
@@ -182,7 +180,7 @@ def test_the_hashes_of_a_long_video_are_taken(otto: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "wrong"),
+    ("sent", "invalid"),
     [
         ({}, {"signals"}),
         ({"signals": "pdq:12\nx"}, {"signals"}),
@@ -192,17 +190,17 @@ def test_the_hashes_of_a_long_video_are_taken(otto: Visitor) -> None:
         ({"signals": str(signal(1)), "radius.pdq": "wide"}, {"radius.pdq"}),
     ],
 )
-def test_what_is_wrong_is_told_at_its_field(otto: Visitor, sent: dict[str, str], wrong: set[str]) -> None:
-    assert set(faults(otto.post(PAGE, sent))) == wrong
+def test_each_invalid_field_is_reported(otto: Visitor, sent: dict[str, str], invalid: set[str]) -> None:
+    assert set(faults(otto.post(PAGE, sent))) == invalid
 
 
-def test_what_is_no_picture_is_told(otto: Visitor) -> None:
+def test_an_invalid_picture_is_reported_at_its_field(otto: Visitor) -> None:
     sent = {"file": (io.BytesIO(b"not a picture"), "a.png")}
     page = otto.post(PAGE, sent, content_type="multipart/form-data")
     assert set(faults(page)) == {"file"} and "file[" not in page.text
 
 
-def test_only_what_is_posted_is_looked_for(otto: Visitor) -> None:
+def test_a_get_request_searches_nothing(otto: Visitor) -> None:
     page = otto.get(f"{PAGE}?signals={signal(1)}")
     assert (page.status_code, verdicts(page.text)) == (200, [])
     assert ">pdq:" not in page.text

@@ -1,4 +1,4 @@
-"""What pages are made with."""
+"""The helpers of the pages: forms, sentences and choices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashdb.web.console.pages import Form
 from tests.web.callers import Service
 
 
-def test_a_form_tells_faults_at_their_fields_and_another_error_above() -> None:
+def test_a_form_reports_faults_at_fields_and_other_errors_above() -> None:
     form = Form({"name": " A ", "limit": "7", "wrong": "7.5"})
     assert (form.text("name"), form.text("none")) == ("A", "")
     assert (form.number("limit"), form.number("none"), form.number("wrong")) == (7, None, "7.5")
@@ -23,23 +23,23 @@ def test_a_form_tells_faults_at_their_fields_and_another_error_above() -> None:
         assert form.refused(NameTaken("A")).error == "a member named A already exists"
 
 
-def test_a_secret_is_taken_out_of_a_form() -> None:
+def test_reading_a_secret_removes_it_from_the_form() -> None:
     form = Form({"password": " sesame "})
     assert form.secret("password") == " sesame "
     assert form.values == {}
 
 
-def test_a_sentence_begins_and_ends_as_one() -> None:
+def test_a_sentence_starts_with_a_capital_and_ends_with_a_period() -> None:
     assert pages.sentence("a key is needed") == "A key is needed."
 
 
-def test_every_member_can_be_chosen_in_the_order_of_names(service: Service) -> None:
+def test_the_choices_of_members_are_all_members_sorted_by_name(service: Service) -> None:
     names = ["beta", "Alpha", "delta", "Gamma"]
-    added = [members.add(service.db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM)).id for name in names]
+    new_ids = [members.add(service.db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM)).id for name in names]
     with service.app.test_request_context():
         g.actor = COMMAND_LINE
-        chosen = pages.member_choices()
+        choices = pages.member_choices()
         rows = [pages.read_all(partial(members.page, service.db, COMMAND_LINE), size) for size in (1, 2, 5)]
-    ids = dict(zip(names, map(str, added), strict=True))
-    assert chosen == [(ids[name], name) for name in ("Alpha", "beta", "delta", "Gamma")]
+    ids = dict(zip(names, map(str, new_ids), strict=True))
+    assert choices == [(ids[name], name) for name in ("Alpha", "beta", "delta", "Gamma")]
     assert [[member.name for member in read] for read in rows] == [names] * 3

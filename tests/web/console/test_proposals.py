@@ -1,4 +1,4 @@
-"""The pages of what takes two persons."""
+"""The pages of proposals: changes that a second person must confirm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.web.console.visitors import Visitor, faults, heading, sign_in_new_use
 
 @pytest.fixture
 def alpha(service: Service) -> Caller:
-    """A member with a contribution that has a case, where everything takes two persons."""
+    """A member with a contribution that has a case, in a service where a second person must confirm changes."""
     service.db.rules = replace(service.db.rules, two_persons=True)
     caller = service.caller(name="Alpha")
     caller.contribute(item(1))
@@ -28,41 +28,41 @@ def alpha(service: Service) -> Caller:
     return caller
 
 
-def test_a_member_is_suspended_by_another_admin(service: Service, ada: Visitor, alpha: Caller) -> None:
-    told = ada.follow(ada.post("/console/members/1/status", {"status": "suspended"}))
-    assert "Nothing changes until a second person confirms it" in told.text
+def test_a_second_admin_confirms_the_suspension_of_a_member(service: Service, ada: Visitor, alpha: Caller) -> None:
+    page = ada.follow(ada.post("/console/members/1/status", {"status": "suspended"}))
+    assert "Nothing changes until a second person confirms it" in page.text
     assert 'href="/console/proposals/1"' in ada.get("/console/members/1").text
-    own = ada.get("/console/proposals/1")
-    assert ("Confirm" in own.text, "(you)" in own.text) == (False, True)
+    own_proposal = ada.get("/console/proposals/1")
+    assert ("Confirm" in own_proposal.text, "(you)" in own_proposal.text) == (False, True)
     again = ada.post("/console/proposals/1")
     assert (again.status_code, "another person must confirm it" in again.text) == (422, True)
     assert alpha.get("/v1/me").status_code == 200
     eva = sign_in_new_user(service, "eva", Role.ADMIN)
-    asked = eva.get("/console/proposals/1").text
-    assert ("Confirm: suspend a member" in asked, "<b>1 key</b> would stop working" in asked) == (True, True)
+    proposal = eva.get("/console/proposals/1").text
+    assert ("Confirm: suspend a member" in proposal, "<b>1 key</b> would stop working" in proposal) == (True, True)
     done = eva.follow(eva.post("/console/proposals/1"))
     assert (heading(done), "Done: suspend a member." in done.text) == ("Proposals", True)
     assert alpha.get("/v1/me").status_code == 403
     assert eva.get("/console/proposals/1").status_code == 404
 
 
-def test_the_same_is_asked_to_the_letter(service: Service, ada: Visitor, alpha: Caller) -> None:
-    asked = MemberChange(status=MemberStatus.SUSPENDED, limits=MemberLimits(7), contact="c@example.org")
-    members.change(service.db, COMMAND_LINE, 1, asked)
+def test_a_confirmation_carries_out_exactly_the_proposed_change(service: Service, ada: Visitor, alpha: Caller) -> None:
+    change = MemberChange(status=MemberStatus.SUSPENDED, limits=MemberLimits(7), contact="c@example.org")
+    members.change(service.db, COMMAND_LINE, 1, change)
     ada.follow(ada.post("/console/proposals/1"))
     member = members.get(service.db, COMMAND_LINE, 1)
     assert (member.status, member.limits, member.contact) == (MemberStatus.SUSPENDED, MemberLimits(7), "c@example.org")
 
 
-def test_a_benign_signal_is_added_by_a_second_person(service: Service, ada: Visitor, alpha: Caller) -> None:
+def test_a_second_person_confirms_a_benign_entry(service: Service, ada: Visitor, alpha: Caller) -> None:
     benign.add(service.db, COMMAND_LINE, BenignDraft((signal(1),), note="a test card"))
-    asked = ada.get("/console/proposals/1").text
-    assert ("a test card" in asked, "would be affected" in asked) == (True, True)
+    proposal = ada.get("/console/proposals/1").text
+    assert ("a test card" in proposal, "would be affected" in proposal) == (True, True)
     ada.follow(ada.post("/console/proposals/1"))
     assert alpha.matched(str(signal(1))) == []
 
 
-def test_a_contribution_is_retired_with_the_second_ones_reason(
+def test_a_retirement_has_the_reason_of_the_second_person(
     service: Service, rosa: Visitor, otto: Visitor, alpha: Caller
 ) -> None:
     cases.decide(service.db, COMMAND_LINE, 1, Decision.RETIRE, "a first look")
@@ -74,7 +74,9 @@ def test_a_contribution_is_retired_with_the_second_ones_reason(
     assert cases.get(service.db, COMMAND_LINE, 1).note == "it is news"
 
 
-def test_a_reviewer_sees_what_is_for_admins_and_leaves_it(service: Service, rosa: Visitor, alpha: Caller) -> None:
+def test_a_reviewer_sees_proposals_for_admins_and_cannot_change_them(
+    service: Service, rosa: Visitor, alpha: Caller
+) -> None:
     members.change(service.db, COMMAND_LINE, 1, MemberChange(status=MemberStatus.SUSPENDED))
     assert "suspend a member" in rosa.get("/console/proposals").text
     page = rosa.get("/console/proposals/1").text
@@ -83,13 +85,13 @@ def test_a_reviewer_sees_what_is_for_admins_and_leaves_it(service: Service, rosa
     assert rosa.post("/console/proposals/1/removal").status_code == 404
 
 
-def test_a_proposal_is_dropped(service: Service, ada: Visitor, alpha: Caller) -> None:
+def test_an_admin_drops_a_proposal(service: Service, ada: Visitor, alpha: Caller) -> None:
     ada.post("/console/members/1/status", {"status": "suspended"})
     assert "Proposal 1 was dropped." in ada.follow(ada.post("/console/proposals/1/removal")).text
     assert "No proposal waits for a second person." in ada.get("/console/proposals").text
 
 
-def test_what_has_expired_is_gone(service: Service, ada: Visitor, alpha: Caller) -> None:
+def test_an_expired_proposal_is_not_found(service: Service, ada: Visitor, alpha: Caller) -> None:
     ada.post("/console/members/1/status", {"status": "suspended"})
     assert "in 3 d" in ada.get("/console/proposals").text
     service.clock.go(hours=73)

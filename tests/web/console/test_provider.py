@@ -1,4 +1,4 @@
-"""Signing in by OpenID Connect, at a real provider in a process of its own."""
+"""Signing in by OpenID Connect, with a real provider in a separate process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.web.callers import Service, service_at
 from tests.web.console.oidc import CLIENT, SECRET, Provider, provider
 from tests.web.console.visitors import Visitor, add_user, sign_in_new_user
 
-HERE = "http://console.example"
-BACK = f"{HERE}/console/sign-in/provider/back"
+CONSOLE_URL = "http://console.example"
+REDIRECT_URI = f"{CONSOLE_URL}/console/sign-in/provider/back"
 
 
 @pytest.fixture(scope="module")
@@ -32,52 +32,57 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 
 @contextmanager
-def served(running: Provider, **claims: Any) -> Iterator[Service]:
-    """A service whose provider tells these claims."""
+def service_with_provider(running: Provider, **claims: Any) -> Iterator[Service]:
+    """Start a service whose provider sends these claims."""
     settings = {name: claims.pop(name) for name in list(claims) if name.startswith("oidc_")}
-    running.set_claims(BACK, **{"sub": "subject-1", "preferred_username": "ada", **claims})
-    usual = {"oidc_issuer": running.issuer, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET, "console_url": HERE}
+    running.set_claims(REDIRECT_URI, **{"sub": "subject-1", "preferred_username": "ada", **claims})
+    usual = {
+        "oidc_issuer": running.issuer,
+        "oidc_client_id": CLIENT,
+        "oidc_client_secret": SECRET,
+        "console_url": CONSOLE_URL,
+    }
     with service_at(None, **usual | settings) as service:
         service.clock.at = datetime.now(UTC)
         add_user(service, "ada", Role.ADMIN, None, local=False)
         yield service
 
 
-def there_and_back(visitor: Visitor) -> TestResponse:
-    """What a browser sees that is sent to the provider, and by it back."""
-    away = visitor.get("/console/sign-in/provider")
-    assert away.status_code == 303, away.text
-    answer = httpx.get(away.headers["Location"])
+def sign_in_by_provider(visitor: Visitor) -> TestResponse:
+    """Follow the redirects to the provider and back, and return the last response."""
+    redirect = visitor.get("/console/sign-in/provider")
+    assert redirect.status_code == 303, redirect.text
+    answer = httpx.get(redirect.headers["Location"])
     assert answer.status_code == 302, answer.text
-    assert answer.headers["Location"].startswith(BACK)
-    return visitor.get(answer.headers["Location"].removeprefix(HERE))
+    assert answer.headers["Location"].startswith(REDIRECT_URI)
+    return visitor.get(answer.headers["Location"].removeprefix(CONSOLE_URL))
 
 
-def test_whom_the_provider_knows_is_let_in(running: Provider) -> None:
-    with served(running) as service:
+def test_a_user_of_the_provider_signs_in(running: Provider) -> None:
+    with service_with_provider(running) as service:
         visitor = Visitor(service, "ada")
         assert "Sign in with 127.0.0.1" in visitor.get("/console/sign-in").text
-        done = there_and_back(visitor)
-        assert (done.status_code, done.headers["Location"]) == (303, "/console")
+        response = sign_in_by_provider(visitor)
+        assert (response.status_code, response.headers["Location"]) == (303, "/console")
         assert visitor.get("/console/members").status_code == 200
-        assert there_and_back(Visitor(service)).status_code == 303
+        assert sign_in_by_provider(Visitor(service)).status_code == 303
 
 
-def test_an_answer_is_good_once_and_for_its_browser(running: Provider) -> None:
-    with served(running) as service:
-        one, other = Visitor(service), Visitor(service)
-        answer = httpx.get(one.get("/console/sign-in/provider").headers["Location"])
-        back = answer.headers["Location"].removeprefix(HERE)
+def test_an_answer_of_the_provider_works_once_and_in_its_browser(running: Provider) -> None:
+    with service_with_provider(running) as service:
+        visitor, other = Visitor(service), Visitor(service)
+        answer = httpx.get(visitor.get("/console/sign-in/provider").headers["Location"])
+        back = answer.headers["Location"].removeprefix(CONSOLE_URL)
         other.get("/console/sign-in/provider")
         assert "sign in again" in other.get(back).text
-        assert one.get(back).status_code == 303
-        assert one.get(back).status_code == 422
+        assert visitor.get(back).status_code == 303
+        assert visitor.get(back).status_code == 422
         for query in ("state=x&code=y", "error=access_denied", ""):
             assert Visitor(service).get(f"/console/sign-in/provider/back?{query}").status_code == 422
 
 
 @pytest.mark.parametrize(
-    ("claims", "told"),
+    ("claims", "error"),
     [
         ({"preferred_username": "nobody"}, "no user who signs in by the provider has the name".capitalize()),
         ({"preferred_username": None}, "sent no user name"),
@@ -87,48 +92,48 @@ def test_an_answer_is_good_once_and_for_its_browser(running: Provider) -> None:
         ({"oidc_client_secret": "another"}, "did not answer"),
     ],
 )
-def test_whom_it_does_not_know_well_enough_is_not(running: Provider, claims: dict[str, Any], told: str) -> None:
-    with served(running, **claims) as service:
-        answer = there_and_back(Visitor(service))
+def test_missing_or_unverified_claims_are_rejected(running: Provider, claims: dict[str, Any], error: str) -> None:
+    with service_with_provider(running, **claims) as service:
+        answer = sign_in_by_provider(Visitor(service))
         assert answer.status_code == 422
-        assert told in answer.text
+        assert error in answer.text
 
 
-def test_a_verified_address_of_mail_may_be_the_name(running: Provider) -> None:
-    with served(running, oidc_claim="email", email="ada", email_verified=True) as service:
-        assert there_and_back(Visitor(service)).status_code == 303
+def test_a_verified_mail_address_can_be_the_user_name(running: Provider) -> None:
+    with service_with_provider(running, oidc_claim="email", email="ada", email_verified=True) as service:
+        assert sign_in_by_provider(Visitor(service)).status_code == 303
 
 
 def test_a_user_belongs_to_one_subject(running: Provider) -> None:
-    with served(running) as service:
+    with service_with_provider(running) as service:
         sessions.sign_in_by_provider(service.db, "ada", ProviderIdentity(None, "subject-0"), "a")
-        assert "is another account there" in there_and_back(Visitor(service)).text
+        assert "is another account there" in sign_in_by_provider(Visitor(service)).text
 
 
-def test_a_user_of_the_provider_does_not_enter_an_account_with_a_password(running: Provider) -> None:
-    with served(running, preferred_username="rosa") as service:
+def test_the_provider_cannot_open_an_account_with_a_password(running: Provider) -> None:
+    with service_with_provider(running, preferred_username="rosa") as service:
         rosa = sign_in_new_user(service, "rosa", Role.ADMIN)
         intruder = Visitor(service, "rosa")
-        assert "who signs in by the provider" in there_and_back(intruder).text
+        assert "who signs in by the provider" in sign_in_by_provider(intruder).text
         assert intruder.get("/console/members").status_code == 303
         assert rosa.get("/console/members").status_code == 200
 
 
 def test_an_admin_moves_a_user_to_the_provider_and_back(running: Provider) -> None:
-    with served(running, preferred_username="rosa") as service:
+    with service_with_provider(running, preferred_username="rosa") as service:
         rosa, otto = (sign_in_new_user(service, name, Role.ADMIN) for name in ("rosa", "otto"))
-        number = rosa_of(service).id
+        number = find_rosa(service).id
         assert "Switch to the provider" in otto.get(f"/console/users/{number}").text
         assert otto.post(f"/console/users/{number}/provider").status_code == 303
         assert rosa.get("/console/members").status_code == 303
         assert rosa.sign_in().status_code == 422
-        assert there_and_back(Visitor(service)).status_code == 303
+        assert sign_in_by_provider(Visitor(service)).status_code == 303
         assert "Set a new password" in otto.get(f"/console/users/{number}").text
         assert otto.post(f"/console/users/{number}/password").status_code == 200
-        assert there_and_back(Visitor(service)).status_code == 422
+        assert sign_in_by_provider(Visitor(service)).status_code == 422
 
 
-def rosa_of(service: Service) -> User:
+def find_rosa(service: Service) -> User:
     return users.named(service.db, COMMAND_LINE, "rosa")
 
 
@@ -145,29 +150,29 @@ def rosa_of(service: Service) -> User:
     ],
 )
 def test_a_token_for_another_client_is_refused(running: Provider, claims: dict[str, Any], status: int) -> None:
-    with served(running, **claims) as service:
-        assert there_and_back(Visitor(service)).status_code == status
+    with service_with_provider(running, **claims) as service:
+        assert sign_in_by_provider(Visitor(service)).status_code == status
 
 
-def test_failures_at_the_provider_count_for_their_address(running: Provider) -> None:
-    with served(running, preferred_username="nobody") as service:
-        came = [there_and_back(Visitor(service)).status_code for _ in range(22)]
-        assert came == [422] * 20 + [429] * 2
+def test_failed_provider_sign_ins_count_for_their_address(running: Provider) -> None:
+    with service_with_provider(running, preferred_username="nobody") as service:
+        statuses = [sign_in_by_provider(Visitor(service)).status_code for _ in range(22)]
+        assert statuses == [422] * 20 + [429] * 2
 
 
-def test_codes_that_are_none_count_for_their_address_too(running: Provider) -> None:
-    with served(running) as service:
+def test_invalid_codes_count_for_their_address(running: Provider) -> None:
+    with service_with_provider(running) as service:
         visitor = Visitor(service)
         state = parse_qs(urlsplit(visitor.get("/console/sign-in/provider").headers["Location"]).query)["state"][0]
         back = f"/console/sign-in/provider/back?state={state}&code="
         assert [visitor.get(f"{back}{number}").status_code for number in range(22)] == [422] * 20 + [429] * 2
 
 
-def test_a_provider_that_says_nothing_holds_one_request_at_a_time() -> None:
+def test_a_silent_provider_blocks_only_one_request_at_a_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
         issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
         settings = {"oidc_issuer": issuer, "oidc_client_id": "x", "oidc_client_secret": "y"}
-        with service_at(None, console_url=HERE, **settings) as service:
+        with service_at(None, console_url=CONSOLE_URL, **settings) as service:
             first = pool.submit(Visitor(service).get, "/console/sign-in/provider")
             accepted, _ = silent.accept()
             second = Visitor(service).get("/console/sign-in/provider")
@@ -176,14 +181,14 @@ def test_a_provider_that_says_nothing_holds_one_request_at_a_time() -> None:
             assert "did not answer" in first.result().text
 
 
-def test_an_answer_that_is_too_old_is_not_believed(running: Provider) -> None:
-    with served(running) as service:
+def test_an_expired_token_is_rejected(running: Provider) -> None:
+    with service_with_provider(running) as service:
         service.clock.go(hours=1)
-        assert "is not valid" in there_and_back(Visitor(service)).text
+        assert "is not valid" in sign_in_by_provider(Visitor(service)).text
 
 
-def test_a_provider_that_is_away_is_told() -> None:
+def test_an_unreachable_provider_is_reported() -> None:
     settings = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": "x", "oidc_client_secret": "y"}
-    with service_at(None, console_url=HERE, **settings) as service:
+    with service_at(None, console_url=CONSOLE_URL, **settings) as service:
         answer = Visitor(service).get("/console/sign-in/provider")
         assert (answer.status_code, "did not answer" in answer.text) == (502, True)

@@ -1,4 +1,4 @@
-"""The page of what is in force."""
+"""The page of the settings and the background tasks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tests.web.callers import Service, service_at
 from tests.web.console.visitors import sign_in_new_user
 
 
-def test_what_is_in_force_is_shown_without_secrets() -> None:
-    given = {"database_url": "postgresql://user:sesame@host/hashdb", "key": "hdb_sesame", "max_body": 12_345_678}
-    with service_at(None, **given, max_radius="pdq=60", rate_limit="1000/second,contribute=50/minute") as service:
+def test_settings_are_shown_without_secrets() -> None:
+    settings = {"database_url": "postgresql://user:sesame@host/hashdb", "key": "hdb_sesame", "max_body": 12_345_678}
+    with service_at(None, **settings, max_radius="pdq=60", rate_limit="1000/second,contribute=50/minute") as service:
         otto = sign_in_new_user(service, "otto", Role.AUDITOR)
         page = otto.get("/console/settings").text
     assert "sesame" not in page
-    # As the setting takes it: the rate of all requests has no name.
+    # In the form of the setting: the rate of all requests has no name.
     assert "1000/second,contribute=50/minute" in page
     assert "HASHDB_KEY" not in page
     assert "set (hidden)" in page
     assert "12345678" in page
     assert "built in" in page and "labels.toml" not in page
-    # Nothing is shown as Python or Markdown has it, and nothing is empty.
+    # No value is shown in the syntax of Python or Markdown, and none is empty.
     assert not re.search(r"frozenset|`|<td class=\"value\"></td>", page)
 
 

@@ -1,4 +1,4 @@
-"""A signal's bits as a drawing."""
+"""The drawing of a signal's bits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.web.console.signals import grid
 
 
-def drawn(svg: str, kind: str, side: int) -> int:
-    """The value whose bits a path of a drawing covers."""
+def drawn_value(svg: str, kind: str, side: int) -> int:
+    """Return the value whose bits the path of a kind covers."""
     (path,) = re.findall(rf'class="bits-{kind}" d="([^"]*)"', svg)
     value = 0
     for x, y, length in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\3z", path):
@@ -22,18 +22,18 @@ def drawn(svg: str, kind: str, side: int) -> int:
 
 
 @given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1))
-def test_every_bit_is_drawn_where_it_is_and_those_that_differ_stand_out(one: int, other: int) -> None:
-    signal, beside = Signal(Algorithm.PDQ, one), Signal(Algorithm.PDQ, other)
-    assert [drawn(grid(signal), kind, 16) for kind in ("on", "gone", "new")] == [one, 0, 0]
-    assert [drawn(grid(signal, beside), kind, 16) for kind in ("on", "gone", "new")] == [
-        one & other,
-        other & ~one,
-        one & ~other,
+def test_every_bit_is_drawn_at_its_place_and_differences_stand_out(value: int, other_value: int) -> None:
+    signal, compared = Signal(Algorithm.PDQ, value), Signal(Algorithm.PDQ, other_value)
+    assert [drawn_value(grid(signal), kind, 16) for kind in ("on", "gone", "new")] == [value, 0, 0]
+    assert [drawn_value(grid(signal, compared), kind, 16) for kind in ("on", "gone", "new")] == [
+        value & other_value,
+        other_value & ~value,
+        value & ~other_value,
     ]
 
 
-def test_what_is_drawn_is_told_to_who_does_not_see_it() -> None:
-    one, other = Signal(Algorithm.PHASH, 2**63 | 1), Signal(Algorithm.PHASH, 1)
-    assert 'aria-label="phash: 2 of 64 bits set"' in grid(one)
-    assert 'aria-label="phash: 1 bits differ"' in grid(one, other)
-    assert drawn(grid(one), "on", 8) == 2**63 | 1
+def test_a_drawing_has_a_text_for_screen_readers() -> None:
+    signal, other = Signal(Algorithm.PHASH, 2**63 | 1), Signal(Algorithm.PHASH, 1)
+    assert 'aria-label="phash: 2 of 64 bits set"' in grid(signal)
+    assert 'aria-label="phash: 1 bits differ"' in grid(signal, other)
+    assert drawn_value(grid(signal), "on", 8) == 2**63 | 1

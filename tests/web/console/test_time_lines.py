@@ -1,4 +1,4 @@
-"""The lines of videos, documents and texts, and the segments that join two."""
+"""The lines of videos, documents and texts, and the segments that join two lines."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def shot(start: int, end: int | None = None, quality: int = 80, *, suppressed: b
 
 
 def bars(line: str, state: str) -> list[tuple[float, float, int]]:
-    """Where the bars of a state begin and how wide they are, in percent, and their heights in pixels."""
+    """Return the start and width of the bars of a state, in percent, and their heights in pixels."""
     found = re.findall(rf'film-shot film-{state}" x="([\d.]+)%" y="\d+" width="([\d.]+)%" height="(\d+)"', line)
     return [(float(x), float(width), int(height)) for x, width, height in found]
 
 
-def test_shots_stand_at_their_times_as_high_as_their_quality_and_each_state_apart() -> None:
+def test_shots_are_drawn_by_time_quality_and_state() -> None:
     line = time_line([shot(0, 3), shot(4, quality=20), shot(5, 7, suppressed=True), shot(15, 19, quality=100)], 20.0)
     assert bars(line, "usable") == [(0.0, 20.0, 38), (75.0, 25.0, 48)]
     assert bars(line, "low") == [(20.0, 5.0, 10)]
     assert "<title>0:00–0:04: quality 80, can match</title>" in line
-    # Between the last frame of a shot and the next shot, frames are missing: the bar does not stand for them.
+    # Frames are missing between the last frame of this shot and the next shot: the bar ends before them.
     assert bars(line, "suppressed") == [(25.0, 15.0, 38)]
     assert re.findall(r'film-lane"[^>]*>([^<]*)<', line) == ["1 suppressed", "1 below quality 50"]
     assert 'aria-label="Time line of 0:20: 4 shots, 2 can match, 1 suppressed, 1 below quality 50"' in line
@@ -37,7 +37,7 @@ def test_shots_stand_at_their_times_as_high_as_their_quality_and_each_state_apar
 
 
 @pytest.mark.parametrize(("seconds", "last"), [(1, "0:01"), (59, "0:50"), (7_200, "2:00:00"), (86_400, "24:00:00")])
-def test_an_axis_has_few_times_and_a_line_few_bars(seconds: int, last: str) -> None:
+def test_a_long_line_has_few_times_and_few_bars(seconds: int, last: str) -> None:
     line = time_line([shot(at) for at in range(0, seconds, max(1, seconds // 7_200))], float(seconds))
     times = re.findall(r'film-time"[^>]*>([^<]*)<', line)
     assert (times[0], times[-1]) == ("0:00", last)
@@ -58,7 +58,7 @@ def window_signal(number: int) -> Signal:
     return Signal(Algorithm.SIMHASH256, signal(number).value)
 
 
-def test_pages_stand_beside_each_other_and_windows_up_to_the_next_one() -> None:
+def test_pages_are_drawn_side_by_side_and_windows_up_to_the_next() -> None:
     pages, words = lines_of([page(1), page(2, quality=20), page(4), window(0), window(100, suppressed=True)], None)
     assert (pages.unit, words.unit) == (Unit.PAGES, Unit.WORDS)
     assert bars(pages.drawn, "usable") == [(0.0, 25.0, 38), (75.0, 25.0, 38)]
@@ -80,28 +80,28 @@ def test_pages_stand_beside_each_other_and_windows_up_to_the_next_one() -> None:
 
 
 @pytest.mark.parametrize(("last", "marks"), [(1, ["1"]), (30, ["1", "5", "10", "15", "20", "25", "30"])])
-def test_the_first_page_and_round_ones_are_marked(last: int, marks: list[str]) -> None:
+def test_the_first_page_and_round_page_numbers_are_marked(last: int, marks: list[str]) -> None:
     line = time_line([page(at) for at in range(1, last + 1)], None)
     assert re.findall(r'film-time"[^>]*>([^<]*)<', line) == marks
 
 
 def test_a_segment_of_pages_or_words_joins_the_line_of_its_unit() -> None:
-    mine = [page(1), page(2), window(0), window(100), window(200)]
-    theirs = [*(page(at) for at in range(1, 5)), window(0), window(100)]
+    first = [page(1), page(2), window(0), window(100), window(200)]
+    second = [*(page(at) for at in range(1, 5)), window(0), window(100)]
     segments = [
         Segment((100, 400), (0, 300), 1.0, 2, 2, 9, unit=Unit.WORDS),
         Segment((1, 2), (3, 4), 1.0, 2, 2, 4, unit=Unit.PAGES),
     ]
-    line = joined_lines(mine, None, theirs, None, segments)
+    line = joined_lines(first, None, second, None, segments)
     assert "Two lines, of 2 pages and 4 pages, joined by 1 segment" in line
     assert "<title>Segment 2: pages 1 to 2 and pages 3 to 4</title>" in line
     assert '<path d="M0.0 0H1000.0V18L1000.0 74V92H500.0V74L0.0 18z">' in line
     assert "Two lines, of 400 words and 300 words, joined by 1 segment" in line
     assert '<path d="M250.0 0H1000.0V18L1000.0 74V92H0.0V74L250.0 18z">' in line
-    assert joined_lines(mine, None, theirs[:4], None, segments[:1]) == ""
+    assert joined_lines(first, None, second[:4], None, segments[:1]) == ""
 
 
-def test_a_segment_joins_its_seconds_of_both_lines() -> None:
+def test_a_segment_joins_the_same_seconds_of_both_lines() -> None:
     segment = Segment((5.0, 10.0), (0.0, 5.0), 1.0, 5, 5, 0)
     line = joined_lines([shot(0, 19)], 20.0, [shot(0, 9)], 10.0, [segment])
     assert '<path d="M250.0 0H500.0V18L500.0 74V92H0.0V74L250.0 18z">' in line

@@ -12,14 +12,14 @@ from tests.web.callers import Service
 from tests.web.console.visitors import PASSWORD, Visitor, faults, heading, sign_in_new_user
 
 
-def shown(page: TestResponse) -> str:
-    found = re.search(r'id="copy-password">([^<]+)<', page.text)
-    assert found
-    return found[1]
+def shown_password(page: TestResponse) -> str:
+    match = re.search(r'id="copy-password">([^<]+)<', page.text)
+    assert match
+    return match[1]
 
 
 def test_a_user_is_added_with_a_password_that_is_shown_once(service: Service, ada: Visitor) -> None:
-    password = shown(ada.post("/console/users", {"name": "rosa", "role": "reviewer"}))
+    password = shown_password(ada.post("/console/users", {"name": "rosa", "role": "reviewer"}))
     assert password not in ada.get("/console/users/2").text
     assert Visitor(service, "rosa").sign_in(password).status_code == 303
 
@@ -31,23 +31,23 @@ def test_a_user_of_the_provider_has_no_password(service: Service, ada: Visitor) 
 
 
 @pytest.mark.parametrize(
-    ("sent", "wrong"),
+    ("sent", "invalid"),
     [
         ({"name": "", "role": "admin"}, {"name"}),
         ({"name": "x", "role": "root"}, {"role"}),
         ({"name": "12"}, {"name", "role"}),
     ],
 )
-def test_each_wrong_field_is_told_at_it(ada: Visitor, sent: dict[str, str], wrong: set[str]) -> None:
-    assert set(faults(ada.post("/console/users", sent))) == wrong
+def test_each_invalid_field_is_reported(ada: Visitor, sent: dict[str, str], invalid: set[str]) -> None:
+    assert set(faults(ada.post("/console/users", sent))) == invalid
 
 
-def test_a_name_that_is_taken_is_told(ada: Visitor) -> None:
+def test_a_name_in_use_is_rejected(ada: Visitor) -> None:
     page = ada.post("/console/users", {"name": "ada", "role": "admin"})
     assert (page.status_code, "A user named ada already exists." in page.text) == (422, True)
 
 
-def test_another_role_holds_from_the_next_request_on(service: Service, ada: Visitor) -> None:
+def test_a_new_role_takes_effect_with_the_next_request(service: Service, ada: Visitor) -> None:
     otto = sign_in_new_user(service, "otto", Role.AUDITOR)
     assert otto.post("/console/members", {"name": "A", "kind": "platform"}).status_code == 403
     assert ada.post("/console/users/2", {"role": "admin"}).status_code == 303
@@ -55,7 +55,7 @@ def test_another_role_holds_from_the_next_request_on(service: Service, ada: Visi
     assert set(faults(ada.post("/console/users/2", {"role": "king"}))) == {"role"}
 
 
-def test_no_admin_gives_up_its_own_rights(ada: Visitor) -> None:
+def test_an_admin_cannot_give_up_the_own_role(ada: Visitor) -> None:
     own = ada.get("/console/users/1").text
     assert "Change role" not in own and ">Disable<" not in own
     assert set(faults(ada.post("/console/users/1", {"role": "auditor"}))) == {"role"}
@@ -67,7 +67,7 @@ def test_no_admin_gives_up_its_own_rights(ada: Visitor) -> None:
 
 def test_a_new_password_ends_sessions_and_the_second_factor(service: Service, ada: Visitor) -> None:
     otto = sign_in_new_user(service, "otto", Role.AUDITOR)
-    password = shown(ada.post("/console/users/2/password"))
+    password = shown_password(ada.post("/console/users/2/password"))
     assert otto.get("/console/members").status_code == 303
     assert otto.sign_in(PASSWORD).status_code == 422
     assert otto.sign_in(password).status_code == 303

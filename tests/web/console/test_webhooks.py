@@ -18,14 +18,14 @@ SENT = {"url": URL, "topics": ["case.opened", "match.reversed"], "note": "ours"}
 
 @pytest.fixture
 def hooked(service: Service) -> Service:
-    """A member has a webhook."""
+    """A service with a member that has a webhook."""
     assert service.caller(name="Alpha").post("/v1/webhooks", SENT).status_code == 201
     return service
 
 
-def test_an_auditor_sees_where_members_are_told_and_changes_nothing(hooked: Service, otto: Visitor) -> None:
+def test_an_auditor_sees_webhooks_and_cannot_change_them(hooked: Service, otto: Visitor) -> None:
     page = page_text(otto.get(PAGE))
-    assert all(told in page for told in ("Alpha", "case.opened match.reversed", URL, "active"))
+    assert all(text in page for text in ("Alpha", "case.opened match.reversed", URL, "active"))
     page = otto.get(f"{PAGE}/1").text
     assert "No deliveries yet." in page and "Send a test" not in page
     assert heading(otto.post(f"{PAGE}/1/test")) == "Scope missing"
@@ -33,10 +33,10 @@ def test_an_auditor_sees_where_members_are_told_and_changes_nothing(hooked: Serv
     assert f'<dt>Webhooks</dt><dd><a href="{PAGE}/1">1</a></dd>' in otto.get("/console/members/1").text
 
 
-def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Visitor) -> None:
+def test_an_admin_sends_a_test_and_sees_its_outcome(hooked: Service, ada: Visitor) -> None:
     page = ada.follow(ada.post(f"{PAGE}/1/test")).text
     assert all(
-        told in page for told in ("The service sends a test message", "webhook.tested", ">waiting<", "not tried yet")
+        text in page for text in ("The service sends a test message", "webhook.tested", ">waiting<", "not tried yet")
     )
     assert "Send again" not in page
     hooked.clock.go(seconds=1)
@@ -47,19 +47,19 @@ def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Vis
             claimed, Attempt(503, 41, Trouble.STATUS), DeliveryOutcome.FAILED, now, None
         )
     page = page_text(ada.get(f"{PAGE}/1"))
-    assert all(told in page for told in ("failed", "status 503 after 41 ms", "Send again"))
+    assert all(text in page for text in ("failed", "status 503 after 41 ms", "Send again"))
     page = ada.follow(ada.post(f"{PAGE}/1/deliveries/1")).text
     assert "Delivery 1 is sent again." in page and ">waiting<" in page
     assert ada.post(f"{PAGE}/1/deliveries/2").status_code == 404
 
 
-def test_one_is_disabled_and_enabled(hooked: Service, ada: Visitor) -> None:
+def test_an_admin_disables_and_enables_a_webhook(hooked: Service, ada: Visitor) -> None:
     assert ">disabled<" in ada.follow(ada.post(f"{PAGE}/1/status", {"enabled": "no"})).text
     assert not webhooks.get(hooked.db, COMMAND_LINE, 1).enabled
     assert ">active<" in ada.follow(ada.post(f"{PAGE}/1/status", {"enabled": "yes"})).text
 
 
-def test_more_tests_than_may_wait_are_refused_in_a_sentence(hooked: Service, ada: Visitor) -> None:
+def test_a_test_is_rejected_if_too_many_deliveries_wait(hooked: Service, ada: Visitor) -> None:
     for _ in range(100):
         webhooks.test(hooked.db, COMMAND_LINE, 1)
     answer = ada.post(f"{PAGE}/1/test")
@@ -67,7 +67,7 @@ def test_more_tests_than_may_wait_are_refused_in_a_sentence(hooked: Service, ada
     assert "deliveries that wait" in answer.text
 
 
-def test_where_they_are_off_that_is_said() -> None:
+def test_the_list_is_empty_if_webhooks_are_off() -> None:
     with service_at(None, webhooks=False) as service:
         ada = sign_in_new_user(service, "ada", Role.ADMIN)
         assert "No webhooks yet." in ada.get(PAGE).text
