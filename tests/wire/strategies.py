@@ -1,4 +1,4 @@
-"""Values of the domain, any that the wire can carry."""
+"""Hypothesis strategies for domain values that the wire models can carry."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ from tests.builders import NOON, RULES
 CONTEXT = ValidationContext(RULES, NOON)
 
 ids = st.integers(1, 2**53 - 1)
-maybe_ids = st.none() | st.integers(0, 2**31 - 1)
+optional_ids = st.none() | st.integers(0, 2**31 - 1)
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=200)
-opaque = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 names = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=100).filter(
     lambda name: not name.isdecimal()
 )
@@ -77,14 +77,14 @@ def _signature(kind: Kind) -> st.SearchStrategy[Signature]:
 _signatures = st.lists(st.sampled_from(Kind).flatmap(_signature), max_size=2, unique=True).map(tuple)
 
 
-def _codes(kind: str, least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
-    known: tuple[str, ...] = getattr(RULES.vocabulary, kind)
-    return st.lists(st.sampled_from(known), min_size=least, max_size=5, unique=True).map(tuple)
+def _codes(kind: str, min_size: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
+    codes: tuple[str, ...] = getattr(RULES.vocabulary, kind)
+    return st.lists(st.sampled_from(codes), min_size=min_size, max_size=5, unique=True).map(tuple)
 
 
 def _code(kind: str) -> st.SearchStrategy[str | None]:
-    known: tuple[str, ...] = getattr(RULES.vocabulary, kind)
-    return st.none() | st.sampled_from(known)
+    codes: tuple[str, ...] = getattr(RULES.vocabulary, kind)
+    return st.none() | st.sampled_from(codes)
 
 
 _entities = st.none() | st.sampled_from(["UN:example", "EU:a-b_c", f"UK:{'a' * 64}"])
@@ -122,7 +122,7 @@ amendments = st.builds(
 
 _logs = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
 _origins = st.none() | st.builds(Origin, _logs, st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1))
-_whole = st.builds(
+_full_contributions = st.builds(
     Contribution,
     id=ids,
     origin=_origins,
@@ -158,8 +158,10 @@ _whole = st.builds(
 
 @st.composite
 def contributions(draw: st.DrawFn) -> Contribution:
-    """A contribution as some reader sees it."""
-    return draw(_whole).shown(signals=draw(st.booleans()), reference=draw(st.booleans()), member=draw(st.booleans()))
+    """A contribution as a reader sees it: with or without signals, reference and member."""
+    return draw(_full_contributions).shown(
+        signals=draw(st.booleans()), reference=draw(st.booleans()), member=draw(st.booleans())
+    )
 
 
 receipts = st.builds(
@@ -181,7 +183,7 @@ _radii = st.dictionaries(st.sampled_from(RULES.algorithms), st.integers(0, 6), m
 queries = st.builds(
     Query,
     signals=st.lists(usual_signals(), min_size=1, max_size=4, unique=True).map(tuple),
-    id=st.none() | opaque,
+    id=st.none() | any_text,
     radius=_radii,
     transforms=st.dictionaries(
         st.sampled_from(["mirror", "tilt-left"]), st.just((Signal(Algorithm.PHASH, 2**32 - 1),))
@@ -195,20 +197,20 @@ queries = st.builds(
 _seconds = st.integers(0, 86_400_000).map(lambda milliseconds: milliseconds / 1000)
 _counts = st.integers(0, 7_200)
 _transforms = st.none() | st.text(f"{ascii_lowercase}{digits}-", min_size=1, max_size=32)
-_stretches = st.tuples(_seconds, _seconds)
+_time_ranges = st.tuples(_seconds, _seconds)
 _bits = st.none() | st.integers(0, 256)
 _numbers = st.integers(0, 2_000_000)
-_windows = st.tuples(_numbers, _numbers)
+_word_ranges = st.tuples(_numbers, _numbers)
 
 
 def _segments_in(unit: Unit) -> st.SearchStrategy[Segment]:
-    stretches = _stretches if unit is Unit.SECONDS else _windows
-    return st.builds(Segment, stretches, stretches, _seconds, _counts, _counts, _bits, _transforms, unit=st.just(unit))
+    ranges = _time_ranges if unit is Unit.SECONDS else _word_ranges
+    return st.builds(Segment, ranges, ranges, _seconds, _counts, _counts, _bits, _transforms, unit=st.just(unit))
 
 
 _segments = st.sampled_from(Unit).flatmap(_segments_in)
 _by_algorithm = st.dictionaries(st.sampled_from(Algorithm), _bits, min_size=1)
-_found = st.builds(FrameMatch, _seconds, _by_algorithm, st.just(Unit.SECONDS)) | st.builds(
+_frame_matches = st.builds(FrameMatch, _seconds, _by_algorithm, st.just(Unit.SECONDS)) | st.builds(
     FrameMatch, _numbers, _by_algorithm, st.just(Unit.PAGES)
 )
 _halves = st.sampled_from([0.0, 0.5])
@@ -228,16 +230,16 @@ _matches = st.builds(
     segments=st.lists(_segments, max_size=2).map(tuple),
     covered=st.none() | st.builds(Covered, st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([0.5, 0.125])),
     at=st.lists(_seconds, max_size=3).map(tuple),
-    frames=st.lists(_found, max_size=2).map(tuple),
+    frames=st.lists(_frame_matches, max_size=2).map(tuple),
     pages=st.lists(_numbers, max_size=2).map(tuple),
-    words=st.lists(_windows, max_size=2).map(tuple),
+    words=st.lists(_word_ranges, max_size=2).map(tuple),
     score=st.none() | st.sampled_from([0.0, 6.5, 20.0]),
     evidence=st.none() | st.builds(Evidence, _views, st.none() | _halves, st.none() | _halves),
     origin=_origins,
 )
 _results = st.builds(
     Result,
-    id=st.none() | opaque,
+    id=st.none() | any_text,
     matches=st.lists(_matches, max_size=3).map(tuple),
     members=st.integers(0, 1000),
     truncated=st.booleans(),
@@ -246,7 +248,7 @@ _results = st.builds(
 )
 answers = st.builds(Answer, st.lists(_results, max_size=3).map(tuple), checkpoint=ids)
 
-limits = st.builds(MemberLimits, maybe_ids)
+limits = st.builds(MemberLimits, optional_ids)
 member_drafts = st.builds(MemberDraft, names, st.sampled_from(MemberKind), texts, limits)
 member_changes = st.builds(
     MemberChange,
@@ -317,11 +319,11 @@ _cases = st.builds(
 
 @st.composite
 def opinions(draw: st.DrawFn) -> Opinion:
-    """An opinion as some reader sees it."""
+    """An opinion as a reader sees it: with or without its note."""
     return draw(_opinions).shown(note=draw(st.booleans()))
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A case as some reader sees it."""
+    """A case as a reader sees it: with or without who decided and whose contribution it is."""
     return draw(_cases).shown(decided_by=draw(st.booleans()), member=draw(st.booleans()))

@@ -1,4 +1,4 @@
-"""Members and keys on the wire."""
+"""Wire models of members and keys."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from tests.wire.strategies import key_drafts, keys, member_changes, member_draft
 
 
 @given(member_drafts)
-def test_a_member_to_add_comes_back_as_it_was_sent(sent: MemberDraft) -> None:
+def test_a_draft_of_a_member_round_trips_unchanged(sent: MemberDraft) -> None:
     assert read(MemberIn, MemberIn.from_domain(sent).model_dump_json()).to_domain() == sent
 
 
 @given(member_changes)
-def test_a_change_comes_back_as_it_was_sent(sent: MemberChange) -> None:
+def test_a_change_of_a_member_round_trips_unchanged(sent: MemberChange) -> None:
     assert (
         read(MemberChangeIn, MemberChangeIn.from_domain(sent).model_dump_json(exclude_unset=True)).to_domain() == sent
     )
 
 
 @given(members)
-def test_a_member_comes_back(answered: Member) -> None:
-    assert MemberOut.model_validate_json(MemberOut.from_domain(answered).json_text()).to_domain() == answered
+def test_a_member_round_trips_unchanged(member: Member) -> None:
+    assert MemberOut.model_validate_json(MemberOut.from_domain(member).json_text()).to_domain() == member
 
 
 @given(key_drafts)
-def test_a_key_to_issue_comes_back_as_it_was_sent(sent: KeyDraft) -> None:
+def test_a_draft_of_a_key_round_trips_unchanged(sent: KeyDraft) -> None:
     assert read(KeyIn, KeyIn.from_domain(sent).model_dump_json()).to_domain() == sent
 
 
 @given(keys)
-def test_only_a_key_just_issued_shows_its_secret(key: Key) -> None:
-    shown = json.loads(KeyOut.from_domain(key).json_text())
+def test_only_a_newly_issued_key_has_its_secret_in_the_json(key: Key) -> None:
+    listed = json.loads(KeyOut.from_domain(key).json_text())
     issued = json.loads(IssuedKeyOut.from_issued(IssuedKey(key, "hdb_x")).json_text())
-    assert issued == {**shown, "secret": "hdb_x"}
-    assert shown["id"] == str(key.id)
+    assert issued == {**listed, "secret": "hdb_x"}
+    assert listed["id"] == str(key.id)
 
 
 @pytest.mark.parametrize(
@@ -66,27 +66,27 @@ def test_only_a_key_just_issued_shows_its_secret(key: Key) -> None:
         ('{"name": "A", "kind": "platform", "limits": {"contributions_per_day": 99999999999999999999}}', None),
     ],
 )
-def test_every_fault_of_a_member_is_told(text: str, at: list[str] | None) -> None:
-    with pytest.raises(InvalidInput) as refusal:
+def test_every_fault_of_a_member_is_reported_at_its_field(text: str, at: list[str] | None) -> None:
+    with pytest.raises(InvalidInput) as error:
         read(MemberIn, text)
     if at is not None:
-        assert [fault.at for fault in refusal.value.faults] == at
+        assert [fault.at for fault in error.value.faults] == at
 
 
 @pytest.mark.parametrize("field", ["name", "kind", "contact", "limits", "status"])
-def test_a_change_refuses_null_where_something_must_stand(field: str) -> None:
-    with pytest.raises(InvalidInput) as refusal:
+def test_a_change_of_a_member_rejects_null(field: str) -> None:
+    with pytest.raises(InvalidInput) as error:
         read(MemberChangeIn, json.dumps({field: None}))
-    assert [fault.at for fault in refusal.value.faults] == [field]
+    assert [fault.at for fault in error.value.faults] == [field]
 
 
-def test_a_limit_that_is_not_sent_stays_and_null_lifts_it() -> None:
+def test_an_omitted_limit_is_unchanged_and_null_removes_it() -> None:
     assert read(MemberChangeIn, '{"limits": {}}').to_domain() == MemberChange()
-    lifted = read(MemberChangeIn, '{"limits": {"contributions_per_day": null}}').to_domain()
-    assert lifted == MemberChange(limits=MemberLimits(None))
+    change = read(MemberChangeIn, '{"limits": {"contributions_per_day": null}}').to_domain()
+    assert change == MemberChange(limits=MemberLimits(None))
 
 
 @pytest.mark.parametrize("text", ["{}", '{"scopes": []}', '{"scopes": ["root"]}', '{"scopes": "match"}'])
-def test_a_key_needs_scopes_that_there_are(text: str) -> None:
+def test_a_key_needs_at_least_one_existing_scope(text: str) -> None:
     with pytest.raises(InvalidInput):
         read(KeyIn, text)

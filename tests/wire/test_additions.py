@@ -1,4 +1,4 @@
-"""Additions on the wire."""
+"""Wire models of additions and lookups."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
 from tests.builders import signal
 from tests.wire.strategies import CONTEXT
 
-ONE, TWO = signal(1), signal(2)
+FIRST, SECOND = signal(1), signal(2)
 
 
-def test_additions_are_read_as_they_were_written() -> None:
+def test_additions_round_trip_unchanged() -> None:
     colour = Signature(Kind.COLOUR, bytes(range(32)))
-    written = (Addition(1, (ONE, TWO)), Addition(2, (TWO,), (colour,)))
-    assert read(AdditionsIn, AdditionsIn.from_domain(written).model_dump_json(), CONTEXT).to_domain() == written
+    additions = (Addition(1, (FIRST, SECOND)), Addition(2, (SECOND,), (colour,)))
+    assert read(AdditionsIn, AdditionsIn.from_domain(additions).model_dump_json(), CONTEXT).to_domain() == additions
 
 
-def test_a_signal_that_is_sent_twice_is_one() -> None:
-    request = read(SignalsIn, json.dumps({"signals": [str(ONE), str(TWO), str(ONE)]}), CONTEXT)
-    assert request.to_addition(7) == Addition(7, (ONE, TWO))
+def test_a_signal_that_is_sent_twice_is_added_once() -> None:
+    request = read(SignalsIn, json.dumps({"signals": [str(FIRST), str(SECOND), str(FIRST)]}), CONTEXT)
+    assert request.to_addition(7) == Addition(7, (FIRST, SECOND))
 
 
-def test_every_fault_is_told_at_its_place() -> None:
+def test_every_fault_of_an_addition_is_reported_at_its_field() -> None:
     flat = f"pdq:{'0' * 64}"
     request = {"contributions": [{"id": 0, "signals": [flat, "pdq:1"]}, {"id": 2, "signals": [], "label": "x"}]}
     with pytest.raises(InvalidInput) as error:
@@ -42,6 +42,6 @@ def test_every_fault_is_told_at_its_place() -> None:
     }
 
 
-def test_a_lookup_takes_a_thousand_signals() -> None:
+def test_a_lookup_has_at_most_a_thousand_signals() -> None:
     with pytest.raises(InvalidInput, match="at most 1000 entries"):
-        read(LookupIn, json.dumps({"signals": [str(ONE)] * 1_001}), CONTEXT)
+        read(LookupIn, json.dumps({"signals": [str(FIRST)] * 1_001}), CONTEXT)

@@ -1,4 +1,4 @@
-"""Contributions on the wire, as a reader may see them."""
+"""Wire models of contributions, with the fields that a reader can see."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tests.wire.strategies import contributions, receipts
 
 
 @given(contributions())
-def test_a_contribution_comes_back_with_what_is_hidden(answered: Contribution) -> None:
-    text = ContributionOut.from_domain(answered).json_text()
-    back = ContributionOut.model_validate_json(text).to_domain()
-    assert (back, back.changed_at) == (answered, answered.changed_at)
+def test_a_contribution_round_trips_with_its_hidden_fields(contribution: Contribution) -> None:
+    text = ContributionOut.from_domain(contribution).json_text()
+    read = ContributionOut.model_validate_json(text).to_domain()
+    assert (read, read.changed_at) == (contribution, contribution.changed_at)
 
 
 @given(receipts)
-def test_a_receipt_comes_back(answered: Receipt) -> None:
-    assert ReceiptOut.model_validate_json(ReceiptOut.from_domain(answered).json_text()).to_domain() == answered
+def test_a_receipt_round_trips_unchanged(receipt: Receipt) -> None:
+    assert ReceiptOut.model_validate_json(ReceiptOut.from_domain(receipt).json_text()).to_domain() == receipt
 
 
-def test_the_pages_and_words_of_a_document_are_shown_until_it_is_erased() -> None:
-    shown = replace(contribution_of_test_item([]), pages=3, words=700, frame_count=8)
-    fields = visible_fields(shown)
+def test_the_counts_of_pages_and_words_are_returned_until_erasure() -> None:
+    document = replace(contribution_of_test_item([]), pages=3, words=700, frame_count=8)
+    fields = visible_fields(document)
     assert (fields["pages"], fields["words"], fields["frame_count"]) == (3, 700, 8)
-    assert visible_fields(replace(shown, erased=True)).keys().isdisjoint({"pages", "words"})
+    assert visible_fields(replace(document, erased=True)).keys().isdisjoint({"pages", "words"})
 
 
-def test_pages_and_windows_of_words_of_a_contribution_come_back() -> None:
+def test_a_contribution_with_pages_and_words_round_trips_unchanged() -> None:
     frames = (
         Frame(1, (Signal(Algorithm.PDQ, 7),), 88, unit=Unit.PAGES),
         Frame(100, (Signal(Algorithm.SIMHASH256, 7),), unit=Unit.WORDS, length=200),

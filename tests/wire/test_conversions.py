@@ -1,4 +1,4 @@
-"""Conversions that a model derives from the names and the types of its fields."""
+"""A wire model derives its conversions from the names and types of its fields."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Whole:
 
     @property
     def twice(self) -> int:
-        """What is worked out, and is no field."""
+        """A computed value, which is not a field."""
         return 2 * self.called
 
 
 class PartOut(ResponseModel, Mirror[Part]):
-    """Its model."""
+    """The model of Part."""
 
     id: str
 
 
 class WholeOut(ResponseModel, Mirror[Whole]):
-    """Its model."""
+    """The model of Whole."""
 
     kept: str
     named: Annotated[int, MappedTo("called")]
@@ -76,31 +76,31 @@ WHOLE = Whole(
 )
 
 
-def test_a_value_becomes_json_by_the_types_of_its_fields_and_comes_back() -> None:
-    told = WholeOut.from_domain(WHOLE)
-    assert told.json_text() == (
+def test_a_value_of_many_field_types_round_trips_through_json() -> None:
+    model = WholeOut.from_domain(WHOLE)
+    assert model.json_text() == (
         '{"kept":"a","named":3,"part":{"id":"1"},"parts":[{"id":"2"},{"id":"3"}],"scopes":["audit","match"],'
         '"by":{"5":{"id":"5"}},"days":{"2026-11-20":1},"maybe":null,"twice":6,"part_id":1}'
     )
-    assert told.to_domain() == WholeOut.model_validate_json(told.json_text()).to_domain() == WHOLE
+    assert model.to_domain() == WholeOut.model_validate_json(model.json_text()).to_domain() == WHOLE
 
 
-def test_a_sparse_field_is_left_out_at_its_default_only() -> None:
-    told = WholeOut.from_domain(Whole("a", 3, Part(1), (), frozenset(), {}, {}, (1, 2), 8))
-    assert (told.number, told.maybe, "number" in told.model_fields_set) == (8, [1, 2], True)
+def test_a_sparse_field_is_omitted_only_at_its_default() -> None:
+    model = WholeOut.from_domain(Whole("a", 3, Part(1), (), frozenset(), {}, {}, (1, 2), 8))
+    assert (model.number, model.maybe, "number" in model.model_fields_set) == (8, [1, 2], True)
     assert "number" not in WholeOut.from_domain(WHOLE).model_fields_set
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of two fields, each of which may stay."""
+    """A change of two fields. Either can stay unchanged."""
 
     tags: tuple[str, ...] | Unset = UNSET
     end: int | None | Unset = UNSET
 
 
 class ChangeIn(RequestModel, ChangeMirror[Change]):
-    """Its model."""
+    """The model of Change."""
 
     tags: list[str] = UNSENT
     last: Annotated[int | None, MappedTo("end")] = None
@@ -115,29 +115,29 @@ class ChangeIn(RequestModel, ChangeMirror[Change]):
         (Change((), 3), '{"tags":[],"last":3}'),
     ],
 )
-def test_a_change_tells_what_changes_only(change: Change, text: str) -> None:
+def test_the_json_of_a_change_has_only_the_changed_fields(change: Change, text: str) -> None:
     assert ChangeIn.from_domain(change).model_dump_json(exclude_unset=True) == text
     assert ChangeIn.model_validate_json(text).to_domain() == change
 
 
-def test_a_model_that_differs_from_its_value_is_refused_when_the_class_is_made() -> None:
+def test_a_model_that_does_not_fit_its_value_fails_at_class_creation() -> None:
     with pytest.raises(TypeError, match="Lacking and Part differ in id"):
 
         class Lacking(ResponseModel, Mirror[Part]):
-            """Without what the value needs."""
+            """A model without a field that the value needs."""
 
     with pytest.raises(TypeError, match="More and Part differ in name"):
 
         class More(ResponseModel, FromDomain[Part]):
-            """With what no value tells."""
+            """A model with a field that the value does not have."""
 
             id: int
             name: str
 
 
-def test_what_is_not_derived_is_written_out() -> None:
-    class Spelled(ResponseModel, Mirror[Part]):
-        """Of another form than the value."""
+def test_a_model_can_define_conversions_that_cannot_be_derived() -> None:
+    class Converted(ResponseModel, Mirror[Part]):
+        """A model whose field differs from that of the value."""
 
         text: str
 
@@ -148,5 +148,5 @@ def test_what_is_not_derived_is_written_out() -> None:
         def arguments(self) -> dict[str, Any]:
             return {"id": int(self.text.removeprefix("#"))}
 
-    assert Spelled.from_domain(Part(4)).text == "#4"
-    assert Spelled(text="#4").to_domain() == Part(4)
+    assert Converted.from_domain(Part(4)).text == "#4"
+    assert Converted(text="#4").to_domain() == Part(4)

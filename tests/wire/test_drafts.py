@@ -1,4 +1,4 @@
-"""Drafts and amendments on the wire."""
+"""Wire models of drafts and amendments."""
 
 from __future__ import annotations
 
@@ -17,35 +17,37 @@ from tests.builders import signal
 from tests.wire.strategies import CONTEXT, amendments, drafts
 
 
-def _said(**fields: Any) -> dict[str, Any]:
-    usual = {"signals": [str(signal(1))], "labels": ["glorification"], "removed_at": "2026-11-20T10:00:00Z"}
-    return {**usual, "quality": 97, **fields}
+def _draft_with(**fields: Any) -> dict[str, Any]:
+    required = {"signals": [str(signal(1))], "labels": ["glorification"], "removed_at": "2026-11-20T10:00:00Z"}
+    return {**required, "quality": 97, **fields}
 
 
 def _faults(*items: Any) -> dict[str, str]:
-    with pytest.raises(InvalidInput) as refusal:
+    with pytest.raises(InvalidInput) as error:
         read_drafts(json.dumps({"contributions": list(items)}).encode(), CONTEXT)
-    return {fault.at: fault.reason for fault in refusal.value.faults}
+    return {fault.at: fault.reason for fault in error.value.faults}
 
 
 @given(st.lists(drafts, min_size=1, max_size=3))
-def test_drafts_come_back_as_they_were_sent(sent: list[Draft]) -> None:
+def test_drafts_round_trip_unchanged(sent: list[Draft]) -> None:
     text = ContributionsIn.from_domain(sent).model_dump_json().encode()
     assert read_drafts(text, CONTEXT) == tuple(sent)
 
 
 @given(amendments)
-def test_an_amendment_comes_back_as_it_was_sent(sent: Amendment) -> None:
+def test_an_amendment_round_trips_unchanged(sent: Amendment) -> None:
     text = AmendmentIn.from_domain(sent).model_dump_json(exclude_unset=True)
     assert read(AmendmentIn, text, CONTEXT).to_domain() == sent
 
 
-def test_every_fault_of_a_request_is_told_where_it_is() -> None:
+def test_every_fault_of_a_request_is_reported_at_its_field() -> None:
     faults = _faults(
-        _said(),
-        _said(signals=["phash:d1c4b2a09f8e7d6c", "pdq:f8"], labels=[], severity=5, media="song", colour="red"),
-        _said(labels=["nonsense"], removed_at="yesterday", basis="whim", tco_ground="9", entity="XX:y", incident="z"),
-        _said(expires_at="2026-01-01T00:00:00Z", removed_at="2026-11-20T12:05:01Z", context=["who"], reference=7),
+        _draft_with(),
+        _draft_with(signals=["phash:d1c4b2a09f8e7d6c", "pdq:f8"], labels=[], severity=5, media="song", colour="red"),
+        _draft_with(
+            labels=["nonsense"], removed_at="yesterday", basis="whim", tco_ground="9", entity="XX:y", incident="z"
+        ),
+        _draft_with(expires_at="2026-01-01T00:00:00Z", removed_at="2026-11-20T12:05:01Z", context=["who"], reference=7),
         3,
     )
     assert set(faults) == {
@@ -71,7 +73,7 @@ def test_every_fault_of_a_request_is_told_where_it_is() -> None:
     assert faults["contributions[1].severity"] == "must be at most 4"
 
 
-def test_what_is_required_is_missed_by_name() -> None:
+def test_each_missing_required_field_is_reported() -> None:
     assert _faults({}) == {
         "contributions[0].signals": "is required",
         "contributions[0].labels": "is required",
@@ -79,24 +81,24 @@ def test_what_is_required_is_missed_by_name() -> None:
     }
 
 
-@pytest.mark.parametrize("broken", [[], ["pdq:0"]])
-def test_a_missing_quality_is_told_beside_a_faulty_signal(broken: list[str]) -> None:
-    said = _said(signals=[str(signal(1)), *broken])
-    del said["quality"]
-    assert "contributions[0].quality" in _faults(said)
-    assert "contributions[0].quality" in _faults(said | {"quality": None})
+@pytest.mark.parametrize("invalid_signals", [[], ["pdq:0"]])
+def test_a_missing_quality_is_also_reported_beside_an_invalid_signal(invalid_signals: list[str]) -> None:
+    fields = _draft_with(signals=[str(signal(1)), *invalid_signals])
+    del fields["quality"]
+    assert "contributions[0].quality" in _faults(fields)
+    assert "contributions[0].quality" in _faults(fields | {"quality": None})
 
 
 def test_quality_is_not_needed_without_pdq() -> None:
-    said = _said(signals=["phash:d1c4b2a09f8e7d6c"])
-    del said["quality"]
-    (read_one,) = read_drafts(json.dumps({"contributions": [said]}).encode(), CONTEXT)
-    assert read_one.quality is None
+    fields = _draft_with(signals=["phash:d1c4b2a09f8e7d6c"])
+    del fields["quality"]
+    (draft,) = read_drafts(json.dumps({"contributions": [fields]}).encode(), CONTEXT)
+    assert draft.quality is None
 
 
 @pytest.mark.parametrize("quality", [49, 0, -1, 101, 97.0, "97", True, [97]])
 def test_quality_is_a_whole_number_from_50_to_100(quality: object) -> None:
-    assert list(_faults(_said(quality=quality))) == ["contributions[0].quality"]
+    assert list(_faults(_draft_with(quality=quality))) == ["contributions[0].quality"]
 
 
 @pytest.mark.parametrize(
@@ -104,87 +106,87 @@ def test_quality_is_a_whole_number_from_50_to_100(quality: object) -> None:
     ["2026-11-20", "2026-11-20T10:00:00", "2026-11-20T25:00:00Z", "2026-02-30T00:00:00Z", 1763632800, None, ""],
 )
 def test_a_time_is_rfc_3339_with_a_zone(time: object) -> None:
-    assert list(_faults(_said(removed_at=time))) == ["contributions[0].removed_at"]
+    assert list(_faults(_draft_with(removed_at=time))) == ["contributions[0].removed_at"]
 
 
-def test_a_removal_may_be_five_minutes_ahead_and_no_more() -> None:
-    text = json.dumps({"contributions": [_said(removed_at="2026-11-20T12:05:00Z")]}).encode()
+def test_a_removal_time_can_be_at_most_five_minutes_in_the_future() -> None:
+    text = json.dumps({"contributions": [_draft_with(removed_at="2026-11-20T12:05:00Z")]}).encode()
     assert len(read_drafts(text, CONTEXT)) == 1
-    assert "contributions[0].removed_at" in _faults(_said(removed_at="2026-11-20T12:05:00.000001Z"))
+    assert "contributions[0].removed_at" in _faults(_draft_with(removed_at="2026-11-20T12:05:00.000001Z"))
 
 
-def test_a_signal_with_few_bits_set_is_refused_and_not_repeated() -> None:
-    (reason,) = _faults(_said(signals=["pdq:" + "0" * 64])).values()
+def test_a_signal_with_few_bits_set_is_rejected_without_quoting_it() -> None:
+    (reason,) = _faults(_draft_with(signals=["pdq:" + "0" * 64])).values()
     assert reason.startswith("pdq with 0 of 256 bits set")
     assert "0" * 16 not in reason
 
 
 @pytest.mark.parametrize("field", ["labels", "context"])
-def test_a_hash_in_a_wrong_field_is_not_repeated(field: str) -> None:
-    lost = str(signal(1))
-    faults = _faults(_said(**{field: [lost], lost: 1}))
+def test_an_error_does_not_quote_a_hash_in_a_wrong_field(field: str) -> None:
+    misplaced = str(signal(1))
+    faults = _faults(_draft_with(**{field: [misplaced], misplaced: 1}))
     assert len(faults) == 2
-    assert lost[4:] not in str(faults)
+    assert misplaced[4:] not in str(faults)
 
 
-def test_a_long_name_of_an_unknown_field_is_cut() -> None:
-    (at,) = _faults(_said(**{"x" * 10_000: 1}))
+def test_a_long_name_of_an_unknown_field_is_shortened() -> None:
+    (at,) = _faults(_draft_with(**{"x" * 10_000: 1}))
     assert len(at) < 100
 
 
-def test_1_to_64_signals_and_1_to_1000_items_are_taken() -> None:
+def test_a_draft_has_1_to_64_signals_and_a_request_1_to_1000_drafts() -> None:
     many = [str(signal(seed)) for seed in range(65)]
-    assert _faults(_said(signals=many)) == {"contributions[0].signals": "must have at most 64 entries"}
-    assert _faults(_said(signals=[])) == {
+    assert _faults(_draft_with(signals=many)) == {"contributions[0].signals": "must have at most 64 entries"}
+    assert _faults(_draft_with(signals=[])) == {
         "contributions[0].signals": "must have at least 1 entry, unless there are frames"
     }
-    assert _faults(*[_said()] * 1001) == {"contributions": "must have at most 1000 entries"}
+    assert _faults(*[_draft_with()] * 1001) == {"contributions": "must have at most 1000 entries"}
     assert _faults() == {"contributions": "must have at least 1 entries"}
 
 
-def test_the_first_thousand_faults_are_told_and_the_others_counted() -> None:
-    text = json.dumps({"contributions": [_said(labels=["no", "nor"])] * 1000}).encode()
-    with pytest.raises(InvalidInput) as refusal:
+def test_the_first_thousand_faults_are_reported_and_the_rest_counted() -> None:
+    text = json.dumps({"contributions": [_draft_with(labels=["no", "nor"])] * 1000}).encode()
+    with pytest.raises(InvalidInput) as error:
         read_drafts(text, CONTEXT)
-    assert (len(refusal.value.faults), refusal.value.omitted) == (1000, 1000)
-    assert refusal.value.faults[-1].at == "contributions[499].labels[1]"
+    assert (len(error.value.faults), error.value.omitted) == (1000, 1000)
+    assert error.value.faults[-1].at == "contributions[499].labels[1]"
 
 
-def test_repeated_signals_and_labels_are_one() -> None:
-    said = _said(signals=[str(signal(1))] * 3, labels=["glorification"] * 2)
-    (read_one,) = read_drafts(json.dumps({"contributions": [said]}).encode(), CONTEXT)
-    assert (read_one.signals, read_one.labels) == ((signal(1),), ("glorification",))
+def test_repeated_signals_and_labels_are_stored_once() -> None:
+    fields = _draft_with(signals=[str(signal(1))] * 3, labels=["glorification"] * 2)
+    (draft,) = read_drafts(json.dumps({"contributions": [fields]}).encode(), CONTEXT)
+    assert (draft.signals, draft.labels) == ((signal(1),), ("glorification",))
 
 
-def test_a_reference_is_opaque_but_holds_no_control_characters() -> None:
-    odd = "caf\u00e9 \u3000 \U0001f468\u200d\U0001f469 'x' \u00a0"
-    (read_one,) = read_drafts(json.dumps({"contributions": [_said(reference=odd)]}).encode(), CONTEXT)
-    assert read_one.reference == odd
+def test_a_reference_can_have_any_characters_except_control_characters() -> None:
+    unusual = "caf\u00e9 \u3000 \U0001f468\u200d\U0001f469 'x' \u00a0"
+    (draft,) = read_drafts(json.dumps({"contributions": [_draft_with(reference=unusual)]}).encode(), CONTEXT)
+    assert draft.reference == unusual
     for bad in ("a\u0000b", "a\nb", "x" * 201):
-        assert list(_faults(_said(reference=bad))) == ["contributions[0].reference"]
+        assert list(_faults(_draft_with(reference=bad))) == ["contributions[0].reference"]
 
 
-def test_an_amendment_names_fields_that_cannot_be_amended_and_refuses_null_lists() -> None:
-    with pytest.raises(InvalidInput) as refusal:
+def test_an_amendment_rejects_null_lists_and_fields_that_cannot_change() -> None:
+    with pytest.raises(InvalidInput) as error:
         read(AmendmentIn, '{"signals": [], "labels": null, "context": null, "severity": "1"}', CONTEXT)
-    assert {fault.at for fault in refusal.value.faults} == {"signals", "labels", "context", "severity"}
+    assert {fault.at for fault in error.value.faults} == {"signals", "labels", "context", "severity"}
 
 
-def test_a_withdrawal_takes_a_reason_of_the_vocabulary() -> None:
+def test_a_withdrawal_needs_a_reason_of_the_vocabulary() -> None:
     assert read(WithdrawalIn, '{"reason": "removal_reversed"}', CONTEXT).reason == "removal_reversed"
-    with pytest.raises(InvalidInput) as refusal:
+    with pytest.raises(InvalidInput) as error:
         read(WithdrawalIn, '{"reason": "boredom"}', CONTEXT)
-    assert refusal.value.faults[0].at == "reason"
+    assert error.value.faults[0].at == "reason"
 
 
 _METADATA = {"labels": ["incitement"], "removed_at": "2026-11-20T10:00:00Z"}
 
 
-def test_metadata_is_one_for_all_files_or_one_for_each() -> None:
-    one = read_metadata(json.dumps(_METADATA), 3, CONTEXT)
-    many = read_metadata(json.dumps([_METADATA, _METADATA | {"severity": 2}]), 2, CONTEXT)
-    assert len(one) == 3
-    assert [said.severity for said in many] == [None, 2]
+def test_metadata_is_one_object_for_all_files_or_one_for_each_file() -> None:
+    for_all = read_metadata(json.dumps(_METADATA), 3, CONTEXT)
+    for_each = read_metadata(json.dumps([_METADATA, _METADATA | {"severity": 2}]), 2, CONTEXT)
+    assert len(for_all) == 3
+    assert [draft.severity for draft in for_each] == [None, 2]
 
 
 @pytest.mark.parametrize(
@@ -197,10 +199,10 @@ def test_metadata_is_one_for_all_files_or_one_for_each() -> None:
         ("null", 1, ["metadata"]),
     ],
 )
-def test_faults_of_metadata_are_told_within_it(text: str, count: int, at: list[str]) -> None:
-    with pytest.raises(InvalidInput) as refusal:
+def test_faults_of_metadata_are_reported_at_their_fields(text: str, count: int, at: list[str]) -> None:
+    with pytest.raises(InvalidInput) as error:
         read_metadata(text, count, CONTEXT)
-    assert [fault.at for fault in refusal.value.faults] == at
+    assert [fault.at for fault in error.value.faults] == at
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 5000, '{"severity": NaN}'])
@@ -209,5 +211,5 @@ def test_metadata_that_is_not_json_is_malformed(text: str) -> None:
         read_metadata(text, 1, CONTEXT)
 
 
-def test_a_fault_reads_as_a_sentence() -> None:
+def test_the_text_of_a_fault_is_its_field_and_its_reason() -> None:
     assert str(Fault("contributions[3].labels", "is required")) == "contributions[3].labels: is required"

@@ -1,4 +1,4 @@
-"""Hashes of files, as they come back."""
+"""Wire models of the hashes of files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.wire.strategies import signals
 
 
 @given(st.lists(signals), st.none() | st.integers(0, 100))
-def test_a_picture_comes_back(found: list[Signal], quality: int | None) -> None:
-    picture = PictureOut.model_construct(signals=found, quality=quality)
+def test_the_hashes_of_a_picture_round_trip_unchanged(hashes: list[Signal], quality: int | None) -> None:
+    picture = PictureOut.model_construct(signals=hashes, quality=quality)
     text = PicturesOut.model_construct(pictures=[picture]).json_text()
-    assert json.loads(text) == {"pictures": [{"signals": [str(signal) for signal in found], "quality": quality}]}
+    assert json.loads(text) == {"pictures": [{"signals": [str(signal) for signal in hashes], "quality": quality}]}
     assert PicturesOut.model_validate_json(text).pictures == [picture]

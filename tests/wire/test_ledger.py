@@ -1,4 +1,4 @@
-"""Events, keys of the log and proofs on the wire."""
+"""Wire models of events, keys of the log, witnesses and proofs."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _details = st.dictionaries(
 @st.composite
 def _events(draw: st.DrawFn) -> Event:
     seq, id, at, details, action = draw(ids), draw(ids), draw(moments), draw(_details), draw(st.sampled_from(Action))
-    told = leaf(seq, at, "key:9", action, f"contribution:{id}", canonical(details))
-    return Event(seq, at, "key:9", action, "contribution", id, details, told)
+    leaf_hash = leaf(seq, at, "key:9", action, f"contribution:{id}", canonical(details))
+    return Event(seq, at, "key:9", action, "contribution", id, details, leaf_hash)
 
 
 @given(_events())
-def test_without_its_leaf_an_event_is_what_the_leaf_is_the_hash_of(event: Event) -> None:
-    said = json.loads(EventOut.from_domain(event).json_text())
-    told = said.pop("leaf")
-    assert hashlib.sha256(b"\x00" + rfc8785.dumps(said)).hexdigest() == told
+def test_the_leaf_is_the_hash_of_the_other_fields_of_an_event(event: Event) -> None:
+    fields = json.loads(EventOut.from_domain(event).json_text())
+    leaf_hash = fields.pop("leaf")
+    assert hashlib.sha256(b"\x00" + rfc8785.dumps(fields)).hexdigest() == leaf_hash
 
 
 @given(_events())
-def test_an_event_comes_back_with_its_leaf(event: Event) -> None:
-    back = EventOut.model_validate_json(EventOut.from_domain(event).json_text()).to_domain()
-    assert back == event
-    assert back.computed_leaf == back.leaf
+def test_an_event_round_trips_with_its_leaf(event: Event) -> None:
+    read = EventOut.model_validate_json(EventOut.from_domain(event).json_text()).to_domain()
+    assert read == event
+    assert read.computed_leaf == read.leaf
 
 
 hashes = st.binary(min_size=32, max_size=32)
@@ -54,51 +54,51 @@ keys = st.lists(st.builds(LogKey, verifiers, moments, st.none() | moments), max_
 
 
 @given(st.builds(Inclusion, ids, ids, hashes, proofs))
-def test_an_inclusion_proof_comes_back(proof: Inclusion) -> None:
+def test_an_inclusion_proof_round_trips_unchanged(proof: Inclusion) -> None:
     assert InclusionOut.model_validate_json(InclusionOut.from_domain(proof).json_text()).to_domain() == proof
 
 
 @given(st.builds(Consistency, ids, ids, proofs))
-def test_a_consistency_proof_comes_back(proof: Consistency) -> None:
+def test_a_consistency_proof_round_trips_unchanged(proof: Consistency) -> None:
     assert ConsistencyOut.model_validate_json(ConsistencyOut.from_domain(proof).json_text()).to_domain() == proof
 
 
 @given(st.builds(Log, st.just("log.example/1"), keys))
-def test_the_keys_come_back(log: Log) -> None:
+def test_the_keys_of_the_log_round_trip_unchanged(log: Log) -> None:
     assert LogOut.model_validate_json(LogOut.from_domain(log).json_text()).to_domain() == log
 
 
-def test_witnesses_come_back_and_are_left_out_where_there_are_none() -> None:
+def test_witnesses_round_trip_and_an_empty_list_is_omitted() -> None:
     key = LogKey(Verifier("log.example/1", bytes(range(32))), NOON, None)
     witnesses = (LogWitness("w1", "w1.example+1+A", 7, NOON), LogWitness("w2", "w2.example+2+B", 0, None))
     log = Log("log.example/1", (key,), witnesses)
     text = LogOut.from_domain(log).json_text()
     assert LogOut.model_validate_json(text).to_domain() == log
     assert json.loads(text)["witnesses"][1] == {"name": "w2", "vkey": "w2.example+2+B", "size": 0, "at": None}
-    # A service of version 0.1.0 has none.
+    # A service of version 0.1.0 sends no witnesses.
     text = LogOut.from_domain(replace(log, witnesses=())).json_text()
     assert "witnesses" not in json.loads(text)
     assert LogOut.model_validate_json(text).to_domain().witnesses == ()
 
 
-def test_hashes_are_base64_a_leaf_is_hex_and_a_key_is_a_vkey() -> None:
+def test_hashes_are_base64_leaves_are_hex_and_keys_are_vkeys() -> None:
     octets = bytes(range(32))
-    said = json.loads(InclusionOut.from_domain(Inclusion(7, 9, octets, (octets,))).json_text())
-    assert said == {"seq": 7, "size": 9, "leaf": octets.hex(), "hashes": [base64.b64encode(octets).decode()]}
+    body = json.loads(InclusionOut.from_domain(Inclusion(7, 9, octets, (octets,))).json_text())
+    assert body == {"seq": 7, "size": 9, "leaf": octets.hex(), "hashes": [base64.b64encode(octets).decode()]}
     verifier = Verifier("log.example/1", octets)
-    said = json.loads(LogOut.from_domain(Log("log.example/1", (LogKey(verifier, NOON, None),))).json_text())
-    assert said["keys"] == [{"vkey": str(verifier), "since": "2026-11-20T12:00:00.000000Z", "until": None}]
+    body = json.loads(LogOut.from_domain(Log("log.example/1", (LogKey(verifier, NOON, None),))).json_text())
+    assert body["keys"] == [{"vkey": str(verifier), "since": "2026-11-20T12:00:00.000000Z", "until": None}]
 
 
 @pytest.mark.parametrize("hash", ["", "AAAA", "*", "é", 7])
-def test_what_is_no_hash_is_refused(hash: object) -> None:
+def test_an_invalid_hash_in_a_proof_is_rejected(hash: object) -> None:
     with pytest.raises(ValidationError):
         ConsistencyOut.model_validate_json(json.dumps({"first": 1, "second": 2, "hashes": [hash]}))
     with pytest.raises(ValidationError):
         InclusionOut.model_validate_json(json.dumps({"seq": 1, "size": 2, "leaf": hash, "hashes": []}))
 
 
-def test_what_is_no_vkey_is_refused() -> None:
-    said = {"origin": "x", "keys": [{"vkey": "x", "since": "2026-11-20T12:00:00Z", "until": None}]}
+def test_an_invalid_vkey_is_rejected() -> None:
+    body = {"origin": "x", "keys": [{"vkey": "x", "since": "2026-11-20T12:00:00Z", "until": None}]}
     with pytest.raises(BadNote):
-        LogOut.model_validate_json(json.dumps(said)).to_domain()
+        LogOut.model_validate_json(json.dumps(body)).to_domain()

@@ -1,4 +1,4 @@
-"""The JSON of uploads to remember, and of reports."""
+"""Wire models of remembered uploads and of look-back reports."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ from hashdb.domain.matching.lookback import LookBackReport, ReportKind, Upload
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, MalformedRequest
-from hashdb.wire import ValidationContext
 from hashdb.wire.lookback import ReportOut, ReportsOut, UploadsIn, read_uploads
-from tests.builders import NOON, RULES, clip, excerpt, pages, signal, signature, words
+from tests.builders import NOON, clip, excerpt, pages, signal, signature, words
+from tests.wire.strategies import CONTEXT
 
-CONTEXT = ValidationContext(RULES, NOON)
 UPLOAD: dict[str, object] = {"id": "u-1", "at": "2026-11-20T10:00:00Z", "signals": [str(signal(1))]}
 
 FRAME: dict[str, object] = {"at": 1, "signals": [str(signal(1))]}
 
 
-def faults(*uploads: dict[str, object], context: ValidationContext = CONTEXT) -> dict[str, str]:
+def faults(*uploads: dict[str, object]) -> dict[str, str]:
     with pytest.raises(InvalidInput) as error:
-        read_uploads(json.dumps({"uploads": uploads}).encode(), context)
+        read_uploads(json.dumps({"uploads": uploads}).encode(), CONTEXT)
     return {fault.at: fault.reason for fault in error.value.faults}
 
 
-def test_uploads_are_read_as_they_were_written() -> None:
-    full = Query(
+def test_uploads_round_trip_unchanged() -> None:
+    picture = Query(
         (signal(1), signal(1, Algorithm.PHASH256)),
         transforms={"mirror": (signal(2),)},
         signatures={"whole": (signature(1),), "mirror": (signature(2),)},
     )
     film = replace(clip(1, 2, 3), signals=(signal(3, Algorithm.MD5),))
     uploads = (
-        Upload("u-1", NOON, full),
+        Upload("u-1", NOON, picture),
         Upload("ü/2 .jpg", NOON - timedelta(days=3), Query((signal(3),))),
         Upload("film", NOON, film),
         Upload("text", NOON, replace(excerpt(words(1, 300)), signals=(signal(1, Algorithm.URL),))),
@@ -46,8 +45,8 @@ def test_uploads_are_read_as_they_were_written() -> None:
     assert read_uploads(UploadsIn.from_domain(uploads).model_dump_json(exclude_unset=True).encode(), CONTEXT) == uploads
 
 
-def test_every_fault_is_named_at_its_place() -> None:
-    found = faults(
+def test_every_fault_of_an_upload_is_reported_at_its_field() -> None:
+    reasons = faults(
         UPLOAD | {"id": ""},
         UPLOAD | {"id": "x" * 257, "at": "2026-11-21T10:00:00Z"},
         UPLOAD | {"id": "a\nb", "at": "yesterday", "signals": []},
@@ -57,17 +56,17 @@ def test_every_fault_is_named_at_its_place() -> None:
         UPLOAD | {"frames": [FRAME | {"at": 3}, FRAME, {"page": 1}, FRAME | {"signals": ["pdq:1"]}], "duration": 4},
         UPLOAD | {"frames": [FRAME]},
     )
-    assert found["uploads[0].id"] == "must have at least 1 characters"
-    assert found["uploads[1].id"] == "must have at most 256 characters"
-    assert found["uploads[1].at"] == "must not be in the future"
-    assert found["uploads[2].id"] == "must have printable characters only"
-    assert "RFC 3339" in found["uploads[2].at"]
-    assert found["uploads[2].signals"] == "must have at least 1 entry, unless there are frames"
-    assert {"uploads[3].signals[0]", "uploads[3].signals[1]", "uploads[3].picture"} < found.keys()
-    assert "uploads[4].signatures.mirror" in found
-    assert {f"uploads[5].{name}" for name in ("id", "at", "signals")} < found.keys()
-    assert {"uploads[6].frames[2].signals", "uploads[6].frames[3].signals[0]"} < found.keys()
-    assert "need the duration" in found["uploads[7].frames"]
+    assert reasons["uploads[0].id"] == "must have at least 1 characters"
+    assert reasons["uploads[1].id"] == "must have at most 256 characters"
+    assert reasons["uploads[1].at"] == "must not be in the future"
+    assert reasons["uploads[2].id"] == "must have printable characters only"
+    assert "RFC 3339" in reasons["uploads[2].at"]
+    assert reasons["uploads[2].signals"] == "must have at least 1 entry, unless there are frames"
+    assert {"uploads[3].signals[0]", "uploads[3].signals[1]", "uploads[3].picture"} < reasons.keys()
+    assert "uploads[4].signatures.mirror" in reasons
+    assert {f"uploads[5].{name}" for name in ("id", "at", "signals")} < reasons.keys()
+    assert {"uploads[6].frames[2].signals", "uploads[6].frames[3].signals[0]"} < reasons.keys()
+    assert "need the duration" in reasons["uploads[7].frames"]
 
 
 def test_a_request_has_1_to_1000_uploads() -> None:
@@ -79,11 +78,14 @@ def test_a_request_has_1_to_1000_uploads() -> None:
         read_uploads(b"{", CONTEXT)
 
 
-def test_a_report_is_read_as_it_was_written() -> None:
+def test_a_look_back_report_round_trips_unchanged() -> None:
     match = Match(17, {Algorithm.PDQ: 4}, ("manifesto",), 3, Standing.DISPUTED, (), None, NOON)
     matched = LookBackReport(7, ReportKind.MATCHED, "u-1", NOON, NOON, match)
-    back = LookBackReport(8, ReportKind.TAKEN_BACK, "u-1", NOON, NOON, match, "withdrawn")
-    written = json.loads(ReportsOut.from_domain([matched, back]).json_text())["reports"]
-    assert [one.get("reason") for one in written] == [None, "withdrawn"]
+    taken_back = LookBackReport(8, ReportKind.TAKEN_BACK, "u-1", NOON, NOON, match, "withdrawn")
+    written = json.loads(ReportsOut.from_domain([matched, taken_back]).json_text())["reports"]
+    assert [report.get("reason") for report in written] == [None, "withdrawn"]
     assert written[0]["match"]["contribution"] == 17
-    assert [ReportOut.model_validate_json(json.dumps(one)).to_domain() for one in written] == [matched, back]
+    assert [ReportOut.model_validate_json(json.dumps(report)).to_domain() for report in written] == [
+        matched,
+        taken_back,
+    ]

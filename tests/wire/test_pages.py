@@ -1,4 +1,4 @@
-"""Query strings on the wire."""
+"""Wire models of query strings."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from tests.wire.strategies import CONTEXT
 
 
 @pytest.mark.parametrize("text", ["-1", "1.0", "1e3", " 1", "+1", "", "x", "٣", "0x1", "9" * 17, "9" * 5000, "1_0"])
-def test_a_number_is_ascii_digits(text: str) -> None:
+def test_a_number_has_ascii_digits_only(text: str) -> None:
     for name in ("after", "limit"):
         with pytest.raises(ValidationError):
             PageQuery.model_validate({name: text})
 
 
-@pytest.mark.parametrize(("limit", "taken"), [("0", False), ("1", True), ("1000", True), ("1001", False)])
-def test_a_limit_is_1_to_1000(limit: str, taken: bool) -> None:
+@pytest.mark.parametrize(("limit", "accepted"), [("0", False), ("1", True), ("1000", True), ("1001", False)])
+def test_a_limit_is_1_to_1000(limit: str, accepted: bool) -> None:
     for model in (PageQuery, ChangesQuery):
-        if taken:
+        if accepted:
             assert model.model_validate({"limit": limit}).limit == int(limit)
         else:
             with pytest.raises(ValidationError):
                 model.model_validate({"limit": limit})
 
 
-def test_a_page_is_of_100_unless_asked_otherwise() -> None:
+def test_a_page_has_100_entries_by_default() -> None:
     page, changes = PageQuery.model_validate({}), ChangesQuery.model_validate({})
     assert (page.limit, page.after, changes.limit, changes.after, changes.wait) == (100, 0, None, 0, 0)
 
@@ -60,7 +60,7 @@ def test_a_page_is_of_100_unless_asked_otherwise() -> None:
         ("colour", "red"),
     ],
 )
-def test_a_filter_that_means_nothing_is_refused(name: str, value: str) -> None:
+def test_an_invalid_filter_is_rejected(name: str, value: str) -> None:
     with pytest.raises(ValidationError):
         ContributionsQuery.model_validate({name: value}, context=CONTEXT)
 
@@ -72,34 +72,34 @@ def test_a_subject_is_a_kind_and_an_id(subject: str) -> None:
         EventsQuery.model_validate({"subject": subject})
 
 
-def test_a_reader_waits_30_seconds_at_most() -> None:
+def test_the_longest_wait_is_30_seconds() -> None:
     assert ChangesQuery.model_validate({"wait": "30"}).wait == 30
     with pytest.raises(ValidationError):
         ChangesQuery.model_validate({"wait": "31"})
 
 
-def test_only_quarantined_contributions_may_be_included() -> None:
+def test_the_parameter_include_accepts_only_quarantined() -> None:
     assert MatchesQuery.model_validate({"include": "quarantined"}).include == "quarantined"
     with pytest.raises(ValidationError):
         MatchesQuery.model_validate({"include": "all"})
 
 
-def test_everything_can_be_asked_for_and_days_are_whole_ones() -> None:
-    asked = {
+def test_all_filters_are_read_and_dates_include_whole_days() -> None:
+    parameters = {
         "member": "3", "status": "active", "standing": "disputed", "label": "manifesto", "severity": "4",
         "algorithm": "pdq", "incident": "CIP:one", "reference": "t-1", "since": "2026-01-02", "until": "2026-01-03",
         "removed_since": "2026-01-01", "removed_until": "2026-01-01",
         "expires_until": "2026-01-03", "sort": "severity", "order": "up", "after": "4.7",
     }  # fmt: skip
-    found = ListingQuery.model_validate(asked, context=CONTEXT)
-    day = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5)]
-    first = (3, Status.ACTIVE, Standing.DISPUTED, "manifesto", day[1], day[3])
-    chosen = Filter(*first, 4, Algorithm.PDQ, "CIP:one", "t-1", day[0], day[1], day[3])
-    assert found.to_domain() == Listing(chosen, Sort.SEVERITY, False)
-    assert found.after == Position(4, 7)
+    query = ListingQuery.model_validate(parameters, context=CONTEXT)
+    days = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5)]
+    first_fields = (3, Status.ACTIVE, Standing.DISPUTED, "manifesto", days[1], days[3])
+    chosen = Filter(*first_fields, 4, Algorithm.PDQ, "CIP:one", "t-1", days[0], days[1], days[3])
+    assert query.to_domain() == Listing(chosen, Sort.SEVERITY, False)
+    assert query.after == Position(4, 7)
 
 
-def test_nothing_asked_is_all_of_it_the_last_first() -> None:
+def test_without_parameters_everything_is_listed_newest_first() -> None:
     assert ListingQuery().to_domain() == Listing()
 
 
@@ -111,22 +111,29 @@ def test_nothing_asked_is_all_of_it_the_last_first() -> None:
         ("after", "x"), ("limit", "0"), ("limit", "201"), ("colour", "red"), ("reference", "a\x00"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_named(name: str, value: str) -> None:
-    with pytest.raises(ValidationError) as caught:
+def test_an_invalid_parameter_of_a_listing_is_named(name: str, value: str) -> None:
+    with pytest.raises(ValidationError) as error:
         ListingQuery.model_validate({name: value}, context=CONTEXT)
-    assert [one["loc"][0] for one in caught.value.errors()] == [name]
+    assert [fault["loc"][0] for fault in error.value.errors()] == [name]
 
 
-def test_a_page_is_after_a_position_or_before_one() -> None:
+def test_a_page_starts_after_or_ends_before_a_position() -> None:
     assert DecidedCasesQuery.model_validate({"state": "decided"}).place == Place()
     assert DecidedCasesQuery.model_validate({"after": "7.3"}).place == Place(Position(7, 3))
     assert DecidedCasesQuery.model_validate({"before": ".3"}).place == Place(Position(None, 3), back=True)
 
 
-def test_the_open_cases_come_by_the_clock_unless_something_else_is_asked() -> None:
+def test_open_cases_are_sorted_by_deadline_by_default() -> None:
     assert CasesPageQuery().to_domain() == QueueQuery(order=QueueOrder.CLOCK, reverse=False)
-    asked = {"sort": "severity", "order": "up", "severity": "unknown", "label": "recruitment", "age": "week", "pile": 3}
-    assert CasesPageQuery.model_validate(asked).to_domain() == QueueQuery(
+    parameters = {
+        "sort": "severity",
+        "order": "up",
+        "severity": "unknown",
+        "label": "recruitment",
+        "age": "week",
+        "pile": 3,
+    }
+    assert CasesPageQuery.model_validate(parameters).to_domain() == QueueQuery(
         label="recruitment", severity=UNKNOWN_SEVERITY, age=Age.WEEK, pile=3, order=QueueOrder.SEVERITY, reverse=True
     )
     for order, reverse in {"down": False, "up": True}.items():
@@ -134,14 +141,14 @@ def test_the_open_cases_come_by_the_clock_unless_something_else_is_asked() -> No
         assert CasesPageQuery.model_validate({"sort": "clock", "order": order}).to_domain().reverse is not reverse
 
 
-@pytest.mark.parametrize("asked", [{"state": "x"}, {"order": "x"}, {"before": "x"}, {"pile": "x"}, {"more": "1"}])
-def test_what_is_wrong_is_refused(asked: dict[str, str]) -> None:
+@pytest.mark.parametrize("parameters", [{"state": "x"}, {"order": "x"}, {"before": "x"}, {"pile": "x"}, {"more": "1"}])
+def test_an_invalid_parameter_of_the_case_page_is_rejected(parameters: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
-        CasesPageQuery.model_validate(asked)
+        CasesPageQuery.model_validate(parameters)
 
 
-def test_a_period_is_one_of_those_offered() -> None:
+def test_an_overview_accepts_only_the_offered_periods() -> None:
     assert [OverviewQuery.model_validate({"days": str(days)}).days for days in DAYS] == list(DAYS)
-    for wrong in ("0", "31", "x", ""):
+    for invalid in ("0", "31", "x", ""):
         with pytest.raises(ValidationError):
-            OverviewQuery.model_validate({"days": wrong})
+            OverviewQuery.model_validate({"days": invalid})

@@ -1,4 +1,4 @@
-"""What a person pastes into the match debugger."""
+"""Text that a person pastes into the match debugger."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
-from hashdb.wire import ValidationContext
-from hashdb.wire.pasted import LINES as MOST_LINES
+from hashdb.wire.pasted import LINES as MAX_LINES
 from hashdb.wire.pasted import format_query, parse_framed, parse_query, with_algorithms
-from tests.builders import NOON, RULES, signal, signature
+from tests.builders import signal, signature
+from tests.wire.strategies import CONTEXT
 
-RULED = ValidationContext(RULES, NOON)
 FRAMES = [
     {"at": 0.0, "quality": 90, "signals": [str(signal(1))]},
     {"at": 1.5, "quality": 40, "signals": [str(signal(2))]},
@@ -26,7 +25,7 @@ VIDEO = {"signals": [str(signal(3, Algorithm.MD5))], "frames": FRAMES, "duration
 QUERY = Query(
     (signal(3, Algorithm.MD5),), frames=(Frame(0.0, (signal(1),), 90), Frame(1.5, (signal(2),), 40)), duration=3.0
 )
-LINES = "".join(f"{place},{90 - place},{signal(place + 1).value:064x},{place}.000\n" for place in range(3))
+VPDQ_TEXT = "".join(f"{place},{90 - place},{signal(place + 1).value:064x},{place}.000\n" for place in range(3))
 
 
 @pytest.mark.parametrize(
@@ -37,25 +36,25 @@ LINES = "".join(f"{place},{90 - place},{signal(place + 1).value:064x},{place}.00
         [VIDEO | {"path": "clip.mp4", "quality": None, "incomplete": "only 2 frames could be read"}],
     ],
 )
-def test_a_video_is_read_as_the_api_takes_it_and_as_the_command_prints_it(pasted: object) -> None:
-    assert parse_framed(json.dumps(pasted, indent=1), RULED) == QUERY
+def test_a_video_is_read_in_the_forms_of_the_api_and_of_the_command_line(pasted: object) -> None:
+    assert parse_framed(json.dumps(pasted, indent=1), CONTEXT) == QUERY
 
 
 @pytest.mark.parametrize(
-    "pasted", [LINES, json.dumps([f"{signal(place + 1).value:064x},{90 - place},{place}" for place in range(3)])]
+    "pasted", [VPDQ_TEXT, json.dumps([f"{signal(place + 1).value:064x},{90 - place},{place}" for place in range(3)])]
 )
-def test_a_video_is_read_as_vpdq_writes_it(pasted: str) -> None:
+def test_a_video_is_read_in_both_forms_of_vpdq(pasted: str) -> None:
     frames = tuple(Frame(float(place), (signal(place + 1),), 90 - place) for place in range(3))
-    assert parse_framed(pasted, RULED) == Query((), frames=frames, duration=3.0)
+    assert parse_framed(pasted, CONTEXT) == Query((), frames=frames, duration=3.0)
 
 
-def test_signals_are_no_video() -> None:
+def test_a_list_of_signals_is_not_read_as_a_video() -> None:
     text = f"{signal(1)}\nmirror {signal(2)}, {signal(3)}"
-    assert parse_framed(text, RULED) is None
+    assert parse_framed(text, CONTEXT) is None
 
 
 @pytest.mark.parametrize(
-    ("pasted", "wrong"),
+    ("pasted", "reason"),
     [
         ('{"frames": [', "damaged or cut short"),
         ("[" * 100_000, "damaged or cut short"),
@@ -70,11 +69,11 @@ def test_signals_are_no_video() -> None:
         (f"0,90,{signal(1).value:064x},x", "is not vPDQ"),
     ],
 )
-def test_what_is_wrong_with_a_video_is_told_at_the_field(pasted: str, wrong: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        parse_framed(pasted, RULED)
-    assert {fault.at for fault in refused.value.faults} == {"signals"}
-    assert wrong in str(refused.value)
+def test_an_invalid_video_is_rejected_with_the_reason(pasted: str, reason: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_framed(pasted, CONTEXT)
+    assert {fault.at for fault in error.value.faults} == {"signals"}
+    assert reason in str(error.value)
 
 
 SIGNALS = st.builds(Signal, st.just(Algorithm.PHASH), st.integers(0, 2**64 - 1))
@@ -84,12 +83,12 @@ VIEWS = st.dictionaries(
 
 
 @given(VIEWS)
-def test_a_query_that_was_formatted_is_read_again(views: dict[str, tuple[Signal, ...]]) -> None:
+def test_a_formatted_query_is_parsed_to_the_same_query(views: dict[str, tuple[Signal, ...]]) -> None:
     query = Query(views.pop("", ()), transforms=views)
     assert parse_query(format_query(query)) == query
 
 
-def test_signatures_are_pasted_as_signals_are() -> None:
+def test_signatures_can_be_pasted_beside_signals() -> None:
     query = Query(
         (signal(1),),
         transforms={"mirror": (signal(2),)},
@@ -104,34 +103,34 @@ def test_signatures_are_pasted_as_signals_are() -> None:
         parse_query("\n".join([str(signal(1)), *(str(signature(seed)) for seed in range(65))]))
 
 
-def test_people_paste_as_they_like() -> None:
-    one, other = signal(1), signal(2)
-    text = f"  {str(one).upper()}\r\n\n{other}, mirror {one}\n{one}"
-    assert parse_query(text) == Query((one, other), transforms={"mirror": (one,)})
+def test_upper_case_spaces_commas_and_blank_lines_are_accepted() -> None:
+    first, second = signal(1), signal(2)
+    text = f"  {str(first).upper()}\r\n\n{second}, mirror {first}\n{first}"
+    assert parse_query(text) == Query((first, second), transforms={"mirror": (first,)})
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         ("", "are required"),
         (" \n ", "are required"),
         ("pdq:12", "line 1: pdq needs 64 hex digits, got 2"),
         (f"{signal(1)}\nnonsense", "line 2: must be algorithm:hex"),
         (f"{'x' * 41} {signal(1)}", "line 1: the word before the signal"),
-        ("\n" * MOST_LINES + str(signal(1)), "must be at most"),
+        ("\n" * MAX_LINES + str(signal(1)), "must be at most"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
+def test_an_invalid_line_is_rejected_with_its_number(text: str, reason: str) -> None:
+    with pytest.raises(InvalidInput) as error:
         parse_query(text)
-    assert any(fault.at == "signals" and told in fault.reason for fault in caught.value.faults)
+    assert any(fault.at == "signals" and reason in fault.reason for fault in error.value.faults)
 
 
 HEX = f"{signal(1).value:064x}"
 
 
 @pytest.mark.parametrize(
-    ("text", "spelled"),
+    ("text", "expected"),
     [
         (HEX, f"pdq:{HEX}\nsha256:{HEX}"),
         (f" 0x{HEX.upper()} ", f"pdq:{HEX}\nsha256:{HEX}"),
@@ -144,5 +143,5 @@ HEX = f"{signal(1).value:064x}"
         ("", None),
     ],
 )
-def test_hashes_are_told_from_other_texts(text: str, spelled: str | None) -> None:
-    assert with_algorithms(text, (Algorithm.PDQ, Algorithm.PHASH, Algorithm.SHA256)) == spelled
+def test_bare_hashes_get_their_algorithms_and_other_text_is_not_a_query(text: str, expected: str | None) -> None:
+    assert with_algorithms(text, (Algorithm.PDQ, Algorithm.PHASH, Algorithm.SHA256)) == expected

@@ -1,4 +1,4 @@
-"""Requests to match that are read without pydantic: exactly what pydantic reads to the same queries."""
+"""The fast parser of simple queries reads the same queries and raises the same errors as pydantic."""
 
 from __future__ import annotations
 
@@ -32,52 +32,60 @@ _PLAIN = [
 ]
 
 
-def _by_pydantic(text: bytes) -> tuple[Query, ...]:
+def _parse_with_pydantic(text: bytes) -> tuple[Query, ...]:
     return tuple(map(QueryIn.to_domain, read(QueriesIn, text, CONTEXT).queries))
 
 
-def _outcome(reads: Callable[[bytes], object], text: bytes) -> object:
+def _queries_or_error(parse: Callable[[bytes], object], text: bytes) -> object:
     try:
-        return reads(text)
+        return parse(text)
     except HashDBError as error:
         return type(error), str(error)
 
 
-def test_a_query_with_more_signals_than_it_may_have_is_left_to_pydantic_unread() -> None:
+def test_a_query_with_too_many_signals_is_left_to_pydantic() -> None:
     texts = [f'"{signal(seed)}"' for seed in range(65)]
     plain = [f'{{"queries":[{{"signals":[{",".join(texts[:count])}]}}]}}'.encode() for count in (64, 65)]
     assert parse_plain_queries(plain[0], CONTEXT.rules)
     assert not parse_plain_queries(plain[1], CONTEXT.rules)
-    assert _outcome(lambda text: read_queries(text, CONTEXT), plain[1]) == _outcome(_by_pydantic, plain[1])
+    assert _queries_or_error(lambda text: read_queries(text, CONTEXT), plain[1]) == _queries_or_error(
+        _parse_with_pydantic, plain[1]
+    )
 
 
 @pytest.mark.parametrize("text", _PLAIN)
-def test_a_plain_query_is_read_as_pydantic_reads_it_whatever_byte_is_wrong(text: str) -> None:
-    right = text.encode()
-    assert parse_plain_queries(right, CONTEXT.rules) == _by_pydantic(right)
-    # In the digits of a hash, one place is as good as another.
-    places = [place for place in range(len(right) + 1) if not right[max(0, place - 4) : place + 4].isalnum()]
+def test_valid_and_damaged_queries_are_read_as_pydantic_reads_them(text: str) -> None:
+    valid = text.encode()
+    assert parse_plain_queries(valid, CONTEXT.rules) == _parse_with_pydantic(valid)
+    # Places inside the digits of a hash are skipped: they all behave the same.
+    places = [place for place in range(len(valid) + 1) if not valid[max(0, place - 4) : place + 4].isalnum()]
     for number, place in enumerate(places):
         byte = b'",]0 \x0b\\'[number % 7 :][:1]
-        for wrong in (right[:place] + right[place + 1 :], right[:place] + byte + right[place + number % 2 :]):
-            assert _outcome(lambda text: read_queries(text, CONTEXT), wrong) == _outcome(_by_pydantic, wrong)
+        for damaged in (valid[:place] + valid[place + 1 :], valid[:place] + byte + valid[place + number % 2 :]):
+            assert _queries_or_error(lambda text: read_queries(text, CONTEXT), damaged) == _queries_or_error(
+                _parse_with_pydantic, damaged
+            )
 
 
-def test_a_plain_query_has_no_more_signals_than_another() -> None:
+def test_a_plain_query_has_the_same_limit_of_signals_as_pydantic() -> None:
     for count in (64, 65):
         plain = json.dumps({"queries": [{"signals": [_PDQ] * count}]}).encode()
-        assert _outcome(lambda text: read_queries(text, CONTEXT), plain) == _outcome(_by_pydantic, plain)
+        assert _queries_or_error(lambda text: read_queries(text, CONTEXT), plain) == _queries_or_error(
+            _parse_with_pydantic, plain
+        )
 
 
-def test_plain_queries_are_no_more_than_a_request_may_have() -> None:
+def test_plain_queries_have_the_same_limits_a_request_as_pydantic() -> None:
     for count, size in ((1_000, 4), (1_001, 1), (63, 64)):
         plain = json.dumps({"queries": [{"signals": [_PDQ] * size}] * count}).encode()
         assert bool(parse_plain_queries(plain, CONTEXT.rules)) == (count == 1_000)
-        assert _outcome(lambda text: read_queries(text, CONTEXT), plain) == _outcome(_by_pydantic, plain)
+        assert _queries_or_error(lambda text: read_queries(text, CONTEXT), plain) == _queries_or_error(
+            _parse_with_pydantic, plain
+        )
 
 
-def test_a_plain_query_of_an_algorithm_that_is_not_enabled_is_refused() -> None:
-    terms = ValidationContext(replace(CONTEXT.rules, algorithms=(Algorithm.PHASH,)), CONTEXT.now)
+def test_a_plain_query_with_a_disabled_algorithm_is_rejected() -> None:
+    context = ValidationContext(replace(CONTEXT.rules, algorithms=(Algorithm.PHASH,)), CONTEXT.now)
     plain = json.dumps({"queries": [{"signals": [_PDQ]}]}).encode()
     with pytest.raises(InvalidInput, match="not enabled"):
-        read_queries(plain, terms)
+        read_queries(plain, context)

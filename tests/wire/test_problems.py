@@ -1,4 +1,4 @@
-"""Errors and health on the wire."""
+"""Errors as problem documents, and the answers about health."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from hashdb.wire.problems import HealthOut, ReadyOut, checking_version, error_fr
 from tests.builders import clip, excerpt, words
 
 
-def _kinds(kind: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:
-    yield kind
-    for narrower in kind.__subclasses__():
-        yield from _kinds(narrower)
+def _error_classes(error_class: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:
+    yield error_class
+    for subclass in error_class.__subclasses__():
+        yield from _error_classes(subclass)
 
 
-_KINDS = list(_kinds())
+_CLASSES = list(_error_classes())
 _VALUES: dict[object, st.SearchStrategy[object]] = {
     str: st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
     int: st.integers(0, 2**53 - 1),
@@ -35,35 +35,35 @@ _VALUES: dict[object, st.SearchStrategy[object]] = {
 
 @st.composite
 def _errors(draw: st.DrawFn) -> HashDBError:
-    kind = draw(st.sampled_from(_KINDS))
-    types = typing.get_type_hints(kind)
-    return kind(*(draw(_VALUES[types[field.name]]) for field in dataclasses.fields(kind)))
+    error_class = draw(st.sampled_from(_CLASSES))
+    types = typing.get_type_hints(error_class)
+    return error_class(*(draw(_VALUES[types[field.name]]) for field in dataclasses.fields(error_class)))
 
 
 @given(_errors())
-def test_an_error_comes_back_equal(error: HashDBError) -> None:
+def test_an_error_round_trips_through_its_problem_document(error: HashDBError) -> None:
     status = getattr(error, "status", 422)
-    said = problem(error, status)
-    assert (said["status"], said["title"], said["type"]) == (status, error.title, f"/problems/{error.slug}")
-    assert isinstance(said["detail"], str)
-    assert error_from_problem(status, json.dumps(said).encode()).__reduce__() == error.__reduce__()
+    document = problem(error, status)
+    assert (document["status"], document["title"], document["type"]) == (status, error.title, f"/problems/{error.slug}")
+    assert isinstance(document["detail"], str)
+    assert error_from_problem(status, json.dumps(document).encode()).__reduce__() == error.__reduce__()
 
 
-def test_every_slug_is_of_one_class() -> None:
-    assert len({kind.slug for kind in _KINDS}) == len(_KINDS)
+def test_every_error_class_has_its_own_slug() -> None:
+    assert len({error_class.slug for error_class in _CLASSES}) == len(_CLASSES)
 
 
-def test_the_data_of_an_error_does_not_hide_the_members_of_the_problem() -> None:
-    said = problem(NotActive(17, "withdrawn"), 409)
-    assert said["status"] == 409
-    assert said["detail"] == "contribution 17 is withdrawn: it cannot be changed, confirmed or disputed"
+def test_a_field_of_an_error_does_not_replace_a_standard_field() -> None:
+    document = problem(NotActive(17, "withdrawn"), 409)
+    assert document["status"] == 409
+    assert document["detail"] == "contribution 17 is withdrawn: it cannot be changed, confirmed or disputed"
 
 
-def test_faults_beyond_a_thousand_are_counted() -> None:
-    said = problem(InvalidInput((Fault("a", "b"),), 41), 422)
-    assert said["errors"] == [{"at": "a", "reason": "b"}]
-    assert said["omitted"] == 41
-    assert said["detail"] == "42 faults, the first: a: b"
+def test_omitted_faults_are_counted_in_the_problem_document() -> None:
+    document = problem(InvalidInput((Fault("a", "b"),), 41), 422)
+    assert document["errors"] == [{"at": "a", "reason": "b"}]
+    assert document["omitted"] == 41
+    assert document["detail"] == "42 faults, the first: a: b"
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_faults_beyond_a_thousand_are_counted() -> None:
         b'{"type": "/problems/new", "title": "x", "status": 418, "detail": "of a later version"}',
     ],
 )
-def test_an_answer_that_is_no_problem_we_know_is_a_service_error(text: bytes) -> None:
+def test_an_unknown_or_invalid_problem_document_becomes_a_service_error(text: bytes) -> None:
     error = error_from_problem(502, text)
     assert isinstance(error, ServiceError)
     assert error.status == 502
 
 
-def test_health_is_one_word_and_a_number() -> None:
+def test_the_health_answers_have_a_status_and_a_checkpoint() -> None:
     assert HealthOut(status="alive").json_text() == '{"status":"alive"}'
     assert ReadyOut(status="ready", checkpoint=7).json_text() == '{"status":"ready","checkpoint":7}'
 
@@ -92,24 +92,24 @@ def test_health_is_one_word_and_a_number() -> None:
 OLD = MeOut.build(version="0.1.0")
 NEW = MeOut.build(version="0.2.0", texts={"simhash256": None}, digests=["sha256", "md5", "url"])
 TEXT, ADDRESS = excerpt(words(1, 300)), Query((Signal(Algorithm.URL, 5 << 128),))
-NO_TEXTS = ServiceTooOld("0.1.0", "takes no pages and no words of documents and texts")
-REFUSED = InvalidInput((Fault("queries[0].frames", "is not a field of this request"),))
+TEXTS_UNSUPPORTED = ServiceTooOld("0.1.0", "takes no pages and no words of documents and texts")
+INVALID = InvalidInput((Fault("queries[0].frames", "is not a field of this request"),))
 
 
 @pytest.mark.parametrize(
-    ("query", "me", "told"),
+    ("query", "me", "expected"),
     [
-        (TEXT, OLD, NO_TEXTS),
-        (Query(TEXT.frames[0].signals), OLD, NO_TEXTS),
+        (TEXT, OLD, TEXTS_UNSUPPORTED),
+        (Query(TEXT.frames[0].signals), OLD, TEXTS_UNSUPPORTED),
         (ADDRESS, OLD, ServiceTooOld("0.1.0", "takes no addresses")),
-        (TEXT, NEW, REFUSED),
-        (ADDRESS, NEW, REFUSED),
-        (clip(1), OLD, REFUSED),
+        (TEXT, NEW, INVALID),
+        (ADDRESS, NEW, INVALID),
+        (clip(1), OLD, INVALID),
     ],
 )
-def test_a_service_that_takes_no_texts_and_no_addresses_is_told_from_a_fault(
-    query: Query, me: MeOut, told: HashDBError
+def test_a_service_too_old_for_texts_or_addresses_is_reported_as_such(
+    query: Query, me: MeOut, expected: HashDBError
 ) -> None:
-    with pytest.raises(HashDBError) as refusal, checking_version(lambda: me, [query]):
-        raise REFUSED
-    assert (type(refusal.value), str(refusal.value)) == (type(told), str(told))
+    with pytest.raises(HashDBError) as raised, checking_version(lambda: me, [query]):
+        raise INVALID
+    assert (type(raised.value), str(raised.value)) == (type(expected), str(expected))

@@ -1,4 +1,4 @@
-"""How videos, documents and texts match, on the wire."""
+"""Wire models of segments and of matching frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.wire.segments import FrameMatchOut, SegmentOut
 
 
-def test_pages_and_words_are_whole_numbers_with_their_unit_and_seconds_have_none() -> None:
+def test_a_segment_of_words_has_a_unit_and_integers_and_round_trips() -> None:
     words = Segment((3000.0, 3300.0), (150.0, 450.0), 1.0, 5, 5, 12, unit=Unit.WORDS)
     text = SegmentOut.from_domain(words).json_text()
     assert text.startswith('{"unit":"words","query":[3000,3300],"listed":[150,450],"speed":1.0,')
@@ -22,7 +22,7 @@ def test_pages_and_words_are_whole_numbers_with_their_unit_and_seconds_have_none
     assert SegmentOut.model_validate_json(text).to_domain() == seconds
 
 
-def test_a_page_that_is_near_a_listed_picture_is_told_by_its_number() -> None:
+def test_a_matching_page_has_its_number_and_a_matching_frame_its_time() -> None:
     page = FrameMatch(3.0, {Algorithm.PDQ: 4}, Unit.PAGES)
     text = FrameMatchOut.from_domain(page).json_text()
     assert json.loads(text) == {"page": 3, "distance": {"pdq": 4}}

@@ -1,4 +1,4 @@
-"""Signatures as they are sent, and what is refused of them."""
+"""Wire models of signatures: invalid signatures and scores are rejected."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from tests.wire.strategies import CONTEXT
 _PDQ = str(signal(1))
 
 
-def _faults(*asked: Any) -> dict[str, str]:
-    with pytest.raises(InvalidInput) as refusal:
-        read_queries(json.dumps({"queries": list(asked)}).encode(), CONTEXT)
-    return {fault.at: fault.reason for fault in refusal.value.faults}
+def _faults(*query_fields: Any) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as error:
+        read_queries(json.dumps({"queries": list(query_fields)}).encode(), CONTEXT)
+    return {fault.at: fault.reason for fault in error.value.faults}
 
 
-def test_faults_of_signatures_and_scores_are_told() -> None:
-    asked = {"signals": [_PDQ], "transforms": {"mirror": [_PDQ]}}
+def test_faults_of_signatures_and_scores_are_reported_at_their_fields() -> None:
+    query = {"signals": [_PDQ], "transforms": {"mirror": [_PDQ]}}
     detail, colour = str(signature(1)), str(signature(1, Kind.COLOUR))
-    assert _faults(asked | {"signatures": {"whole": [detail[:-1]], "mirror": [colour, "taste:00"]}}) == {
+    assert _faults(query | {"signatures": {"whole": [detail[:-1]], "mirror": [colour, "taste:00"]}}) == {
         "queries[0].signatures.whole[0]": "detail needs 256 hex digits, got 255",
         "queries[0].signatures.mirror[1]": "must be kind:hex, with one of the kinds detail, colour",
     }
-    assert _faults(asked | {"signatures": {"flip": [detail]}, "min_score": 20.1, "order": "age"}) == {
+    assert _faults(query | {"signatures": {"flip": [detail]}, "min_score": 20.1, "order": "age"}) == {
         "queries[0].signatures.flip": "must be `whole`, or the name of one of the transforms",
         "queries[0].min_score": "must be at most 20.0",
         "queries[0].order": "must be one of 'distance' or 'score'",
     }
     many = [str(signature(seed)) for seed in range(9)]
-    assert _faults(asked | {"signatures": {"whole": many}}) == {
+    assert _faults(query | {"signatures": {"whole": many}}) == {
         "queries[0].signatures.whole": "must have at most 8 entries"
     }
     names = [f"view-{number}" for number in range(9)]
@@ -47,9 +47,9 @@ def test_faults_of_signatures_and_scores_are_told() -> None:
     assert _faults(*[full] * 63) == {"queries": "must be at most 4000 signatures in all"}
 
 
-def test_a_video_has_no_signatures_and_no_score() -> None:
+def test_a_video_with_signatures_or_a_score_is_rejected() -> None:
     film = {"signals": [], "duration": 1, "frames": [{"at": 0, "signals": [_PDQ]}]}
-    more = {"signatures": {"whole": [str(signature(1))]}, "min_score": 3, "order": "score"}
-    reasons = _faults(film | more)
-    assert set(reasons) == {f"queries[0].{name}" for name in more}
+    picture_fields = {"signatures": {"whole": [str(signature(1))]}, "min_score": 3, "order": "score"}
+    reasons = _faults(film | picture_fields)
+    assert set(reasons) == {f"queries[0].{name}" for name in picture_fields}
     assert reasons["queries[0].signatures"] == "are of a picture: an item with frames has none"

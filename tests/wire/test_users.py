@@ -1,4 +1,4 @@
-"""Users of the console on the wire."""
+"""Wire models of the users of the console."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tests.builders import NOON
 USER = User(7, "ada", Role.ADMIN, UserStatus.ACTIVE, True, True, False, NOON)
 
 
-def test_a_draft_comes_back() -> None:
+def test_a_draft_of_a_user_round_trips_unchanged() -> None:
     draft = UserDraft("ada", Role.AUDITOR)
     assert read(UserIn, UserIn.from_domain(draft).model_dump_json()).to_domain() == draft
 
 
-def test_a_change_names_what_is_to_change() -> None:
+def test_a_change_of_a_user_has_only_changed_fields_and_rejects_null() -> None:
     assert read(UserChangeIn, '{"role": "reviewer"}').to_domain() == UserChange(role=Role.REVIEWER)
     with pytest.raises(InvalidInput):
         read(UserChangeIn, '{"role": null}')
 
 
-def test_a_password_is_written_only_where_one_was_made() -> None:
+def test_the_json_has_a_password_only_if_one_was_generated() -> None:
     assert "password" not in json.loads(UserOut.from_domain(USER).json_text())
     assert json.loads(UserOut.from_added(AddedUser(USER, "made")).json_text())["password"] == "made"
     assert "password" not in json.loads(UserOut.from_added(AddedUser(USER, None)).json_text())

@@ -1,4 +1,4 @@
-"""What every model of the wire does: strict JSON, paths of faults, nothing repeated that may be a hash."""
+"""Rules of all wire models: strict JSON, limits of size, paths of faults, and no hash quoted in an error."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ from hashdb.wire.faults import path
         b"nul",
     ],
 )
-def test_what_is_not_json_in_utf_8_is_malformed(text: bytes) -> None:
+def test_a_body_that_is_not_json_in_utf_8_is_malformed(text: bytes) -> None:
     with pytest.raises(MalformedRequest):
         read(MemberIn, text)
 
 
 @pytest.mark.parametrize("text", ["3", "null", '"x"', "[]", "true", "1e999"])
-def test_json_that_is_no_object_is_refused_as_such(text: str) -> None:
-    with pytest.raises(InvalidInput) as refusal:
+def test_json_that_is_not_an_object_is_rejected(text: str) -> None:
+    with pytest.raises(InvalidInput) as error:
         read(MemberIn, text)
-    assert refusal.value.faults == (Fault("", "must be an object"),)
+    assert error.value.faults == (Fault("", "must be an object"),)
 
 
-def test_of_a_name_given_twice_the_last_counts() -> None:
+def test_the_last_of_two_fields_with_one_name_wins() -> None:
     assert read(MemberIn, '{"name": "A", "kind": "platform", "name": "B"}').name == "B"
 
 
-def test_a_path_reads_as_in_a_program() -> None:
+def test_a_path_is_written_with_dots_and_indexes_and_without_hashes() -> None:
     assert path(("contributions", 3, "signals", 0)) == "contributions[3].signals[0]"
     assert path(("queries", 0, "radius", "md5", "[key]")) == "queries[0].radius.md5"
     assert path(()) == ""
@@ -58,20 +58,20 @@ def test_a_path_reads_as_in_a_program() -> None:
     assert path(("pdq:" + "ab" * 32,)) == "pdq:…"
 
 
-ANYTHING = st.recursive(
+JSON_VALUES = st.recursive(
     st.none() | st.integers() | st.text(alphabet='ab:,"\\[{ \u00e9', max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(alphabet='ab:"\\ ', max_size=4), inner),
     max_leaves=20,
 )
 
 
-def _keys(value: object) -> int:
+def _count_keys(value: object) -> int:
     if isinstance(value, dict):
-        return len(value) + sum(map(_keys, value.values()))
-    return sum(map(_keys, value)) if isinstance(value, list) else 0
+        return len(value) + sum(map(_count_keys, value.values()))
+    return sum(map(_count_keys, value)) if isinstance(value, list) else 0
 
 
-def _refused(text: str | bytes, keys: int = MAX_FIELD_NAMES) -> bool:
+def _is_too_large(text: str | bytes, keys: int = MAX_FIELD_NAMES) -> bool:
     try:
         check_size(text, keys=keys)
     except TooLarge:
@@ -79,23 +79,23 @@ def _refused(text: str | bytes, keys: int = MAX_FIELD_NAMES) -> bool:
     return False
 
 
-@given(ANYTHING, st.sampled_from([None, 1]))
-def test_names_of_fields_are_counted_as_a_parser_does(value: object, indent: int | None) -> None:
+@given(JSON_VALUES, st.sampled_from([None, 1]))
+def test_field_names_are_counted_as_a_json_parser_counts_them(value: object, indent: int | None) -> None:
     text = json.dumps(value, indent=indent, separators=(" , ", " : "), ensure_ascii=False)
-    keys = _keys(value)
-    assert not _refused(text, keys)
-    assert keys == 0 or _refused(text.encode(), keys - 1)
+    keys = _count_keys(value)
+    assert not _is_too_large(text, keys)
+    assert keys == 0 or _is_too_large(text.encode(), keys - 1)
 
 
-def _fields(count: int) -> str:
+def _object_with(count: int) -> str:
     return "{" + ",".join(f'"{n}":0' for n in range(count)) + "}"
 
 
-def test_as_many_as_may_be_are_taken_and_no_more() -> None:
-    assert not _refused(_fields(MAX_FIELD_NAMES))
-    assert _refused(_fields(MAX_FIELD_NAMES + 1))
-    assert not _refused("[" + "0," * (MAX_VALUES - 1) + "0]")
-    assert _refused("[" + "0," * MAX_VALUES + "0]")
+def test_the_limits_of_field_names_and_values_are_exact() -> None:
+    assert not _is_too_large(_object_with(MAX_FIELD_NAMES))
+    assert _is_too_large(_object_with(MAX_FIELD_NAMES + 1))
+    assert not _is_too_large("[" + "0," * (MAX_VALUES - 1) + "0]")
+    assert _is_too_large("[" + "0," * MAX_VALUES + "0]")
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_as_many_as_may_be_are_taken_and_no_more() -> None:
     ],
     ids=["escaped", "colons", "a text of colons", "backslashes", "quotes", "spaces"],
 )
-def test_what_is_made_to_be_hard_to_count_is_counted_once(text: bytes) -> None:
-    # A count that went back for each byte would take days.
-    assert not _refused(text)
+def test_counting_a_body_takes_linear_time(text: bytes) -> None:
+    # A count with backtracking at each byte would take days.
+    assert not _is_too_large(text)

@@ -1,4 +1,4 @@
-"""The feed on the wire."""
+"""Wire models of the feed, and its lines as a local copy reads them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hashdb.wire.sharing.feed import ChangeOut, ChangesOut, change_line, parse_l
 from tests.builders import NOON, signal, signature
 from tests.wire.strategies import changes
 
-ONE = Contribution(
+CONTRIBUTION = Contribution(
     id=17,
     member=3,
     member_name='Älpha "and" sons\u2028',
@@ -44,12 +44,12 @@ ONE = Contribution(
     erased=False,
     hidden=frozenset({"reference"}),
 )
-PAGE = Changes((Change(5, ONE), Change(7, Gone(4, "withdrawn"))), 7, False, "9f3c")
+PAGE = Changes((Change(5, CONTRIBUTION), Change(7, Gone(4, "withdrawn"))), 7, False, "9f3c")
 
 
 @given(changes)
 @example(PAGE)
-def test_a_page_comes_back_and_its_lines_say_what_it_does(page: Changes) -> None:
+def test_a_page_of_the_feed_round_trips_and_its_lines_are_equivalent(page: Changes) -> None:
     assert ChangesOut.model_validate_json(ChangesOut.from_domain(page).json_text()).to_domain() == page
     for change in page.changes:
         assert json.loads(change_line(change)) == json.loads(ChangeOut.from_domain(change).json_text())
@@ -58,7 +58,7 @@ def test_a_page_comes_back_and_its_lines_say_what_it_does(page: Changes) -> None
             assert parse_lines(change_line(change).encode()).checkpoint == change.seq
 
 
-def test_what_is_gone_is_an_id_and_a_reason() -> None:
+def test_an_ended_contribution_is_an_id_and_a_reason() -> None:
     page = Changes((Change(4002, Gone(17, "withdrawn")),), 4002, True, "9f3c")
     assert json.loads(ChangesOut.from_domain(page).json_text()) == {
         "changes": [{"seq": 4002, "gone": 17, "reason": "withdrawn"}],
@@ -68,46 +68,50 @@ def test_what_is_gone_is_an_id_and_a_reason() -> None:
     }
 
 
-def test_lines_are_read_as_a_copy_takes_them_in() -> None:
+def test_a_local_copy_reads_the_lines_of_the_feed() -> None:
     end = '{"checkpoint": 9, "more": true, "epoch": "9f3c"}'
-    read = parse_lines(("".join(map(change_line, PAGE.changes)) + end).encode())
-    assert (read.checkpoint, read.more, read.epoch) == (9, True, "9f3c")
-    (first, second) = read.steps
+    page = parse_lines(("".join(map(change_line, PAGE.changes)) + end).encode())
+    assert (page.checkpoint, page.more, page.epoch) == (9, True, "9f3c")
+    (first, second) = page.steps
     assert (second.seq, second.what) == (7, Gone(4, "withdrawn"))
     assert first.what == CopiedContribution(
         17,
         3,
-        tuple((one.algorithm, one.to_bytes()) for one in ONE.signals),
-        ONE.labels,
+        tuple((signal.algorithm, signal.to_bytes()) for signal in CONTRIBUTION.signals),
+        CONTRIBUTION.labels,
         2,
         Standing.CONFIRMED,
-        ONE.context,
-        ONE.removed_at,
+        CONTRIBUTION.context,
+        CONTRIBUTION.removed_at,
         NOON,
-        ONE.expires_at,
+        CONTRIBUTION.expires_at,
     )
     assert parse_lines("".join(map(change_line, PAGE.changes)).encode())[1:] == (7, True, "")
 
 
-def test_pages_and_windows_of_words_are_read_as_a_copy_takes_them_in() -> None:
-    page, flat = (
+def test_a_local_copy_reads_pages_and_windows_of_words() -> None:
+    page, low_quality = (
         Frame(3, (signal(1),), 90, unit=Unit.PAGES),
         Frame(4, (signal(2),), 20, unit=Unit.PAGES),
     )
     window = Frame(100, (Signal(Algorithm.SIMHASH256, (1 << 128) - 1),), unit=Unit.WORDS, length=150)
-    sent = replace(ONE, pages=4, words=250, frame_count=3, frames=(page, flat, window))
+    sent = replace(CONTRIBUTION, pages=4, words=250, frame_count=3, frames=(page, low_quality, window))
     what = parse_lines(change_line(Change(5, sent)).encode()).steps[0].what
     assert isinstance(what, CopiedContribution)
     assert (what.duration, what.pages, what.words) == (None, 4, 250)
-    (of_page, of_words) = ((one.algorithm, one.to_bytes()) for frame in (page, window) for one in frame.signals)
+    (of_page, of_words) = ((value.algorithm, value.to_bytes()) for frame in (page, window) for value in frame.signals)
     assert what.shots == (
         CopiedShot(3, 3, (of_page,), Unit.PAGES),
         CopiedShot(100, 250, (of_words,), Unit.WORDS),
     )
 
 
-def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
-    text = change_line(Change(5, replace(ONE, signals=ONE.signals[:1]))).replace("pdq:", "pdq3:").encode()
+def test_a_signal_of_an_unknown_algorithm_is_omitted() -> None:
+    text = (
+        change_line(Change(5, replace(CONTRIBUTION, signals=CONTRIBUTION.signals[:1])))
+        .replace("pdq:", "pdq3:")
+        .encode()
+    )
     what = parse_lines(text).steps[0].what
     assert isinstance(what, CopiedContribution)
     assert what.signals == ()
@@ -115,24 +119,29 @@ def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
 
 COMMITMENT = Commitment.new(["pdq:1"])
 SEALS = (bytes(31) + b"\1", bytes(31) + b"\2")
-COMMITTED = replace(ONE, salt=COMMITMENT.salt, commitment=COMMITMENT.hash, undisclosed=SEALS)
+COMMITTED = replace(CONTRIBUTION, salt=COMMITMENT.salt, commitment=COMMITMENT.hash, undisclosed=SEALS)
 
 
-def test_a_commitment_is_told_with_its_salt_and_the_seals_of_what_is_suppressed() -> None:
+def test_a_commitment_is_sent_with_its_salt_and_the_undisclosed_seals() -> None:
     sent = json.loads(change_line(Change(5, COMMITTED)))["contribution"]
     assert sent["salt"] == COMMITMENT.salt.hex() and sent["commitment"] == COMMITMENT.hash.hex()
-    assert sent["undisclosed"] == [each.hex() for each in SEALS]
-    for what in (ChangeOut.model_validate_json(change_line(Change(5, COMMITTED))).to_domain().what, parsed(COMMITTED)):
+    assert sent["undisclosed"] == [seal.hex() for seal in SEALS]
+    for what in (
+        ChangeOut.model_validate_json(change_line(Change(5, COMMITTED))).to_domain().what,
+        read_by_copy(COMMITTED),
+    ):
         assert not isinstance(what, Gone)
         assert (what.salt, what.commitment, what.undisclosed) == (*COMMITMENT, SEALS)
     hidden = COMMITTED.shown(signals=False, reference=False)
     fields = ChangeOut.from_domain(Change(5, hidden)).to_domain().what
     assert isinstance(fields, Contribution)
     assert (fields.salt, fields.commitment, fields.undisclosed) == (None, COMMITMENT.hash, ())
-    assert {"salt", "commitment", "undisclosed"}.isdisjoint(json.loads(change_line(Change(5, ONE)))["contribution"])
+    assert {"salt", "commitment", "undisclosed"}.isdisjoint(
+        json.loads(change_line(Change(5, CONTRIBUTION)))["contribution"]
+    )
 
 
-def test_of_what_is_masked_standing_and_commitment_are_told() -> None:
+def test_a_masked_contribution_is_sent_with_its_standing_and_commitment() -> None:
     gone = Gone(17, "masked", None, Standing.CONFIRMED, COMMITMENT.hash)
     assert json.loads(change_line(Change(5, gone))) == {
         "seq": 5,
@@ -145,21 +154,27 @@ def test_of_what_is_masked_standing_and_commitment_are_told() -> None:
     assert ChangeOut.from_domain(Change(5, gone)).to_domain().what == gone
 
 
-def parsed(contribution: Contribution) -> CopiedContribution:
+def read_by_copy(contribution: Contribution) -> CopiedContribution:
     what = parse_lines(change_line(Change(5, contribution)).encode()).steps[0].what
     assert isinstance(what, CopiedContribution)
     return what
 
 
-def test_what_this_version_does_not_know_is_sealed_so_that_the_commitment_can_be_computed() -> None:
+def test_unknown_items_are_sealed_so_that_the_commitment_can_be_computed() -> None:
     frames = (Frame(0.0, (signal(1), signal(2, Algorithm.PHASH256)), 90), Frame(1.0, (signal(1),), 90))
-    whole = replace(
-        ONE, frames=frames, frame_count=2, duration=2.0, salt=COMMITMENT.salt, signatures=(signature(1), signature(2))
+    contribution = replace(
+        CONTRIBUTION,
+        frames=frames,
+        frame_count=2,
+        duration=2.0,
+        salt=COMMITMENT.salt,
+        signatures=(signature(1), signature(2)),
     )
     lines = [
-        str(one).replace("phash", "new") for one in item_lines(whole.signals, split_shots(frames), whole.signatures)
+        str(line).replace("phash", "new")
+        for line in item_lines(contribution.signals, split_shots(frames), contribution.signatures)
     ]
-    text = change_line(Change(5, whole)).replace("phash", "new").replace("detail:", "newer:").encode()
+    text = change_line(Change(5, contribution)).replace("phash", "new").replace("detail:", "newer:").encode()
     what = parse_lines(text).steps[0].what
     assert isinstance(what, CopiedContribution)
     known = [f"{name}:{value.hex()}" for name, value in what.signals]
@@ -168,7 +183,7 @@ def test_what_this_version_does_not_know_is_sealed_so_that_the_commitment_can_be
         for shot in what.shots
         for name, value in shot.signals
     ]
-    expected = [each.replace("detail:", "newer:") for each in lines]
+    expected = [line.replace("detail:", "newer:") for line in lines]
     assert commit_lines(COMMITMENT.salt, known, what.undisclosed) == commit_lines(COMMITMENT.salt, expected)
     assert len(known) == 2 and len(what.undisclosed) == 4
 
@@ -194,6 +209,6 @@ def test_what_this_version_does_not_know_is_sealed_so_that_the_commitment_can_be
         change_line(Change(5, COMMITTED)).replace('"undisclosed":[', '"undisclosed":[7,').encode(),
     ],
 )
-def test_what_is_no_line_is_refused(text: bytes) -> None:
+def test_an_invalid_line_of_the_feed_is_rejected(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_lines(text)

@@ -1,4 +1,4 @@
-"""Windows of words in the form of other systems: written, read back, and refused."""
+"""The exchange format for windows of words: written, read back, and invalid input rejected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_windows_of_a_document_are_written_and_read_back() -> None:
     ]
 
 
-def test_pages_alone_are_no_windows() -> None:
+def test_pages_without_words_give_an_empty_list() -> None:
     assert passages_text(FRAMES[:1]) == "[]"
 
 
@@ -47,6 +47,6 @@ def test_pages_alone_are_no_windows() -> None:
         json.dumps([f"{3:064x},0,150"] * 7_201),
     ],
 )
-def test_anything_else_is_refused_with_a_sentence(text: str) -> None:
+def test_invalid_input_is_rejected_with_a_clear_error(text: str) -> None:
     with pytest.raises(ValueError, match="is not a list of"):
         read_passages(text)

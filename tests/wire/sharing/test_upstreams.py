@@ -1,4 +1,4 @@
-"""The feed of an upstream: each contribution by the rules here, whatever the other service sends."""
+"""The feed of an upstream service: each contribution is checked by the rules of this service."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hashdb.wire import ValidationContext
 from hashdb.wire.sharing.upstreams import read_page
 from tests.builders import NOON, RULES, near, signal, signature
 
-HERE = ValidationContext(replace(RULES, algorithms=(Algorithm.PDQ,)), NOON, imported=True)
-SENT: dict[str, Any] = {
+CONTEXT = ValidationContext(replace(RULES, algorithms=(Algorithm.PDQ,)), NOON, imported=True)
+CONTRIBUTION: dict[str, Any] = {
     "id": 7,
     "member": {"id": 2, "name": "Alpha"},
     "standing": "disputed",
@@ -32,16 +32,16 @@ SENT: dict[str, Any] = {
 }
 
 
-def read(**fields: Any) -> UpstreamChange:
-    """The one change of a page with this contribution."""
-    change = {"seq": 4, "contribution": SENT | fields}
-    page = read_page(json.dumps({"changes": [change], "checkpoint": 4, "more": False, "epoch": "x"}).encode(), HERE)
-    (read,) = page.changes
-    return read
+def read_change(**fields: Any) -> UpstreamChange:
+    """Read a page with one contribution that has these fields, and return its change."""
+    sent = {"seq": 4, "contribution": CONTRIBUTION | fields}
+    page = read_page(json.dumps({"changes": [sent], "checkpoint": 4, "more": False, "epoch": "x"}).encode(), CONTEXT)
+    (change,) = page.changes
+    return change
 
 
-def test_what_this_service_does_not_know_is_left_out_where_something_remains() -> None:
-    change = read(origin={"log": "eu.example/log+a1b2c3d4", "contribution": 17, "member": 3})
+def test_unknown_signals_and_labels_of_an_upstream_are_omitted() -> None:
+    change = read_change(origin={"log": "eu.example/log+a1b2c3d4", "contribution": 17, "member": 3})
     assert change.draft is not None
     assert (change.draft.signals, change.draft.signatures) == ((signal(1),), (signature(1),))
     assert (change.draft.labels, change.draft.reference) == (("glorification",), None)
@@ -49,19 +49,19 @@ def test_what_this_service_does_not_know_is_left_out_where_something_remains() -
     assert (change.contribution, change.member, change.standing) == (7, 2, "disputed")
 
 
-def test_a_video_whose_frames_are_marked_as_shots_is_followed() -> None:
+def test_a_video_with_marked_shots_is_accepted() -> None:
     frames = [
         {"at": 0.0, "quality": 90, "signals": [str(signal(1))]},
         {"at": 1.0, "quality": 90, "signals": [str(near(signal(1), 4))], "begins_shot": True},
     ]
-    change = read(signals=[], signatures=[], media="video", duration=2.0, frames=frames)
+    change = read_change(signals=[], signatures=[], media="video", duration=2.0, frames=frames)
     assert change.draft is not None and len(change.draft.frames) == 2
 
 
 WINDOW = f"simhash256:{'0f' * 32}"
 
 
-def test_pages_words_and_addresses_are_followed() -> None:
+def test_pages_words_and_addresses_are_accepted() -> None:
     frames: list[dict[str, Any]] = [
         {"page": 1, "quality": 90, "signals": [str(signal(1)), str(signal(1, Algorithm.PHASH)), "later:00ff"]},
         {"page": 2, "quality": 90, "signals": ["later:00ff"]},
@@ -69,7 +69,7 @@ def test_pages_words_and_addresses_are_followed() -> None:
     ]
     address = f"url:{'0f' * 32}"
     fields = {"signals": [address], "signatures": [], "media": "document", "frames": frames}
-    draft = read(**fields, pages=2, words=150, frame_count=3).draft
+    draft = read_change(**fields, pages=2, words=150, frame_count=3).draft
     assert draft is not None
     assert [(frame.unit, frame.at, frame.length, len(frame.signals)) for frame in draft.frames] == [
         (Unit.PAGES, 1, 0, 1),
@@ -94,14 +94,16 @@ def test_pages_words_and_addresses_are_followed() -> None:
         ({"origin": "here"}, ("origin",)),
     ],
 )
-def test_what_is_not_accepted_here_is_named_by_its_fields(fields: dict[str, Any], faults: tuple[str, ...]) -> None:
-    change = read(**fields)
+def test_a_rejected_contribution_has_the_names_of_its_invalid_fields(
+    fields: dict[str, Any], faults: tuple[str, ...]
+) -> None:
+    change = read_change(**fields)
     assert (change.draft, change.faults) == (None, faults)
 
 
-def test_what_has_just_expired_is_gone() -> None:
-    assert read(expires_at=format_instant(NOON)).gone == "expired"
-    assert read(expires_at=format_instant(NOON + timedelta(seconds=1))).gone is None
+def test_an_expired_contribution_of_an_upstream_has_ended() -> None:
+    assert read_change(expires_at=format_instant(NOON)).gone == "expired"
+    assert read_change(expires_at=format_instant(NOON + timedelta(seconds=1))).gone is None
 
 
 @pytest.mark.parametrize(
@@ -116,6 +118,6 @@ def test_what_has_just_expired_is_gone() -> None:
         b'{"changes": [], "checkpoint": 1, "more": false, "epoch": null}',
     ],
 )
-def test_what_is_no_page_is_refused(page: bytes) -> None:
+def test_an_invalid_page_of_an_upstream_is_rejected(page: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        read_page(page, HERE)
+        read_page(page, CONTEXT)

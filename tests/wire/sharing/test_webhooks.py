@@ -1,4 +1,4 @@
-"""Webhooks, their messages and deliveries on the wire."""
+"""Wire models of webhooks, their messages and deliveries."""
 
 from __future__ import annotations
 
@@ -25,37 +25,41 @@ from hashdb.wire.sharing.webhooks import DeliveryOut, MessageOut, WebhookChangeI
 from tests.wire.strategies import CONTEXT, ids, moments, texts
 
 URL = "https://example.org/hook"
-_topics = st.sets(st.sampled_from(Topic), min_size=1).map(lambda some: tuple(one for one in Topic if one in some))
+_topics = st.sets(st.sampled_from(Topic), min_size=1).map(
+    lambda topics: tuple(topic for topic in Topic if topic in topics)
+)
 _drafts = st.builds(WebhookDraft, st.just(URL), _topics, texts)
 _changes = st.builds(
     WebhookChange, st.none() | st.just(URL), st.none() | _topics, st.none() | texts, st.none() | st.booleans()
 )
-_maybe = st.none() | moments
-_webhooks = st.builds(Webhook, ids, ids, st.just(URL), _topics, texts, st.booleans(), moments, _maybe, _maybe)
+_optional_moments = st.none() | moments
+_webhooks = st.builds(
+    Webhook, ids, ids, st.just(URL), _topics, texts, st.booleans(), moments, _optional_moments, _optional_moments
+)
 
 
 @given(_drafts)
-def test_a_draft_comes_back_as_it_was_sent(sent: WebhookDraft) -> None:
+def test_a_draft_of_a_webhook_round_trips_unchanged(sent: WebhookDraft) -> None:
     assert read(WebhookIn, WebhookIn.from_domain(sent).model_dump_json(), CONTEXT).to_domain() == sent
 
 
 @given(_changes)
-def test_a_change_comes_back_as_it_was_sent(sent: WebhookChange) -> None:
+def test_a_change_of_a_webhook_round_trips_unchanged(sent: WebhookChange) -> None:
     text = WebhookChangeIn.from_domain(sent).model_dump_json(exclude_unset=True)
     assert read(WebhookChangeIn, text, CONTEXT).to_domain() == sent
 
 
 @given(_webhooks, st.text("abc", min_size=1))
-def test_a_webhook_comes_back_and_its_secret_only_when_it_is_issued(answered: Webhook, secret: str) -> None:
-    text = WebhookOut.from_domain(answered).json_text()
-    assert WebhookOut.model_validate_json(text).to_domain() == answered
+def test_a_webhook_round_trips_and_only_a_new_one_has_its_secret(webhook: Webhook, secret: str) -> None:
+    text = WebhookOut.from_domain(webhook).json_text()
+    assert WebhookOut.model_validate_json(text).to_domain() == webhook
     assert "secret" not in json.loads(text)
-    issued = IssuedWebhook(answered, secret)
+    issued = IssuedWebhook(webhook, secret)
     assert WebhookOut.model_validate_json(WebhookOut.from_issued(issued).json_text()).to_issued() == issued
 
 
 @pytest.mark.parametrize(
-    ("sent", "at"),
+    ("fields", "at"),
     [
         ({}, ["url", "topics"]),
         ({"url": "http://example.org", "topics": []}, ["url", "topics"]),
@@ -63,19 +67,19 @@ def test_a_webhook_comes_back_and_its_secret_only_when_it_is_issued(answered: We
         ({"url": URL, "topics": ["webhook.tested"], "note": "a\x00", "secret": "x"}, ["topics[0]", "note", "secret"]),
     ],
 )
-def test_every_fault_is_told_at_its_field(sent: dict[str, object], at: list[str]) -> None:
-    with pytest.raises(InvalidInput) as refusal:
-        read(WebhookIn, json.dumps(sent), CONTEXT)
-    assert [fault.at for fault in refusal.value.faults] == at
+def test_every_fault_of_a_webhook_is_reported_at_its_field(fields: dict[str, object], at: list[str]) -> None:
+    with pytest.raises(InvalidInput) as error:
+        read(WebhookIn, json.dumps(fields), CONTEXT)
+    assert [fault.at for fault in error.value.faults] == at
 
 
 @pytest.mark.parametrize("field", ["url", "topics", "note", "enabled"])
-def test_a_change_refuses_null(field: str) -> None:
+def test_a_change_of_a_webhook_rejects_null(field: str) -> None:
     with pytest.raises(InvalidInput):
         read(WebhookChangeIn, json.dumps({field: None}), CONTEXT)
 
 
-def test_a_message_is_read_with_what_is_new_in_it() -> None:
+def test_a_message_with_unknown_fields_is_read() -> None:
     text = '{"type": "feed.changed", "timestamp": "2026-11-20T12:00:00Z", "data": {"count": 1}, "more": 1}'
     message = MessageOut.model_validate_json(text).to_domain("msg_1")
     assert (message.id, message.topic, message.data) == ("msg_1", "feed.changed", {"count": 1})
@@ -92,8 +96,8 @@ _deliveries = st.builds(
     _messages,
     st.sampled_from(DeliveryOutcome),
     st.integers(0, 99),
-    _maybe,
-    _maybe,
+    _optional_moments,
+    _optional_moments,
     _counts,
     _counts,
     st.none() | st.sampled_from(Trouble),
@@ -101,5 +105,5 @@ _deliveries = st.builds(
 
 
 @given(_deliveries)
-def test_a_delivery_comes_back(answered: Delivery) -> None:
-    assert DeliveryOut.model_validate_json(DeliveryOut.from_domain(answered).json_text()).to_domain() == answered
+def test_a_delivery_round_trips_unchanged(delivery: Delivery) -> None:
+    assert DeliveryOut.model_validate_json(DeliveryOut.from_domain(delivery).json_text()).to_domain() == delivery
