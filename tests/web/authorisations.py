@@ -1,4 +1,4 @@
-"""Who may do what: a line for each route of the API and of the other systems' protocols, as the contract has it."""
+"""The rights of each scope: a row for each route of the API and of the other systems' protocols."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ ADMIN: Scopes = frozenset({Scope.ADMIN})
 AUDIT, REVIEW = ADMIN | {Scope.AUDIT}, ADMIN | {Scope.REVIEW}
 """`admin` includes both."""
 SEEN = FEED | AUDIT
-"""Who is shown another member's active contribution that it was not answered."""
+"""The scopes that show another member's active contribution to a key that never got it as a match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Which scopes are let in, and to what; who is not gets 403, whatever the address names."""
+    """The scopes that may use a route, and on which objects. A key with another scope always gets 403."""
 
     scopes: Scopes
-    answers: int = 200
-    """To who may."""
-    sends: Any = None
-    """A JSON body; or what else Flask's test client takes, made anew each time."""
-    asks: str = ""
+    allowed: int = 200
+    """The status of the answer to a key that may do this."""
+    body: Any = None
+    """A JSON body, or a function that returns other arguments for Flask's test client."""
+    query: str = ""
     """The query string."""
-    of: str | None = None
-    """What the first id of the address names; a member's own, and another's."""
+    subject: str | None = None
+    """The kind of object that the first id of the address names. It is the member's own or another member's."""
     own: Scopes = ALL
-    """Of those let in, who may where it is the member's own."""
+    """The scopes among `scopes` that may do this on an object of the key's own member."""
     foreign: Scopes = ALL
-    """And where it is another member's."""
-    otherwise: int = 404
-    """To who is let in, but not to this."""
-    elsewhere: int | None = None
-    """The same where it is another member's, if that is something else."""
-    told: Scopes = NOBODY
-    """Of those, who is told that there is such a thing, of which it may not do this."""
+    """The scopes among `scopes` that may do this on an object of another member."""
+    denied: int = 404
+    """The status of the answer to a key that may use the route, but not on this object."""
+    denied_foreign: int | None = None
+    """The same for another member's object, if it differs."""
+    sees: Scopes = NOBODY
+    """The scopes that may see the object and not do this: they get 403."""
 
 
-def _form() -> dict[str, Any]:
+def _picture_form() -> dict[str, Any]:
     return form(NOT_A_PICTURE)
 
 
-def _forms() -> dict[str, Any]:
+def _contribution_form() -> dict[str, Any]:
     return form(NOT_A_PICTURE, metadata=METADATA)
 
 
-def _upload() -> dict[str, Any]:
+def _hma_upload() -> dict[str, Any]:
     return multipart("b", ('name="photo"; filename="a.png"', NOT_A_PICTURE))
 
 
@@ -90,108 +90,110 @@ OPEN = {
     "GET /v1/checkpoint/cosigned",
     "GET /v1/log",
 }
-"""What needs no key."""
+"""The routes that need no key."""
 
 RIGHTS = {
     "GET /metrics": Rights(ADMIN),
     "GET /v1/me": Rights(ALL),
     # Contributions
     "POST /v1/contributions": Rights(CONTRIBUTE, 201, _NEW),
-    "POST /v1/contributions/media": Rights(CONTRIBUTE, 415, _forms),
+    "POST /v1/contributions/media": Rights(CONTRIBUTE, 415, _contribution_form),
     "GET /v1/contributions": Rights(ALL),
-    "GET /v1/contributions/<id>": Rights(ALL, of="contribution", foreign=SEEN),
-    "GET /v1/contributions/<id>/frames": Rights(ALL, of="contribution", foreign=SEEN),
-    "GET /v1/jobs/<id>": Rights(ALL, of="job", own=NOBODY, foreign=NOBODY),
+    "GET /v1/contributions/<id>": Rights(ALL, subject="contribution", foreign=SEEN),
+    "GET /v1/contributions/<id>/frames": Rights(ALL, subject="contribution", foreign=SEEN),
+    "GET /v1/jobs/<id>": Rights(ALL, subject="job", own=NOBODY, foreign=NOBODY),
     "PATCH /v1/contributions/<id>": Rights(
-        CONTRIBUTE, sends={"severity": 2}, of="contribution", foreign=NOBODY, otherwise=403
+        CONTRIBUTE, body={"severity": 2}, subject="contribution", foreign=NOBODY, denied=403
     ),
     "POST /v1/contributions/<id>/signals": Rights(
-        CONTRIBUTE, 422, {"signals": [pdq(906)]}, of="contribution", foreign=NOBODY, otherwise=403
+        CONTRIBUTE, 422, {"signals": [pdq(906)]}, subject="contribution", foreign=NOBODY, denied=403
     ),
     "POST /v1/contributions/signals": Rights(CONTRIBUTE, 422, {"contributions": [{"id": 1, "signals": [pdq(906)]}]}),
-    "POST /v1/contributions/lookups": Rights(CONTRIBUTE, sends={"signals": [pdq(906)]}),
+    "POST /v1/contributions/lookups": Rights(CONTRIBUTE, body={"signals": [pdq(906)]}),
     "POST /v1/contributions/<id>/withdrawal": Rights(
-        CONTRIBUTE, sends={"reason": "other"}, of="contribution", foreign=NOBODY, otherwise=403
+        CONTRIBUTE, body={"reason": "other"}, subject="contribution", foreign=NOBODY, denied=403
     ),
     "DELETE /v1/contributions/<id>/content": Rights(
-        CONTRIBUTE | ADMIN, 204, of="contribution", foreign=ADMIN, otherwise=403
+        CONTRIBUTE | ADMIN, 204, subject="contribution", foreign=ADMIN, denied=403
     ),
-    "POST /v1/signals": Rights(_HASHERS, 415, _form),
+    "POST /v1/signals": Rights(_HASHERS, 415, _picture_form),
     # Matches, opinions, cases
-    "POST /v1/matches": Rights(MATCH, sends=_QUERY),
-    "POST /v1/matches/media": Rights(MATCH, 415, _form),
+    "POST /v1/matches": Rights(MATCH, body=_QUERY),
+    "POST /v1/matches/media": Rights(MATCH, 415, _picture_form),
     "GET /v1/reversals": Rights(MATCH),
     "POST /v1/contributions/<id>/opinions": Rights(
-        MATCH, 201, {"opinion": "confirms"}, of="answered", own=NOBODY, otherwise=403
+        MATCH, 201, {"opinion": "confirms"}, subject="matched", own=NOBODY, denied=403
     ),
-    "GET /v1/contributions/<id>/opinions": Rights(ALL, of="contribution", foreign=SEEN),
+    "GET /v1/contributions/<id>/opinions": Rights(ALL, subject="contribution", foreign=SEEN),
     "GET /v1/cases": Rights(ALL),
-    "GET /v1/cases/<id>": Rights(ALL, of="case", foreign=AUDIT | REVIEW),
-    "POST /v1/cases/<id>/decision": Rights(REVIEW, sends={"decision": "uphold"}, of="case"),
+    "GET /v1/cases/<id>": Rights(ALL, subject="case", foreign=AUDIT | REVIEW),
+    "POST /v1/cases/<id>/decision": Rights(REVIEW, body={"decision": "uphold"}, subject="case"),
     "GET /v1/proposals": Rights(REVIEW),
-    # Its own is on a member, the other's on a case, which is what reviewers may drop.
-    "DELETE /v1/proposals/<id>": Rights(REVIEW, 204, of="proposal", own=ADMIN, foreign=REVIEW),
+    # The proposal of the key's own member is about a member, the other one about a case: reviewers may drop the second.
+    "DELETE /v1/proposals/<id>": Rights(REVIEW, 204, subject="proposal", own=ADMIN, foreign=REVIEW),
     "GET /v1/benign": Rights(ADMIN),
     "POST /v1/benign": Rights(ADMIN, 201, _BENIGN),
-    "DELETE /v1/benign/<id>": Rights(ADMIN, 204, of="benign"),
+    "DELETE /v1/benign/<id>": Rights(ADMIN, 204, subject="benign"),
     "GET /v1/incidents": Rights(ADMIN),
     "POST /v1/incidents": Rights(ADMIN, 201, {"label": "CI:new", "start": REMOVED}),
-    "GET /v1/incidents/<id>": Rights(ADMIN, of="incident"),
-    "PATCH /v1/incidents/<id>": Rights(ADMIN, sends={"start": REMOVED}, of="incident"),
+    "GET /v1/incidents/<id>": Rights(ADMIN, subject="incident"),
+    "PATCH /v1/incidents/<id>": Rights(ADMIN, body={"start": REMOVED}, subject="incident"),
     # Feed and audit
     "GET /v1/changes": Rights(FEED),
     "GET /v1/events": Rights(AUDIT),
-    "GET /v1/counts": Rights(AUDIT, asks="day=2026-11-20"),
+    "GET /v1/counts": Rights(AUDIT, query="day=2026-11-20"),
     # Event 1 is neither on a contribution of the member nor on its opinions.
-    "GET /v1/receipts": Rights(ALL, asks="seq=1", own=AUDIT),
-    "GET /v1/proofs/inclusion": Rights(AUDIT, asks="seq=1&size=1"),
-    "GET /v1/proofs/consistency": Rights(AUDIT, asks="first=1&second=1"),
+    "GET /v1/receipts": Rights(ALL, query="seq=1", own=AUDIT),
+    "GET /v1/proofs/inclusion": Rights(AUDIT, query="seq=1&size=1"),
+    "GET /v1/proofs/consistency": Rights(AUDIT, query="first=1&second=1"),
     "GET /v1/set": Rights(FEED | AUDIT),
-    "GET /v1/set/blocks/<id>/<id>": Rights(FEED | AUDIT, of="block"),
+    "GET /v1/set/blocks/<id>/<id>": Rights(FEED | AUDIT, subject="block"),
     "POST /v1/set/signatures": Rights(ALL, 422, lambda: {"data": "none", "content_type": "text/plain"}),
-    "GET /v1/reports/transparency": Rights(AUDIT, asks="from=2026-11-01&to=2026-11-20"),
+    "GET /v1/reports/transparency": Rights(AUDIT, query="from=2026-11-01&to=2026-11-20"),
     # Administration
     "GET /v1/members": Rights(ADMIN),
     "POST /v1/members": Rights(ADMIN, 201, {"name": "Newcomer", "kind": "platform"}),
-    "GET /v1/members/<id>": Rights(ADMIN, of="member"),
-    "PATCH /v1/members/<id>": Rights(ADMIN, sends=_CHANGE, of="member"),
-    "GET /v1/members/<id>/keys": Rights(ADMIN, of="member"),
-    "POST /v1/members/<id>/keys": Rights(ADMIN, 201, {"scopes": ["match"]}, of="member"),
-    "DELETE /v1/members/<id>/keys/<id>": Rights(ADMIN, 204, of="key"),
-    # Webhooks, which tell of cases: for that any scope will do
+    "GET /v1/members/<id>": Rights(ADMIN, subject="member"),
+    "PATCH /v1/members/<id>": Rights(ADMIN, body=_CHANGE, subject="member"),
+    "GET /v1/members/<id>/keys": Rights(ADMIN, subject="member"),
+    "POST /v1/members/<id>/keys": Rights(ADMIN, 201, {"scopes": ["match"]}, subject="member"),
+    "DELETE /v1/members/<id>/keys/<id>": Rights(ADMIN, 204, subject="key"),
+    # Webhooks: they report cases, for which any scope is enough
     "GET /v1/webhooks": Rights(ALL),
     "POST /v1/webhooks": Rights(ALL, 201, _WEBHOOK),
-    "GET /v1/webhooks/<id>": Rights(ALL, of="webhook", foreign=AUDIT),
-    "PATCH /v1/webhooks/<id>": Rights(ALL, sends={"enabled": False}, of="webhook", foreign=ADMIN, told=AUDIT),
-    "DELETE /v1/webhooks/<id>": Rights(ALL, 204, of="webhook", foreign=ADMIN, told=AUDIT),
-    "POST /v1/webhooks/<id>/secret": Rights(ALL, 201, of="webhook", foreign=NOBODY, told=AUDIT),
-    "POST /v1/webhooks/<id>/test": Rights(ALL, 202, of="webhook", foreign=ADMIN, told=AUDIT),
-    "GET /v1/webhooks/<id>/deliveries": Rights(ALL, of="webhook", foreign=AUDIT),
-    "GET /v1/webhooks/<id>/deliveries/<id>": Rights(ALL, of="delivery", foreign=AUDIT),
-    "POST /v1/webhooks/<id>/deliveries/<id>/redelivery": Rights(ALL, 202, of="delivery", foreign=ADMIN, told=AUDIT),
+    "GET /v1/webhooks/<id>": Rights(ALL, subject="webhook", foreign=AUDIT),
+    "PATCH /v1/webhooks/<id>": Rights(ALL, body={"enabled": False}, subject="webhook", foreign=ADMIN, sees=AUDIT),
+    "DELETE /v1/webhooks/<id>": Rights(ALL, 204, subject="webhook", foreign=ADMIN, sees=AUDIT),
+    "POST /v1/webhooks/<id>/secret": Rights(ALL, 201, subject="webhook", foreign=NOBODY, sees=AUDIT),
+    "POST /v1/webhooks/<id>/test": Rights(ALL, 202, subject="webhook", foreign=ADMIN, sees=AUDIT),
+    "GET /v1/webhooks/<id>/deliveries": Rights(ALL, subject="webhook", foreign=AUDIT),
+    "GET /v1/webhooks/<id>/deliveries/<id>": Rights(ALL, subject="delivery", foreign=AUDIT),
+    "POST /v1/webhooks/<id>/deliveries/<id>/redelivery": Rights(
+        ALL, 202, subject="delivery", foreign=ADMIN, sees=AUDIT
+    ),
     # StopNCII
     "GET /stopncii/v1/FetchHashes": Rights(FEED),
-    "POST /stopncii/v1/SubmitHashes": Rights(CONTRIBUTE, sends=_HASHES),
-    # It was not answered what it speaks of.
+    "POST /stopncii/v1/SubmitHashes": Rights(CONTRIBUTE, body=_HASHES),
+    # The feedback is about a contribution that this key never got as a match.
     "POST /stopncii/v1/SubmitFeedback": Rights(MATCH, 422, _FEEDBACK),
     # ThreatExchange
     "GET /graph/<id>/threat_updates/": Rights(FEED),
     "GET /graph/<id>/": Rights(ALL),
     "GET /graph/<id>/threat_privacy_groups_member": Rights(ALL),
     "GET /graph/<id>/threat_privacy_groups_owner": Rights(ALL),
-    "POST /graph/threat_descriptors/": Rights(CONTRIBUTE, sends=_descriptor),
-    "POST /graph/<id>/": Rights(MATCH, sends=_reaction, of="answered", own=NOBODY, otherwise=403),
-    "DELETE /graph/<id>/": Rights(CONTRIBUTE, of="contribution", foreign=NOBODY, otherwise=403),
+    "POST /graph/threat_descriptors/": Rights(CONTRIBUTE, body=_descriptor),
+    "POST /graph/<id>/": Rights(MATCH, body=_reaction, subject="matched", own=NOBODY, denied=403),
+    "DELETE /graph/<id>/": Rights(CONTRIBUTE, subject="contribution", foreign=NOBODY, denied=403),
     # Tech Against Terrorism
     "POST /tat/token-auth/tcap/": Rights(ALL),
     "GET /tat/api/hash-list/v2/all": Rights(FEED),
     # HMA
-    "GET /hma/h/hash": Rights(_HASHERS, 403, asks="url=http://127.0.0.1/x"),
-    "POST /hma/h/hash": Rights(_HASHERS, 415, _upload),
-    "GET /hma/m/lookup": Rights(MATCH, asks=_SIGNAL),
-    "POST /hma/m/lookup": Rights(MATCH, 415, _upload),
-    "GET /hma/m/raw_lookup": Rights(MATCH, asks=_SIGNAL),
-    "POST /hma/m/compare": Rights(_HASHERS, sends={"pdq": [pdq(1)[4:], pdq(2)[4:]]}),
+    "GET /hma/h/hash": Rights(_HASHERS, 403, query="url=http://127.0.0.1/x"),
+    "POST /hma/h/hash": Rights(_HASHERS, 415, _hma_upload),
+    "GET /hma/m/lookup": Rights(MATCH, query=_SIGNAL),
+    "POST /hma/m/lookup": Rights(MATCH, 415, _hma_upload),
+    "GET /hma/m/raw_lookup": Rights(MATCH, query=_SIGNAL),
+    "POST /hma/m/compare": Rights(_HASHERS, body={"pdq": [pdq(1)[4:], pdq(2)[4:]]}),
     "GET /hma/m/index/status": Rights(_HASHERS),
     "GET /hma/c/signal_type/index": Rights(_HASHERS),
     "GET /hma/c/signal_type": Rights(_HASHERS),
@@ -200,15 +202,19 @@ RIGHTS = {
     "GET /hma/c/exchanges/apis": Rights(_HASHERS),
     "GET /hma/c/banks": Rights(_HASHERS),
     "POST /hma/c/banks": Rights(_HASHERS, 404, {"name": "NO_SUCH"}),
-    # Banks have members' names, of which keys without feed, audit or review are told their own only.
-    "GET /hma/c/bank/<name>": Rights(_HASHERS, of="bank", foreign=NOBODY),
-    "PUT /hma/c/bank/<name>": Rights(_HASHERS, of="bank", own=NOBODY, foreign=NOBODY, otherwise=403, elsewhere=404),
-    "DELETE /hma/c/bank/<name>": Rights(_HASHERS, of="bank", own=NOBODY, foreign=NOBODY, otherwise=403, elsewhere=404),
-    "POST /hma/c/bank/<name>/content": Rights(CONTRIBUTE, 415, _upload, of="bank", foreign=NOBODY),
-    "POST /hma/c/bank/<name>/signal": Rights(CONTRIBUTE, sends={"pdq": pdq(906)[4:]}, of="bank", foreign=NOBODY),
-    "GET /hma/c/bank/<name>/content/<id>": Rights(_HASHERS, of="content", foreign=NOBODY),
-    "PUT /hma/c/bank/<name>/content/<id>": Rights(
-        _HASHERS, sends={"disable_until_ts": 1}, of="content", foreign=NOBODY
+    # Banks have the names of members. Keys without feed, audit or review see the bank of their own member only.
+    "GET /hma/c/bank/<name>": Rights(_HASHERS, subject="bank", foreign=NOBODY),
+    "PUT /hma/c/bank/<name>": Rights(
+        _HASHERS, subject="bank", own=NOBODY, foreign=NOBODY, denied=403, denied_foreign=404
     ),
-    "DELETE /hma/c/bank/<name>/content/<id>": Rights(CONTRIBUTE, of="content", foreign=NOBODY),
+    "DELETE /hma/c/bank/<name>": Rights(
+        _HASHERS, subject="bank", own=NOBODY, foreign=NOBODY, denied=403, denied_foreign=404
+    ),
+    "POST /hma/c/bank/<name>/content": Rights(CONTRIBUTE, 415, _hma_upload, subject="bank", foreign=NOBODY),
+    "POST /hma/c/bank/<name>/signal": Rights(CONTRIBUTE, body={"pdq": pdq(906)[4:]}, subject="bank", foreign=NOBODY),
+    "GET /hma/c/bank/<name>/content/<id>": Rights(_HASHERS, subject="content", foreign=NOBODY),
+    "PUT /hma/c/bank/<name>/content/<id>": Rights(
+        _HASHERS, body={"disable_until_ts": 1}, subject="content", foreign=NOBODY
+    ),
+    "DELETE /hma/c/bank/<name>/content/<id>": Rights(CONTRIBUTE, subject="content", foreign=NOBODY),
 }

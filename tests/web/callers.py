@@ -1,4 +1,4 @@
-"""A service on a database of its own, and who calls it: a program with a key, over WSGI."""
+"""A service on a database of its own, and the programs that call it over WSGI, each with its key."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ CHUNKED: dict[str, Any] = {
     "headers": {"Transfer-Encoding": "chunked"},
     "environ_overrides": {"wsgi.input_terminated": True},
 }
-"""What tells Flask's test client, beside an `input_stream`, to send it as a server passes on a chunked body."""
+"""Arguments, beside an `input_stream`, with which Flask's test client sends a body as a server passes on chunks."""
 REMOVED = "2026-11-20T10:00:00Z"
 _COUNTS = union_all(*(select(literal(table.name), func.count()).select_from(table) for table in metadata.sorted_tables))
-"""The name of each table, and how many rows it has."""
+"""The name and the number of rows of each table."""
 
 
 class Caller:
-    """A program with a key (or with none)."""
+    """A program that sends requests with a key, or without one."""
 
     def __init__(self, client: FlaskClient, secret: str | None, member: int = 0, key: int = 0) -> None:
         self.client = client
@@ -49,7 +49,7 @@ class Caller:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What names the key."""
+        """The header with the key."""
         return {} if self.secret is None else {"Authorization": f"Bearer {self.secret}"}
 
     def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> TestResponse:
@@ -62,8 +62,8 @@ class Caller:
 
     def post(self, path: str, json: object = None, **more: Any) -> TestResponse:
         """The answer to a POST of JSON, or of `data`."""
-        sent = more if "data" in more else {**more, "json": json}
-        return self.request("POST", path, **sent)
+        arguments = more if "data" in more else {**more, "json": json}
+        return self.request("POST", path, **arguments)
 
     def patch(self, path: str, json: object, **more: Any) -> TestResponse:
         """The answer to a PATCH."""
@@ -74,20 +74,20 @@ class Caller:
         return self.request("DELETE", path, **more)
 
     def contribute(self, *items: dict[str, Any], **more: Any) -> list[Any]:
-        """What was answered of these contributions."""
+        """The items of the answer to these contributions."""
         response = self.post("/v1/contributions", {"contributions": items}, **more)
         assert response.status_code == 201, response.text
         return list(body(response)["contributions"])
 
-    def matched(self, *signals: str, **asked: Any) -> list[int]:
-        """The ids of what matches these signals."""
-        response = self.post("/v1/matches", {"queries": [{"signals": signals, **asked}]})
+    def matched(self, *signals: str, **fields: Any) -> list[int]:
+        """The ids of the contributions that match these signals."""
+        response = self.post("/v1/matches", {"queries": [{"signals": signals, **fields}]})
         assert response.status_code == 200, response.text
         return [match["contribution"] for match in body(response)["results"][0]["matches"]]
 
 
 _usual_settings = cache(Settings)
-"""The settings without a variable: reading them takes a third of the time in which a service is made."""
+"""The default settings, read once: reading them takes a third of the time that a service takes to start."""
 
 
 def stop_hashers(hashers: Hashers) -> None:
@@ -97,10 +97,10 @@ def stop_hashers(hashers: Hashers) -> None:
 
 
 class Service:
-    """The application over an open database, and the clock that both go by."""
+    """The application over an open database, and the clock of both."""
 
     hashers: ClassVar[Hashers | None] = None
-    """The processes that hash for all that have the usual settings of them; None: each has its own."""
+    """The hashing processes that all services with default media settings share; None: each service has its own."""
 
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         self.url = url
@@ -123,20 +123,20 @@ class Service:
         return state
 
     def close(self) -> None:
-        """Close the database and end the processes that hash for this one."""
+        """Close the database and stop the hashing processes of this service."""
         self._state.later.close()
         if self._state.hashers is not self.hashers:
             stop_hashers(self._state.hashers)
         self.db.close()
 
     def caller(self, *scopes: Scope, name: str | None = None, daily_limit: int | None = None) -> Caller:
-        """A key of a new member, with these scopes (else all)."""
+        """A caller with a key of a new member, with these scopes, by default all."""
         self._count += 1
         draft = MemberDraft(name or f"Member {self._count}", MemberKind.PLATFORM, limits=MemberLimits(daily_limit))
         return self.key(members.add(self.db, COMMAND_LINE, draft).id, *scopes)
 
     def key(self, member: int, *scopes: Scope, hides_distances: bool = False) -> Caller:
-        """A further key of a member."""
+        """A caller with a further key of a member."""
         draft = KeyDraft(frozenset(scopes or Scope), hides_distances=hides_distances)
         issued = members.issue_key(self.db, COMMAND_LINE, member, draft)
         return Caller(self.app.test_client(), issued.secret, member, issued.key.id)
@@ -145,18 +145,18 @@ class Service:
         """Replace the index by an unbuilt one, over a store too large to be read within a request."""
         fill_store(self.db, members.authenticate(self.db, self.caller(name="Large").secret or ""))
         self.db.index = IndexView(
-            self.db.store, {one: one.radius for one in self.db.rules.searched}, self._folder / "index"
+            self.db.store, {algorithm: algorithm.radius for algorithm in self.db.rules.searched}, self._folder / "index"
         )
 
     def rows(self) -> dict[str, int]:
-        """How many rows each table has."""
+        """The number of rows of each table."""
         with self._engine.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(_COUNTS)}
 
 
 @contextmanager
 def service_at(url: str | None, **settings: Any) -> Iterator[Service]:
-    """A service for as long as the block lasts; on SQLite in a folder of its own, where no database is named."""
+    """A service for the length of the block; without a URL, on SQLite in a folder of its own."""
     with TemporaryDirectory() as folder:
         service = Service(url or f"sqlite:///{folder}/hashdb.sqlite", Path(folder), **settings)
         try:
@@ -166,9 +166,9 @@ def service_at(url: str | None, **settings: Any) -> Iterator[Service]:
 
 
 def item(seed: int = 1, /, **fields: Any) -> dict[str, Any]:
-    """A contribution as a client spells it, of one PDQ signal."""
-    usual = {"signals": [pdq(seed)], "labels": ["glorification"], "removed_at": REMOVED, "quality": 97}
-    return {**usual, **fields}
+    """A draft as a client sends it, with one PDQ signal."""
+    default = {"signals": [pdq(seed)], "labels": ["glorification"], "removed_at": REMOVED, "quality": 97}
+    return {**default, **fields}
 
 
 def pdq(seed: int = 1) -> str:
@@ -177,26 +177,26 @@ def pdq(seed: int = 1) -> str:
 
 
 def body(response: TestResponse) -> Any:
-    """The JSON of an answer that succeeded."""
+    """The JSON of an answer, which must have succeeded."""
     assert response.status_code in (200, 201), response.text
     assert response.mimetype == "application/json"
     return json.loads(response.data)
 
 
 def problem(response: TestResponse, status: int, slug: str | None = None) -> Any:
-    """The problem details of a refusal, which must be that."""
+    """The problem details of an answer, which must be a well-formed rejection with this status."""
     assert response.status_code == status, response.text
     assert response.mimetype == "application/problem+json"
-    said = json.loads(response.data)
-    assert said["status"] == status
-    assert all(isinstance(said[name], str) and said[name] for name in ("type", "title", "detail"))
-    assert said["type"].startswith("/problems/")
+    details = json.loads(response.data)
+    assert details["status"] == status
+    assert all(isinstance(details[name], str) and details[name] for name in ("type", "title", "detail"))
+    assert details["type"].startswith("/problems/")
     assert "Traceback" not in response.text
     if slug is not None:
-        assert said["type"] == f"/problems/{slug}"
-    return said
+        assert details["type"] == f"/problems/{slug}"
+    return details
 
 
 def faults(response: TestResponse) -> dict[str, str]:
-    """Where a request was refused by 422, and why."""
+    """The place and the reason of each fault in a request that was rejected with 422."""
     return {fault["at"]: fault["reason"] for fault in problem(response, 422, "invalid-input")["errors"]}

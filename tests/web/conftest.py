@@ -14,8 +14,8 @@ from tests.web.callers import Caller, Service, service_at, stop_hashers
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _hashing_processes_started_once() -> Iterator[None]:
-    """One takes a quarter of a second of a processor to start, and most tests that need it hash a picture or two."""
+def _shared_hashing_processes() -> Iterator[None]:
+    """The processes that compute hashes, shared by the tests of a module: each takes 0.25 seconds to start."""
     hashers = Hashers(Settings())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Service, "hashers", hashers)
@@ -26,19 +26,19 @@ def _hashing_processes_started_once() -> Iterator[None]:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """The application over an empty database on SQLite."""
-    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as made:
-        yield made
+    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as service:
+        yield service
 
 
 @pytest.fixture
 def platform(service: Service) -> Caller:
-    """A member that contributes, matches and follows."""
+    """A member that contributes, matches and reads the feed."""
     return service.caller(Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED, name="Platform")
 
 
 @pytest.fixture
 def other(service: Service) -> Caller:
-    """Another member of that kind."""
+    """Another member with the same scopes."""
     return service.caller(Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED, name="Other")
 
 

@@ -1,4 +1,4 @@
-"""Pictures that somebody made to do harm: a name and the bytes of each, made here."""
+"""Malicious pictures, generated here: the name and the bytes of each."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def png(
     interlaced: int = 0,
     rows: bytes | None = None,
 ) -> bytes:
-    """A PNG that says it is of this size, with chunks before its pixels."""
+    """A PNG that declares this size, with chunks before its pixels."""
     header = chunk(b"IHDR", struct.pack("!IIBBBBB", width, height, depth, kind, 0, 0, interlaced))
     pixels = zlib.compress(bytes((width + 1) * min(height, 1000)) if rows is None else rows)
     return _PNG + header + b"".join(chunks) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def tiff(*directories: bytes, first: int = 8) -> bytes:
-    """A TIFF of these directories, the first at an offset."""
+    """A TIFF with these directories, the first at an offset."""
     return b"II*\0" + struct.pack("<I", first) + b"".join(directories)
 
 
 def directory(entries: list[tuple[int, int, int, int]], following: int) -> bytes:
-    """A directory of a TIFF: tag, type, count and value of each entry; and where the next one is."""
+    """A directory of a TIFF: tag, type, count and value of each entry, and the offset of the next directory."""
     packed = b"".join(struct.pack("<HHII", *entry) for entry in entries)
     return struct.pack("<H", len(entries)) + packed + struct.pack("<I", following)
 
@@ -106,7 +106,7 @@ def _zip() -> bytes:
 
 
 def _many_scans() -> bytes:
-    """A progressive JPEG with a scan without content again and again: each goes over all of the picture."""
+    """A progressive JPEG with 500,000 empty scans: the decoder goes over the whole picture for each."""
     octets = encode_picture(draw_picture(1400, 1400), "JPEG", progressive=True)
     last = octets.rindex(b"\xff\xda")
     (length,) = struct.unpack("!H", octets[last + 2 : last + 4])
@@ -121,10 +121,10 @@ def _frames(format: str, count: int, **options: object) -> bytes:
 def _bombs() -> Iterator[tuple[str, bytes]]:
     inflating = zlib.compress(bytes(200_000_000), 9)
     yield "a PNG of too many pixels", png(BIG, BIG)
-    yield "a PNG with more pixels than it says", png(100, 100, rows=bytes(100_000_000))
+    yield "a PNG with more pixels than it declares", png(100, 100, rows=bytes(100_000_000))
     yield "a TIFF of too many pixels", tiff(directory(_grey(BIG, BIG), 0))
     deflated = directory(_grey(100, 100, 8, 200, len(inflating)), 0)
-    yield "a TIFF with more pixels than it says", tiff(deflated).ljust(200, b"\0") + inflating
+    yield "a TIFF with more pixels than it declares", tiff(deflated).ljust(200, b"\0") + inflating
     yield "a WebP of too many pixels", b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0/\xff\xff\xff\x0f\0\0\0\0\0\0\0\0"
     yield "a GIF of too many pixels", b"GIF89a" + struct.pack("<HHBBB", BIG, BIG, 0, 0, 0) + _FRAME + b";"
     yield "a JPEG 2000 of too many pixels", _resized("JPEG2000", b"\xff\x51", 4, BIG, BIG)
@@ -135,91 +135,91 @@ def _bombs() -> Iterator[tuple[str, bytes]]:
         b"BM" + struct.pack("<IHHIIiiHHIIiiII", 58, 0, 0, 54, 40, BIG, BIG, 1, 24, *[0] * 6),
     )
     yield "a PPM of too many pixels", b"P6 99999 99999 255\n"
-    yield "text that inflates", png(8, 8, chunk(b"zTXt", b"a\0\0" + inflating))
-    yield "international text that inflates", png(8, 8, chunk(b"iTXt", b"a\0\x01\0\0\0" + inflating))
-    yield "a profile that inflates", png(8, 8, chunk(b"iCCP", b"a\0\0" + inflating))
-    yield "many texts", png(8, 8, chunk(b"tEXt", b"a\0b") * 50_000)
+    yield "compressed text of 200 megabytes", png(8, 8, chunk(b"zTXt", b"a\0\0" + inflating))
+    yield "compressed international text of 200 megabytes", png(8, 8, chunk(b"iTXt", b"a\0\x01\0\0\0" + inflating))
+    yield "a compressed profile of 200 megabytes", png(8, 8, chunk(b"iCCP", b"a\0\0" + inflating))
+    yield "many text chunks", png(8, 8, chunk(b"tEXt", b"a\0b") * 50_000)
 
 
 def _metadata() -> Iterator[tuple[str, bytes]]:
     profile = b"".join(_segment(0xE2, b"ICC_PROFILE\0" + bytes([n, 255]) + bytes(60_000)) for n in range(1, 256))
     yield "a profile of 15 megabytes", _jpeg(profile)
     entries = directory([(0x0112, 4, 2**31, 2**31)] * 5_000, 8)
-    yield "EXIF of wrong entries", _jpeg(_segment(0xE1, b"Exif\0\0" + tiff(entries)))
-    yield "EXIF that points to itself", _jpeg(_segment(0xE1, b"Exif\0\0" + tiff(directory([(0x8769, 4, 1, 8)], 8))))
+    yield "EXIF with invalid entries", _jpeg(_segment(0xE1, b"Exif\0\0" + tiff(entries)))
+    yield "EXIF that refers to itself", _jpeg(_segment(0xE1, b"Exif\0\0" + tiff(directory([(0x8769, 4, 1, 8)], 8))))
     yield "EXIF in every segment", _jpeg(_segment(0xE1, b"Exif\0\0" + bytes(65_000)) * 200)
     yield (
-        "an orientation that is none",
+        "an invalid orientation",
         _jpeg(_segment(0xE1, b"Exif\0\0" + tiff(directory([(0x0112, 3, 1, 65_535)], 0)))),
     )
-    yield "a TIFF that points to itself", tiff(directory(_grey(8, 8), 8))
-    yield "a TIFF whose directory is part of itself", tiff(directory([(330, 4, 1, 8), *_grey(8, 8)], 0))
+    yield "a TIFF whose next directory is itself", tiff(directory(_grey(8, 8), 8))
+    yield "a TIFF whose directory contains itself", tiff(directory([(330, 4, 1, 8), *_grey(8, 8)], 0))
     length = len(directory(_grey(8, 8), 0))
     many = [directory(_grey(8, 8), 8 + (n + 1) * length) for n in range(MANY)]
-    yield "a TIFF of many directories", tiff(*many, directory(_grey(8, 8), 0))
-    yield "a TIFF of entries without an end", tiff(struct.pack("<H", 65_535) + bytes(100))
-    yield "a TIFF that begins nowhere", tiff(first=2**32 - 1)
+    yield "a TIFF with many directories", tiff(*many, directory(_grey(8, 8), 0))
+    yield "a TIFF with a truncated directory", tiff(struct.pack("<H", 65_535) + bytes(100))
+    yield "a TIFF whose first directory is past its end", tiff(first=2**32 - 1)
     yield "comments in every segment", _jpeg(_segment(0xFE, b"\r\nX: y" * 9_000) * 200)
 
 
 def _animations() -> Iterator[tuple[str, bytes]]:
     yield "a GIF that never ends", _gif(_FRAME, 100_000, end=b"")
-    yield "a GIF of a block without an end", _gif(_FRAME[:10] + b"\x02" + b"\xff" * 500_000, 1)
-    yield "a GIF of extensions only", _gif(b"!\xfe\x01a\0", 200_000)
+    yield "a GIF with an unterminated block", _gif(_FRAME[:10] + b"\x02" + b"\xff" * 500_000, 1)
+    yield "a GIF with extensions only", _gif(b"!\xfe\x01a\0", 200_000)
     control = PngImagePlugin.PngInfo()
     control.add(b"acTL", struct.pack("!II", 2**31 - 1, 0))
-    yield "a PNG of two milliards of frames", encode_picture(draw_picture(), "PNG", pnginfo=control)
+    yield "a PNG that declares two billion frames", encode_picture(draw_picture(), "PNG", pnginfo=control)
     frames = b"".join(chunk(b"fcTL", struct.pack("!IIIIIHHBB", n, 8, 8, 0, 0, 1, 1, 0, 0)) for n in range(MANY * 10))
-    yield "a PNG of many frames", png(8, 8, chunk(b"acTL", struct.pack("!II", MANY * 10, 0)), frames)
-    yield "a WebP of many frames", _frames("WEBP", 300)
-    yield "an AVIF of many frames", _frames("AVIF", 60, speed=10)
+    yield "a PNG with many frames", png(8, 8, chunk(b"acTL", struct.pack("!II", MANY * 10, 0)), frames)
+    yield "a WebP with many frames", _frames("WEBP", 300)
+    yield "an AVIF with many frames", _frames("AVIF", 60, speed=10)
 
 
 def _types() -> Iterator[tuple[str, bytes]]:
-    yield "nothing", b""
-    yield "a vector picture", b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>"
+    yield "an empty file", b""
+    yield "an SVG", b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>"
     yield (
-        "a vector picture of entities",
+        "an SVG with an external entity",
         b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><svg>&b;</svg>",
     )
-    yield "a page", b"<!doctype html><script>alert(1)</script>"
-    yield "a document", b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj"
+    yield "an HTML page", b"<!doctype html><script>alert(1)</script>"
+    yield "a PDF", b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj"
     yield "PostScript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n(%pipe%id) (w) file"
-    yield "an archive", _zip()
+    yield "a ZIP archive", _zip()
     yield "a compressed picture", gzip.compress(encode_picture(draw_picture()))
     yield "a program", b"\x7fELF" + bytes(200)
     yield "a video", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(100)
-    yield "a drawing that runs commands", b"push graphic-context\nimage over 0,0 0,0 'https://127.0.0.1/x'\n"
-    yield "a picture and a document", _jpeg(_segment(0xFE, b"%PDF-1.7\n%%EOF"), after=b"%PDF-1.7\n%%EOF")
-    yield "a picture and an archive", encode_picture(draw_picture()) + _zip()
-    yield "a picture and a page", _gif(_COMMENT + _FRAME, 1)
-    yield "a picture and a program", _jpeg(_segment(0xE1, b"Exif\0\0<?php system($_GET[0]); ?>"))
+    yield "a drawing script that loads an address", b"push graphic-context\nimage over 0,0 0,0 'https://127.0.0.1/x'\n"
+    yield "a JPEG that is also a PDF", _jpeg(_segment(0xFE, b"%PDF-1.7\n%%EOF"), after=b"%PDF-1.7\n%%EOF")
+    yield "a PNG that is also a ZIP archive", encode_picture(draw_picture()) + _zip()
+    yield "a GIF that is also a script", _gif(_COMMENT + _FRAME, 1)
+    yield "a JPEG with PHP code", _jpeg(_segment(0xE1, b"Exif\0\0<?php system($_GET[0]); ?>"))
     yield "two pictures", encode_picture(draw_picture()) + encode_picture(draw_picture(), "JPEG")
 
 
 def _shapes() -> Iterator[tuple[str, bytes]]:
-    yield "no width", png(0, 5)
-    yield "no height", png(5, 0)
+    yield "a PNG without width", png(0, 5)
+    yield "a PNG without height", png(5, 0)
     yield "a JPEG without height", _resized_jpeg(64, 0)
     yield (
-        "a BMP of less than nothing",
+        "a BMP with a negative width",
         b"BM" + struct.pack("<IHHIIiiHHIIiiII", 58, 0, 0, 54, 40, -5, 5, 1, 24, *[0] * 6),
     )
     yield "one pixel", png(1, 1)
-    yield "as long as may be", png(65_535, 1)
-    yield "four inks", encode_picture(draw_picture().convert("CMYK"), "JPEG")
-    yield "16 bits", png(16, 16, depth=16, rows=bytes(16 * 33))
-    yield "bits that there are not", png(16, 16, depth=7)
+    yield "the largest width", png(65_535, 1)
+    yield "a JPEG in CMYK", encode_picture(draw_picture().convert("CMYK"), "JPEG")
+    yield "16 bits a pixel", png(16, 16, depth=16, rows=bytes(16 * 33))
+    yield "a bit depth that does not exist", png(16, 16, depth=7)
     yield "a palette without colours", png(16, 16, kind=3)
     yield "interlaced", png(64, 64, interlaced=1, rows=bytes(64 * 70))
-    yield "interlaced otherwise", png(64, 64, interlaced=9)
-    endless = Image.fromarray(np.full((64, 64), np.nan, np.float32))
-    yield "floating points that are none", encode_picture(endless, "TIFF")
+    yield "an unknown interlace method", png(64, 64, interlaced=9)
+    not_numbers = Image.fromarray(np.full((64, 64), np.nan, np.float32))
+    yield "pixels that are not numbers", encode_picture(not_numbers, "TIFF")
     yield (
-        "floating points without an end",
+        "pixels that are infinite",
         encode_picture(Image.fromarray(np.full((64, 64), np.inf, np.float32)), "TIFF"),
     )
-    yield "whole numbers of 32 bits", encode_picture(Image.fromarray(np.full((64, 64), 2**31 - 1, np.int32)), "TIFF")
+    yield "pixels of 32-bit integers", encode_picture(Image.fromarray(np.full((64, 64), 2**31 - 1, np.int32)), "TIFF")
     yield "many scans", _many_scans()
 
 
@@ -238,9 +238,9 @@ KINDS: tuple[Callable[[], Iterator[tuple[str, bytes]]], ...] = (
     _shapes,
     _truncated,
 )
-"""Each with its pictures."""
+"""The functions that generate the pictures, by kind."""
 
 
 def corpus() -> dict[str, bytes]:
-    """All of them, by name."""
+    """All malicious pictures, by name."""
     return {name: octets for kind in KINDS for name, octets in kind()}

@@ -1,4 +1,4 @@
-"""A report computed anew from what `/v1/events` and `/v1/counts` answer, by other code than the service's."""
+"""A transparency report computed from the answers of `/v1/events` and `/v1/counts`, without code of the service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def durations(seconds: list[int]) -> dict[str, Any]:
-    """Count, median and 90 % by nearest rank, shares within an hour and a day."""
+    """The count, the median and 90 % by nearest rank, and the shares within an hour and a day."""
     if not seconds:
         return {"count": 0, "median": None, "p90": None, "within_1h": None, "within_24h": None}
     seconds = sorted(seconds)
@@ -23,66 +23,68 @@ def durations(seconds: list[int]) -> dict[str, Any]:
     }
 
 
-def tree() -> Any:
-    """A dict of dicts of numbers."""
+def group_counts() -> Any:
+    """Zero counts for each key of each group, as a dict of dicts."""
     return defaultdict(lambda: defaultdict(lambda: {"added": 0, "withdrawn": 0, "active": 0}))
 
 
 def contributions(events: list[Any], first: str, last: str) -> dict[str, Any]:
-    """Added, withdrawn and active, in all and by group."""
-    now: dict[str, Any] = {}
-    said: dict[str, Any] = {"added": 0, "active": 0, "withdrawn": defaultdict(int), "events": defaultdict(int)}
-    by = tree()
+    """The numbers of contributions added, withdrawn and active, in all and by group."""
+    states: dict[str, Any] = {}
+    totals: dict[str, Any] = {"added": 0, "active": 0, "withdrawn": defaultdict(int), "events": defaultdict(int)}
+    by = group_counts()
 
-    def groups(one: Any) -> list[tuple[str, str]]:
-        single = [("member", str(one["member"])), ("kind", one["kind"])]
-        single += [("basis", one["basis"] or "unknown"), ("media", one["media"])]
-        return (
-            single + [("label", label) for label in one["labels"]] + [("algorithm", name) for name in one["algorithms"]]
-        )
+    def groups(state: Any) -> list[tuple[str, str]]:
+        single = [("member", str(state["member"])), ("kind", state["kind"])]
+        single += [("basis", state["basis"] or "unknown"), ("media", state["media"])]
+        labels = [("label", label) for label in state["labels"]]
+        return single + labels + [("algorithm", name) for name in state["algorithms"]]
 
     for event in events:
         if event["at"][:10] > last or not event["subject"].startswith("contribution:"):
             continue
-        verb, id, told = event["action"].split(".")[1], event["subject"], event["details"]
+        verb, id, details = event["action"].split(".")[1], event["subject"], event["details"]
         if verb == "added":
-            now[id] = dict(told, ended=False, standing="unreviewed")
-        one = now[id]
+            states[id] = dict(details, ended=False, standing="unreviewed")
+        state = states[id]
         if verb == "amended":
-            one.update({name: told[name] for name in ("labels", "basis") if name in told})
+            state.update({name: details[name] for name in ("labels", "basis") if name in details})
         if verb in ("withdrawn", "expired", "suspended"):
-            one["ended"] = True
+            state["ended"] = True
         if verb == "reinstated":
-            one["ended"] = False
+            state["ended"] = False
         if verb in ("confirmed", "disputed", "quarantined", "retired", "cleared"):
-            one["standing"] = verb
+            state["standing"] = verb
         if event["at"][:10] < first:
             continue
         if verb == "added":
-            said["added"] += 1
+            totals["added"] += 1
         elif verb == "withdrawn":
-            said["withdrawn"][told["reason"]] += 1
+            totals["withdrawn"][details["reason"]] += 1
         else:
-            said["events"][verb] += 1
+            totals["events"][verb] += 1
         if verb in ("added", "withdrawn"):
-            for name, key in groups(one):
+            for name, key in groups(state):
                 by[name][key][verb] += 1
-    for one in now.values():
-        if not one["ended"] and one["standing"] not in ("quarantined", "retired"):
-            said["active"] += 1
-            for name, key in groups(one):
+    for state in states.values():
+        if not state["ended"] and state["standing"] not in ("quarantined", "retired"):
+            totals["active"] += 1
+            for name, key in groups(state):
                 by[name][key]["active"] += 1
-    return {**said, "by": {name: dict(by[name]) for name in ("member", "kind", "label", "algorithm", "basis", "media")}}
+    return {
+        **totals,
+        "by": {name: dict(by[name]) for name in ("member", "kind", "label", "algorithm", "basis", "media")},
+    }
 
 
 def times(events: list[Any], name: str, first: str, last: str) -> dict[str, Any]:
-    """How long it took, by who."""
+    """The durations of a field of the contributions, for trusted flaggers and for others."""
     added = [
         event["details"]
         for event in events
         if event["action"] == "contribution.added" and first <= event["at"][:10] <= last
     ]
-    measured = [(told["kind"] == "trusted_flagger", told[name]) for told in added if told[name] is not None]
+    measured = [(one["kind"] == "trusted_flagger", one[name]) for one in added if one[name] is not None]
     return {
         "all": durations([seconds for _, seconds in measured]),
         "trusted_flagger": durations([seconds for flagger, seconds in measured if flagger]),
@@ -91,7 +93,7 @@ def times(events: list[Any], name: str, first: str, last: str) -> dict[str, Any]
 
 
 def reviews(events: list[Any], first: str, last: str) -> dict[str, Any]:
-    """Opinions, cases and decisions."""
+    """The numbers of opinions, cases and decisions."""
     inside = [event for event in events if first <= event["at"][:10] <= last]
     before = [event for event in events if event["at"][:10] <= last]
     opened = {event["subject"]: event for event in before if event["action"] == "case.opened"}
@@ -128,13 +130,13 @@ def deciders(events: list[Any], first: str, last: str) -> dict[str, Any]:
     before = [event for event in events if event["at"][:10] <= last]
     opened = {event["subject"]: event for event in before if event["action"] == "case.opened"}
     decisions = [event for event in before if event["action"] == "case.decided"]
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for actor in {event["actor"] for event in decisions if event["at"][:10] >= first}:
         own = [event for event in decisions if event["actor"] == actor and event["at"][:10] >= first]
         kinds = [event["details"]["decision"] for event in own]
-        followed = [(event, _next_on_the_same(event, decisions)) for event in own]
+        followed = [(event, _next_decision(event, decisions)) for event in own]
         pairs = [{one["details"]["decision"] == "uphold", then == "uphold"} for one, then in followed if then]
-        found[actor] = {
+        figures[actor] = {
             "decided": {kind: kinds.count(kind) for kind in kinds},
             "time_to_decide": durations(
                 [int((_at(event) - _at(opened[event["subject"]])).total_seconds()) for event in own]
@@ -143,10 +145,11 @@ def deciders(events: list[Any], first: str, last: str) -> dict[str, Any]:
             "reversed": pairs.count({True, False}),
             "stood": round((len(own) - pairs.count({True, False})) / len(own), 4),
         }
-    return found
+    return figures
 
 
-def _next_on_the_same(event: Any, decisions: list[Any]) -> str | None:
+def _next_decision(event: Any, decisions: list[Any]) -> str | None:
+    """The next decision on the same contribution."""
     later = [
         one["details"]["decision"]
         for one in decisions
@@ -156,88 +159,88 @@ def _next_on_the_same(event: Any, decisions: list[Any]) -> str | None:
 
 
 def precision(events: list[Any], first: str, last: str) -> dict[str, Any]:
-    """Whose contributions hold, by what was said and decided: whose dispute is answered counts no more."""
-    owners, said, judged = _reviewed(events, first, last)
+    """The share of the judged contributions of each member that hold. A decided dispute no longer counts."""
+    owners, state_of, judged = _reviewed(events, first, last)
     verdicts: dict[str, list[bool]] = defaultdict(list)
-    for on in sorted(judged):
-        opinions, decision, kept_out, waits = said(on)
+    for contribution in sorted(judged):
+        opinions, decision, kept_out, waits = state_of(contribution)
         if kept_out and waits:
             continue
         if kept_out or "disputes" in opinions:
-            verdicts[owners[on]].append(False)
+            verdicts[owners[contribution]].append(False)
         elif decision == "uphold" or "confirms" in opinions:
-            verdicts[owners[on]].append(True)
+            verdicts[owners[contribution]].append(True)
     return {
         member: {
-            "confirmed": sum(found),
-            "disputed": len(found) - sum(found),
-            "precision": round(sum(found) / len(found), 4),
-            "judged": len(found),
-            "interval": interval(sum(found), len(found)),
+            "confirmed": sum(holds),
+            "disputed": len(holds) - sum(holds),
+            "precision": round(sum(holds) / len(holds), 4),
+            "judged": len(holds),
+            "interval": interval(sum(holds), len(holds)),
         }
-        for member, found in verdicts.items()
+        for member, holds in verdicts.items()
     }
 
 
 def interval(count: int, total: int) -> dict[str, float]:
-    """Wilson's 95 % interval: the shares from which the found one is at most 1.96 standard errors away, by halving."""
-    found = count / total
+    """Wilson's 95 % interval, by bisection: the shares at most 1.96 standard errors from the measured share."""
+    measured = count / total
 
     def bound(inside: float, outside: float) -> float:
         for _ in range(60):
             middle = (inside + outside) / 2
-            near = abs(found - middle) <= 1.959964 * math.sqrt(middle * (1 - middle) / total)
+            near = abs(measured - middle) <= 1.959964 * math.sqrt(middle * (1 - middle) / total)
             inside, outside = (middle, outside) if near else (inside, middle)
         return round(inside, 4)
 
-    return {"low": bound(found, 0.0), "high": bound(found, 1.0)}
+    return {"low": bound(measured, 0.0), "high": bound(measured, 1.0)}
 
 
 def _reviewed(events: list[Any], first: str, last: str) -> Any:
-    """Of each contribution its member; what is said of it at the end; and those that were judged in the period."""
+    """The member of each contribution, its state at the end, and the contributions judged in the period."""
     before = [event for event in events if event["at"][:10] <= last]
     owners, members, lasts, decisions, kept_out = {}, {}, {}, {}, {}
     suspended, answered, judged, disputed = set(), set(), set(), set()
     open_cases: dict[int, int] = {}
     for event in before:
-        told, action, subject = event["details"], event["action"], event["subject"]
+        details, action, subject = event["details"], event["action"], event["subject"]
         if action == "contribution.added":
-            owners[int(subject.split(":")[1])] = str(told["member"])
+            owners[int(subject.split(":")[1])] = str(details["member"])
         elif action == "key.issued":
-            members[subject] = f"member:{told['member']}"
+            members[subject] = f"member:{details['member']}"
         elif action == "member.suspended":
             suspended.add(subject)
         elif action == "member.reinstated":
             suspended.discard(subject)
         elif action == "case.opened":
-            open_cases[int(subject.split(":")[1])] = told["contribution"]
+            open_cases[int(subject.split(":")[1])] = details["contribution"]
         elif action == "opinion.given":
-            if told["opinion"] == "disputes":
-                disputed.add(told["case"])
-            lasts[told["contribution"], members[event["actor"]]] = told["opinion"], told["case"]
+            if details["opinion"] == "disputes":
+                disputed.add(details["case"])
+            lasts[details["contribution"], members[event["actor"]]] = details["opinion"], details["case"]
         elif action == "case.decided":
-            decisions[told["contribution"]] = told["decision"]
+            decisions[details["contribution"]] = details["decision"]
             answered.add(int(subject.split(":")[1]))
             open_cases.pop(int(subject.split(":")[1]))
         elif action.split(".")[1] in ("confirmed", "disputed", "quarantined", "retired", "cleared"):
             kept_out[int(subject.split(":")[1])] = action.endswith(("quarantined", "retired"))
         if action in ("opinion.given", "case.decided") and event["at"][:10] >= first:
-            judged.add(told["contribution"])
+            judged.add(details["contribution"])
 
-    def said(on: int) -> tuple[set[str], str | None, bool, bool]:
+    def state_of(contribution: int) -> tuple[set[str], str | None, bool, bool]:
         counting = {
             opinion
             for (one, member), (opinion, case) in lasts.items()
-            if one == on and member not in suspended and not (opinion == "disputes" and case in answered)
+            if one == contribution and member not in suspended and not (opinion == "disputes" and case in answered)
         }
-        waits = any(of == on and case not in disputed for case, of in open_cases.items())
-        return counting, decisions.get(on), kept_out.get(on, False), waits
+        waits = any(about == contribution and case not in disputed for case, about in open_cases.items())
+        return counting, decisions.get(contribution), kept_out.get(contribution, False), waits
 
-    return owners, said, judged
+    return owners, state_of, judged
 
 
 def counted(days: list[list[str]]) -> dict[str, Any]:
-    """Queries, matches and refusals, from the lines that are sealed."""
+    """The numbers of queries, matches and refusals, from the sealed lines."""
     names = {
         ("query", "hit"): "queries_hit",
         ("query", "none"): "queries_none",
@@ -245,11 +248,11 @@ def counted(days: list[list[str]]) -> dict[str, Any]:
         ("hit", "others"): "matches_others",
     }
 
-    def nothing() -> dict[str, int]:
+    def zeros() -> dict[str, int]:
         return dict.fromkeys(names.values(), 0)
 
-    by_algorithm: dict[str, Any] = defaultdict(nothing)
-    by_member: dict[str, Any] = defaultdict(nothing)
+    by_algorithm: dict[str, Any] = defaultdict(zeros)
+    by_member: dict[str, Any] = defaultdict(zeros)
     refusals: dict[str, Any] = {"contributions": defaultdict(int), "requests": defaultdict(int)}
     for lines in days:
         for line in lines:

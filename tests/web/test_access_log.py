@@ -1,4 +1,4 @@
-"""What is told of an answer has the id that the answer has."""
+"""The request id in the log is the one in the answer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hashdb.wsgi import log_lines
 from tests.web.callers import Service, item, pdq
 
 
-def test_the_log_of_every_way_has_the_id_of_the_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    platform, written = service.caller(), io.StringIO()
+def test_every_log_line_has_the_request_id_of_the_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, log_output = service.caller(), io.StringIO()
     platform.contribute(item(1))
-    monkeypatch.setattr("sys.stderr", written)
+    monkeypatch.setattr("sys.stderr", log_output)
     logger = logging.getLogger("hashdb")
     before = logger.handlers[:], logger.level, logger.propagate
     log_lines.write_json_lines()
@@ -30,10 +30,10 @@ def test_the_log_of_every_way_has_the_id_of_the_answer(service: Service, monkeyp
         answers.append(platform.post("/v1/matches", {"queries": [{"signals": [pdq(1)]}]}))
     finally:
         logger.handlers[:], logger.level, logger.propagate = before
-    lines = [json.loads(line) for line in written.getvalue().splitlines()]
-    ids = [one.headers["X-Request-ID"] for one in answers]
+    lines = [json.loads(line) for line in log_output.getvalue().splitlines()]
+    ids = [answer.headers["X-Request-ID"] for answer in answers]
     assert len(set(ids)) == 4
-    # What went wrong is a line of its own, and is found by the same id.
+    # The error has a log line of its own, with the same id.
     assert [line["request_id"] for line in lines] == [*ids, ids[-1]]
     assert [line["message"].partition(" ")[0] for line in lines[-2:]] == ["unexpected", "request"]
 

@@ -1,4 +1,4 @@
-"""No route lets one key, or one user of the console, append to the log or to a table without a bound."""
+"""Every route limits how much one key, or one user of the console, can append to the log or to a table."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hashdb.web.limits import budgets_of
 from tests.web.callers import Caller, Service, body, item, problem
 from tests.web.console.visitors import sign_in_new_user
 
-READING = {"GET", "HEAD", "OPTIONS"}
-OTHERWISE = {
-    "contributions.create_contributions": "by contribution, up to a thousand in a request; and the member's limit",
-    "contributions.contribute_pictures": "by contribution; and pictures wait to be hashed",
+READ_METHODS = {"GET", "HEAD", "OPTIONS"}
+OTHER_LIMITS = {
+    "contributions.create_contributions": "by contribution, up to a thousand in a request, and by the member's limit",
+    "contributions.contribute_pictures": "by contribution, and by the queue of pictures",
     "contributions.add_signals": "by contribution",
     "contributions.add_signals_to_many": "by contribution",
     "contributions.look_up_contributions": "it writes nothing",
@@ -25,7 +25,7 @@ OTHERWISE = {
     "hma.add_signal": "by contribution",
     "stopncii.submit": "by contribution",
     "threatexchange.describe": "by contribution",
-    "matches.match_signals": "by query and signal; it writes counts, which are summed up by day",
+    "matches.match_signals": "by query and signal; it writes counts, one row a day for each kind",
     "matches.match_pictures": "by query and signal",
     "hma.lookup_upload": "by query and signal",
     "signals.hash_pictures": "it writes nothing",
@@ -33,102 +33,102 @@ OTHERWISE = {
     "hma.compare": "it writes nothing",
     "tat.log_in": "it writes nothing",
 }
-"""Routes of the API that use no budget of changes, each with what bounds it."""
-SIGNING_IN = {
-    "console.nowhere": "it is no page",
-    "console.sessions.begin": "a password is hashed for each; failures make user and address wait",
-    "console.sessions.confirm": "a code is used up by each; failures make user and address wait",
+"""The routes of the API that use no budget of changes, and the limit of each."""
+BEFORE_SIGN_IN = {
+    "console.nowhere": "it is the answer to an address without a page",
+    "console.sessions.begin": "each request costs a password hash; after failures the user and the address must wait",
+    "console.sessions.confirm": "each request uses up a code; after failures the user and the address must wait",
 }
-"""Routes of the console that come before a user is known."""
-ASKING = {"console.neighbors.find", "console.compare.compare", "console.find.look_up"}
-"""Forms of the console that write nothing."""
+"""The routes of the console before sign-in, and the limit of each."""
+READ_ONLY_FORMS = {"console.neighbors.find", "console.compare.compare", "console.find.look_up"}
+"""The forms of the console that write nothing."""
 
 
 def _rules(service: Service) -> list[tuple[str, str, str]]:
-    """The method, the address with ids filled in, and the endpoint, of every route that may change something."""
+    """The method, the address with ids filled in, and the endpoint of every route that can change something."""
     return [
         (method, re.sub("<[^>]*>", "99", rule.rule), rule.endpoint)
         for rule in service.app.url_map.iter_rules()
-        for method in sorted((rule.methods or set()) - READING)
+        for method in sorted((rule.methods or set()) - READ_METHODS)
     ]
 
 
 def _use_up(service: Service, actor: str) -> None:
-    """Leave an actor no change for now."""
-    who = Actor(actor, frozenset())
-    (found,) = service.db.budgets.left(who, [Budget.CHANGES], service.db.now())
-    service.db.budgets.spend(who, ((Budget.CHANGES, found.left),), service.db.now())
+    """Use up the budget of changes of an actor."""
+    spender = Actor(actor, frozenset())
+    (budget,) = service.db.budgets.left(spender, [Budget.CHANGES], service.db.now())
+    service.db.budgets.spend(spender, ((Budget.CHANGES, budget.left),), service.db.now())
 
 
-def _asked(service: Service, caller: Caller, method: str, path: str) -> TestResponse:
-    """The answer to a request with a key, wherever the protocol has it."""
+def _request(service: Service, caller: Caller, method: str, path: str) -> TestResponse:
+    """The answer to a request with the key in every place where a protocol reads it."""
     headers = {"x-functions-key": str(caller.secret)}
     token = f"access_token={caller.member}|{caller.secret}" if path.startswith("/graph/") else ""
     return caller.request(method, path, headers=headers, query_string=token)
 
 
-def test_every_route_that_may_append_is_bounded_for_a_key(service: Service) -> None:
+def test_every_api_route_that_can_append_limits_a_key(service: Service) -> None:
     caller = service.caller(*Scope)
-    seen = set()
+    checked = set()
     for method, path, endpoint in _rules(service):
         if endpoint.startswith("console."):
             continue
-        allowed = _asked(service, caller, method, path)
+        allowed = _request(service, caller, method, path)
         assert allowed.status_code != 429, (method, path)
         _use_up(service, f"key:{caller.key}")
-        refused = _asked(service, caller, method, path)
-        if endpoint in OTHERWISE:
-            seen.add(endpoint)
-            assert refused.status_code != 429, (method, path)
+        rejected = _request(service, caller, method, path)
+        if endpoint in OTHER_LIMITS:
+            checked.add(endpoint)
+            assert rejected.status_code != 429, (method, path)
         else:
-            assert refused.status_code == 429, (method, path, refused.status)
-            assert 1 <= int(refused.headers["Retry-After"]) <= 6
+            assert rejected.status_code == 429, (method, path, rejected.status)
+            assert 1 <= int(rejected.headers["Retry-After"]) <= 6
         service.clock.go(seconds=6)
-    assert seen == set(OTHERWISE)
+    assert checked == set(OTHER_LIMITS)
 
 
-def test_every_form_of_the_console_is_bounded_for_a_user(service: Service) -> None:
+def test_every_form_of_the_console_that_writes_limits_a_user(service: Service) -> None:
     ada = sign_in_new_user(service, "ada", Role.ADMIN)
-    # The page that makes the forms is asked for while it is still answered.
+    # This loads the secret of the forms before the budget is used up.
     assert ada.post("/console/theme", {"theme": "dark"}).status_code == 303
     for method, path, endpoint in _rules(service):
-        if not endpoint.startswith("console.") or endpoint in SIGNING_IN:
+        if not endpoint.startswith("console.") or endpoint in BEFORE_SIGN_IN:
             continue
         _use_up(service, "user:1")
-        assert (ada.post(path).status_code == 429) == (endpoint not in ASKING), (method, path)
+        assert (ada.post(path).status_code == 429) == (endpoint not in READ_ONLY_FORMS), (method, path)
         service.clock.go(seconds=6)
 
 
-@pytest.mark.parametrize("endpoint", sorted(OTHERWISE))
-def test_what_uses_no_budget_of_changes_uses_another_or_writes_nothing(endpoint: str) -> None:
+@pytest.mark.parametrize("endpoint", sorted(OTHER_LIMITS))
+def test_a_route_without_a_budget_of_changes_has_another_or_writes_nothing(endpoint: str) -> None:
     used = budgets_of("POST", endpoint)
-    assert bool(used) == (OTHERWISE[endpoint] != "it writes nothing")
+    assert bool(used) == (OTHER_LIMITS[endpoint] != "it writes nothing")
 
 
-def test_a_burst_of_changes_is_refused_and_goes_on_later(service: Service, platform: Caller) -> None:
-    (made,) = platform.contribute(item())
-    path = f"/v1/contributions/{made['id']}"
+def test_a_burst_of_changes_is_rejected_until_the_budget_renews(service: Service, platform: Caller) -> None:
+    (contribution,) = platform.contribute(item())
+    path = f"/v1/contributions/{contribution['id']}"
     before = service.rows()["events"]
-    told = [platform.patch(path, {"severity": number % 5}).status_code for number in range(100)]
-    assert told == [200] * 60 + [429] * 40
+    statuses = [platform.patch(path, {"severity": n % 5}).status_code for n in range(100)]
+    assert statuses == [200] * 60 + [429] * 40
     assert service.rows()["events"] - before <= 60
     service.clock.go(seconds=6)
     assert platform.patch(path, {"severity": 1}).status_code == 200
 
 
-def test_three_hundred_disputes_open_a_hundred_cases(service: Service, platform: Caller, other: Caller) -> None:
-    ids = [one["id"] for one in platform.contribute(*map(item, range(300)))]
-    told = []
+def test_one_key_can_dispute_100_contributions_an_hour(service: Service, platform: Caller, other: Caller) -> None:
+    ids = [response["id"] for response in platform.contribute(*map(item, range(300)))]
+    responses = []
     for id in ids:
-        told.append(other.post(f"/v1/contributions/{id}/opinions", {"opinion": "disputes", "reason": "other"}))
+        responses.append(other.post(f"/v1/contributions/{id}/opinions", {"opinion": "disputes", "reason": "other"}))
         service.clock.go(seconds=0.2)
-    assert [one.status_code for one in told] == [201] * 100 + [429] * 200
-    said = problem(told[-1], 429, "limit-reached")
-    assert said["detail"].startswith("the limit of 100 disputes an hour by one key (budget `disputes`, renews at")
+    assert [response.status_code for response in responses] == [201] * 100 + [429] * 200
+    details = problem(responses[-1], 429, "limit-reached")
+    assert details["detail"].startswith("the limit of 100 disputes an hour by one key (budget `disputes`, renews at")
     assert service.rows()["cases"] == 100
 
 
-def test_webhook_tests_are_bounded(service: Service, platform: Caller) -> None:
+def test_test_messages_of_a_webhook_are_limited(service: Service, platform: Caller) -> None:
     hook = body(platform.post("/v1/webhooks", {"url": "https://hooks.example/x", "topics": ["feed.changed"]}))
-    told = [platform.post(f"/v1/webhooks/{hook['id']}/test").status_code for _ in range(80)]
-    assert told == [202] * 59 + [429] * 21
+    statuses = [platform.post(f"/v1/webhooks/{hook['id']}/test").status_code for _ in range(80)]
+    assert statuses == [202] * 59 + [429] * 21

@@ -1,4 +1,4 @@
-"""Every route, asked with every scope, about what is the member's own and what is another's."""
+"""Every route is requested with every scope, for an object of the key's own member and for one of another member."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from hashdb.service.stats import counts
 from tests.web.authorisations import ALL, OPEN, RIGHTS, Rights
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 
-of_every_route = pytest.mark.parametrize("route", RIGHTS)
+for_every_route = pytest.mark.parametrize("route", RIGHTS)
 
 
 class World:
-    """A service, a member for each scope, another member, and new things of either as they are needed."""
+    """A service with a member for each scope and another member. It creates objects of either as tests need them."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -40,12 +40,12 @@ class World:
         self.other.contribute(item(904))
 
     def _caller(self, name: str, *scopes: Scope) -> Caller:
-        made = self.service.caller(*scopes, name=name)
-        self.names[made.member] = name
-        return made
+        caller = self.service.caller(*scopes, name=name)
+        self.names[caller.member] = name
+        return caller
 
-    def thing(self, kind: str | None, member: int) -> tuple[object, ...]:
-        """What fills in an address: the ids of something new of that kind, which is the member's."""
+    def new_object(self, kind: str | None, member: int) -> tuple[object, ...]:
+        """The ids for an address: those of a new object of that kind, which belongs to the member."""
         match kind:
             case None:
                 return (1,)
@@ -61,8 +61,8 @@ class World:
                 return bank_name(self.names[member]), self._contribution(member)
             case "contribution":
                 return (self._contribution(member),)
-            case "answered":
-                return (self._answered(member),)
+            case "matched":
+                return (self._matched(member),)
             case "case":
                 return (
                     cases.open_case(self.service.db, COMMAND_LINE, self._contribution(member), "other", holds=False).id,
@@ -70,28 +70,28 @@ class World:
             case "proposal":
                 return (self._proposal(member),)
             case "job":
-                # Of a key that is none of the callers': not even the member's other keys see it.
+                # The job of a key that no caller has: even other keys of the member do not see a job.
                 with self.service.db.store.begin() as tx:
                     return (tx.answer_jobs.add("key:0", self.service.clock()),)
             case "benign":
-                sent = {"signals": [pdq(10_000 + next(self.number))]}
-                return (body(self.whole[member].post("/v1/benign", sent))["id"],)
+                benign = {"signals": [pdq(10_000 + next(self.number))]}
+                return (body(self.whole[member].post("/v1/benign", benign))["id"],)
             case "webhook":
                 return (self._webhook(member),)
             case "delivery":
                 hook = self._webhook(member)
-                made = self.whole[member].post(f"/v1/webhooks/{hook}/test").get_json()
-                return hook, made["id"]
+                delivery = self.whole[member].post(f"/v1/webhooks/{hook}/test").get_json()
+                return hook, delivery["id"]
         assert kind == "incident"
-        sent_now = {"label": f"CI:n{next(self.number)}", "start": "2026-11-20T10:00:00Z"}
-        return (body(self.whole[member].post("/v1/incidents", sent_now))["id"],)
+        incident = {"label": f"CI:n{next(self.number)}", "start": "2026-11-20T10:00:00Z"}
+        return (body(self.whole[member].post("/v1/incidents", incident))["id"],)
 
     def _contribution(self, member: int) -> int:
-        (made,) = self.whole[member].contribute(item(20_000 + next(self.number)))
-        return int(made["id"])
+        (contribution,) = self.whole[member].contribute(item(20_000 + next(self.number)))
+        return int(contribution["id"])
 
-    def _answered(self, member: int) -> int:
-        """A contribution of the member that every caller was answered as a match."""
+    def _matched(self, member: int) -> int:
+        """A contribution of the member that every caller got as a match."""
         id, now, seq = self._contribution(member), self.service.clock(), self.head()
         hits = [Hit(now.date(), one.member, id, now, now, seq, 1, {}) for one in self.callers.values()]
         with self.service.db.store.begin() as tx:
@@ -101,7 +101,7 @@ class World:
     def _webhook(self, member: int) -> int:
         draft = WebhookDraft("https://example.org/hook", (Topic.CASE_OPENED,))
         with self.service.db.store.begin() as tx:
-            # In the store: a member may have only so many.
+            # Directly in the store: the API limits the webhooks of a member.
             return tx.webhooks.add(member, draft, f"whsec_{next(self.number)}", self.service.clock(), 0).id
 
     def _proposal(self, member: int) -> int:
@@ -113,14 +113,14 @@ class World:
             return tx.proposals.add(request, "key:1", "member:1", now, now + timedelta(hours=1)).id
 
     def head(self) -> int:
-        """How many changes the log has."""
+        """The number of events in the log."""
         with self.service.db.store.read() as tx:
             return tx.audit.head().seq
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One for all: each request finds what it needs made anew."""
+    """One service for all tests: each request gets a new object."""
     url = f"sqlite:///{tmp_path_factory.mktemp('authorisation')}/hashdb.sqlite"
     with service_at(url, interop_label="glorification") as service:
         checkpoints.start(service.db)
@@ -129,35 +129,35 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-def without_id_names(rule: str) -> str:
-    """A route's address with what stands in it called the same everywhere."""
+def with_plain_ids(rule: str) -> str:
+    """The address of a route, with every id called `<id>`."""
     return re.sub(r"<id:\w+>", "<id>", rule)
 
 
-def asked(
-    world: World, caller: Caller, route: str, things: tuple[object, ...], address: str = "192.0.2.1"
-) -> TestResponse:
-    """The answer to a request, its key where the protocol has it."""
+def send(world: World, caller: Caller, route: str, ids: tuple[object, ...], address: str = "192.0.2.1") -> TestResponse:
+    """The answer to a request with the key where the protocol reads it."""
     rights = RIGHTS[route]
     method, _, rule = route.partition(" ")
-    left = iter(things)
+    left = iter(ids)
     path = re.sub(r"<[^>]+>", lambda _: str(next(left)), rule)
-    sent: dict[str, Any] = rights.sends() if callable(rights.sends) else {"json": rights.sends} if rights.sends else {}
-    query, headers = rights.asks, {}
+    body_arguments: dict[str, Any] = (
+        rights.body() if callable(rights.body) else {"json": rights.body} if rights.body else {}
+    )
+    query, headers = rights.query, {}
     if rule.startswith("/graph"):
         query = f"access_token={caller.member:08}|{caller.secret}"
     elif rule.startswith("/tat/token-auth"):
-        sent = {"data": {"username": world.names.get(caller.member, ""), "password": caller.secret or ""}}
+        body_arguments = {"data": {"username": world.names.get(caller.member, ""), "password": caller.secret or ""}}
     else:
         headers = {"x-functions-key": caller.secret or ""}
     return caller.request(
-        method, path, headers=headers, query_string=query, environ_overrides={"REMOTE_ADDR": address}, **sent
+        method, path, headers=headers, query_string=query, environ_overrides={"REMOTE_ADDR": address}, **body_arguments
     )
 
 
-def test_every_route_has_its_line(world: World) -> None:
+def test_every_route_has_a_row_of_rights(world: World) -> None:
     served = {
-        f"{method} {without_id_names(str(rule))}"
+        f"{method} {with_plain_ids(str(rule))}"
         for rule in world.service.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if not str(rule).startswith("/console")
@@ -165,7 +165,7 @@ def test_every_route_has_its_line(world: World) -> None:
     assert served == OPEN | RIGHTS.keys()
 
 
-def test_the_document_names_the_same_scopes(world: World) -> None:
+def test_the_api_document_names_the_scopes_of_each_route(world: World) -> None:
     document = body(world.service.anonymous.get("/openapi.json"))
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -173,65 +173,65 @@ def test_the_document_names_the_same_scopes(world: World) -> None:
             if route in OPEN:
                 assert operation.get("security") is None
                 continue
-            _, needed, told = operation.get("description", "").rpartition("Needs a key with scope ")
-            named = {Scope(name) for name in re.findall(r"`(\w+)`", told)} if needed else ALL
+            _, needed, scopes = operation.get("description", "").rpartition("Needs a key with scope ")
+            named = {Scope(name) for name in re.findall(r"`(\w+)`", scopes)} if needed else ALL
             included = {Scope.ADMIN} if named & {Scope.AUDIT, Scope.REVIEW} else set()
             assert named | included == RIGHTS[route].scopes, route
 
 
-@of_every_route
-def test_without_a_valid_key_nothing_is_told(world: World, route: str) -> None:
+@for_every_route
+def test_a_request_without_a_valid_key_is_rejected(world: World, route: str) -> None:
     rights, service = RIGHTS[route], world.service
     address = f"203.0.113.{next(world.number) % 256}"
     revoked = service.key(world.other.member)
     members.revoke_key(service.db, COMMAND_LINE, revoked.key)
-    expired = Caller(service.app.test_client(), "hdb_" + "x" * 43, world.other.member)
-    things, before = world.thing(rights.of, world.other.member), world.head()
-    for caller in (service.anonymous, expired, revoked):
-        answer = asked(world, caller, route, things, address)
-        assert answer.status_code == 401, answer.text
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    unknown = Caller(service.app.test_client(), "hdb_" + "x" * 43, world.other.member)
+    ids, before = world.new_object(rights.subject, world.other.member), world.head()
+    for caller in (service.anonymous, unknown, revoked):
+        response = send(world, caller, route, ids, address)
+        assert response.status_code == 401, response.text
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
     assert world.head() == before
 
 
-@of_every_route
-def test_of_a_suspended_member_no_key_opens_anything(world: World, route: str) -> None:
+@for_every_route
+def test_a_key_of_a_suspended_member_is_rejected(world: World, route: str) -> None:
     service, rights = world.service, RIGHTS[route]
-    things = world.thing(rights.of, world.other.member)
+    ids = world.new_object(rights.subject, world.other.member)
     members.change(service.db, COMMAND_LINE, world.other.member, MemberChange(status=MemberStatus.SUSPENDED))
     before = world.head()
     try:
-        answer = asked(world, world.other, route, things)
+        response = send(world, world.other, route, ids)
     finally:
         unchanged = world.head() == before
         members.change(service.db, COMMAND_LINE, world.other.member, MemberChange(status=MemberStatus.ACTIVE))
-    assert answer.status_code == 403, answer.text
+    assert response.status_code == 403, response.text
     assert unchanged
 
 
-@of_every_route
-def test_each_scope_opens_what_it_names_and_nothing_else(world: World, route: str) -> None:
+@for_every_route
+def test_each_scope_allows_exactly_what_its_row_names(world: World, route: str) -> None:
     rights = RIGHTS[route]
     for scope, caller in world.callers.items():
-        for owner in (caller.member, world.other.member) if rights.of else (caller.member,):
-            things = world.thing(rights.of, owner)
-            # What a request stores of earlier ones is no change that it makes.
+        for owner in (caller.member, world.other.member) if rights.subject else (caller.member,):
+            ids = world.new_object(rights.subject, owner)
+            # A request may store the counts of earlier ones: those are not changes of its own.
             counts.flush(world.service.db)
             before = world.head()
-            answer = asked(world, caller, route, things)
+            response = send(world, caller, route, ids)
             expected = _expected(rights, scope, owner == caller.member)
-            assert answer.status_code == expected, (route, scope, owner == caller.member, answer.text)
+            assert response.status_code == expected, (route, scope, owner == caller.member, response.text)
             if expected in (403, 404):
                 assert world.head() == before
-            if scope not in rights.scopes and answer.mimetype == "application/problem+json":
-                assert answer.get_json(force=True)["type"] == "/problems/scope-missing", answer.text
+            if scope not in rights.scopes and response.mimetype == "application/problem+json":
+                assert response.get_json(force=True)["type"] == "/problems/scope-missing", response.text
 
 
 def _expected(rights: Rights, scope: Scope, own: bool) -> int:
     if scope not in rights.scopes:
         return 403
     if scope in (rights.own if own else rights.foreign):
-        return rights.answers
-    if scope in rights.told:
+        return rights.allowed
+    if scope in rights.sees:
         return 403
-    return rights.otherwise if own or rights.elsewhere is None else rights.elsewhere
+    return rights.denied if own or rights.denied_foreign is None else rights.denied_foreign

@@ -1,4 +1,4 @@
-"""What every request goes through: the key, the scope, the body, the query string, idempotency."""
+"""The checks of every request: the key, the scope, the body, the query string, the idempotency key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JSON = "application/json"
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "header",
     [
         None,
         "",
@@ -44,16 +44,18 @@ JSON = "application/json"
         "Bearer hdb_" + "x" * 100_000,
     ],
 )
-def test_without_a_key_that_is_valid_now_nothing_opens(service: Service, platform: Caller, sent: str | None) -> None:
-    headers = {} if sent is None else {"Authorization": sent.replace("{}", str(platform.secret))}
+def test_a_request_without_a_valid_key_is_rejected(service: Service, platform: Caller, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header.replace("{}", str(platform.secret))}
     response = service.anonymous.get("/v1/me", headers=headers)
     problem(response, 401, "not-authenticated")
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("sent", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer   {}", "Bearer {} "])
-def test_the_scheme_is_spelled_as_http_allows(service: Service, platform: Caller, sent: str) -> None:
-    headers = {"Authorization": sent.format(platform.secret)}
+@pytest.mark.parametrize("header", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer   {}", "Bearer {} "])
+def test_the_scheme_is_case_insensitive_and_extra_spaces_are_allowed(
+    service: Service, platform: Caller, header: str
+) -> None:
+    headers = {"Authorization": header.format(platform.secret)}
     assert service.anonymous.get("/v1/me", headers=headers).status_code == 200
 
 
@@ -72,7 +74,7 @@ WRITES = [
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), WRITES)
-def test_the_key_comes_before_the_scope_and_the_scope_before_the_body(
+def test_the_key_is_checked_before_the_scope_and_the_scope_before_the_body(
     service: Service, method: str, path: str, scope: Scope
 ) -> None:
     bodies: list[dict[str, Any]] = [
@@ -83,15 +85,15 @@ def test_the_key_comes_before_the_scope_and_the_scope_before_the_body(
         {"data": b"{}", "content_type": JSON, "query_string": "nonsense=1"},
         {"data": b"x" * 20_000_000, "content_type": JSON},
     ]
-    without, auditor = service.anonymous, service.caller(Scope.AUDIT)
-    for sent in bodies:
-        problem(without.request(method, path, **sent), 401)
-        problem(auditor.request(method, path, **sent), 403, "scope-missing")
+    anonymous, auditor = service.anonymous, service.caller(Scope.AUDIT)
+    for arguments in bodies:
+        problem(anonymous.request(method, path, **arguments), 401)
+        problem(auditor.request(method, path, **arguments), 403, "scope-missing")
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), WRITES)
 @pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "a/b/c", "json"])
-def test_another_content_type_is_refused(
+def test_an_unsupported_content_type_is_rejected(
     service: Service, method: str, path: str, scope: Scope, content_type: str | None
 ) -> None:
     response = service.caller(scope).request(method, path, data=b"{}", content_type=content_type)
@@ -117,14 +119,14 @@ def test_a_body_that_is_not_json_is_malformed(service: Service, data: bytes) -> 
 
 
 @pytest.mark.parametrize("data", [b"3", b"null", b'"x"', b"[]", b"[{}]", b"true", b"-0.0"])
-def test_json_that_is_no_object_is_refused(service: Service, data: bytes) -> None:
+def test_json_that_is_not_an_object_is_rejected(service: Service, data: bytes) -> None:
     caller = service.caller()
     for method, path, _ in WRITES:
         if not path.endswith(("media", "signals")):
             assert list(faults(caller.request(method, path, data=data, content_type=JSON))) == [""]
 
 
-def test_a_body_over_the_cap_is_too_large(service: Service, platform: Caller) -> None:
+def test_a_body_over_the_size_limit_is_rejected(service: Service, platform: Caller) -> None:
     before = service.rows()
     padding = b" " * (16 * 1024 * 1024)
     response = platform.post(URL, data=b"{}" + padding, content_type=JSON)
@@ -135,29 +137,31 @@ def test_a_body_over_the_cap_is_too_large(service: Service, platform: Caller) ->
     assert service.rows() == before
 
 
-def test_a_chunked_body_below_the_cap_is_read(platform: Caller) -> None:
+def test_a_chunked_body_below_the_size_limit_is_accepted(platform: Caller) -> None:
     stream = io.BytesIO(json.dumps({"contributions": [item()]}).encode())
     response = platform.post(URL, input_stream=stream, content_type=JSON, **CHUNKED)
     assert response.status_code == 201
 
 
-def test_an_operator_may_set_the_cap() -> None:
+def test_an_operator_can_set_the_size_limit() -> None:
     with service_at(None, max_body=1024) as service:
         caller = service.caller()
         assert problem(caller.post(URL, {"contributions": [item()] * 9}), 413)["limit"] == 1024
         assert caller.post(URL, {"contributions": [item()]}).status_code == 201
 
 
-def test_an_address_that_takes_no_parameters_refuses_them(service: Service) -> None:
+def test_a_route_without_parameters_rejects_them(service: Service) -> None:
     caller = service.caller()
     assert list(faults(caller.get("/v1/me?x=1"))) == ["x"]
     assert list(faults(caller.post(f"{URL}?dry_run=1", {"contributions": [item()]}))) == ["dry_run"]
-    lost = pdq()
-    assert lost[4:] not in str(faults(caller.get(f"/v1/me?{lost}={lost}&{lost}=2")))
+    signal = pdq()
+    assert signal[4:] not in str(faults(caller.get(f"/v1/me?{signal}={signal}&{signal}=2")))
     assert service.rows()["contributions"] == 0
 
 
-def test_the_same_key_and_body_get_the_same_answer(service: Service, platform: Caller) -> None:
+def test_a_repeated_request_with_the_same_idempotency_key_gets_the_same_answer(
+    service: Service, platform: Caller
+) -> None:
     text = json.dumps({"contributions": [item(1), item(2)]}).encode()
 
     def send(data: bytes = text, key: str = "k-1", caller: Caller = platform) -> Any:
@@ -168,22 +172,22 @@ def test_the_same_key_and_body_get_the_same_answer(service: Service, platform: C
     assert body(send()) == first
     problem(send(data=text + b" "), 409, "idempotency-key-reused")
     assert service.rows() == rows
-    assert [one["known"] for one in body(send(key="k-2"))["contributions"]] == [True, True]
+    assert [answer["known"] for answer in body(send(key="k-2"))["contributions"]] == [True, True]
     platform.post(f"{URL}/{first['contributions'][0]['id']}/withdrawal", {"reason": "other"})
-    again = body(send())
-    assert [one["id"] for one in again["contributions"]] == [one["id"] for one in first["contributions"]]
-    assert again["contributions"][0]["status"] == "withdrawn"
+    repeated = body(send())
+    assert [answer["id"] for answer in repeated["contributions"]] == [answer["id"] for answer in first["contributions"]]
+    assert repeated["contributions"][0]["status"] == "withdrawn"
     service.clock.go(hours=24)
     assert body(send())["contributions"][0]["id"] > first["contributions"][1]["id"]
 
 
-def test_an_idempotency_key_is_of_one_member(platform: Caller, other: Caller) -> None:
+def test_two_members_can_use_the_same_idempotency_key(platform: Caller, other: Caller) -> None:
     headers = {"Idempotency-Key": "shared"}
     platform.contribute(item(1), headers=headers)
     assert other.contribute(item(2), headers=headers)[0]["known"] is False
 
 
-def test_concurrent_retries_are_stored_once(service: Service, platform: Caller) -> None:
+def test_concurrent_retries_with_one_idempotency_key_are_stored_once(service: Service, platform: Caller) -> None:
     answers: list[Any] = []
     lock = threading.Lock()
 
@@ -204,18 +208,18 @@ def test_concurrent_retries_are_stored_once(service: Service, platform: Caller) 
 
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\x7fb", "a\tb"])
-def test_an_idempotency_key_is_1_to_200_printable_characters(platform: Caller, key: str) -> None:
+def test_an_idempotency_key_must_be_1_to_200_printable_characters(platform: Caller, key: str) -> None:
     response = platform.post(URL, {"contributions": [item()]}, headers={"Idempotency-Key": key})
     assert list(faults(response)) == ["Idempotency-Key"]
 
 
-def test_elsewhere_the_header_is_ignored(platform: Caller) -> None:
+def test_a_match_ignores_the_idempotency_key(platform: Caller) -> None:
     headers = {"Idempotency-Key": ""}
     for seed in (1, 2):
         assert platform.post("/v1/matches", {"queries": [{"signals": [pdq(seed)]}]}, headers=headers).status_code == 200
 
 
-def test_a_refused_request_does_not_use_up_its_idempotency_key(platform: Caller) -> None:
+def test_a_rejected_request_does_not_use_up_its_idempotency_key(platform: Caller) -> None:
     headers = {"Idempotency-Key": "k"}
     faults(platform.post(URL, {"contributions": [item(labels=[])]}, headers=headers))
     assert platform.contribute(item(), headers=headers)[0]["known"] is False
@@ -239,16 +243,16 @@ def _parsed(kind: type[FormDataParser], form: bytes) -> object:
 
 
 @given(_forms | _forms.map(lambda form: _PARTS[0] + form + b"\r\n--b--\r\n"))
-def test_a_form_is_read_as_werkzeug_reads_it(form: bytes) -> None:
+def test_forms_are_parsed_as_werkzeug_parses_them(form: bytes) -> None:
     assert _parsed(_FormParser, form) == _parsed(FormDataParser, form)
 
 
-def test_a_form_is_read_in_pieces_that_end_before_a_boundary() -> None:
+def test_forms_are_read_in_pieces_that_end_before_a_boundary() -> None:
     picture, end = _PARTS[0] + bytes(5_000) + b"\r\n", b"--b--\r\n"
     stream = _CutAtBoundaries(cast(IO[bytes], io.BytesIO(picture * 2 + end)), "b")
     assert list(iter(lambda: stream.read(65_536), b"")) == [picture, picture, end]
 
 
-def test_boundaries_that_follow_each_other_make_few_pieces() -> None:
+def test_consecutive_boundaries_do_not_make_many_pieces() -> None:
     stream = _CutAtBoundaries(cast(IO[bytes], io.BytesIO(b"--b" * 20_000)), "b")
     assert len(list(iter(lambda: stream.read(65_536), b""))) <= 60_000 // 1024 + 1

@@ -1,4 +1,4 @@
-"""Hundreds of requests that are wrong in ways nobody thought of: refused in order, and nothing of them stored."""
+"""Hundreds of randomly altered requests: each invalid one is rejected properly, and nothing of it is stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from tests.web.callers import Caller, Service, item, pdq, problem, service_at
 from tests.web.pictures import METADATA, NOT_A_PICTURE, multipart
 
-EACH = 120
+CASES = 120
 REJECTION_STATUSES = {400, 401, 403, 404, 405, 409, 413, 415, 422, 429}
 
 WEBHOOK = {"url": "https://hooks.example/a?b=c", "topics": ["feed.changed", "match.reversed"], "note": "mine"}
@@ -101,7 +101,7 @@ HOSTILE: tuple[Any, ...] = (
 
 @pytest.fixture
 def caller(service: Service) -> Caller:
-    """A key of all scopes, whose member has three contributions, one of them disputed; the fourth is another's."""
+    """A caller with all scopes. Its member has contributions 1 to 3, the last disputed; contribution 4 is another's."""
     return _caller(service)
 
 
@@ -116,7 +116,7 @@ def _caller(service: Service) -> Caller:
 
 
 def _nodes(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Each place in a JSON value, as the container and the key in it."""
+    """Each place in a JSON value, as the container and the key or index in it."""
     pairs: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in pairs:
         yield value, key
@@ -181,46 +181,46 @@ def _mutated(rng: random.Random, valid: Any) -> bytes:
     return rng.choice(TEXTS)(rng, text) if rng.random() < 0.4 else text
 
 
-def _refused(service: Service, response: TestResponse, before: dict[str, int]) -> bool:
-    """Whether a request was refused as it should be; it may also have been taken, where nothing was wrong with it."""
+def _rejected(service: Service, response: TestResponse, before: dict[str, int]) -> bool:
+    """Whether a request was rejected, which must be done properly. An alteration can be valid: then it was accepted."""
     if response.status_code in (200, 201):
         return False
     assert response.status_code in REJECTION_STATUSES, response.text
-    said = problem(response, response.status_code)
+    details = problem(response, response.status_code)
     if response.status_code == 422:
-        assert 0 < len(said["errors"]) <= 1000
-        assert all(isinstance(fault["at"], str) and fault["reason"] for fault in said["errors"])
+        assert 0 < len(details["errors"]) <= 1000
+        assert all(isinstance(fault["at"], str) and fault["reason"] for fault in details["errors"])
     assert len(response.data) < 500_000
     assert service.rows() == before
     return True
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_mutated_json_is_refused_and_nothing_of_it_stored(service: Service, caller: Caller, name: str) -> None:
+def test_mutated_json_is_rejected_and_not_stored(service: Service, caller: Caller, name: str) -> None:
     method, path, valid = VALID[name]
     rng = random.Random(name)
-    refused, before = 0, service.rows()
-    for _ in range(EACH):
+    rejected, before = 0, service.rows()
+    for _ in range(CASES):
         text = _mutated(rng, valid)
-        if _refused(service, caller.request(method, path, data=text, content_type="application/json"), before):
-            refused += 1
+        if _rejected(service, caller.request(method, path, data=text, content_type="application/json"), before):
+            rejected += 1
         else:
             before = service.rows()
-    assert refused >= EACH * 2 / 3
+    assert rejected >= CASES * 2 / 3
 
 
 @pytest.mark.parametrize("path", ["/v1/signals", "/v1/matches/media", "/v1/contributions/media"])
-def test_mutated_forms_are_refused_and_nothing_of_them_stored(service: Service, caller: Caller, path: str) -> None:
+def test_mutated_forms_are_rejected_and_not_stored(service: Service, caller: Caller, path: str) -> None:
     rng = random.Random(path)
     before = service.rows()
     parts = [('name="file"; filename="a.png"', NOT_A_PICTURE), ('name="metadata"', json.dumps(METADATA).encode())]
-    for _ in range(EACH // 2):
+    for _ in range(CASES // 2):
         form = multipart("b", *parts)
         form["data"] = rng.choice(TEXTS)(rng, form["data"])
-        assert _refused(service, caller.post(path, **form), before)
+        assert _rejected(service, caller.post(path, **form), before)
 
 
-def test_mutated_query_strings_are_refused(service: Service, caller: Caller) -> None:
+def test_mutated_query_strings_are_rejected(service: Service, caller: Caller) -> None:
     rng = random.Random(5)
     names = [
         "after",
@@ -241,27 +241,27 @@ def test_mutated_query_strings_are_refused(service: Service, caller: Caller) -> 
     values = ["", "-1", "1", "9" * 30, "%00", "%ff", "%ed%a0%80", "x" * 5000, "1e5", "true", "%F0%9F%92%A9", "%25", "+"]
     caller.get("/v1/changes")
     before = service.rows()
-    refused = 0
-    for _ in range(EACH):
-        asked = rng.choice("&;").join(f"{rng.choice(names)}={rng.choice(values)}" for _ in range(rng.randrange(1, 4)))
+    rejected = 0
+    for _ in range(CASES):
+        query = rng.choice("&;").join(f"{rng.choice(names)}={rng.choice(values)}" for _ in range(rng.randrange(1, 4)))
         path = rng.choice(LISTS)
-        response = caller.get(f"{path}?{asked}".replace("wait=1&", ""))
+        response = caller.get(f"{path}?{query}".replace("wait=1&", ""))
         if response.status_code != 200:
             assert response.status_code in {403, 410, 422}
             problem(response, response.status_code)
-            refused += 1
-    assert refused > EACH / 2
+            rejected += 1
+    assert rejected > CASES / 2
     assert service.rows() == before
 
 
 @pytest.mark.parametrize("name", ["contribute", "match", "give an opinion", "add a member"])
-def test_postgresql_refuses_the_same(postgres_url: str, name: str) -> None:
+def test_mutated_json_is_rejected_with_postgresql(postgres_url: str, name: str) -> None:
     method, path, valid = VALID[name]
     rng = random.Random(name)
     with service_at(postgres_url) as service:
         caller = _caller(service)
         before = service.rows()
-        for _ in range(EACH // 2):
+        for _ in range(CASES // 2):
             text = _mutated(rng, valid)
-            if not _refused(service, caller.request(method, path, data=text, content_type="application/json"), before):
+            if not _rejected(service, caller.request(method, path, data=text, content_type="application/json"), before):
                 before = service.rows()

@@ -1,4 +1,4 @@
-"""What is sent begins no header, no line of the log and no address of ours; secrets are kept by no cache."""
+"""Input can inject no header, no log line and no redirect; no cache keeps secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.web.test_logs import log_output
 
 __all__ = ["log_output"]
 
-ELSEWHERE = [
+OTHER_SITES = [
     "https://evil.example",
     "//evil.example",
     "///evil.example",
@@ -35,19 +35,19 @@ ELSEWHERE = [
     "%2f%2fevil.example",
     "/console/" + "a" * 2000,
 ]
-LINES = 'x\r\nSet-Cookie: a=b\r\n\r\n<script>\x1b[2J\u2028{"level": "error"}'
+INJECTED_LINES = 'x\r\nSet-Cookie: a=b\r\n\r\n<script>\x1b[2J\u2028{"level": "error"}'
 
 
-def test_who_signs_in_is_led_nowhere_else(service: Service) -> None:
+def test_sign_in_never_redirects_to_another_site(service: Service) -> None:
     add_user(service, "ada", Role.ADMIN)
     with service.app.test_request_context("/console"):
-        assert {pages.local_address(address) for address in ELSEWHERE} == {"/console"}
-    for address in ELSEWHERE[:3]:
-        done = Visitor(service, "ada").sign_in(next=address)
-        assert (done.status_code, done.headers["Location"]) == (303, "/console"), address
+        assert {pages.local_address(address) for address in OTHER_SITES} == {"/console"}
+    for address in OTHER_SITES[:3]:
+        response = Visitor(service, "ada").sign_in(next=address)
+        assert (response.status_code, response.headers["Location"]) == (303, "/console"), address
 
 
-def test_no_address_of_ours_is_made_of_what_the_request_calls_the_host(service: Service) -> None:
+def test_no_address_in_an_answer_comes_from_the_host_header(service: Service) -> None:
     ada = sign_in_new_user(service, "ada", Role.ADMIN)
     session = ada.client.get_cookie("hashdb_session")
     assert session is not None
@@ -57,31 +57,31 @@ def test_no_address_of_ours_is_made_of_what_the_request_calls_the_host(service: 
     for path in ("/", "/console", "/console/sign-in", "/console/members", "/console/account", "/docs", "/v1/me"):
         answer = browser.get(path, headers=headers, buffered=True)
         assert "evil.example" not in answer.text + str(answer.headers), path
-    sent = {"theme": "dark", "csrf": form_secret(ada.get("/console/account"))}
-    posted = browser.post("/console/theme", data=sent, headers=headers)
+    fields = {"theme": "dark", "csrf": form_secret(ada.get("/console/account"))}
+    posted = browser.post("/console/theme", data=fields, headers=headers)
     assert posted.headers["Location"] == "/console"
 
 
-def test_who_is_believed_to_come_by_tls_is_whom_a_proxy_says(service: Service) -> None:
-    by_tls = {"X-Forwarded-Proto": "https"}
-    cookie = Visitor(service).get("/console/sign-in", headers=by_tls).headers["Set-Cookie"]
+def test_only_a_trusted_proxy_can_mark_a_request_as_https(service: Service) -> None:
+    headers = {"X-Forwarded-Proto": "https"}
+    cookie = Visitor(service).get("/console/sign-in", headers=headers).headers["Set-Cookie"]
     assert "Secure" not in cookie
-    with service_at(None, proxies=1) as behind:
-        cookie = Visitor(behind).get("/console/sign-in", headers=by_tls).headers["Set-Cookie"]
+    with service_at(None, proxies=1) as behind_proxy:
+        cookie = Visitor(behind_proxy).get("/console/sign-in", headers=headers).headers["Set-Cookie"]
         assert cookie.startswith("__Host-hashdb_visit=")
         assert all(part in cookie for part in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"))
         assert "Domain" not in cookie
 
 
-def test_what_is_sent_begins_no_header(service: Service, platform: Caller) -> None:
+def test_input_cannot_inject_a_response_header(service: Service, platform: Caller) -> None:
     ada = sign_in_new_user(service, "ada", Role.ADMIN)
     answers = [
-        ada.post("/console/members", {"name": "A\u2028", "kind": "platform", "contact": LINES}),
-        ada.post("/console/theme", {"theme": LINES, "next": LINES}),
-        ada.get("/console/contributions/export", query_string={"label": LINES, "form": LINES}),
-        ada.get("/console/events/download", query_string={"first": LINES}),
+        ada.post("/console/members", {"name": "A\u2028", "kind": "platform", "contact": INJECTED_LINES}),
+        ada.post("/console/theme", {"theme": INJECTED_LINES, "next": INJECTED_LINES}),
+        ada.get("/console/contributions/export", query_string={"label": INJECTED_LINES, "form": INJECTED_LINES}),
+        ada.get("/console/events/download", query_string={"first": INJECTED_LINES}),
         platform.post("/v1/contributions", {"contributions": [item(1)]}, headers={"Idempotency-Key": "a\tb\x1b"}),
-        platform.get("/v1/contributions", query_string={LINES: LINES}),
+        platform.get("/v1/contributions", query_string={INJECTED_LINES: INJECTED_LINES}),
         platform.get("/v1/reports/transparency", headers={"Accept": "text/csv;\x0bq=1"}),
         platform.get(f"/graph/1/?access_token={'%0d%0aX: y'}"),
     ]
@@ -92,25 +92,25 @@ def test_what_is_sent_begins_no_header(service: Service, platform: Caller) -> No
             assert "a=b" not in value
 
 
-def test_what_is_sent_begins_no_line_of_the_log(log_output: io.StringIO, service: Service, platform: Caller) -> None:
+def test_input_cannot_inject_a_log_line(log_output: io.StringIO, service: Service, platform: Caller) -> None:
     for path in ("/v1/\r\nx", "/\x1b[2J", "/console/\u2028x", "/hma/c/bank/a%0ab", "/v1/contributions?label=%0a{}"):
         platform.get(path)
     platform.request("X\x1b", "/v1/me")
     platform.get("/v1/me", headers={"User-Agent": "\x1b[2J", "X-Request-Id": "a\x0bb", "Referer": "\x1b"})
-    Visitor(service, LINES).sign_in(LINES)
-    told = log_output.getvalue().splitlines()
-    assert len(told) >= 9, "each request is told in one line"
-    for line in told:
+    Visitor(service, INJECTED_LINES).sign_in(INJECTED_LINES)
+    lines = log_output.getvalue().splitlines()
+    assert len(lines) >= 9, "each request has one line"
+    for line in lines:
         assert line.isascii() and line.isprintable()
         assert set(json.loads(line)) >= {"at", "level", "message"}
     assert "2J" not in log_output.getvalue()
 
 
-def test_pages_and_answers_that_show_a_secret_are_kept_nowhere(service: Service, admin: Caller) -> None:
+def test_answers_with_a_secret_are_not_cached(service: Service, admin: Caller) -> None:
     ada = sign_in_new_user(service, "ada", Role.ADMIN)
     issued = admin.post(f"/v1/members/{admin.member}/keys", {"scopes": ["match"]})
     form = {"username": f"Member {admin.member}", "password": body(issued)["secret"]}
-    shown = [
+    responses = [
         issued,
         ada.post(f"/console/members/{admin.member}/keys", {"scopes": ["match"]}),
         ada.post("/console/users", {"name": "zoe", "role": "auditor"}),
@@ -118,19 +118,19 @@ def test_pages_and_answers_that_show_a_secret_are_kept_nowhere(service: Service,
         ada.get("/console/account/second-factor"),
         service.anonymous.post("/tat/token-auth/tcap/", data=form),
     ]
-    for answer in shown:
+    for answer in responses:
         assert answer.headers["Cache-Control"] == "no-store"
         assert "ETag" not in answer.headers
         assert answer.headers["Referrer-Policy"] in ("no-referrer", "same-origin")
 
 
-def test_a_session_is_another_after_each_step_and_worthless_after_the_last(service: Service) -> None:
+def test_each_sign_in_starts_a_new_session_and_sign_out_ends_it(service: Service) -> None:
     ada = sign_in_new_user(service, "ada", Role.ADMIN)
     first = ada.client.get_cookie("hashdb_session")
     secret = form_secret(ada.get("/console/account"))
-    again = ada.sign_in(PASSWORD)
+    repeated = ada.sign_in(PASSWORD)
     second = ada.client.get_cookie("hashdb_session")
-    assert again.status_code == 303
+    assert repeated.status_code == 303
     assert first is not None and second is not None and first.value != second.value
     assert (
         ada.client.post("/console/members", data={"csrf": secret, "name": "A", "kind": "platform"}).status_code == 403

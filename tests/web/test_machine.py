@@ -1,4 +1,4 @@
-"""What Prometheus is told of the machine."""
+"""The metrics about the machine."""
 
 from __future__ import annotations
 
@@ -16,47 +16,51 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hashdb.web.machine import Machine
 
 
-def figures(home: Path, certificate: Path | None = None) -> dict[str, float]:
-    return {one.name: one.value for family in Machine(home, certificate).collect() for one in family.samples}
+def metric_values(home: Path, certificate: Path | None = None) -> dict[str, float]:
+    """The value of each metric."""
+    families = Machine(home, certificate).collect()
+    return {sample.name: sample.value for family in families for sample in family.samples}
 
 
-def certificate(path: Path, expires: datetime) -> Path:
-    """A file with a certificate that signs itself."""
+def write_certificate(path: Path, expires: datetime) -> Path:
+    """Write a self-signed certificate to a file; its path."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    made = (
+    signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(expires - timedelta(days=30))
         .not_valid_after(expires)
         .sign(key, hashes.SHA256())
     )
-    path.write_bytes(made.public_bytes(Encoding.PEM))
+    path.write_bytes(signed.public_bytes(Encoding.PEM))
     return path
 
 
-def test_this_process_and_the_disk_of_the_home_are_told(tmp_path: Path) -> None:
-    found = figures(tmp_path)
-    assert 0 < time.time() - found["process_start_time_seconds"] < 86_400
-    assert 3 <= found["process_open_fds"] < found["process_max_fds"]
-    assert found["process_resident_memory_bytes"] > 2**20
-    assert 0 <= found["hashdb_disk_free_bytes"] < found["hashdb_disk_size_bytes"]
-    assert "hashdb_certificate_expiry_timestamp_seconds" not in found
+def test_metrics_report_the_process_and_the_disk_of_the_home(tmp_path: Path) -> None:
+    metrics = metric_values(tmp_path)
+    assert 0 < time.time() - metrics["process_start_time_seconds"] < 86_400
+    assert 3 <= metrics["process_open_fds"] < metrics["process_max_fds"]
+    assert metrics["process_resident_memory_bytes"] > 2**20
+    assert 0 <= metrics["hashdb_disk_free_bytes"] < metrics["hashdb_disk_size_bytes"]
+    assert "hashdb_certificate_expiry_timestamp_seconds" not in metrics
 
 
-def test_all_processes_of_a_service_are_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = figures(tmp_path)
+def test_metrics_add_up_all_processes_of_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = metric_values(tmp_path)
     for pid in (os.getpid(), 2**22 + 1):
-        # The second has ended, and its file is not removed yet.
+        # The second process has ended, and its file is not removed yet.
         (tmp_path / f"gauge_livemin_{pid}.db").touch()
     (tmp_path / f"counter_{os.getppid()}.db").touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    both = figures(tmp_path)
+    both = metric_values(tmp_path)
     assert both["process_resident_memory_bytes"] > alone["process_resident_memory_bytes"]
     assert both["process_start_time_seconds"] <= alone["process_start_time_seconds"]
 
 
-def test_when_a_certificate_expires_is_told_and_one_that_cannot_be_read_is_told_as_0(tmp_path: Path) -> None:
-    at = datetime(2027, 3, 1, 12, tzinfo=UTC)
+def test_metrics_report_the_expiry_of_the_certificate_or_0_if_unreadable(tmp_path: Path) -> None:
+    expires = datetime(2027, 3, 1, 12, tzinfo=UTC)
     name = "hashdb_certificate_expiry_timestamp_seconds"
-    assert figures(tmp_path, certificate(tmp_path / "tls_crt", at))[name] == at.timestamp()
-    (tmp_path / "none").write_text("no certificate")
-    assert figures(tmp_path, tmp_path / "none")[name] == figures(tmp_path, tmp_path / "missing")[name] == 0
+    assert metric_values(tmp_path, write_certificate(tmp_path / "tls_crt", expires))[name] == expires.timestamp()
+    (tmp_path / "invalid").write_text("no certificate")
+    assert (
+        metric_values(tmp_path, tmp_path / "invalid")[name] == metric_values(tmp_path, tmp_path / "missing")[name] == 0
+    )

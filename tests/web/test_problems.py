@@ -1,4 +1,4 @@
-"""Errors as HTTP: each class has its status, and a fault of ours tells nothing."""
+"""Errors as HTTP answers: each class has its status, and an internal error reveals nothing."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ CLIENT_SIDE = (
 
 
 def _leaves(kind: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:
+    """The error classes without subclasses."""
     if not kind.__subclasses__():
         yield kind
     for narrower in kind.__subclasses__():
         yield from _leaves(narrower)
 
 
-def test_every_error_that_a_service_raises_has_a_status() -> None:
+def test_every_error_that_the_service_raises_has_a_status() -> None:
     for kind in _leaves():
         assert (status_of(kind) == 500) == issubclass(kind, CLIENT_SIDE), kind
 
@@ -75,26 +76,26 @@ def test_every_error_that_a_service_raises_has_a_status() -> None:
         (errors.HashingBusy("33 pictures", 1), 429, {"Retry-After": "1"}),
     ],
 )
-def test_an_error_is_told_with_its_status_and_headers(error: HashDBError, status: int, headers: dict[str, str]) -> None:
+def test_an_error_is_returned_with_its_status_and_headers(
+    error: HashDBError, status: int, headers: dict[str, str]
+) -> None:
     response = respond(error)
-    said = json.loads(response.get_data())
+    details = json.loads(response.get_data())
     assert (response.status_code, response.mimetype) == (status, "application/problem+json")
-    assert (said["status"], said["type"], said["detail"]) == (status, f"/problems/{error.slug}", str(error))
+    assert (details["status"], details["type"], details["detail"]) == (status, f"/problems/{error.slug}", str(error))
     assert {name: response.headers[name] for name in headers} == headers
     assert ("Retry-After" in response.headers) == (status in (429, 503))
 
 
-def test_what_nobody_foresaw_is_a_problem_that_tells_nothing(
-    service: Service, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unexpected_error_is_logged_and_reveals_nothing(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> str:
         raise RuntimeError("pdq:f8f8 of a member")
 
     service.app.add_url_rule("/fail", view_func=fail)
     with caplog.at_level(logging.INFO, "hashdb"):
-        said = problem(service.anonymous.get("/fail"), 500, "internal")
-    assert set(said) == {"type", "title", "status", "detail"}
-    (told,) = [record.getMessage() for record in caplog.records if record.name == "hashdb.web"]
-    assert told.startswith("unexpected RuntimeError at ")
-    assert "fail" in told
+        details = problem(service.anonymous.get("/fail"), 500, "internal")
+    assert set(details) == {"type", "title", "status", "detail"}
+    (message,) = [record.getMessage() for record in caplog.records if record.name == "hashdb.web"]
+    assert message.startswith("unexpected RuntimeError at ")
+    assert "fail" in message
     assert "f8f8" not in caplog.text

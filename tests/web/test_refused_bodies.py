@@ -1,4 +1,4 @@
-"""A request that is refused with its body leaves its connection usable, or says that it closes it."""
+"""After a rejected request with a body, the connection stays usable, or the answer says that it closes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ TIMES = 100
 SIZES = (100, 60_000, 200_000, 3_000_000)
 
 
-class Refused(NamedTuple):
-    """A service that takes no pictures, and its keys: one for all, one that may only follow the feed."""
+class Served(NamedTuple):
+    """A service that accepts no pictures, and its keys: one with all scopes, one that may only read the feed."""
 
     url: str
     full: str
@@ -33,9 +33,9 @@ class Refused(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
-    """A service of two workers, whose keys may make three requests of scope `contribute` a day."""
-    home = tmp_path_factory.mktemp("refusing") / "home"
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service with two workers, whose keys may send three requests with scope `contribute` a day."""
+    home = tmp_path_factory.mktemp("served") / "home"
     with serving(
         home, HASHDB_ACCEPT_MEDIA="false", HASHDB_MAX_BODY="1000000", HASHDB_RATE_LIMIT="contribute=3/day"
     ) as url:
@@ -46,7 +46,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
                 members.issue_key(db, COMMAND_LINE, member, KeyDraft(frozenset(scopes))).secret
                 for scopes in (Scope, {Scope.FEED})
             )
-        yield Refused(url, full, feed)
+        yield Served(url, full, feed)
 
 
 @pytest.mark.parametrize(
@@ -67,33 +67,33 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
         ("full", "GET", "/v1/me", JSON, {200}),
     ],
 )
-def test_the_next_request_on_the_connection_of_a_refused_one_is_answered(
-    refusing: Refused, key: str, method: str, path: str, content_type: str, statuses: set[int]
+def test_the_next_request_on_the_connection_of_a_rejected_one_is_answered(
+    served: Served, key: str, method: str, path: str, content_type: str, statuses: set[int]
 ) -> None:
-    secret = {"full": refusing.full, "feed": refusing.feed}.get(key)
-    bad = {"Content-Type": content_type} | _bearer(secret)
-    good = {"Content-Type": JSON} | _bearer(refusing.full)
-    asked = json.dumps({"queries": [{"signals": [pdq(1)]}]}).encode()
+    secret = {"full": served.full, "feed": served.feed}.get(key)
+    bad_headers = {"Content-Type": content_type} | _bearer(secret)
+    good_headers = {"Content-Type": JSON} | _bearer(served.full)
+    query = json.dumps({"queries": [{"signals": [pdq(1)]}]}).encode()
     seen = set[int]()
-    connection = _connection(refusing.url)
+    connection = _connection(served.url)
     for number in range(TIMES):
-        status, closes = _ask(connection, method, path, b"x" * SIZES[number % len(SIZES)], bad)
+        status, closes = _request(connection, method, path, b"x" * SIZES[number % len(SIZES)], bad_headers)
         seen.add(status)
         if closes:
-            connection = _connection(refusing.url)
-        assert _ask(connection, "POST", "/v1/matches", asked, good) == (200, False), (number, status)
+            connection = _connection(served.url)
+        assert _request(connection, "POST", "/v1/matches", query, good_headers) == (200, False), (number, status)
     connection.close()
     assert seen <= statuses
 
 
-def test_a_body_larger_than_any_that_is_taken_ends_its_connection_and_says_so(refusing: Refused) -> None:
-    connection = _connection(refusing.url)
+def test_a_far_too_large_body_closes_the_connection_and_the_answer_says_so(served: Served) -> None:
+    connection = _connection(served.url)
     connection.putrequest("POST", "/v1/matches/media")
-    for name, value in ({"Content-Type": FORM, "Content-Length": str(10**9)} | _bearer(refusing.full)).items():
+    for name, value in ({"Content-Type": FORM, "Content-Length": str(10**9)} | _bearer(served.full)).items():
         connection.putheader(name, value)
     connection.endheaders(b"x" * 1000)
-    answer = connection.getresponse()
-    assert (answer.status, answer.getheader("Connection")) == (403, "close")
+    response = connection.getresponse()
+    assert (response.status, response.getheader("Connection")) == (403, "close")
     connection.close()
 
 
@@ -106,11 +106,11 @@ def _connection(url: str) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
 
 
-def _ask(
+def _request(
     connection: http.client.HTTPConnection, method: str, path: str, body: bytes, headers: Mapping[str, str]
 ) -> tuple[int, bool]:
     """The status of the answer, and whether it says that the connection closes."""
     connection.request(method, path, body, dict(headers))
-    answer = connection.getresponse()
-    answer.read()
-    return answer.status, answer.getheader("Connection", "").lower() == "close"
+    response = connection.getresponse()
+    response.read()
+    return response.status, response.getheader("Connection", "").lower() == "close"

@@ -1,4 +1,4 @@
-"""A report as a page: whole, by itself, with nothing of a name taken for markup."""
+"""The page of a report is complete, loads nothing, and escapes names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Tags(HTMLParser):
             assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_needs_nothing_else() -> None:
+def test_the_page_is_well_formed_and_loads_nothing() -> None:
     tags = _Tags()
     tags.feed(page(REPORT))
     assert not tags.open
@@ -43,18 +43,18 @@ def test_the_page_is_whole_and_needs_nothing_else() -> None:
     assert tags.seen.count("svg") == 9
 
 
-def test_a_name_is_no_markup() -> None:
-    named = page(replace(REPORT, members={3: "<script>alert(1)</script>"}, member=3))
-    assert "<script>" not in named
-    assert "&lt;script&gt;" in named
+def test_the_page_escapes_a_name() -> None:
+    text = page(replace(REPORT, members={3: "<script>alert(1)</script>"}, member=3))
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
 
 
-def test_it_says_whether_the_numbers_are_final() -> None:
+def test_the_page_says_whether_the_numbers_are_final() -> None:
     assert "· final ·" in page(REPORT)
     assert "· not final: " in page(replace(REPORT, final=False))
 
 
-def test_a_long_period_is_drawn_by_months_and_years() -> None:
+def test_a_long_period_is_drawn_by_months_or_years() -> None:
     for days, name in ((61, "2027-01-20"), (400, "2027-12"), (9000, "2051")):
         last = DAY + timedelta(days=days)
         text = page(replace(REPORT, period=Period(DAY, last), days={DAY: DayReport(1), last: DayReport(2)}))
@@ -71,7 +71,7 @@ def _drawn(chart: str, title: str, numbers: list[tuple[str, int]]) -> ElementTre
 @pytest.mark.parametrize(
     "numbers", [[], [("a", 0)], [("<b>&", 3), ("x" * 100, 10**9)], [(f"2026-{n}", n) for n in range(62)]]
 )
-def test_a_chart_is_a_picture_of_its_numbers(chart: str, numbers: list[tuple[str, int]]) -> None:
+def test_a_chart_has_one_bar_for_each_number(chart: str, numbers: list[tuple[str, int]]) -> None:
     root = _drawn(chart, "A & B", numbers)
     rects = [element for element in root.iter() if element.tag.endswith("rect")]
     assert len(rects) == len(numbers)
@@ -85,7 +85,7 @@ def test_the_largest_number_has_the_longest_bar() -> None:
     assert widths[0] == pytest.approx(2 * widths[1])
 
 
-def test_pages_that_stand_alone_have_the_colours_of_the_console() -> None:
+def test_standalone_pages_have_the_colours_of_the_console() -> None:
     console = (Path(hashdb.__file__).parent / "web/static/console/console.css").read_text("utf-8")
     own = re.findall(
         r"--(ink-soft|accent): light-dark\((#\w+), (#\w+)\)", templates().get_template("tokens.css").render()

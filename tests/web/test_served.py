@@ -1,4 +1,4 @@
-"""What only a real server and a raw connection can show."""
+"""Requests on a raw connection to a real server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Served = tuple[httpx.URL, str]
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The address of a service, and the secret of a key of it."""
+    """The address of a service, and the secret of one of its keys."""
     home = tmp_path_factory.mktemp("served") / "home"
     with serving(home) as url:
         settings = Settings(home=home)
@@ -30,36 +30,36 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield httpx.URL(url), issued.secret
 
 
-def sent(served: Served, address: str, octets: bytes, *headers: str) -> bytes:
-    """All that the service answers to a request, on a connection of its own."""
+def send(served: Served, address: str, body_bytes: bytes, *headers: str) -> bytes:
+    """The whole answer to a request, as bytes, on a connection of its own."""
     url, secret = served
     lines = [f"POST {address} HTTP/1.1", f"Host: {url.host}", f"Authorization: Bearer {secret}", *headers]
     with socket.create_connection((url.host, url.port or 80), timeout=20) as connection:
-        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + octets)
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body_bytes)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-@pytest.mark.parametrize("octets", [b"zz\r\n", b"-1\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n", b"0\r\nX: y\r\n"])
+@pytest.mark.parametrize("body_bytes", [b"zz\r\n", b"-1\r\n", b"5\r\nabcdefgh\r\n0\r\n\r\n", b"0\r\nX: y\r\n"])
 @pytest.mark.parametrize("address", ["/v1/matches", "/v1/contributions", "/v1/signals"])
-def test_a_body_in_broken_chunks_is_refused(served: Served, address: str, octets: bytes) -> None:
-    kind = "multipart/form-data; boundary=x" if address == "/v1/signals" else "application/json"
-    answer = sent(served, address, octets, f"Content-Type: {kind}", "Transfer-Encoding: chunked")
-    assert answer.startswith(b"HTTP/1.1 400 "), answer
-    assert b"/problems/malformed-request" in answer
+def test_a_body_in_broken_chunks_is_rejected(served: Served, address: str, body_bytes: bytes) -> None:
+    content_type = "multipart/form-data; boundary=x" if address == "/v1/signals" else "application/json"
+    response = send(served, address, body_bytes, f"Content-Type: {content_type}", "Transfer-Encoding: chunked")
+    assert response.startswith(b"HTTP/1.1 400 "), response
+    assert b"/problems/malformed-request" in response
 
 
-def test_a_chunked_body_over_the_cap_is_refused(served: Served) -> None:
+def test_a_chunked_body_over_the_size_limit_is_rejected(served: Served) -> None:
     chunk = b"100000\r\n" + b"x" * 0x100000 + b"\r\n"
-    answer = sent(
+    response = send(
         served, "/v1/matches", chunk * 17 + b"0\r\n\r\n", "Content-Type: application/json", "Transfer-Encoding: chunked"
     )
-    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert response.startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_body_cut_short_is_refused(served: Served) -> None:
-    answer = sent(served, "/v1/matches", b'{"queries": [', "Content-Type: application/json", "Content-Length: 1000")
-    assert answer.startswith(b"HTTP/1.1 400 ")
+def test_a_truncated_body_is_rejected(served: Served) -> None:
+    response = send(served, "/v1/matches", b'{"queries": [', "Content-Type: application/json", "Content-Length: 1000")
+    assert response.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_body_cut_short_is_refused(served: Served) -> None:
     ],
     ids=["address", "header", "headers"],
 )
-def test_a_request_whose_head_is_too_large_is_refused_before_it_is_read(
+def test_a_request_line_or_headers_over_the_size_limit_are_rejected(
     served: Served, line: str, headers: list[str], status: bytes
 ) -> None:
-    assert sent(served, line, b"", *headers).startswith(b"HTTP/1.1 " + status)
+    assert send(served, line, b"", *headers).startswith(b"HTTP/1.1 " + status)

@@ -1,4 +1,4 @@
-"""Traces, as a collector on 127.0.0.1 receives them from the real service."""
+"""Traces, as a collector on 127.0.0.1 receives them from a real service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 @contextmanager
 def collector() -> Iterator[tuple[str, list[bytes]]]:
-    """A receiver of OTLP over HTTP: its address, and the bodies that it was sent."""
+    """A receiver of OTLP over HTTP: its address, and the bodies that it receives."""
     received: list[bytes] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -46,7 +46,7 @@ def collector() -> Iterator[tuple[str, list[bytes]]]:
         server.shutdown()
 
 
-def test_every_answer_is_a_span_without_anything_that_was_asked(
+def test_every_answer_is_a_span_without_the_content_of_the_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OTEL_TRACES_EXPORTER", raising=False)
@@ -58,13 +58,13 @@ def test_every_answer_is_a_span_without_anything_that_was_asked(
             added = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
             secret = members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(frozenset(Scope))).secret
             db.close()
-            sent = {"Authorization": f"Bearer {secret}", "X-Request-ID": "r-1"}
+            headers = {"Authorization": f"Bearer {secret}", "X-Request-ID": "r-1"}
             parent = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
-            asked = {"queries": [{"id": "my-upload", "signals": [pdq(1)]}]}
-            assert httpx.post(f"{url}/v1/matches", json=asked, headers=sent | parent).status_code == 200
-            lost = f"{url}/v1/contributions/999?label={pdq(1)}"
-            assert httpx.get(lost, headers=sent | {"traceparent": pdq(1)}).status_code in (404, 422)
-        # What was not sent yet is sent when the service ends.
+            query = {"queries": [{"id": "my-upload", "signals": [pdq(1)]}]}
+            assert httpx.post(f"{url}/v1/matches", json=query, headers=headers | parent).status_code == 200
+            missing = f"{url}/v1/contributions/999?label={pdq(1)}"
+            assert httpx.get(missing, headers=headers | {"traceparent": pdq(1)}).status_code in (404, 422)
+        # The service sends the remaining spans when it stops.
         spans = [
             span
             for octets in received
@@ -73,8 +73,8 @@ def test_every_answer_is_a_span_without_anything_that_was_asked(
             for span in scope.spans
         ]
     match = next(span for span in spans if span.name == "POST /v1/matches")
-    told = {one.key: one.value.string_value or one.value.int_value for one in match.attributes}
-    assert told == {
+    attributes = {each.key: each.value.string_value or each.value.int_value for each in match.attributes}
+    assert attributes == {
         "http.request.method": "POST",
         "http.route": "/v1/matches",
         "http.response.status_code": 200,
@@ -83,18 +83,18 @@ def test_every_answer_is_a_span_without_anything_that_was_asked(
     }
     assert match.trace_id.hex() == TRACE and 0 < match.end_time_unix_nano - match.start_time_unix_nano < 60e9
     assert "GET /v1/contributions/<id:contribution_id>" in {span.name for span in spans}
-    everything = b"".join(received)
-    for secret_thing in (secret, pdq(1)[4:], "my-upload", "label="):
-        assert secret_thing.encode() not in everything
+    sent = b"".join(received)
+    for private in (secret, pdq(1)[4:], "my-upload", "label="):
+        assert private.encode() not in sent
 
 
-def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_opentelemetry_the_error_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
     with pytest.raises(ExtraMissing, match=r"HASHDB_OTLP_ENDPOINT needs the extra \[otel\]"):
         Traces("http://127.0.0.1:9")
 
 
-def test_a_collector_that_is_away_holds_nothing_up() -> None:
+def test_an_unreachable_collector_delays_nothing() -> None:
     traces = Traces("http://127.0.0.1:9/")
     traces.record_span("GET", "/healthz", 200, 0.001, None)
     traces.close()

@@ -32,7 +32,7 @@ from tests.web.callers import Caller, Service, body, problem
         "/v1/contributions/" + "9" * 5000,
     ],
 )
-def test_an_address_that_is_none_is_not_found(service: Service, path: str) -> None:
+def test_an_unknown_address_is_not_found(service: Service, path: str) -> None:
     caller = service.caller()
     for method in ("GET", "POST", "PATCH", "DELETE", "HEAD"):
         response = caller.request(method, path)
@@ -57,7 +57,9 @@ def test_an_address_that_is_none_is_not_found(service: Service, path: str) -> No
         ("/healthz", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(service: Service, path: str, allowed: set[str]) -> None:
+def test_an_unsupported_method_is_rejected_with_the_allowed_ones(
+    service: Service, path: str, allowed: set[str]
+) -> None:
     caller = service.caller()
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "LINK", "X" * 1000} - allowed:
         response = caller.request(method, path)
@@ -68,7 +70,7 @@ def test_a_wrong_method_is_told_the_right_ones(service: Service, path: str, allo
     assert set(options.headers["Allow"].split(", ")) == allowed
 
 
-def test_head_is_get_without_a_body(service: Service) -> None:
+def test_head_answers_as_get_without_a_body(service: Service) -> None:
     caller = service.caller()
     for path in ("/healthz", "/v1/me", "/v1/contributions", "/v1/changes", "/v1/events", "/openapi.json", "/docs"):
         head, get = caller.request("HEAD", path), caller.get(path)
@@ -78,21 +80,21 @@ def test_head_is_get_without_a_body(service: Service) -> None:
     assert service.anonymous.request("HEAD", "/v1/me").status_code == 401
 
 
-def test_every_answer_carries_the_headers_that_protect_it(service: Service) -> None:
+def test_every_answer_has_the_security_headers(service: Service) -> None:
     caller = service.caller()
-    answers = [caller.get(path) for path in ("/", "/docs", "/v1/me", "/nowhere", "/v1/contributions/9", "/healthz")]
-    answers += [service.anonymous.get("/v1/me"), caller.post("/v1/me"), caller.post("/v1/matches", data=b"x")]
-    for answer in answers:
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["X-Frame-Options"] == "DENY"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
-        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert "Set-Cookie" not in answer.headers
+    responses = [caller.get(path) for path in ("/", "/docs", "/v1/me", "/nowhere", "/v1/contributions/9", "/healthz")]
+    responses += [service.anonymous.get("/v1/me"), caller.post("/v1/me"), caller.post("/v1/matches", data=b"x")]
+    for response in responses:
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["X-Frame-Options"] == "DENY"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+        assert response.headers["Cache-Control"] == "no-store"
+        assert "Set-Cookie" not in response.headers
 
 
 @pytest.mark.parametrize("host", ["a b", "[", "caf\u00e9", "-", "..", "a" * 300, "x:99999999", "<script>", "a\\b", ""])
-def test_a_host_that_is_none_breaks_nothing(service: Service, platform: Caller, host: str) -> None:
+def test_an_invalid_host_is_ignored_or_rejected(service: Service, platform: Caller, host: str) -> None:
     response = platform.get("/v1/me", headers={"Host": host})
     if response.status_code != 200:
         problem(response, 400, "malformed-request")
@@ -115,6 +117,6 @@ def test_a_host_that_is_none_breaks_nothing(service: Service, platform: Caller, 
         {"X-HTTP-Method-Override": "DELETE"},
     ],
 )
-def test_odd_headers_change_nothing(platform: Caller, headers: dict[str, str]) -> None:
+def test_unusual_headers_do_not_change_the_answer(platform: Caller, headers: dict[str, str]) -> None:
     assert body(platform.get("/v1/me", headers=headers)) == body(platform.get("/v1/me"))
     assert body(platform.get("/v1/changes", headers=headers))["more"] is False
