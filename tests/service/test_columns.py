@@ -1,4 +1,4 @@
-"""Every column of every table: a forged value is found by verification, or docs/audit.md says why it is not."""
+"""Every column of every table: verification finds a forged value, or docs/audit.md says why it does not."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ from tests.service.forgeries import (
 )
 from tests.service.scenes import FullScene
 
-HOW = f"""say so in one line of the table "Column by column" of {PAGE.name}:
-in the row of its table, add it to the second cell if verification finds a forged value (what events tell is
-in hashdb/domain/ledger/records.py, the rows are read in hashdb/store/ledger/records.py),
-else to the third with `column`: the reason."""
-UNLIKE = {"counts"}
-"""Tables of which each row is tried: more is found of some than of others."""
+HOW_TO_DOCUMENT = f"""document the column in the table "Column by column" of {PAGE.name}.
+If verification finds a forged value, add the column to the second cell of the row of its table.
+Else, add it to the third cell, as `column`: the reason.
+hashdb/domain/ledger/records.py derives the expected records from events, and
+hashdb/store/ledger/records.py reads the rows."""
+FORGED_WHOLE = {"counts"}
+"""Tables of which every row is forged, because verification finds more in some rows than in others."""
 
 
 @pytest.fixture(scope="module", params=BOTH)
@@ -47,57 +48,59 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         else:
             server = request.getfixturevalue("postgres")
             url = stack.enter_context(server.new_database(request.getfixturevalue("postgres_template")))
-        made = FullScene(url, folder)
-        stack.callback(made.close)
-        yield made
+        scene = FullScene(url, folder)
+        stack.callback(scene.close)
+        yield scene
 
 
-def test_every_table_of_the_scene_has_a_row_and_nothing_is_found(scene: FullScene) -> None:
+def test_every_table_of_the_scene_has_a_row_and_verification_finds_nothing(scene: FullScene) -> None:
     with scene.engine.connect() as connection:
         empty = [table.name for table in metadata.sorted_tables if not read_rows(connection, table)]
-    assert not empty, f"let tests/service/scenes.py add a row to {', '.join(empty)}"
+    assert not empty, f"tests/service/scenes.py must add a row to {', '.join(empty)}"
     assert verify(scene.db, COMMAND_LINE, signals=True).findings == ()
 
 
-def test_the_page_lists_what_there_is() -> None:
-    there = {table.name: {*table.columns.keys(), ADDED, REMOVED} for table in metadata.sorted_tables}
-    named = {table: listed.found | listed.not_found for table, listed in LISTED.items()}
-    assert named == there, HOW
+def test_the_page_lists_every_column_of_every_table() -> None:
+    existing = {table.name: {*table.columns.keys(), ADDED, REMOVED} for table in metadata.sorted_tables}
+    listed_columns = {table: listed.found | listed.not_found for table, listed in LISTED.items()}
+    assert listed_columns == existing, HOW_TO_DOCUMENT
 
 
 @pytest.mark.parametrize("name", LISTED)
-def test_what_is_not_found_has_a_reason(name: str) -> None:
+def test_the_page_gives_a_reason_for_each_forgery_that_is_not_found(name: str) -> None:
     listed = LISTED[name]
     assert listed.found & listed.not_found <= listed.set_only
     (line,) = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(f"| `{name}` | ")]
     reasons = line[1:-1].split("|")[2]
-    for said in reasons.split("; ") if listed.not_found else []:
-        assert len(said.partition(": ")[2].split()) >= 3, f"{name}: no reason in {said!r}"
+    for entry in reasons.split("; ") if listed.not_found else []:
+        assert len(entry.partition(": ")[2].split()) >= 3, f"{name}: no reason in {entry!r}"
 
 
 @pytest.mark.parametrize(("table", "name"), COLUMNS, ids=[f"{table.name}.{name}" for table, name in COLUMNS])
-def test_a_forged_value_is_found_or_the_page_says_why_it_is_not(scene: FullScene, table: Table, name: str) -> None:
+def test_verification_finds_exactly_the_forgeries_that_the_page_lists(
+    scene: FullScene, table: Table, name: str
+) -> None:
     listed = LISTED.get(table.name, NOT_LISTED)
     if not scene.db.store.embedded and name not in listed.found:
-        # What is not found is tried on SQLite, and so is each row that may tell: on PostgreSQL one of each column is.
+        # SQLite tries the forgeries that are not found, and several rows. PostgreSQL tries one row for each column.
         return
-    unseen = _unseen(scene, table, name, listed.set_only)
+    not_found = _forgeries_not_found(scene, table, name, listed.set_only)
     if name in listed.found:
-        missed = list(unseen)
-        assert not missed, f"{table.name}.{name} is listed as found, and verification does not find it: {missed}"
+        missed = list(not_found)
+        assert not missed, f"{table.name}.{name} is listed as found, but verification does not find it: {missed}"
     else:
-        assert any(unseen), f"{table.name}.{name} is found by now: {HOW}"
+        assert any(not_found), f"verification finds {table.name}.{name} now: {HOW_TO_DOCUMENT}"
 
 
-def _unseen(scene: FullScene, table: Table, name: str, set_only: Collection[str]) -> Iterator[str]:
-    """Each forged value that verification does not find, tried as it is asked for."""
+def _forgeries_not_found(scene: FullScene, table: Table, name: str, set_only: Collection[str]) -> Iterator[str]:
+    """Yield each forgery that verification does not find; each is tried only when the caller asks for it."""
     with scene.engine.connect() as connection:
         stored = read_rows(connection, table)
-    tried = stored if table.name in UNLIKE else sample_rows(stored, name)
+    tried = stored if table.name in FORGED_WHOLE else sample_rows(stored, name)
     for row in tried if scene.db.store.embedded else tried[-1:]:
-        for what, forged in forgeries(table, name, row).items():
+        for forgery, forged in forgeries(table, name, row).items():
             before = None if name == ADDED else row
-            if (what == SET_ONLY or name not in set_only) and not findings(
+            if (forgery == SET_ONLY or name not in set_only) and not findings(
                 scene.db, scene.engine, table, before, forged
             ):
-                yield f"{what}, of {key_text(table, row)}"
+                yield f"{forgery}, of {key_text(table, row)}"

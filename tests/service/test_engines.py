@@ -1,4 +1,4 @@
-"""The service on each engine of the index: what is contributed is matched at once, in every process."""
+"""The service on each engine of the index: a contribution matches at once in every process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Process = Callable[[], HashDB]
 
 @pytest.fixture(scope="module")
 def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
-    """One for all."""
+    """One server for all tests of this module."""
     with milvus_lite(tmp_path_factory.mktemp("milvus")) as milvus:
         yield milvus
 
@@ -47,24 +47,26 @@ def processes(engine: OpenEngine, db: HashDB, database_url: str, folder: Path) -
         yield first, second
 
 
-def test_what_one_process_takes_the_other_matches_at_once(processes: tuple[HashDB, HashDB], actor: Actor) -> None:
-    one, other = processes
-    made = contributed(one, actor, *map(draft, range(20)))
-    assert unmatched(other, actor, range(20)) == []
-    one.index.maintain(at_once=True)
-    contributions.withdraw(other, actor, made[3].id, "other")
-    contributed(other, actor, draft(20))
-    for db in (one, other):
+def test_a_contribution_to_one_process_matches_at_once_in_the_other(
+    processes: tuple[HashDB, HashDB], actor: Actor
+) -> None:
+    first, second = processes
+    added = contributed(first, actor, *map(draft, range(20)))
+    assert unmatched(second, actor, range(20)) == []
+    first.index.maintain(at_once=True)
+    contributions.withdraw(second, actor, added[3].id, "other")
+    contributed(second, actor, draft(20))
+    for db in (first, second):
         db.index.maintain()
         assert unmatched(db, actor, range(21)) == [3]
 
 
-def test_what_a_store_has_is_filled_in_at_the_start(processes: tuple[HashDB, HashDB], actor: Actor) -> None:
-    one, other = processes
-    fill_store(one, actor, 5_000)
-    read: list[int] = []
-    for db in (one, other):
-        assert db.index.fill(read.append) == one.index.head
+def test_the_index_is_filled_from_the_store_at_the_start(processes: tuple[HashDB, HashDB], actor: Actor) -> None:
+    first, second = processes
+    fill_store(first, actor, 5_000)
+    counts: list[int] = []
+    for db in (first, second):
+        assert db.index.fill(counts.append) == first.index.head
         assert len(db.index.index(PHASH)) >= 5_000
-        assert all(found.same for found in index_check.check(db, 20, lambda count: None).values())
-    assert sum(read) >= 5_000
+        assert all(result.same for result in index_check.check(db, 20, lambda count: None).values())
+    assert sum(counts) >= 5_000

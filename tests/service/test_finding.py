@@ -1,4 +1,4 @@
-"""What a text may name."""
+"""The search for the members, labels and other things that a text names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hashdb.service.accounts import members
 from hashdb.service.finding import find
 
 
-def test_names_are_found_by_any_part_and_the_best_come_first(db: HashDB) -> None:
+def test_any_part_of_a_name_finds_it_and_the_best_matches_come_first(db: HashDB) -> None:
     for name in ("Not Alpha", "Gralpha", "Alpha-Two", "alpha", "Beta"):
         members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
     found = find(db, COMMAND_LINE, "Alpha").members
-    assert [(one.thing.name, one.exact) for one in found] == [
+    assert [(result.thing.name, result.exact) for result in found] == [
         ("alpha", True),
         ("Alpha-Two", False),
         ("Not Alpha", False),
@@ -23,7 +23,7 @@ def test_names_are_found_by_any_part_and_the_best_come_first(db: HashDB) -> None
     ]
 
 
-def test_what_names_nothing_is_told_the_most_similar_name(db: HashDB) -> None:
+def test_a_text_without_a_result_gets_the_most_similar_name(db: HashDB) -> None:
     members.add(db, COMMAND_LINE, MemberDraft("Gamma Social", MemberKind.PLATFORM))
     found = find(db, COMMAND_LINE, "gama social")
     assert (found.members, found.similar) == ((), "Gamma Social")
@@ -31,6 +31,6 @@ def test_what_names_nothing_is_told_the_most_similar_name(db: HashDB) -> None:
     assert find(db, COMMAND_LINE, "!").similar is None
 
 
-def test_a_member_finds_nothing(db: HashDB, actor: Actor) -> None:
+def test_a_member_cannot_search_names(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
         find(db, actor, "Alpha")

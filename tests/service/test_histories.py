@@ -1,11 +1,11 @@
-"""Any history of verbs: readers' copies, matches and the service agree on what is active, and so does the log."""
+"""After any sequence of actions, copies, matches, the service and the log agree on the active contributions."""
 
 from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -36,14 +36,14 @@ from tests.service.copies import Copy
 
 SEEDS = range(5)
 MAKERS = (draft, video, lambda seed, **fields: text(words(seed, 60), **fields))
-SAID = [OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")]
+OPINIONS = [OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")]
 hours = st.integers(1, 5)
-whoever = st.integers(0, 1)
-some = st.integers(0, 10_000)
+either_member = st.integers(0, 1)
+choices = st.integers(0, 10_000)
 
 
 class Histories(RuleBasedStateMachine):
-    """Two members that contribute pictures, videos and texts and do as they please, a clock, and two readers."""
+    """Two members that contribute pictures, videos and texts and act at random, a clock, and two readers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,98 +54,105 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Take the two members in."""
+        """Add the two members."""
         self.members, self.secrets = [], []
         for name in ("One", "Two"):
-            member = members.add(self.db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
-            self.members.append(member.id)
-            key = members.issue_key(self.db, COMMAND_LINE, member.id, KeyDraft(frozenset(USUAL)))
+            added = members.add(self.db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
+            self.members.append(added.id)
+            key = members.issue_key(self.db, COMMAND_LINE, added.id, KeyDraft(frozenset(USUAL)))
             self.secrets.append(key.secret)
 
-    def actor(self, who: int) -> Actor:
-        return members.authenticate(self.db, self.secrets[who])
+    def hours_from_now(self, hours: int | None) -> datetime | None:
+        return None if hours is None else self.clock() + timedelta(hours=hours)
 
-    def everything(self) -> tuple[Contribution, ...]:
+    def actor(self, member: int) -> Actor:
+        return members.authenticate(self.db, self.secrets[member])
+
+    def all_contributions(self) -> tuple[Contribution, ...]:
         return contributions.page(self.db, COMMAND_LINE, Filter(), 0, 1_000)
 
-    def one_of(self, who: int, choice: int) -> int | None:
-        theirs = [one.id for one in self.everything() if one.member == self.members[who]]
-        return theirs[choice % len(theirs)] if theirs else None
+    def contribution_of(self, member: int, choice: int) -> int | None:
+        ids = [item.id for item in self.all_contributions() if item.member == self.members[member]]
+        return ids[choice % len(ids)] if ids else None
 
-    @rule(who=whoever, seeds=st.lists(st.sampled_from(SEEDS), min_size=1, max_size=3), ends=st.none() | hours)
-    def contribute(self, who: int, seeds: list[int], ends: int | None) -> None:
-        at = None if ends is None else self.clock() + timedelta(hours=ends)
+    @rule(
+        member=either_member,
+        seeds=st.lists(st.sampled_from(SEEDS), min_size=1, max_size=3),
+        expires_in=st.none() | hours,
+    )
+    def contribute(self, member: int, seeds: list[int], expires_in: int | None) -> None:
+        expires_at = self.hours_from_now(expires_in)
         try:
-            drafts = [MAKERS[seed % len(MAKERS)](seed, expires_at=at) for seed in seeds]
-            contributions.contribute(self.db, self.actor(who), drafts)
+            drafts = [MAKERS[seed % len(MAKERS)](seed, expires_at=expires_at) for seed in seeds]
+            contributions.contribute(self.db, self.actor(member), drafts)
         except MemberSuspended:
-            assert self.status(who) is MemberStatus.SUSPENDED
+            assert self.status(member) is MemberStatus.SUSPENDED
 
-    @rule(who=whoever, choice=some, severity=st.integers(0, 4), ends=st.none() | hours)
-    def amend(self, who: int, choice: int, severity: int, ends: int | None) -> None:
-        at = None if ends is None else self.clock() + timedelta(hours=ends)
-        self.attempt(contributions.amend, who, choice, Amendment(severity=severity, expires_at=at))
+    @rule(member=either_member, choice=choices, severity=st.integers(0, 4), expires_in=st.none() | hours)
+    def amend(self, member: int, choice: int, severity: int, expires_in: int | None) -> None:
+        amendment = Amendment(severity=severity, expires_at=self.hours_from_now(expires_in))
+        self.attempt(contributions.amend, member, choice, amendment)
 
-    @rule(who=whoever, choice=some)
-    def withdraw(self, who: int, choice: int) -> None:
-        self.attempt(contributions.withdraw, who, choice, "other")
+    @rule(member=either_member, choice=choices)
+    def withdraw(self, member: int, choice: int) -> None:
+        self.attempt(contributions.withdraw, member, choice, "other")
 
-    @rule(who=whoever, choice=some)
-    def erase(self, who: int, choice: int) -> None:
-        self.attempt(contributions.erase, who, choice)
+    @rule(member=either_member, choice=choices)
+    def erase(self, member: int, choice: int) -> None:
+        self.attempt(contributions.erase, member, choice)
 
-    @rule(who=whoever, choice=some, said=st.sampled_from(SAID))
-    def give_opinion(self, who: int, choice: int, said: OpinionDraft) -> None:
-        id = self.one_of(1 - who, choice)
+    @rule(member=either_member, choice=choices, opinion=st.sampled_from(OPINIONS))
+    def give_opinion(self, member: int, choice: int, opinion: OpinionDraft) -> None:
+        id = self.contribution_of(1 - member, choice)
         if id is not None:
             with suppress(MemberSuspended, NotActive, NotFound):
-                opinions.give(self.db, self.actor(who), id, said)
+                opinions.give(self.db, self.actor(member), id, opinion)
 
-    @rule(choice=some, decision=st.sampled_from(Decision))
+    @rule(choice=choices, decision=st.sampled_from(Decision))
     def decide(self, choice: int, decision: Decision) -> None:
-        left = cases.page(self.db, COMMAND_LINE, CaseState.OPEN, 0, 1_000)
-        if left:
-            cases.decide(self.db, COMMAND_LINE, left[choice % len(left)].id, decision)
+        open_cases = cases.page(self.db, COMMAND_LINE, CaseState.OPEN, 0, 1_000)
+        if open_cases:
+            cases.decide(self.db, COMMAND_LINE, open_cases[choice % len(open_cases)].id, decision)
 
-    @rule(choice=some)
-    def hold(self, choice: int) -> None:
-        id = self.one_of(choice % 2, choice)
+    @rule(choice=choices)
+    def quarantine(self, choice: int) -> None:
+        id = self.contribution_of(choice % 2, choice)
         if id is not None:
             with self.db.store.begin() as tx:
-                found, now = tx.contributions.one(id, self.clock(), lock=True), self.clock()
-                tx.audit.append(now, SYSTEM, cases.hold(tx, self.db.rules, [found], Cause.FLOOD, now))
+                contribution, now = tx.contributions.one(id, self.clock(), lock=True), self.clock()
+                tx.audit.append(now, SYSTEM, cases.hold(tx, self.db.rules, [contribution], Cause.FLOOD, now))
 
     @rule(limit=st.integers(1, 3))
     def recount(self, limit: int) -> None:
         opinions.recount(self.db, limit)
 
-    def attempt(self, verb: object, who: int, choice: int, *rest: object) -> None:
-        id = self.one_of(who, choice)
+    def attempt(self, verb: object, member: int, choice: int, *rest: object) -> None:
+        id = self.contribution_of(member, choice)
         if id is not None:
             with suppress(MemberSuspended, NotActive, AlreadyWithdrawn):
-                verb(self.db, self.actor(who), id, *rest)  # type: ignore[operator]
+                verb(self.db, self.actor(member), id, *rest)  # type: ignore[operator]
 
-    def status(self, who: int) -> MemberStatus:
-        return members.get(self.db, COMMAND_LINE, self.members[who]).status
+    def status(self, member: int) -> MemberStatus:
+        return members.get(self.db, COMMAND_LINE, self.members[member]).status
 
-    @rule(who=whoever, status=st.sampled_from(MemberStatus))
-    def set_status(self, who: int, status: MemberStatus) -> None:
-        members.change(self.db, COMMAND_LINE, self.members[who], MemberChange(status=status))
+    @rule(member=either_member, status=st.sampled_from(MemberStatus))
+    def set_status(self, member: int, status: MemberStatus) -> None:
+        members.change(self.db, COMMAND_LINE, self.members[member], MemberChange(status=status))
 
     @rule(by=hours)
-    def go_on(self, by: int) -> None:
+    def advance_the_clock(self, by: int) -> None:
         self.clock.go(hours=by)
 
     @rule(limit=st.integers(1, 3))
-    def announce(self, limit: int) -> None:
+    def emit_pending_events(self, limit: int) -> None:
         contributions.emit_pending(self.db, limit)
 
     @rule(limit=st.integers(1, 4), times=st.integers(1, 2))
-    def read_on(self, limit: int, times: int) -> None:
+    def read_the_next_page(self, limit: int, times: int) -> None:
         self.slow.read(self.db, SYSTEM, limit, times=times)
 
     @invariant()
-    def a_reader_at_the_head_holds_what_a_new_one_does(self) -> None:
+    def an_up_to_date_copy_equals_a_new_copy(self) -> None:
         if hasattr(self, "members"):
             self.quick.follow(self.db, SYSTEM)
             fresh = Copy()
@@ -153,55 +160,59 @@ class Histories(RuleBasedStateMachine):
             assert self.quick.contributions == fresh.contributions
 
     @rule()
-    def matches_are_what_is_active(self) -> None:
-        active = [one for one in self.everything() if one.status is Status.ACTIVE and one.standing.matches]
-        asked = [query(seed) for seed in SEEDS] + [excerpt(words(seed, 60)) for seed in SEEDS]
-        answer = matches.match(self.db, SYSTEM, asked)
-        found = {match.contribution for result in answer.results for match in result.matches}
-        assert found == {one.id for one in active}
+    def all_active_contributions_match_and_no_others(self) -> None:
+        active = [item for item in self.all_contributions() if item.status is Status.ACTIVE and item.standing.matches]
+        queries = [query(seed) for seed in SEEDS] + [excerpt(words(seed, 60)) for seed in SEEDS]
+        answer = matches.match(self.db, SYSTEM, queries)
+        matched = {match.contribution for result in answer.results for match in result.matches}
+        assert matched == {item.id for item in active}
 
     @rule()
-    def a_verification_finds_nothing(self) -> None:
+    def verification_finds_nothing(self) -> None:
         assert verify(self.db, COMMAND_LINE).findings == ()
 
     @rule()
-    def all_announced_copies_are_the_truth(self) -> None:
+    def copies_equal_the_service_once_all_events_are_emitted(self) -> None:
         while contributions.emit_pending(self.db) or opinions.recount(self.db):
             pass
-        everything = self.everything()
-        truth = {one.id: one for one in everything if one.status is Status.ACTIVE and one.standing.matches}
-        whole = {id: replace(one, frames=contributions.frames(self.db, COMMAND_LINE, id)) for id, one in truth.items()}
+        everything = self.all_contributions()
+        matching = {item.id: item for item in everything if item.status is Status.ACTIVE and item.standing.matches}
+        complete = {
+            id: replace(item, frames=contributions.frames(self.db, COMMAND_LINE, id)) for id, item in matching.items()
+        }
         for copy in (self.quick, self.slow):
             copy.follow(self.db, SYSTEM, 3)
-            assert copy.contributions == {id: one.shown(signals=True, reference=False) for id, one in whole.items()}
+            assert copy.contributions == {
+                id: item.shown(signals=True, reference=False) for id, item in complete.items()
+            }
 
     @rule()
-    def all_recounted_standings_are_what_opinions_and_decisions_add_up_to(self) -> None:
+    def recounted_standings_follow_from_opinions_and_decisions(self) -> None:
         while opinions.recount(self.db):
             pass
-        everything = self.everything()
+        everything = self.all_contributions()
         with self.db.store.read() as tx:
-            ids = [one.id for one in everything]
-            said, ruled = tx.opinions.current(ids), tx.cases.by_contribution(ids)
-        for one in everything:
-            assert one.standing is standing(said.get(one.id, ()), ruling(ruled.get(one.id, ())))
+            ids = [item.id for item in everything]
+            opinions_by_id, cases_by_id = tx.opinions.current(ids), tx.cases.by_contribution(ids)
+        for item in everything:
+            assert item.standing is standing(opinions_by_id.get(item.id, ()), ruling(cases_by_id.get(item.id, ())))
 
     @rule()
-    def a_report_on_all_days_and_the_console_agree_on_precision(self) -> None:
+    def a_report_and_the_console_show_the_same_precision(self) -> None:
         while opinions.recount(self.db):
             pass
         report = reports.transparency(self.db, COMMAND_LINE, None, None, form="json")
-        shown = {one.member: one.precision for one in overviews.members(self.db, COMMAND_LINE, 30)}
-        assert report.precision == {member: one for member, one in shown.items() if one.count}
+        shown = {row.member: row.precision for row in overviews.members(self.db, COMMAND_LINE, 30)}
+        assert report.precision == {member: precision for member, precision in shown.items() if precision.count}
 
     def teardown(self) -> None:
         if hasattr(self, "members"):
-            self.a_report_on_all_days_and_the_console_agree_on_precision()
-            self.a_verification_finds_nothing()
-            self.matches_are_what_is_active()
-            self.all_recounted_standings_are_what_opinions_and_decisions_add_up_to()
-            self.all_announced_copies_are_the_truth()
-            self.a_verification_finds_nothing()
+            self.a_report_and_the_console_show_the_same_precision()
+            self.verification_finds_nothing()
+            self.all_active_contributions_match_and_no_others()
+            self.recounted_standings_follow_from_opinions_and_decisions()
+            self.copies_equal_the_service_once_all_events_are_emitted()
+            self.verification_finds_nothing()
         self.db.close()
         self.folder.cleanup()
 

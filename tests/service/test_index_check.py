@@ -1,4 +1,4 @@
-"""The comparison of the index with a BK-tree of the store finds what is missing, and what is damaged."""
+"""The comparison of the index with a BK-tree of the database finds missing values and damaged files."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ PDQ = Algorithm.PDQ
 
 @pytest.fixture(autouse=True)
 def same_sample() -> None:
-    """Each run takes the same sample."""
+    """Every run draws the same sample."""
     random.seed(15)
 
 
 @pytest.fixture
-def written(db: HashDB, actor: Actor, database_url: str, folder: Path) -> Sequence[Contribution]:
-    """Forty contributions whose values stand in files."""
-    with open_service(database_url, folder) as one:
-        made = contributed(one, actor, *map(draft, range(40)))
-        one.index.maintain(at_once=True)
-    return made
+def stored(db: HashDB, actor: Actor, database_url: str, folder: Path) -> Sequence[Contribution]:
+    """Forty contributions whose values are in segment files."""
+    with open_service(database_url, folder) as service:
+        added = contributed(service, actor, *map(draft, range(40)))
+        service.index.maintain(at_once=True)
+    return added
 
 
-def compared(database_url: str, folder: Path, algorithm: Algorithm = PDQ, sample: int = 40) -> index_check.Compared:
-    """What the check says; another process opens the files."""
-    with open_service(database_url, folder) as one:
-        return index_check.check(one, sample, lambda count: None)[algorithm]
+def check(database_url: str, folder: Path, algorithm: Algorithm = PDQ, sample: int = 40) -> index_check.Compared:
+    """Open the files as another process does, and return the result of the check."""
+    with open_service(database_url, folder) as service:
+        return index_check.check(service, sample, lambda count: None)[algorithm]
 
 
-def rewrite(folder: Path, change: Callable[[list[int]], list[int]]) -> None:
-    """Put a sound file with other values in the place of PDQ's segment."""
+def replace_segment(folder: Path, change: Callable[[list[int]], list[int]]) -> None:
+    """Replace the segment of PDQ with a valid file of other values."""
     manifest = read_manifest(folder)
     assert manifest is not None
     [name] = manifest.files[PDQ]
@@ -55,49 +55,49 @@ def rewrite(folder: Path, change: Callable[[list[int]], list[int]]) -> None:
     write_segment(folder / name, build_segment(pack(values, PDQ.bits), PDQ.radius))
 
 
-def test_a_sound_index_is_the_same(written: Sequence[Contribution], database_url: str, folder: Path) -> None:
-    assert compared(database_url, folder) == index_check.Compared(40, 40, 40, 0, 0, 0, damaged=False)
-    assert compared(database_url, folder, sample=5).queries == 5
+def test_a_sound_index_equals_the_database(stored: Sequence[Contribution], database_url: str, folder: Path) -> None:
+    assert check(database_url, folder) == index_check.Compared(40, 40, 40, 0, 0, 0, damaged=False)
+    assert check(database_url, folder, sample=5).queries == 5
 
 
-def test_a_value_that_is_missing_is_found(written: Sequence[Contribution], database_url: str, folder: Path) -> None:
-    rewrite(folder, lambda values: values[:7] + values[8:])
-    found = compared(database_url, folder)
-    assert (found.missing, found.stale, found.same) == (1, 0, False)
+def test_a_missing_value_is_reported(stored: Sequence[Contribution], database_url: str, folder: Path) -> None:
+    replace_segment(folder, lambda values: values[:7] + values[8:])
+    result = check(database_url, folder)
+    assert (result.missing, result.stale, result.same) == (1, 0, False)
 
 
-def test_a_value_too_many_is_counted_and_no_fault(
-    written: Sequence[Contribution], database_url: str, folder: Path
+def test_extra_values_are_counted_but_are_no_fault(
+    stored: Sequence[Contribution], database_url: str, folder: Path
 ) -> None:
-    rewrite(folder, lambda values: values + [value ^ 1 for value in values])
-    found = compared(database_url, folder)
-    assert (found.missing, found.same) == (0, True)
-    assert found.stale > 30
+    replace_segment(folder, lambda values: values + [value ^ 1 for value in values])
+    result = check(database_url, folder)
+    assert (result.missing, result.same) == (0, True)
+    assert result.stale > 30
 
 
-def test_what_was_withdrawn_since_is_no_fault(
-    written: Sequence[Contribution], actor: Actor, database_url: str, folder: Path
+def test_changes_after_the_last_write_are_no_fault(
+    stored: Sequence[Contribution], actor: Actor, database_url: str, folder: Path
 ) -> None:
-    with open_service(database_url, folder) as one:
-        contributions.withdraw(one, actor, written[0].id, "other")
-        contributed(one, actor, draft(40))
-    assert compared(database_url, folder) == index_check.Compared(40, 40, 40, 0, 0, 0, damaged=False)
+    with open_service(database_url, folder) as service:
+        contributions.withdraw(service, actor, stored[0].id, "other")
+        contributed(service, actor, draft(40))
+    assert check(database_url, folder) == index_check.Compared(40, 40, 40, 0, 0, 0, damaged=False)
 
 
-@pytest.mark.parametrize("where", ["offsets", "entries"])
-def test_a_file_that_is_damaged_on_the_disk_is_found(
-    db: HashDB, actor: Actor, database_url: str, folder: Path, where: str
+@pytest.mark.parametrize("array", ["offsets", "entries"])
+def test_a_file_damaged_on_disk_is_reported(
+    db: HashDB, actor: Actor, database_url: str, folder: Path, array: str
 ) -> None:
     fill_store(db, actor, 20_000)
-    with open_service(database_url, folder) as one:
-        one.index.fill(lambda count: None)
-    corrupt_segments(folder, where)
-    found = compared(database_url, folder, PHASH)
-    # NumPy may compare every value instead of reading the offsets, and then its answers are right.
-    assert not found.same or (where == "offsets" and kernel() is None)
+    with open_service(database_url, folder) as service:
+        service.index.fill(lambda count: None)
+    corrupt_segments(folder, array)
+    result = check(database_url, folder, PHASH)
+    # NumPy may compare every value instead of reading the offsets; its results are correct then.
+    assert not result.same or (array == "offsets" and kernel() is None)
 
 
-def test_where_there_is_no_index_it_says_so(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
+def test_a_missing_index_is_reported_as_not_ready(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
     fill_store(db, actor)
     with pytest.raises(IndexNotReady):
-        compared(database_url, folder)
+        check(database_url, folder)

@@ -1,4 +1,4 @@
-"""Read your writes: what one process was answered, the next match of any other finds."""
+"""Read your writes: after a process has answered a contribution, the next match of any process finds it."""
 
 from __future__ import annotations
 
@@ -28,81 +28,81 @@ PROCESSES, DRIVERS, TIMES = 3, 4, 50
 _opened: dict[str, HashDB] = {}
 
 
-def _here(url: str) -> HashDB:
+def _service_of_this_process(url: str) -> HashDB:
     if url not in _opened:
         _opened[url] = hashdb(url, Clock())
     return _opened[url]
 
 
-def contribute_there(url: str, secret: str, seed: int) -> tuple[int, int]:
-    """In another process: the id of what was contributed, and the checkpoint."""
-    db = _here(url)
+def contribute_in_a_process(url: str, secret: str, seed: int) -> tuple[int, int]:
+    """Run in another process: contribute, and return the id of the contribution and the checkpoint."""
+    db = _service_of_this_process(url)
     receipt = contributions.contribute(db, members.authenticate(db, secret), [draft(seed)])
     return receipt.recorded[0].contribution.id, receipt.checkpoint
 
 
-def match_there(url: str, secret: str, seed: int) -> tuple[list[int], int]:
-    """In another process: the ids of what matches, and the checkpoint."""
-    db = _here(url)
+def match_in_a_process(url: str, secret: str, seed: int) -> tuple[list[int], int]:
+    """Run in another process: match, and return the ids of the matches and the checkpoint."""
+    db = _service_of_this_process(url)
     answer = matches.match(db, members.authenticate(db, secret), [query(seed)])
-    return [found.contribution for found in answer.results[0].matches], answer.checkpoint
+    return [match.contribution for match in answer.results[0].matches], answer.checkpoint
 
 
-def drive(pools: list[ProcessPoolExecutor], url: str, secret: str, driver: int) -> int:
-    """How many of the contributions to one process another one did not find at once."""
+def count_misses(pools: list[ProcessPoolExecutor], url: str, secret: str, driver: int) -> int:
+    """Contribute to one process, match in another, and return how many contributions did not match at once."""
     rng, misses = random.Random(driver), 0
     for time in range(TIMES):
         seed = driver * 1_000 + time
-        one, other = rng.sample(pools, 2)
-        id, written = one.submit(contribute_there, url, secret, seed).result(30)
-        found, read = other.submit(match_there, url, secret, seed).result(30)
-        misses += found != [id] or read < written
+        first, second = rng.sample(pools, 2)
+        id, contributed_at = first.submit(contribute_in_a_process, url, secret, seed).result(30)
+        matched, read_at = second.submit(match_in_a_process, url, secret, seed).result(30)
+        misses += matched != [id] or read_at < contributed_at
     return misses
 
 
-def test_contributed_in_one_process_matched_in_another_200_times(db: HashDB, actor: Actor, database_url: str) -> None:
+def test_another_process_matches_each_of_200_contributions_at_once(db: HashDB, actor: Actor, database_url: str) -> None:
     assert actor.member is not None
     secret = members.issue_key(db, COMMAND_LINE, actor.member.id, KeyDraft(frozenset(USUAL))).secret
     with ExitStack() as stack:
         pools = [stack.enter_context(processes(1)) for _ in range(PROCESSES)]
-        misses = run_concurrently([partial(drive, pools, database_url, secret, driver) for driver in range(DRIVERS)])
+        misses = run_concurrently(
+            [partial(count_misses, pools, database_url, secret, driver) for driver in range(DRIVERS)]
+        )
     assert misses == [0] * DRIVERS
     assert db.index.catch_up().seq >= DRIVERS * TIMES
     assert len(db.index.index(Algorithm.PDQ)) == DRIVERS * TIMES
 
 
-def test_threads_of_one_process_find_each_others(db: HashDB, actor: Actor) -> None:
+def test_each_thread_matches_its_own_contributions_at_once(db: HashDB, actor: Actor) -> None:
     def work(thread: int) -> int:
         misses = 0
         for time in range(15):
-            (one,) = contributed(db, actor, draft(thread * 100 + time))
+            (added,) = contributed(db, actor, draft(thread * 100 + time))
             (result,) = matches.match(db, actor, [query(thread * 100 + time)]).results
-            misses += [found.contribution for found in result.matches] != [one.id]
+            misses += [match.contribution for match in result.matches] != [added.id]
         return misses
 
     assert run_concurrently([partial(work, thread) for thread in range(4)]) == [0] * 4
 
 
-def test_an_index_does_not_look_into_a_transaction_that_may_be_rolled_back(
-    db: HashDB, actor: Actor, database_url: str
-) -> None:
-    elsewhere = hashdb(database_url, Clock())
+def test_the_index_ignores_contributions_that_are_not_committed(db: HashDB, actor: Actor, database_url: str) -> None:
+    other_process = hashdb(database_url, Clock())
     head = db.index.catch_up()
     assert actor.member is not None
     with db.store.begin() as tx:
         (added,) = tx.contributions.add(actor.member, [draft(1)], NOON)
         entry = LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})
         assert tx.audit.append(NOON, SYSTEM, [entry]) == head.seq + 1
-        for service in (db, elsewhere):
+        for service in (db, other_process):
             assert service.index.catch_up() == head
             assert len(service.index.index(Algorithm.PDQ)) == 0
-    for service in (db, elsewhere):
+    for service in (db, other_process):
         assert service.index.catch_up().seq == head.seq + 1
         assert len(service.index.index(Algorithm.PDQ)) == 1
-    elsewhere.close()
+    other_process.close()
 
 
-def test_a_distinct_value_is_indexed_once(db: HashDB, actor: Actor, other: Actor) -> None:
+def test_a_repeated_value_is_indexed_once(db: HashDB, actor: Actor, other: Actor) -> None:
     contributed(db, actor, draft(1), draft(1, 2), draft(2, 1, signal(3, Algorithm.PHASH)))
     contributed(db, other, draft(1))
     db.index.catch_up()
@@ -121,14 +121,14 @@ def test_an_algorithm_that_is_not_enabled_has_no_index(db: HashDB, actor: Actor,
     narrow.close()
 
 
-def test_nothing_is_known_before_the_first_look(db: HashDB) -> None:
+def test_the_index_has_no_head_before_it_first_catches_up(db: HashDB) -> None:
     assert db.index.head is None
     head = db.index.catch_up()
     assert db.index.head == head
     assert head.seq == 0
 
 
-def test_after_a_restore_numbers_are_used_again_and_nothing_is_missed(
+def test_after_a_restore_contributions_match_under_reused_event_numbers(
     db: HashDB, actor: Actor, database_url: str
 ) -> None:
     contributed(db, actor, draft(1))

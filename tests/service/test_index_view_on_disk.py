@@ -20,37 +20,37 @@ from tests.service.concurrently import run_concurrently
 from tests.service.folders import PHASH, fill_store, index_of, open_service, roll_back_service, unmatched
 
 
-def test_an_index_is_opened_again_as_it_was_left(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
+def test_an_index_is_reopened_as_it_was_left(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
     contributed(db, actor, *map(draft, range(20)))
-    with open_service(database_url, folder) as one:
-        assert unmatched(one, actor, range(20)) == []
-        one.index.maintain(at_once=True)
-        assert (index_of(one).in_memory, len(index_of(one).segments)) == (0, 1)
-        contributed(one, actor, draft(20))
-        assert unmatched(one, actor, range(21)) == []
-    with open_service(database_url, folder) as again:
-        assert unmatched(again, actor, range(21)) == []
-        # Only what came after was read.
-        assert (index_of(again).in_memory, len(index_of(again))) == (1, 21)
+    with open_service(database_url, folder) as service:
+        assert unmatched(service, actor, range(20)) == []
+        service.index.maintain(at_once=True)
+        assert (index_of(service).in_memory, len(index_of(service).segments)) == (0, 1)
+        contributed(service, actor, draft(20))
+        assert unmatched(service, actor, range(21)) == []
+    with open_service(database_url, folder) as reopened:
+        assert unmatched(reopened, actor, range(21)) == []
+        # It read only the newer contribution from the database.
+        assert (index_of(reopened).in_memory, len(index_of(reopened))) == (1, 21)
 
 
-def test_little_is_left_in_memory_and_much_becomes_a_segment(
+def test_few_values_stay_in_memory_and_many_become_a_segment(
     db: HashDB, actor: Actor, database_url: str, folder: Path
 ) -> None:
-    with open_service(database_url, folder) as one:
-        contributed(one, actor, *map(draft, range(20)))
+    with open_service(database_url, folder) as service:
+        contributed(service, actor, *map(draft, range(20)))
         for _ in range(3):
-            one.index.maintain()
-            assert index_of(one).in_memory == 20
-        made = fill_store(one, actor)
-        one.index.maintain()
-        assert index_of(one).in_memory == index_of(one, PHASH).in_memory == 0
-        assert len(index_of(one, PHASH)) == len(set(made))
-        assert unmatched(one, actor, range(20)) == []
+            service.index.maintain()
+            assert index_of(service).in_memory == 20
+        stored = fill_store(service, actor)
+        service.index.maintain()
+        assert index_of(service).in_memory == index_of(service, PHASH).in_memory == 0
+        assert len(index_of(service, PHASH)) == len(set(stored))
+        assert unmatched(service, actor, range(20)) == []
 
 
-@pytest.mark.parametrize("few", [True, False], ids=["asked for each", "asked for all"])
-def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
+@pytest.mark.parametrize("few", [True, False], ids=["few values", "many values"])
+def test_a_value_leaves_the_index_only_after_its_last_contribution_ended(
     db: HashDB,
     actor: Actor,
     other: Actor,
@@ -69,41 +69,41 @@ def test_values_leave_when_all_that_hold_them_have_ended_and_not_before(
     contributed(db, other, draft(2), draft(6))
     contributed(db, actor, *map(draft, range(100, 110)))
 
-    with open_service(database_url, folder, clock) as one:
+    with open_service(database_url, folder, clock) as service:
 
-        def held(*seeds: int) -> list[int]:
-            one.index.catch_up()
-            found = index_of(one).search([signal(seed).value for seed in seeds], 0)
-            return [seed for seed, near in zip(seeds, found, strict=True) if near]
+        def indexed(*seeds: int) -> list[int]:
+            service.index.catch_up()
+            results = index_of(service).search([signal(seed).value for seed in seeds], 0)
+            return [seed for seed, neighbors in zip(seeds, results, strict=True) if neighbors]
 
-        one.index.maintain(at_once=True)
-        contributions.withdraw(one, actor, withdrawn.id, "other")
-        contributions.withdraw(one, actor, shared.id, "other")
-        contributions.erase(one, actor, erased.id)
+        service.index.maintain(at_once=True)
+        contributions.withdraw(service, actor, withdrawn.id, "other")
+        contributions.withdraw(service, actor, shared.id, "other")
+        contributions.erase(service, actor, erased.id)
         clock.go(hours=2)
-        contributed(one, actor, draft(4))
-        contributions.emit_pending(one)
+        contributed(service, actor, draft(4))
+        contributions.emit_pending(service)
         assert other.member is not None
-        members.change(one, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
-        contributions.emit_pending(one)
-        assert held(1, 2, 3, 4, 5, 6) == [1, 2, 3, 4, 5, 6]
-        assert unmatched(one, actor, [1, 2, 3, 4, 5, 6, 100]) == [1, 2, 3, 5, 6]
+        members.change(service, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
+        contributions.emit_pending(service)
+        assert indexed(1, 2, 3, 4, 5, 6) == [1, 2, 3, 4, 5, 6]
+        assert unmatched(service, actor, [1, 2, 3, 4, 5, 6, 100]) == [1, 2, 3, 5, 6]
 
-        contributed(one, actor, *map(draft, range(110, 120)))
-        one.index.maintain(at_once=True)
-        assert held(1, 2, 3, 4, 5, 6) == [2, 4, 6]
-        assert unmatched(one, actor, [4, *range(100, 120)]) == []
-        members.change(one, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.ACTIVE))
-        contributions.emit_pending(one)
-        assert unmatched(one, actor, [2, 6]) == []
-        contributed(one, actor, draft(1), draft(3))
-        assert unmatched(one, actor, [1, 3]) == []
-        one.index.maintain(at_once=True)
-        assert unmatched(one, actor, [1, 2, 3, 4, 6]) == []
+        contributed(service, actor, *map(draft, range(110, 120)))
+        service.index.maintain(at_once=True)
+        assert indexed(1, 2, 3, 4, 5, 6) == [2, 4, 6]
+        assert unmatched(service, actor, [4, *range(100, 120)]) == []
+        members.change(service, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.ACTIVE))
+        contributions.emit_pending(service)
+        assert unmatched(service, actor, [2, 6]) == []
+        contributed(service, actor, draft(1), draft(3))
+        assert unmatched(service, actor, [1, 3]) == []
+        service.index.maintain(at_once=True)
+        assert unmatched(service, actor, [1, 2, 3, 4, 6]) == []
 
 
-@pytest.mark.parametrize("few", [True, False], ids=["asked for each", "asked for all"])
-def test_what_had_ended_and_left_is_found_when_it_is_given_more_time(
+@pytest.mark.parametrize("few", [True, False], ids=["few values", "many values"])
+def test_an_expired_contribution_matches_again_when_it_gets_more_time(
     db: HashDB, actor: Actor, database_url: str, folder: Path, few: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not few:
@@ -111,68 +111,68 @@ def test_what_had_ended_and_left_is_found_when_it_is_given_more_time(
     soon, later = NOON + timedelta(hours=1), NOON + timedelta(hours=3)
     ended, *_ = contributed(db, actor, draft(1, expires_at=soon), *map(draft, range(100, 110)))
     ahead = Clock(NOON + timedelta(hours=2))
-    with open_service(database_url, folder) as one, open_service(database_url, folder, ahead) as hasty:
+    with open_service(database_url, folder) as punctual, open_service(database_url, folder, ahead) as hasty:
         hasty.index.maintain(at_once=True)
         assert contributions.emit_pending(hasty) == 1
-        contributed(one, actor, *map(draft, range(110, 120)))
+        contributed(punctual, actor, *map(draft, range(110, 120)))
         hasty.index.maintain(at_once=True)
         assert index_of(hasty).search([signal(1).value], 0) == [[]]
-        assert unmatched(one, actor, [1, *range(100, 120)]) == [1]
-        contributions.amend(one, actor, ended.id, Amendment(expires_at=later))
-        for each in (one, hasty):
-            assert unmatched(each, actor, [1]) == []
+        assert unmatched(punctual, actor, [1, *range(100, 120)]) == [1]
+        contributions.amend(punctual, actor, ended.id, Amendment(expires_at=later))
+        for service in (punctual, hasty):
+            assert unmatched(service, actor, [1]) == []
         for start in (120, 140):
-            contributed(one, actor, *map(draft, range(start, start + 20)))
+            contributed(punctual, actor, *map(draft, range(start, start + 20)))
             hasty.index.maintain(at_once=True)
             assert index_of(hasty).in_memory == 0
-            for each in (one, hasty):
-                assert unmatched(each, actor, [1, *range(100, start + 20)]) == []
-    with open_service(database_url, folder) as again:
-        assert unmatched(again, actor, [1, *range(100, 160)]) == []
+            for service in (punctual, hasty):
+                assert unmatched(service, actor, [1, *range(100, start + 20)]) == []
+    with open_service(database_url, folder) as reopened:
+        assert unmatched(reopened, actor, [1, *range(100, 160)]) == []
 
 
-def test_a_restore_starts_over(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
+def test_the_index_starts_over_after_a_restore(db: HashDB, actor: Actor, database_url: str, folder: Path) -> None:
     for epoch in ("restored", None):
-        with open_service(database_url, folder) as one, open_service(database_url, folder) as idle:
-            base = one.index.catch_up().seq * 10 + 1_000
-            contributed(one, actor, draft(base))
-            kept = one.index.catch_up().seq
-            lost = contributed(one, actor, draft(base + 1), draft(base + 2))
-            for each in (one, idle):
-                each.index.maintain(at_once=True)
+        with open_service(database_url, folder) as active, open_service(database_url, folder) as idle:
+            base = active.index.catch_up().seq * 10 + 1_000
+            contributed(active, actor, draft(base))
+            kept = active.index.catch_up().seq
+            lost = contributed(active, actor, draft(base + 1), draft(base + 2))
+            for service in (active, idle):
+                service.index.maintain(at_once=True)
             roll_back_service(database_url, kept, lost[0].id, epoch)
 
-            for each in (one, idle):
-                assert unmatched(each, actor, [base, base + 1, base + 2]) == [base + 1, base + 2]
-            contributed(one, actor, *map(draft, range(base + 3, base + 13)))
-            for each in (one, idle):
-                assert unmatched(each, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
-                each.index.maintain(at_once=True)
-                assert unmatched(each, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
-        with open_service(database_url, folder) as again:
-            assert unmatched(again, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
-            assert index_of(again).in_memory == 0
+            for service in (active, idle):
+                assert unmatched(service, actor, [base, base + 1, base + 2]) == [base + 1, base + 2]
+            contributed(active, actor, *map(draft, range(base + 3, base + 13)))
+            for service in (active, idle):
+                assert unmatched(service, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
+                service.index.maintain(at_once=True)
+                assert unmatched(service, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
+        with open_service(database_url, folder) as reopened:
+            assert unmatched(reopened, actor, [base, base + 1, *range(base + 3, base + 13)]) == [base + 1]
+            assert index_of(reopened).in_memory == 0
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_threads_find_each_others_while_one_of_them_freezes_and_merges(
+def test_threads_match_their_contributions_while_the_index_is_maintained(
     actor: Actor, database_url: str, folder: Path
 ) -> None:
     done = Event()
-    with open_service(database_url, folder) as one:
+    with open_service(database_url, folder) as service:
 
         def work(thread: int) -> int:
             misses = 0
             for time in range(40):
                 seeds = [thread * 1_000 + time, *(thread * 1_000 + 500 + i for i in range(time % 20))]
-                contributed(one, actor, *map(draft, seeds))
-                misses += len(unmatched(one, actor, seeds))
+                contributed(service, actor, *map(draft, seeds))
+                misses += len(unmatched(service, actor, seeds))
             return misses
 
         def maintain() -> int:
             times = 0
             while not done.is_set():
-                one.index.maintain(at_once=True)
+                service.index.maintain(at_once=True)
                 times += 1
             return times
 
@@ -183,4 +183,4 @@ def test_threads_find_each_others_while_one_of_them_freezes_and_merges(
             finally:
                 done.set()
             assert maintaining.result(60) > 1
-        assert len(index_of(one).segments) > 0
+        assert len(index_of(service).segments) > 0

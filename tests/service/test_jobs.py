@@ -1,4 +1,4 @@
-"""Jobs: reports and verifications one of a kind at a time, with progress, bounded in time."""
+"""Jobs: reports and verifications run one of a kind at a time, show progress, and have a time limit."""
 
 from __future__ import annotations
 
@@ -22,83 +22,83 @@ from tests.builders import NOON, Clock, contributed, draft
 DAY = NOON.date()
 
 
-def size(report: Report) -> str:
+def added_count(report: Report) -> str:
     return str(report.contributions.added)
 
 
-def ended(db: HashDB) -> ReportJob:
+def finished_report(db: HashDB) -> ReportJob:
     for _ in range(400):
         last, *others = reports.latest(db, COMMAND_LINE)
         threads = {thread.name for thread in threading.enumerate()}
-        if "report" not in threads and all(one.outcome is not None for one in (last, *others)):
+        if "report" not in threads and all(job.outcome is not None for job in (last, *others)):
             return last
         time.sleep(0.02)
     raise AssertionError(last)
 
 
-def test_it_tells_who_asked_and_keeps_what_was_made(db: HashDB, actor: Actor) -> None:
+def test_a_report_job_stores_its_requester_and_its_result(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(1), draft(2))
-    begun = reports.start(db, COMMAND_LINE, None, None, None, size)
-    last = ended(db)
-    assert begun.is_for(Period(DAY, DAY), None)
+    started = reports.start(db, COMMAND_LINE, None, None, None, added_count)
+    last = finished_report(db)
+    assert started.is_for(Period(DAY, DAY), None)
     assert (last.id, last.actor, last.outcome, last.done, last.percent) == (
-        begun.id,
+        started.id,
         "system:cli",
         JobOutcome.MADE,
         4,
         100,
     )
-    assert reports.get(db, COMMAND_LINE, begun.id) == last
-    assert reports.text(db, COMMAND_LINE, begun.id, "csv") == "2"
+    assert reports.get(db, COMMAND_LINE, started.id) == last
+    assert reports.text(db, COMMAND_LINE, started.id, "csv") == "2"
 
 
-def test_what_cannot_be_made_is_refused_before(db: HashDB, actor: Actor) -> None:
+def test_an_invalid_report_is_rejected_before_its_job_starts(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
-        reports.start(db, actor, None, None, None, size)
+        reports.start(db, actor, None, None, None, added_count)
     with pytest.raises(InvalidInput):
-        reports.start(db, COMMAND_LINE, DAY, DAY - timedelta(days=1), None, size)
+        reports.start(db, COMMAND_LINE, DAY, DAY - timedelta(days=1), None, added_count)
     with pytest.raises(NotFound):
-        reports.start(db, COMMAND_LINE, None, None, 99, size)
+        reports.start(db, COMMAND_LINE, None, None, 99, added_count)
     assert reports.latest(db, COMMAND_LINE) == ()
 
 
-def test_one_is_made_at_a_time(db: HashDB, actor: Actor, clock: Clock) -> None:
-    go_on = Event()
+def test_one_report_job_runs_at_a_time(db: HashDB, actor: Actor, clock: Clock) -> None:
+    may_finish = Event()
 
     def slow(report: Report) -> str:
-        go_on.wait(20)
-        return size(report)
+        may_finish.wait(20)
+        return added_count(report)
 
     first = reports.start(db, COMMAND_LINE, DAY, DAY, None, slow)
     assert actor.member
-    second = reports.start(db, COMMAND_LINE, DAY, DAY, actor.member.id, size)
+    second = reports.start(db, COMMAND_LINE, DAY, DAY, actor.member.id, added_count)
     assert (second.id, second.running(clock()), second.is_for(Period(DAY, DAY), 1)) == (first.id, True, False)
     with pytest.raises(NotFound):
         reports.text(db, COMMAND_LINE, first.id)
     clock.go(seconds=61)
-    assert reports.start(db, COMMAND_LINE, DAY, DAY, None, size).id == first.id + 1
-    go_on.set()
-    ended(db)
+    assert reports.start(db, COMMAND_LINE, DAY, DAY, None, added_count).id == first.id + 1
+    may_finish.set()
+    finished_report(db)
 
 
-def test_it_ends_with_its_process_when_its_time_is_over_and_on_a_fault(
+def test_a_report_job_stops_with_its_process_at_its_time_limit_and_on_an_error(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     db.stopping = lambda: True
-    reports.start(db, COMMAND_LINE, DAY, DAY, None, size)
-    assert ended(db).outcome is JobOutcome.STOPPED
+    reports.start(db, COMMAND_LINE, DAY, DAY, None, added_count)
+    assert finished_report(db).outcome is JobOutcome.STOPPED
     db.stopping = lambda: False
     monkeypatch.setattr(jobs, "LONGEST_JOB", timedelta(0))
-    reports.start(db, COMMAND_LINE, DAY, DAY, None, size)
-    assert ended(db).outcome is JobOutcome.STOPPED
+    reports.start(db, COMMAND_LINE, DAY, DAY, None, added_count)
+    assert finished_report(db).outcome is JobOutcome.STOPPED
     monkeypatch.undo()
     reports.start(db, COMMAND_LINE, DAY, DAY, None, lambda report: str(report.days[DAY.replace(year=1)]))
-    assert ended(db).outcome is JobOutcome.STOPPED
+    assert finished_report(db).outcome is JobOutcome.STOPPED
     (message,) = caplog.messages
     assert message.startswith("background task report failed: KeyError at ")
 
 
-def verified(db: HashDB) -> Verification:
+def finished_verification(db: HashDB) -> Verification:
     for _ in range(400):
         last = verification.latest(db, COMMAND_LINE)[0]
         if last.outcome is not None and "verification" not in {thread.name for thread in threading.enumerate()}:
@@ -107,27 +107,27 @@ def verified(db: HashDB) -> Verification:
     raise AssertionError(last)
 
 
-def test_a_verification_keeps_who_asked_and_what_came_of_it(db: HashDB, actor: Actor) -> None:
-    begun = verification.start(db, COMMAND_LINE)
-    last = verified(db)
-    assert (last.id, last.actor, last.outcome, last.findings) == (begun.id, "system:cli", JobOutcome.HOLDS, ())
+def test_a_verification_stores_its_requester_and_its_outcome(db: HashDB, actor: Actor) -> None:
+    started = verification.start(db, COMMAND_LINE)
+    last = finished_verification(db)
+    assert (last.id, last.actor, last.outcome, last.findings) == (started.id, "system:cli", JobOutcome.HOLDS, ())
     assert (last.done, last.size, last.percent) == (2, 2, 100)
 
 
-def test_a_member_without_the_scope_asks_for_none(db: HashDB, actor: Actor) -> None:
+def test_a_member_without_the_scope_cannot_start_or_read_verifications(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
         verification.start(db, actor)
     with pytest.raises(ScopeMissing):
         verification.latest(db, actor)
 
 
-def test_one_verification_goes_on_at_a_time(
+def test_one_verification_runs_at_a_time(
     db: HashDB, actor: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go_on, verify = Event(), verification.verify
+    may_finish, verify = Event(), verification.verify
 
     def slow(*arguments: object) -> object:
-        go_on.wait(20)
+        may_finish.wait(20)
         return verify(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(verification, "verify", slow)
@@ -136,26 +136,28 @@ def test_one_verification_goes_on_at_a_time(
     assert verification.start(db, COMMAND_LINE).id == first.id
     clock.go(seconds=61)
     assert verification.start(db, COMMAND_LINE).id == first.id + 1
-    go_on.set()
-    verified(db)
+    may_finish.set()
+    finished_verification(db)
 
 
-def test_a_verification_ends_with_its_process_and_when_its_time_is_over(
+def test_a_verification_stops_with_its_process_and_at_its_time_limit(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db.stopping = lambda: True
     verification.start(db, COMMAND_LINE)
-    assert verified(db).outcome is JobOutcome.STOPPED
+    assert finished_verification(db).outcome is JobOutcome.STOPPED
     db.stopping = lambda: False
     monkeypatch.setattr(jobs, "LONGEST_JOB", timedelta(seconds=-1))
     verification.start(db, COMMAND_LINE)
-    assert verified(db).outcome is JobOutcome.STOPPED
+    assert finished_verification(db).outcome is JobOutcome.STOPPED
 
 
-def test_a_fault_of_ours_is_told_without_its_text(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_of_a_verification_is_reported_without_its_text(
+    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("secret")
 
     monkeypatch.setattr(verification, "verify", broken)
     verification.start(db, COMMAND_LINE)
-    assert verified(db).findings == ("the service failed and logged the error",)
+    assert finished_verification(db).findings == ("the service failed and logged the error",)

@@ -1,4 +1,4 @@
-"""Requests that are answered later: at once where the work is short, else by a job that every process can read."""
+"""Requests with a deferred answer: short work is answered at once, long work is a job that every process can read."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ _Answer = TypeVar("_Answer")
 
 @pytest.fixture
 def requests(db: HashDB) -> Iterator[Later]:
-    """Those of one process."""
-    made = Later(db)
-    yield made
-    made.close()
+    """The deferred requests of one process."""
+    later_requests = Later(db)
+    yield later_requests
+    later_requests.close()
 
 
 @pytest.fixture
-def going_on() -> Iterator[Event]:
-    """What the work of a test waits for; at its end, no work is left."""
+def may_finish() -> Iterator[Event]:
+    """The event that the work of a test waits for. It is set at the end of the test, so that no work remains."""
     event = Event()
     yield event
     event.set()
 
 
-def sealed(outcome: str | Exception) -> str:
+def serialize(outcome: str | Exception) -> str:
     return f"<{outcome if isinstance(outcome, str) else type(outcome).__name__}>"
 
 
-def awaited(db: HashDB, actor: Actor, id: int, *wanted: JobStatus) -> AnswerJob:
-    until = time.monotonic() + 30
+def wait_for_status(db: HashDB, actor: Actor, id: int, *wanted: JobStatus) -> AnswerJob:
+    deadline = time.monotonic() + 30
     while (job := later.get(db, actor, id)).status not in wanted:
-        assert time.monotonic() < until, job
+        assert time.monotonic() < deadline, job
         time.sleep(0.02)
     return job
 
 
-def deferred(requests: Later, actor: Actor, going_on: Event, work: Work) -> int:
-    """The id of the job of this work, which begins when the job is there."""
+def defer(requests: Later, actor: Actor, may_finish: Event, work: Work) -> int:
+    """Start a job whose work begins once the job is stored; return its id."""
 
     def wait_and_work(advance: Advance) -> str:
-        going_on.wait(30)
+        may_finish.wait(30)
         return work(advance)
 
-    id = requests.answer(actor, wait_and_work, sealed, 0)
+    id = requests.answer(actor, wait_and_work, serialize, 0)
     assert isinstance(id, int)
-    going_on.set()
+    may_finish.set()
     return id
 
 
-def refusing(_: Advance) -> str:
-    reject_field("file", "is wrong")
+def reject_file(_: Advance) -> str:
+    reject_field("file", "is invalid")
     raise AssertionError
 
 
-class _Hurried(Later):
-    """The work has ended before anybody waits for it, as on a busy machine."""
+class _EndedBeforeTheWait(Later):
+    """The work ends before the request waits for it, as on a busy machine."""
 
     def _start(self, actor: Actor, work: Callable[[Advance], _Answer]) -> later._Running[_Answer]:
         running = super()._start(actor, work)
@@ -75,151 +75,151 @@ class _Hurried(Later):
         return running
 
 
-def test_who_prefers_a_job_gets_one_however_short_the_work_is(db: HashDB, actor: Actor) -> None:
-    id = _Hurried(db).answer(actor, lambda advance: "answer", sealed, 0)
+def test_a_request_that_prefers_a_job_gets_one_even_for_short_work(db: HashDB, actor: Actor) -> None:
+    id = _EndedBeforeTheWait(db).answer(actor, lambda advance: "answer", serialize, 0)
     assert isinstance(id, int)
-    assert awaited(db, actor, id, JobStatus.DONE).text == "<answer>"
+    assert wait_for_status(db, actor, id, JobStatus.DONE).text == "<answer>"
 
 
-def test_short_work_is_answered_and_refused_as_usual_and_leaves_no_job(
-    db: HashDB, actor: Actor, requests: Later
-) -> None:
-    assert requests.answer(actor, lambda advance: "answer", sealed, 30) == "answer"
-    with pytest.raises(Exception, match="file: is wrong"):
-        requests.answer(actor, refusing, sealed, 30)
+def test_short_work_is_answered_directly_and_leaves_no_job(db: HashDB, actor: Actor, requests: Later) -> None:
+    assert requests.answer(actor, lambda advance: "answer", serialize, 30) == "answer"
+    with pytest.raises(Exception, match="file: is invalid"):
+        requests.answer(actor, reject_file, serialize, 30)
     with pytest.raises(NotFound):
         later.get(db, actor, 1)
 
 
-def test_long_work_is_a_job_whose_progress_and_answer_another_process_reads(
-    db: HashDB, actor: Actor, requests: Later, going_on: Event, database_url: str, clock: Clock
+def test_another_process_reads_the_progress_and_the_answer_of_long_work(
+    db: HashDB, actor: Actor, requests: Later, may_finish: Event, database_url: str, clock: Clock
 ) -> None:
     def work(advance: Advance) -> str:
         advance(0.25)
-        going_on.wait(30)
+        may_finish.wait(30)
         return "answer"
 
-    id = requests.answer(actor, work, sealed, 0)
+    id = requests.answer(actor, work, serialize, 0)
     assert isinstance(id, int)
     other = hashdb(database_url, clock)
-    running = awaited(other, actor, id, JobStatus.RUNNING)
+    running = wait_for_status(other, actor, id, JobStatus.RUNNING)
     assert (running.percent, running.text) == (25, None)
-    going_on.set()
-    done = awaited(other, actor, id, JobStatus.DONE)
+    may_finish.set()
+    done = wait_for_status(other, actor, id, JobStatus.DONE)
     assert (done.percent, done.text) == (100, "<answer>")
     other.close()
 
 
-def test_a_job_that_is_refused_has_failed_with_the_refusal(
-    db: HashDB, actor: Actor, requests: Later, going_on: Event
+def test_a_job_with_invalid_input_fails_with_that_error(
+    db: HashDB, actor: Actor, requests: Later, may_finish: Event
 ) -> None:
-    id = deferred(requests, actor, going_on, refusing)
-    assert awaited(db, actor, id, JobStatus.FAILED).text == "<InvalidInput>"
+    id = defer(requests, actor, may_finish, reject_file)
+    assert wait_for_status(db, actor, id, JobStatus.FAILED).text == "<InvalidInput>"
 
 
-def test_only_the_key_that_asked_reads_a_job(db: HashDB, actor: Actor, requests: Later, going_on: Event) -> None:
-    id = deferred(requests, actor, going_on, lambda advance: "answer")
-    awaited(db, actor, id, JobStatus.DONE)
+def test_only_the_key_that_started_a_job_can_read_it(
+    db: HashDB, actor: Actor, requests: Later, may_finish: Event
+) -> None:
+    id = defer(requests, actor, may_finish, lambda advance: "answer")
+    wait_for_status(db, actor, id, JobStatus.DONE)
     with pytest.raises(NotFound):
         later.get(db, member_with(db), id)
 
 
-def test_a_key_has_a_share_of_the_requests_of_a_process(
-    db: HashDB, actor: Actor, requests: Later, going_on: Event
+def test_one_key_and_all_keys_together_have_limited_requests_in_a_process(
+    db: HashDB, actor: Actor, requests: Later, may_finish: Event
 ) -> None:
     def work(_: Advance) -> str:
-        going_on.wait(30)
+        may_finish.wait(30)
         return ""
 
     for _ in range(KEY_REQUESTS):
-        requests.answer(actor, work, sealed, 0)
+        requests.answer(actor, work, serialize, 0)
     with pytest.raises(HashingBusy):
-        requests.answer(actor, work, sealed, 0)
+        requests.answer(actor, work, serialize, 0)
     others = [member_with(db) for number in range(ALL_REQUESTS // KEY_REQUESTS)]
     for other in others[1:]:
         for _ in range(KEY_REQUESTS):
-            requests.answer(other, work, sealed, 0)
+            requests.answer(other, work, serialize, 0)
     with pytest.raises(HashingBusy):
-        requests.answer(others[0], work, sealed, 0)
+        requests.answer(others[0], work, serialize, 0)
 
 
-def test_a_job_whose_process_has_died_has_failed_after_a_minute(db: HashDB, actor: Actor, clock: Clock) -> None:
+def test_a_job_of_a_dead_process_fails_after_a_minute(db: HashDB, actor: Actor, clock: Clock) -> None:
     with db.store.begin() as tx:
         id = tx.answer_jobs.add(actor.name, clock())
     clock.go(seconds=59)
     assert later.get(db, actor, id).status is JobStatus.WAITING
     clock.go(seconds=1)
-    lost = later.get(db, actor, id)
-    assert (lost.status, lost.text) == (JobStatus.FAILED, None)
+    job = later.get(db, actor, id)
+    assert (job.status, job.text) == (JobStatus.FAILED, None)
 
 
-class Watch:
-    """The seconds of a process, which pass only when a test says so."""
+class ManualClock:
+    """A monotonic clock that advances only when a test advances it."""
 
     def __init__(self) -> None:
-        self.seconds, self.read = 0.0, 0
+        self.seconds, self.reads = 0.0, 0
 
     def __call__(self) -> float:
-        self.read += 1
+        self.reads += 1
         return self.seconds
 
-    def go(self, seconds: float) -> None:
-        """Let them pass, until the service has seen it."""
+    def advance(self, seconds: float) -> None:
+        """Let seconds pass, and wait until the service has read the clock again."""
         self.seconds += seconds
-        seen, until = self.read, time.monotonic() + 10
-        while self.read < seen + 2 and time.monotonic() < until:
+        seen, deadline = self.reads, time.monotonic() + 10
+        while self.reads < seen + 2 and time.monotonic() < deadline:
             time.sleep(0.002)
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """What the service reads."""
-    made = Watch()
-    monkeypatch.setattr(later, "monotonic", made)
+def manual_clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
+    """The clock that the service reads for deferred requests."""
+    manual_clock = ManualClock()
+    monkeypatch.setattr(later, "monotonic", manual_clock)
     monkeypatch.setattr(later, "_LOOK_EVERY", 0.002)
-    return made
+    return manual_clock
 
 
-def test_a_job_goes_on_for_as_long_as_it_waits_and_gets_ahead(
-    db: HashDB, actor: Actor, requests: Later, going_on: Event, watch: Watch
+def test_a_job_may_take_long_while_it_waits_or_makes_progress(
+    db: HashDB, actor: Actor, requests: Later, may_finish: Event, manual_clock: ManualClock
 ) -> None:
     longest = LONGEST_JOB.total_seconds()
 
     def work(advance: Advance) -> str:
-        watch.go(2 * longest)
+        manual_clock.advance(2 * longest)
         for share in (0.0, 0.25, 0.5, 0.75):
             advance(share)
-            watch.go(0.9 * longest)
+            manual_clock.advance(0.9 * longest)
         return "answer"
 
-    id = deferred(requests, actor, going_on, work)
-    job = awaited(db, actor, id, JobStatus.DONE, JobStatus.FAILED)
+    id = defer(requests, actor, may_finish, work)
+    job = wait_for_status(db, actor, id, JobStatus.DONE, JobStatus.FAILED)
     assert (job.status, job.text) == (JobStatus.DONE, "<answer>")
 
 
-def test_a_job_that_began_and_gets_no_further_is_given_up(
-    db: HashDB, actor: Actor, requests: Later, going_on: Event, watch: Watch
+def test_a_started_job_without_progress_is_aborted(
+    db: HashDB, actor: Actor, requests: Later, may_finish: Event, manual_clock: ManualClock
 ) -> None:
-    given_up = Event()
+    aborted = Event()
 
     def work(advance: Advance) -> str:
         advance(0.25)
-        watch.go(0)
-        watch.seconds += 2 * LONGEST_JOB.total_seconds()
-        given_up.wait(30)
+        manual_clock.advance(0)
+        manual_clock.seconds += 2 * LONGEST_JOB.total_seconds()
+        aborted.wait(30)
         return "answer"
 
-    id = deferred(requests, actor, going_on, work)
-    job = awaited(db, actor, id, JobStatus.DONE, JobStatus.FAILED)
-    given_up.set()
+    id = defer(requests, actor, may_finish, work)
+    job = wait_for_status(db, actor, id, JobStatus.DONE, JobStatus.FAILED)
+    aborted.set()
     assert (job.status, job.text) == (JobStatus.FAILED, "<JobLost>")
 
 
-def test_what_nobody_waits_for_any_more_counts_until_it_has_ended(
-    actor: Actor, requests: Later, going_on: Event
+def test_work_after_a_timeout_counts_against_the_limit_until_it_ends(
+    actor: Actor, requests: Later, may_finish: Event
 ) -> None:
     def work(advance: Advance) -> str:
-        going_on.wait(30)
+        may_finish.wait(30)
         advance(0.5)
         raise AssertionError
 
@@ -231,14 +231,14 @@ def test_what_nobody_waits_for_any_more_counts_until_it_has_ended(
         requests.within(actor, work, 0)
 
 
-def test_a_process_that_ends_says_so_and_its_work_stops(
-    db: HashDB, actor: Actor, requests: Later, going_on: Event
+def test_a_closing_process_reports_its_jobs_as_lost_and_stops_their_work(
+    db: HashDB, actor: Actor, requests: Later, may_finish: Event
 ) -> None:
     stopped = Event()
 
     def work(advance: Advance) -> str:
         advance(0.5)
-        going_on.wait(30)
+        may_finish.wait(30)
         try:
             advance(0.6)
         except JobLost:
@@ -246,15 +246,15 @@ def test_a_process_that_ends_says_so_and_its_work_stops(
             raise
         return ""
 
-    id = requests.answer(actor, work, sealed, 0)
+    id = requests.answer(actor, work, serialize, 0)
     assert isinstance(id, int)
     requests.close()
     assert later.get(db, actor, id).text == "<JobLost>"
-    going_on.set()
+    may_finish.set()
     assert stopped.wait(30)
 
 
-def test_jobs_are_kept_for_an_hour_and_the_newest_of_a_key(db: HashDB, actor: Actor, clock: Clock) -> None:
+def test_jobs_are_kept_for_an_hour_and_only_the_newest_of_a_key(db: HashDB, actor: Actor, clock: Clock) -> None:
     other = member_with(db)
     with db.store.begin() as tx:
         first = tx.answer_jobs.add(other.name, clock())
@@ -269,7 +269,7 @@ def test_jobs_are_kept_for_an_hour_and_the_newest_of_a_key(db: HashDB, actor: Ac
     assert later.prune(db) == KEPT_JOBS + 1
 
 
-def test_what_is_refused_for_now_is_tried_again_and_all_else_is_not() -> None:
+def test_only_temporary_refusals_are_retried() -> None:
     refusals: list[Exception] = [TooManyAtOnce("1 at once", 0), StoreBusy(0)]
 
     def act() -> str:

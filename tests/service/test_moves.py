@@ -1,4 +1,4 @@
-"""A service that is moved goes on with its log, its keys and its matches."""
+"""A moved service keeps its log, its keys and its matches."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ def target(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def silent(count: int) -> None:
+def ignore_progress(count: int) -> None:
     pass
 
 
-def test_what_came_after_a_first_copy_comes_with_the_last_and_the_log_is_the_same(
-    db: HashDB, actor: Actor, target: Store
-) -> None:
+def test_the_last_copy_moves_later_changes_and_keeps_the_log(db: HashDB, actor: Actor, target: Store) -> None:
     assert actor.member is not None
     checkpoints.start(db)
     secret = members.issue_key(db, COMMAND_LINE, actor.member.id, KeyDraft(actor.scopes)).secret
     first, second = contributed(db, actor, draft(1), draft(2))
-    begun = move(db, COMMAND_LINE, target, silent, last=False)
-    assert begun.verdict is None
+    first_copy = move(db, COMMAND_LINE, target, ignore_progress, last=False)
+    assert first_copy.verdict is None
     (third,) = contributed(db, actor, draft(3))
     contributions.withdraw(db, actor, second.id, "other")
-    done = move(db, COMMAND_LINE, target, silent, last=True)
-    assert done.verdict is not None and done.verdict.findings == ()
-    assert 0 < done.moved.written < begun.moved.written
-    there = HashDB(target, db.rules, db.now, signing=db.signing)
-    assert there.store.head() == db.store.head() == done.moved.head
-    assert checkpoints.latest(there) == checkpoints.latest(db)
-    found = matches.match(there, members.authenticate(there, secret), [query(seed) for seed in (1, 2, 3)])
-    assert [[one.contribution for one in result.matches] for result in found.results] == [[first.id], [], [third.id]]
-    (fourth,) = contributed(there, members.authenticate(there, secret), draft(4))
+    last_copy = move(db, COMMAND_LINE, target, ignore_progress, last=True)
+    assert last_copy.verdict is not None and last_copy.verdict.findings == ()
+    assert 0 < last_copy.moved.written < first_copy.moved.written
+    moved = HashDB(target, db.rules, db.now, signing=db.signing)
+    assert moved.store.head() == db.store.head() == last_copy.moved.head
+    assert checkpoints.latest(moved) == checkpoints.latest(db)
+    answer = matches.match(moved, members.authenticate(moved, secret), [query(seed) for seed in (1, 2, 3)])
+    assert [[match.contribution for match in result.matches] for result in answer.results] == [
+        [first.id],
+        [],
+        [third.id],
+    ]
+    (fourth,) = contributed(moved, members.authenticate(moved, secret), draft(4))
     assert fourth.id == third.id + 1
 
 
-def test_what_the_log_does_not_vouch_for_is_told_and_moved_all_the_same(
-    db: HashDB, actor: Actor, target: Store
-) -> None:
-    (one,) = contributed(db, actor, draft(1))
+def test_a_row_that_the_log_contradicts_is_reported_and_moved(db: HashDB, actor: Actor, target: Store) -> None:
+    (added,) = contributed(db, actor, draft(1))
     with db.store.begin() as tx:
-        tx.contributions.withdraw(one.id, "other", db.now())
-    done = move(db, COMMAND_LINE, target, silent, last=True)
-    assert done.verdict is not None
-    assert done.verdict.findings
-    assert all(f"contribution {one.id}" in str(finding) for finding in done.verdict.findings)
+        tx.contributions.withdraw(added.id, "other", db.now())
+    last_copy = move(db, COMMAND_LINE, target, ignore_progress, last=True)
+    assert last_copy.verdict is not None
+    assert last_copy.verdict.findings
+    assert all(f"contribution {added.id}" in str(finding) for finding in last_copy.verdict.findings)
     target.require_current()
 
 
-def test_a_database_is_moved_by_an_administrator_alone(db: HashDB, actor: Actor, target: Store) -> None:
+def test_only_an_administrator_can_move_a_database(db: HashDB, actor: Actor, target: Store) -> None:
     with pytest.raises(NotAllowed):
-        move(db, actor, target, silent, last=True)
+        move(db, actor, target, ignore_progress, last=True)

@@ -1,4 +1,4 @@
-"""The schedule: what runs in which thread, in which period, and what runs while the index is filled."""
+"""The schedule: the thread and the period of each task, and the tasks that run while the index is filled."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from hashdb.service.ledger.signing import Signing
 from hashdb.service.schedule import BACKGROUND_TASKS, Lane
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with
 
-SERVING = {Task.MAILS, Task.METRICS, Task.SUSPICIONS, Task.WEBHOOKS, Task.FOLLOW}
-"""Tasks whose function is named by the process that serves."""
+SERVER_TASKS = {Task.MAILS, Task.METRICS, Task.SUSPICIONS, Task.WEBHOOKS, Task.FOLLOW}
+"""Tasks whose function the serving process provides."""
 
 
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < end
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_each_task_is_in_the_table_once_with_a_period_and_a_function_or_with_its_occasion() -> None:
+def test_each_task_is_listed_once_with_a_period_or_as_on_demand() -> None:
     assert sorted(plan.task for plan in BACKGROUND_TASKS) == sorted(Task)
     for plan in BACKGROUND_TASKS:
         if plan.every is None:
             assert plan.demand and plan.act is None
         else:
             assert plan.every > 0 and plan.lane is not None and not plan.demand
-            assert (plan.act is None) == (plan.task in SERVING)
+            assert (plan.act is None) == (plan.task in SERVER_TASKS)
 
 
-def test_only_who_audits_reads_the_errors(db: HashDB, actor: Actor) -> None:
+def test_only_an_auditor_can_read_the_errors_of_tasks(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
         schedule.last_errors(db, actor)
 
 
-def test_while_the_index_is_filled_the_log_is_signed_and_expiries_and_counts_are_written(
+def test_log_tasks_and_count_tasks_run_while_the_index_is_filled(
     database_url: str, signing: Signing, clock: Clock
 ) -> None:
     before, db = (hashdb(database_url, clock, signing=signing) for _ in range(2))
@@ -54,54 +54,54 @@ def test_while_the_index_is_filled_the_log_is_signed_and_expiries_and_counts_are
     actor = member_with(before)
     (item,) = contributed(before, actor, draft(1, expires_at=NOON + timedelta(hours=1)))
     clock.go(hours=2)
-    stop, filled, filling = Event(), Event(), Event()
+    stop, may_fill, filling = Event(), Event(), Event()
     done: list[Task] = []
     db.background.on_success = lambda task, seconds: done.append(task)
 
     def fill(db: HashDB) -> None:
         filling.set()
-        filled.wait(30)
+        may_fill.wait(30)
         db.index.fill(lambda count: None)
 
     schedule.start(db, stop, {Task.FILL: fill})
     try:
         filling.wait(30)
-        wanted = {
+        expected = {
             plan.task for plan in BACKGROUND_TASKS if plan.lane in (Lane.LOG, Lane.FLUSH) and plan.act is not None
         }
-        until(lambda: wanted <= set(done))
+        wait_until(lambda: expected <= set(done))
         assert db.index.head is None
         with db.store.read() as tx:
             (event,) = tx.audit.events(0, 10, None, Action.CONTRIBUTION_EXPIRED, None)
             signed = tx.checkpoints.last()
         assert event.id == item.id and signed is not None
         assert not {plan.task for plan in BACKGROUND_TASKS if plan.lane is Lane.INDEX} & set(done)
-        filled.set()
-        until(lambda: {Task.FILL, Task.INDEX, Task.MASKS} <= set(done))
+        may_fill.set()
+        wait_until(lambda: {Task.FILL, Task.INDEX, Task.MASKS} <= set(done))
     finally:
-        filled.set()
+        may_fill.set()
         stop.set()
-        until(lambda: not {str(lane) for lane in Lane} & {thread.name for thread in threading.enumerate()})
+        wait_until(lambda: not {str(lane) for lane in Lane} & {thread.name for thread in threading.enumerate()})
         before.close()
         db.close()
 
 
 def test_a_task_runs_again_only_after_its_period(db: HashDB, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, ran, stop = [0.0], list[tuple[float, Task]](), Event()
-    monkeypatch.setattr(schedule, "monotonic", lambda: now[0])
-    db.background.on_success = lambda task, seconds: ran.append((now[0], task))
+    seconds, ran, stop = [0.0], list[tuple[float, Task]](), Event()
+    monkeypatch.setattr(schedule, "monotonic", lambda: seconds[0])
+    db.background.on_success = lambda task, duration: ran.append((seconds[0], task))
 
-    def wait(seconds: float) -> None:
-        now[0] += seconds
-        if now[0] > 20:
+    def pass_time(period: float) -> None:
+        seconds[0] += period
+        if seconds[0] > 20:
             stop.set()
 
-    schedule.work(db, Lane.FLUSH, stop, {}, wait)
+    schedule.work(db, Lane.FLUSH, stop, {}, pass_time)
     for task, every in ((Task.COUNTS, 1), (Task.SEALS, 10)):
-        assert [at for at, one in ran if one is task] == [float(at) for at in range(0, 21, every)]
+        assert [at for at, ran_task in ran if ran_task is task] == [float(at) for at in range(0, 21, every)]
 
 
-def test_a_task_that_fails_holds_up_no_other(db: HashDB) -> None:
+def test_a_failing_task_does_not_block_the_others(db: HashDB) -> None:
     done, stop = list[Task](), Event()
     db.background.on_success = lambda task, seconds: done.append(task)
 

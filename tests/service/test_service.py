@@ -12,7 +12,7 @@ from hashdb.store import Store
 from tests.builders import RULES
 
 
-def test_an_embedded_database_is_made_and_a_server_must_be_current(empty_url: str) -> None:
+def test_sqlite_is_created_at_the_start_and_postgresql_must_be_migrated_before(empty_url: str) -> None:
     if not empty_url.startswith("sqlite"):
         with pytest.raises(SchemaOutdated, match=r"run `hashdb upgrade`$"):
             open_hashdb(empty_url, RULES)
@@ -25,7 +25,7 @@ def test_an_embedded_database_is_made_and_a_server_must_be_current(empty_url: st
         db.close()
 
 
-def test_a_database_that_is_none_is_told() -> None:
+def test_an_invalid_database_url_is_reported() -> None:
     with pytest.raises(BadSetting, match=r"^HASHDB_DATABASE_URL: "):
         open_hashdb("nonsense", RULES)
 

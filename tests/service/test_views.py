@@ -1,4 +1,4 @@
-"""The views that need no index catch up with the log before each request, also while the index is built."""
+"""The views that need no index catch up with the log before each request, even while the index is built."""
 
 from __future__ import annotations
 
@@ -27,48 +27,48 @@ def key_for(db: HashDB, actor: Actor) -> tuple[int, str]:
     return issued.key.id, issued.secret
 
 
-def test_a_key_is_known_and_revoked_while_the_index_waits_to_be_built(
+def test_keys_are_accepted_and_revoked_while_the_index_is_not_ready(
     db: HashDB, actor: Actor, database_url: str, folder: Path
 ) -> None:
     fill_store(db, actor)
-    with open_service(database_url, folder) as one, open_service(database_url, folder) as other:
+    with open_service(database_url, folder) as first, open_service(database_url, folder) as second:
         key, secret = key_for(db, actor)
-        for process in (one, other):
+        for process in (first, second):
             assert members.authenticate(process, secret).key is not None
             with pytest.raises(IndexNotReady):
                 process.index.catch_up()
-        members.revoke_key(one, COMMAND_LINE, key)
-        for process in (one, other):
+        members.revoke_key(first, COMMAND_LINE, key)
+        for process in (first, second):
             with pytest.raises(NotAuthenticated):
                 members.authenticate(process, secret)
 
 
-def test_an_unchanged_log_costs_a_look_at_its_head_and_no_transaction(db: HashDB, actor: Actor) -> None:
+def test_catching_up_with_an_unchanged_log_starts_no_transaction(db: HashDB, actor: Actor) -> None:
     _, secret = key_for(db, actor)
     members.authenticate(db, secret)
-    begun: list[object] = []
-    event.listen(db.store.engine, "begin", begun.append)
+    transactions: list[object] = []
+    event.listen(db.store.engine, "begin", transactions.append)
     members.authenticate(db, secret)
     db.index.catch_up()
     assert db.index.catch_up(db.follower.catch_up()) == db.follower.head
-    del begun[:]
+    del transactions[:]
     members.authenticate(db, secret)
     assert db.index.catch_up(db.follower.head) == db.follower.head
-    assert begun == []
+    assert transactions == []
 
 
-def test_a_benign_entry_of_another_process_holds_for_the_next_contribution(
+def test_a_benign_entry_of_another_process_applies_to_the_next_contribution(
     db: HashDB, actor: Actor, database_url: str
 ) -> None:
-    elsewhere = hashdb(database_url, Clock())
+    other_process = hashdb(database_url, Clock())
     contributed(db, actor, draft(1))
-    benign.add(elsewhere, COMMAND_LINE, BenignDraft((signal(2),)))
+    benign.add(other_process, COMMAND_LINE, BenignDraft((signal(2),)))
     with pytest.raises(InvalidInput):
         contributions.contribute(db, actor, [draft(2)])
-    elsewhere.close()
+    other_process.close()
 
 
-def test_nothing_is_stored_of_a_benign_entry_while_the_index_that_it_needs_is_built(
+def test_benign_entries_cannot_change_while_the_index_is_not_ready(
     db: HashDB, actor: Actor, database_url: str, folder: Path
 ) -> None:
     fill_store(db, actor)
@@ -82,7 +82,7 @@ def test_nothing_is_stored_of_a_benign_entry_while_the_index_that_it_needs_is_bu
         assert waiting.follower.catch_up() == head
 
 
-def test_a_log_that_was_set_back_empties_the_caches(db: HashDB, actor: Actor, clock: Clock, database_url: str) -> None:
+def test_a_restore_of_the_log_empties_the_caches(db: HashDB, actor: Actor, clock: Clock, database_url: str) -> None:
     (lost,) = contributed(db, actor, draft(1))
     known = db.follower.catch_up()
     _, secret = key_for(db, actor)
@@ -96,16 +96,16 @@ def test_a_log_that_was_set_back_empties_the_caches(db: HashDB, actor: Actor, cl
     assert db.follower.catch_up().seq == known.seq + 1
 
 
-@pytest.mark.parametrize("array", [1, 4_096])
-def test_what_is_near_a_retired_signal_is_found_within_the_radius_of_the_same_algorithm(
-    db: HashDB, array: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("flush_size", [1, 4_096])
+def test_near_retired_signals_are_found_within_the_radius_of_the_algorithm(
+    db: HashDB, flush_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "FLUSH_SIZE", array)
-    one, phash, dhash = signal(1), signal(1, Algorithm.PHASH), signal(1, Algorithm.DHASH)
+    monkeypatch.setattr(views, "FLUSH_SIZE", flush_size)
+    pdq, phash, dhash = signal(1), signal(1, Algorithm.PHASH), signal(1, Algorithm.DHASH)
     retired = RetiredSignals(db.store, {Algorithm.PDQ: 31, Algorithm.PHASH: 6})
-    asked = [near(one, 31), near(one, 32), signal(2), phash, dhash, one, one]
-    assert retired.near(asked) == {}
-    retired._add({Algorithm.PDQ: [one.to_bytes()], Algorithm.DHASH: [dhash.to_bytes()]}, retired._indexes, set())
-    assert retired.near(asked) == {near(one, 31): [one], one: [one]}
+    signals = [near(pdq, 31), near(pdq, 32), signal(2), phash, dhash, pdq, pdq]
+    assert retired.near(signals) == {}
+    retired._add({Algorithm.PDQ: [pdq.to_bytes()], Algorithm.DHASH: [dhash.to_bytes()]}, retired._indexes, set())
+    assert retired.near(signals) == {near(pdq, 31): [pdq], pdq: [pdq]}
     retired._add({Algorithm.PHASH: [phash.to_bytes()]}, retired._indexes, set())
-    assert retired.near(asked) == {near(one, 31): [one], one: [one], phash: [phash]}
+    assert retired.near(signals) == {near(pdq, 31): [pdq], pdq: [pdq], phash: [phash]}

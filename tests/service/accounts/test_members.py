@@ -1,4 +1,4 @@
-"""Members and keys, as an admin handles them, and who holds a secret."""
+"""Members and keys: how an admin manages them, and how a secret identifies a key."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def events(db: HashDB) -> tuple[Event, ...]:
         return tx.audit.since(0, 1_000)
 
 
-def test_a_member_is_added_and_the_log_holds_no_name(db: HashDB) -> None:
+def test_a_member_is_added_and_its_event_does_not_contain_its_name(db: HashDB) -> None:
     member = members.add(db, COMMAND_LINE, DRAFT)
     assert (member.name, member.kind, member.contact, member.limits) == (
         DRAFT.name,
@@ -54,7 +54,7 @@ def test_a_member_is_added_and_the_log_holds_no_name(db: HashDB) -> None:
     assert event.details == {"kind": "trusted_flagger"}
 
 
-def test_a_name_is_taken_once_and_nothing_of_the_refused_is_logged(db: HashDB) -> None:
+def test_a_taken_name_is_rejected_and_not_logged(db: HashDB) -> None:
     members.add(db, COMMAND_LINE, DRAFT)
     before = events(db)
     with pytest.raises(NameTaken):
@@ -72,16 +72,16 @@ READS: tuple[Verb, ...] = (
     lambda db, actor: members.activity(db, actor, [1]),
     lambda db, actor: members.impact(db, actor, 1),
 )
-ABOUT_ONE: tuple[Verb, ...] = (
+CHANGES_OF_ONE: tuple[Verb, ...] = (
     lambda db, actor: members.change(db, actor, 1, SUSPENDED),
     lambda db, actor: members.issue_key(db, actor, 1, MATCH),
     lambda db, actor: members.revoke_key(db, actor, 1),
 )
-ABOUT_ANY: tuple[Verb, ...] = (lambda db, actor: members.add(db, actor, replace(DRAFT, name="Another")),)
+ADDITIONS: tuple[Verb, ...] = (lambda db, actor: members.add(db, actor, replace(DRAFT, name="Another")),)
 
 
-@pytest.mark.parametrize("verb", ABOUT_ONE + ABOUT_ANY)
-def test_only_an_admin_handles_members(db: HashDB, verb: Verb) -> None:
+@pytest.mark.parametrize("verb", CHANGES_OF_ONE + ADDITIONS)
+def test_only_an_admin_can_add_or_change_members_and_keys(db: HashDB, verb: Verb) -> None:
     actor = member_with(db, *(frozenset(Scope) - {Scope.ADMIN}))
     before = events(db)
     with pytest.raises(ScopeMissing, match=r"^this key lacks the scope admin$"):
@@ -90,7 +90,7 @@ def test_only_an_admin_handles_members(db: HashDB, verb: Verb) -> None:
 
 
 @pytest.mark.parametrize("verb", READS)
-def test_an_auditor_sees_members_and_others_do_not(db: HashDB, verb: Verb) -> None:
+def test_an_auditor_can_read_members_and_others_cannot(db: HashDB, verb: Verb) -> None:
     members.issue_key(db, COMMAND_LINE, members.add(db, COMMAND_LINE, DRAFT).id, MATCH)
     verb(db, member_with(db, Scope.AUDIT))
     actor = member_with(db, *(frozenset(Scope) - {Scope.ADMIN, Scope.AUDIT}))
@@ -98,7 +98,7 @@ def test_an_auditor_sees_members_and_others_do_not(db: HashDB, verb: Verb) -> No
         verb(db, actor)
 
 
-def test_a_secret_is_shown_once_and_kept_as_a_digest(db: HashDB) -> None:
+def test_a_secret_is_stored_only_as_a_digest(db: HashDB) -> None:
     member = members.add(db, COMMAND_LINE, DRAFT)
     issued = members.issue_key(db, COMMAND_LINE, member.id, MATCH)
     assert re.fullmatch(r"hdb_[A-Za-z0-9_-]{43}", issued.secret)
@@ -120,42 +120,42 @@ def test_a_secret_is_shown_once_and_kept_as_a_digest(db: HashDB) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "hdb_", "hdb_" + "a" * 43, "nothing", "hdb_\N{SNOWMAN}", "hdb_" + "a" * 10_000])
-def test_any_other_secret_opens_nothing(db: HashDB, secret: str) -> None:
+def test_an_unknown_or_malformed_secret_is_refused(db: HashDB, secret: str) -> None:
     member_with(db)
     with pytest.raises(NotAuthenticated):
         members.authenticate(db, secret)
 
 
-def test_a_key_ends_at_its_instant(db: HashDB, clock: Clock) -> None:
+def test_a_key_expires_at_exactly_its_expiry_time(db: HashDB, clock: Clock) -> None:
     member = members.add(db, COMMAND_LINE, DRAFT)
-    ends = replace(MATCH, expires_at=NOON + timedelta(hours=1))
-    secret = members.issue_key(db, COMMAND_LINE, member.id, ends).secret
+    expiring = replace(MATCH, expires_at=NOON + timedelta(hours=1))
+    secret = members.issue_key(db, COMMAND_LINE, member.id, expiring).secret
     clock.go(hours=1, microseconds=-1)
     members.authenticate(db, secret)
     clock.go(microseconds=1)
     with pytest.raises(NotAuthenticated):
         members.authenticate(db, secret)
     with pytest.raises(InvalidInput, match=r"^expires_at: must be in the future$"):
-        members.issue_key(db, COMMAND_LINE, member.id, ends)
+        members.issue_key(db, COMMAND_LINE, member.id, expiring)
 
 
-def test_a_revoked_key_opens_nothing_in_any_process(db: HashDB, clock: Clock, database_url: str) -> None:
+def test_a_revoked_key_is_refused_by_every_process(db: HashDB, clock: Clock, database_url: str) -> None:
     member = members.add(db, COMMAND_LINE, DRAFT)
     issued = members.issue_key(db, COMMAND_LINE, member.id, MATCH)
-    elsewhere = hashdb(database_url, clock)
-    members.authenticate(elsewhere, issued.secret)
+    other_process = hashdb(database_url, clock)
+    members.authenticate(other_process, issued.secret)
     revoked = members.revoke_key(db, COMMAND_LINE, issued.key.id)
     assert revoked.revoked_at == NOON
-    for service in (db, elsewhere):
+    for service in (db, other_process):
         with pytest.raises(NotAuthenticated):
             members.authenticate(service, issued.secret)
     assert events(db)[-1].action == "key.revoked"
     with pytest.raises(AlreadyRevoked, match=rf"^key {issued.key.id} is already revoked$"):
         members.revoke_key(db, COMMAND_LINE, issued.key.id)
-    elsewhere.close()
+    other_process.close()
 
 
-def test_revoked_at_once_by_several_a_key_is_revoked_once(db: HashDB) -> None:
+def test_concurrent_revocations_revoke_a_key_once(db: HashDB) -> None:
     member = members.add(db, COMMAND_LINE, DRAFT)
     for _ in range(3):
         key = members.issue_key(db, COMMAND_LINE, member.id, MATCH).key
@@ -170,56 +170,56 @@ def test_revoked_at_once_by_several_a_key_is_revoked_once(db: HashDB) -> None:
     assert [event.action for event in events(db)].count("key.revoked") == 3
 
 
-def test_a_key_is_revoked_by_its_member_only(db: HashDB) -> None:
-    one, two = (members.add(db, COMMAND_LINE, replace(DRAFT, name=name)) for name in ("One", "Two"))
-    issued = members.issue_key(db, COMMAND_LINE, one.id, MATCH)
-    with pytest.raises(NotFound, match=rf"^key {issued.key.id} of member {two.id} does not exist$"):
-        members.revoke_key(db, COMMAND_LINE, issued.key.id, two.id)
-    assert members.revoke_key(db, COMMAND_LINE, issued.key.id, one.id).revoked_at == NOON
+def test_a_key_cannot_be_revoked_under_another_member(db: HashDB) -> None:
+    first, second = (members.add(db, COMMAND_LINE, replace(DRAFT, name=name)) for name in ("One", "Two"))
+    issued = members.issue_key(db, COMMAND_LINE, first.id, MATCH)
+    with pytest.raises(NotFound, match=rf"^key {issued.key.id} of member {second.id} does not exist$"):
+        members.revoke_key(db, COMMAND_LINE, issued.key.id, second.id)
+    assert members.revoke_key(db, COMMAND_LINE, issued.key.id, first.id).revoked_at == NOON
 
 
-def test_a_change_is_in_force_in_every_process_with_the_next_request(
+def test_a_change_of_a_member_applies_to_the_next_request_in_every_process(
     db: HashDB, clock: Clock, database_url: str
 ) -> None:
     member = members.add(db, COMMAND_LINE, DRAFT)
     secret = members.issue_key(db, COMMAND_LINE, member.id, MATCH).secret
-    elsewhere = hashdb(database_url, clock)
-    for asked in (SUSPENDED, ACTIVE, MemberChange(name="New"), MemberChange(limits=MemberLimits(1))):
-        changed = members.change(db, COMMAND_LINE, member.id, asked)
-        for service in (db, elsewhere):
+    other_process = hashdb(database_url, clock)
+    for change in (SUSPENDED, ACTIVE, MemberChange(name="New"), MemberChange(limits=MemberLimits(1))):
+        changed = members.change(db, COMMAND_LINE, member.id, change)
+        for service in (db, other_process):
             assert members.authenticate(service, secret).member == changed
-    elsewhere.close()
+    other_process.close()
 
 
-def test_a_change_is_logged_by_the_names_of_its_fields(db: HashDB) -> None:
+def test_a_change_is_logged_with_the_names_of_the_changed_fields(db: HashDB) -> None:
     member = members.add(db, COMMAND_LINE, DRAFT)
 
-    def told(asked: MemberChange) -> list[tuple[str, object]]:
+    def logged(change: MemberChange) -> list[tuple[str, object]]:
         before = len(events(db))
-        members.change(db, COMMAND_LINE, member.id, asked)
+        members.change(db, COMMAND_LINE, member.id, change)
         return [(event.action, event.details) for event in events(db)[before:]]
 
-    assert told(MemberChange(name="New", contact="c", limits=MemberLimits(1), kind=MemberKind.PLATFORM)) == [
+    assert logged(MemberChange(name="New", contact="c", limits=MemberLimits(1), kind=MemberKind.PLATFORM)) == [
         ("member.amended", {"fields": ["contact", "kind", "limits", "name"], "kind": "platform"})
     ]
-    assert told(MemberChange(name="New")) == told(MemberChange()) == []
-    assert told(SUSPENDED) == [("member.suspended", {})]
-    assert told(SUSPENDED) == []
-    assert told(replace(ACTIVE, contact="d")) == [
+    assert logged(MemberChange(name="New")) == logged(MemberChange()) == []
+    assert logged(SUSPENDED) == [("member.suspended", {})]
+    assert logged(SUSPENDED) == []
+    assert logged(replace(ACTIVE, contact="d")) == [
         ("member.amended", {"fields": ["contact"]}),
         ("member.reinstated", {}),
     ]
 
 
-def test_suspended_at_once_by_several_a_member_is_suspended_once(db: HashDB) -> None:
+def test_concurrent_suspensions_suspend_a_member_once(db: HashDB) -> None:
     for name in ("One", "Two", "Three"):
         member = members.add(db, COMMAND_LINE, replace(DRAFT, name=name))
         run_concurrently([partial(members.change, db, COMMAND_LINE, member.id, SUSPENDED)] * 4)
     assert [event.action for event in events(db)].count("member.suspended") == 3
 
 
-def test_what_does_not_exist_is_told(db: HashDB) -> None:
-    for verb in (*READS[:4], *ABOUT_ONE):
+def test_a_missing_member_or_key_is_reported(db: HashDB) -> None:
+    for verb in (*READS[:4], *CHANGES_OF_ONE):
         with pytest.raises(NotFound):
             verb(db, COMMAND_LINE)
     assert events(db) == ()

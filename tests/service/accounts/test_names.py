@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Names: one that looks like another's, or is read as the same, is refused; those that are there stay."""
+"""Names: a name that looks or reads like an existing one is rejected; existing similar names stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashdb.service.accounts import members, users
 from hashdb.service.accounts.members import require_distinct
 from tests.builders import NOON
 
-ALIKE = [
+SIMILAR_NAMES = [
     ("Alpha", "alpha"),
     ("Alpha", "ALPHA"),
     ("Alpha", "Ａｌｐｈａ"),
@@ -36,21 +36,21 @@ ALIKE = [
 ]  # fmt: skip
 
 
-def member(db: HashDB, name: str) -> int:
+def add_member(db: HashDB, name: str) -> int:
     return members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM)).id
 
 
-def user(db: HashDB, name: str) -> int:
+def add_user(db: HashDB, name: str) -> int:
     return users.add(db, COMMAND_LINE, UserDraft(name, Role.AUDITOR), local=False).user.id
 
 
-@pytest.mark.parametrize("pair", ALIKE)
-@pytest.mark.parametrize("what", ["member", "user"])
-def test_names_that_look_alike_or_are_read_as_the_same_are_not_distinct(pair: tuple[str, str], what: str) -> None:
+@pytest.mark.parametrize("pair", SIMILAR_NAMES)
+@pytest.mark.parametrize("kind", ["member", "user"])
+def test_names_that_look_or_read_the_same_are_rejected(pair: tuple[str, str], kind: str) -> None:
     for name, other in (pair, pair[::-1]):
         with pytest.raises(NameTaken) as caught:
-            require_distinct(name, ["Beta", other], what)
-        assert str(caught.value) == f"{name} looks like the name of the {what} {other}: choose another name"
+            require_distinct(name, ["Beta", other], kind)
+        assert str(caught.value) == f"{name} looks like the name of the {kind} {other}: choose another name"
 
 
 @pytest.mark.parametrize(
@@ -64,22 +64,22 @@ def test_names_that_look_alike_or_are_read_as_the_same_are_not_distinct(pair: tu
         ("Alpha Video", "alpha-video"),
     ],
 )
-def test_names_that_differ_are_distinct(name: str, other: str) -> None:
+def test_names_that_differ_are_accepted(name: str, other: str) -> None:
     require_distinct(name, [other], "user")
 
 
 @pytest.mark.parametrize(("name", "other"), [("Alpha Video", "alpha-video"), ("Vidéo", "Video"), ("A & B", "A, B")])
-def test_members_whose_banks_would_have_one_name_are_not_distinct(name: str, other: str) -> None:
+def test_members_whose_banks_would_have_the_same_name_are_rejected(name: str, other: str) -> None:
     with pytest.raises(NameTaken):
         require_distinct(name, [other], "member")
 
 
-def test_a_member_whose_name_looks_like_anothers_is_neither_added_nor_renamed(db: HashDB) -> None:
-    member(db, "Alpha")
-    beta = member(db, "Beta")
+def test_a_member_cannot_get_a_name_similar_to_another_one(db: HashDB) -> None:
+    add_member(db, "Alpha")
+    beta = add_member(db, "Beta")
     before = db.store.head()
     with pytest.raises(NameTaken):
-        member(db, "Alphа")
+        add_member(db, "Alphа")
     with pytest.raises(NameTaken):
         members.change(db, COMMAND_LINE, beta, MemberChange(name="ALPHA"))
     assert db.store.head() == before
@@ -87,28 +87,28 @@ def test_a_member_whose_name_looks_like_anothers_is_neither_added_nor_renamed(db
     members.change(db, COMMAND_LINE, beta, MemberChange(name="BETA"))
 
 
-def test_a_user_whose_name_looks_like_anothers_is_not_added(db: HashDB) -> None:
-    user(db, "ada")
+def test_a_user_cannot_get_a_name_similar_to_another_one(db: HashDB) -> None:
+    add_user(db, "ada")
     for name in ("Ada", "аda"):
         with pytest.raises(NameTaken):
-            user(db, name)
-    assert [one.name for one in users.page(db, COMMAND_LINE, 0, 9)] == ["ada"]
+            add_user(db, name)
+    assert [user.name for user in users.page(db, COMMAND_LINE, 0, 9)] == ["ada"]
 
 
-def test_of_names_that_look_alike_and_are_added_at_once_one_is(db: HashDB) -> None:
+def test_only_one_of_several_similar_names_added_concurrently_is_accepted(db: HashDB) -> None:
     def add(name: str) -> bool:
         try:
-            member(db, name)
+            add_member(db, name)
         except NameTaken:
             return False
         return True
 
     with ThreadPoolExecutor(4) as pool:
-        came = list(pool.map(add, ("Alpha", "alpha", "ALPHA", "Alphа")))
-    assert came.count(True) == 1
+        added = list(pool.map(add, ("Alpha", "alpha", "ALPHA", "Alphа")))
+    assert added.count(True) == 1
 
 
-def test_names_that_looked_alike_before_stay_and_can_be_changed_otherwise(db: HashDB) -> None:
+def test_members_that_already_have_similar_names_can_still_be_changed(db: HashDB) -> None:
     with db.store.begin() as tx:
         first, second = (tx.members.add(MemberDraft(name, MemberKind.PLATFORM), NOON) for name in ("Alpha", "alpha"))
     assert members.change(db, COMMAND_LINE, second.id, MemberChange(contact="x@example.org")) != second

@@ -12,22 +12,22 @@ from hashdb.service.accounts import sessions
 from tests.builders import NOON
 
 
-def test_a_password_is_recognised_by_what_is_kept() -> None:
-    kept = sessions.hash_password("correct horse caf\u00e9")
-    assert kept.startswith("$argon2id$")
-    assert sessions.verify_password("correct horse cafe\u0301", kept)
-    assert not sessions.verify_password("correct horse", kept)
+def test_a_password_is_verified_against_its_stored_hash() -> None:
+    stored = sessions.hash_password("correct horse caf\u00e9")
+    assert stored.startswith("$argon2id$")
+    assert sessions.verify_password("correct horse cafe\u0301", stored)
+    assert not sessions.verify_password("correct horse", stored)
     assert not sessions.verify_password("x", None)
     assert not sessions.verify_password("x", "not of argon2")
 
 
-def test_a_code_is_good_for_its_step_and_the_neighbours_and_once() -> None:
+def test_a_code_is_valid_once_for_its_time_step_and_the_adjacent_ones() -> None:
     secret = sessions.new_secret()
     assert sessions.is_secret(secret)
     totp = pyotp.TOTP(secret)
-    for seconds, good in ((-61, False), (-30, True), (0, True), (30, True), (61, False)):
+    for seconds, valid in ((-61, False), (-30, True), (0, True), (30, True), (61, False)):
         code = totp.at(NOON + timedelta(seconds=seconds))
-        assert (sessions.code_step(secret, code, NOON, 0) is not None) is good
+        assert (sessions.code_step(secret, code, NOON, 0) is not None) is valid
     step = sessions.code_step(secret, totp.at(NOON), NOON, 0)
     assert step is not None
     assert sessions.code_step(secret, totp.at(NOON), NOON, step) is None
@@ -35,24 +35,24 @@ def test_a_code_is_good_for_its_step_and_the_neighbours_and_once() -> None:
         assert sessions.code_step(secret, wrong, NOON, 0) is None
 
 
-def test_a_recovery_code_is_used_up() -> None:
+def test_a_recovery_code_works_only_once() -> None:
     codes = sessions.new_codes()
-    known = Credentials(None, None, 0, tuple(map(sessions.recovery_digest, codes)))
-    left = sessions.remaining_codes(f" {codes[3].upper()} ", known)
-    assert left is not None
-    assert len(left) == 9
-    assert sessions.remaining_codes(codes[3], Credentials(None, None, 0, left)) is None
+    credentials = Credentials(None, None, 0, tuple(map(sessions.recovery_digest, codes)))
+    remaining = sessions.remaining_codes(f" {codes[3].upper()} ", credentials)
+    assert remaining is not None
+    assert len(remaining) == 9
+    assert sessions.remaining_codes(codes[3], Credentials(None, None, 0, remaining)) is None
 
 
-def test_what_is_made_is_never_the_same() -> None:
+def test_generated_passwords_are_all_different() -> None:
     assert len({sessions.generate_password() for _ in range(50)}) == 50
     assert len(sessions.generate_password()) == 23
 
 
-def test_the_authenticator_is_told_whose_secret_it_is() -> None:
+def test_the_provisioning_address_names_the_service_and_the_user() -> None:
     address = sessions.provisioning("A" * 32, "Rosa R.", "hashdb")
     assert address.startswith("otpauth://totp/hashdb:Rosa%20R.?secret=" + "A" * 32)
 
 
-def test_what_it_costs_is_what_the_rfc_asks_for(cheap_passwords: PasswordHasher) -> None:
+def test_the_cost_of_a_password_hash_is_the_one_that_the_rfc_recommends(cheap_passwords: PasswordHasher) -> None:
     assert (cheap_passwords.memory_cost, cheap_passwords.time_cost, cheap_passwords.parallelism) == (65_536, 3, 4)

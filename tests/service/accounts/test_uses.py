@@ -1,4 +1,4 @@
-"""When keys were last used, and what the feed has not given their readers."""
+"""The last use of each key, and the changes of the feed that its reader has not read."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from tests.builders import NOON, Clock, again, contributed, draft, hashdb
 
 @pytest.fixture
 def secret(db: HashDB, actor: Actor) -> str:
-    """Of a further key."""
+    """The secret of a further key of the member."""
     assert actor.member
     return members.issue_key(db, COMMAND_LINE, actor.member.id, KeyDraft(frozenset({Scope.FEED}))).secret
 
 
-def noted(db: HashDB) -> dict[int, int]:
+def seconds_of_uses(db: HashDB) -> dict[int, int]:
     """The second after noon at which each key was used."""
     members.flush(db)
-    return {id: int((one.use.used_at - NOON).total_seconds()) for id, one in members.key_uses(db, COMMAND_LINE).items()}
+    return {id: int((key.use.used_at - NOON).total_seconds()) for id, key in members.key_uses(db, COMMAND_LINE).items()}
 
 
-def test_who_lists_what_others_contributed_is_told_once_a_key_a_day(
+def test_listing_the_contributions_of_others_is_logged_once_a_day_for_each_key(
     db: HashDB, database_url: str, actor: Actor, clock: Clock
 ) -> None:
-    auditor, elsewhere = again(db, actor, Scope.AUDIT), hashdb(database_url, clock)
+    auditor, other_process = again(db, actor, Scope.AUDIT), hashdb(database_url, clock)
     assert actor.member and auditor.key
     contributions.page(db, actor, Filter(), 0, 10)
     contributions.page(db, auditor, Filter(member=actor.member.id), 0, 10)
     contributions.page(db, COMMAND_LINE, Filter(), 0, 10)
-    told = []
+    subjects = []
     for _ in range(2):
-        for one in (db, elsewhere, db):
-            contributions.page(one, auditor, Filter(), 0, 10)
+        for process in (db, other_process, db):
+            contributions.page(process, auditor, Filter(), 0, 10)
         with db.store.read() as tx:
-            told.append([event.subject for event in tx.audit.events(0, 99, None, "listing.read", None)])
+            subjects.append([event.subject for event in tx.audit.events(0, 99, None, "listing.read", None)])
         clock.go(days=1)
-    elsewhere.close()
-    assert told == [[f"key:{auditor.key.id}"], [f"key:{auditor.key.id}"] * 2]
+    other_process.close()
+    assert subjects == [[f"key:{auditor.key.id}"], [f"key:{auditor.key.id}"] * 2]
 
 
-def test_a_use_is_written_once_a_minute_at_most(db: HashDB, secret: str, clock: Clock) -> None:
+def test_the_use_of_a_key_is_stored_once_a_minute_at_most(db: HashDB, secret: str, clock: Clock) -> None:
     key = members.authenticate(db, secret).key
-    assert key and noted(db)[key.id] == 0
+    assert key and seconds_of_uses(db)[key.id] == 0
     clock.go(seconds=30)
     members.authenticate(db, secret)
-    assert noted(db)[key.id] == 0
+    assert seconds_of_uses(db)[key.id] == 0
     clock.go(seconds=30)
-    assert noted(db)[key.id] == 30
+    assert seconds_of_uses(db)[key.id] == 30
     clock.go(seconds=600)
-    assert not members.flush(db), "what was not used again is not written again"
+    assert not members.flush(db), "a key that was not used again must not be written again"
 
 
-def test_of_several_processes_the_latest_counts(
+def test_the_latest_use_in_any_process_is_stored(
     database_url: str, db: HashDB, secret: str, clock: Clock, actor: Actor
 ) -> None:
     second = hashdb(database_url, clock)
@@ -74,12 +74,14 @@ def test_of_several_processes_the_latest_counts(
     members.flush(db)
     members.flush(second)
     assert reader.key
-    one = members.key_uses(db, COMMAND_LINE)[reader.key.id]
-    assert one.use == Use(one.use.key, clock(), clock(), db.store.head().seq)
+    last = members.key_uses(db, COMMAND_LINE)[reader.key.id]
+    assert last.use == Use(last.use.key, clock(), clock(), db.store.head().seq)
     second.close()
 
 
-def test_what_a_reader_was_not_given_yet_is_counted(db: HashDB, actor: Actor, secret: str, clock: Clock) -> None:
+def test_the_changes_that_a_reader_has_not_read_are_counted(
+    db: HashDB, actor: Actor, secret: str, clock: Clock
+) -> None:
     assert actor.member
     reader = members.authenticate(db, secret)
     items = contributed(db, actor, *(draft(seed) for seed in range(5)))
@@ -97,7 +99,7 @@ def test_what_a_reader_was_not_given_yet_is_counted(db: HashDB, actor: Actor, se
     feed.read(db, reader, page.checkpoint, 9)
     assert lag() == Lag(0, None)
     members.issue_key(db, COMMAND_LINE, actor.member.id, KeyDraft(frozenset({Scope.MATCH})))
-    assert lag() == Lag(0, None), "what is no change of the feed is not waited for"
+    assert lag() == Lag(0, None), "an event that is no change of the feed must not count"
     since = clock()
     contributions.withdraw(db, actor, items[0].id, "other")
     assert lag() == Lag(1, since)
@@ -106,10 +108,10 @@ def test_what_a_reader_was_not_given_yet_is_counted(db: HashDB, actor: Actor, se
     assert members.key_uses(db, COMMAND_LINE, 99) == {}
 
 
-def test_a_long_lag_is_not_counted_to_its_end() -> None:
+def test_a_long_lag_is_counted_up_to_a_limit() -> None:
     assert Lag(MAX_LAG, NOON).more and not Lag(MAX_LAG - 1, NOON + timedelta(1)).more
 
 
-def test_uses_are_for_who_audits(db: HashDB, actor: Actor) -> None:
+def test_only_an_auditor_can_read_the_uses_of_keys(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
         members.key_uses(db, actor)

@@ -48,7 +48,7 @@ from hashdb.service.sharing import feed, following, upstreams, webhooks
 from hashdb.service.stats import counts, refusals, reports
 from hashdb.service.stats.buffer import Refusal
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
-from tests.service.contributions.test_commitments import forget
+from tests.service.contributions.test_commitments import remove_commitments
 from tests.service.pages import UPSTREAM_PAGE, connect_to_page, follow_page
 
 PASSWORD = "correct horse battery staple"
@@ -96,7 +96,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "opinions.recount": lambda db: _silenced(db),
     "neighbors.guard": lambda db: _flooded(db),
     "contributions.purge": lambda db: _erased(db),
-    "commitments.commit": lambda db: forget(db, 1),
+    "commitments.commit": lambda db: remove_commitments(db, 1),
     "seeds.retire": lambda db: _two_seeds(db),
     "due.set_address": lambda db: setattr(db, "rules", replace(RULES, mails=True)),
 }

@@ -1,4 +1,4 @@
-"""One key holds its share of a process's places, and no more."""
+"""Request slots: one key can hold only its share of the slots of a process."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ def key(number: int) -> Actor:
 
 
 @contextmanager
-def held(slots: RequestSlots, *actors: Actor) -> Iterator[None]:
-    """Slots that these hold, each in a thread of its own."""
-    done = Event()
+def hold_slots(slots: RequestSlots, *actors: Actor) -> Iterator[None]:
+    """Let each of these actors hold a slot, each in its own thread."""
+    may_leave = Event()
 
-    def hold(actor: Actor, took: Event) -> None:
+    def hold(actor: Actor, entered: Event) -> None:
         with slots.hold(actor):
-            took.set()
-            done.wait(20)
+            entered.set()
+            may_leave.wait(20)
 
     with ThreadPoolExecutor(len(actors)) as pool:
         try:
             for actor in actors:
-                took = Event()
-                pool.submit(hold, actor, took)
-                assert took.wait(20)
+                entered = Event()
+                pool.submit(hold, actor, entered)
+                assert entered.wait(20)
             yield
         finally:
-            done.set()
+            may_leave.set()
 
 
-def test_a_key_with_its_share_is_refused_and_another_finds_a_place() -> None:
+def test_a_key_that_holds_its_share_is_refused_and_another_key_is_not() -> None:
     slots = RequestSlots()
-    with held(slots, *[key(1)] * KEY_SLOTS):
+    with hold_slots(slots, *[key(1)] * KEY_SLOTS):
         with pytest.raises(TooManyAtOnce) as refused, slots.hold(key(1)):
             pass
         assert isinstance(refused.value, LimitReached)
@@ -52,24 +52,28 @@ def test_a_key_with_its_share_is_refused_and_another_finds_a_place() -> None:
         pass
 
 
-def test_all_keys_together_leave_a_thread_free() -> None:
+def test_all_keys_together_have_a_limited_number_of_slots() -> None:
     slots = RequestSlots()
-    with held(slots, *(key(number) for number in range(ALL_SLOTS))), pytest.raises(TooManyAtOnce), slots.hold(key(99)):
+    with (
+        hold_slots(slots, *(key(number) for number in range(ALL_SLOTS))),
+        pytest.raises(TooManyAtOnce),
+        slots.hold(key(99)),
+    ):
         pass
 
 
-def test_a_thread_holds_one_place_in_however_many_blocks() -> None:
+def test_a_thread_in_nested_blocks_holds_only_one_slot() -> None:
     slots = RequestSlots()
     with ExitStack() as stack:
         for _ in range(ALL_SLOTS + 1):
             stack.enter_context(slots.hold(key(1)))
-        with held(slots, *[key(1)] * (KEY_SLOTS - 1)), ThreadPoolExecutor(1) as pool:
+        with hold_slots(slots, *[key(1)] * (KEY_SLOTS - 1)), ThreadPoolExecutor(1) as pool:
             assert isinstance(pool.submit(slots.enter, key(1)).exception(), TooManyAtOnce)
-    with held(slots, *[key(1)] * KEY_SLOTS):
+    with hold_slots(slots, *[key(1)] * KEY_SLOTS):
         pass
 
 
-def test_a_place_is_given_back_when_its_block_raises() -> None:
+def test_a_slot_is_released_when_its_block_raises() -> None:
     slots = RequestSlots()
     for _ in range(ALL_SLOTS + 1):
         with pytest.raises(ValueError, match="broken"), slots.hold(key(1)):
