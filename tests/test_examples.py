@@ -20,7 +20,7 @@ from hashdb.sidecar.metrics import Metrics
 from tests.cli.conftest import PHOTOS, Commands
 from tests.films import film
 from tests.serving import serving
-from tests.sidecar.conftest import made_in
+from tests.sidecar.conftest import pair_in
 from tests.snippets import ROOT
 from tests.web.sharing.served import listening_at
 
@@ -190,7 +190,7 @@ def test_other_languages_match_contribute_and_follow(
     ],
 )
 def test_other_languages_ask_a_sidecar_on_its_socket_without_a_key(words: list[str | Path], tmp_path: Path) -> None:
-    with made_in(tmp_path) as pair:
+    with pair_in(tmp_path) as pair:
         pair.sync()
         pair.state.on_socket = True
         with listening_at(f"unix://{tmp_path}/s", Sidecar(pair.state, Metrics())):

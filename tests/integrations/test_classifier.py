@@ -18,7 +18,7 @@ from hashdb.sidecar.application import Sidecar
 from hashdb.sidecar.metrics import Metrics
 from tests.cli.conftest import PHOTOS
 from tests.films import film
-from tests.sidecar.conftest import made_in
+from tests.sidecar.conftest import pair_in
 from tests.snippets import EXTENSION
 from tests.web.callers import Service, item, service_at
 from tests.web.sharing.served import listening, listening_at
@@ -99,7 +99,7 @@ def test_a_key_that_is_told_no_distance_gets_labels_without(service: Service, mo
 def test_a_sidecar_is_asked_on_its_socket_without_a_key(module: Any, tmp_path: Path) -> None:
     from threatexchange.content_type.photo import PhotoContent
 
-    with made_in(tmp_path) as pair:
+    with pair_in(tmp_path) as pair:
         pair.other.contribute(item(signals=signals(PHOTOS[0])))
         pair.sync()
         pair.state.on_socket = True

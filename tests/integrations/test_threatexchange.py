@@ -20,7 +20,7 @@ from tests.warm import THREATEXCHANGE, program
 from tests.web.api.test_videos import video
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 from tests.web.sharing.served import digits, listening
-from tests.web.sharing.test_texts import WORDS, listed
+from tests.web.sharing.test_texts import WORDS, text_draft
 
 pytest.importorskip("threatexchange")
 
@@ -220,7 +220,7 @@ def test_addresses_and_texts_are_read_by_signal_types_of_the_extension(
     address = url_signals("https://example.org/leaflet", asking=False)
     one, two, _ = platform.contribute(
         item(signals=list(map(str, address)), media="document", quality=None),
-        listed(),
+        text_draft(),
         item(
             signals=[],
             frames=[{"page": 1, "quality": 90, "signals": [pdq(1)]}],

@@ -1,4 +1,4 @@
-"""A service, a member's copy of it, and the sidecar that answers from the copy, all without a network."""
+"""A service, a member's local copy of its list, and the sidecar that answers from the copy, all without a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_AGE = 300
 
 
 class Pair:
-    """A service and the sidecar of one of its members, which are asked the same."""
+    """A service and the sidecar of one of its members. Tests compare their answers."""
 
     def __init__(self, service: Service, home: Path) -> None:
         self.service = service
@@ -40,18 +40,18 @@ class Pair:
         self.sidecar = TestClient(self.application)
 
     def sync(self) -> None:
-        """Bring the copy up to date; the sidecar knows it at once."""
+        """Bring the copy up to date, and let the sidecar use it at once."""
         self.state.index.sync(self.client)
         self.state._cached = None
 
     def ask(self, method: str, path: str, **more: Any) -> TestResponse:
-        """What the sidecar answers, without a key."""
+        """Send a request without a key to the sidecar."""
         return self.sidecar.open(path, method=method, buffered=True, **more)
 
-    def both(self, method: str, path: str, **more: Any) -> tuple[TestResponse, TestResponse]:
-        """What the service and the sidecar answer."""
+    def ask_both(self, method: str, path: str, **more: Any) -> tuple[TestResponse, TestResponse]:
+        """Send a request to the service and to the sidecar."""
         if "json" in more:
-            # The test clients would write it differently.
+            # The two test clients would write the JSON differently.
             more |= {"data": json.dumps(more.pop("json")), "content_type": "application/json"}
         return self.member.request(method, path, **more), self.ask(method, path, **more)
 
@@ -60,8 +60,8 @@ class Pair:
         self.state.close()
 
 
-def same(pair: tuple[TestResponse, TestResponse]) -> Any:
-    """The JSON that the service and the sidecar both answer, but for `members`, which counts confirmations there."""
+def same_answer(pair: tuple[TestResponse, TestResponse]) -> Any:
+    """Check that two answers are equal, and return their JSON. `members` is ignored: the copy has no confirmations."""
     served, local = pair
     assert (local.status_code, local.mimetype) == (served.status_code, served.mimetype), local.text
     assert _plain(json.loads(local.data)) == _plain(json.loads(served.data))
@@ -75,36 +75,39 @@ def _plain(content: Any) -> Any:
 
 
 @contextmanager
-def made_in(folder: Path) -> Iterator[Pair]:
-    """Both, over an empty database in a folder; nothing is synced yet."""
+def pair_in(folder: Path) -> Iterator[Pair]:
+    """Create a service with an empty database in a folder, and a sidecar without a copy."""
     with service_at(f"sqlite:///{folder}/hashdb.sqlite") as service:
-        made = Pair(service, folder / "member")
+        pair = Pair(service, folder / "member")
         try:
-            yield made
+            yield pair
         finally:
-            made.close()
+            pair.close()
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Both, with nothing in them."""
-    with made_in(tmp_path) as made:
+    """An empty service and a sidecar without a copy."""
+    with pair_in(tmp_path) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def _filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with made_in(tmp_path_factory.mktemp("pair")) as made:
-        made.member.contribute(item(1), item(2), item(3, severity=4, context=["synthetic"]))
-        (gone,) = made.other.contribute(item(4))
-        made.other.contribute(item(1), item(2, signals=[str(near(signal(2), 8))]))
-        made.other.post(f"/v1/contributions/{gone['id']}/withdrawal", {"reason": "other"})
-        made.sync()
-        yield made
+    with pair_in(tmp_path_factory.mktemp("pair")) as pair:
+        pair.member.contribute(item(1), item(2), item(3, severity=4, context=["synthetic"]))
+        (withdrawn,) = pair.other.contribute(item(4))
+        pair.other.contribute(item(1), item(2, signals=[str(near(signal(2), 8))]))
+        pair.other.post(f"/v1/contributions/{withdrawn['id']}/withdrawal", {"reason": "other"})
+        pair.sync()
+        yield pair
 
 
 @pytest.fixture
 def filled(_filled: Pair) -> Pair:
-    """Both, with contributions of two members, of which one is withdrawn. Tests only read, and may move the clock."""
+    """A service with contributions of two members, one withdrawn, and a sidecar.
+
+    Tests only read them, and may move the clock.
+    """
     _filled.service.clock.at = NOON
     return _filled

@@ -1,4 +1,4 @@
-"""The sidecar answers a request as the service does, and every other one by an error of hashdb."""
+"""The sidecar answers like the service, and rejects every other request with an error of hashdb."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.sidecar.application import AGE, ROUTES
 from tests.builders import near, signal
-from tests.sidecar.conftest import Pair, same
+from tests.sidecar.conftest import Pair, same_answer
 from tests.web.callers import pdq, problem
 
 MATCHES = "/v1/matches"
@@ -24,7 +24,7 @@ BODIES: list[Any] = [
     {"queries": [{"signals": [str(near(signal(1), 4))], "transforms": {"mirror": [pdq(1)]}, "min_score": 1.0}]},
     {"queries": [{"signals": [pdq(99)]}] * 1_000},
     {"queries": [{"signals": [], "duration": 9.5, "frames": [{"at": 0.5, "quality": 90, "signals": [pdq(1)]}]}]},
-    # And what both refuse.
+    # Bodies that both reject.
     {"queries": []},
     {"queries": [{"signals": []}]},
     {"queries": [{"signals": ["pdq:12"], "id": 7, "x": None}]},
@@ -37,13 +37,13 @@ BODIES: list[Any] = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: json.dumps(body)[:60])
-def test_a_match_is_answered_as_by_the_service(filled: Pair, body: Any) -> None:
-    content = same(filled.both("POST", MATCHES, json=body))
+def test_the_sidecar_matches_like_the_service(filled: Pair, body: Any) -> None:
+    content = same_answer(filled.ask_both("POST", MATCHES, json=body))
     assert "results" in content or content["status"] in (400, 413, 422)
 
 
 @pytest.mark.parametrize(
-    "request_of",
+    "request_arguments",
     [
         {"data": b"{", "content_type": "application/json"},
         {"data": b"\xff\xfe", "content_type": "application/json"},
@@ -56,21 +56,21 @@ def test_a_match_is_answered_as_by_the_service(filled: Pair, body: Any) -> None:
         {"json": {"queries": [QUERY]}, "query_string": "include=all&include=none"},
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused_as_by_the_service(filled: Pair, request_of: dict[str, Any]) -> None:
-    assert same(filled.both("POST", MATCHES, **request_of))["status"] in (400, 413, 415, 422)
+def test_the_sidecar_rejects_an_invalid_body_like_the_service(filled: Pair, request_arguments: dict[str, Any]) -> None:
+    assert same_answer(filled.ask_both("POST", MATCHES, **request_arguments))["status"] in (400, 413, 415, 422)
 
 
-def test_nothing_that_is_sent_makes_the_sidecar_fail(filled: Pair) -> None:
-    chance = random.Random(20)
+def test_random_requests_cause_no_server_error(filled: Pair) -> None:
+    random_numbers = random.Random(20)
     whole = json.dumps({"queries": [{"id": "a", "remember": "b", **QUERY}], "uploads": [], "number": 1}).encode()
     paths = [*ROUTES, "/", "/hma/as/X/c/banks", "/hma/c/bank/x%00%ff", "//v1/matches", "/v1/matches/"]
     for number in range(300):
         octets = bytearray(whole)
-        for _ in range(chance.randrange(6)):
-            octets[chance.randrange(len(octets))] = chance.randrange(256)
-        cut = octets[: chance.randrange(len(octets) + 1)]
-        kind = chance.choice(["application/json", "multipart/form-data; boundary=b", "text/plain", "x", ""])
-        method = chance.choice(["GET", "POST", "PUT", "HEAD", "DELETE", "BREW"])
+        for _ in range(random_numbers.randrange(6)):
+            octets[random_numbers.randrange(len(octets))] = random_numbers.randrange(256)
+        cut = octets[: random_numbers.randrange(len(octets) + 1)]
+        kind = random_numbers.choice(["application/json", "multipart/form-data; boundary=b", "text/plain", "x", ""])
+        method = random_numbers.choice(["GET", "POST", "PUT", "HEAD", "DELETE", "BREW"])
         answer = filled.ask(
             method,
             paths[number % len(paths)],
@@ -81,7 +81,7 @@ def test_nothing_that_is_sent_makes_the_sidecar_fail(filled: Pair) -> None:
         assert answer.status_code < 500, (method, paths[number % len(paths)], kind, bytes(cut), answer.text)
 
 
-def test_addresses_and_methods_that_are_not_there_are_refused(filled: Pair) -> None:
+def test_unknown_addresses_and_methods_are_rejected(filled: Pair) -> None:
     refused = problem(filled.ask("GET", "/v1/contributions"), 404, "not-found")
     assert refused["detail"].startswith("this address of the sidecar, which only matches and remembers,")
     answer = filled.ask("GET", MATCHES)
@@ -92,14 +92,14 @@ def test_addresses_and_methods_that_are_not_there_are_refused(filled: Pair) -> N
     assert (head.status_code, head.data, int(head.headers["Content-Length"])) == (200, b"", len('{"status":"alive"}'))
 
 
-def test_every_answer_from_the_copy_says_how_old_the_copy_is(filled: Pair) -> None:
+def test_every_answer_from_the_copy_has_the_age_of_the_copy(filled: Pair) -> None:
     filled.service.clock.go(seconds=42)
     for answer in (filled.ask("POST", MATCHES, json={"queries": [QUERY]}), filled.ask("GET", "/hma/c/banks")):
         assert answer.headers[AGE] == "42"
     assert AGE not in filled.ask("GET", "/healthz").headers
 
 
-def test_no_answer_may_be_read_by_another_origin_or_kept(filled: Pair) -> None:
+def test_no_answer_can_be_read_by_another_origin_or_cached(filled: Pair) -> None:
     for path in ("/healthz", "/nowhere"):
         headers = filled.ask("GET", path).headers
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
@@ -107,22 +107,22 @@ def test_no_answer_may_be_read_by_another_origin_or_kept(filled: Pair) -> None:
         assert not [name for name, _ in headers if name.startswith("Access-Control")]
 
 
-def test_a_copy_that_is_too_old_is_told_at_readyz_and_still_answers(filled: Pair) -> None:
+def test_an_old_copy_is_reported_at_readyz_and_still_answers(filled: Pair) -> None:
     ready = filled.ask("GET", "/readyz")
     checkpoint = filled.client.changes(0).checkpoint
     assert json.loads(ready.data) == {"status": "ready", "checkpoint": checkpoint, "age": 0, "contributions": 5}
     filled.service.clock.go(seconds=300)
     assert filled.ask("GET", "/readyz").status_code == 200
     filled.service.clock.go(seconds=1)
-    said = problem(filled.ask("GET", "/readyz"), 503, "copy-too-old")
-    assert (said["age"], said["max_age"]) == (301, 300)
+    error = problem(filled.ask("GET", "/readyz"), 503, "copy-too-old")
+    assert (error["age"], error["max_age"]) == (301, 300)
     assert filled.ask("GET", "/hma/status").status_code == 503
     assert filled.ask("POST", MATCHES, json={"queries": [QUERY]}).status_code == 200
     assert filled.ask("GET", "/healthz").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/readyz", MATCHES, "/hma/status", "/hma/c/banks", "/v1/signals"])
-def test_without_a_copy_it_says_so(pair: Pair, path: str) -> None:
+def test_a_sidecar_without_a_copy_answers_503(pair: Pair, path: str) -> None:
     method = "POST" if path.startswith("/v1") else "GET"
     answer = pair.ask(method, path, json={"queries": [QUERY]}) if method == "POST" else pair.ask(method, path)
     assert answer.status_code == 503
@@ -130,7 +130,7 @@ def test_without_a_copy_it_says_so(pair: Pair, path: str) -> None:
     assert "no complete local copy" in answer.text
 
 
-def test_a_key_is_neither_asked_for_nor_noticed(filled: Pair) -> None:
+def test_the_sidecar_ignores_keys(filled: Pair) -> None:
     for key in ("Bearer hdb_wrong", "Basic x", "nonsense"):
         answer = filled.ask("POST", MATCHES, json={"queries": [QUERY]}, headers={"Authorization": key})
         assert answer.status_code == 200

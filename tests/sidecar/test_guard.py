@@ -1,4 +1,4 @@
-"""A web page can neither ask nor read: no other Host, no Origin."""
+"""Web pages can send no request to the sidecar: a request with another `Host` or an `Origin` is rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashdb.sidecar.guard import require_program
 from tests.sidecar.conftest import Pair
 from tests.web.callers import problem
 
-MINE = [
+LOCAL_HOSTS = [
     "localhost",
     "localhost:8765",
     "LOCALHOST:1",
@@ -19,7 +19,7 @@ MINE = [
     "[::1]:8765",
     "[::1]",
 ]
-THEIRS = [
+OTHER_HOSTS = [
     "",
     "evil.example",
     "evil.example:8765",
@@ -38,7 +38,7 @@ THEIRS = [
 
 
 def is_refused(*, on_socket: bool = False, **headers: str) -> bool:
-    """Whether a request with these headers is refused."""
+    """Return whether a request with these headers is rejected."""
     try:
         require_program({f"HTTP_{name.upper()}": value for name, value in headers.items()}, on_socket=on_socket)
     except WebPageRefused:
@@ -46,20 +46,20 @@ def is_refused(*, on_socket: bool = False, **headers: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("host", MINE)
-def test_a_program_that_names_this_machine_may_ask(host: str) -> None:
+@pytest.mark.parametrize("host", LOCAL_HOSTS)
+def test_a_request_with_a_local_host_is_accepted_unless_it_has_an_origin(host: str) -> None:
     assert not is_refused(host=host)
     assert is_refused(host=host, origin="http://evil.example")
 
 
-@pytest.mark.parametrize("host", THEIRS)
-def test_a_name_that_somebody_else_can_own_is_refused(host: str) -> None:
+@pytest.mark.parametrize("host", OTHER_HOSTS)
+def test_a_request_with_another_host_is_rejected_except_on_a_socket(host: str) -> None:
     assert is_refused(host=host)
     assert not is_refused(host=host, on_socket=True)
 
 
 @pytest.mark.parametrize("on_socket", [True, False])
-def test_what_a_browser_marks_as_caused_by_a_page_is_refused(on_socket: bool) -> None:
+def test_a_request_that_a_browser_marks_as_from_a_page_is_rejected(on_socket: bool) -> None:
     for headers in (
         {"origin": "null"},
         {"origin": "http://127.0.0.1:8765"},
@@ -70,7 +70,7 @@ def test_what_a_browser_marks_as_caused_by_a_page_is_refused(on_socket: bool) ->
     assert not is_refused(host="127.0.0.1:8765", on_socket=on_socket, sec_fetch_site="none")
 
 
-def test_a_refused_request_learns_nothing(filled: Pair) -> None:
+def test_every_address_rejects_a_request_from_a_web_page(filled: Pair) -> None:
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         for path in ("/healthz", "/metrics", "/v1/matches", "/nowhere"):
             problem(filled.ask("POST", path, data=b"{}", headers=headers), 403, "web-page-refused")

@@ -1,4 +1,4 @@
-"""The routes of look-back: remembered, found, told until acknowledged, taken back."""
+"""The routes of look-back: uploads are remembered, and their matches are reported until acknowledged."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ MATCHES = "/remembered/matches"
 
 
 def look_back(pair: Pair) -> int:
-    """Sync, and look back; how many reports there are more."""
+    """Sync, look back, and return the number of new reports."""
     pair.sync()
     return LookBack(pair.state.index, pair.state.reports, pair.service.clock).catch_up()
 
 
 def reports(pair: Pair, query: str = "") -> list[Any]:
-    """What is told."""
+    """Return the reports that are not acknowledged."""
     return list(body(pair.ask("GET", f"{MATCHES}?{query}"))["reports"])
 
 
-def test_an_upload_is_told_when_it_is_shared_later_and_taken_back_when_that_is_withdrawn(pair: Pair) -> None:
+def test_a_later_match_is_reported_and_a_withdrawal_takes_it_back(pair: Pair) -> None:
     pair.sync()
     at = "2026-11-20T10:00:00.000000Z"
     uploads = [{"id": "u-1", "at": at, "signals": [pdq(1)]}, {"id": "u-2", "at": at, "signals": [pdq(2)]}]
     assert body(pair.ask("POST", "/v1/remember", json={"uploads": uploads})) == {"remembered": 2}
-    asked = {"queries": [{"signals": [pdq(3)], "remember": "u-3"}]}
-    assert body(pair.ask("POST", "/v1/matches", json=asked))["results"][0]["matches"] == []
+    query = {"queries": [{"signals": [pdq(3)], "remember": "u-3"}]}
+    assert body(pair.ask("POST", "/v1/matches", json=query))["results"][0]["matches"] == []
     assert look_back(pair) == 0 and reports(pair) == []
 
-    (one, _) = pair.other.contribute(item(1), item(3))
+    (contribution, _) = pair.other.contribute(item(1), item(3))
     assert look_back(pair) == 2
     first, second = sorted(reports(pair), key=lambda report: str(report["upload"]))
     assert (first["kind"], first["upload"], first["uploaded_at"]) == ("matched", "u-1", at)
@@ -48,7 +48,7 @@ def test_an_upload_is_told_when_it_is_shared_later_and_taken_back_when_that_is_w
     matched = pair.ask("POST", "/v1/matches", json={"queries": [{"signals": [pdq(1)]}]})
     assert first["match"] == json.loads(matched.data)["results"][0]["matches"][0]
 
-    pair.other.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    pair.other.post(f"/v1/contributions/{contribution['id']}/withdrawal", {"reason": "other"})
     assert look_back(pair) == 1
     last = reports(pair)[-1]
     assert (last["kind"], last["upload"], bool(last["reason"])) == ("taken-back", "u-1", True)
@@ -59,24 +59,24 @@ def test_an_upload_is_told_when_it_is_shared_later_and_taken_back_when_that_is_w
     assert body(pair.ask("POST", "/remembered/acknowledged", json={"number": 1})) == {"acknowledged": 2}
 
 
-def test_a_text_is_told_with_its_words_however_it_is_remembered(pair: Pair) -> None:
+def test_a_match_of_a_text_is_reported_with_its_words(pair: Pair) -> None:
     pair.sync()
-    asked = json.loads(
+    request = json.loads(
         QueriesIn.from_domain([excerpt(words(2, 900), words(1, 400))]).model_dump_json(exclude_unset=True)
     )
-    (query,) = asked["queries"]
+    (query,) = request["queries"]
     upload = {"id": "u-1", "at": "2026-11-20T10:00:00Z", "signals": [], "frames": query["frames"]}
     assert body(pair.ask("POST", "/v1/remember", json={"uploads": [upload]})) == {"remembered": 1}
     query["remember"] = "u-2"
-    body(pair.ask("POST", "/v1/matches", json=asked))
+    body(pair.ask("POST", "/v1/matches", json=request))
     pair.client.contribute([text(words(1, 400))])
     assert look_back(pair) == 2
-    found = {report["upload"]: report["match"]["segments"] for report in reports(pair)}
-    assert found["u-1"] == found["u-2"]
-    assert found["u-1"][0]["unit"] == "words" and found["u-1"][0]["query"][1] == 1_300
+    segments = {report["upload"]: report["match"]["segments"] for report in reports(pair)}
+    assert segments["u-1"] == segments["u-2"]
+    assert segments["u-1"][0]["unit"] == "words" and segments["u-1"][0]["query"][1] == 1_300
 
 
-def test_a_reader_waits_for_a_report_and_no_longer_than_it_says(pair: Pair) -> None:
+def test_a_reader_waits_for_reports_no_longer_than_requested(pair: Pair) -> None:
     pair.sync()
     started = time.monotonic()
     assert reports(pair, "wait=1") == []
@@ -84,7 +84,7 @@ def test_a_reader_waits_for_a_report_and_no_longer_than_it_says(pair: Pair) -> N
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "sent", "at"),
+    ("method", "path", "sent", "field"),
     [
         ("POST", "/v1/remember", {"uploads": []}, "uploads"),
         ("POST", "/v1/remember", {"uploads": [{"id": "a", "at": "soon", "signals": ["pdq:1"]}]}, "uploads[0].at"),
@@ -102,33 +102,33 @@ def test_a_reader_waits_for_a_report_and_no_longer_than_it_says(pair: Pair) -> N
         ("GET", f"{MATCHES}?since=1", None, "since"),
     ],
 )
-def test_what_is_wrong_is_named(filled: Pair, method: str, path: str, sent: Any, at: str) -> None:
+def test_an_invalid_field_is_reported(filled: Pair, method: str, path: str, sent: Any, field: str) -> None:
     answer = filled.ask(method, path) if sent is None else filled.ask(method, path, json=sent)
-    assert at in faults(answer)
+    assert field in faults(answer)
 
 
-def test_on_a_full_disk_nothing_is_remembered_matched_or_acknowledged_and_later_all_is(pair: Pair) -> None:
+def test_a_full_disk_rejects_requests_that_succeed_later(pair: Pair) -> None:
     pair.sync()
     assert reports(pair) == []
     pair.other.contribute(item(1))
     upload = {"id": "u-1", "at": "2026-11-20T10:00:00Z", "signals": [pdq(1)]}
-    both = [
+    requests = [
         ("/v1/remember", {"uploads": [upload]}),
         ("/v1/matches", {"queries": [{"signals": [pdq(1)], "remember": "u-2"}]}),
     ]
     with full_disk():
-        for path, sent in both:
-            said = problem(pair.ask("POST", path, json=sent), 503, "not-remembered")
-            assert said["reason"] == "file too large"
+        for path, sent in requests:
+            error = problem(pair.ask("POST", path, json=sent), 503, "not-remembered")
+            assert error["reason"] == "file too large"
         problem(pair.ask("POST", "/remembered/acknowledged", json={"number": 0}), 503, "store-busy")
-    for path, sent in both:
+    for path, sent in requests:
         assert pair.ask("POST", path, json=sent).status_code == 200
     assert look_back(pair) == 2 and {report["upload"] for report in reports(pair)} == {"u-1", "u-2"}
 
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file grow past some bytes, for the block: a frame is begun, and not finished."""
+    """Limit the size of files during the block, so that a frame is written only in part."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
@@ -137,5 +137,5 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_without_a_copy_nothing_is_remembered_because_no_rule_is_known(pair: Pair) -> None:
+def test_nothing_can_be_remembered_without_a_copy(pair: Pair) -> None:
     problem(pair.ask("POST", "/v1/remember", json={"uploads": []}), 503, "copy-not-ready")

@@ -1,4 +1,4 @@
-"""The metrics of the sidecar: of requests by route, and of the copy; nothing that a client sent is in them."""
+"""The metrics of the sidecar: requests by route, and the copy. They contain no input of clients."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.sidecar.conftest import Pair
 from tests.web.callers import pdq
 
 
-def figures(pair: Pair) -> dict[str, float]:
-    """The metrics by name and labels."""
+def metrics(pair: Pair) -> dict[str, float]:
+    """Return the metrics by name and labels."""
     text = pair.ask("GET", "/metrics").text
     return {
         f"{sample.name}{sorted(sample.labels.values())}": sample.value
@@ -19,26 +19,26 @@ def figures(pair: Pair) -> dict[str, float]:
 
 
 def test_requests_are_counted_by_route_and_status(pair: Pair) -> None:
-    before = figures(pair)
+    before = metrics(pair)
     assert before["hashdb_sidecar_requests_total['/v1/matches', '500', 'POST']"] == 0
     assert "hashdb_sidecar_copy_events[]" not in before
     secret = pdq(7)
     pair.ask("POST", "/v1/matches", json={"queries": [{"signals": [secret]}]})
     pair.ask("BREW", f"/v1/{secret}")
     pair.ask("GET", f"/hma/c/bank/{secret}")
-    after = figures(pair)
+    after = metrics(pair)
     assert after["hashdb_sidecar_requests_total['/v1/matches', '503', 'POST']"] == 1
     assert after["hashdb_sidecar_requests_total['(any)', '(none)', '404']"] == 1
     assert after["hashdb_sidecar_request_seconds_count['/v1/matches']"] == 1
     assert secret not in str(after)
 
 
-def test_the_copy_and_look_back_are_told(filled: Pair) -> None:
+def test_the_metrics_have_the_copy_and_look_back(filled: Pair) -> None:
     filled.service.clock.go(seconds=42)
-    told = figures(filled)
+    values = metrics(filled)
     seq = filled.state.copy_state().seq
-    assert told["hashdb_sidecar_copy_age_seconds[]"] == 42
-    assert told["hashdb_sidecar_max_age_seconds[]"] == 300
-    assert told["hashdb_sidecar_copy_events[]"] == told["hashdb_sidecar_lookback_lag_events[]"] == seq > 0
-    assert told["hashdb_sidecar_copy_contributions[]"] == 5
-    assert told["hashdb_sidecar_reports_unacknowledged[]"] == 0
+    assert values["hashdb_sidecar_copy_age_seconds[]"] == 42
+    assert values["hashdb_sidecar_max_age_seconds[]"] == 300
+    assert values["hashdb_sidecar_copy_events[]"] == values["hashdb_sidecar_lookback_lag_events[]"] == seq > 0
+    assert values["hashdb_sidecar_copy_contributions[]"] == 5
+    assert values["hashdb_sidecar_reports_unacknowledged[]"] == 0

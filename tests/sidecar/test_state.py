@@ -1,4 +1,4 @@
-"""What a process knows of the copy: its age, its rules, and that it was replaced."""
+"""The state of the copy in a process: its age, its rules, and its replacement."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def test_the_age_is_that_of_the_last_sync_and_never_negative(pair: Pair) -> None
     assert pair.state.copy_age() == 0
 
 
-def test_what_is_synced_is_known_within_a_second_and_without_a_new_start(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_sees_a_sync_within_a_second_without_a_restart(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.sync()
     before = pair.state.copy_state()
     pair.member.contribute(item(1))
@@ -41,13 +39,13 @@ def test_what_is_synced_is_known_within_a_second_and_without_a_new_start(
     assert pair.state.validation_context().rules == before.rules
 
 
-def test_a_rule_that_the_service_changes_holds_without_a_new_start(pair: Pair) -> None:
+def test_a_changed_rule_takes_effect_without_a_restart(pair: Pair) -> None:
     pair.sync()
-    asked = {"queries": [{"signals": [str(TEST_SIGNALS[3])]}]}
-    assert pair.ask("POST", "/v1/matches", json=asked).status_code == 422
+    query = {"queries": [{"signals": [str(TEST_SIGNALS[3])]}]}
+    assert pair.ask("POST", "/v1/matches", json=query).status_code == 422
     me = pair.client.me()
-    added = {**me.algorithms, Algorithm.DHASH: me.algorithms[Algorithm.PHASH]}
-    pair.state.index.opened().tables.store_rules(me.model_copy(update={"algorithms": added}))
+    algorithms = {**me.algorithms, Algorithm.DHASH: me.algorithms[Algorithm.PHASH]}
+    pair.state.index.opened().tables.store_rules(me.model_copy(update={"algorithms": algorithms}))
     pair.state._cached = None
-    answer = pair.ask("POST", "/v1/matches", json=asked)
+    answer = pair.ask("POST", "/v1/matches", json=query)
     assert json.loads(answer.data)["results"][0]["matches"][0]["contribution"] == TEST_ID

@@ -1,4 +1,4 @@
-"""The files in which processes count together."""
+"""The metric files that all processes of a service share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import pytest
 from hashdb.wsgi.prometheus_multiprocess import reserve_space
 
 
-def test_the_room_for_what_is_counted_is_taken_before_where_there_is_any(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_space_for_the_metrics_is_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "metrics"
     folder.mkdir()
-    for given, used in ((folder, True), (tmp_path / "none", False)):
-        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(given))
+    for configured, is_used in ((folder, True), (tmp_path / "none", False)):
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(configured))
         reserve_space()
-        found = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-        assert (found == given) is used
-        taken = [path.stat() for path in found.iterdir()]
-        # To write into a hole of a mapped file where the disk is full kills the process.
-        assert len(taken) == 4 and all(one.st_blocks * 512 >= one.st_size >= 1024 * 1024 for one in taken)
+        used_folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+        assert (used_folder == configured) is is_used
+        files = [path.stat() for path in used_folder.iterdir()]
+        # On a full disk, writing into a hole of a mapped file would kill the process.
+        assert len(files) == 4 and all(file.st_blocks * 512 >= file.st_size >= 1024 * 1024 for file in files)

@@ -1,4 +1,4 @@
-"""Addresses and texts of other systems' clients: what they become, and what is refused."""
+"""Addresses and texts from clients of other systems: how they are hashed, and which ones are rejected."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ ADDRESS = "https://example.org/page?a=1"
 TEXT = " ".join(f"word{number}" for number in range(300))
 
 
-def test_an_address_becomes_its_digests_the_asked_one_with_and_without_its_query() -> None:
+def test_an_address_is_hashed_and_for_queries_also_without_its_parameters() -> None:
     listed = hash_value("url", ADDRESS, asking=False, accept_text=False)
-    asked = hash_value("url", ADDRESS, asking=True, accept_text=False)
+    queried = hash_value("url", ADDRESS, asking=True, accept_text=False)
     assert listed == ("url", digits_of(url_signals(ADDRESS, asking=False)[0]))
-    assert asked[1].split(" ") == [digits_of(signal) for signal in url_signals(ADDRESS, asking=True)]
-    assert len(asked[1].split(" ")) == 2
+    assert queried[1].split(" ") == [digits_of(signal) for signal in url_signals(ADDRESS, asking=True)]
+    assert len(queried[1].split(" ")) == 2
 
 
-def test_a_digest_of_an_address_stays_what_it_is() -> None:
+def test_a_digest_of_an_address_is_unchanged() -> None:
     assert hash_value("url", "ab" * 32, asking=True, accept_text=False) == ("url", "ab" * 32)
 
 
-def test_a_text_becomes_its_windows_where_texts_are_accepted() -> None:
+def test_an_accepted_text_is_hashed_into_windows() -> None:
     name, value = hash_value("raw_text", TEXT, asking=False, accept_text=True)
     assert name == "simhash256"
     assert next(window.split(",")[1:] for window in json.loads(value)) == ["0", "150"]
     assert len(json.loads(hash_value("raw_text", TEXT, asking=True, accept_text=True)[1])) > len(json.loads(value))
 
 
-def test_a_text_is_refused_without_a_word_of_it() -> None:
+def test_the_error_for_a_rejected_text_repeats_no_word_of_it() -> None:
     with pytest.raises(TextRefused) as refused:
         hash_value("raw_text", TEXT, asking=False, accept_text=False)
     with pytest.raises(MalformedRequest) as short:
         hash_value("raw_text", "word7 only", asking=True, accept_text=True)
     with pytest.raises(MalformedRequest) as no_address:
         hash_value("url", "ftp://word7.example/", asking=True, accept_text=True)
-    assert not any("word7" in str(each.value) for each in (refused, short, no_address))
+    assert not any("word7" in str(error.value) for error in (refused, short, no_address))
 
 
 def test_pairs_of_addresses_are_compared_by_their_digests() -> None:

@@ -1,4 +1,4 @@
-"""Files of a form: pictures stay in memory, videos go to a file without a name, and both have their limits."""
+"""Files of a form: pictures stay in memory, videos are in an unnamed file, and both have limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.hashing.samples import draw_picture
 from tests.web.pictures import photo
 
 FILM = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 40
-"""What begins as a video."""
+"""Bytes that start like a video."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def written(limits: UploadLimits, octets: bytes, size: int = 1024) -> Upload:
+def write_upload(limits: UploadLimits, octets: bytes, size: int = 1024) -> Upload:
     upload = Upload(limits)
     for start in range(0, len(octets), size):
         upload.write(octets[start : start + size])
@@ -35,8 +35,8 @@ def written(limits: UploadLimits, octets: bytes, size: int = 1024) -> Upload:
 
 
 @pytest.mark.parametrize("size", [1, 7, 199, 1024, 100_000])
-def test_a_video_is_in_a_file_without_a_name_however_it_arrives(folder: Path, size: int) -> None:
-    upload = written(UploadLimits(1_000, 100_000), FILM, size)
+def test_a_video_is_stored_in_an_unnamed_file(folder: Path, size: int) -> None:
+    upload = write_upload(UploadLimits(1_000, 100_000), FILM, size)
     assert upload.is_film and upload.is_video and upload.size == len(FILM)
     assert upload.read() == upload.stream.read() == FILM
     with upload.open() as file:
@@ -46,39 +46,39 @@ def test_a_video_is_in_a_file_without_a_name_however_it_arrives(folder: Path, si
     upload.close()
 
 
-def test_a_picture_and_an_animation_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_and_animations_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = BytesIO()
     draw_picture(40, 30, seed=1).save(file, "GIF", save_all=True, append_images=[draw_picture(40, 30, seed=2)])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    picture, animation = (written(UploadLimits(10**6, 0), octets) for octets in (photo(), file.getvalue()))
+    picture, animation = (write_upload(UploadLimits(10**6, 0), octets) for octets in (photo(), file.getvalue()))
     assert not picture.is_video and not picture.is_film
     assert animation.is_video and not animation.is_film
     with animation.open() as opened:
         assert getattr(Image.open(opened), "n_frames", 1) == 2
 
 
-def test_memory_and_a_video_have_their_limits(folder: Path) -> None:
+def test_uploads_above_a_limit_are_rejected(folder: Path) -> None:
     limits = UploadLimits(memory=10_000, video=len(FILM))
-    kept = [written(limits, FILM), written(limits, bytes(9_000)), written(limits, FILM)]
+    accepted = [write_upload(limits, FILM), write_upload(limits, bytes(9_000)), write_upload(limits, FILM)]
     with pytest.raises(TooLarge) as refused:
-        written(limits, bytes(1_001), 100)
+        write_upload(limits, bytes(1_001), 100)
     assert refused.value.limit == 10_000
     upload = Upload(UploadLimits(10_000, len(FILM) - 1))
     with pytest.raises(VideoTooLarge, match=r"more than .* bytes: hash it on your machine, with `hashdb hash`"):
         for start in range(0, len(FILM), 1024):
             upload.write(FILM[start : start + 1024])
-    for each in (*kept, upload):
-        each.close()
+    for opened in (*accepted, upload):
+        opened.close()
 
 
-def test_a_video_that_cannot_be_written_is_refused_for_now(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_cannot_be_written_is_rejected_for_now(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "nowhere"))
     with pytest.raises(NoRoom):
-        written(UploadLimits(10_000, 100_000), FILM)
+        write_upload(UploadLimits(10_000, 100_000), FILM)
 
 
-def test_the_end_of_the_request_deletes_it_unless_it_is_kept(folder: Path) -> None:
-    upload = written(UploadLimits(1_000, 100_000), FILM).keep()
+def test_a_kept_upload_outlives_its_request_until_it_is_released(folder: Path) -> None:
+    upload = write_upload(UploadLimits(1_000, 100_000), FILM).keep()
     upload.close()
     assert upload.read() == FILM
     upload.release()

@@ -45,7 +45,7 @@ def test_each_reviewer_gets_a_different_case_and_sees_the_claims(
     assert (heading(page), "You have this case" in page.text) == ("Case 2", True)
     assert heading(lin.follow(lin.post("/console/cases/next?sort=severity"))) == "Case 1"
     queue = lin.get("/console/cases").text
-    taken = dict(
+    claims = dict(
         re.findall(
             r'<a href="/console/cases/(\d)">\d</a>.*?<td data-said="taken by">(?:<b>)?'
             r'(rosa|you|<span class="text-secondary nobody">nobody)',
@@ -53,7 +53,7 @@ def test_each_reviewer_gets_a_different_case_and_sees_the_claims(
             re.S,
         )
     )
-    assert taken == {"1": "you", "2": "rosa", "3": '<span class="text-secondary nobody">nobody'}
+    assert claims == {"1": "you", "2": "rosa", "3": '<span class="text-secondary nobody">nobody'}
     assert 'You have taken <a href="/console/cases/1">case 1</a>.' in queue
     claimed_case = lin.get("/console/cases/2").text
     assert (

@@ -146,27 +146,26 @@ OPEN = {
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service with one of each thing that has a page."""
-    with service_at(f"sqlite:///{tmp_path_factory.mktemp('guard')}/hashdb.sqlite") as made:
-        checkpoints.start(made.db)
-        made.caller(Scope.CONTRIBUTE).contribute(item(1))
-        cases.open_case(made.db, COMMAND_LINE, 1, "other", holds=False)
-        benign.add(made.db, COMMAND_LINE, BenignDraft((signal(99),)))
-        incidents.add(made.db, COMMAND_LINE, IncidentDraft("CI:first", made.clock()))
-        rosa = users.add(made.db, COMMAND_LINE, UserDraft("rosa", Role.REVIEWER), local=False).user.actor
-        bulk.start(
-            made.db, rosa, bulk.select(made.db, rosa, BatchAction.UPHOLD, Picks.CASE, [1]).id, BatchChoices(note="x")
-        )
+    with service_at(f"sqlite:///{tmp_path_factory.mktemp('guard')}/hashdb.sqlite") as service:
+        checkpoints.start(service.db)
+        service.caller(Scope.CONTRIBUTE).contribute(item(1))
+        cases.open_case(service.db, COMMAND_LINE, 1, "other", holds=False)
+        benign.add(service.db, COMMAND_LINE, BenignDraft((signal(99),)))
+        incidents.add(service.db, COMMAND_LINE, IncidentDraft("CI:first", service.clock()))
+        rosa = users.add(service.db, COMMAND_LINE, UserDraft("rosa", Role.REVIEWER), local=False).user.actor
+        batch = bulk.select(service.db, rosa, BatchAction.UPHOLD, Picks.CASE, [1])
+        bulk.start(service.db, rosa, batch.id, BatchChoices(note="x"))
         change = ProposedChange(TwoPersonAction.SUSPEND, "member", 1, {"status": "suspended"})
-        with made.db.store.begin() as tx:
-            tx.proposals.add(change, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
-        made.caller().post("/v1/webhooks", {"url": "https://example.org/", "topics": ["case.opened"]})
-        webhooks.test(made.db, COMMAND_LINE, 1)
-        sign_in_new_user(made, "first", Role.AUDITOR).post("/console/reports")
+        with service.db.store.begin() as tx:
+            tx.proposals.add(change, "key:1", "member:1", service.clock(), service.clock() + timedelta(hours=1))
+        service.caller().post("/v1/webhooks", {"url": "https://example.org/", "topics": ["case.opened"]})
+        webhooks.test(service.db, COMMAND_LINE, 1)
+        sign_in_new_user(service, "first", Role.AUDITOR).post("/console/reports")
         for _ in range(400):
-            if reports.get(made.db, COMMAND_LINE, 1).outcome is not None:
+            if reports.get(service.db, COMMAND_LINE, 1).outcome is not None:
                 break
             time.sleep(0.02)
-        yield made
+        yield service
 
 
 def test_every_name_in_the_guard_is_a_view(service: Service) -> None:

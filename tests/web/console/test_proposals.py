@@ -40,8 +40,8 @@ def test_a_second_admin_confirms_the_suspension_of_a_member(service: Service, ad
     eva = sign_in_new_user(service, "eva", Role.ADMIN)
     proposal = eva.get("/console/proposals/1").text
     assert ("Confirm: suspend a member" in proposal, "<b>1 key</b> would stop working" in proposal) == (True, True)
-    done = eva.follow(eva.post("/console/proposals/1"))
-    assert (heading(done), "Done: suspend a member." in done.text) == ("Proposals", True)
+    proposals = eva.follow(eva.post("/console/proposals/1"))
+    assert (heading(proposals), "Done: suspend a member." in proposals.text) == ("Proposals", True)
     assert alpha.get("/v1/me").status_code == 403
     assert eva.get("/console/proposals/1").status_code == 404
 

@@ -20,8 +20,8 @@ def shot(start: int, end: int | None = None, quality: int = 80, *, suppressed: b
 
 def bars(line: str, state: str) -> list[tuple[float, float, int]]:
     """Return the start and width of the bars of a state, in percent, and their heights in pixels."""
-    found = re.findall(rf'film-shot film-{state}" x="([\d.]+)%" y="\d+" width="([\d.]+)%" height="(\d+)"', line)
-    return [(float(x), float(width), int(height)) for x, width, height in found]
+    rectangles = re.findall(rf'film-shot film-{state}" x="([\d.]+)%" y="\d+" width="([\d.]+)%" height="(\d+)"', line)
+    return [(float(x), float(width), int(height)) for x, width, height in rectangles]
 
 
 def test_shots_are_drawn_by_time_quality_and_state() -> None:

@@ -1,4 +1,4 @@
-"""A service that takes contributions by other systems' protocols, listening on a port."""
+"""A service that accepts contributions by the protocols of other systems and listens on a port."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.web.sharing.served import listening
 
 @pytest.fixture
 def service(database_url: str) -> Iterator[Service]:
-    """The application over an empty database, on SQLite and on PostgreSQL, with a label for what comes."""
+    """The application over an empty database, on SQLite and on PostgreSQL, with a label for such contributions."""
     with service_at(database_url, interop_label="glorification") as made:
         yield made
 
 
 @pytest.fixture
 def url(service: Service) -> Iterator[str]:
-    """Where it listens."""
+    """The address of the service."""
     with listening(service) as address:
         yield address

@@ -1,4 +1,4 @@
-"""What the unmodified clients of `threatexchange` need: the application on a port, and a clock that they share."""
+"""Serves the application on a port, for the unmodified clients of `threatexchange`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class _Silent(WSGIRequestHandler):
 
 @contextmanager
 def listening(service: Service) -> Iterator[str]:
-    """The address of a service's application for as long as the block lasts."""
+    """Serve the application of a service for the length of the block, and return its address."""
     with listening_at("127.0.0.1", service.app) as server:
         yield f"http://127.0.0.1:{server.server_port}"
 
 
 @contextmanager
 def listening_at(host: str, application: WSGIApplication) -> Iterator[BaseWSGIServer]:
-    """An application on a free port of a host, or at the socket of a `unix://` path, for as long as the block lasts."""
+    """Serve an application on a free port of a host, or at the socket of a `unix://` path, during the block."""
     server = make_server(host, 0, application, threaded=True, request_handler=_Silent)
     thread = Thread(target=server.serve_forever)
     thread.start()
@@ -40,5 +40,5 @@ def listening_at(host: str, application: WSGIApplication) -> Iterator[BaseWSGISe
 
 
 def digits(signal: str) -> str:
-    """The hex digits of a signal's text."""
+    """Return the hex digits of a signal's text."""
     return signal.partition(":")[2]

@@ -1,4 +1,4 @@
-"""Fetching from listed hosts: what is not permitted is refused before anything is connected to."""
+"""Fetching files from listed hosts. A forbidden address is rejected before any connection."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from hashdb.web.sharing.fetching import fetch
 
 
 class Host:
-    """A host on this machine, and who connected to it."""
+    """A host on this machine that records the requests to it."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.asked: list[str] = []
+        self.requested_paths: list[str] = []
 
 
 @contextmanager
 def host() -> Iterator[Host]:
-    """A host that has a picture, a redirect to it, and more than one may fetch."""
+    """Serve a picture, a redirect to it, a missing file, and a file above the limit."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            made.asked.append(self.path)
+            host_served.requested_paths.append(self.path)
             self.send_response({"/moved": 302, "/none": 404}.get(self.path, 200))
-            self.send_header("Location", f"http://127.0.0.1:{made.port}/picture")
+            self.send_header("Location", f"http://127.0.0.1:{host_served.port}/picture")
             self.end_headers()
             self.wfile.write(b"x" * (2000 if self.path == "/large" else 10))
 
@@ -39,11 +39,11 @@ def host() -> Iterator[Host]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = Host(server.server_port)
+        host_served = Host(server.server_port)
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield made
+            yield host_served
         finally:
             server.shutdown()
             thread.join()
@@ -53,24 +53,24 @@ def anywhere(address: Address) -> bool:
     return True
 
 
-def test_a_listed_host_is_asked_once_and_redirects_are_not_followed() -> None:
-    with host() as made:
-        hosts, base = {f"127.0.0.1:{made.port}"}, f"http://127.0.0.1:{made.port}"
+def test_a_listed_host_is_fetched_once_without_following_redirects() -> None:
+    with host() as server:
+        hosts, base = {f"127.0.0.1:{server.port}"}, f"http://127.0.0.1:{server.port}"
         assert fetch(f"{base}/picture?size=1", hosts, 1000, anywhere) == b"x" * 10
         for path in ("/moved", "/none"):
             with pytest.raises(MalformedRequest):
                 fetch(base + path, hosts, 1000, anywhere)
         with pytest.raises(TooLarge):
             fetch(f"{base}/large", hosts, 1000, anywhere)
-        assert made.asked == ["/picture?size=1", "/moved", "/none", "/large"]
+        assert server.requested_paths == ["/picture?size=1", "/moved", "/none", "/large"]
 
 
-def test_a_listed_host_with_a_private_address_is_refused_before_it_is_connected_to() -> None:
-    with host() as made:
+def test_a_listed_host_with_a_private_address_is_never_connected() -> None:
+    with host() as server:
         for name in ("127.0.0.1", "localhost"):
             with pytest.raises(FetchRefused):
-                fetch(f"http://{name}:{made.port}/picture", {f"{name}:{made.port}"}, 1000)
-        assert made.asked == []
+                fetch(f"http://{name}:{server.port}/picture", {f"{name}:{server.port}"}, 1000)
+        assert server.requested_paths == []
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_a_listed_host_with_a_private_address_is_refused_before_it_is_connected_
         "http://",
     ],
 )
-def test_what_is_not_listed_is_refused_before_its_name_is_looked_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unlisted_host_is_rejected_before_its_name_is_resolved(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*arguments: object, **more: object) -> None:
-        raise AssertionError("a name was looked up")
+        raise AssertionError("a name was resolved")
 
     monkeypatch.setattr("hashdb.service.sharing.safe_http.socket.getaddrinfo", never)
     monkeypatch.setattr(socket.socket, "connect", never)
@@ -103,23 +103,23 @@ def test_what_is_not_listed_is_refused_before_its_name_is_looked_up(url: str, mo
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://cdn.example:x/", "http://cdn.example:99999/"])
-def test_what_is_no_address_is_told(url: str) -> None:
+def test_an_invalid_address_is_rejected(url: str) -> None:
     with pytest.raises(MalformedRequest):
         fetch(url, {"cdn.example"}, 1000)
 
 
-def test_a_host_that_does_not_answer_is_told() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+def test_a_host_that_does_not_answer_is_reported() -> None:
+    with socket.socket() as unanswered:
+        unanswered.bind(("127.0.0.1", 0))
+        port = unanswered.getsockname()[1]
         for scheme in ("http", "https"):
             with pytest.raises(MalformedRequest):
                 fetch(f"{scheme}://127.0.0.1:{port}/", {f"127.0.0.1:{port}"}, 1000, anywhere)
 
 
-def test_control_characters_do_not_reach_the_host() -> None:
-    with host() as made:
+def test_an_address_with_invalid_characters_does_not_reach_the_host() -> None:
+    with host() as server:
         for path in ("/a b", "/a\x00", "/ä"):
             with pytest.raises(MalformedRequest):
-                fetch(f"http://127.0.0.1:{made.port}{path}", {f"127.0.0.1:{made.port}"}, 1000, anywhere)
-        assert made.asked == []
+                fetch(f"http://127.0.0.1:{server.port}{path}", {f"127.0.0.1:{server.port}"}, 1000, anywhere)
+        assert server.requested_paths == []

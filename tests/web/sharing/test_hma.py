@@ -1,4 +1,4 @@
-"""HMA's REST API, as its clients call it."""
+"""The REST API of HMA, as its clients call it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PDQ = {"signal_type": "pdq"}
 
 
 def message(response: TestResponse, status: int) -> str:
-    """The message of a refusal, as HMA spells it."""
+    """Check the status of an error in HMA's form, and return its message."""
     assert response.status_code == status, response.text
     assert response.mimetype == "application/json"
     return str(json.loads(response.data)["message"])
@@ -47,40 +47,40 @@ def upload(octets: bytes, name: str = "photo", **fields: str) -> dict[str, Any]:
     return multipart("5d0a", *parts, *((f'name="{field}"', text.encode()) for field, text in fields.items()))
 
 
-def looked_up(caller: Caller, value: str, **asked: Any) -> Any:
-    return body(caller.get("/hma/m/lookup", query_string={"signal": digits(value), **PDQ, **asked}))
+def look_up(caller: Caller, value: str, **parameters: Any) -> Any:
+    return body(caller.get("/hma/m/lookup", query_string={"signal": digits(value), **PDQ, **parameters}))
 
 
-def test_a_lookup_is_by_bank_with_the_distance_as_a_string(platform: Caller, other: Caller) -> None:
-    (one,), (two,) = platform.contribute(item(1)), other.contribute(item(1, signals=[str(near(signal(1), 4))]))
+def test_a_lookup_returns_matches_by_bank_with_distances_as_strings(platform: Caller, other: Caller) -> None:
+    (own,), (others,) = platform.contribute(item(1)), other.contribute(item(1, signals=[str(near(signal(1), 4))]))
     expected = {
-        "PLATFORM": [{"bank_content_id": one["id"], "distance": "0"}],
-        "OTHER": [{"bank_content_id": two["id"], "distance": "4"}],
+        "PLATFORM": [{"bank_content_id": own["id"], "distance": "0"}],
+        "OTHER": [{"bank_content_id": others["id"], "distance": "4"}],
     }
-    assert looked_up(platform, pdq(1)) == expected
-    assert looked_up(platform, pdq(1).upper().replace("PDQ", "pdq"), seed="x", bypass_coinflip="true") == expected
-    assert looked_up(platform, pdq(1), banks="OTHER,NONE") == {"OTHER": expected["OTHER"]}
-    assert looked_up(platform, pdq(99)) == {}
+    assert look_up(platform, pdq(1)) == expected
+    assert look_up(platform, pdq(1).upper().replace("PDQ", "pdq"), seed="x", bypass_coinflip="true") == expected
+    assert look_up(platform, pdq(1), banks="OTHER,NONE") == {"OTHER": expected["OTHER"]}
+    assert look_up(platform, pdq(99)) == {}
 
 
-def test_a_raw_lookup_has_ids_or_with_distance_objects(platform: Caller) -> None:
-    near_one = str(near(signal(1), 6))
-    one, two = platform.contribute(item(1), item(2, signals=[near_one]))
-    asked: dict[str, Any] = {"signal": digits(pdq(1)), **PDQ}
+def test_a_raw_lookup_returns_ids_or_objects_with_distances(platform: Caller) -> None:
+    near_signal = str(near(signal(1), 6))
+    first, second = platform.contribute(item(1), item(2, signals=[near_signal]))
+    query: dict[str, Any] = {"signal": digits(pdq(1)), **PDQ}
     address = "/hma/m/raw_lookup"
-    assert body(platform.get(address, query_string=asked)) == {"matches": [one["id"], two["id"]]}
-    assert body(platform.get(address, query_string={**asked, "include_distance": "true"})) == {
+    assert body(platform.get(address, query_string=query)) == {"matches": [first["id"], second["id"]]}
+    assert body(platform.get(address, query_string={**query, "include_distance": "true"})) == {
         "matches": [
-            {"bank_content_id": one["id"], "distance": "0"},
-            {"bank_content_id": two["id"], "distance": "6"},
+            {"bank_content_id": first["id"], "distance": "0"},
+            {"bank_content_id": second["id"], "distance": "6"},
         ]
     }
-    assert body(platform.get(address, query_string={**asked, "banks": "OTHER"})) == {"matches": []}
-    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
-    assert body(platform.get(address, query_string=asked)) == {"matches": [two["id"]]}
+    assert body(platform.get(address, query_string={**query, "banks": "OTHER"})) == {"matches": []}
+    platform.post(f"/v1/contributions/{first['id']}/withdrawal", {"reason": "other"})
+    assert body(platform.get(address, query_string=query)) == {"matches": [second["id"]]}
 
 
-def test_signals_are_compared(platform: Caller) -> None:
+def test_a_client_compares_two_signals(platform: Caller) -> None:
     pair = [digits(pdq(1)), digits(str(near(signal(1), 9)))]
     far = [digits(pdq(1)), digits(pdq(2))]
     assert body(platform.post("/hma/m/compare", {"pdq": pair})) == {"pdq": [True, {"distance": 9}]}
@@ -96,31 +96,31 @@ def test_signals_are_compared(platform: Caller) -> None:
 
 def test_a_picture_is_hashed_and_looked_up(platform: Caller) -> None:
     hashed = body(platform.post("/hma/h/hash?types=pdq", **upload(photo())))
-    ours = body(platform.post("/v1/signals", **multipart("b", ('name="file"; filename="a"', photo()))))
-    assert hashed == {"pdq": digits(ours["pictures"][0]["signals"][0])}
+    api_answer = body(platform.post("/v1/signals", **multipart("b", ('name="file"; filename="a"', photo()))))
+    assert hashed == {"pdq": digits(api_answer["pictures"][0]["signals"][0])}
     assert set(body(platform.post("/hma/h/hash", **upload(photo())))) == {"pdq", "phash256", "phash"}
     assert body(platform.post("/hma/m/lookup?types=pdq", **upload(photo()))) == {"pdq": {}}
-    (one,) = platform.contribute(item(1, signals=[f"pdq:{hashed['pdq']}"]))
-    hit = {"PLATFORM": [{"bank_content_id": one["id"], "distance": "0"}]}
+    (contribution,) = platform.contribute(item(1, signals=[f"pdq:{hashed['pdq']}"]))
+    hit = {"PLATFORM": [{"bank_content_id": contribution["id"], "distance": "0"}]}
     assert body(platform.post("/hma/m/lookup", **upload(photo()))) == {"pdq": hit, "phash256": {}, "phash": {}}
     assert body(platform.post("/hma/m/lookup?signal_type=pdq", **upload(photo()))) == hit
 
 
-def test_phash_alone_of_a_picture_is_no_hit_where_another_algorithm_could_have_agreed(platform: Caller) -> None:
+def test_phash_alone_is_no_match_if_a_longer_hash_disagrees(platform: Caller) -> None:
     phash = str(hash_picture(photo(), [Algorithm.PHASH]).signals[0])
     platform.contribute(item(signals=[pdq(1), phash]))
-    (lone,) = platform.contribute(item(signals=[phash]))
-    found = body(platform.post("/hma/m/lookup", **upload(photo())))
-    assert found["pdq"] == found["phash256"] == {}
-    assert [one["bank_content_id"] for bank in found["phash"].values() for one in bank] == [lone["id"]]
+    (phash_only,) = platform.contribute(item(signals=[phash]))
+    matches = body(platform.post("/hma/m/lookup", **upload(photo())))
+    assert matches["pdq"] == matches["phash256"] == {}
+    assert [match["bank_content_id"] for bank in matches["phash"].values() for match in bank] == [phash_only["id"]]
 
 
-def test_a_picture_that_is_not_fit_has_an_empty_hash_and_matches_nothing(platform: Caller) -> None:
+def test_a_flat_picture_has_an_empty_hash_and_matches_nothing(platform: Caller) -> None:
     assert body(platform.post("/hma/h/hash?types=pdq", **upload(flat()))) == {"pdq": ""}
     assert body(platform.post("/hma/m/lookup?types=pdq", **upload(flat()))) == {"pdq": {}}
 
 
-def test_banks_are_members_and_nobody_makes_one(platform: Caller, other: Caller) -> None:
+def test_banks_are_members_and_cannot_be_created_or_changed(platform: Caller, other: Caller) -> None:
     listed = body(platform.get("/hma/c/banks"))
     assert {"name": "PLATFORM", "matching_enabled_ratio": 1.0} in listed
     assert body(platform.get("/hma/c/bank/OTHER")) == {"name": "OTHER", "matching_enabled_ratio": 1.0}
@@ -134,36 +134,36 @@ def test_banks_are_members_and_nobody_makes_one(platform: Caller, other: Caller)
     assert platform.post("/hma/c/banks", {}).status_code == 422
 
 
-def test_a_key_that_only_matches_is_told_no_other_members_bank(service: Service, platform: Caller) -> None:
-    (one,) = platform.contribute(item(1))
+def test_a_key_with_only_match_sees_no_bank_of_another_member(service: Service, platform: Caller) -> None:
+    (contribution,) = platform.contribute(item(1))
     matcher = service.caller(Scope.MATCH, name="Otto")
     assert [bank["name"] for bank in body(matcher.get("/hma/c/banks"))] == ["OTTO", "HASHDB_TEST", "HASHDB_SHARED"]
-    found = body(matcher.get(f"/hma/m/lookup?signal={digits(pdq(1))}&signal_type=pdq"))
-    assert found == {"HASHDB_SHARED": [{"bank_content_id": one["id"], "distance": "0"}]}
-    shown = matcher.get(f"/hma/c/bank/HASHDB_SHARED/content/{one['id']}")
-    assert body(shown)["id"] == one["id"]
+    matches = body(matcher.get(f"/hma/m/lookup?signal={digits(pdq(1))}&signal_type=pdq"))
+    assert matches == {"HASHDB_SHARED": [{"bank_content_id": contribution["id"], "distance": "0"}]}
+    shown = matcher.get(f"/hma/c/bank/HASHDB_SHARED/content/{contribution['id']}")
+    assert body(shown)["id"] == contribution["id"]
     assert "platform" not in shown.text.lower()
-    for address in ("/hma/c/bank/PLATFORM", f"/hma/c/bank/PLATFORM/content/{one['id']}"):
+    for address in ("/hma/c/bank/PLATFORM", f"/hma/c/bank/PLATFORM/content/{contribution['id']}"):
         message(matcher.get(address), 404)
     contributor = service.key(matcher.member, Scope.CONTRIBUTE)
     for bank, status in (("PLATFORM", 404), ("HASHDB_SHARED", 403)):
         message(contributor.post(f"/hma/c/bank/{bank}/signal", {"pdq": digits(pdq(2))}), status)
 
 
-def test_a_picture_is_put_into_ones_own_bank_and_shown_and_removed(platform: Caller, other: Caller) -> None:
-    said = json.dumps({"content_id": "ours-1", "json": {"a": 1}})
-    made = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(photo(), metadata=said, note="a note")))
-    assert set(made["signals"]) == {"pdq", "phash256", "phash"}
-    address = f"/hma/c/bank/PLATFORM/content/{made['id']}"
+def test_a_member_adds_a_picture_to_its_bank_reads_and_deletes_it(platform: Caller, other: Caller) -> None:
+    metadata = json.dumps({"content_id": "ours-1", "json": {"a": 1}})
+    added = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(photo(), metadata=metadata, note="a note")))
+    assert set(added["signals"]) == {"pdq", "phash256", "phash"}
+    address = f"/hma/c/bank/PLATFORM/content/{added['id']}"
     shown = body(platform.get(f"{address}?include_signals=true"))
-    assert (shown["id"], shown["signals"], shown["disable_until_ts"]) == (made["id"], made["signals"], 1)
+    assert (shown["id"], shown["signals"], shown["disable_until_ts"]) == (added["id"], added["signals"], 1)
     assert shown["bank"] == {"name": "PLATFORM", "matching_enabled_ratio": 1.0}
     assert shown["metadata"]["content_id"] == "ours-1"
     assert shown["metadata"]["json"]["labels"] == ["glorification"]
     assert "signals" not in body(platform.get(address))
     assert body(other.get(address))["metadata"]["content_id"] is None
-    message(platform.get(f"/hma/c/bank/OTHER/content/{made['id']}"), 404)
-    assert body(platform.request("PUT", address, json={"disable_until_ts": 1}))["id"] == made["id"]
+    message(platform.get(f"/hma/c/bank/OTHER/content/{added['id']}"), 404)
+    assert body(platform.request("PUT", address, json={"disable_until_ts": 1}))["id"] == added["id"]
     message(platform.request("PUT", address, json={"disable_until_ts": 0}), 400)
     message(other.delete(address), 403)
     assert body(platform.delete(address)) == {"deleted": 1}
@@ -172,12 +172,12 @@ def test_a_picture_is_put_into_ones_own_bank_and_shown_and_removed(platform: Cal
     message(platform.delete("/hma/c/bank/NONE/content/1"), 404)
 
 
-def test_signals_are_put_into_ones_own_bank_as_one_content(service: Service, platform: Caller, other: Caller) -> None:
+def test_a_member_adds_signals_to_its_bank_as_one_content(service: Service, platform: Caller, other: Caller) -> None:
     phash = str(signal(1, Algorithm.PHASH))
     sent = {"pdq": digits(pdq(1)), "phash": digits(phash), "note": "n"}
-    made = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
-    assert made["signals"] == {"pdq": digits(pdq(1)), "phash": digits(phash)}
-    assert platform.matched(pdq(1)) == [made["id"]]
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
+    assert added["signals"] == {"pdq": digits(pdq(1)), "phash": digits(phash)}
+    assert platform.matched(pdq(1)) == [added["id"]]
     before = service.rows()
     message(other.post("/hma/c/bank/PLATFORM/signal", sent), 403)
     message(platform.post("/hma/c/bank/NONE/signal", sent), 404)
@@ -191,50 +191,50 @@ def test_signals_are_put_into_ones_own_bank_as_one_content(service: Service, pla
 
 
 def vpdq(*seeds: int, away: int = 0) -> str:
-    """vPDQ's JSON of a video with a frame a second."""
-    return json.dumps([f"{digits(one['signals'][0])},90,{one['at']:.3}" for one in frames(*seeds, away=away)])
+    """Return a video with one frame per second in the JSON form of vPDQ."""
+    return json.dumps([f"{digits(frame['signals'][0])},90,{frame['at']:.3}" for frame in frames(*seeds, away=away)])
 
 
-def test_a_vpdq_is_contributed_and_a_clip_inside_another_video_is_looked_up(platform: Caller, other: Caller) -> None:
+def test_a_contributed_vpdq_matches_a_clip_inside_another_video(platform: Caller, other: Caller) -> None:
     sent = {"vpdq": vpdq(*range(100, 160)), "video_md5": "1" * 31 + "2"}
-    made = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
-    assert set(made["signals"]) == {"vpdq", "video_md5"}
-    assert json.loads(made["signals"]["vpdq"])[1] == f"{digits(pdq(101))},90,1.000"
-    shown = body(platform.get(f"/v1/contributions/{made['id']}"))
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
+    assert set(added["signals"]) == {"vpdq", "video_md5"}
+    assert json.loads(added["signals"]["vpdq"])[1] == f"{digits(pdq(101))},90,1.000"
+    shown = body(platform.get(f"/v1/contributions/{added['id']}"))
     assert (shown["media"], shown["frame_count"], shown["duration"]) == ("video", 60, 60.0)
-    content = body(other.get(f"/hma/c/bank/PLATFORM/content/{made['id']}?include_signals=true"))
-    assert content["signals"] == made["signals"]
+    content = body(other.get(f"/hma/c/bank/PLATFORM/content/{added['id']}?include_signals=true"))
+    assert content["signals"] == added["signals"]
 
-    asked = {"signal": vpdq(*range(500, 520), *range(130, 140), *range(600, 610), away=4), "signal_type": "vpdq"}
-    hit = {"bank_content_id": made["id"], "distance": "25%[17%]"}
-    assert body(other.get("/hma/m/lookup", query_string=asked)) == {"PLATFORM": [hit]}
-    again = {**asked, "signal_type": "video_vpdq", "include_distance": "true"}
-    assert body(other.get("/hma/m/raw_lookup", query_string=again)) == {"matches": [hit]}
-    assert body(other.get("/hma/m/lookup", query_string={**asked, "signal": vpdq(1, 2, 3)})) == {}
+    query = {"signal": vpdq(*range(500, 520), *range(130, 140), *range(600, 610), away=4), "signal_type": "vpdq"}
+    hit = {"bank_content_id": added["id"], "distance": "25%[17%]"}
+    assert body(other.get("/hma/m/lookup", query_string=query)) == {"PLATFORM": [hit]}
+    raw_query = {**query, "signal_type": "video_vpdq", "include_distance": "true"}
+    assert body(other.get("/hma/m/raw_lookup", query_string=raw_query)) == {"matches": [hit]}
+    assert body(other.get("/hma/m/lookup", query_string={**query, "signal": vpdq(1, 2, 3)})) == {}
     lines = "\n".join(f"{30 * place},90,{digits(pdq(seed))},{place}.000" for place, seed in enumerate(range(110, 120)))
-    found = body(other.get("/hma/m/lookup", query_string={**asked, "signal": lines}))
-    assert found == {"PLATFORM": [{**hit, "distance": "100%[17%]"}]}
-    still = {"PLATFORM": [{"bank_content_id": made["id"], "distance": "4"}]}
-    assert looked_up(other, str(near(signal(149), 4))) == still
+    matches = body(other.get("/hma/m/lookup", query_string={**query, "signal": lines}))
+    assert matches == {"PLATFORM": [{**hit, "distance": "100%[17%]"}]}
+    still = {"PLATFORM": [{"bank_content_id": added["id"], "distance": "4"}]}
+    assert look_up(other, str(near(signal(149), 4))) == still
 
 
-def test_a_listed_picture_is_found_in_a_vpdq(platform: Caller, other: Caller) -> None:
-    (one,) = platform.contribute(item(7))
-    asked = {"signal": vpdq(5, 6, 7, 8), "signal_type": "vpdq"}
-    hit = {"bank_content_id": one["id"], "distance": "25%[100%]"}
-    assert body(other.get("/hma/m/lookup", query_string=asked)) == {"PLATFORM": [hit]}
+def test_a_vpdq_matches_a_listed_picture(platform: Caller, other: Caller) -> None:
+    (contribution,) = platform.contribute(item(7))
+    query = {"signal": vpdq(5, 6, 7, 8), "signal_type": "vpdq"}
+    hit = {"bank_content_id": contribution["id"], "distance": "25%[100%]"}
+    assert body(other.get("/hma/m/lookup", query_string=query)) == {"PLATFORM": [hit]}
 
 
-def test_digests_of_videos_are_looked_up(platform: Caller, other: Caller) -> None:
+def test_digests_of_videos_match(platform: Caller, other: Caller) -> None:
     sent = {"video_md5": "1" * 31 + "2", "video_sha256": "A" * 63 + "3"}
-    made = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
-    assert made["signals"] == {"video_md5": "1" * 31 + "2", "video_sha256": "a" * 63 + "3"}
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
+    assert added["signals"] == {"video_md5": "1" * 31 + "2", "video_sha256": "a" * 63 + "3"}
     for name, value in sent.items():
-        found = body(other.get("/hma/m/lookup", query_string={"signal": value, "signal_type": name}))
-        assert found == {"PLATFORM": [{"bank_content_id": made["id"], "distance": "-"}]}
+        matches = body(other.get("/hma/m/lookup", query_string={"signal": value, "signal_type": name}))
+        assert matches == {"PLATFORM": [{"bank_content_id": added["id"], "distance": "-"}]}
         assert body(other.get("/hma/m/raw_lookup", query_string={"signal": value, "signal_type": name}))["matches"]
-        wrong = {"signal": f"{value[:-1]}0", "signal_type": name}
-        assert body(other.get("/hma/m/lookup", query_string=wrong)) == {}
+        other_query = {"signal": f"{value[:-1]}0", "signal_type": name}
+        assert body(other.get("/hma/m/lookup", query_string=other_query)) == {}
 
 
 def test_a_video_is_hashed_looked_up_and_contributed(platform: Caller, other: Caller) -> None:
@@ -242,58 +242,58 @@ def test_a_video_is_hashed_looked_up_and_contributed(platform: Caller, other: Ca
     assert hashed["video_md5"] == hashlib.md5(film(), usedforsecurity=False).hexdigest()
     assert hashed["video_sha256"] == hashlib.sha256(film()).hexdigest()
     assert len(json.loads(hashed["vpdq"])) == 6
-    one = body(platform.post("/hma/h/hash?types=video_vpdq", **upload(film(), name="video")))
-    assert one == {"vpdq": hashed["vpdq"]}
+    vpdq_only = body(platform.post("/hma/h/hash?types=video_vpdq", **upload(film(), name="video")))
+    assert vpdq_only == {"vpdq": hashed["vpdq"]}
     assert body(other.post("/hma/m/lookup", **upload(film(), name="video"))) == {name: {} for name in hashed}
     sent = upload(film(), name="video", metadata='{"content_id": "7"}')
-    made = body(platform.post("/hma/c/bank/PLATFORM/content", **sent))
-    assert made["signals"] == hashed
-    shown = body(platform.get(f"/v1/contributions/{made['id']}"))
+    added = body(platform.post("/hma/c/bank/PLATFORM/content", **sent))
+    assert added["signals"] == hashed
+    shown = body(platform.get(f"/v1/contributions/{added['id']}"))
     assert (shown["media"], shown["frame_count"], shown["reference"]) == ("video", 6, "7")
-    found = body(other.post("/hma/m/lookup", **upload(film(), name="video")))
-    hits = {name: bank["PLATFORM"][0] for name, bank in found.items()}
-    assert hits["video_md5"] == hits["video_sha256"] == {"bank_content_id": made["id"], "distance": "-"}
-    assert hits["vpdq"]["bank_content_id"] == made["id"]
+    matches = body(other.post("/hma/m/lookup", **upload(film(), name="video")))
+    hits = {name: bank["PLATFORM"][0] for name, bank in matches.items()}
+    assert hits["video_md5"] == hits["video_sha256"] == {"bank_content_id": added["id"], "distance": "-"}
+    assert hits["vpdq"]["bank_content_id"] == added["id"]
     copy = encoded(pictures(1), options={"crf": "40"})
-    found = body(other.post("/hma/m/lookup?signal_type=vpdq", **upload(copy, name="video")))
-    assert [hit["bank_content_id"] for hit in found["PLATFORM"]] == [made["id"]]
+    matches = body(other.post("/hma/m/lookup?signal_type=vpdq", **upload(copy, name="video")))
+    assert [hit["bank_content_id"] for hit in matches["PLATFORM"]] == [added["id"]]
     assert "must be named photo" in message(platform.post("/hma/h/hash", **upload(photo(), name="video")), 400)
 
 
-def test_a_video_of_which_no_frame_can_be_searched_for_is_found_by_its_digests(platform: Caller, other: Caller) -> None:
+def test_a_video_without_usable_frames_matches_by_its_digests(platform: Caller, other: Caller) -> None:
     flat_film = encoded([Image.new("RGB", (160, 90), "grey")] * 10)
-    made = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(flat_film, name="video")))
-    found = body(other.post("/hma/m/lookup", **upload(flat_film, name="video")))
-    assert found["video_sha256"] == {"PLATFORM": [{"bank_content_id": made["id"], "distance": "-"}]}
-    assert found["vpdq"] == {}
+    added = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(flat_film, name="video")))
+    matches = body(other.post("/hma/m/lookup", **upload(flat_film, name="video")))
+    assert matches["video_sha256"] == {"PLATFORM": [{"bank_content_id": added["id"], "distance": "-"}]}
+    assert matches["vpdq"] == {}
 
 
-def test_a_vpdq_that_is_too_long_for_an_address_is_looked_up_by_a_form(platform: Caller, other: Caller) -> None:
-    made = body(platform.post("/hma/c/bank/PLATFORM/signal", {"vpdq": vpdq(*range(200))}))
-    # As `threatexchange` writes times, with three digits.
-    asked = {"signal": vpdq(*range(1000, 1900), *range(50, 150)), "signal_type": "vpdq"}
-    found = body(other.post("/hma/m/lookup", data=asked))
-    assert [hit["bank_content_id"] for hit in found["PLATFORM"]] == [made["id"]]
+def test_a_vpdq_too_long_for_a_url_is_looked_up_by_post(platform: Caller, other: Caller) -> None:
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", {"vpdq": vpdq(*range(200))}))
+    # `threatexchange` writes times with three digits.
+    query = {"signal": vpdq(*range(1000, 1900), *range(50, 150)), "signal_type": "vpdq"}
+    matches = body(other.post("/hma/m/lookup", data=query))
+    assert [hit["bank_content_id"] for hit in matches["PLATFORM"]] == [added["id"]]
 
 
 @pytest.mark.parametrize("value", ["", "[]", "{", "[1]", '["zz,90,0.0"]', "0,1,2", "[" * 5000])
-def test_what_is_no_vpdq_is_refused(service: Service, platform: Caller, value: str) -> None:
+def test_an_invalid_vpdq_is_rejected(service: Service, platform: Caller, value: str) -> None:
     before = service.rows()
-    asked = {"signal": value, "signal_type": "vpdq"}
-    answers = [platform.get(f"/hma/m/{route}", query_string=asked) for route in ("lookup", "raw_lookup")]
+    query = {"signal": value, "signal_type": "vpdq"}
+    answers = [platform.get(f"/hma/m/{route}", query_string=query) for route in ("lookup", "raw_lookup")]
     answers.append(platform.post("/hma/c/bank/PLATFORM/signal", {"vpdq": value}))
     assert {answer.status_code for answer in answers} <= {400, 422}
     assert service.rows() == before
 
 
-def test_the_index_is_told_of_and_never_behind(platform: Caller) -> None:
+def test_the_index_is_reported_as_present_and_up_to_date(platform: Caller) -> None:
     platform.contribute(item(1), item(2))
-    told = body(platform.get("/hma/m/index/status"))
-    assert (told["pdq"]["size"], told["pdq"]["present"]) == (2, True)
-    assert told["pdq"]["built_to"] > 1_700_000_000
+    status = body(platform.get("/hma/m/index/status"))
+    assert (status["pdq"]["size"], status["pdq"]["present"]) == (2, True)
+    assert status["pdq"]["built_to"] > 1_700_000_000
     assert set(body(platform.get("/hma/m/index/status?signal_type=pdq"))) == {"pdq"}
     assert body(platform.get("/hma/c/signal_type/index"))["pdq"]["index_out_of_date"] is False
-    types = [one["name"] for one in body(platform.get("/hma/c/signal_type"))]
+    types = [type["name"] for type in body(platform.get("/hma/c/signal_type"))]
     assert types[:6] == ["pdq", "phash256", "phash", "video_md5", "video_sha256", "vpdq"]
     assert types[6:] == ["md5", "sha256", "url", "simhash256", "raw_text"]
     assert body(platform.get("/hma/m/index/status?signal_type=vpdq"))["vpdq"]["size"] == 2
@@ -309,8 +309,8 @@ def test_health_needs_no_key(service: Service) -> None:
         assert (answer.status_code, answer.text) == (200, "I-AM-ALIVE")
 
 
-def test_the_test_item_is_in_a_bank_of_its_own(platform: Caller) -> None:
-    assert looked_up(platform, str(TEST_SIGNALS[0])) == {"HASHDB_TEST": [{"bank_content_id": 0, "distance": "0"}]}
+def test_the_test_item_is_in_its_own_bank(platform: Caller) -> None:
+    assert look_up(platform, str(TEST_SIGNALS[0])) == {"HASHDB_TEST": [{"bank_content_id": 0, "distance": "0"}]}
     assert body(platform.get("/hma/c/bank/HASHDB_TEST/content/0"))["metadata"]["json"]["labels"] == ["test"]
 
 
@@ -328,11 +328,11 @@ def test_the_test_item_is_in_a_bank_of_its_own(platform: Caller) -> None:
         ("/hma/h/hash", 415),
     ],
 )
-def test_what_is_wrong_is_told_in_a_message(platform: Caller, address: str, status: int) -> None:
+def test_an_invalid_request_gets_an_error_message(platform: Caller, address: str, status: int) -> None:
     assert message(platform.get(address), status)
 
 
-def test_wrong_uploads_are_told(platform: Caller) -> None:
+def test_invalid_uploads_are_rejected(platform: Caller) -> None:
     address = "/hma/h/hash"
     message(platform.post(address, **upload(NOT_A_PICTURE)), 415)
     message(platform.post(address, **upload(photo(), name="video")), 400)
@@ -342,11 +342,11 @@ def test_wrong_uploads_are_told(platform: Caller) -> None:
     message(platform.post(address, **multipart("b", *two)), 400)
     message(platform.post(address, **multipart("b", ('name="metadata"', b"{}"))), 400)
     message(platform.post("/hma/c/bank/PLATFORM/content", **upload(photo(), metadata="{")), 400)
-    wrong = platform.post("/hma/c/bank/PLATFORM/content", **upload(photo(), metadata='{"content_id": 1}'))
-    assert [fault["loc"] for fault in json.loads(wrong.data)] == [["content_id"]]
+    invalid = platform.post("/hma/c/bank/PLATFORM/content", **upload(photo(), metadata='{"content_id": 1}'))
+    assert [fault["loc"] for fault in json.loads(invalid.data)] == [["content_id"]]
 
 
-def test_a_key_is_needed(service: Service, platform: Caller) -> None:
+def test_every_request_needs_a_key_with_the_right_scope(service: Service, platform: Caller) -> None:
     for address in ("/hma/m/lookup?signal=0&signal_type=pdq", "/hma/c/banks", "/hma/m/index/status", "/hma/h/hash"):
         message(service.anonymous.get(address), 401)
     matcher, feeder = service.caller(Scope.MATCH, name="Matcher"), service.caller(Scope.FEED)
@@ -355,54 +355,56 @@ def test_a_key_is_needed(service: Service, platform: Caller) -> None:
 
 
 @pytest.fixture
-def lending(tmp_path: Path) -> Iterator[Service]:
-    """A service that lends a key to whoever has none, and lists a host on this machine."""
+def lending_service(tmp_path: Path) -> Iterator[Service]:
+    """A service that lends a key to clients without one, and lists a host on this machine."""
     url = f"sqlite:///{tmp_path}/hashdb.sqlite"
     with service_at(url) as first:
         secret = first.caller(Scope.MATCH, name="Proxy").secret
-    with service_at(url, hma_key=secret, fetch_hosts={"127.0.0.1:9"}) as made:
-        yield made
+    with service_at(url, hma_key=secret, fetch_hosts={"127.0.0.1:9"}) as service:
+        yield service
 
 
-def test_an_operator_may_lend_a_key_to_clients_that_send_none(lending: Service) -> None:
-    assert body(lending.anonymous.get(f"/hma/m/lookup?signal={digits(pdq(1))}&signal_type=pdq")) == {}
-    message(lending.anonymous.get("/hma/c/banks", headers={"Authorization": "Bearer hdb_wrong"}), 401)
-    assert lending.anonymous.get("/v1/me").status_code == 401
-    message(lending.anonymous.get("/hma/h/hash?url=http://127.0.0.1:9/x"), 403)
-    assert "vpdq" in body(lending.anonymous.post("/hma/h/hash", **upload(film(), name="video")))
+def test_an_operator_can_lend_a_key_to_clients_without_one(lending_service: Service) -> None:
+    assert body(lending_service.anonymous.get(f"/hma/m/lookup?signal={digits(pdq(1))}&signal_type=pdq")) == {}
+    message(lending_service.anonymous.get("/hma/c/banks", headers={"Authorization": "Bearer hdb_wrong"}), 401)
+    assert lending_service.anonymous.get("/v1/me").status_code == 401
+    message(lending_service.anonymous.get("/hma/h/hash?url=http://127.0.0.1:9/x"), 403)
+    assert "vpdq" in body(lending_service.anonymous.post("/hma/h/hash", **upload(film(), name="video")))
 
 
-def test_a_client_without_a_key_waits_for_its_video_because_it_could_ask_for_no_job(
-    lending: Service, monkeypatch: pytest.MonkeyPatch
+def test_a_client_without_a_key_gets_no_job_and_waits_for_its_video(
+    lending_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deferring, "PATIENCE", 0.0)
     for headers in ({}, {"Prefer": "respond-async"}):
-        answer = lending.anonymous.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
+        answer = lending_service.anonymous.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
         assert "vpdq" in body(answer)
     monkeypatch.setattr(deferring, "MAX_WAIT", 0.0)
     hashing = worker_processes()
     try:
         for process in hashing:
             os.kill(process, SIGSTOP)
-        assert "`hashdb hash`" in message(lending.anonymous.post("/hma/h/hash", **upload(film(), name="video")), 413)
+        assert "`hashdb hash`" in message(
+            lending_service.anonymous.post("/hma/h/hash", **upload(film(), name="video")), 413
+        )
     finally:
         for process in hashing:
             os.kill(process, SIGCONT)
 
 
-def test_neither_hash_nor_address_is_logged(log_output: io.StringIO, platform: Caller) -> None:
+def test_no_hash_address_or_key_is_logged(log_output: io.StringIO, platform: Caller) -> None:
     platform.contribute(item(1))
-    looked_up(platform, pdq(1))
+    look_up(platform, pdq(1))
     platform.get("/hma/h/hash?url=http://my-secret.example/x")
     platform.get("/hma/c/bank/MY_SECRET_BANK")
     text = log_output.getvalue()
     assert '"/hma/m/lookup"' in text
-    for told in (digits(pdq(1)), "my-secret", "MY_SECRET", str(platform.secret)):
-        assert told not in text
+    for secret in (digits(pdq(1)), "my-secret", "MY_SECRET", str(platform.secret)):
+        assert secret not in text
 
 
 @pytest.mark.parametrize("address", ["/hma/m/compare", "/hma/c/banks", "/hma/c/bank/PLATFORM/signal"])
-def test_a_hostile_body_is_refused(service: Service, platform: Caller, address: str) -> None:
+def test_a_hostile_body_is_rejected(service: Service, platform: Caller, address: str) -> None:
     before = service.rows()
     for value in HOSTILE:
         for sent in (value, {"pdq": value}, {"name": value}, {"pdq": [value, value]}, {"x" * 300: value}):
@@ -412,20 +414,21 @@ def test_a_hostile_body_is_refused(service: Service, platform: Caller, address: 
 
 
 @pytest.mark.parametrize("name", ["url", "signal", "signal_type", "types", "banks", "include_distance", "content_type"])
-def test_a_hostile_query_is_no_fault_of_the_service(platform: Caller, name: str) -> None:
+def test_a_hostile_query_causes_no_server_error(platform: Caller, name: str) -> None:
     usual = {"signal": digits(pdq(1)), **PDQ}
-    for value in [str(one)[:2000] for one in HOSTILE if isinstance(one, str | int) and one != "\ud800"]:
+    for value in [str(hostile)[:2000] for hostile in HOSTILE if isinstance(hostile, str | int) and hostile != "\ud800"]:
         for address in ("/hma/m/lookup", "/hma/m/raw_lookup", "/hma/h/hash"):
             answer = platform.get(address, query_string={**usual, name: value})
             assert answer.status_code in REJECTION_STATUSES | {200}, (address, value, answer.text)
 
 
-def test_a_key_that_is_told_no_distances_is_told_none_here(service: Service, platform: Caller) -> None:
-    (one,) = platform.contribute(item(1))
+def test_a_key_without_distances_gets_none_from_the_hma_api(service: Service, platform: Caller) -> None:
+    (contribution,) = platform.contribute(item(1))
     hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
-    assert looked_up(hidden, pdq(1)) == {"PLATFORM": [{"bank_content_id": one["id"]}]}
-    asked = {"signal": digits(pdq(1)), **PDQ, "include_distance": "true"}
-    assert body(hidden.get("/hma/m/raw_lookup", query_string=asked)) == {"matches": [{"bank_content_id": one["id"]}]}
+    assert look_up(hidden, pdq(1)) == {"PLATFORM": [{"bank_content_id": contribution["id"]}]}
+    query = {"signal": digits(pdq(1)), **PDQ, "include_distance": "true"}
+    found = body(hidden.get("/hma/m/raw_lookup", query_string=query))
+    assert found == {"matches": [{"bank_content_id": contribution["id"]}]}
 
 
 @pytest.mark.parametrize(
@@ -441,7 +444,7 @@ def test_a_key_that_is_told_no_distances_is_told_none_here(service: Service, pla
         ("GET", "/hma/m/compare", 405),
     ],
 )
-def test_an_address_that_is_none_is_told_in_a_message(platform: Caller, method: str, address: str, status: int) -> None:
+def test_an_unknown_address_gets_an_error_message(platform: Caller, method: str, address: str, status: int) -> None:
     answer = platform.request(method, address)
     assert message(answer, status)
     assert ("Allow" in answer.headers) == (status == 405)

@@ -1,4 +1,4 @@
-"""What holds for every protocol: secrets and hashes stay out of the log, and hostile input is refused in order."""
+"""Rules for every protocol: no secret and no hash is logged, and hostile input causes no server error."""
 
 from __future__ import annotations
 
@@ -27,60 +27,64 @@ WRITES = (
 )
 
 
-def named(caller: Caller) -> tuple[dict[str, str], dict[str, str]]:
-    """The headers and the field in which one protocol or another has the key."""
+def credentials_of(caller: Caller) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers and the query field in which the protocols send the key."""
     return (
         {"x-functions-key": str(caller.secret), "Authorization": f"Bearer {caller.secret}"},
         {"access_token": f"{caller.member:08}|{caller.secret}"},
     )
 
 
-def test_neither_secret_nor_hash_is_logged(log_output: io.StringIO, service: Service, platform: Caller) -> None:
+def test_no_key_and_no_hash_is_logged(log_output: io.StringIO, service: Service, platform: Caller) -> None:
     platform.contribute(item(1))
     service.clock.go(seconds=1)
-    headers, field = named(platform)
+    headers, field = credentials_of(platform)
     for address, _ in READS:
         assert service.anonymous.get(address, headers=headers, query_string=field).status_code == 200
-    said = {**field, "indicator": digits(pdq(2)), "type": "HASH_PDQ", "status": "MALICIOUS"}
-    assert service.anonymous.request("POST", "/graph/threat_descriptors/", query_string=said).status_code == 200
+    query = {**field, "indicator": digits(pdq(2)), "type": "HASH_PDQ", "status": "MALICIOUS"}
+    assert service.anonymous.request("POST", "/graph/threat_descriptors/", query_string=query).status_code == 200
     form = {"username": "Platform", "password": platform.secret}
     assert service.anonymous.post("/tat/token-auth/tcap/", data=form).status_code == 200
     text = log_output.getvalue()
     routes = {json.loads(line)["route"] for line in text.splitlines()}
     assert {"/graph/<id:group>/threat_updates/", "/graph/threat_descriptors/"} <= routes
     assert {json.loads(line)["actor"] for line in text.splitlines()} == {f"key:{platform.key}"}
-    for told in (str(platform.secret), digits(pdq(1)), digits(pdq(2))):
-        assert told not in text
+    for secret in (str(platform.secret), digits(pdq(1)), digits(pdq(2))):
+        assert secret not in text
 
 
-@pytest.mark.parametrize(("address", "names"), READS, ids=lambda one: one if isinstance(one, str) else "")
-def test_a_hostile_query_is_no_fault_of_the_service(
+@pytest.mark.parametrize(
+    ("address", "names"), READS, ids=lambda parameter: parameter if isinstance(parameter, str) else ""
+)
+def test_a_hostile_query_causes_no_server_error(
     service: Service, platform: Caller, address: str, names: tuple[str, ...]
 ) -> None:
-    headers, field = named(platform)
+    headers, field = credentials_of(platform)
     for name, value in product(names, [text for text in HOSTILE if isinstance(text, str | int) and text != "\ud800"]):
         answer = service.anonymous.get(address, headers=headers, query_string={**field, name: str(value)[:2000]})
         assert answer.status_code in REJECTION_STATUSES | {200}, (name, value, answer.text)
 
 
-@pytest.mark.parametrize(("address", "sent"), WRITES, ids=lambda one: one if isinstance(one, str) else "")
-def test_a_hostile_body_is_refused_and_nothing_of_it_stored(
+@pytest.mark.parametrize(
+    ("address", "sent"), WRITES, ids=lambda parameter: parameter if isinstance(parameter, str) else ""
+)
+def test_a_hostile_body_is_rejected_and_stores_nothing(
     service: Service, platform: Caller, address: str, sent: dict[str, list[dict[str, object]]]
 ) -> None:
-    headers, _ = named(platform)
+    headers, _ = credentials_of(platform)
     ((name, (record,)),) = sent.items()
     before = service.rows()
     for value in HOSTILE:
-        wrong = [{name: value}, {name: [value]}, *({name: [{**record, field: value}]} for field in record)]
-        for body in (value, *wrong):
+        variants = [{name: value}, {name: [value]}, *({name: [{**record, field: value}]} for field in record)]
+        for body in (value, *variants):
             text = json.dumps(body)
             answer = service.anonymous.post(address, data=text, headers={**headers, "Content-Type": "application/json"})
             assert answer.status_code in REJECTION_STATUSES, (body, answer.text)
     assert service.rows() == before
 
 
-def test_a_form_that_is_none_is_refused(service: Service, platform: Caller) -> None:
-    _, field = named(platform)
+def test_an_invalid_form_is_rejected(service: Service, platform: Caller) -> None:
+    _, field = credentials_of(platform)
     for octets in (b"\xff\xfe%zz", b"=&&=", b"reactions=" + b"x" * 100_000):
         answer = service.anonymous.post(
             "/graph/1/", data=octets, query_string=field, headers={"Content-Type": "application/x-www-form-urlencoded"}

@@ -1,4 +1,4 @@
-"""Addresses, texts and documents by the protocols of other systems, spoken by their clients."""
+"""Addresses, texts and documents in the protocols of other systems, sent by their clients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOOKUP = "/hma/m/lookup"
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """On SQLite, with a label for what comes, and taking texts."""
+    """A service on SQLite that accepts texts and has a label for contributions by other protocols."""
     url = f"sqlite:///{tmp_path}/hashdb.sqlite"
     with service_at(url, interop_label="glorification", accept_text=True) as made:
         yield made
@@ -41,70 +41,73 @@ def url(service: Service) -> Iterator[str]:
         yield address
 
 
-def listed(text: str = WORDS) -> dict[str, Any]:
-    """The fields of a draft of a text."""
+def text_draft(text: str = WORDS) -> dict[str, Any]:
+    """Return the fields of a draft of a text."""
     frames = [
-        {"words": [int(one.at), int(one.at) + one.length], "signals": list(map(str, one.signals))}
-        for one in hash_text(text)
+        {"words": [int(frame.at), int(frame.at) + frame.length], "signals": list(map(str, frame.signals))}
+        for frame in hash_text(text)
     ]
     return item(signals=[], frames=frames, media="text", quality=None)
 
 
-def asked(caller: Caller, kind: str, value: str) -> Any:
-    """A lookup by POST, which no proxy logs."""
+def look_up(caller: Caller, kind: str, value: str) -> Any:
+    """Look up a value by POST, so that no proxy logs it."""
     return body(caller.post(LOOKUP, data={"signal_type": kind, "signal": value}))
 
 
-def test_an_address_is_hashed_at_once_and_found_in_every_spelling(
+def test_an_address_is_stored_as_its_hash_and_matches_in_every_form(
     platform: Caller, other: Caller, log_output: io.StringIO
 ) -> None:
-    made = body(platform.post("/hma/c/bank/PLATFORM/signal", {"url": ADDRESS}))
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", {"url": ADDRESS}))
     digest = digits(str(url_signals(ADDRESS, asking=False)[0]))
-    assert made["signals"] == {"url": digest}
-    hit = {"PLATFORM": [{"bank_content_id": made["id"], "distance": "-"}]}
+    assert added["signals"] == {"url": digest}
+    hit = {"PLATFORM": [{"bank_content_id": added["id"], "distance": "-"}]}
     for value in (ADDRESS, "hxxp://example[.]org/watch?v=1", f"{ADDRESS}&utm_medium=x", digest):
-        assert asked(platform, "url", value) == hit
+        assert look_up(platform, "url", value) == hit
         assert body(platform.get(LOOKUP, query_string={"signal_type": "url", "signal": value})) == hit
-    assert asked(platform, "url", "https://example.org/watch?v=2") == {}
+    assert look_up(platform, "url", "https://example.org/watch?v=2") == {}
     assert message(platform.post(LOOKUP, data={"signal_type": "url", "signal": "mailto:a@b"}), 400).startswith(
         "invalid"
     )
-    whole = body(platform.post("/hma/c/bank/PLATFORM/signal", {"url": "https://example.org/leaflet"}))
-    assert asked(platform, "url", "https://example.org/leaflet?mail=3")["PLATFORM"][0]["bank_content_id"] == whole["id"]
+    without_query = body(platform.post("/hma/c/bank/PLATFORM/signal", {"url": "https://example.org/leaflet"}))
+    assert (
+        look_up(platform, "url", "https://example.org/leaflet?mail=3")["PLATFORM"][0]["bank_content_id"]
+        == without_query["id"]
+    )
     pair = [ADDRESS, "http://example.org/watch?v=1"]
     assert body(platform.post("/hma/m/compare", {"url": pair})) == {"url": [True, {}]}
-    assert body(platform.get(f"/v1/contributions/{made['id']}"))["media"] == "document"
+    assert body(platform.get(f"/v1/contributions/{added['id']}"))["media"] == "document"
     assert "example" not in log_output.getvalue().replace("test.example", "").lower()
 
 
-def test_a_text_is_hashed_at_once_and_a_passage_of_it_found(platform: Caller) -> None:
-    made = body(platform.post("/hma/c/bank/PLATFORM/signal", {"raw_text": WORDS}))
-    windows = json.loads(made["signals"]["simhash256"])
+def test_a_text_is_stored_as_windows_and_matches_a_passage(platform: Caller) -> None:
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", {"raw_text": WORDS}))
+    windows = json.loads(added["signals"]["simhash256"])
     assert [window.split(",")[1:] for window in windows] == [
         ["0", "150"],
         ["50", "200"],
         ["100", "250"],
         ["150", "300"],
     ]
-    content = body(platform.get(f"/hma/c/bank/PLATFORM/content/{made['id']}?include_signals=true"))
-    assert content["signals"] == made["signals"]
-    around = " ".join(f"filler{place}" for place in range(400))
-    (hit,) = asked(platform, "raw_text", f"{around} {WORDS} {around}")["PLATFORM"]
-    assert hit["bank_content_id"] == made["id"]
+    content = body(platform.get(f"/hma/c/bank/PLATFORM/content/{added['id']}?include_signals=true"))
+    assert content["signals"] == added["signals"]
+    filler = " ".join(f"filler{place}" for place in range(400))
+    (hit,) = look_up(platform, "raw_text", f"{filler} {WORDS} {filler}")["PLATFORM"]
+    assert hit["bank_content_id"] == added["id"]
     assert hit["distance"].endswith("[100%]")
-    assert asked(platform, "simhash256", made["signals"]["simhash256"])["PLATFORM"] == [
+    assert look_up(platform, "simhash256", added["signals"]["simhash256"])["PLATFORM"] == [
         hit | {"distance": "100%[100%]"}
     ]
-    (one,) = asked(platform, "simhash256", windows[0].partition(",")[0])["PLATFORM"]
-    assert one == {"bank_content_id": made["id"], "distance": "0"}
-    assert asked(platform, "raw_text", around) == {}
+    (window_hit,) = look_up(platform, "simhash256", windows[0].partition(",")[0])["PLATFORM"]
+    assert window_hit == {"bank_content_id": added["id"], "distance": "0"}
+    assert look_up(platform, "raw_text", filler) == {}
     assert "too short" in message(platform.post(LOOKUP, data={"signal_type": "raw_text", "signal": "two words"}), 400)
-    raw = platform.get("/hma/m/raw_lookup", query_string={"signal_type": "raw_text", "signal": WORDS})
-    assert body(raw) == {"matches": [made["id"]]}
+    raw_lookup = platform.get("/hma/m/raw_lookup", query_string={"signal_type": "raw_text", "signal": WORDS})
+    assert body(raw_lookup) == {"matches": [added["id"]]}
     assert "look the text up" in message(platform.post("/hma/m/compare", {"raw_text": ["a", "b"]}), 400)
 
 
-def test_texts_are_refused_without_the_setting_and_their_hashes_are_not(tmp_path: Path) -> None:
+def test_without_the_setting_texts_are_rejected_and_hashes_accepted(tmp_path: Path) -> None:
     with service_at(f"sqlite:///{tmp_path}/other.sqlite", interop_label="glorification") as service:
         caller = service.caller(name="Platform")
         for refused in (
@@ -112,16 +115,19 @@ def test_texts_are_refused_without_the_setting_and_their_hashes_are_not(tmp_path
             caller.post("/hma/c/bank/PLATFORM/signal", {"raw_text": WORDS}),
         ):
             assert "hashdb hash" in message(refused, 403)
-        caller.contribute(listed())
+        caller.contribute(text_draft())
         windows = json.dumps(
-            [f"{digits(str(one.signals[0]))},{one.at:.0f},{one.at + one.length:.0f}" for one in hash_text(WORDS)]
+            [
+                f"{digits(str(frame.signals[0]))},{frame.at:.0f},{frame.at + frame.length:.0f}"
+                for frame in hash_text(WORDS)
+            ]
         )
-        assert asked(caller, "simhash256", windows)["PLATFORM"][0]["bank_content_id"] == 1
+        assert look_up(caller, "simhash256", windows)["PLATFORM"][0]["bank_content_id"] == 1
 
 
 @pytest.mark.parametrize("field", ["photo", "video", "text", "pdf", "file"])
 @pytest.mark.parametrize("path", ["/hma/h/hash", LOOKUP, "/hma/c/bank/PLATFORM/content"])
-def test_files_with_words_are_refused_without_the_setting_in_every_field(
+def test_without_the_setting_files_with_words_are_rejected(
     tmp_path_factory: pytest.TempPathFactory, path: str, field: str
 ) -> None:
     url = f"sqlite:///{tmp_path_factory.mktemp('refusing')}/hashdb.sqlite"
@@ -132,46 +138,46 @@ def test_files_with_words_are_refused_without_the_setting_in_every_field(
             refused = caller.post(path, **upload(octets, field))
             assert "hashdb hash" in message(refused, 403)
             assert "attack7" not in refused.text
-        # What begins as a picture is one, and the words in it are not read.
+        # A file that starts as a picture is a picture, and its words are not read.
         polyglot = caller.post("/hma/h/hash", **upload(photo() + pdf([WORDS]), "file"))
         assert "pdq" in body(polyglot)
         assert service.rows() == before
 
 
-def test_documents_are_found_by_the_digest_of_their_file(platform: Caller) -> None:
+def test_a_document_matches_by_the_digest_of_its_file(platform: Caller) -> None:
     sha256 = hashlib.sha256(b"%PDF-").hexdigest()
-    made = body(platform.post("/hma/c/bank/PLATFORM/signal", {"sha256": sha256}))
-    assert body(platform.get(f"/v1/contributions/{made['id']}"))["media"] == "document"
-    assert asked(platform, "sha256", sha256) == {"PLATFORM": [{"bank_content_id": made["id"], "distance": "-"}]}
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", {"sha256": sha256}))
+    assert body(platform.get(f"/v1/contributions/{added['id']}"))["media"] == "document"
+    assert look_up(platform, "sha256", sha256) == {"PLATFORM": [{"bank_content_id": added["id"], "distance": "-"}]}
 
 
-def test_a_file_of_text_is_hashed_contributed_and_looked_up(platform: Caller) -> None:
+def test_a_text_file_is_hashed_contributed_and_looked_up(platform: Caller) -> None:
     file = upload(WORDS.encode(), "text")
     hashed = body(platform.post("/hma/h/hash", **file))
     assert set(hashed) == {"md5", "sha256", "simhash256"}
     assert hashed["sha256"] == hashlib.sha256(WORDS.encode()).hexdigest()
-    made = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(WORDS.encode(), "file")))
-    assert body(platform.get(f"/v1/contributions/{made['id']}"))["media"] == "text"
-    found = body(platform.post(LOOKUP, **file))
-    assert {kind: list(banks) for kind, banks in found.items()} == {kind: ["PLATFORM"] for kind in hashed}
-    assert body(platform.post(f"{LOOKUP}?signal_type=simhash256", **file)) == found["simhash256"]
+    added = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(WORDS.encode(), "file")))
+    assert body(platform.get(f"/v1/contributions/{added['id']}"))["media"] == "text"
+    matches = body(platform.post(LOOKUP, **file))
+    assert {kind: list(banks) for kind, banks in matches.items()} == {kind: ["PLATFORM"] for kind in hashed}
+    assert body(platform.post(f"{LOOKUP}?signal_type=simhash256", **file)) == matches["simhash256"]
     assert "must be a document" in message(platform.post("/hma/h/hash", **upload(photo(), "pdf")), 400)
     assert set(body(platform.post("/hma/h/hash?types=pdq", **upload(photo(), "file")))) == {"pdq"}
 
 
-def test_types_without_a_counterpart_say_why(platform: Caller) -> None:
+def test_an_unsupported_type_is_rejected_with_the_reason(platform: Caller) -> None:
     for kind in ("url_md5", "text_tlsh", "trend_query"):
         assert "has no counterpart here, because" in message(
             platform.post(LOOKUP, data={"signal_type": kind, "signal": "x"}), 400
         )
-    (one,) = platform.contribute(item(1))
+    (contribution,) = platform.contribute(item(1))
     assert (
-        asked(platform, "pdq_ocr", f"{digits(pdq(1))},words of the picture")["PLATFORM"][0]["bank_content_id"]
-        == one["id"]
+        look_up(platform, "pdq_ocr", f"{digits(pdq(1))},words of the picture")["PLATFORM"][0]["bank_content_id"]
+        == contribution["id"]
     )
-    names = [each["name"] for each in body(platform.get("/hma/c/signal_type"))]
+    names = [entry["name"] for entry in body(platform.get("/hma/c/signal_type"))]
     assert {"url", "raw_text", "simhash256", "md5", "sha256"} <= set(names)
-    assert [each["name"] for each in body(platform.get("/hma/c/content_type"))] == [
+    assert [entry["name"] for entry in body(platform.get("/hma/c/content_type"))] == [
         "photo",
         "video",
         "text",
@@ -182,17 +188,17 @@ def test_types_without_a_counterpart_say_why(platform: Caller) -> None:
 
 
 @pytest.mark.parametrize("value", ["[]", "[1]", "{}", "[", '["aa,1,2"]', json.dumps(["0" * 64 + ",9,3"])])
-def test_a_list_of_windows_that_is_none_is_refused(platform: Caller, value: str) -> None:
+def test_an_invalid_list_of_windows_is_rejected(platform: Caller, value: str) -> None:
     refused = platform.post(LOOKUP, data={"signal_type": "simhash256", "signal": value})
     assert refused.status_code in (400, 422)
 
 
 def test_threatexchange_sends_addresses_texts_and_digests(service: Service, platform: Caller, url: str) -> None:
     pytest.importorskip("threatexchange")
-    from tests.web.sharing.test_threatexchange import client_of, descriptor
+    from tests.web.sharing.test_threatexchange import client_for, descriptor
 
-    client = client_of(url, platform)
-    digest, found = str(url_signals(ADDRESS, asking=False)[0]), []
+    client = client_for(url, platform)
+    digest, ids = str(url_signals(ADDRESS, asking=False)[0]), []
     for kind, value, tags in (
         ("URI", ADDRESS, ""),
         ("RAW_URI", "http://example.org/watch?v=1", ""),
@@ -201,20 +207,20 @@ def test_threatexchange_sends_addresses_texts_and_digests(service: Service, plat
         ("HASH_SHA256", "ab" * 32, "media_type_document"),
     ):
         sent = descriptor(value, kind) | ({"tags": tags} if tags else {})
-        found.append(client.upload_threat_descriptor(sent, False, False)[2]["id"])
-    assert len(set(found[:3])) == 1
-    made = [body(platform.get(f"/v1/contributions/{id}")) for id in found[2:]]
-    assert [(one["media"], one["signals"]) for one in made] == [
+        ids.append(client.upload_threat_descriptor(sent, False, False)[2]["id"])
+    assert len(set(ids[:3])) == 1
+    contributions = [body(platform.get(f"/v1/contributions/{id}")) for id in ids[2:]]
+    assert [(contribution["media"], contribution["signals"]) for contribution in contributions] == [
         ("document", [digest]),
         ("text", []),
         ("document", ["sha256:" + "ab" * 32]),
     ]
-    assert made[1]["words"] == 300
-    wrong = client.upload_threat_descriptor(descriptor("not an address", "URI"), False, False)[2]
-    assert wrong["status"] == 400
-    for refused in ("HASH_URL_MD5", "HASH_TEXT_TLSH", "TREND_QUERY"):
-        assert client.upload_threat_descriptor(descriptor("a" * 32, refused), False, False)[2]["status"] == 422
-    # The updates of a reader have no address and no page as a frame of a video.
+    assert contributions[1]["words"] == 300
+    error = client.upload_threat_descriptor(descriptor("not an address", "URI"), False, False)[2]
+    assert error["status"] == 400
+    for unsupported in ("HASH_URL_MD5", "HASH_TEXT_TLSH", "TREND_QUERY"):
+        assert client.upload_threat_descriptor(descriptor("a" * 32, unsupported), False, False)[2]["status"] == 422
+    # The updates contain no address, and no page of a document as a frame of a video.
     service.clock.go(seconds=1)
     types = {update["type"] for page in client.get_threat_updates(1) for update in page if not update["should_delete"]}
     assert types == {"HASH_SHA256"}
@@ -224,13 +230,13 @@ def test_stopncii_sends_addresses_and_texts(platform: Caller, url: str) -> None:
     pytest.importorskip("threatexchange")
     from threatexchange.exchanges.clients.stopncii.api import StopNCIISignalType
 
-    from tests.web.sharing.test_stopncii import client_of
+    from tests.web.sharing.test_stopncii import client_for
 
-    client = client_of(url, platform)
+    client = client_for(url, platform)
     client.submit_hash(StopNCIISignalType.URL, ADDRESS)
     client.submit_hash(StopNCIISignalType.Text, WORDS)
-    made = body(platform.get("/v1/contributions"))["contributions"]
-    assert [(one["media"], one["signals"]) for one in made] == [
+    contributions = body(platform.get("/v1/contributions"))["contributions"]
+    assert [(contribution["media"], contribution["signals"]) for contribution in contributions] == [
         ("document", [str(url_signals(ADDRESS, asking=False)[0])]),
         ("text", []),
     ]
@@ -241,16 +247,18 @@ def test_stopncii_sends_addresses_and_texts(platform: Caller, url: str) -> None:
     assert "secret words" not in refused.text
 
 
-def test_pages_of_a_document_are_not_given_as_frames_of_a_video(service: Service, platform: Caller) -> None:
+def test_pages_of_a_document_are_not_returned_as_frames_of_a_video(service: Service, platform: Caller) -> None:
     pages = [{"page": page, "quality": 90, "signals": [pdq(page)]} for page in (1, 2)]
-    (one,) = platform.contribute(item(signals=["sha256:" + "ab" * 32], frames=pages, media="document", quality=None))
-    content = body(platform.get(f"/hma/c/bank/PLATFORM/content/{one['id']}?include_signals=true"))
+    (contribution,) = platform.contribute(
+        item(signals=["sha256:" + "ab" * 32], frames=pages, media="document", quality=None)
+    )
+    content = body(platform.get(f"/hma/c/bank/PLATFORM/content/{contribution['id']}?include_signals=true"))
     assert content["signals"] == {"sha256": "ab" * 32}
-    page = body(platform.get("/hma/m/lookup", query_string={"signal_type": "pdq", "signal": digits(pdq(1))}))
-    assert page["PLATFORM"][0]["bank_content_id"] == one["id"]
+    match = body(platform.get("/hma/m/lookup", query_string={"signal_type": "pdq", "signal": digits(pdq(1))}))
+    assert match["PLATFORM"][0]["bank_content_id"] == contribution["id"]
 
 
-def test_tech_against_terrorisms_list_says_that_a_digest_is_of_a_document(platform: Caller) -> None:
+def test_the_tat_list_shows_that_a_digest_is_of_a_document(platform: Caller) -> None:
     platform.contribute(item(signals=[f"md5:{5:032x}"], media="document", quality=None))
     (entry,) = body(platform.get("/tat/api/hash-list/v2/all"))["results"]
     assert (entry["algorithm"], entry["file_type"]) == ("MD5", "pdf")

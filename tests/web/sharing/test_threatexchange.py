@@ -1,4 +1,4 @@
-"""ThreatExchange's Graph API, spoken by the unmodified `threatexchange` package."""
+"""The Graph API of ThreatExchange, with the unmodified `threatexchange` package as the client."""
 
 from __future__ import annotations
 
@@ -30,46 +30,49 @@ from threatexchange.signal_type.sha256 import VideoSHA256Signal
 UPDATES = "/graph/1/threat_updates/"
 
 
-def token_of(caller: Caller) -> str:
+def token_for(caller: Caller) -> str:
     return f"{caller.member:08}|{caller.secret}"
 
 
-def client_of(url: str, caller: Caller) -> Any:
-    token = token_of(caller)
+def client_for(url: str, caller: Caller) -> Any:
+    token = token_for(caller)
     assert is_valid_app_token(token)
     return ThreatExchangeAPI(token, endpoint_override=f"{url}/graph")
 
 
 class VPDQSignal(RawTextSignal, HasFbThreatExchangeIndicatorType):
-    """What an operator adds to the client: the reference's own type names no indicator."""
+    """The type that an operator adds to the client, because the client's own type has no indicator."""
 
     INDICATOR_TYPE = "HASH_VIDEO_VPDQ"
 
 
 class Reader:
-    """A copy kept by the exchange of `threatexchange`, fetch by fetch."""
+    """A copy of the list that the exchange of `threatexchange` keeps and updates with each fetch."""
 
     def __init__(self, url: str, caller: Caller) -> None:
         config = FBThreatExchangeCollabConfig(name="hashdb", privacy_group=1)
-        self.exchange: Any = FBThreatExchangeSignalExchangeAPI(client_of(url, caller), config)
+        self.exchange: Any = FBThreatExchangeSignalExchangeAPI(client_for(url, caller), config)
         self.config = config
         self.checkpoint: Any = None
-        self.held: dict[Any, Any] = {}
-        self.got = 0
+        self.records: dict[Any, Any] = {}
+        self.update_count = 0
 
     def fetch(self, pages: int = 1000, kind: Any = PdqSignal) -> dict[str, list[str]]:
-        """The opinions on each value of a type that it holds, when it has fetched what is new (of so many pages)."""
-        self.got = 0
+        """Fetch updates, at most this number of pages, and return the opinions on each value of a type in the copy."""
+        self.update_count = 0
         for delta, _ in zip(self.exchange.fetch_iter([PdqSignal], self.checkpoint), range(pages), strict=False):
-            self.exchange.naive_fetch_merge(self.held, delta.updates)
+            self.exchange.naive_fetch_merge(self.records, delta.updates)
             before = self.checkpoint.update_time if self.checkpoint else 0
             assert delta.checkpoint.update_time >= before, "checkpoint time rewound?"
             self.checkpoint = delta.checkpoint
-            self.got += len(delta.updates)
-        converted = self.exchange.naive_convert_to_signal_type([kind], self.config, self.held).get(kind, {})
+            self.update_count += len(delta.updates)
+        converted = self.exchange.naive_convert_to_signal_type([kind], self.config, self.records).get(kind, {})
         return {
-            value: sorted(f"{said.owner_app_id}:{said.category.name}:{','.join(said.tags)}" for said in one.opinions)
-            for value, one in converted.items()
+            value: sorted(
+                f"{opinion.owner_app_id}:{opinion.category.name}:{','.join(opinion.tags)}"
+                for opinion in record.opinions
+            )
+            for value, record in converted.items()
         }
 
 
@@ -78,58 +81,56 @@ def reader(url: str, other: Caller) -> Reader:
     return Reader(url, other)
 
 
-def test_a_reader_fetches_all_then_what_is_new_and_drops_what_is_gone(
+def test_a_reader_fetches_everything_then_updates_and_deletions(
     service: Service, platform: Caller, reader: Reader, url: str, other: Caller
 ) -> None:
-    assert (reader.fetch(), reader.got) == ({}, 1)
-    one, two, _ = platform.contribute(item(1), item(2, signals=[pdq(2), "phash:d1c4b2a09f8e7d6c"]), item(3))
+    assert (reader.fetch(), reader.update_count) == ({}, 1)
+    first, second, _ = platform.contribute(item(1), item(2, signals=[pdq(2), "phash:d1c4b2a09f8e7d6c"]), item(3))
     service.clock.go(seconds=1)
-    said = [f"{platform.member}:POSITIVE_CLASS:glorification"]
-    assert reader.fetch() == {digits(pdq(seed)): said for seed in (1, 2, 3)}
+    opinions = [f"{platform.member}:POSITIVE_CLASS:glorification"]
+    assert reader.fetch() == {digits(pdq(seed)): opinions for seed in (1, 2, 3)}
     service.clock.go(seconds=1)
-    assert (len(reader.fetch()), reader.got) == (3, 1)
-    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
-    platform.delete(f"/v1/contributions/{two['id']}/content")
+    assert (len(reader.fetch()), reader.update_count) == (3, 1)
+    platform.post(f"/v1/contributions/{first['id']}/withdrawal", {"reason": "other"})
+    platform.delete(f"/v1/contributions/{second['id']}/content")
     service.clock.go(days=84)
     assert set(reader.fetch()) == {digits(pdq(3))}
     assert set(Reader(url, other).fetch()) == {digits(pdq(3))}
 
 
-def test_a_withdrawn_value_is_told_to_nobody_who_did_not_have_it(
-    service: Service, platform: Caller, other: Caller
-) -> None:
-    (one,) = platform.contribute(item(1))
-    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+def test_a_new_reader_does_not_get_withdrawn_values(service: Service, platform: Caller, other: Caller) -> None:
+    (contribution,) = platform.contribute(item(1))
+    platform.post(f"/v1/contributions/{contribution['id']}/withdrawal", {"reason": "other"})
     service.clock.go(seconds=1)
-    answer = service.anonymous.get(UPDATES, query_string={"access_token": token_of(other)})
+    answer = service.anonymous.get(UPDATES, query_string={"access_token": token_for(other)})
     assert [update["id"] for update in body(answer)["data"]] == ["0"]
     assert digits(pdq(1)) not in answer.text
 
 
-def test_quarantined_and_expired_and_suspended_is_gone_and_what_comes_back_is_there_again(
+def test_quarantined_and_expired_values_are_deleted_and_upheld_ones_return(
     service: Service, platform: Caller, reader: Reader, admin: Caller
 ) -> None:
-    one, _ = platform.contribute(item(1), item(2, expires_at="2026-11-20T12:00:05Z"))
+    contribution, _ = platform.contribute(item(1), item(2, expires_at="2026-11-20T12:00:05Z"))
     service.clock.go(seconds=1)
     assert len(reader.fetch()) == 2
     other = service.caller()
-    other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    other.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "disputes", "reason": "other"})
     admin.post("/v1/cases/1/decision", {"decision": "quarantine"})
     service.clock.go(seconds=10)
     contributions.emit_pending(service.db)
     service.clock.go(seconds=1)
     assert reader.fetch() == {}
-    other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "confirms"})
+    other.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "confirms"})
     admin.post("/v1/cases/2/decision", {"decision": "uphold"})
     service.clock.go(seconds=1)
     assert set(reader.fetch()) == {digits(pdq(1))}
 
 
-def test_opinions_are_reactions_of_their_members(service: Service, platform: Caller, other: Caller, url: str) -> None:
-    (one,) = platform.contribute(item(1))
+def test_opinions_are_shown_with_their_members(service: Service, platform: Caller, other: Caller, url: str) -> None:
+    (contribution,) = platform.contribute(item(1))
     third = service.caller()
-    other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "confirms"})
-    third.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    other.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "confirms"})
+    third.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "disputes", "reason": "other"})
     service.clock.go(seconds=1)
     reader = Reader(url, other)
     assert reader.fetch()[digits(pdq(1))] == [
@@ -137,45 +138,46 @@ def test_opinions_are_reactions_of_their_members(service: Service, platform: Cal
         f"{other.member}:POSITIVE_CLASS:",
         f"{third.member}:NEGATIVE_CLASS:",
     ]
-    ((_, held),) = reader.held.items()
-    assert {said.is_mine for said in held.opinions if said.owner_app_id == other.member} == {True}
+    ((_, record),) = reader.records.items()
+    assert {opinion.is_mine for opinion in record.opinions if opinion.owner_app_id == other.member} == {True}
 
 
-def test_many_pages_lead_on_and_a_reader_may_stop_at_any(
-    service: Service, platform: Caller, other: Caller, url: str
-) -> None:
+def test_a_reader_can_stop_at_any_page(service: Service, platform: Caller, other: Caller, url: str) -> None:
     for start in range(0, 250, 50):
         platform.contribute(*[item(seed) for seed in range(start, start + 50)])
         service.clock.go(seconds=1)
-    wanted = {digits(pdq(seed)) for seed in range(250)}
-    assert set(Reader(url, other).fetch()) == wanted
-    halting = Reader(url, other)
+    expected = {digits(pdq(seed)) for seed in range(250)}
+    assert set(Reader(url, other).fetch()) == expected
+    interrupted = Reader(url, other)
     for _ in range(10):
-        halting.fetch(pages=1)
-    assert set(halting.fetch()) == wanted
+        interrupted.fetch(pages=1)
+    assert set(interrupted.fetch()) == expected
 
 
-def test_reactions_become_opinions(service: Service, platform: Caller, other: Caller, url: str) -> None:
-    one, two, three = platform.contribute(item(1), item(2), item(3))
-    client = client_of(url, other)
-    for done in (
-        client.react_upvote_threat_descriptor(one["id"]),
-        client.react_downvote_threat_descriptor(two["id"]),
-        client.react_matched_threat_descriptor(three["id"]),
+def test_reactions_are_stored_as_opinions(service: Service, platform: Caller, other: Caller, url: str) -> None:
+    first, second, third = platform.contribute(item(1), item(2), item(3))
+    client = client_for(url, other)
+    for result in (
+        client.react_upvote_threat_descriptor(first["id"]),
+        client.react_downvote_threat_descriptor(second["id"]),
+        client.react_matched_threat_descriptor(third["id"]),
     ):
-        assert done[2]["success"] is True
-    said = [body(platform.get(f"/v1/contributions/{each['id']}/opinions"))["opinions"] for each in (one, two, three)]
-    assert [[(opinion["opinion"], opinion["reason"]) for opinion in each] for each in said] == [
+        assert result[2]["success"] is True
+    opinions = [
+        body(platform.get(f"/v1/contributions/{contribution['id']}/opinions"))["opinions"]
+        for contribution in (first, second, third)
+    ]
+    assert [[(opinion["opinion"], opinion["reason"]) for opinion in group] for group in opinions] == [
         [("confirms", None)],
         [("disputes", "other")],
         [],
     ]
-    assert client_of(url, platform).react_upvote_threat_descriptor(one["id"])[2]["status"] == 403
-    assert client.remove_reaction_from_threat_descriptor(one["id"], "HELPFUL")[2]["status"] == 422
+    assert client_for(url, platform).react_upvote_threat_descriptor(first["id"])[2]["status"] == 403
+    assert client.remove_reaction_from_threat_descriptor(first["id"], "HELPFUL")[2]["status"] == 422
 
 
 def descriptor(indicator: str, kind: str) -> dict[str, str]:
-    """What the client sends."""
+    """Return a descriptor as the client sends it."""
     return {
         "indicator": indicator,
         "type": kind,
@@ -188,28 +190,30 @@ def descriptor(indicator: str, kind: str) -> dict[str, str]:
     }
 
 
-def test_a_descriptor_is_a_contribution_and_can_be_deleted(service: Service, platform: Caller, url: str) -> None:
-    client = client_of(url, platform)
-    done = client.upload_threat_descriptor(descriptor(digits(pdq(1)), "HASH_PDQ"), False, False)[2]
-    assert done["success"] is True
-    shown = body(platform.get(f"/v1/contributions/{done['id']}"))
+def test_a_descriptor_is_stored_as_a_contribution_and_can_be_deleted(
+    service: Service, platform: Caller, url: str
+) -> None:
+    client = client_for(url, platform)
+    result = client.upload_threat_descriptor(descriptor(digits(pdq(1)), "HASH_PDQ"), False, False)[2]
+    assert result["success"] is True
+    shown = body(platform.get(f"/v1/contributions/{result['id']}"))
     assert (shown["signals"], shown["labels"], shown["removed_at"]) == ([pdq(1)], ["glorification"], None)
-    assert client.delete_threat_descriptor(done["id"], False, False)[2] == {"success": True}
+    assert client.delete_threat_descriptor(result["id"], False, False)[2] == {"success": True}
     assert platform.matched(pdq(1)) == []
-    for kind, indicator, at in (("HASH_TMK", digits(pdq(1)), "type"), ("HASH_MD5", "1", "indicator")):
-        wrong = client.upload_threat_descriptor(descriptor(indicator, kind), False, False)[2]
-        assert {fault["at"] for fault in wrong["errors"]} == {at}
+    for kind, indicator, field in (("HASH_TMK", digits(pdq(1)), "type"), ("HASH_MD5", "1", "indicator")):
+        error = client.upload_threat_descriptor(descriptor(indicator, kind), False, False)[2]
+        assert {fault["at"] for fault in error["errors"]} == {field}
 
 
-def test_videos_are_exchanged_as_vpdq_and_digests_and_deleted(
+def test_videos_are_exchanged_and_deleted_as_vpdq_and_digests(
     service: Service, platform: Caller, other: Caller, reader: Reader, admin: Caller
 ) -> None:
     md5, sha256 = f"{5:032x}", f"{7:064x}"
-    mine, theirs = video(1, 2, 3, signals=[f"md5:{md5}", f"sha256:{sha256}"]), video(1, 2, 3)
-    (one,), (two,) = platform.contribute(mine), service.caller(name="Third").contribute(theirs)
-    other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    with_digests, without_digests = video(1, 2, 3, signals=[f"md5:{md5}", f"sha256:{sha256}"]), video(1, 2, 3)
+    (first,), (second,) = platform.contribute(with_digests), service.caller(name="Third").contribute(without_digests)
+    other.post(f"/v1/contributions/{first['id']}/opinions", {"opinion": "disputes", "reason": "other"})
     service.clock.go(seconds=1)
-    assert reader.fetch() == {}, "frames of videos are no pictures"
+    assert reader.fetch() == {}, "frames of videos are not listed as pictures"
     disputed = [f"{platform.member}:POSITIVE_CLASS:glorification", f"{other.member}:NEGATIVE_CLASS:"]
     assert reader.fetch(kind=VideoMD5Signal) == {md5: disputed}
     assert reader.fetch(kind=VideoSHA256Signal) == {sha256: disputed}
@@ -217,20 +221,20 @@ def test_videos_are_exchanged_as_vpdq_and_digests_and_deleted(
     assert json.loads(text) == [f"{digits(pdq(seed))},90,{seed - 1}.000" for seed in (1, 2, 3)]
     assert len(opinions) == 3
 
-    # A value that is suppressed later stays in the text, by which the reader knows the video.
+    # A value that is suppressed later stays in the vPDQ text, because the text identifies the video for the reader.
     admin.post("/v1/benign", {"entries": [{"signals": [pdq(2)], "note": "x"}]})
-    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    platform.post(f"/v1/contributions/{first['id']}/withdrawal", {"reason": "other"})
     service.clock.go(seconds=1)
     assert set(reader.fetch(kind=VPDQSignal)) == {text}, "another member still contributes it"
     assert reader.fetch(kind=VideoMD5Signal) == {}
-    service.caller(name="Fourth").post(f"/v1/contributions/{two['id']}/opinions", {"opinion": "confirms"})
-    admin.delete(f"/v1/contributions/{two['id']}/content")
+    service.caller(name="Fourth").post(f"/v1/contributions/{second['id']}/opinions", {"opinion": "confirms"})
+    admin.delete(f"/v1/contributions/{second['id']}/content")
     service.clock.go(seconds=1)
     assert reader.fetch(kind=VPDQSignal) == {}
-    assert (reader.checkpoint.update_time > 0, reader.held) == (True, {})
+    assert (reader.checkpoint.update_time > 0, reader.records) == (True, {})
 
 
-def test_videos_with_many_frames_are_on_pages_of_their_own(
+def test_videos_with_many_frames_are_spread_over_several_pages(
     service: Service, platform: Caller, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "FRAMES_A_REQUEST", 10)
@@ -242,17 +246,17 @@ def test_videos_with_many_frames_are_on_pages_of_their_own(
 
 
 @pytest.mark.parametrize("kind", ["HASH_MD5", "HASH_VIDEO_MD5", "HASH_SHA256", "HASH_VIDEO_SHA256", "HASH_VIDEO_VPDQ"])
-def test_digests_and_vpdq_are_contributed(platform: Caller, url: str, kind: str) -> None:
+def test_a_client_contributes_digests_and_vpdq(platform: Caller, url: str, kind: str) -> None:
     vpdq = json.dumps([f"{digits(pdq(seed))},90,{seed}.0" for seed in range(3)])
     value = vpdq if kind.endswith("VPDQ") else f"{5:032x}" if kind.endswith("MD5") else f"{5:064x}"
-    done = client_of(url, platform).upload_threat_descriptor(descriptor(value, kind), False, False)[2]
-    shown = body(platform.get(f"/v1/contributions/{done['id']}"))
+    result = client_for(url, platform).upload_threat_descriptor(descriptor(value, kind), False, False)[2]
+    shown = body(platform.get(f"/v1/contributions/{result['id']}"))
     assert shown["media"] == ("video" if "_VIDEO_" in kind else "image")
     assert (len(shown["signals"]), shown.get("frame_count", 0)) == ((0, 3) if kind.endswith("VPDQ") else (1, 0))
 
 
-def test_the_database_is_the_one_privacy_group(platform: Caller, url: str) -> None:
-    client = client_of(url, platform)
+def test_the_service_is_the_only_privacy_group(platform: Caller, url: str) -> None:
+    client = client_for(url, platform)
     (group,) = client.get_threat_privacy_groups_member()
     assert (group.name, group.threat_updates_enabled) == ("hashdb", True)
     assert client.get_privacy_group(int(group.id)).name == "hashdb"
@@ -260,28 +264,28 @@ def test_the_database_is_the_one_privacy_group(platform: Caller, url: str) -> No
 
 
 @pytest.mark.parametrize("token", ["", "x", "1|", "|{secret}", "00000099|{secret}", "x|{secret}", "{secret}"])
-def test_a_token_that_is_not_a_members_is_refused(service: Service, platform: Caller, token: str) -> None:
-    said = {"access_token": token.format(secret=platform.secret)}
-    problem(service.anonymous.get(UPDATES, query_string=said), 401)
-    problem(service.anonymous.post("/graph/1/", data=said), 401)
+def test_an_invalid_token_is_rejected(service: Service, platform: Caller, token: str) -> None:
+    query = {"access_token": token.format(secret=platform.secret)}
+    problem(service.anonymous.get(UPDATES, query_string=query), 401)
+    problem(service.anonymous.post("/graph/1/", data=query), 401)
 
 
-def test_a_scope_that_lacks_is_named(service: Service) -> None:
+def test_a_missing_scope_is_reported(service: Service) -> None:
     matcher = service.caller(Scope.MATCH)
-    problem(service.anonymous.get(UPDATES, query_string={"access_token": token_of(matcher)}), 403, "scope-missing")
+    problem(service.anonymous.get(UPDATES, query_string={"access_token": token_for(matcher)}), 403, "scope-missing")
 
 
-@pytest.mark.parametrize("wrong", ["start_time=x", "stop_time=-1", "limit=0", "after=1", "after=a-b"])
-def test_a_wrong_query_is_told(service: Service, platform: Caller, wrong: str) -> None:
-    said = {"access_token": token_of(platform), **dict([wrong.split("=")])}
-    assert set(faults(service.anonymous.get(UPDATES, query_string=said))) == {wrong.partition("=")[0]}
+@pytest.mark.parametrize("parameter", ["start_time=x", "stop_time=-1", "limit=0", "after=1", "after=a-b"])
+def test_an_invalid_query_is_reported_at_its_field(service: Service, platform: Caller, parameter: str) -> None:
+    query = {"access_token": token_for(platform), **dict([parameter.split("=")])}
+    assert set(faults(service.anonymous.get(UPDATES, query_string=query))) == {parameter.partition("=")[0]}
 
 
-def test_other_types_and_a_time_before_have_only_the_last_update(service: Service, platform: Caller) -> None:
+def test_other_types_and_earlier_times_return_only_the_closing_update(service: Service, platform: Caller) -> None:
     platform.contribute(item(1))
     service.clock.go(seconds=5)
-    for said in ({"types": "HASH_MD5"}, {"stop_time": int(service.clock().timestamp()) - 60}):
-        answer = service.anonymous.get(UPDATES, query_string={"access_token": token_of(platform), **said})
+    for filters in ({"types": "HASH_MD5"}, {"stop_time": int(service.clock().timestamp()) - 60}):
+        answer = service.anonymous.get(UPDATES, query_string={"access_token": token_for(platform), **filters})
         assert [update["id"] for update in body(answer)["data"]] == ["0"]
 
 
@@ -290,5 +294,5 @@ def test_the_next_page_is_at_the_public_address(tmp_path: Any) -> None:
         platform = service.caller()
         platform.contribute(item(1), item(2))
         service.clock.go(seconds=1)
-        answer = body(service.anonymous.get(UPDATES, query_string={"access_token": token_of(platform), "limit": 1}))
+        answer = body(service.anonymous.get(UPDATES, query_string={"access_token": token_for(platform), "limit": 1}))
         assert answer["paging"]["next"].startswith("https://hashes.example/graph/1/threat_updates/?access_token=0")
