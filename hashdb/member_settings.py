@@ -115,7 +115,7 @@ class MemberSettings(BaseModel):
         """The policy of HASHDB_WITNESSES; None if it is not set. Raises BadSetting."""
         return None if self.witnesses is None else read_policy("HASHDB_WITNESSES", self.witnesses)
 
-    def quorum_policy(self) -> Policy | None:
+    def organisation_policy(self) -> Policy | None:
         """The policy of HASHDB_QUORUM; None if it is not set. Raises BadSetting."""
         return None if self.quorum is None else read_policy("HASHDB_QUORUM", self.quorum)
 

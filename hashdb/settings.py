@@ -92,7 +92,7 @@ def _parse_days(text: str) -> dict[str, int]:
     """Days by label."""
     days: dict[str, int] = {}
     for label, count in _pairs(text):
-        if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= MOST_DAYS:
+        if not label or not re.fullmatch("[0-9]{1,9}", count) or not 0 < int(count) <= MOST_DAYS:
             raise ValueError(f"must be written as label=<days>, with days from 1 to {MOST_DAYS}")
         days[label] = int(count)
     return days
@@ -110,6 +110,7 @@ class Settings(MemberSettings):
         "SMTP_HOST": "must be a host name or an address, like smtp.example",
         "PUBLIC_URL": "must be a URL without ? and #, like https://hashes.example/hashdb",
     }
+    """By setting, the reason given for a value that does not match the pattern of the setting."""
 
     database_url: SecretStr | None = Field(
         default=None,
@@ -199,8 +200,9 @@ class Settings(MemberSettings):
     match_log: MatchLog = Field(
         default=MatchLog.HITS,
         description="What the service stores of matches: `hits`, or only `counts`, without which contribution was"
-        " answered to whom. With `counts` there are no reversals, no times to the first catch and no flood guard, and"
-        " keys with the scope `match` alone can neither see nor dispute contributions of others.",
+        " answered to whom. With `counts` there are no reversals, no flood guard, and no times from a contribution to"
+        " its first match by another member; keys with the scope `match` alone can neither see nor dispute"
+        " contributions of others.",
     )
     busy_seconds: float = Field(
         default=10.0,
@@ -306,7 +308,7 @@ class Settings(MemberSettings):
         default=15.0,
         ge=1,
         le=1440,
-        description="Minutes without use of its page after which a case that a reviewer took is free again.",
+        description="A case that a reviewer took is free again after this many minutes without use of its page.",
     )
     require_second_factor: bool = Field(
         default=False, description="Whether users with a password must set up a second factor before anything else."
@@ -328,7 +330,8 @@ class Settings(MemberSettings):
     )
     interop_label: str | None = Field(
         default=None,
-        description="Label for contributions by other systems' protocols, which send none. Without it, they only read.",
+        description="Label of contributions that arrive by the protocol of another system, which has no field for"
+        " labels. By default, these protocols can only read.",
     )
     fetch_hosts: Annotated[frozenset[str], from_text(_parse_hosts)] = Field(
         default=frozenset(),
@@ -343,10 +346,14 @@ class Settings(MemberSettings):
         default=True, description="Whether members may use webhooks. If not, the service sends none."
     )
     webhook_http: bool = Field(
-        default=False, description="Whether webhooks may use `http://` addresses, which anyone on the way can read."
+        default=False,
+        description="Whether webhooks, upstreams and witnesses may have `http://` addresses, whose traffic anyone on"
+        " the way can read and change.",
     )
     webhook_networks: Annotated[tuple[Network, ...], from_text(_parse_networks)] = Field(
-        default=(), description="Private networks to which webhooks may send, like `10.2.0.0/16,fd00:1::/64`."
+        default=(),
+        description="Private networks to which the service may connect for webhooks, upstreams and witnesses, like"
+        " `10.2.0.0/16,fd00:1::/64`.",
     )
     public_url: str | None = Field(
         default=None,
@@ -371,6 +378,7 @@ class Settings(MemberSettings):
     @field_validator("origin")
     @classmethod
     def _require_name(cls, value: str | None) -> str | None:
+        # The origin of a checkpoint is also the name of the key that signs it.
         if value is not None and not is_key_name(value):
             raise ValueError("must be a name without spaces and plus signs")
         return value
@@ -423,7 +431,7 @@ class Settings(MemberSettings):
 
     @property
     def largest_body(self) -> int:
-        """The largest body that any route accepts, in bytes, without the videos in forms."""
+        """The largest body in bytes that any route accepts, apart from forms with videos."""
         return max(self.max_body, self.video_max_body, self.media_max_request)
 
     def vocabulary(self) -> Vocabulary:
@@ -444,9 +452,9 @@ class Settings(MemberSettings):
         """The rules by which the service accepts and matches. Raises BadSetting, also for an unknown label."""
         vocabulary = self.vocabulary()
         for label in self.retention:
-            if reason := vocabulary.fault("behaviour", label):
+            if reason := vocabulary.label_fault(label):
                 raise BadSetting("HASHDB_RETENTION", reason)
-        if self.interop_label is not None and (fault := vocabulary.fault("behaviour", self.interop_label)):
+        if self.interop_label is not None and (fault := vocabulary.label_fault(self.interop_label)):
             raise BadSetting("HASHDB_INTEROP_LABEL", fault)
         egress = EgressPolicy(self.webhook_networks, self.webhook_http)
         return Rules(
@@ -464,7 +472,7 @@ class Settings(MemberSettings):
             webhook_egress=egress if self.webhooks else None,
             egress=egress,
             witnesses=self._checked_witnesses(egress),
-            quorum=self.quorum_policy(),
+            organisations=self.organisation_policy(),
         )
 
     def _checked_witnesses(self, egress: EgressPolicy) -> Policy | None:

@@ -302,7 +302,9 @@ class _Story:
 
     def _sign_set(self) -> None:
         signer = Cosigner.new("archive.example")
-        self.db.rules = replace(self.db.rules, quorum=Policy.parse(f"witness archive {signer.key}\nquorum archive"))
+        self.db.rules = replace(
+            self.db.rules, organisations=Policy.parse(f"witness archive {signer.key}\nquorum archive")
+        )
         active_set.keep(self.db, at_once=True)
         note = self.beta.call("GET /v1/set")["note"]
         self.beta.call("GET /v1/set/blocks/{level}/{number}", level=4, number=0)

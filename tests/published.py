@@ -59,7 +59,7 @@ def sign(db: HashDB) -> tuple[str, str]:
     organisations = f"{log}witness alpha {organisation.key}\nquorum alpha\n"
     asked = Witness("one", witness.key, "https://witness.example/")
     witnessed = replace(Policy.parse(policy), witnesses=(asked,))
-    db.rules = replace(db.rules, witnesses=witnessed, quorum=Policy.parse(organisations))
+    db.rules = replace(db.rules, witnesses=witnessed, organisations=Policy.parse(organisations))
     time = int(db.now().timestamp())
     active_set.keep(db, at_once=True)
     body, _ = split_note(active_set.get(db, COMMAND_LINE).note)

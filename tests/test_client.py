@@ -424,7 +424,7 @@ def test_a_log_that_is_not_the_one_of_the_witnesses_is_told(service: Service, cl
 
 def test_the_root_of_the_set_is_read_and_signed(service: Service, client: Client) -> None:
     signer = Cosigner.new("a.example")
-    service.db.rules = replace(service.db.rules, quorum=Policy.parse(f"witness a {signer.key}\nquorum a"))
+    service.db.rules = replace(service.db.rules, organisations=Policy.parse(f"witness a {signer.key}\nquorum a"))
     contributions.contribute(service.db, service.actor, [draft(1)])
     active_set.keep(service.db)
     root = client.set_root()

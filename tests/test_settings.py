@@ -60,12 +60,12 @@ def test_a_taken_case_is_idle_after_minutes(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_policies_of_witnesses_and_organisations_are_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rules = Settings.read().rules()
-    assert (rules.witnesses, rules.quorum, rules.asks_witnesses) == (None, None, False)
+    assert (rules.witnesses, rules.organisations, rules.asks_witnesses) == (None, None, False)
     key, file = Cosigner.new("w.example").key, tmp_path / "policy.txt"
     file.write_text(f"# ours\nwitness w {key} https://w.example/log\nquorum w\n")
     rules = with_environment(monkeypatch, witnesses=str(file), quorum=str(file)).rules()
     assert rules.witnesses is not None
-    assert rules.witnesses == rules.quorum
+    assert rules.witnesses == rules.organisations
     assert [witness.url for witness in rules.witnesses.witnesses_with_url] == ["https://w.example/log"]
     assert rules.asks_witnesses
     for url, fault in (

@@ -19,7 +19,7 @@ from hashdb.cli.listening import (
     socket_option,
     warn_of_unknown_settings,
 )
-from hashdb.cli.options import TEXT, policy_option, quorum_policy
+from hashdb.cli.options import TEXT, organisation_policy, policy_option
 from hashdb.cli.output import as_json, escape_controls, print_result
 from hashdb.client import Client
 from hashdb.domain.times import format_instant
@@ -87,7 +87,7 @@ def serve(
     settings = Settings.of_member()
     for sentence in warn_of_unknown_settings(os.environ):
         click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
-    policy = quorum_policy(policy_file, settings)
+    policy = organisation_policy(policy_file, settings)
     prepare_home(settings.home)
     # A missing key or a wrong address is an error at the start.
     Client.from_environment().close()

@@ -19,8 +19,8 @@ from hashdb.cli.options import (
     FILE,
     FOLDER,
     TEXT,
+    organisation_policy,
     policy_option,
-    quorum_policy,
     read_cosigner,
     witness_policy,
     witnesses_option,
@@ -106,7 +106,7 @@ def monitor_command(
     if once and webhook is not None:
         raise click.UsageError("--once and --webhook exclude each other: --once exits with 1 at an alarm")
     settings = MemberSettings.of_member()
-    organisations = quorum_policy(policy_file, settings)
+    organisations = organisation_policy(policy_file, settings)
     plan = MonitorPlan(
         witness_policy(witnesses_file, settings),
         organisations,

@@ -149,11 +149,11 @@ witnesses_option = click.option(
 )
 
 
-def quorum_policy(file: Path | None, settings: MemberSettings) -> Policy | None:
+def organisation_policy(file: Path | None, settings: MemberSettings) -> Policy | None:
     """The policy of the option --policy, or that of HASHDB_QUORUM; None without both. Raises BadSetting."""
     from hashdb.member_settings import read_policy
 
-    return settings.quorum_policy() if file is None else read_policy(_POLICY, file)
+    return settings.organisation_policy() if file is None else read_policy(_POLICY, file)
 
 
 def witness_policy(file: Path | None, settings: MemberSettings) -> Policy | None:

@@ -11,7 +11,7 @@ import click
 
 from hashdb.cli.help import Command
 from hashdb.cli.home import prepare_home
-from hashdb.cli.options import policy_option, quorum_policy
+from hashdb.cli.options import organisation_policy, policy_option
 from hashdb.cli.output import as_json, counted, print_json, progress_bar
 from hashdb.client import Client
 from hashdb.errors import CheckTooEarly, RootNotSigned, ServiceError, ServiceUnreachable, Unavailable
@@ -53,7 +53,7 @@ def sync_command(follow: bool, policy_file: Path | None, as_json: bool) -> None:
         _warn(message)
 
     settings = MemberSettings.of_member()
-    policy = quorum_policy(policy_file, settings)
+    policy = organisation_policy(policy_file, settings)
     prepare_home(settings.home)
     folder = settings.home / "local"
     with Client.from_environment() as client, syncing(folder, client, notify=notify, policy=policy) as sync:

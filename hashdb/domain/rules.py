@@ -61,7 +61,7 @@ class Rules:
     """The amounts of budgets that the operator set."""
     witnesses: Policy | None = None
     """The witnesses of the log's checkpoints; those that have a URL are asked."""
-    quorum: Policy | None = None
+    organisations: Policy | None = None
     """The organisations that sign the root of the active set."""
 
     @property
@@ -70,7 +70,7 @@ class Rules:
         return self.witnesses is not None and bool(self.witnesses.witnesses_with_url)
 
     @property
-    def searched(self) -> tuple[Algorithm, ...]:
+    def searched_algorithms(self) -> tuple[Algorithm, ...]:
         """The algorithms whose values are searched by distance: those of pictures in force, and those of texts."""
         return (*self.algorithms, *OF_TEXTS)
 
@@ -245,6 +245,10 @@ class Vocabulary:
         listed = ", ".join(allowed) + did_you_mean(code, allowed)
         noun = kind.replace("_", " ")
         return f"{code!r} is not {'an' if noun[0] in 'aeiou' else 'a'} {noun} of this service: {listed}"
+
+    def label_fault(self, label: str) -> str | None:
+        """Why `label` is not a label of the vocabulary (a code of the kind `behaviour`), or None."""
+        return self.fault("behaviour", label)
 
     def entity_fault(self, entity: str) -> str | None:
         """Why `entity` is not a list of the vocabulary and a slug (`UN:example`), or None."""

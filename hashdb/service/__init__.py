@@ -60,7 +60,7 @@ class HashDB:
         self.now = clock
         self.signing = signing
         # Segments are built for the radius of nearly all queries. A wider query is as exact, only slower.
-        radii = {algorithm: algorithm.radius for algorithm in rules.searched}
+        radii = {algorithm: algorithm.radius for algorithm in rules.searched_algorithms}
         self.keys = KeyCache(store)
         self.retired = RetiredSignals(store, radii)
         self.intake_rules = CachedRead(store, INTAKE, read_intake_rules)

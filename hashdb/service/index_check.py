@@ -50,7 +50,7 @@ def check(db: HashDB, sample: int, progress: Progress) -> Mapping[Algorithm, Com
     It opens the engine's files as a worker does and changes nothing. Raises IndexNotReady if they cannot be used.
     """
     db.index.catch_up()
-    return {algorithm: _compare(db, algorithm, sample, progress) for algorithm in db.rules.searched}
+    return {algorithm: _compare(db, algorithm, sample, progress) for algorithm in db.rules.searched_algorithms}
 
 
 def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) -> Compared:

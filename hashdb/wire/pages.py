@@ -45,7 +45,7 @@ _Subject = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[a-z]{1,32}:[0-9]{1,16}$"}),
 ]
 _Position = Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
-_Label = Annotated[ShortText, checked_by(lambda context, code: context.rules.vocabulary.fault("behaviour", code))]
+_Label = Annotated[ShortText, checked_by(lambda context, code: context.rules.vocabulary.label_fault(code))]
 _Flag = Annotated[int, Ge(0), Le(1), BeforeValidator(check_whole)]
 """1 for yes, 0 for no."""
 Day = Annotated[date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "format": "date"})]

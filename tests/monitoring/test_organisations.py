@@ -14,7 +14,7 @@ POLICY = Policy.parse(f"witness one {ONE.key}\nwitness two {TWO.key}\ngroup both
 
 
 def test_the_monitors_of_two_organisations_sign_each_root(world: World) -> None:
-    world.db.rules = replace(world.db.rules, quorum=POLICY)
+    world.db.rules = replace(world.db.rules, organisations=POLICY)
     one = world.monitor("one", organisations=POLICY, signer=ONE)
     two = world.monitor("two", signer=TWO)
     reader = world.monitor("reader", organisations=POLICY)
@@ -27,7 +27,7 @@ def test_the_monitors_of_two_organisations_sign_each_root(world: World) -> None:
 
 
 def test_a_quorum_that_does_not_sign_is_missed(world: World) -> None:
-    world.db.rules = replace(world.db.rules, quorum=POLICY)
+    world.db.rules = replace(world.db.rules, organisations=POLICY)
     one = world.monitor("one", organisations=POLICY, signer=ONE)
     world.contribute(draft(1))
     alarms, seconds = world.watch(one, 240)
@@ -37,7 +37,7 @@ def test_a_quorum_that_does_not_sign_is_missed(world: World) -> None:
 
 
 def test_nobody_signs_after_an_alarm(world: World) -> None:
-    world.db.rules = replace(world.db.rules, quorum=POLICY)
+    world.db.rules = replace(world.db.rules, organisations=POLICY)
     one = world.monitor("one", signer=ONE)
     world.contribute(draft(1), draft(2))
     assert world.watch(one)[0] == []

@@ -233,7 +233,7 @@ class FullScene(Scene):
     def _sign_set(self) -> None:
         signer = self.signer = Cosigner.new("a.example")
         policy = Policy.parse(f"witness a {signer.key} https://a.example\nquorum a")
-        self.db.rules = replace(self.db.rules, quorum=policy, witnesses=policy)
+        self.db.rules = replace(self.db.rules, organisations=policy, witnesses=policy)
         active_set.keep(self.db)
         body = active_set.get(self.db, COMMAND_LINE).note.partition("\n\n")[0] + "\n"
         active_set.sign(self.db, COMMAND_LINE, signer.cosign(body, 1_800_000_000))

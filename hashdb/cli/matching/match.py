@@ -26,7 +26,7 @@ from hashdb.cli.matching.outcomes import (
 )
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.options import Radius, policy_option, quorum_policy
+from hashdb.cli.options import Radius, organisation_policy, policy_option
 from hashdb.cli.output import as_json, counted, print_json_array, progress_bar
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
@@ -100,7 +100,7 @@ def match_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **p
     check_sources(paths, urls, {"--radius": options.radii, **of_files})
     settings = MemberSettings.of_member()
     if options.local:
-        opening = _open_local_matcher(settings, quorum_policy(options.policy_file, settings))
+        opening = _open_local_matcher(settings, organisation_policy(options.policy_file, settings))
     else:
         opening = _open_service_matcher()
     if urls is not None:

@@ -134,7 +134,7 @@ def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
 
 
 def url_fault(url: str, egress: EgressPolicy) -> str | None:
-    """Why the service cannot deliver to an address, or None."""
+    """Why the service may not connect to a URL, or None."""
     if not (url.isascii() and url.isprintable()) or " " in url:
         return "must be a URL in ASCII, without spaces"
     if len(url) > _MAX_URL:

@@ -240,7 +240,7 @@ def _node(block: bytes, offset: int) -> bytes:
 
 def _wrong_signatures(db: HashDB, tx: Transaction) -> Iterator[str]:
     """A sentence on each stored signature of an organisation of the policy that does not fit the root of its event."""
-    keys = {key.named_id: key for key in (() if db.rules.quorum is None else db.rules.quorum.keys)}
+    keys = {key.named_id: key for key in (() if db.rules.organisations is None else db.rules.organisations.keys)}
     signer = tx.checkpoints.signer()
     for seq, organisation, line in tx.active_set.every_signature():
         if (key := keys.get(organisation)) is None or signer is None:
@@ -292,7 +292,7 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
     Raises InvalidInput for lines that are not signatures, of unknown organisations, or of no such root.
     """
     actor.require()
-    keys = {(key.name, key.id): key for key in (() if db.rules.quorum is None else db.rules.quorum.keys)}
+    keys = {(key.name, key.id): key for key in (() if db.rules.organisations is None else db.rules.organisations.keys)}
     try:
         _, signatures = split_note(f"\n\n{lines}")
     except BadNote:
@@ -331,7 +331,7 @@ def _signed_root(origin: str, roots: Sequence[Event], key: WitnessKey, signature
 
 def newest_signed(db: HashDB, tx: Transaction) -> Event | None:
     """The newest event whose root the quorum of organisations signed; None without one."""
-    policy = db.rules.quorum
+    policy = db.rules.organisations
     if policy is None:
         return None
     for seq, organisations in tx.active_set.signers(SIGNATURES).items():

@@ -71,7 +71,7 @@ def published(db: HashDB, actor: Actor) -> Publication:
             tx.checkpoints.last(),
             None if rules.witnesses is None else _witnesses(tx, rules.witnesses),
             active_set.newest(tx),
-            None if rules.quorum is None else _organisations(db, tx, rules.quorum),
+            None if rules.organisations is None else _organisations(db, tx, rules.organisations),
         )
 
 

@@ -239,7 +239,7 @@ def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> 
     ordered = sorted(balls, key=_algorithm_and_radius)
     for (algorithm, radius), group in groupby(ordered, key=_algorithm_and_radius):
         values = [ball.signal.value for ball in group]
-        if algorithm in db.rules.searched:
+        if algorithm in db.rules.searched_algorithms:
             results = db.index.search(algorithm, values, radius)
             touched.update(Signal(algorithm, neighbor.value) for neighbors in results for neighbor in neighbors)
         else:

@@ -158,7 +158,7 @@ def _figures(
 
 def _health(db: HashDB, tx: Transaction) -> Health:
     head, signed, index_head = tx.audit.head(), tx.checkpoints.last(), db.index.head
-    values = {str(algorithm): len(db.index.index(algorithm)) for algorithm in db.rules.searched}
+    values = {str(algorithm): len(db.index.index(algorithm)) for algorithm in db.rules.searched_algorithms}
     return Health(
         seq=head.seq,
         at=head.at,

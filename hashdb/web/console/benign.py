@@ -119,7 +119,7 @@ def _form_page(form: Form, effect: BenignImpact | None = None, draft_digest: str
         form=form,
         effect=effect,
         seen=draft_digest,
-        radii={algorithm: default_radius(algorithm) for algorithm in hashdb().rules.searched},
+        radii={algorithm: default_radius(algorithm) for algorithm in hashdb().rules.searched_algorithms},
     )
 
 

@@ -55,7 +55,7 @@ def search(sent: Form) -> Response:
 def _read_radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
     """The radius of each algorithm in bits, the default in the place of an invalid one; and the faults."""
     radii, faults = {}, []
-    for algorithm in hashdb().rules.searched:
+    for algorithm in hashdb().rules.searched_algorithms:
         chosen = sent.number(f"radius.{algorithm}")
         radii[algorithm] = chosen if isinstance(chosen, int) else algorithm.radius
         if isinstance(chosen, str) or radii[algorithm] > neighbor_radius(algorithm):
@@ -72,11 +72,11 @@ def _page(
     framed: frames.FramedQuery | None = None,
 ) -> Response:
     rules, unaltered = hashdb().rules, (signals or {}).get("", ())
-    all_radii = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.searched}
+    all_radii = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.searched_algorithms}
     return pages.page(
         "neighbors.html",
         form=form,
-        algorithms=rules.searched,
+        algorithms=rules.searched_algorithms,
         radii=all_radii,
         neighbor_radius=neighbor_radius,
         near=near,
@@ -91,7 +91,7 @@ def _page(
 def _counts(near: tuple[NearContribution, ...]) -> dict[Algorithm, list[tuple[int, int]]]:
     """For each algorithm, (distance, how many contributions that can match are within it) for each distance found."""
     counts: dict[Algorithm, list[tuple[int, int]]] = {}
-    for algorithm in hashdb().rules.searched:
+    for algorithm in hashdb().rules.searched_algorithms:
         distances = sorted(
             neighbor.distance[algorithm]
             for neighbor in near

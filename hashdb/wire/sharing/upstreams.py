@@ -87,7 +87,7 @@ def _with_names(names: Collection[str], texts: Sequence[str]) -> list[str]:
 
 def _known_labels(labels: list[str], vocabulary: Vocabulary) -> list[str]:
     """The labels that the vocabulary has; all of them if it has none of them, so that they are refused."""
-    return [label for label in labels if vocabulary.fault("behaviour", label) is None] or labels
+    return [label for label in labels if vocabulary.label_fault(label) is None] or labels
 
 
 def _fields_of(error: ValidationError) -> tuple[str, ...]:

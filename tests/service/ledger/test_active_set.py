@@ -308,7 +308,7 @@ def test_the_note_is_signed_by_the_log_and_by_organisations(db: HashDB, actor: A
     body, key = read_note(known.note, [log])
     assert (SetRoot.parse(body), key) == (SetRoot("log.example/1", known.seq, known.root), log)
     signers = [Cosigner.new("a.example"), Cosigner.new("b.example", KeyType.ML_DSA_44)]
-    db.rules = replace(db.rules, quorum=quorum(*(signer.key for signer in signers)))
+    db.rules = replace(db.rules, organisations=quorum(*(signer.key for signer in signers)))
     anyone = member_with(db, Scope.MATCH)
     first = active_set.sign(db, anyone, signers[0].cosign(body, 1_800_000_000))
     with pytest.raises(NotFound, match="a root of the active set that the quorum signed does not exist"):
@@ -323,7 +323,7 @@ def test_the_note_is_signed_by_the_log_and_by_organisations(db: HashDB, actor: A
 
 def test_a_root_may_be_signed_after_a_newer_one_was_recorded(db: HashDB, actor: Actor, log: Verifier) -> None:
     signer = Cosigner.new("a.example")
-    db.rules = replace(db.rules, quorum=quorum(signer.key))
+    db.rules = replace(db.rules, organisations=quorum(signer.key))
     contributed(db, actor, draft(1))
     active_set.keep(db)
     old = active_set.get(db, actor)
@@ -355,7 +355,7 @@ def test_signatures_of_others_and_of_another_root_are_refused(db: HashDB, actor:
     signer, stranger = Cosigner.new("a.example"), Cosigner.new("b.example")
     with pytest.raises(InvalidInput, match=r"a\.example with this key is not an organisation of this service"):
         active_set.sign(db, actor, signer.cosign(body, 1_800_000_000))
-    db.rules = replace(db.rules, quorum=quorum(signer.key))
+    db.rules = replace(db.rules, organisations=quorum(signer.key))
     with pytest.raises(InvalidInput, match=r"b\.example with this key is not"):
         active_set.sign(db, actor, signer.cosign(body, 1) + stranger.cosign(body, 1))
     with pytest.raises(InvalidInput, match="must have one signature of each organisation"):

@@ -65,7 +65,7 @@ def test_the_trouble_of_a_witness_is_told(db: HashDB) -> None:
 
 
 def test_a_service_without_policies_has_no_signers(db: HashDB) -> None:
-    db.rules = replace(db.rules, witnesses=None, quorum=None)
+    db.rules = replace(db.rules, witnesses=None, organisations=None)
     now = published(db, COMMAND_LINE)
     assert now.witnesses is now.organisations is None
 

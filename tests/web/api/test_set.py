@@ -21,7 +21,7 @@ SIGNER = Cosigner.new("a.example")
 def set_service(service: Service, platform: Caller) -> Service:
     """A service with a root over three contributions."""
     checkpoints.start(service.db)
-    service.db.rules = replace(service.db.rules, quorum=Policy.parse(f"witness a {SIGNER.key}\nquorum a"))
+    service.db.rules = replace(service.db.rules, organisations=Policy.parse(f"witness a {SIGNER.key}\nquorum a"))
     platform.contribute(*(item(seed) for seed in range(3)))
     active_set.keep(service.db)
     return service
