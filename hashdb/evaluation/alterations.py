@@ -1,10 +1,12 @@
 """Alterations that are measured, by name: what people do to a picture before they upload it again.
 
-An alteration depends on the pixels, the seed and its name only. Its result is encoded as an upload is, so each one has
-the loss of a JPEG of quality 85.
+An alteration depends on the pixels, the seed and its name only. Its result is encoded as an upload is: by default as a
+JPEG of quality 85.
 
-Shares are of the width and of the height. A centred crop of 10 % removes 10 % of the width and of the height, half of
-that at each side; 10 % off one side removes all of it there.
+The shares in the names of sizes and of crops are of the width and of the height. A centred crop of 10 % removes 10 % of
+the width and of the height, half of that at each side; 10 % off one side removes all of it there. The shares of black
+boxes, of "to 40 % of the area" and of "half the area" are of the area. That of heavy text is of the height, that of a
+border is of the shorter side, and that of a picture in picture is of the other picture's width.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ def _in_place() -> tuple[Alteration, ...]:
     sizes: dict[str, Draw] = {
         "half size": partial(edits.scaled, share=0.5),
         "quarter size": partial(edits.scaled, share=0.25),
-        "200 px": partial(edits.reduced, pixels=200),
+        "200 px": partial(edits.reduced, longer_side=200),
     }
     colours: dict[str, Draw] = {
         "brightness × 1.3": _enhanced(ImageEnhance.Brightness, 1.3),
@@ -126,7 +128,7 @@ def _in_place() -> tuple[Alteration, ...]:
         *jpegs,
         *webps,
         *_of(Family.SIZE, sizes),
-        Alteration("200 px, JPEG 50", Family.SIZE, partial(edits.reduced, pixels=200), 50),
+        Alteration("200 px, JPEG 50", Family.SIZE, partial(edits.reduced, longer_side=200), 50),
         *_of(Family.COLOUR, colours),
         *_of(Family.DETAIL, details),
         *_of(Family.MARKS, laid_over),
@@ -164,7 +166,7 @@ def _outlines() -> tuple[Alteration, ...]:
     }
     tilts: dict[str, Draw] = {f"tilted {d}°": partial(edits.tilted, degrees=d) for d in (1, 2, 3, 5)}
     cut: dict[str, Draw] = {
-        f"tilted {d}°, cropped": partial(edits.straightened, degrees=d) for d in (1, 2, 3, 5, 10, 20)
+        f"tilted {d}°, cropped": partial(edits.tilted_and_cropped, degrees=d) for d in (1, 2, 3, 5, 10, 20)
     }
     whole: dict[str, Draw] = {f"tilted {d}°, whole": partial(edits.tilted_whole, degrees=d) for d in (10, 20, 45)}
     half = partial(edits.cropped_anywhere, share=0.5)

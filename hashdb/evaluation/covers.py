@@ -104,7 +104,10 @@ def hidden(scene: Scene) -> Image.Image:
 
 
 def boxed(scene: Scene, *, share: float) -> Image.Image:
-    """A black box over this share of the area, up to twice as wide or as high as the picture's shape, anywhere."""
+    """A black box over this share of the area, anywhere.
+
+    Its width divided by its height is 0.5 to 2 times that of the picture.
+    """
     altered = scene.picture.copy()
     factor = math.sqrt(scene.random.uniform(0.5, 2))
     width = min(altered.width, round(altered.width * math.sqrt(share) * factor))

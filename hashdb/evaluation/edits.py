@@ -73,9 +73,9 @@ def scaled(scene: Scene, *, share: float) -> Image.Image:
     return resized(scene.picture, scene.picture.width * share, scene.picture.height * share)
 
 
-def reduced(scene: Scene, *, pixels: int) -> Image.Image:
-    """The picture with a longer side of `pixels` pixels."""
-    return scaled(scene, share=pixels / max(scene.picture.size))
+def reduced(scene: Scene, *, longer_side: int) -> Image.Image:
+    """The picture with a longer side of `longer_side` pixels."""
+    return scaled(scene, share=longer_side / max(scene.picture.size))
 
 
 def to_height(scene: Scene, *, pixels: int) -> Image.Image:
@@ -201,7 +201,7 @@ def tilted_whole(scene: Scene, *, degrees: float) -> Image.Image:
     return scene.picture.rotate(sign * degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=ground)
 
 
-def straightened(scene: Scene, *, degrees: float) -> Image.Image:
+def tilted_and_cropped(scene: Scene, *, degrees: float) -> Image.Image:
     """Rotated about its centre, then cropped to the largest upright rectangle within the picture."""
     rotated = _rotated(scene, degrees, BLACK)
     width, height = largest_inside(*rotated.size, degrees)

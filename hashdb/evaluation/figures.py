@@ -52,10 +52,10 @@ def recall_table(evaluation: Evaluation, *, brief: bool = False) -> Table:
             columns.append(f">{profile}, at the rate")
             shares.append(evaluation.at_the_rate(profile, transforms=True))
     rows = []
-    for family, places in evaluation.families():
-        for place in places:
-            name = scheme.alterations[place]
-            rows.append((name, str(family), *(f"{share[place] * 100:.1f}" for share in shares)))
+    for family, positions in evaluation.families():
+        for position in positions:
+            name = scheme.alterations[position]
+            rows.append((name, str(family), *(f"{share[position] * 100:.1f}" for share in shares)))
     return Table(("alteration", "family", *columns), rows)
 
 

@@ -39,7 +39,7 @@ class Line(NamedTuple):
 
 def picture_page(evaluation: Evaluation) -> str:
     """The HTML page: without script and network, for narrow and wide screens, in light and dark."""
-    families = [(str(family), lines(evaluation, places)) for family, places in evaluation.families()]
+    families = [(str(family), lines(evaluation, positions)) for family, positions in evaluation.families()]
     return (
         _templates()
         .get_template("page.html")
@@ -136,9 +136,11 @@ def drawing(title: str, lines: Sequence[Line], rate: float, *, alone: bool = Fal
     return _templates().get_template("curve.svg").render(title=title, lines=lines, rate=rate, alone=alone)
 
 
-def lines(evaluation: Evaluation, places: Sequence[int]) -> list[Line]:
+def lines(evaluation: Evaluation, alterations: Sequence[int]) -> list[Line]:
     """A line for each choice that is drawn: the mean recall over the alterations at these positions of the scheme."""
-    return [Line(_classes(outcome.choice), str(outcome.choice), outcome.curve(places)) for outcome in drawn(evaluation)]
+    return [
+        Line(_classes(outcome.choice), str(outcome.choice), outcome.curve(alterations)) for outcome in drawn(evaluation)
+    ]
 
 
 def drawn(evaluation: Evaluation) -> list[ChoiceResult]:

@@ -47,26 +47,36 @@ class ChoiceResult:
 
     choice: AlgorithmChoice
     distances: NDArray[np.uint16]
-    """From each altered copy to its original. Shape (pictures, alterations)."""
+    """From each altered copy to its original; `UNMEASURED`, which exceeds any distance, if there is no such copy.
+
+    Shape (pictures, alterations).
+    """
     pairs: Pairs
     altered_pairs: Pairs
     """The pairs with an altered picture as the query: each by one of the alterations, in turn."""
     tail: Tail | None
-    """The estimated rate of false matches by radius; None if there are too few pairs for an estimate."""
+    """The estimated rate of false matches by radius, up to `tail.threshold`; None if there are too few pairs for it.
+
+    The cautious estimate assumes an exponential tail, and never underestimates. The curved estimate fits the curvature
+    of the tail as well, and is lower. `hashdb.evaluation.tails` explains both.
+    """
     check: Check | None
     """What such an estimate from half of the pictures predicts for the others; None if there are too few pairs."""
     radius_in_force: int
     """The configured radius, or the default of the algorithm."""
     radius: int | None
-    """The widest radius at which false matches are rare enough, by the cautious estimate."""
+    """The widest radius at which the upper end of the cautious estimate is within the algorithm's part of the rate.
+
+    That part is the allowed rate divided by the number of algorithms. None if there is no such radius, or no `tail`.
+    """
     curved_radius: int | None
-    """The widest such radius by the curved estimate."""
+    """The widest radius at which the curved estimate is within that part; None as for `radius`."""
     values_an_item: float
     values_a_query: float
     costs: Mapping[int, Cost]
     """The cost at each radius: at that in force, and at `radius`."""
     remaining: Remaining = ALL
-    """Of the pairs that were fitted, how many remain after the verification."""
+    """Of the pairs from which `tail` was estimated, how many remain after the verification."""
 
     @property
     def upper_rate(self) -> float | None:
@@ -99,9 +109,9 @@ class ChoiceResult:
         count = self.pairs.within(radius)
         return count / self.pairs.total if count else None
 
-    def curve(self, places: Sequence[int]) -> list[tuple[float, float]]:
-        """(False matches per pair, mean recall of some alterations) for each radius that has a rate."""
-        chosen = self.distances[:, list(places)]
+    def curve(self, alterations: Sequence[int]) -> list[tuple[float, float]]:
+        """(False matches per pair, mean recall of the alterations at these positions) for each radius with a rate."""
+        chosen = self.distances[:, list(alterations)]
         chosen = chosen[chosen != UNMEASURED]
         rates = [(radius, self.rate(radius)) for radius in range(self.choice.algorithm.bits // 2)]
         return [(rate, float((chosen <= radius).mean())) for radius, rate in rates if rate and len(chosen)]
@@ -112,6 +122,7 @@ class Evaluation:
     """All measurements."""
 
     scheme: Scheme
+    """What was measured: the algorithms, the profiles, the alterations and the seed."""
     rate: float
     """The allowed number of false matches per pair of pictures."""
     items: int
@@ -128,11 +139,11 @@ class Evaluation:
     matched: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """By profile, the share of each alteration's copies that a service answers with their picture."""
     mistakes: tuple[Mistake, ...] = ()
-    """What a service answers with another picture; pictures are positions in `names`."""
+    """The queries that a service answers with a different picture; pictures are positions in `names`."""
     compared: tuple[int, int] = (0, 0)
     """How many pairs of different pictures were compared: with the query as it is, and with altered queries."""
     places: tuple[int, ...] = ()
-    """The place of each picture among all that were to be measured."""
+    """The position of each picture among all that were to be measured, also those that were not."""
 
     def at_the_rate(self, profile: str, transforms: bool) -> NDArray[np.float64]:
         """The share of each alteration's copies that any algorithm finds within the radius that the rate allows."""
@@ -150,9 +161,10 @@ class Evaluation:
         )
 
     def upper_rate(self, profile: str) -> float | None:
-        """False matches for a pair in all: the sum of the upper ends of the algorithms that make a match.
+        """False matches for a pair in all: the sum of the upper ends of the 256-bit algorithms (`OVERRULING`).
 
-        None if there are too few pairs for an estimate.
+        `phash` is left out: alone, it makes no match where one of them could have. None if there are too few pairs for
+        an estimate.
         """
         rates = [
             outcome.verified_upper_rate
@@ -167,9 +179,9 @@ class Evaluation:
     def families(self) -> Iterator[tuple[Family, list[int]]]:
         """The families that were measured, with the positions of their alterations."""
         for family in Family:
-            places = [i for i, name in enumerate(self.scheme.alterations) if ALTERATIONS[name].family is family]
-            if places:
-                yield family, places
+            positions = [i for i, name in enumerate(self.scheme.alterations) if ALTERATIONS[name].family is family]
+            if positions:
+                yield family, positions
 
 
 class _Measured(NamedTuple):
@@ -209,6 +221,7 @@ def evaluate(
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)
         for outcome in _outcomes(measured, scheme, algorithm, profile, same, rate, items)
     )
+    # The axes of `Sample.distances`: alteration, algorithm, profile, without or with transforms.
     made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED  # by picture and alteration
     copies = made.sum(axis=1).tolist()
     altered_same = sum(copies[first] + copies[second] for first, second in same)
@@ -227,7 +240,7 @@ def evaluate(
         same,
         outcomes,
         copies=tuple(made.sum(axis=0).tolist()),
-        matched={profile: share(matched[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
+        matched={profile: share(matched[:, :, position], made) for position, profile in enumerate(scheme.profiles)},
         mistakes=tuple(mistake for mistake in mistakes if tuple(sorted((mistake.query, mistake.listed))) not in same),
         compared=(len(samples) * (len(samples) - 1) - 2 * len(same), sum(copies) * (len(samples) - 1) - altered_same),
         places=tuple(position_of),
@@ -308,7 +321,7 @@ def _shows_beside(scheme: Scheme, place: int) -> bool:
 def _remaining(
     samples: Sequence[Sample], pairs: Pairs, tail: Tail | None, algorithm: Algorithm, profile: str
 ) -> Remaining:
-    """How many of the pairs that were fitted remain after the verification."""
+    """How many of the pairs from which `tail` was estimated remain after the verification."""
     if tail is None:
         return ALL
     # A row of `near` has the positions of the query and of the stored picture, and their distance.

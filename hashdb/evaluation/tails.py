@@ -43,10 +43,12 @@ class Tail:
     fitted_pairs: int
     """The number of fitted pairs: those up to the threshold."""
     cautious: _Floats
+    """The cautious estimate: that of an exponential tail."""
     low: _Floats
     high: _Floats
-    """The ends of the 95 % interval of the bootstrap's cautious estimates."""
+    """The lower and the upper end of the 95 % interval of the bootstrap's cautious estimates."""
     curved: _Floats
+    """The curved estimate: that of a tail which falls ever more steeply."""
 
     @property
     def threshold(self) -> int:

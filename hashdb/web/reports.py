@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hashdb.domain.review.cases import Decision
-from hashdb.domain.stats.reports import DayReport, DecisionsBy, Durations, Precision, QueryFigures, Report, Share
+from hashdb.domain.stats.reports import DayReport, DecisionsBy, Durations, GroupCounts, Precision, QueryFigures, Report
 
 _COLUMNS = 62
 """The most columns of a chart over time: a longer period is drawn by month or by year."""
@@ -121,7 +121,7 @@ def _over_time(report: Report, figure_of: Callable[[DayReport], int]) -> list[tu
     return list(numbers.items())
 
 
-def _by_size(shares: Mapping[str, Share]) -> list[tuple[str, Share]]:
+def _by_size(shares: Mapping[str, GroupCounts]) -> list[tuple[str, GroupCounts]]:
     return sorted(shares.items(), key=lambda pair: (-pair[1].added, pair[0]))
 
 

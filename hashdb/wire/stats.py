@@ -15,12 +15,12 @@ from hashdb.domain.stats.reports import (
     DayReport,
     DecisionsBy,
     Durations,
+    GroupCounts,
     Interval,
     Precision,
     QueryFigures,
     Report,
     Reviewed,
-    Share,
 )
 from hashdb.domain.times import Period
 from hashdb.wire import ResponseModel
@@ -50,7 +50,7 @@ class CountsOut(ResponseModel):
         return cls.build(day=day, lines=list(lines(counts)), digest=digest(day, counts), sealed=seal)
 
 
-class ShareOut(ResponseModel, Mirror[Share]):
+class ShareOut(ResponseModel, Mirror[GroupCounts]):
     """The contributions of one member, label or other group."""
 
     added: int = Field(description="Added in the period.")

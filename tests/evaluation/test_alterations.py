@@ -95,7 +95,7 @@ def test_a_corner_loses_a_tenth_one_way_and_a_twentieth_the_other() -> None:
     assert sizes == {(360, 285), (380, 270)}
 
 
-def test_a_straightened_picture_holds_nothing_but_picture() -> None:
+def test_a_tilted_and_cropped_picture_holds_nothing_but_picture() -> None:
     for degrees in (1, 2, 3, 5):
         for seed in range(4):
             cropped = np.asarray(ALTERATIONS[f"tilted {degrees}°, cropped"].draw_on(_filled(), seed))

@@ -16,11 +16,11 @@ from hashdb.domain.stats.reports import (
     DayReport,
     DecisionsBy,
     Durations,
+    GroupCounts,
     Precision,
     QueryFigures,
     Report,
     Reviewed,
-    Share,
 )
 from hashdb.domain.times import Period
 from hashdb.wire.stats import CountsOut, ReportOut, csv_text
@@ -41,7 +41,7 @@ def test_an_unsealed_day_has_no_seal_in_the_json() -> None:
 
 
 DURATIONS, NO_DURATIONS = Durations.from_seconds([60, 7200]), Durations.from_seconds([])
-BREAKDOWN = {"member": {"3": Share(2, 1, 1)}, "kind": {}, "label": {}, "algorithm": {}, "basis": {}, "media": {}}
+BREAKDOWN = {"member": {"3": GroupCounts(2, 1, 1)}, "kind": {}, "label": {}, "algorithm": {}, "basis": {}, "media": {}}
 REPORT = Report(
     period=Period(DAY, DAY),
     member=None,

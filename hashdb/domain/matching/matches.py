@@ -394,7 +394,7 @@ FLOOD_WINDOW = timedelta(hours=1)
 """A contribution with more hits than the cap within this time has a flood: it is quarantined, with a case."""
 FLOOD_STEP = timedelta(minutes=5)
 """Hits are counted in steps of this length."""
-FLOOD_REST = timedelta(days=7)
+FLOOD_PAUSE = timedelta(days=7)
 """For how long a flood opens no case on a contribution that a reviewer has upheld."""
 FLOOD_MEMBERS = 3
 """A flood needs hits of at least this many members besides the contributor, so that one key cannot make one."""

@@ -14,18 +14,21 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import ADDED_STATE, ContributionState, Event
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.reports import (
-    GROUPS,
-    WHO,
+    GROUPINGS,
+    MEMBER_GROUPS,
     Caught,
     Contributed,
     DecisionsBy,
     Durations,
+    GroupCounts,
     Judgement,
     Precision,
     Reviewed,
-    Share,
 )
 from hashdb.domain.times import Period
+
+_DURATIONS = ("seconds_to_share", "seconds_to_remove")
+"""Seconds from the removal to the contribution, and from the notice to the removal, in an event that added one."""
 
 
 class ContributionProfile(NamedTuple):
@@ -39,7 +42,7 @@ class ContributionProfile(NamedTuple):
     media: str
 
     def groups(self, name: str) -> tuple[str, ...]:
-        """The groups in a grouping (one of `GROUPS`) that the profile counts in."""
+        """The groups in a grouping (one of `GROUPINGS`) that the profile counts in."""
         groups: dict[str, tuple[str, ...]] = {
             "member": (str(self.member),),
             "kind": (self.kind,),
@@ -52,7 +55,10 @@ class ContributionProfile(NamedTuple):
 
 
 class Replay:
-    """Replays events in order and keeps what the figures need: one small number for each active contribution."""
+    """Replays events in order, and keeps what the figures need.
+
+    For each contribution that is the number of its profile, and its state once that changed.
+    """
 
     def __init__(self, period: Period, watched: Collection[int] = (), only: int | None = None) -> None:
         """`watched` are the contributions that `caught` is about; `only` restricts the figures to one member.
@@ -75,7 +81,8 @@ class Replay:
         self._reasons: Counter[str] = Counter()
         self._profile_counts: Counter[tuple[int, str]] = Counter()
         """By number of a profile and verb (`added`, `withdrawn`), how many contributions."""
-        self._times = {name: {who: array("q") for who in WHO} for name in ("seconds_to_share", "seconds_to_remove")}
+        self._times = {name: {group: array("q") for group in MEMBER_GROUPS} for name in _DURATIONS}
+        """By one of `_DURATIONS` and the group of members, the durations of the contributions added in the period."""
 
     def add_event(self, event: Event) -> None:
         """Replay the next event, which must be before the end of the period."""
@@ -96,14 +103,14 @@ class Replay:
         active = Counter(number for id, number in self._profile_of.items() if id not in not_matching)
         profile_counts = Counter(self._profile_counts)
         profile_counts.update({(number, "active"): count for number, count in active.items()})
-        sums: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in GROUPS}
+        sums: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in GROUPINGS}
         for (number, verb), count in profile_counts.items():
-            for name in GROUPS:
+            for name in GROUPINGS:
                 for key in self._profiles[number].groups(name):
                     sums[name][key][verb] += count
         shares = {
             name: {
-                key: Share(counts["added"], counts["withdrawn"], counts["active"])
+                key: GroupCounts(added=counts["added"], withdrawn=counts["withdrawn"], active=counts["active"])
                 for key, counts in sorted(groups.items())
             }
             for name, groups in sums.items()
@@ -118,8 +125,8 @@ class Replay:
         )
 
     def times(self, name: str) -> Mapping[str, Durations]:
-        """The durations `seconds_to_share` or `seconds_to_remove`, by `WHO`."""
-        return {who: Durations.from_seconds(seconds) for who, seconds in self._times[name].items()}
+        """The durations of this name (one of `_DURATIONS`) by group of members: `all`, `trusted_flagger`, `others`."""
+        return {group: Durations.from_seconds(seconds) for group, seconds in self._times[name].items()}
 
     def precision(self) -> Mapping[int, Precision]:
         """By member, how many of its judged contributions hold."""
@@ -242,7 +249,7 @@ class Reviews:
         """Replay the next event."""
         if event.action in ("opinion.given", "case.opened", "case.decided"):
             contribution = _as_int(event.details.get("contribution"))
-            if self._only in (None, self._contributor(contribution)):
+            if self._only is None or self._only == self._contributor(contribution):
                 self._replay_review(event, contribution)
 
     def reviewed(self) -> Reviewed:
@@ -279,7 +286,8 @@ class Reviews:
             member = self._contributor(contribution)
             if member is not None:
                 upheld = (last := self._decisions.get(contribution)) is not None and last.upheld
-                judged[member][Judgement(standing(contribution), upheld, self._waits(contribution))] += 1
+                judgement = Judgement(standing(contribution), upheld=upheld, waits=self._waits(contribution))
+                judged[member][judgement] += 1
         precision = {member: Precision.from_judgements(counts) for member, counts in sorted(judged.items())}
         return {member: figure for member, figure in precision.items() if figure.count}
 
@@ -320,7 +328,10 @@ class Reviews:
             counts.seconds.extend(() if seconds is None else (seconds,))
 
     def _waits(self, contribution: int) -> bool:
-        """Whether its last case is open, and no member disputed under it."""
+        """Whether the last case on a contribution is open, and no member disputed under it.
+
+        The contribution is then held until the decision: it is not judged.
+        """
         case = self._cases.get(contribution)
         return case in self._open and case not in self._disputed
 

@@ -14,9 +14,9 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.times import Period
 
 HOUR, DAY = 3_600, 86_400
-GROUPS = ("member", "kind", "label", "algorithm", "basis", "media")
+GROUPINGS = ("member", "kind", "label", "algorithm", "basis", "media")
 """The groupings of contributions."""
-WHO = ("all", "trusted_flagger", "others")
+MEMBER_GROUPS = ("all", "trusted_flagger", "others")
 """The groups of members whose durations are separate."""
 
 
@@ -44,7 +44,7 @@ class Durations:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class GroupCounts:
     """The contributions of one member, label, …: added and withdrawn in the period, active at its end."""
 
     added: int
@@ -62,8 +62,8 @@ class Contributed:
     """By reason."""
     other_events: Mapping[str, int]
     """The number of other events on contributions, by verb: `expired`, `suspended`, …"""
-    by: Mapping[str, Mapping[str, Share]]
-    """By one of `GROUPS`, and its value, as `by["label"]["manifesto"]`."""
+    by: Mapping[str, Mapping[str, GroupCounts]]
+    """By one of `GROUPINGS`, and its value, as `by["label"]["manifesto"]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +245,11 @@ class DayReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The figures of a period, of all members or of one. Times to remove and to share are by `WHO`.
+    """The figures of a period, of all members or of one.
 
-    `size` is the seq of the last event before its end. `final` is whether no figure can change any more: the period
-    ended some minutes ago, and each of its days with counts is sealed.
+    Times to remove and to share are by group of members, one of `MEMBER_GROUPS`. `size` is the seq of the last event
+    before its end. `final` is whether no figure can change any more: the period ended some minutes ago, and each of its
+    days with counts is sealed.
     """
 
     period: Period

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, String, Text, and_, bindparam, case, cast, ex
 from hashdb.domain.accounts.members import MemberStatus, Scope
 from hashdb.domain.contributions import Status
 from hashdb.domain.ledger.events import REVERSING_ACTIONS, Action
-from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_REST, FLOOD_WINDOW, Flood, max_hits_per_member
+from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_PAUSE, FLOOD_WINDOW, Flood, max_hits_per_member
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
 from hashdb.store.accounts.members import valid_key
@@ -298,9 +298,9 @@ class Floods(Repository):
     """Recent hits within one transaction."""
 
     def add(self, counted: Mapping[tuple[int, int, datetime], int], now: datetime) -> None:
-        """Record how often contributions were returned as matches, by (contribution, member, five minutes).
+        """Add to the recorded numbers of matches, by (contribution, member, start of the five minutes).
 
-        Counts older than an hour are deleted.
+        Numbers older than an hour are deleted.
         """
         self._delete(recent_hits, recent_hits.c.since <= now - FLOOD_WINDOW)
         rows = [
@@ -313,8 +313,9 @@ class Floods(Repository):
     def above_cap(self, cap: int, now: datetime) -> tuple[Flood, ...]:
         """At most 100 contributions that match and had more than `cap` hits within the last hour, by id.
 
-        The contributor's own hits do not count, and of each other member at most `max_hits_per_member(cap)`. A
-        contribution that a reviewer upheld within FLOOD_REST is left out.
+        The contributor's own hits do not count, and of each other member at most `max_hits_per_member(cap)` count. The
+        `hits` of the result are all hits of the other members. A contribution that a reviewer upheld within the last
+        seven days (`FLOOD_PAUSE`) is left out.
         """
         by_member = (
             select(recent_hits.c.contribution, func.sum(recent_hits.c.times).label("times"))
@@ -323,12 +324,12 @@ class Floods(Repository):
             .group_by(recent_hits.c.contribution, recent_hits.c.member)
             .subquery()
         )
-        share = max_hits_per_member(cap)
-        counted = func.sum(case((by_member.c.times > share, share), else_=by_member.c.times))
+        most = max_hits_per_member(cap)
+        counted = func.sum(case((by_member.c.times > most, most), else_=by_member.c.times))
         upheld = exists().where(
             cases.c.contribution_id == contributions.c.id,
             cases.c.decision == str(Decision.UPHOLD),
-            cases.c.decided_at > now - FLOOD_REST,
+            cases.c.decided_at > now - FLOOD_PAUSE,
         )
         query = (
             select(contributions.c.id, func.sum(by_member.c.times), func.count())
@@ -340,4 +341,4 @@ class Floods(Repository):
             .order_by(contributions.c.id)
             .limit(_MOST_FLOODS)
         )
-        return tuple(Flood(row[0], int(row[1]), row[2]) for row in self._connection.execute(query))
+        return tuple(Flood(id, hits=int(hits), members=count) for id, hits, count in self._connection.execute(query))

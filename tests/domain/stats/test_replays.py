@@ -7,7 +7,7 @@ from typing import Any
 
 from hashdb.domain.ledger.events import Event
 from hashdb.domain.stats.replays import Replay
-from hashdb.domain.stats.reports import Share
+from hashdb.domain.stats.reports import GroupCounts
 from hashdb.domain.times import Period
 from tests.builders import NOON
 
@@ -35,8 +35,8 @@ def replayed(*events: Event, only: int | None = None) -> Replay:
 def test_what_is_amended_counts_as_it_was_when_it_was_added_and_as_it_is_when_active() -> None:
     changed = event(2, "amended", 17, fields=["labels", "basis"], labels=["incitement"], basis="terms")
     by = replayed(added(1, 17), changed).contributed().by
-    assert by["label"] == {"incitement": Share(0, 0, 1), "manifesto": Share(1, 0, 0)}
-    assert by["basis"] == {"terms": Share(0, 0, 1), "unknown": Share(1, 0, 0)}
+    assert by["label"] == {"incitement": GroupCounts(0, 0, 1), "manifesto": GroupCounts(1, 0, 0)}
+    assert by["basis"] == {"terms": GroupCounts(0, 0, 1), "unknown": GroupCounts(1, 0, 0)}
 
 
 def test_of_one_member_the_others_are_not_counted() -> None:

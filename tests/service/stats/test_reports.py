@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, MemberKind
 from hashdb.domain.review.cases import CaseState, Cause, Decision, OpinionDraft, Stance
-from hashdb.domain.stats.reports import Precision, QueryFigures, Share
+from hashdb.domain.stats.reports import GroupCounts, Precision, QueryFigures
 from hashdb.domain.stats.statements import tco_report
 from hashdb.errors import InvalidInput, NotAuthenticated, NotFound, ScopeMissing
 from hashdb.service import HashDB
@@ -49,8 +49,8 @@ def test_a_report_tells_of_the_day(told: HashDB, actor: Actor, flagger: Actor) -
     assert (found.period.first, found.period.last, found.final) == (DAY, DAY, False)
     assert (found.contributions.added, found.contributions.active) == (3, 2)
     assert found.contributions.withdrawn == {"removal_reversed": 1}
-    assert found.contributions.by["label"] == {"glorification": Share(2, 1, 1), "manifesto": Share(1, 0, 1)}
-    assert found.contributions.by["kind"] == {"platform": Share(2, 1, 1), "trusted_flagger": Share(1, 0, 1)}
+    assert found.contributions.by["label"] == {"glorification": GroupCounts(2, 1, 1), "manifesto": GroupCounts(1, 0, 1)}
+    assert found.contributions.by["kind"] == {"platform": GroupCounts(2, 1, 1), "trusted_flagger": GroupCounts(1, 0, 1)}
     assert (found.to_share["all"].count, found.to_share["others"].median) == (2, 3600)
     assert found.to_remove["all"].median == 7200
     assert found.queries["any"] == QueryFigures(hit=3, none=1, own=1, others=2)
