@@ -50,7 +50,7 @@ from hashdb.wire.pages import (
     OverviewQuery,
     PlacedQuery,
 )
-from hashdb.wire.pasted import parse_framed, parse_query
+from hashdb.wire.pasted import parse_hash_lines, parse_item
 from hashdb.wire.review import BatchIn, CaseNoteIn, DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
 from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
 from hashdb.wire.sharing.feed import change_line, parse_lines
@@ -300,7 +300,7 @@ DECODERS: dict[str, Decoder] = {
     "StopNCII's cursor": _foreign(stopncii.FetchQuery, b"startTimestamp=5&pageSize=3&nextPageToken=1-2"),
     "StopNCII's hashes": Decoder(
         lambda octets: read(stopncii.HashesIn, octets, TERMS).items(
-            partial(hash_value, asking=False, accept_text=True)
+            partial(hash_value, for_query=False, accept_text=True)
         ),
         (
             _json({"hashRecords": [{"signalType": "ImagePDQ", "hashValue": pdq(1)[4:]}]}),
@@ -365,10 +365,10 @@ DECODERS: dict[str, Decoder] = {
     ),
     "lists of hashes": _rows(Format.TEXT, f"{pdq(1)}\n{pdq(2)[4:]}\n# x\n".encode()),
     "the debugger's lines": Decoder(
-        lambda octets: parse_query(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}\ncolour:{'80' * 32}".encode(),)
+        lambda octets: parse_hash_lines(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}\ncolour:{'80' * 32}".encode(),)
     ),
     "the debugger's videos": Decoder(
-        lambda octets: parse_framed(_text(octets), TERMS),
+        lambda octets: parse_item(_text(octets), TERMS),
         (
             _json({"frames": [{"at": 0, "signals": [pdq(1)], "quality": 90}], "duration": 1}),
             f"0,90,{pdq(1)[4:]},0.000\n".encode(),

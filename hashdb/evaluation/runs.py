@@ -221,8 +221,7 @@ def evaluate(
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)
         for outcome in _outcomes(measured, scheme, algorithm, profile, same, rate, items)
     )
-    # The axes of `Sample.distances`: alteration, algorithm, profile, without or with transforms.
-    made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED  # by picture and alteration
+    made = np.stack([sample.is_made for sample in samples])  # by picture and alteration
     copies = made.sum(axis=1).tolist()
     altered_same = sum(copies[first] + copies[second] for first, second in same)
     matched = np.stack([sample.matched for sample in samples])

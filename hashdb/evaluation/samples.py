@@ -187,6 +187,12 @@ class Sample(NamedTuple):
     """Whether each copy, as a query, matches this picture. Shape (alterations, profiles)."""
     mistakes: tuple[Mistake, ...]
 
+    @property
+    def is_made(self) -> NDArray[np.bool_]:
+        """Whether there is a copy, by alteration."""
+        # A copy that was made was measured with each algorithm and profile, so the first of each tells.
+        return self.distances[:, 0, 0, 0] != UNMEASURED
+
 
 class Unfit(NamedTuple):
     """A picture that cannot be measured, and why."""

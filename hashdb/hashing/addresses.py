@@ -98,15 +98,15 @@ def normalise(text: str) -> str:
     return f"https://{host}{path}{query}{fragment}"
 
 
-def url_signals(text: str, *, asking: bool) -> tuple[Signal, ...]:
-    """The signal of an address; for a query (`asking`) also that of the address without its parameters.
+def url_signals(text: str, *, for_query: bool) -> tuple[Signal, ...]:
+    """The signal of an address; for a query (`for_query`) also that of the address without its parameters.
 
     The second is left out if a parameter is one of NAMING: a listed path such as `/watch` would match each of its
     pages. Raises ValueError and ExtraMissing.
     """
     host, path, query, fragment = _parts(text)
     forms = [f"https://{host}{path}{query}{fragment}"]
-    if asking and query and NAMING.isdisjoint(map(_name, query[1:].split("&"))):
+    if for_query and query and NAMING.isdisjoint(map(_name, query[1:].split("&"))):
         forms.append(f"https://{host}{path}{fragment}")
     return tuple(Signal.from_bytes(Algorithm.URL, hashlib.sha256(form.encode()).digest()) for form in forms)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, TypeVar
 
 from hashdb.domain.matching.matches import Query
@@ -33,11 +33,12 @@ _OF_HASH_COMMAND = ("path", "line", "quality", "incomplete", "pages", "words")
 _Value = TypeVar("_Value", Signal, Signature)
 
 
-def parse_framed(text: str, context: ValidationContext) -> Query | None:
-    """The video, document or text that was pasted; None if it is neither JSON nor vPDQ's text.
+def parse_item(text: str, context: ValidationContext) -> Query | None:
+    """The item that was pasted as JSON or as vPDQ's text; None if it is neither, and is for `parse_hash_lines`.
 
-    Takes a query with `frames` or digests, alone, in `queries`, or in the list that `hashdb hash --json` prints; and
-    vPDQ's text and JSON. Raises InvalidInput with every fault, at `signals`; MalformedRequest; TooLarge.
+    In JSON, takes a query alone, in `queries`, or in the list that `hashdb hash --json` prints; and vPDQ's JSON. The
+    item has frames if it is a video, a document or a text. Raises InvalidInput with every fault, at `signals`;
+    MalformedRequest; TooLarge.
     """
     text = text.strip()
     is_lines = _VPDQ_LINE.match(text) is not None
@@ -98,7 +99,7 @@ def with_algorithms(text: str, algorithms: Collection[Algorithm]) -> str | None:
     return "\n".join(lines) or None
 
 
-def parse_query(text: str) -> Query:
+def parse_hash_lines(text: str) -> Query:
     """The query of lines with the signals and signatures of a picture, each behind the name of its transform.
 
     The name of the item itself is empty, or `whole`. Raises InvalidInput with every fault of the signatures or signals.
@@ -154,12 +155,7 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.replace(",", "\n").splitlines()]
 
 
-def format_query(query: Query) -> str:
-    """The inverse of `parse_query`."""
-    signatures = [f"{view} {signature}" for view, of_view in query.signatures.items() for signature in of_view]
-    return "\n".join([format_lines({"": query.signals, **query.transforms}), *signatures])
-
-
-def format_lines(signals: Mapping[str, tuple[Signal, ...]]) -> str:
-    """The lines of signals, each behind the name of its transform."""
-    return "\n".join(f"{view} {signal}".strip() for view, of_view in signals.items() for signal in of_view)
+def format_hash_lines(query: Query) -> str:
+    """The inverse of `parse_hash_lines`."""
+    views = [("", query.signals), *query.transforms.items(), *query.signatures.items()]
+    return "\n".join(f"{view} {value}".strip() for view, of_view in views for value in of_view)

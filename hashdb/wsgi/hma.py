@@ -54,7 +54,7 @@ def query_of_signal(
     missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
     if params.signal is None or params.signal_type is None:
         raise MalformedRequest(f"{' and '.join(missing)} must be given, or {alternative}")
-    name, value = hash_value(params.signal_type, params.signal, asking=True, accept_text=accept_text)
+    name, value = hash_value(params.signal_type, params.signal, for_query=True, accept_text=accept_text)
     fields = json.dumps(wire.signal_fields(name, value, enabled))
     return wire.resolve_type(name, enabled), read(QueryIn, fields, context).to_domain()
 

@@ -15,20 +15,20 @@ TEXT = "raw_text"
 _DIGESTS = re.compile(r"[0-9a-fA-F]{64}(?:[ ,][0-9a-fA-F]{64})?", re.ASCII)
 
 
-def hash_value(name: str, value: str, *, asking: bool, accept_text: bool) -> tuple[str, str]:
+def hash_value(name: str, value: str, *, for_query: bool, accept_text: bool) -> tuple[str, str]:
     """A signal type and a value of it. An address becomes its digest; a text becomes the JSON list of its windows.
 
-    `asking`: to match it, else to contribute it. Raises TextRefused, MalformedRequest, ExtraMissing.
+    `for_query`: to match it, else to contribute it. Raises TextRefused, MalformedRequest, ExtraMissing.
     """
     if name == ADDRESS and not _DIGESTS.fullmatch(value):
         try:
-            return name, " ".join(digits_of(signal) for signal in url_signals(value, asking=asking))
+            return name, " ".join(digits_of(signal) for signal in url_signals(value, for_query=for_query))
         except ValueError as error:
             raise MalformedRequest(f"invalid signal: it {error}") from None
     if name == TEXT:
         if not accept_text:
             raise TextRefused()
-        frames = hash_text(value, step=QUERY_STEP if asking else LISTED_STEP)
+        frames = hash_text(value, step=QUERY_STEP if for_query else LISTED_STEP)
         if not frames:
             raise MalformedRequest(
                 "invalid signal: the text is too short: it has fewer than 20 different pairs of words"
@@ -41,5 +41,5 @@ def hash_pairs(pairs: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     """Pairs of values by signal type, with the digests of addresses. Raises MalformedRequest, ExtraMissing."""
     if ADDRESS not in pairs:
         return pairs
-    first, second = (hash_value(ADDRESS, value, asking=False, accept_text=False)[1] for value in pairs[ADDRESS])
+    first, second = (hash_value(ADDRESS, value, for_query=False, accept_text=False)[1] for value in pairs[ADDRESS])
     return pairs | {ADDRESS: (first, second)}

@@ -103,7 +103,7 @@ def test_an_invalid_address_is_rejected_with_an_error_without_the_text(text: str
 
 
 def test_the_signal_is_the_digest_of_the_normal_form() -> None:
-    (signal,) = url_signals("HTTP://Example.org/b?utm_source=mail&v=1#top", asking=False)
+    (signal,) = url_signals("HTTP://Example.org/b?utm_source=mail&v=1#top", for_query=False)
 
     assert signal.algorithm is Algorithm.URL
     assert signal.to_bytes() == hashlib.sha256(b"https://example.org/b?v=1").digest()
@@ -111,11 +111,11 @@ def test_the_signal_is_the_digest_of_the_normal_form() -> None:
 
 
 def test_a_lookup_also_asks_for_the_address_without_its_query_string() -> None:
-    with_query, without = url_signals("https://example.org/b?newsletter=1", asking=True)
+    with_query, without = url_signals("https://example.org/b?newsletter=1", for_query=True)
 
-    assert (with_query,) == url_signals("https://example.org/b?newsletter=1", asking=False)
-    assert (without,) == url_signals("https://example.org/b", asking=False)
-    assert len(url_signals("https://example.org/b?fbclid=1", asking=True)) == 1
+    assert (with_query,) == url_signals("https://example.org/b?newsletter=1", for_query=False)
+    assert (without,) == url_signals("https://example.org/b", for_query=False)
+    assert len(url_signals("https://example.org/b?fbclid=1", for_query=True)) == 1
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,9 @@ def test_a_lookup_also_asks_for_the_address_without_its_query_string() -> None:
     ],
 )
 def test_a_page_named_by_its_query_string_does_not_match_the_bare_path(queried: str, without_query: str) -> None:
-    (listed,) = url_signals(without_query, asking=False)
-    assert url_signals(queried, asking=True) == url_signals(queried, asking=False)
-    assert listed not in url_signals(queried, asking=True)
+    (listed,) = url_signals(without_query, for_query=False)
+    assert url_signals(queried, for_query=True) == url_signals(queried, for_query=False)
+    assert listed not in url_signals(queried, for_query=True)
 
 
 def test_the_lists_of_parameters_and_hosts_are_in_normal_form() -> None:
@@ -169,7 +169,7 @@ def test_normalising_twice_changes_nothing_and_errors_do_not_quote_the_address(t
     assert normalise(normal) == normal
     assert normal.isascii()
     assert normal.startswith("https://")
-    assert len(url_signals(text, asking=False)) == 1
+    assert len(url_signals(text, for_query=False)) == 1
 
 
 def _try_normalise(text: str) -> tuple[str, ValueError | None]:

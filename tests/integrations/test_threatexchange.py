@@ -217,7 +217,7 @@ def test_addresses_and_texts_are_read_by_signal_types_of_the_extension(
     types = [url_type, text_type]
     assert list(TX_MANIFEST.signal_types) == types
     assert [kind.get_content_types() for kind in types] == [[URLContent], [TextContent]]
-    address = url_signals("https://example.org/leaflet", asking=False)
+    address = url_signals("https://example.org/leaflet", for_query=False)
     one, two, _ = platform.contribute(
         item(signals=list(map(str, address)), media="document", quality=None),
         text_draft(),
@@ -256,6 +256,6 @@ def test_addresses_and_texts_are_read_by_signal_types_of_the_extension(
         url_type.validate_signal_str("https://example.org/")
     made = body(other.get("/v1/contributions"))["contributions"][-1]
     assert (made["signals"], made["media"]) == (
-        [str(url_signals("https://example.org/new?x=1", asking=False)[0])],
+        [str(url_signals("https://example.org/new?x=1", for_query=False)[0])],
         "document",
     )

@@ -13,7 +13,7 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.wire.pasted import LINES as MAX_LINES
-from hashdb.wire.pasted import format_query, parse_framed, parse_query, with_algorithms
+from hashdb.wire.pasted import format_hash_lines, parse_item, parse_hash_lines, with_algorithms
 from tests.builders import signal, signature
 from tests.wire.strategies import CONTEXT
 
@@ -37,7 +37,7 @@ VPDQ_TEXT = "".join(f"{place},{90 - place},{signal(place + 1).value:064x},{place
     ],
 )
 def test_a_video_is_read_in_the_forms_of_the_api_and_of_the_command_line(pasted: object) -> None:
-    assert parse_framed(json.dumps(pasted, indent=1), CONTEXT) == QUERY
+    assert parse_item(json.dumps(pasted, indent=1), CONTEXT) == QUERY
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_a_video_is_read_in_the_forms_of_the_api_and_of_the_command_line(pasted:
 )
 def test_a_video_is_read_in_both_forms_of_vpdq(pasted: str) -> None:
     frames = tuple(Frame(float(place), (signal(place + 1),), 90 - place) for place in range(3))
-    assert parse_framed(pasted, CONTEXT) == Query((), frames=frames, duration=3.0)
+    assert parse_item(pasted, CONTEXT) == Query((), frames=frames, duration=3.0)
 
 
 def test_a_list_of_signals_is_not_read_as_a_video() -> None:
     text = f"{signal(1)}\nmirror {signal(2)}, {signal(3)}"
-    assert parse_framed(text, CONTEXT) is None
+    assert parse_item(text, CONTEXT) is None
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_list_of_signals_is_not_read_as_a_video() -> None:
 )
 def test_an_invalid_video_is_rejected_with_the_reason(pasted: str, reason: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        parse_framed(pasted, CONTEXT)
+        parse_item(pasted, CONTEXT)
     assert {fault.at for fault in error.value.faults} == {"signals"}
     assert reason in str(error.value)
 
@@ -85,7 +85,7 @@ VIEWS = st.dictionaries(
 @given(VIEWS)
 def test_a_formatted_query_is_parsed_to_the_same_query(views: dict[str, tuple[Signal, ...]]) -> None:
     query = Query(views.pop("", ()), transforms=views)
-    assert parse_query(format_query(query)) == query
+    assert parse_hash_lines(format_hash_lines(query)) == query
 
 
 def test_signatures_can_be_pasted_beside_signals() -> None:
@@ -94,19 +94,21 @@ def test_signatures_can_be_pasted_beside_signals() -> None:
         transforms={"mirror": (signal(2),)},
         signatures={"whole": (signature(1),), "mirror": (signature(2),)},
     )
-    assert parse_query(format_query(query)) == query
-    assert parse_query(f"{signature(1)}, {signal(1)}") == Query((signal(1),), signatures={"whole": (signature(1),)})
-    assert parse_query(f"whole {signal(1)}, {signal(2)}, {signal(1)}") == Query((signal(1), signal(2)))
+    assert parse_hash_lines(format_hash_lines(query)) == query
+    assert parse_hash_lines(f"{signature(1)}, {signal(1)}") == Query(
+        (signal(1),), signatures={"whole": (signature(1),)}
+    )
+    assert parse_hash_lines(f"whole {signal(1)}, {signal(2)}, {signal(1)}") == Query((signal(1), signal(2)))
     with pytest.raises(InvalidInput, match="line 2: detail needs 256 hex digits, got 2"):
-        parse_query(f"{signal(1)}\ndetail:00")
+        parse_hash_lines(f"{signal(1)}\ndetail:00")
     with pytest.raises(InvalidInput, match="must be at most 64 signatures"):
-        parse_query("\n".join([str(signal(1)), *(str(signature(seed)) for seed in range(65))]))
+        parse_hash_lines("\n".join([str(signal(1)), *(str(signature(seed)) for seed in range(65))]))
 
 
 def test_upper_case_spaces_commas_and_blank_lines_are_accepted() -> None:
     first, second = signal(1), signal(2)
     text = f"  {str(first).upper()}\r\n\n{second}, mirror {first}\n{first}"
-    assert parse_query(text) == Query((first, second), transforms={"mirror": (first,)})
+    assert parse_hash_lines(text) == Query((first, second), transforms={"mirror": (first,)})
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_upper_case_spaces_commas_and_blank_lines_are_accepted() -> None:
 )
 def test_an_invalid_line_is_rejected_with_its_number(text: str, reason: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        parse_query(text)
+        parse_hash_lines(text)
     assert any(fault.at == "signals" and reason in fault.reason for fault in error.value.faults)
 
 

@@ -16,31 +16,31 @@ TEXT = " ".join(f"word{number}" for number in range(300))
 
 
 def test_an_address_is_hashed_and_for_queries_also_without_its_parameters() -> None:
-    listed = hash_value("url", ADDRESS, asking=False, accept_text=False)
-    queried = hash_value("url", ADDRESS, asking=True, accept_text=False)
-    assert listed == ("url", digits_of(url_signals(ADDRESS, asking=False)[0]))
-    assert queried[1].split(" ") == [digits_of(signal) for signal in url_signals(ADDRESS, asking=True)]
+    listed = hash_value("url", ADDRESS, for_query=False, accept_text=False)
+    queried = hash_value("url", ADDRESS, for_query=True, accept_text=False)
+    assert listed == ("url", digits_of(url_signals(ADDRESS, for_query=False)[0]))
+    assert queried[1].split(" ") == [digits_of(signal) for signal in url_signals(ADDRESS, for_query=True)]
     assert len(queried[1].split(" ")) == 2
 
 
 def test_a_digest_of_an_address_is_unchanged() -> None:
-    assert hash_value("url", "ab" * 32, asking=True, accept_text=False) == ("url", "ab" * 32)
+    assert hash_value("url", "ab" * 32, for_query=True, accept_text=False) == ("url", "ab" * 32)
 
 
 def test_an_accepted_text_is_hashed_into_windows() -> None:
-    name, value = hash_value("raw_text", TEXT, asking=False, accept_text=True)
+    name, value = hash_value("raw_text", TEXT, for_query=False, accept_text=True)
     assert name == "simhash256"
     assert next(window.split(",")[1:] for window in json.loads(value)) == ["0", "150"]
-    assert len(json.loads(hash_value("raw_text", TEXT, asking=True, accept_text=True)[1])) > len(json.loads(value))
+    assert len(json.loads(hash_value("raw_text", TEXT, for_query=True, accept_text=True)[1])) > len(json.loads(value))
 
 
 def test_the_error_for_a_rejected_text_repeats_no_word_of_it() -> None:
     with pytest.raises(TextRefused) as refused:
-        hash_value("raw_text", TEXT, asking=False, accept_text=False)
+        hash_value("raw_text", TEXT, for_query=False, accept_text=False)
     with pytest.raises(MalformedRequest) as short:
-        hash_value("raw_text", "word7 only", asking=True, accept_text=True)
+        hash_value("raw_text", "word7 only", for_query=True, accept_text=True)
     with pytest.raises(MalformedRequest) as no_address:
-        hash_value("url", "ftp://word7.example/", asking=True, accept_text=True)
+        hash_value("url", "ftp://word7.example/", for_query=True, accept_text=True)
     assert not any("word7" in str(error.value) for error in (refused, short, no_address))
 
 

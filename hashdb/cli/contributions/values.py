@@ -224,7 +224,9 @@ def _read_hashes(name: str, value: object) -> Iterator[str]:
     if algorithm == Algorithm.URL and not _HASHES_IN_HEX.fullmatch(str(value)):
         # Commas and semicolons are of the address.
         for text in map(str, value) if isinstance(value, list) else str(value).split():
-            yield _signal(algorithm, text) if _HEX.fullmatch(text.lower()) else str(url_signals(text, asking=False)[0])
+            yield (
+                _signal(algorithm, text) if _HEX.fullmatch(text.lower()) else str(url_signals(text, for_query=False)[0])
+            )
         return
     texts = _texts(value, _SEPARATORS) if isinstance(value, str | list) else [str(value)]
     digits = _DIGITS.get(algorithm, 0)

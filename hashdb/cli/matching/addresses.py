@@ -47,16 +47,16 @@ def check_sources(paths: tuple[Path, ...], urls: Path | None, options: Mapping[s
         raise click.UsageError(f"--urls takes no {given[0]}: an address is not a file")
 
 
-def read_addresses(file: Path, *, asking: bool) -> Iterator[list[Outcome]]:
+def read_addresses(file: Path, *, for_query: bool) -> Iterator[list[Outcome]]:
     """The outcomes of the addresses of a list, up to a thousand at a time.
 
-    `asking`: for a query, an address is also hashed without its query string, where that may be the same page.
+    `for_query`: for a query, an address is also hashed without its query string, where that may be the same page.
     Empty lines, and lines that begin with `#`, are left out. A line that is no address is an outcome with an error,
     which does not have the line's text. Raises UsageError for what is no list, and ExtraMissing.
     """
     with open_list(file) as lines:
         outcomes = (
-            _outcome(number, line, asking)
+            _outcome(number, line, for_query)
             for number, line in enumerate(lines, 1)
             if line.strip() and not line.lstrip().startswith(_COMMENT)
         )
@@ -65,23 +65,23 @@ def read_addresses(file: Path, *, asking: bool) -> Iterator[list[Outcome]]:
 
 
 def send_addresses(
-    file: Path, send: Callable[[list[Outcome]], Sequence[_Answer | None]], *, asking: bool
+    file: Path, send: Callable[[list[Outcome]], Sequence[_Answer | None]], *, for_query: bool
 ) -> Iterator[tuple[Outcome, _Answer | None]]:
     """The outcome of each address of a list, in order, with its answer or None; otherwise as `read_addresses`.
 
     `send` gets up to a thousand addresses at a time, and may replace them in its list by failed ones.
     """
-    for batch in read_addresses(file, asking=asking):
+    for batch in read_addresses(file, for_query=for_query):
         answers = send(batch)
         yield from zip(batch, answers, strict=True)
 
 
-def _outcome(number: int, line: str, asking: bool) -> Outcome:
+def _outcome(number: int, line: str, for_query: bool) -> Outcome:
     name = Path(f"line {number}")
     if _NO_TEXT in line:
         return Outcome(name, error="is not text in UTF-8", line=number)
     try:
-        signals = url_signals(line, asking=asking)
+        signals = url_signals(line, for_query=for_query)
     except ValueError as error:
         return Outcome(name, error=str(error), line=number)
     return Outcome(name, Hashed(signals), line=number)

@@ -79,7 +79,7 @@ def hash_command(
         raise click.UsageError("--transforms needs --json")
     if urls is not None:
         with print_json_array(as_json) as print_element:
-            batches = read_addresses(urls, asking=transforms)
+            batches = read_addresses(urls, for_query=transforms)
             failed = print_answers(_hashed(chain.from_iterable(batches)), _to_text, _to_json, print_element)
         return print_failures(failed)
     settings = MemberSettings.read()

@@ -183,8 +183,8 @@ def _match_addresses(
         match_batch = partial(_match_batch, matcher.match, {})
         if options.remember:
             match_batch = partial(_remember_and_match, stack.enter_context(open_local_index(settings)), match_batch)
-        # `asking` also tries an address without its query string.
-        answers = send_addresses(urls, match_batch, asking=True)
+        # `for_query` also tries an address without its query string.
+        answers = send_addresses(urls, match_batch, for_query=True)
         failed = print_answers(answers, _to_text, _to_json, print_element, advance)
     return print_failures(failed)
 

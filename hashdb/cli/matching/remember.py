@@ -142,7 +142,7 @@ def add(
         send = partial(remember_uploads, index.remembered.remember, at=at or datetime.now(UTC), own_id=id)
         if urls is not None:
             with print_json_array(as_json) as print_element:
-                failed = print_answers(send_addresses(urls, send, asking=True), _to_text, _to_json, print_element)
+                failed = print_answers(send_addresses(urls, send, for_query=True), _to_text, _to_json, print_element)
             return print_failures(failed)
         files = find_files(paths)
         if id is not None and len(files) != 1:

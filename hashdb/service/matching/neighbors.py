@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, product
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.contributions import Contribution
@@ -41,7 +41,8 @@ _MOST_FRAMES = 500
 _Signatures = Mapping[str, Sequence[Signature]]
 _NO_SIGNATURES: _Signatures = {}
 SignalsByTransform = Mapping[str, Sequence[Signal]]
-"""Signals by the name of a transform; the name of the original is empty."""
+"""The signals of an item by the name of a transform, and those of the item itself by the name `UNALTERED`."""
+UNALTERED: Final = ""
 
 
 def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[NearContribution, ...]:
@@ -56,7 +57,7 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
         frames = searched_frames(tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ())
         of_frames = (signal for frame in frames[:: len(frames) // _MOST_FRAMES + 1] for signal in frame.signals)
         enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
-        near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
+        near = _near(db, tx, {UNALTERED: enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
     query = PreparedQuery({WHOLE: item.signals}, {WHOLE: item.signatures}) if item.signatures else None
     others = [neighbor for neighbor in near if neighbor.contribution.id != contribution]
     return _visible(actor, query, others[:limit])
@@ -72,7 +73,7 @@ def list_near_signals(
     actor.require(Scope.AUDIT, Scope.REVIEW)
     reject(
         Fault(f"signals[{place}]", reason)
-        for place, signal in enumerate(by_transform.get("", ()))
+        for place, signal in enumerate(by_transform.get(UNALTERED, ()))
         if (reason := db.rules.algorithm_fault(signal.algorithm))
     )
     db.index.catch_up()
@@ -149,7 +150,7 @@ def _near(
     closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
     ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
-    decisive = Query(tuple(by_transform.get("", ()))).decisive
+    decisive = Query(tuple(by_transform.get(UNALTERED, ()))).decisive
     near = (_near_contribution(contributions[id], held[id], nearest, decisive) for id in ids if id in contributions)
     return sorted(near, key=attrgetter("rank"))
 

@@ -24,7 +24,7 @@ from hashdb.domain.sharing.webhooks import Topic
 from hashdb.errors import reject_field
 from hashdb.service import HashDB
 from hashdb.service.sharing.webhooks import new_message
-from hashdb.store.review.due import USER, WEBHOOK
+from hashdb.store.review.due import RecipientKind
 
 log = logging.getLogger("hashdb.mail")
 
@@ -55,7 +55,7 @@ def set_address(db: HashDB, session: Session, text: str) -> None:
             tx.mail_addresses.put(session.user.id, text)
         else:
             tx.mail_addresses.remove(session.user.id)
-            tx.due.forget(USER, session.user.id)
+            tx.due.forget_recipient(RecipientKind.USER, session.user.id)
         entry = LogEntry(Action.USER_AMENDED, "user", session.user.id, {"fields": ["mail"]})
         tx.audit.append(db.now(), actor, [entry])
 
@@ -69,7 +69,7 @@ def report(db: HashDB) -> int:
     until = now + db.rules.due_soon
     with db.store.read() as tx:
         webhooks = tx.webhooks.reporting_due_cases()
-        due = {webhook: tx.due.pending(until, WEBHOOK, webhook, MOST_IN_MESSAGE) for webhook in webhooks}
+        due = {webhook: tx.due.pending(until, RecipientKind.WEBHOOK, webhook, MOST_IN_MESSAGE) for webhook in webhooks}
     due = {webhook: cases for webhook, cases in due.items() if cases}
     if not due:
         return 0
@@ -79,7 +79,7 @@ def report(db: HashDB) -> int:
         present = set(tx.webhooks.reporting_due_cases())
         # In one order, so that two machines cannot deadlock.
         for webhook in sorted(present & due.keys()):
-            added = tx.due.add([case.id for case in due[webhook]], WEBHOOK, webhook, now)
+            added = tx.due.add([case.id for case in due[webhook]], RecipientKind.WEBHOOK, webhook, now)
             if cases := [case for case in due[webhook] if case.id in added]:
                 tx.deliveries.add(webhook, new_message(db, Topic.CASE_DUE, dict(due_message(cases, now))))
                 made += 1
@@ -95,14 +95,14 @@ def mail(db: HashDB, send: Send) -> int:
     until = db.now() + db.rules.due_soon
     with db.store.read() as tx:
         addresses = tx.mail_addresses.ready(db.now()) if tx.due.has_due(until) else ()
-        recipients = [row for row in addresses if tx.due.pending(until, USER, row.user, 1)]
+        recipients = [row for row in addresses if tx.due.pending(until, RecipientKind.USER, row.user, 1)]
     sent = 0
     for recipient in recipients:
         now = db.now()
         with db.store.begin() as tx:
             # Read after the claim: another process may have sent a mail since.
             claimed = tx.mail_addresses.claim(recipient, now, MAIL_LEASE)
-            cases = tx.due.pending(until, USER, recipient.user) if claimed else ()
+            cases = tx.due.pending(until, RecipientKind.USER, recipient.user) if claimed else ()
         if not cases:
             continue
         trouble = send(due_mail(recipient.user, recipient.address, cases, now), now)
@@ -126,4 +126,4 @@ def _note(db: HashDB, address: MailAddress, cases: list[int], trouble: MailTroub
     with db.store.begin() as tx:
         tx.mail_addresses.record_attempt(address, trouble, now, None if pause is None else now + pause)
         if pause is None:
-            tx.due.add(cases, USER, address.user, now)
+            tx.due.add(cases, RecipientKind.USER, address.user, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, exists, literal, or_, select, update
@@ -14,19 +15,23 @@ from hashdb.domain.review.due import DueCase, MailAddress, MailTrouble
 from hashdb.store.repositories import Repository, attributes, chunks, insert_into
 from hashdb.store.tables import cases, due_notices, mail_addresses, users
 
-WEBHOOK, USER = "webhook", "user"
-"""The kinds of recipients."""
 _REVIEWERS = [str(role) for role in Role if role.scopes & {Scope.REVIEW, Scope.ADMIN}]
 
 
+class RecipientKind(StrEnum):
+    """Who receives a report of cases that are due soon: a webhook, or a user by mail."""
+
+    WEBHOOK = "webhook"
+    USER = "user"
+
+
 class DueNotices(Repository):
-    """Which cases were reported to which recipient, within one transaction. Each is reported once."""
+    """Which cases were reported to which recipient, a kind and an id, within one transaction. Each is reported once."""
 
-    def pending(self, until: datetime, kind: str, recipient: int, limit: int | None = None) -> tuple[DueCase, ...]:
-        """At most `limit` open cases due by `until` that were not reported to a recipient, by due time.
-
-        `kind` is that of the recipient: `WEBHOOK` or `USER`.
-        """
+    def pending(
+        self, until: datetime, kind: RecipientKind, recipient: int, limit: int | None = None
+    ) -> tuple[DueCase, ...]:
+        """At most `limit` open cases due by `until` that were not reported to a recipient, by due time."""
         reported = exists().where(due_notices.c.case_id == cases.c.id, _is_recipient(kind, recipient))
         query = select(cases.c.id, cases.c.due_at).where(cases.c.decision.is_(None), cases.c.due_at <= until, ~reported)
         rows = self._connection.execute(query.order_by(cases.c.due_at, cases.c.id).limit(limit))
@@ -37,19 +42,19 @@ class DueNotices(Repository):
         query = select(cases.c.id).where(cases.c.decision.is_(None), cases.c.due_at <= until).limit(1)
         return self._connection.execute(query).first() is not None
 
-    def add(self, ids: Collection[int], kind: str, recipient: int, now: datetime) -> frozenset[int]:
+    def add(self, ids: Collection[int], kind: RecipientKind, recipient: int, now: datetime) -> frozenset[int]:
         """Record that cases were reported; return those that are open and were not reported before."""
         added: set[int] = set()
         columns = list(due_notices.c["case_id", "kind", "recipient", "at"])
         for chunk in chunks(sorted(ids)):
-            values = select(cases.c.id, literal(kind), literal(recipient), literal(now, due_notices.c.at.type))
+            values = select(cases.c.id, literal(str(kind)), literal(recipient), literal(now, due_notices.c.at.type))
             still_open = values.where(cases.c.id.in_(chunk), cases.c.decision.is_(None)).order_by(cases.c.id)
             query = insert_into(self._connection, due_notices).from_select(columns, still_open)
             query = query.on_conflict_do_nothing().returning(due_notices.c.case_id)
             added.update(self._connection.scalars(query))
         return frozenset(added)
 
-    def forget(self, kind: str, recipient: int) -> None:
+    def forget_recipient(self, kind: RecipientKind, recipient: int) -> None:
         """Delete the record of what was reported to a recipient."""
         self._delete(due_notices, _is_recipient(kind, recipient))
 
@@ -92,8 +97,8 @@ class MailAddresses(Repository):
         self._connection.execute(update(mail_addresses).where(*_is_unchanged(address)).values(values))
 
 
-def _is_recipient(kind: str, recipient: int) -> ColumnElement[bool]:
-    return and_(due_notices.c.kind == kind, due_notices.c.recipient == recipient)
+def _is_recipient(kind: RecipientKind, recipient: int) -> ColumnElement[bool]:
+    return and_(due_notices.c.kind == str(kind), due_notices.c.recipient == recipient)
 
 
 def _ready(now: datetime) -> ColumnElement[bool]:

@@ -25,7 +25,7 @@ from hashdb.domain.sharing.webhooks import (
     WebhookDraft,
 )
 from hashdb.store.repositories import Repository, attributes, chunks
-from hashdb.store.review.due import WEBHOOK, DueNotices
+from hashdb.store.review.due import DueNotices, RecipientKind
 from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
 
 
@@ -86,7 +86,7 @@ class Webhooks(Repository):
         """Remove a webhook and its deliveries."""
         for table in (deliveries, webhook_topics):
             self._delete(table, table.c.webhook_id == id)
-        DueNotices(self._connection).forget(WEBHOOK, id)
+        DueNotices(self._connection).forget_recipient(RecipientKind.WEBHOOK, id)
         self._delete(webhooks, webhooks.c.id == id)
 
     def renew(self, id: int, secret: str, until: datetime) -> None:
@@ -133,7 +133,10 @@ class Webhooks(Repository):
             self._connection.execute(query.with_for_update(read=True, key_share=True))
 
     def advance(self, positions: Sequence[DeliveryPosition], seq: int) -> frozenset[int]:
-        """Advance positions, all of one topic and seq, to `seq`; return the webhooks that were still there."""
+        """Advance positions, all of one topic and at one seq, to a later `seq`.
+
+        Returns the webhooks whose position nobody else had advanced.
+        """
         moved: set[int] = set()
         for chunk in chunks(positions):
             query = update(webhook_topics).where(

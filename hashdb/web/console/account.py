@@ -44,7 +44,7 @@ def password() -> Response:
 def choose_password() -> Response:
     """Change the password."""
     sent = Form.sent()
-    present, chosen, again = (sent.secret(name) for name in ("present", "password", "again"))
+    present, chosen, again = (sent.take(name) for name in ("present", "password", "again"))
     try:
         reject_field("again", None if chosen == again else "must be the same as the new password")
         users.choose_password(hashdb(), guard.session(), present, chosen)
@@ -63,9 +63,9 @@ def factor() -> Response:
 def add_factor() -> Response:
     """Turn the second factor on, and show the recovery codes once."""
     sent = Form.sent()
-    secret, present = sent.text("secret"), sent.secret("present")
+    secret, present = sent.text("secret"), sent.take("present")
     try:
-        codes = users.add_factor(hashdb(), guard.session(), present, secret, sent.secret("code"))
+        codes = users.add_factor(hashdb(), guard.session(), present, secret, sent.take("code"))
     except pages.REFUSALS as error:
         return _factor_page(sent.refused(error))
     return pages.page("recovery.html", codes=codes)
@@ -76,7 +76,7 @@ def remove_factor() -> Response:
     """Turn the second factor off."""
     sent = Form.sent()
     try:
-        users.remove_factor(hashdb(), guard.session(), sent.secret("present"))
+        users.remove_factor(hashdb(), guard.session(), sent.take("present"))
     except pages.REFUSALS as error:
         return _factor_page(sent.refused(error))
     return pages.redirect_with_notice("Your second factor was removed.", "account.show")

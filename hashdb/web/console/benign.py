@@ -9,6 +9,7 @@ from flask import Response
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignImpact, BenignSort, default_radius
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.signals import PERCEPTUAL
 from hashdb.errors import InvalidInput
@@ -17,11 +18,11 @@ from hashdb.service.matching import benign
 from hashdb.web.console import filters, lists, pages
 from hashdb.web.console.lists import Column
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import merge_faults, read_signals
+from hashdb.web.console.signals import merge_signal_faults, read_signals
 from hashdb.web.context import actor, hashdb, validation_context
 from hashdb.wire.matching import BenignIn
 from hashdb.wire.pages import BenignPageQuery
-from hashdb.wire.pasted import format_lines
+from hashdb.wire.pasted import format_hash_lines
 
 blueprint = pages.blueprint_of("benign", __name__)
 _COLUMNS: tuple[Column[BenignEntry], ...] = (
@@ -37,7 +38,7 @@ _COLUMNS: tuple[Column[BenignEntry], ...] = (
 
 @blueprint.get("")
 def browse() -> Response:
-    """Show the entries that pass the filter in the query string, a page at a time."""
+    """Show a page of the entries that pass the filter in the query string, or the faults of the filter (422)."""
     params, form = pages.read_query(BenignPageQuery)
     if params is None:
         return pages.page("benign.html", form=form, entries=(), list=None, algorithms=PERCEPTUAL)
@@ -60,7 +61,8 @@ def add() -> Response:
     """Show what an entry would suppress. Add it when the user confirms this; if two persons are needed, propose it.
 
     The form comes back with the digest of the draft whose effect the user saw, as `seen`. If the draft has changed, or
-    the user pressed "Show the effect again" (`again`), the effect is shown once more.
+    the user pressed "Show the effect again" (`again`), the effect is shown once more. A faulty form is shown with its
+    faults (422).
     """
     actor().require(Scope.ADMIN)
     form = Form.sent()
@@ -71,7 +73,7 @@ def add() -> Response:
             return _form_page(form, benign.impact(hashdb(), actor(), draft), digest)
         added = benign.add(hashdb(), actor(), draft)
     except InvalidInput as error:
-        return _form_page(form.refused(merge_faults(error)))
+        return _form_page(form.refused(merge_signal_faults(error)))
     if isinstance(added, Proposal):
         return pages.redirect_with_notice(pages.PROPOSED, "proposals.show", proposal_id=added.id)
     notice = f"Entry {added.id} was added. It suppresses {filters.counted(added.masked, 'signal')} of contributions."
@@ -103,9 +105,11 @@ def _read_draft(form: Form) -> BenignDraft:
     Replaces the signals in the form by those that were read, also from a file or a text: when the user confirms the
     form, it has the signals alone.
     """
+    # The variants of the profile `balanced` are stored as well, so that altered copies are benign, too.
     signals_by_transform = read_signals(form, Mode.BALANCED)
     signals = tuple(dict.fromkeys(signal for signals in signals_by_transform.values() for signal in signals))
-    form.values["signals"] = format_lines({"": signals})
+    form.values["signals"] = format_hash_lines(Query(signals))
+    # The form has fields for the algorithms of pictures and texts in force only. A field that it lacks is None.
     radii = {str(algorithm): form.number(f"radius.{algorithm}") for algorithm in PERCEPTUAL}
     radius = {name: bits for name, bits in radii.items() if bits is not None}
     fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": form.text("note")}
@@ -113,7 +117,7 @@ def _read_draft(form: Form) -> BenignDraft:
 
 
 def _form_page(form: Form, effect: BenignImpact | None = None, draft_digest: str = "") -> Response:
-    """The form; once it was sent, with what the entry would suppress, and the digest of the draft that this is of."""
+    """The form. With a draft, also its `effect` (what the entry would suppress), and the digest of the draft."""
     return pages.page(
         "benign_new.html",
         form=form,

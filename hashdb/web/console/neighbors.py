@@ -12,9 +12,10 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import ExtraMissing, Fault, InvalidInput, MalformedRequest, reject
 from hashdb.hashing import Mode
 from hashdb.service.matching import alignments, neighbors
+from hashdb.service.matching.neighbors import UNALTERED, SignalsByTransform
 from hashdb.web.console import frames, pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import SignalsByTransform, merge_faults, read_item
+from hashdb.web.console.signals import merge_signal_faults, read_item
 from hashdb.web.context import actor, hashdb
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
@@ -44,10 +45,10 @@ def search(sent: Form) -> Response:
             query = replace(item, radius=changed_radii)
             near_frames = alignments.list_near_frames(hashdb(), actor(), query, _MAX_NEAR)
             return _page(sent, radii, framed=frames.framed_query(item, near_frames, incomplete))
-        signals = {"": item.signals, **item.transforms}
+        signals = {UNALTERED: item.signals, **item.transforms}
         near = neighbors.list_near_signals(hashdb(), actor(), signals, _MAX_NEAR, item.signatures)
     except (InvalidInput, MalformedRequest, ExtraMissing) as error:
-        refused = merge_faults(error) if isinstance(error, InvalidInput) else error
+        refused = merge_signal_faults(error) if isinstance(error, InvalidInput) else error
         return _page(sent.refused(refused), radii)
     return _page(sent, radii, near, signals)
 
@@ -71,7 +72,7 @@ def _page(
     signals: SignalsByTransform | None = None,
     framed: frames.FramedQuery | None = None,
 ) -> Response:
-    rules, unaltered = hashdb().rules, (signals or {}).get("", ())
+    rules, unaltered = hashdb().rules, (signals or {}).get(UNALTERED, ())
     all_radii = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.searched_algorithms}
     return pages.page(
         "neighbors.html",
@@ -82,7 +83,7 @@ def _page(
         near=near,
         matching=sum(neighbor.matches(all_radii) for neighbor in near or ()),
         benign=neighbors.nearest_benign(hashdb(), actor(), unaltered) if unaltered else (),
-        signals=signals or {},
+        unaltered=unaltered,
         framed=framed,
         counts=_counts(near or ()),
     )

@@ -125,8 +125,8 @@ class Form:
         """The text of a field without surrounding whitespace; empty without the field."""
         return self.values.get(name, "").strip()
 
-    def secret(self, name: str) -> str:
-        """The exact text of a field, which is removed from the form: it is not shown again."""
+    def take(self, name: str) -> str:
+        """Remove a field from the form, so that it is not shown again, and return its exact text."""
         return self.values.pop(name, "")
 
     def number(self, name: str) -> int | str | None:
@@ -144,7 +144,7 @@ class Form:
         return bool(self.faults or self.error)
 
     def refused(self, error: HashDBError) -> Self:
-        """This form with the faults of an error. Counts the rejection of a POST."""
+        """This form with the faults of an error; `page` answers it with 422. Counts the rejection of a POST."""
         if request.method == "POST":
             refusals.note_form(hashdb(), error)
         faults: tuple[Fault, ...] = getattr(error, "faults", ())
@@ -156,7 +156,7 @@ class Form:
 def read_query(model: type[_Model], apart: Collection[str] = ()) -> tuple[_Model | None, Form]:
     """The query string as a model and as a form, without empty fields and the fields in `apart`.
 
-    If it is invalid, there is no model, and the form has the faults.
+    If it is invalid, there is no model, and the form has the faults: `page` answers it with 422.
     """
     arguments = request.args.to_dict().items()
     form = Form({name: value for name, value in arguments if value.strip() and name not in apart})

@@ -25,7 +25,7 @@ def begin() -> Response:
     """Begin a session, or ask for the second factor."""
     sent = Form.sent()
     try:
-        opened = sessions.sign_in(hashdb(), sent.text("name"), sent.secret("password"), client_address())
+        opened = sessions.sign_in(hashdb(), sent.text("name"), sent.take("password"), client_address())
     except (SignInRefused, LimitReached) as error:
         return sign_in_page(sent.refused(error), status=status_of(error))
     if not opened.session.complete:
@@ -44,7 +44,7 @@ def confirm() -> Response:
     """Complete a session with a code of the second factor."""
     sent = Form.sent()
     try:
-        opened = sessions.confirm(hashdb(), guard.cookie(guard.SESSION), sent.secret("code"), client_address())
+        opened = sessions.confirm(hashdb(), guard.cookie(guard.SESSION), sent.take("code"), client_address())
     except (SignInRefused, LimitReached) as error:
         return pages.page("code.html", form=sent.refused(error), status=status_of(error))
     return redirect_signed_in(opened, pages.local_address(sent.text("next")))

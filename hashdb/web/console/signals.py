@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from flask import request
@@ -27,11 +27,12 @@ from hashdb.hashing.addresses import url_signals
 from hashdb.hashing.documents import DOCUMENT_HEAD, begins_as_document
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL, VIDEO_HEAD, begins_as_video
 from hashdb.service.later import Advance
+from hashdb.service.matching.neighbors import UNALTERED, SignalsByTransform
 from hashdb.web import media
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.wire.matching import QueriesIn
-from hashdb.wire.pasted import format_query, parse_framed, parse_query
+from hashdb.wire.pasted import format_hash_lines, parse_hash_lines, parse_item
 from hashdb.wsgi.media import HashedFile
 from hashdb.wsgi.uploads import Upload, UploadLimits
 
@@ -39,7 +40,8 @@ from hashdb.wsgi.uploads import Upload, UploadLimits
 def grid(signal: Signal, other: Signal | None = None) -> Markup:
     """An SVG of 16 × 16 or 8 × 8 cells, highest bit first. With `other`, differing bits are highlighted.
 
-    Empty for a digest, whose bits say nothing of the item.
+    They are of two classes: `bits-new` are set in `signal` only, `bits-gone` in `other` only. Empty for a digest, whose
+    bits say nothing of the item.
     """
     if signal.algorithm.is_digest:
         return Markup()
@@ -69,24 +71,22 @@ def _path(value: int, side: int) -> str:
     return "".join(f"M{run.start()} {y}h{len(run[0])}v1h-{len(run[0])}z" for run, y in runs)
 
 
-SignalsByTransform = Mapping[str, tuple[Signal, ...]]
-"""By the name of a transform; the name is empty for the unaltered item."""
 _SHOWN_FAULTS = 3
 WAIT_SECONDS: Final = 30.0
 """How long a page waits until its files are hashed."""
 
 
 def read_signals(sent: Form, mode: Mode) -> SignalsByTransform:
-    """The signals of the uploaded picture, those of the parts of a document or a text, or the pasted ones.
+    """The signals for a new benign entry: of the uploaded picture, of the parts of a document or a text, or pasted.
 
     Removes a text from the form. Raises InvalidInput at a field, TooManyAtOnce, Unavailable.
     """
-    text, content = sent.secret("text").strip(), _file_content()
+    text, content = sent.take("text").strip(), _file_content()
     if document := _document_of(content, text):
         (hashed,) = hash_uploads([ToHash(*document, mode, INTERVAL)])
-        return {"": tuple(dict.fromkeys(signal for frame in hashed.frames for signal in frame.signals))}
+        return {UNALTERED: tuple(dict.fromkeys(signal for frame in hashed.frames for signal in frame.signals))}
     query = _read_picture(sent, content, mode)
-    return {"": query.signals, **query.transforms}
+    return {UNALTERED: query.signals, **query.transforms}
 
 
 def _file_content() -> bytes:
@@ -115,7 +115,7 @@ def _document_of(content: bytes, text: str) -> tuple[str, Upload] | None:
 
 def upload_of(octets: bytes) -> Upload:
     """A document as a file of a form."""
-    upload = Upload(UploadLimits(len(octets), 0))
+    upload = Upload(UploadLimits(memory=len(octets), video=0))
     upload.write(octets)
     return upload
 
@@ -142,11 +142,11 @@ def _read_picture(sent: Form, content: bytes, mode: Mode) -> Query:
     if begins_as_video(content[:VIDEO_HEAD]):
         reject_field("file", "is a video: this form takes pictures")
     try:
-        return _hash_picture(content, mode) if content else parse_query(sent.text("signals"))
+        return _hash_picture(content, mode) if content else parse_hash_lines(sent.text("signals"))
     except (UnreadablePicture, MediaRefused, TooLarge) as error:
         raise InvalidInput((Fault("file", _without_position(error)),)) from None
     except InvalidInput as error:
-        raise merge_faults(error) from None
+        raise merge_signal_faults(error) from None
 
 
 class Item(NamedTuple):
@@ -157,13 +157,14 @@ class Item(NamedTuple):
 
 
 def read_item(sent: Form, mode: Mode) -> Item:
-    """The uploaded file, the address, or what was pasted. The field `signals` then has the hashes of it.
+    """The item that the match debugger searches for: the uploaded file, the text, the address, or what was pasted.
 
-    Removes an address and a text from the form.
+    The field `signals` of the form then has the hashes of it. Removes an address and a text from the form.
     Raises InvalidInput at a field, MalformedRequest, TooLarge, ExtraMissing.
     """
-    address, text = sent.secret("address").strip(), sent.secret("text").strip()
+    address, text = sent.take("address").strip(), sent.take("text").strip()
     file = request.files.get("file")
+    # Only if the service accepts pictures, a file of this form is read as an `Upload`.
     stream: object = None if file is None else file.stream
     upload, field = stream if isinstance(stream, Upload) else None, "file"
     if text and not (upload and upload.size):
@@ -173,24 +174,26 @@ def read_item(sent: Form, mode: Mode) -> Item:
         (hashed,) = hash_uploads([ToHash(field, upload, mode)])
         sent.values["signals"] = QueriesIn.from_domain([hashed.to_query()]).model_dump_json(exclude_unset=True)
         return Item(hashed.to_query(), hashed.incomplete)
-    has_file = upload is not None and upload.size > 0
-    if address and not has_file:
+    if upload and upload.size:
+        query = _read_picture(sent, _file_content(), mode)
+    elif address:
         return Item(_read_address(sent, address))
-    pasted = None if has_file else parse_framed(sent.text("signals"), validation_context())
-    if pasted is not None and pasted.frames:
-        return Item(pasted)
-    query = _read_picture(sent, _file_content(), mode) if pasted is None else pasted
-    sent.values["signals"] = format_query(query)
+    else:
+        pasted = parse_item(sent.text("signals"), validation_context())
+        if pasted is not None and pasted.frames:
+            return Item(pasted)
+        query = _read_picture(sent, _file_content(), mode) if pasted is None else pasted
+    sent.values["signals"] = format_hash_lines(query)
     return Item(query)
 
 
 def _read_address(sent: Form, address: str) -> Query:
     """The query for an address, whose hash replaces it in the form. Raises InvalidInput."""
     try:
-        query = Query(url_signals(address, asking=True))
+        query = Query(url_signals(address, for_query=True))
     except ValueError as error:
         reject_field("address", str(error))
-    sent.values["signals"] = format_query(query)
+    sent.values["signals"] = format_hash_lines(query)
     return query
 
 
@@ -225,6 +228,7 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
         return hashed
 
     with hashdb().request_slots.hold(caller):
+        # The thread may outlive the request, whose end would delete its files: `work` releases them.
         for file in files:
             file.upload.keep()
         try:
@@ -234,7 +238,8 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
             _release(files)
             raise
         except TimeoutError:
-            reason = str(VideoTooLarge(f"the file is not hashed after {WAIT_SECONDS:.0f} seconds", ()))
+            # The text of this error also says how to hash the file, whatever it is, on another machine.
+            reason = str(VideoTooLarge(f"the file is not hashed after {WAIT_SECONDS:.0f} seconds"))
         except (UnreadablePicture, TooLarge) as error:
             reason = _without_position(error)
     raise InvalidInput((Fault(field, reason),))
@@ -250,7 +255,7 @@ def _release(files: Iterable[ToHash]) -> None:
         file.upload.release()
 
 
-def merge_faults(error: InvalidInput) -> InvalidInput:
+def merge_signal_faults(error: InvalidInput) -> InvalidInput:
     """The error with all faults of signals merged into one, at the field `signals` of the form."""
     of_signals = [fault.reason for fault in error.faults if fault.at.startswith("signals")]
     others = tuple(fault for fault in error.faults if not fault.at.startswith("signals"))
@@ -266,6 +271,7 @@ def _hash_picture(picture: bytes, mode: Mode) -> Query:
         raise MediaRefused()
     if len(picture) > settings.media_max_bytes:
         raise TooLarge("the bytes of a picture", settings.media_max_bytes)
-    # A benign entry has no secret views: it would cost the seed, and cover nothing that its other views do not.
+    # A benign entry has no secret views: those would be useless once their seed is retired, and until then cover
+    # nothing that the other views of the entry do not.
     seeds = app_state().db.seeds_in_use() if mode is Mode.TRANSFORMS else ()
     return HashedFile(media.hash_picture(picture, mode, seeds)).to_query()

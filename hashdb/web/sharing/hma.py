@@ -233,7 +233,7 @@ def add_signal(name: str) -> Response:
     caller = _caller(Scope.CONTRIBUTE)
     _require_own_bank(caller, name)
     values, accept_text = read(wire.SignalsIn, body()).root, app_state().settings.accept_text
-    values = dict(hash_value(name, value, asking=False, accept_text=accept_text) for name, value in values.items())
+    values = dict(hash_value(name, value, for_query=False, accept_text=accept_text) for name, value in values.items())
     (recorded,) = contribute(caller, [wire.SignalsIn(values).fields(_enabled())])
     return json_response(wire.added_out(recorded.contribution, _frames(caller, recorded.contribution)))
 

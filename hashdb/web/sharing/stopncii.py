@@ -57,8 +57,8 @@ def fetch() -> Response:
 def submit() -> Response:
     """Contribute hashes, with the label that the operator set for these protocols."""
     caller = _authenticate(Scope.CONTRIBUTE)
-    # Clients send texts and addresses in plain: they are hashed here, as for a contribution (not `asking`).
-    hash_plain = partial(hash_value, asking=False, accept_text=app_state().settings.accept_text)
+    # Clients send texts and addresses in plain: they are hashed here, as for a contribution (not `for_query`).
+    hash_plain = partial(hash_value, for_query=False, accept_text=app_state().settings.accept_text)
     items = read(HashesIn, body(), validation_context()).items(hash_plain)
     return json_response({"count": len(contribute(caller, items))})
 

@@ -98,7 +98,7 @@ def _hashed(descriptor: wire.DescriptorIn) -> wire.DescriptorIn:
     if kind is None:
         return descriptor
     accept_text = app_state().settings.accept_text
-    _, value = hash_value(kind, descriptor.indicator, asking=False, accept_text=accept_text)
+    _, value = hash_value(kind, descriptor.indicator, for_query=False, accept_text=accept_text)
     return descriptor.model_copy(update={"indicator": value})
 
 

@@ -70,7 +70,7 @@ class HashdbUrlSignal(signal_base.SimpleSignalType, signal_base.TextHasher):
         """The digest of an address, and behind a space that without its query. Raises ValueError."""
         from hashdb.hashing.addresses import url_signals
 
-        return " ".join(str(signal).removeprefix("url:") for signal in url_signals(text, asking=True))
+        return " ".join(str(signal).removeprefix("url:") for signal in url_signals(text, for_query=True))
 
     @classmethod
     def compare_hash(cls, hash1: str, hash2: str) -> signal_base.SignalComparisonResult:

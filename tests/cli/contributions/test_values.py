@@ -108,7 +108,7 @@ def test_a_hash_with_its_algorithm_is_read_beside_the_column_of_that_algorithm()
 
 
 ADDRESS = "https://example.org/a,b;c?v=1&w=2"
-OF_ADDRESS = str(url_signals(ADDRESS, asking=False)[0])
+OF_ADDRESS = str(url_signals(ADDRESS, for_query=False)[0])
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def links(tmp_path: Path) -> Path:
 def test_a_list_is_hashed_by_lines(run: Commands, links: Path) -> None:
     done = run("hash", "--urls", links)
 
-    (one,) = url_signals("https://example.org/channel/one", asking=False)
+    (one,) = url_signals("https://example.org/channel/one", for_query=False)
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == f"line 3  {one}"
     assert [line.split("  ")[0] for line in done.stdout.splitlines()] == ["line 3", "line 4", "line 5"]

@@ -162,7 +162,7 @@ def test_a_search_stores_nothing(filled: Service, otto: Visitor) -> None:
 @pytest.fixture
 def with_address(service: Service) -> Service:
     """A service with the hash of an address."""
-    (address_signal,) = url_signals(ADDRESS, asking=False)
+    (address_signal,) = url_signals(ADDRESS, for_query=False)
     service.caller(name="Alpha").contribute(
         {**item(signals=[str(address_signal)]), "media": "document", "quality": None}
     )

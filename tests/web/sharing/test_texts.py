@@ -59,7 +59,7 @@ def test_an_address_is_stored_as_its_hash_and_matches_in_every_form(
     platform: Caller, other: Caller, log_output: io.StringIO
 ) -> None:
     added = body(platform.post("/hma/c/bank/PLATFORM/signal", {"url": ADDRESS}))
-    digest = digits(str(url_signals(ADDRESS, asking=False)[0]))
+    digest = digits(str(url_signals(ADDRESS, for_query=False)[0]))
     assert added["signals"] == {"url": digest}
     hit = {"PLATFORM": [{"bank_content_id": added["id"], "distance": "-"}]}
     for value in (ADDRESS, "hxxp://example[.]org/watch?v=1", f"{ADDRESS}&utm_medium=x", digest):
@@ -198,7 +198,7 @@ def test_threatexchange_sends_addresses_texts_and_digests(service: Service, plat
     from tests.web.sharing.test_threatexchange import client_for, descriptor
 
     client = client_for(url, platform)
-    digest, ids = str(url_signals(ADDRESS, asking=False)[0]), []
+    digest, ids = str(url_signals(ADDRESS, for_query=False)[0]), []
     for kind, value, tags in (
         ("URI", ADDRESS, ""),
         ("RAW_URI", "http://example.org/watch?v=1", ""),
@@ -237,7 +237,7 @@ def test_stopncii_sends_addresses_and_texts(platform: Caller, url: str) -> None:
     client.submit_hash(StopNCIISignalType.Text, WORDS)
     contributions = body(platform.get("/v1/contributions"))["contributions"]
     assert [(contribution["media"], contribution["signals"]) for contribution in contributions] == [
-        ("document", [str(url_signals(ADDRESS, asking=False)[0])]),
+        ("document", [str(url_signals(ADDRESS, for_query=False)[0])]),
         ("text", []),
     ]
     sent = {"hashRecords": [{"signalType": "URL", "hashValue": "secret words"}]}
