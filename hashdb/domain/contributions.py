@@ -181,7 +181,7 @@ class Contribution(_Item):
     """The seals of its suppressed signals, which `signals` and `frames` leave out; empty unless they were read."""
 
     @property
-    def hindrance(self) -> str | None:
+    def no_match_reason(self) -> str | None:
         """The status or standing that keeps it from matching; None if it matches."""
         if self.status is not Status.ACTIVE:
             return str(self.status)

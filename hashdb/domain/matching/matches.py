@@ -335,11 +335,11 @@ class NearContribution:
         return nearest, -len(self.distance), self.contribution.id
 
     @property
-    def hindrance(self) -> str | None:
+    def no_match_reason(self) -> str | None:
         """Why it cannot match at any distance: its status, its standing, or the evidence. None if it can."""
-        if self.contribution.hindrance is None and self.verdict is not None and self.verdict.contradicted:
+        if self.contribution.no_match_reason is None and self.verdict is not None and self.verdict.contradicted:
             return "contradicted by the evidence"
-        return self.contribution.hindrance
+        return self.contribution.no_match_reason
 
     def within(self, radii: Mapping[Algorithm, int]) -> tuple[Algorithm, ...]:
         """The algorithms whose distance is within these radii (bits)."""
@@ -361,7 +361,7 @@ class NearContribution:
 
     def matches(self, radii: Mapping[Algorithm, int]) -> bool:
         """Whether it is a match at these radii (bits)."""
-        return self.hindrance is None and bool(self.within(radii)) and not self.only_overruled(radii)
+        return self.no_match_reason is None and bool(self.within(radii)) and not self.only_overruled(radii)
 
 
 @dataclass(frozen=True, slots=True)

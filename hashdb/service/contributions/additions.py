@@ -169,8 +169,8 @@ def _refusal(
     contribution = added.contribution
     if not actor.is_member(contribution.member):
         return NotYours("contribution", contribution.id)
-    if contribution.hindrance is not None:
-        return NotActive(contribution.id, contribution.hindrance)
+    if contribution.no_match_reason is not None:
+        return NotActive(contribution.id, contribution.no_match_reason)
     # A reviewer decides on the signals that are there, and names them by their positions.
     if any(case.state is CaseState.OPEN for case in cases):
         return UnderReview(contribution.id)

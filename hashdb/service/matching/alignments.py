@@ -151,7 +151,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
     near_by_frames = (
         NearByFrames(
             visible_fields(actor, item),
-            matches=id in chosen and item.hindrance is None,
+            matches=id in chosen and item.no_match_reason is None,
             details=details[id],
             digest=next(
                 (digest for digest in DIGESTS if digest in {signal.algorithm for signal in signals_of[id]}), None

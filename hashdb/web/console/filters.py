@@ -134,7 +134,7 @@ def shown_at(details: FrameDetails) -> str:
 
 
 def frames_at(frames: Sequence[FrameMatch]) -> str:
-    """At which of its frames the query shows a listed picture.
+    """The frames of the query that show a listed picture.
 
     >>> frames_at([FrameMatch(3, {}, Unit.PAGES)]), frames_at([FrameMatch(38.0, {}), FrameMatch(39.0, {})])
     ('on page 3', 'at 0:38–0:39')
@@ -207,12 +207,14 @@ def past_tense(action: str) -> str:
 
 
 def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
-    """Whether a near contribution would match at these radii (bits), and why. phash alone may be overruled by others.
+    """Whether a near contribution would match at these radii (bits), and why.
+
+    Its `no_match_reason` is why it matches at no distance. A match by phash alone may be overruled by other algorithms.
 
     `neighbors.js` computes the same in the browser: change both together.
     """
-    if near.hindrance is not None:
-        return f"no, {near.hindrance}"
+    if near.no_match_reason is not None:
+        return f"no, {near.no_match_reason}"
     within = near.within(radii)
     if not within:
         return "no, too far"
@@ -227,4 +229,5 @@ _FUNCTIONS: tuple[Callable[..., object], ...] = (
 )  # fmt: skip
 FILTERS: dict[str, Callable[..., object]] = {function.__name__: function for function in _FUNCTIONS}
 """The filters by their names in the templates."""
+# In templates, `counted` writes HTML.
 FILTERS |= {"counted": counted_on_page, "number": group_digits}

@@ -153,8 +153,8 @@ def frame_noun(frames: Sequence[Frame]) -> str:
 
 def _verdict(near: NearByFrames, noun: str) -> str:
     """Whether a member would get a contribution as a match, and why; `noun` is what a frame of the query is called."""
-    if near.contribution.hindrance is not None:
-        return f"no, {near.contribution.hindrance}"
+    if near.contribution.no_match_reason is not None:
+        return f"no, {near.contribution.no_match_reason}"
     if not near.matches:
         return f"no, too few {noun}s are near in a row"
     return describe_match(near.digest, near.details, noun) or "yes, by the signals of the item"

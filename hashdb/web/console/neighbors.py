@@ -96,7 +96,7 @@ def _counts(near: tuple[NearContribution, ...]) -> dict[Algorithm, list[tuple[in
         distances = sorted(
             neighbor.distance[algorithm]
             for neighbor in near
-            if algorithm in neighbor.distance and neighbor.hindrance is None
+            if algorithm in neighbor.distance and neighbor.no_match_reason is None
         )
         last = {bits: number for number, bits in enumerate(distances, 1)}
         counts[algorithm] = sorted(last.items())

@@ -28,15 +28,15 @@ TEMPLATE = {
 
 
 def misp_event(service: str, member: str, now: datetime, contributions: Iterable[Contribution]) -> Iterator[str]:
-    """The text of a MISP event of the member of this name, piece by piece, with an object for each contribution."""
+    """The text of a MISP event with an object for each contribution of the member with this name, piece by piece."""
     header: dict[str, object] = {
         "uuid": _uuid(service, "event", member),
         "info": f"hashdb: hashes of removed terrorist content, by {member}",
         "date": now.astimezone(UTC).date().isoformat(),
         "timestamp": str(int(now.timestamp())),
-        "threat_level_id": "1",
-        "analysis": "2",
-        "distribution": "0",
+        "threat_level_id": "1",  # high
+        "analysis": "2",  # complete
+        "distribution": "0",  # your organisation only
         "published": False,
         "Tag": [{"name": "tlp:amber"}],
     }
@@ -62,7 +62,7 @@ def _object(service: str, contribution: Contribution) -> dict[str, object]:
             "type": kind,
             "category": category,
             "value": value,
-            "to_ids": kind != "text" and not gone,
+            "to_ids": kind != "text" and not gone,  # whether to use the value for detection
             "timestamp": at,
             "deleted": gone,
         }

@@ -46,7 +46,7 @@ def test_phash_alone_is_no_match_where_it_is_overruled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "hindrance"),
+    ("changed", "no_match_reason"),
     [
         ({}, None),
         ({"standing": Standing.DISPUTED}, None),
@@ -54,10 +54,10 @@ def test_phash_alone_is_no_match_where_it_is_overruled() -> None:
         ({"standing": Standing.RETIRED, "status": Status.WITHDRAWN}, "withdrawn"),
     ],
 )
-def test_what_keeps_it_from_matching_is_told(changed: dict[str, Standing], hindrance: str | None) -> None:
+def test_what_keeps_it_from_matching_is_told(changed: dict[str, Standing], no_match_reason: str | None) -> None:
     found = near(replace(ONE, **changed), pdq=0)  # type: ignore[arg-type]
-    assert found.hindrance == hindrance
-    assert found.matches({}) is (hindrance is None)
+    assert found.no_match_reason == no_match_reason
+    assert found.matches({}) is (no_match_reason is None)
 
 
 def test_the_nearest_against_its_radius_comes_first() -> None:

@@ -159,8 +159,8 @@ def test_only_own_active_contributions_without_a_case_accept_additions(
     clock.go(hours=2)
     head = db.store.head().seq
     expected = {0: "withdrawn", 1: "withdrawn", 2: "quarantined", 4: "retired", 5: "expired"}
-    for place, hindrance in expected.items():
-        with pytest.raises(NotActive, match=hindrance):
+    for place, no_match_reason in expected.items():
+        with pytest.raises(NotActive, match=no_match_reason):
             add(db, actor, ids[place], place + 1, 99)
     with pytest.raises(UnderReview):
         add(db, actor, ids[3], 4, 99)

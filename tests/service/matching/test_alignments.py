@@ -106,7 +106,7 @@ def test_items_near_query_frames_are_listed_with_segments_or_the_hindrance(
     assert of_film.hits[0][:6] == (10.0, (20.0, 20.0), Algorithm.PDQ, 4, None, 1)
     assert len(of_film.shots) == 40
     assert [(hit.at, hit.listed, hit.segment) for hit in of_still.hits] == [(12.0, None, None)]
-    assert of_withdrawn.contribution.hindrance == "withdrawn" and of_withdrawn.details.segments
+    assert of_withdrawn.contribution.no_match_reason == "withdrawn" and of_withdrawn.details.segments
     assert [hit[:6] for hit in of_one_frame.hits] == [(11.0, (0.0, 0.0), Algorithm.PDQ, 4, None, None)]
 
 

@@ -25,7 +25,7 @@ def test_neighbors_of_every_member_and_status_are_listed_nearest_first(db: HashD
         (close.id, {PDQ: 8, PHASH: 0}),
         (closer.id, {PDQ: 4}),
     ]
-    assert neighbors_found[1].hindrance == "withdrawn"
+    assert neighbors_found[1].no_match_reason == "withdrawn"
     assert neighbors_found[0].pairs[PDQ] == (signal(1), near(signal(1), 8))
     assert far.id not in {neighbor.contribution.id for neighbor in neighbors_found}
     assert len(neighbors.list_near(db, COMMAND_LINE, listed.id, 1)) == 1

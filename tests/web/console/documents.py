@@ -43,6 +43,10 @@ def document(*frames: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 def address(text: str, **fields: Any) -> dict[str, Any]:
     """Return a draft of an address."""
-    draft = {**item(signals=[str(signal) for signal in url_signals(text, for_query=False)]), "media": "document", **fields}
+    draft = {
+        **item(signals=[str(signal) for signal in url_signals(text, for_query=False)]),
+        "media": "document",
+        **fields,
+    }
     del draft["quality"]
     return draft

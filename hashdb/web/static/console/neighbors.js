@@ -20,10 +20,10 @@ const judge = () => {
       if (near) within.push(algorithm);
     }
     const alone = "overruled" in row.dataset && within.length === 1 && within[0] === "phash";
-    const matches = !row.dataset.hindrance && within.length > 0 && !alone;
+    const matches = !row.dataset.noMatchReason && within.length > 0 && !alone;
     matching += matches;
     row.classList.toggle("is-far", !matches);
-    row.querySelector("[data-verdict]").textContent = row.dataset.hindrance ? `no, ${row.dataset.hindrance}`
+    row.querySelector("[data-verdict]").textContent = row.dataset.noMatchReason ? `no, ${row.dataset.noMatchReason}`
       : !within.length ? "no, too far" : alone ? `no, by ${within.join(" and ")} alone` : `yes, by ${within.join(" and ")}`;
   }
   if (count) count.textContent = matching;
