@@ -18,8 +18,8 @@ from gunicorn.http import RequestParser
 from gunicorn.http.wsgi import Response, base_environ
 from gunicorn.util import http_date
 
-MOST = 8_000
-"""The most bytes of a plain request."""
+MOST_RECEIVED = 8_000
+"""The most bytes that are read at once, and the most bytes of a plain request."""
 _HEAD = re.compile(
     r"(GET|POST) ((/[A-Za-z0-9._~/-]{0,1000})(?:\?([!-\"$-~]{0,2000}))?) HTTP/1\.1\r\n"
     r"((?:[A-Za-z0-9-]+:[\t -~]*\r\n){1,64})\r\n"
@@ -84,7 +84,7 @@ class Parser(RequestParser):  # type: ignore[misc]
         }
 
     def __next__(self) -> Any:
-        data = self.unreader.take_buffered() or self._sock.recv(MOST)
+        data = self.unreader.take_buffered() or self._sock.recv(MOST_RECEIVED)
         environ, rest = self._read(data)
         self.unreader.unread(rest)
         if environ is None:
@@ -116,12 +116,12 @@ class Parser(RequestParser):  # type: ignore[misc]
             or not (scheme := self._scheme(headers))
             or not length.isdecimal()
             or len(length) > 4
-            or (end := head.end() + int(length)) > MOST
+            or (end := head.end() + int(length)) > MOST_RECEIVED
         ):
             return None, data
         while len(data) < end:
             self._before_waiting()
-            if not (more := self._sock.recv(MOST)):
+            if not (more := self._sock.recv(MOST_RECEIVED)):
                 return None, data
             data += more
         environ = self._environ | headers

@@ -15,7 +15,7 @@ from gunicorn.http.wsgi import Response
 from gunicorn.workers import gthread
 
 from hashdb.cli.balance import Balance
-from hashdb.cli.plain_requests import MOST, Parser, PlainRequest, answer
+from hashdb.cli.plain_requests import MOST_RECEIVED, Parser, PlainRequest, answer
 
 _NEXT = select.EPOLLIN | select.EPOLLONESHOT
 """One event, for one thread, as soon as there is something to read."""
@@ -94,28 +94,33 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
 
     alive: bool
     balance = Balance(1)
+    """How many connections each worker has. Before the fork, `Balance.assign` sets the one that all workers share."""
     place: int | None = None
+    """The position of this worker in `balance`; None if it has none, and its connections are not counted."""
     patience = 0.005
     """Seconds for which a new connection is left to workers with fewer."""
 
     def init_process(self) -> None:
         self._epoll = select.epoll()
+        # All connections.
         self._open = set[Any]()
-        # Those that no thread has: who takes one out of here, a thread or the end of its time, has it alone.
+        # Those of `_open` that no thread has, by file descriptor. Whoever takes one out, a thread or `_close_waiting`,
+        # has it alone.
         self._waiting = dict[int, Any]()
         self._accepting = Lock()
-        self._left: tuple[Any, float] | None = None
+        # The listeners with a new connection that is left to workers with fewer, by file descriptor, and until when.
+        # Such a listener is not watched until `_accept` watches it again, or `_accept_again` does, each second.
+        self._left_to_others = dict[int, float]()
         self._leader = Leader()
+        # The application may say which requests are answered in a fraction of a millisecond, and the largest body.
         self._is_quick = getattr(self.app, "is_quick", lambda environ: False)
         self._largest_body = getattr(self.app, "largest_body", sys.maxsize)
         super().init_process()
 
     def run(self) -> None:
+        # A signal to stop wakes this thread through the queue.
         self.poller.register(self.method_queue.fileno(), select.EPOLLIN, self.method_queue.run_callbacks)
-        self._listeners = {listener.fileno(): listener for listener in self.sockets}
-        for number, listener in self._listeners.items():
-            listener.setblocking(False)
-            self._epoll.register(number, _NEXT)
+        self._watch_listeners()
         self.balance.count(self.place, 0)
         for _ in range(self.cfg.threads):
             Thread(target=self._serve, name="requests", daemon=True).start()
@@ -127,6 +132,12 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             self.wait_for_and_dispatch_events(1.0)
         self.alive = False
         self._stop()
+
+    def _watch_listeners(self) -> None:
+        self._listeners = {listener.fileno(): listener for listener in self.sockets}
+        for number, listener in self._listeners.items():
+            listener.setblocking(False)
+            self._epoll.register(number, _NEXT)
 
     def _stop(self) -> None:
         """Accept who has connected, and wait until every connection is closed."""
@@ -142,7 +153,8 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             self.notify()
             self.wait_for_and_dispatch_events(0.05)
             now = time.monotonic()
-            # Until then, a client may be sending: it is answered, and told that the connection closes.
+            # A connection times out `keepalive` seconds after its last request. This closes each that has been idle for
+            # STOP_KEEPALIVE_LINGER; a request that comes on another is answered, and told that the connection closes.
             if now > stopped + gthread.STOP_KEEPALIVE_LINGER:
                 self._close_waiting(now + self.cfg.keepalive - gthread.STOP_KEEPALIVE_LINGER)
 
@@ -162,28 +174,39 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             leader.hand_over()
 
     def _take_event(self) -> None:
-        left = self._left
-        if left is not None and (not self.balance.is_ahead(len(self._open)) or time.monotonic() > left[1]):
-            self._left = None
-            self._accept(left[0])
-        for number, _ in self._epoll.poll(-1 if self._left is None else _LOOK_AGAIN, 1):
+        """Wait for one event, and answer the request or accept the connection that it is about.
+
+        A new connection is left to workers with fewer, for as long as `patience`.
+        """
+        if self._left_to_others:
+            self._accept_left()
+        for number, _ in self._epoll.poll(_LOOK_AGAIN if self._left_to_others else -1, 1):
             self._leader.begin_answer()
             if (listener := self._listeners.get(number)) is not None:
                 if self.balance.is_ahead(len(self._open)):
-                    self._left = listener, time.monotonic() + self.patience
+                    self._left_to_others[number] = time.monotonic() + self.patience
                 else:
                     self._accept(listener)
             elif (connection := self._waiting.pop(number, None)) is not None:
                 self._answer(connection)
 
+    def _accept_left(self) -> None:
+        """Accept the connections that no other worker has accepted in time, or that this one no longer should leave."""
+        for number, until in list(self._left_to_others.items()):
+            if not self.balance.is_ahead(len(self._open)) or time.monotonic() > until:
+                # Another thread may have accepted it since.
+                if self._left_to_others.pop(number, None) is not None:
+                    self._accept(self._listeners[number])
+
     def _accept(self, listener: Any) -> None:
+        """Accept a connection, unless another worker has accepted it."""
         with self._accepting:
             if not self.alive:
                 return
             try:
                 self._accept_one(listener)
             except BlockingIOError:
-                # The client has gone.
+                # The client has gone, or another worker has accepted it.
                 pass
             except OSError:
                 # Such as too many open files: `_accept_again` goes on.
@@ -204,7 +227,8 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             # The ends of a Unix socket have no address.
             address = server = _THIS_MACHINE
         connection = gthread.TConn(self.cfg, client, address, server)
-        connection.parser = Parser(self.cfg, client, address, connection.server, self._leader.hand_over)
+        # A leader hands over before it waits for the rest of a request, and before gunicorn reads one.
+        connection.parser = Parser(self.cfg, client, address, connection.server, before_waiting=self._leader.hand_over)
         connection.init()
         # A thread has it only when the client has sent something.
         connection.data_ready = True
@@ -215,11 +239,12 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         self._epoll.register(client.fileno(), _NEXT)
 
     def _answer(self, connection: Any) -> None:
+        """Answer a request that has begun to arrive; then close the connection, or wait for the next request on it."""
         unreader = connection.parser.unreader
         goes_on = False
         try:
             if not unreader.buf.getvalue():
-                unreader.unread(connection.sock.recv(MOST, socket.MSG_DONTWAIT))
+                unreader.unread(connection.sock.recv(MOST_RECEIVED, socket.MSG_DONTWAIT))
             goes_on = self.handle(connection)
         except BlockingIOError:
             # The event was of another connection, which had this number before.
@@ -246,6 +271,7 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             self._epoll.modify(number, events)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
+        """Answer a request; return whether the connection can be used for another one."""
         if len(self._open) > self.max_keepalived:
             req.force_close()
         if isinstance(req, PlainRequest):
@@ -253,6 +279,7 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
                 self._leader.hand_over()
             return self._answer_plain(req, conn)
         # The connection cannot be used after a body that was not read to its end: tell the client that it closes.
+        # A body of unknown length counts as too long.
         if getattr(req.body.reader, "length", sys.maxsize) > self._largest_body:
             req.force_close()
         return bool(super().handle_request(req, conn))
@@ -268,11 +295,12 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
                 if not isinstance(error, OSError):
                     log.error("unexpected %s in the middle of an answer", type(error).__name__)
                 # Another answer in the middle of this one would be read as part of it.
+                # On StopIteration, gunicorn closes the connection without one.
                 raise StopIteration from None
             raise
 
     def _close_waiting(self, now: float) -> None:
-        """End each connection without a request whose time has passed: a thread sees the end, and closes it.
+        """Shut down each waiting connection that has timed out at `now`: a thread then gets an event, and closes it.
 
         Only a thread that has taken a connection out of `_waiting` closes it.
         """

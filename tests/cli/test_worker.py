@@ -16,7 +16,10 @@ from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
+from gunicorn.workers import gthread
 
+from hashdb.cli.balance import Balance
 from hashdb.cli.listening import check_port
 from hashdb.cli.worker import Leader, ThreadedWorker
 from tests.faults.services import Service
@@ -148,6 +151,32 @@ def test_a_worker_that_hangs_gets_no_connection_that_another_one_can_take() -> N
         for _ in range(6):
             asking.ask()
         assert asking.answers[other] == before + 6
+
+
+def test_each_listener_can_leave_a_connection_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gthread.ThreadWorker, "init_process", lambda self: None)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        clients = [stack.enter_context(socket.create_connection(one.getsockname())) for one in listeners]
+        worker = ThreadedWorker(1, os.getpid(), listeners, None, 30, Config(), None)
+        stack.callback(worker.tmp.close)
+        worker.init_process()
+        stack.callback(worker._epoll.close)
+        worker._watch_listeners()
+        worker.balance, worker.place, worker.patience = Balance(1), 0, 60.0
+        # Another worker has no connection, and this one has three.
+        worker.balance.count(1, 0)
+        worker._open.update(("first", "second", "third"))
+        for _ in clients:
+            worker._take_event()
+        assert len(worker._open) == 3
+        # The other worker ends. The next event is that of one more connection.
+        worker.balance.leave(1)
+        clients.append(stack.enter_context(socket.create_connection(listeners[0].getsockname())))
+        worker._take_event()
+        for accepted in worker._waiting.values():
+            stack.enter_context(accepted.sock)
+        assert len(worker._open) == 3 + len(clients)
 
 
 class _Turns:
