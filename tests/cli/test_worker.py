@@ -172,7 +172,7 @@ def test_each_listener_can_leave_a_connection_to_others(monkeypatch: pytest.Monk
         assert len(worker._open) == 3
         # The other worker ends. The next event is that of one more connection.
         worker.balance.leave(1)
-        clients.append(stack.enter_context(socket.create_connection(listeners[0].getsockname())))
+        clients.append(stack.enter_context(socket.create_connection(listeners[1].getsockname())))
         worker._take_event()
         for accepted in worker._waiting.values():
             stack.enter_context(accepted.sock)
