@@ -191,7 +191,8 @@ class Sample(NamedTuple):
     def is_made(self) -> NDArray[np.bool_]:
         """Whether there is a copy, by alteration."""
         # A copy that was made was measured with each algorithm and profile, so the first of each tells.
-        return self.distances[:, 0, 0, 0] != UNMEASURED
+        is_made: NDArray[np.bool_] = self.distances[:, 0, 0, 0] != UNMEASURED
+        return is_made
 
 
 class Unfit(NamedTuple):

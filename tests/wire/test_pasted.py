@@ -13,7 +13,7 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.wire.pasted import LINES as MAX_LINES
-from hashdb.wire.pasted import format_hash_lines, parse_item, parse_hash_lines, with_algorithms
+from hashdb.wire.pasted import format_hash_lines, parse_hash_lines, parse_item, with_algorithms
 from tests.builders import signal, signature
 from tests.wire.strategies import CONTEXT
 

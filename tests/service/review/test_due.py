@@ -18,6 +18,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members, sessions, users
 from hashdb.service.review import cases, due
 from hashdb.service.sharing import deliveries, webhooks
+from hashdb.store.review.due import RecipientKind
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with
 
 PASSWORD = "correct horse battery staple"
@@ -304,5 +305,5 @@ def test_the_notices_of_a_decided_case_are_deleted(db: HashDB, actor: Actor, rev
     assert (due.report(db), due.mail(db, FakeMailServer())) == (1, 1)
     cases.decide(db, COMMAND_LINE, case, Decision.UPHOLD)
     with db.store.begin() as tx:
-        assert tx.due.add([case], "user", 1, clock.at) == frozenset()
+        assert tx.due.add([case], RecipientKind.USER, 1, clock.at) == frozenset()
         assert tx.connection.exec_driver_sql("SELECT count(*) FROM due_notices").scalar_one() == 0

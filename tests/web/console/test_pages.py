@@ -25,7 +25,7 @@ def test_a_form_reports_faults_at_fields_and_other_errors_above() -> None:
 
 def test_reading_a_secret_removes_it_from_the_form() -> None:
     form = Form({"password": " sesame "})
-    assert form.secret("password") == " sesame "
+    assert form.take("password") == " sesame "
     assert form.values == {}
 
 
