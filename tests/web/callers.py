@@ -145,7 +145,9 @@ class Service:
         """Replace the index by an unbuilt one, over a store too large to be read within a request."""
         fill_store(self.db, members.authenticate(self.db, self.caller(name="Large").secret or ""))
         self.db.index = IndexView(
-            self.db.store, {algorithm: algorithm.radius for algorithm in self.db.rules.searched}, self._folder / "index"
+            self.db.store,
+            {algorithm: algorithm.radius for algorithm in self.db.rules.searched_algorithms},
+            self._folder / "index",
         )
 
     def rows(self) -> dict[str, int]:
