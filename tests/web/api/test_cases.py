@@ -1,4 +1,4 @@
-"""/v1/cases"""
+"""/v1/cases: listed, shown and decided."""
 
 from __future__ import annotations
 
@@ -15,30 +15,35 @@ DISPUTE = {"opinion": "disputes", "reason": "edsa_context", "note": "a news repo
 
 @pytest.fixture
 def reviewer(service: Service) -> Caller:
+    """A caller with scope `review`."""
     return service.caller(Scope.REVIEW, name="Reviewer")
 
 
 @pytest.fixture
 def case(platform: Caller, other: Caller) -> int:
     """A case that the other member opened on a contribution of the platform."""
-    (one,) = platform.contribute(item(1))
-    id: int = body(other.post(f"/v1/contributions/{one['id']}/opinions", DISPUTE))["case"]
+    (contribution,) = platform.contribute(item(1))
+    id: int = body(other.post(f"/v1/contributions/{contribution['id']}/opinions", DISPUTE))["case"]
     return id
 
 
-def test_what_is_near_a_retired_one_is_answered_as_quarantined(
+def test_a_contribution_near_a_retired_one_is_quarantined_for_review(
     platform: Caller, other: Caller, reviewer: Caller, case: int
 ) -> None:
     reviewer.post(f"{URL}/{case}/decision", {"decision": "retire"})
-    (one,) = other.contribute(item(1))
-    assert (one["status"], one["standing"]) == ("active", "quarantined")
-    (waits,) = body(other.get(f"{URL}?state=open"))["cases"]
-    assert (waits["contribution"], waits["reason"], waits["holds"]) == (one["id"], "near_retired", True)
-    reviewer.post(f"{URL}/{waits['id']}/decision", {"decision": "uphold"})
-    assert body(other.get(f"/v1/contributions/{one['id']}"))["standing"] == "unreviewed"
+    (contribution,) = other.contribute(item(1))
+    assert (contribution["status"], contribution["standing"]) == ("active", "quarantined")
+    (open_case,) = body(other.get(f"{URL}?state=open"))["cases"]
+    assert (open_case["contribution"], open_case["reason"], open_case["holds"]) == (
+        contribution["id"],
+        "near_retired",
+        True,
+    )
+    reviewer.post(f"{URL}/{open_case['id']}/decision", {"decision": "uphold"})
+    assert body(other.get(f"/v1/contributions/{contribution['id']}"))["standing"] == "unreviewed"
 
 
-def test_a_case_is_shown_with_its_fields_and_decided(
+def test_a_case_is_shown_with_all_fields_and_decided(
     platform: Caller, other: Caller, reviewer: Caller, case: int
 ) -> None:
     shown = body(reviewer.get(f"{URL}/{case}"))
@@ -71,13 +76,13 @@ def test_a_case_is_shown_with_its_fields_and_decided(
         "decided_by": f"key:{reviewer.key}",
     }
     for party in (platform, other):
-        seen = body(party.get(f"{URL}/{case}"))
-        assert "decided_by" not in seen
-        assert (seen["decision"], seen["note"], seen["reason"]) == ("retire", "so it is", "edsa_context")
+        shown = body(party.get(f"{URL}/{case}"))
+        assert "decided_by" not in shown
+        assert (shown["decision"], shown["note"], shown["reason"]) == ("retire", "so it is", "edsa_context")
     assert problem(reviewer.post(f"{URL}/{case}/decision", {"decision": "uphold"}), 409, "already-decided")["case"] == 1
 
 
-def test_a_reviewer_names_the_signals_near_which_later_contributions_wait(
+def test_a_reviewer_selects_the_signals_that_quarantine_later_contributions(
     platform: Caller, other: Caller, reviewer: Caller
 ) -> None:
     platform.contribute(item(signals=[pdq(1), pdq(2), pdq(3)]))
@@ -88,11 +93,11 @@ def test_a_reviewer_names_the_signals_near_which_later_contributions_wait(
     decided = body(reviewer.post(url, {"decision": "retire", "signals": [2, 1]}))
     assert decided["shadow"] == [1, 2]
     assert body(platform.get(f"{URL}/{decided['id']}"))["shadow"] == [1, 2]
-    found = other.contribute(item(signals=[pdq(1)]), item(signals=[pdq(2)]), item(signals=[pdq(3)]))
-    assert [one["standing"] for one in found] == ["unreviewed", "quarantined", "quarantined"]
+    contributed = other.contribute(item(signals=[pdq(1)]), item(signals=[pdq(2)]), item(signals=[pdq(3)]))
+    assert [each["standing"] for each in contributed] == ["unreviewed", "quarantined", "quarantined"]
 
 
-def test_a_decision_takes_effect_in_the_match_and_in_the_feed(
+def test_a_quarantined_contribution_leaves_matches_and_the_feed(
     service: Service, platform: Caller, other: Caller, reviewer: Caller, case: int
 ) -> None:
     assert other.matched(pdq(1)) == [1]
@@ -103,14 +108,14 @@ def test_a_decision_takes_effect_in_the_match_and_in_the_feed(
     assert (change["gone"], change["reason"]) == (1, "quarantined")
     problem(other.get("/v1/contributions/1"), 404)
     assert body(platform.get("/v1/contributions/1"))["standing"] == "quarantined"
-    assert [one["id"] for one in body(platform.get("/v1/contributions?standing=quarantined"))["contributions"]] == [1]
-    asked = {"queries": [{"signals": [pdq(1)]}]}
+    assert [each["id"] for each in body(platform.get("/v1/contributions?standing=quarantined"))["contributions"]] == [1]
+    query = {"queries": [{"signals": [pdq(1)]}]}
     auditor = service.caller(Scope.MATCH, Scope.AUDIT)
-    (result,) = body(auditor.post("/v1/matches?include=quarantined", asked))["results"]
+    (result,) = body(auditor.post("/v1/matches?include=quarantined", query))["results"]
     assert [match["standing"] for match in result["matches"]] == ["quarantined"]
 
 
-def test_cases_are_listed_by_state_for_who_may_see_them(
+def test_cases_are_listed_by_state_to_those_who_may_see_them(
     service: Service, platform: Caller, other: Caller, reviewer: Caller, case: int
 ) -> None:
     (two,) = other.contribute(item(2))
@@ -119,25 +124,25 @@ def test_cases_are_listed_by_state_for_who_may_see_them(
     service.caller(Scope.MATCH, Scope.FEED).post(f"/v1/contributions/{three['id']}/opinions", DISPUTE)
     reviewer.post(f"{URL}/{case}/decision", {"decision": "uphold"})
 
-    def listed(who: Caller, asked: str = "") -> list[int]:
-        return [one["id"] for one in body(who.get(f"{URL}?{asked}"))["cases"]]
+    def listed(caller: Caller, query: str = "") -> list[int]:
+        return [case["id"] for case in body(caller.get(f"{URL}?{query}"))["cases"]]
 
     assert listed(reviewer) == listed(service.caller(Scope.AUDIT)) == [1, 2, 3]
     assert (listed(reviewer, "state=open"), listed(reviewer, "state=decided")) == ([2, 3], [1])
     assert (listed(platform), listed(other), listed(service.caller(Scope.MATCH))) == ([1, 2], [1, 2, 3], [])
     page = body(reviewer.get(f"{URL}?limit=2"))
-    assert ([one["id"] for one in page["cases"]], page["next"]) == ([1, 2], 2)
+    assert ([case["id"] for case in page["cases"]], page["next"]) == ([1, 2], 2)
     assert listed(reviewer, "after=2&limit=1") == [3]
     assert list(faults(reviewer.get(f"{URL}?state=closed&limit=0"))) == ["limit", "state"]
 
 
-def test_who_may_not_gets_the_reason(service: Service, platform: Caller, other: Caller, case: int) -> None:
+def test_a_key_without_the_right_gets_the_reason(service: Service, platform: Caller, other: Caller, case: int) -> None:
     stranger = service.caller(Scope.MATCH, Scope.FEED, Scope.CONTRIBUTE)
     problem(stranger.get(f"{URL}/{case}"), 404, "not-found")
     problem(stranger.get(f"{URL}/99"), 404, "not-found")
-    for who in (platform, other, stranger):
-        refused = problem(who.post(f"{URL}/{case}/decision", {"decision": "uphold"}), 403, "scope-missing")
-        assert refused["scope"] == "review"
+    for caller in (platform, other, stranger):
+        details = problem(caller.post(f"{URL}/{case}/decision", {"decision": "uphold"}), 403, "scope-missing")
+        assert details["scope"] == "review"
     admin = service.caller(Scope.ADMIN)
     problem(admin.post(f"{URL}/99/decision", {"decision": "uphold"}), 404, "not-found")
     assert list(faults(admin.post(f"{URL}/{case}/decision", {"note": 7, "x": 1}))) == ["decision", "note", "x"]
@@ -145,7 +150,7 @@ def test_who_may_not_gets_the_reason(service: Service, platform: Caller, other: 
     assert body(admin.post(f"{URL}/{case}/decision", {"decision": "uphold"}))["state"] == "decided"
 
 
-def test_the_time_to_decide_is_a_setting() -> None:
+def test_the_due_time_of_a_case_follows_the_setting() -> None:
     with service_at(None, hours_to_decide=0.5) as service:
         platform, other = service.caller(), service.caller()
         platform.contribute(item(1))
@@ -155,7 +160,7 @@ def test_the_time_to_decide_is_a_setting() -> None:
         assert shown["due_at"] == "2026-11-20T12:30:00.000000Z"
 
 
-def test_notes_are_gone_with_the_contribution_and_in_no_event(
+def test_an_erasure_deletes_the_notes_and_no_event_has_them(
     service: Service, platform: Caller, reviewer: Caller, case: int
 ) -> None:
     reviewer.post(f"{URL}/{case}/decision", {"decision": "uphold", "note": "a news report"})

@@ -1,4 +1,4 @@
-"""GET /v1/counts, and that the short way, Flask's way and pictures are all counted."""
+"""GET /v1/counts; requests on the fast path, in Flask and with pictures are all counted."""
 
 from __future__ import annotations
 
@@ -16,21 +16,28 @@ URL = "/v1/counts?day=2026-11-20"
 
 @pytest.fixture
 def auditor(service: Service) -> Caller:
-    """Who reads everything."""
+    """A caller with scope `audit`."""
     return service.caller(Scope.AUDIT)
 
 
 def _lines(service: Service, auditor: Caller, kind: str) -> list[str]:
+    """The counts of a kind for the day, as lines."""
     counts.flush(service.db)
     return [line for line in body(auditor.get(URL))["lines"] if line.startswith(kind)]
 
 
 @pytest.mark.parametrize("path", ["/v1/matches", "/v1/matches?"])
-def test_a_match_is_counted_by_either_way(service: Service, platform: Caller, auditor: Caller, path: str) -> None:
+def test_a_match_is_counted_on_the_fast_path_and_in_flask(
+    service: Service, platform: Caller, auditor: Caller, path: str
+) -> None:
     platform.contribute(item())
     platform.post(path, {"queries": [{"signals": [pdq()]}]})
-    assert _lines(service, auditor, "query") == [f"query {platform.member} {one} hit 1" for one in ("any", "pdq")]
-    assert _lines(service, auditor, "hit") == [f"hit {platform.member} {one} own 1" for one in ("any", "pdq")]
+    assert _lines(service, auditor, "query") == [
+        f"query {platform.member} {algorithm} hit 1" for algorithm in ("any", "pdq")
+    ]
+    assert _lines(service, auditor, "hit") == [
+        f"hit {platform.member} {algorithm} own 1" for algorithm in ("any", "pdq")
+    ]
 
 
 def test_a_match_of_a_picture_is_counted(service: Service, platform: Caller, auditor: Caller) -> None:
@@ -39,13 +46,13 @@ def test_a_match_of_a_picture_is_counted(service: Service, platform: Caller, aud
 
 
 @pytest.mark.parametrize("path", ["/v1/matches", "/v1/matches?", "/v1/me"])
-def test_who_has_no_key_is_counted_by_either_way(service: Service, auditor: Caller, path: str) -> None:
+def test_a_match_without_a_key_is_counted(service: Service, auditor: Caller, path: str) -> None:
     service.anonymous.post(path, {"queries": [{"signals": [pdq()]}]})
     assert _lines(service, auditor, "access") == ([] if path == "/v1/me" else ["access 0 any no-key 1"])
 
 
 @pytest.mark.parametrize("path", ["/v1/matches", "/v1/matches?"])
-def test_who_lacks_the_scope_is_counted_by_either_way(service: Service, auditor: Caller, path: str) -> None:
+def test_a_match_without_the_scope_is_counted_and_logged(service: Service, auditor: Caller, path: str) -> None:
     auditor.post(path, {"queries": [{"signals": [pdq()]}]})
     assert _lines(service, auditor, "access") == [f"access {auditor.member} any scope-missing 1"]
     (event,) = body(auditor.get("/v1/events?action=auth.refused"))["events"]
@@ -55,15 +62,15 @@ def test_who_lacks_the_scope_is_counted_by_either_way(service: Service, auditor:
     )
 
 
-def test_refused_contributions_are_counted_by_field(service: Service, auditor: Caller) -> None:
-    few = service.caller(Scope.CONTRIBUTE, daily_limit=1)
-    wrong = item(labels=["unheard_of"], quality=10)
-    for items in ([wrong], [wrong, item(2, quality=10)], [item(1), item(2)]):
-        few.post("/v1/contributions", {"contributions": items})
-    few.post("/v1/contributions", data=b"{", content_type="application/json")
+def test_rejected_contributions_are_counted_by_field(service: Service, auditor: Caller) -> None:
+    limited = service.caller(Scope.CONTRIBUTE, daily_limit=1)
+    invalid = item(labels=["unheard_of"], quality=10)
+    for items in ([invalid], [invalid, item(2, quality=10)], [item(1), item(2)]):
+        limited.post("/v1/contributions", {"contributions": items})
+    limited.post("/v1/contributions", data=b"{", content_type="application/json")
     service.anonymous.post("/v1/contributions", {})
     assert _lines(service, auditor, "refusal") == sorted(
-        f"refusal {few.member} any {code}"
+        f"refusal {limited.member} any {code}"
         for code in (
             "invalid-input 2",
             "invalid-input.labels 2",
@@ -74,7 +81,9 @@ def test_refused_contributions_are_counted_by_field(service: Service, auditor: C
     )
 
 
-def test_a_day_is_answered_with_its_seal(service: Service, platform: Caller, auditor: Caller) -> None:
+def test_the_counts_of_a_sealed_day_have_the_digest_of_its_event(
+    service: Service, platform: Caller, auditor: Caller
+) -> None:
     platform.matched(pdq())
     counts.flush(service.db)
     before = body(auditor.get(URL))
@@ -89,8 +98,8 @@ def test_a_day_is_answered_with_its_seal(service: Service, platform: Caller, aud
     assert body(auditor.get("/v1/counts?day=2020-01-01"))["lines"] == []
 
 
-def test_counts_are_for_auditors_and_take_a_day(platform: Caller, auditor: Caller) -> None:
+def test_counts_need_the_scope_audit_and_a_valid_day(platform: Caller, auditor: Caller) -> None:
     problem(platform.get(URL), 403, "scope-missing")
-    for asked in ("", "?day=", "?day=2026-02-30", "?day=20261120", "?day=%D9%A2026-01-01"):
-        assert set(faults(auditor.get(f"/v1/counts{asked}"))) == {"day"}
+    for query in ("", "?day=", "?day=2026-02-30", "?day=20261120", "?day=%D9%A2026-01-01"):
+        assert set(faults(auditor.get(f"/v1/counts{query}"))) == {"day"}
     assert set(faults(auditor.get(f"{URL}&by=1"))) == {"by"}

@@ -9,27 +9,27 @@ URL = "/v1/incidents"
 START, END = "2026-11-19T00:00:00.000000Z", "2026-11-21T00:00:00.000000Z"
 
 
-def test_an_incident_is_opened_shown_and_changed(service: Service, admin: Caller, platform: Caller) -> None:
+def test_contributions_expire_with_their_incident(service: Service, admin: Caller, platform: Caller) -> None:
     response = admin.post(URL, {"label": "CIP:example", "start": START, "end": END, "expires": True})
     assert response.status_code == 201
     added = body(response)
     assert added == {"id": added["id"], "label": "CIP:example", "start": START, "end": END, "expires": True}
     assert body(admin.get(URL)) == {"incidents": [added], "next": None}
     assert body(admin.get(f"{URL}/{added['id']}")) == added
-    (mine,) = platform.contribute(item(1, incident="CIP:example"))
-    assert mine["expires_at"] == END
+    (contribution,) = platform.contribute(item(1, incident="CIP:example"))
+    assert contribution["expires_at"] == END
     later = "2026-11-22T00:00:00.000000Z"
     assert body(admin.patch(f"{URL}/{added['id']}", {"end": later})) == {**added, "end": later}
-    assert body(platform.get(f"/v1/contributions/{mine['id']}"))["expires_at"] == later
+    assert body(platform.get(f"/v1/contributions/{contribution['id']}"))["expires_at"] == later
     service.clock.go(days=2)
     assert platform.matched(pdq(1)) == []
-    refused = platform.post("/v1/contributions", {"contributions": [item(2, incident="CIP:example")]})
-    assert list(faults(refused)) == ["contributions[0].incident"]
+    rejected = platform.post("/v1/contributions", {"contributions": [item(2, incident="CIP:example")]})
+    assert list(faults(rejected)) == ["contributions[0].incident"]
     assert body(admin.patch(f"{URL}/{added['id']}", {"end": None}))["end"] is None
-    assert platform.matched(pdq(1)) == [mine["id"]]
+    assert platform.matched(pdq(1)) == [contribution["id"]]
 
 
-def test_what_makes_no_sense_is_refused(admin: Caller) -> None:
+def test_an_invalid_incident_is_rejected(admin: Caller) -> None:
     admin.post(URL, {"label": "CI:x", "start": START})
     assert problem(admin.post(URL, {"label": "CI:x", "start": START}), 409, "incident-exists")["label"] == "CI:x"
     assert list(faults(admin.post(URL, {"label": "x", "start": END, "end": START}))) == ["label", "end"]
@@ -39,15 +39,15 @@ def test_what_makes_no_sense_is_refused(admin: Caller) -> None:
     problem(admin.patch(f"{URL}/7", {}), 404)
 
 
-def test_incidents_are_for_administrators(service: Service) -> None:
+def test_incidents_need_the_scope_admin(service: Service) -> None:
     for scope in set(Scope) - {Scope.ADMIN}:
         caller = service.caller(scope)
         for method, path in (("GET", URL), ("POST", URL), ("GET", f"{URL}/1"), ("PATCH", f"{URL}/1")):
             problem(caller.request(method, path), 403, "scope-missing")
 
 
-def test_the_retention_of_a_label_is_shown_as_the_expiry() -> None:
+def test_the_retention_of_a_label_sets_the_expiry() -> None:
     with service_at(None, retention="graphic_violence=365") as service:
         caller = service.caller()
-        one, two = caller.contribute(item(1, labels=["graphic_violence"]), item(2))
-    assert (one["expires_at"], two["expires_at"]) == ("2027-11-20T12:00:00.000000Z", None)
+        violent, other = caller.contribute(item(1, labels=["graphic_violence"]), item(2))
+    assert (violent["expires_at"], other["expires_at"]) == ("2027-11-20T12:00:00.000000Z", None)

@@ -1,4 +1,4 @@
-"""Jobs of a real service of two workers: either tells how far a job is, and a killed worker leaves it failed."""
+"""Jobs of a real service with two workers: both report the progress, and a killed worker leaves a failed job."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ ASYNC = {"Prefer": "respond-async"}
 
 
 class Served(NamedTuple):
-    """A running service, and a key of it."""
+    """A running service and one of its keys."""
 
     service: Service
     secret: str
     actor: Actor
 
-    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """The answer to a request on a connection of its own, by whichever worker takes it."""
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """The answer to a request on a connection of its own, from either worker."""
         headers = {"Authorization": f"Bearer {self.secret}", **more.pop("headers", {})}
         return httpx.request(method, f"{self.service.url}{path}", headers=headers, timeout=30, **more)
 
-    def deferred(self, octets: bytes) -> str:
-        """Where the job of a request with a video is."""
-        response = self.ask("POST", "/v1/signals", files={"file": ("a.mp4", octets)}, headers=ASYNC)
+    def start_job(self, video: bytes) -> str:
+        """Send a video to be hashed later; the address of the job."""
+        response = self.request("POST", "/v1/signals", files={"file": ("a.mp4", video)}, headers=ASYNC)
         assert response.status_code == 202, response.text
         return response.headers["Location"]
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A service of two workers."""
+    """A service with two workers."""
     home = tmp_path_factory.mktemp("jobs") / "home"
     with Service(home).start() as service:
         settings = Settings(home=home)
@@ -58,45 +58,45 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield Served(service, issued.secret, actor)
 
 
-def test_every_worker_tells_of_a_job(served: Served) -> None:
-    location = served.deferred(film())
-    until = time.monotonic() + 60
-    seen: list[Any] = []
-    while not seen or seen[-1]["status"] in ("waiting", "running"):
-        assert time.monotonic() < until, seen
-        seen.append(served.ask("GET", location).raise_for_status().json())
-    assert seen[-1]["status"] == "done"
-    assert [job["progress"] for job in seen] == sorted(job["progress"] for job in seen)
-    # On connections of their own, some of these reach the other worker.
-    answers = {served.ask("GET", location).text for _ in range(12)}
+def test_every_worker_reports_a_job(served: Served) -> None:
+    location = served.start_job(film())
+    deadline = time.monotonic() + 60
+    jobs: list[Any] = []
+    while not jobs or jobs[-1]["status"] in ("waiting", "running"):
+        assert time.monotonic() < deadline, jobs
+        jobs.append(served.request("GET", location).raise_for_status().json())
+    assert jobs[-1]["status"] == "done"
+    assert [job["progress"] for job in jobs] == sorted(job["progress"] for job in jobs)
+    # Each request has a connection of its own, so some reach the other worker.
+    answers = {served.request("GET", location).text for _ in range(12)}
     assert len(answers) == 1
-    (picture,) = seen[-1]["result"]["pictures"]
+    (picture,) = jobs[-1]["result"]["pictures"]
     assert len(picture["frames"]) >= 6
 
 
-def test_a_large_video_is_never_whole_in_the_memory_of_a_worker(served: Served, tmp_path: Path) -> None:
-    path, octets, most = tmp_path / "large.mp4", film(), 80 * 2**20
-    # A box that readers skip.
-    path.write_bytes(octets + most.to_bytes(4) + b"free")
-    os.truncate(path, len(octets) + most)
+def test_a_worker_never_holds_a_whole_large_video_in_memory(served: Served, tmp_path: Path) -> None:
+    path, video, padding = tmp_path / "large.mp4", film(), 80 * 2**20
+    # The video is followed by a box that readers skip.
+    path.write_bytes(video + padding.to_bytes(4) + b"free")
+    os.truncate(path, len(video) + padding)
 
-    def ask(content: object) -> Any:
-        return served.ask("POST", "/v1/signals", files={"file": ("a.mp4", content)}).raise_for_status().json()
+    def hash_video(content: object) -> Any:
+        return served.request("POST", "/v1/signals", files={"file": ("a.mp4", content)}).raise_for_status().json()
 
     for _ in range(4):
-        # Each worker has loaded what it needs.
-        small = ask(octets)["pictures"][0]
+        # After this, each worker has loaded the code that it needs.
+        small = hash_video(video)["pictures"][0]
     workers = served.service.workers()
     assert len(workers) == 2
-    before = {worker: _peak(worker) for worker in workers}
+    before = {worker: _peak_memory(worker) for worker in workers}
     with path.open("rb") as file:
-        large = ask(file)["pictures"][0]
+        large = hash_video(file)["pictures"][0]
     assert large["frames"] == small["frames"]
-    assert max(_peak(worker) - before[worker] for worker in workers) < most / 2
+    assert max(_peak_memory(worker) - before[worker] for worker in workers) < padding / 2
 
 
-def test_a_job_whose_worker_is_killed_has_failed(served: Served) -> None:
-    location = served.deferred(film(2, 20.0))
+def test_a_job_whose_worker_was_killed_is_failed(served: Served) -> None:
+    location = served.start_job(film(2, 20.0))
     killed = served.service.workers()
     assert len(killed) == 2
     for worker in killed:
@@ -112,7 +112,7 @@ def test_a_job_whose_worker_is_killed_has_failed(served: Served) -> None:
     assert statuses[1] is JobStatus.FAILED
 
 
-def _peak(pid: int) -> int:
-    """The most memory that a process has had, in bytes."""
+def _peak_memory(pid: int) -> int:
+    """The peak memory of a process, in bytes."""
     (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return 1024 * int(line.split()[1])

@@ -1,4 +1,4 @@
-"""The lists of contributions and events: whose, which, and page by page."""
+"""The lists of contributions and events: access, filters and pages."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from tests.web.callers import Caller, Service, body, faults, item, problem
 URL = "/v1/contributions"
 
 
-def _ids(caller: Caller, asked: str = "") -> list[int]:
-    return [one["id"] for one in body(caller.get(f"{URL}?{asked}"))["contributions"]]
+def _ids(caller: Caller, query: str = "") -> list[int]:
+    """The ids of the listed contributions."""
+    return [each["id"] for each in body(caller.get(f"{URL}?{query}"))["contributions"]]
 
 
-def test_a_list_goes_page_by_page_to_null(platform: Caller) -> None:
-    ids = [one["id"] for one in platform.contribute(*(item(seed) for seed in range(5)))]
-    seen: list[Any] = []
+def test_the_last_page_of_a_list_has_no_next_page(platform: Caller) -> None:
+    ids = [each["id"] for each in platform.contribute(*(item(seed) for seed in range(5)))]
+    listed: list[Any] = []
     after: int | None = 0
     pages = 0
     while after is not None:
         page = body(platform.get(f"{URL}?limit=2&after={after}"))
         assert set(page) == {"contributions", "next"}
-        seen += [one["id"] for one in page["contributions"]]
+        listed += [each["id"] for each in page["contributions"]]
         after, pages = page["next"], pages + 1
-    assert (seen, pages) == (ids, 3)
+    assert (listed, pages) == (ids, 3)
 
 
-def test_a_page_that_is_just_full_is_the_last(platform: Caller) -> None:
+def test_a_full_page_without_more_items_is_the_last(platform: Caller) -> None:
     platform.contribute(*(item(seed) for seed in range(100)))
     assert body(platform.get(URL))["next"] is None
     platform.contribute(item(100))
@@ -39,19 +40,21 @@ def test_a_page_that_is_just_full_is_the_last(platform: Caller) -> None:
     assert body(platform.get(f"{URL}?after=9007199254740991")) == {"contributions": [], "next": None}
 
 
-def test_a_list_is_ones_own_and_with_audit_of_all(service: Service, platform: Caller, other: Caller) -> None:
-    (mine,) = platform.contribute(item(1, reference="mine"))
-    (theirs,) = other.contribute(item(2, reference="theirs"))
+def test_a_member_lists_its_own_contributions_and_an_auditor_all(
+    service: Service, platform: Caller, other: Caller
+) -> None:
+    (own,) = platform.contribute(item(1, reference="first"))
+    (foreign,) = other.contribute(item(2, reference="second"))
     auditor = service.caller(Scope.AUDIT)
-    assert _ids(platform) == [mine["id"]]
-    assert _ids(platform, f"member={platform.member}") == [mine["id"]]
+    assert _ids(platform) == [own["id"]]
+    assert _ids(platform, f"member={platform.member}") == [own["id"]]
     assert problem(platform.get(f"{URL}?member={other.member}"), 403)["scope"] == "audit"
-    assert _ids(auditor) == [mine["id"], theirs["id"]]
-    assert _ids(auditor, f"member={other.member}") == [theirs["id"]]
-    assert [one["reference"] for one in body(auditor.get(URL))["contributions"]] == ["mine", "theirs"]
+    assert _ids(auditor) == [own["id"], foreign["id"]]
+    assert _ids(auditor, f"member={other.member}") == [foreign["id"]]
+    assert [each["reference"] for each in body(auditor.get(URL))["contributions"]] == ["first", "second"]
 
 
-def test_a_list_is_filtered(service: Service, platform: Caller) -> None:
+def test_contributions_are_filtered(service: Service, platform: Caller) -> None:
     first, second = platform.contribute(item(1), item(2, labels=["manifesto", "incitement"]))
     platform.post(f"{URL}/{first['id']}/withdrawal", {"reason": "other"})
     service.clock.go(hours=1)
@@ -71,11 +74,11 @@ def test_a_list_is_filtered(service: Service, platform: Caller) -> None:
         "standing=unreviewed": ids,
         "standing=retired": [],
     }
-    assert {asked: _ids(platform, asked) for asked in expected} == expected
+    assert {query: _ids(platform, query) for query in expected} == expected
 
 
 @pytest.mark.parametrize(
-    ("asked", "at"),
+    ("query", "places"),
     [
         ("limit=0", ["limit"]),
         ("limit=1001", ["limit"]),
@@ -90,11 +93,11 @@ def test_a_list_is_filtered(service: Service, platform: Caller) -> None:
         ("after=" + "9" * 5000, ["after"]),
     ],
 )
-def test_a_query_string_is_refused_by_name(platform: Caller, asked: str, at: list[str]) -> None:
-    assert list(faults(platform.get(f"{URL}?{asked}"))) == at
+def test_the_invalid_parameters_of_a_list_are_named(platform: Caller, query: str, places: list[str]) -> None:
+    assert list(faults(platform.get(f"{URL}?{query}"))) == places
 
 
-def test_events_are_numbered_without_gaps_and_end_with_null(service: Service, platform: Caller) -> None:
+def test_events_are_numbered_without_gaps_across_pages(service: Service, platform: Caller) -> None:
     platform.contribute(item(1), item(2))
     auditor = service.caller(Scope.AUDIT)
     page = body(auditor.get("/v1/events?limit=1000"))
@@ -107,21 +110,21 @@ def test_events_are_numbered_without_gaps_and_end_with_null(service: Service, pl
     assert all(len(bytes.fromhex(event["leaf"])) == 32 for event in page["events"])
 
 
-def test_events_are_filtered_and_carry_no_hash(service: Service, platform: Caller) -> None:
-    (mine,) = platform.contribute(item(reference="known-to-us-only"))
+def test_events_are_filtered_and_contain_no_hash_or_reference(service: Service, platform: Caller) -> None:
+    (contribution,) = platform.contribute(item(reference="members-own-id"))
     auditor = service.caller(Scope.AUDIT)
-    subject = f"contribution:{mine['id']}"
+    subject = f"contribution:{contribution['id']}"
     (event,) = body(auditor.get(f"/v1/events?subject={subject}"))["events"]
     assert (event["action"], event["actor"], event["subject"]) == ("contribution.added", f"key:{platform.key}", subject)
     assert body(auditor.get(f"/v1/events?actor=key:{platform.key}"))["events"] == [event]
     assert body(auditor.get("/v1/events?action=contribution.added"))["events"] == [event]
     assert body(auditor.get("/v1/events?action=contribution.erased")) == {"events": [], "next": None}
     text = auditor.get("/v1/events").text
-    assert mine["signals"][0][4:] not in text
-    assert "known-to-us-only" not in text
+    assert contribution["signals"][0][4:] not in text
+    assert "members-own-id" not in text
 
 
-def test_events_are_for_auditors_and_refuse_what_means_nothing(service: Service, platform: Caller) -> None:
+def test_events_need_the_scope_audit_and_valid_parameters(service: Service, platform: Caller) -> None:
     problem(platform.get("/v1/events"), 403, "scope-missing")
-    asked = "/v1/events?subject=17&action=flew&limit=0&actor=%00&colour=1"
-    assert set(faults(service.caller(Scope.ADMIN).get(asked))) == {"subject", "action", "limit", "actor", "colour"}
+    address = "/v1/events?subject=17&action=flew&limit=0&actor=%00&colour=1"
+    assert set(faults(service.caller(Scope.ADMIN).get(address))) == {"subject", "action", "limit", "actor", "colour"}

@@ -1,4 +1,4 @@
-"""/v1/matches: who matches what, in which order, and how much of it."""
+"""/v1/matches: the fields, the order and the number of matches."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ URL = "/v1/matches"
 PHASH = str(signal(1, Algorithm.PHASH))
 
 
-def test_a_match_is_answered_whole(platform: Caller, other: Caller) -> None:
-    said = item(signals=[pdq(), PHASH], severity=2, context=["synthetic"], reference="not told")
-    (mine,) = platform.contribute(said)
+def test_a_match_is_returned_with_all_fields(platform: Caller, other: Caller) -> None:
+    draft = item(signals=[pdq(), PHASH], severity=2, context=["synthetic"], reference="not shown")
+    (contribution,) = platform.contribute(draft)
     close = [str(near(signal(1), 6)), str(near(signal(1, Algorithm.PHASH), 2))]
-    asked = [{"id": "upload-991", "signals": close, "radius": {"pdq": 20}}, {"signals": [pdq(2)]}]
-    answer = body(other.post(URL, {"queries": asked}))
+    queries = [{"id": "upload-991", "signals": close, "radius": {"pdq": 20}}, {"signals": [pdq(2)]}]
+    answer = body(other.post(URL, {"queries": queries}))
     assert 0 < answer["results"][0]["matches"][0].pop("score") < 20
     assert answer["results"] == [
         {
@@ -29,7 +29,7 @@ def test_a_match_is_answered_whole(platform: Caller, other: Caller) -> None:
             "truncated": False,
             "matches": [
                 {
-                    "contribution": mine["id"],
+                    "contribution": contribution["id"],
                     "distance": {"pdq": 6, "phash": 2},
                     "agree": ["pdq", "phash"],
                     "labels": ["glorification"],
@@ -46,13 +46,13 @@ def test_a_match_is_answered_whole(platform: Caller, other: Caller) -> None:
     assert isinstance(answer["checkpoint"], int)
 
 
-def test_what_was_answered_is_in_the_very_next_match(platform: Caller, other: Caller) -> None:
+def test_the_next_match_finds_a_contribution_that_was_answered(platform: Caller, other: Caller) -> None:
     for seed in range(50):
-        (mine,) = platform.contribute(item(seed))
-        assert other.matched(pdq(seed)) == [mine["id"]]
+        (contribution,) = platform.contribute(item(seed))
+        assert other.matched(pdq(seed)) == [contribution["id"]]
 
 
-def test_nearest_comes_first_then_more_agreeing_then_the_lower_id(platform: Caller, other: Caller) -> None:
+def test_matches_are_ordered_by_distance_then_agreement_then_id(platform: Caller, other: Caller) -> None:
     origin, phash = signal(1), signal(1, Algorithm.PHASH)
     far, low, high, both = platform.contribute(
         item(signals=[str(near(origin, 20))]),
@@ -60,46 +60,46 @@ def test_nearest_comes_first_then_more_agreeing_then_the_lower_id(platform: Call
         item(signals=[str(near(origin, 4, 2))]),
         item(signals=[str(near(origin, 4, 3)), str(near(phash, 6))]),
     )
-    found = other.matched(str(origin), str(phash))
-    assert found == [both["id"], low["id"], high["id"], far["id"]]
+    matches = other.matched(str(origin), str(phash))
+    assert matches == [both["id"], low["id"], high["id"], far["id"]]
 
 
-def test_a_radius_narrows_and_is_refused_beyond_the_default(platform: Caller, other: Caller) -> None:
-    (mine,) = platform.contribute(item(signals=[str(near(signal(1), 10))]))
-    assert other.matched(pdq(), radius={"pdq": 10}) == [mine["id"]]
+def test_a_query_can_narrow_the_radius_but_not_widen_it(platform: Caller, other: Caller) -> None:
+    (contribution,) = platform.contribute(item(signals=[str(near(signal(1), 10))]))
+    assert other.matched(pdq(), radius={"pdq": 10}) == [contribution["id"]]
     assert other.matched(pdq(), radius={"pdq": 9}) == []
-    refused = other.post(URL, {"queries": [{"signals": [pdq()], "radius": {"pdq": 32, "phash": 7}}]})
-    assert set(faults(refused)) == {"queries[0].radius.pdq", "queries[0].radius.phash"}
+    rejected = other.post(URL, {"queries": [{"signals": [pdq()], "radius": {"pdq": 32, "phash": 7}}]})
+    assert set(faults(rejected)) == {"queries[0].radius.pdq", "queries[0].radius.phash"}
 
 
-def test_an_operator_may_allow_a_wider_radius() -> None:
+def test_an_operator_can_allow_a_wider_radius() -> None:
     with service_at(None, max_radius="pdq=60,phash=10") as service:
-        one, two = service.caller(), service.caller()
-        (mine,) = one.contribute(item(signals=[str(near(signal(1), 60))]))
-        assert two.matched(pdq()) == []
-        assert two.matched(pdq(), radius={"pdq": 60}) == [mine["id"]]
+        first, second = service.caller(), service.caller()
+        (contribution,) = first.contribute(item(signals=[str(near(signal(1), 60))]))
+        assert second.matched(pdq()) == []
+        assert second.matched(pdq(), radius={"pdq": 60}) == [contribution["id"]]
 
 
-def test_members_counts_who_contributed(platform: Caller, other: Caller) -> None:
+def test_a_result_has_the_number_of_members_that_contributed(platform: Caller, other: Caller) -> None:
     platform.contribute(item(), item(signals=[str(near(signal(1), 2))]))
     other.contribute(item())
     (result,) = body(other.post(URL, {"queries": [{"signals": [pdq()]}]}))["results"]
     assert (result["members"], len(result["matches"])) == (2, 3)
 
 
-def test_an_answer_holds_a_thousand_matches_a_query_and_20000_in_all(service: Service, platform: Caller) -> None:
+def test_an_answer_has_at_most_1000_matches_a_query_and_20000_in_all(service: Service, platform: Caller) -> None:
     phash = signal(7, Algorithm.PHASH)
-    crowd = [item(signals=[str(phash), pdq(seed)]) for seed in range(1005)]
-    platform.contribute(*crowd[:500])
-    platform.contribute(*crowd[500:])
-    asked = {"queries": [{"signals": [str(phash)]}] * 22}
-    results = body(service.caller(Scope.MATCH).post(URL, asked))["results"]
+    drafts = [item(signals=[str(phash), pdq(seed)]) for seed in range(1005)]
+    platform.contribute(*drafts[:500])
+    platform.contribute(*drafts[500:])
+    query = {"queries": [{"signals": [str(phash)]}] * 22}
+    results = body(service.caller(Scope.MATCH).post(URL, query))["results"]
     assert [len(result["matches"]) for result in results] == [1000] * 20 + [0, 0]
     assert all(result["truncated"] for result in results)
     assert [match["contribution"] for match in results[0]["matches"]] == list(range(1, 1001))
 
 
-def test_a_batch_of_a_thousand_queries_is_answered_in_order(platform: Caller, other: Caller) -> None:
+def test_1000_queries_are_answered_in_order(platform: Caller, other: Caller) -> None:
     platform.contribute(*(item(seed) for seed in range(0, 1000, 10)))
     rng = random.Random(1)
     queries = [
@@ -110,82 +110,84 @@ def test_a_batch_of_a_thousand_queries_is_answered_in_order(platform: Caller, ot
     assert [n for n in range(1000) if results[n]["matches"]] == list(range(0, 1000, 10))
 
 
-def test_64_signals_a_query_are_taken(platform: Caller, other: Caller) -> None:
-    (mine,) = platform.contribute(item(63))
-    assert other.matched(*(pdq(seed) for seed in range(64))) == [mine["id"]]
+def test_a_query_can_have_64_signals(platform: Caller, other: Caller) -> None:
+    (contribution,) = platform.contribute(item(63))
+    assert other.matched(*(pdq(seed) for seed in range(64))) == [contribution["id"]]
 
 
-def test_a_batch_beyond_the_limits_is_refused(platform: Caller) -> None:
+def test_queries_over_a_limit_are_rejected(platform: Caller) -> None:
     assert list(faults(platform.post(URL, {"queries": [{"signals": [pdq()]}] * 1001}))) == ["queries"]
     assert list(faults(platform.post(URL, {"queries": [{"signals": [pdq()] * 5}] * 801}))) == ["queries"]
     assert list(faults(platform.post(URL, {"queries": [{"signals": [pdq()] * 65}]}))) == ["queries[0].signals"]
     assert list(faults(platform.post(URL, {"queries": [{"signals": []}]}))) == ["queries[0].signals"]
 
 
-def test_quarantined_ones_are_for_auditors(service: Service, platform: Caller) -> None:
-    asked = {"queries": [{"signals": [pdq()]}]}
-    assert problem(platform.post(f"{URL}?include=quarantined", asked), 403, "scope-missing")["scope"] == "audit"
+def test_quarantined_matches_need_the_scope_audit(service: Service, platform: Caller) -> None:
+    query = {"queries": [{"signals": [pdq()]}]}
+    assert problem(platform.post(f"{URL}?include=quarantined", query), 403, "scope-missing")["scope"] == "audit"
     auditor = service.caller(Scope.MATCH, Scope.AUDIT)
-    assert body(auditor.post(f"{URL}?include=quarantined", asked))["results"][0]["action"] == "none"
-    assert list(faults(auditor.post(f"{URL}?include=all", asked))) == ["include"]
+    assert body(auditor.post(f"{URL}?include=quarantined", query))["results"][0]["action"] == "none"
+    assert list(faults(auditor.post(f"{URL}?include=all", query))) == ["include"]
 
 
-def test_a_match_ends_at_the_instant_of_expiry(service: Service, platform: Caller, other: Caller) -> None:
-    (mine,) = platform.contribute(item(expires_at="2026-11-20T13:00:00Z"))
+def test_a_contribution_stops_matching_at_its_expiry(service: Service, platform: Caller, other: Caller) -> None:
+    (contribution,) = platform.contribute(item(expires_at="2026-11-20T13:00:00Z"))
     service.clock.go(minutes=59, seconds=59)
-    assert other.matched(pdq()) == [mine["id"]]
+    assert other.matched(pdq()) == [contribution["id"]]
     service.clock.go(seconds=1)
     assert other.matched(pdq()) == []
 
 
-def test_a_match_ends_with_the_suspension_of_the_member(platform: Caller, other: Caller, admin: Caller) -> None:
-    (mine,) = platform.contribute(item())
+def test_the_contributions_of_a_suspended_member_do_not_match(platform: Caller, other: Caller, admin: Caller) -> None:
+    (contribution,) = platform.contribute(item())
     body(admin.patch(f"/v1/members/{platform.member}", {"status": "suspended"}))
     assert other.matched(pdq()) == []
     body(admin.patch(f"/v1/members/{platform.member}", {"status": "active"}))
-    assert other.matched(pdq()) == [mine["id"]]
+    assert other.matched(pdq()) == [contribution["id"]]
 
 
-def test_a_key_may_be_told_no_distances(service: Service, platform: Caller, other: Caller) -> None:
+def test_a_key_that_hides_distances_gets_matches_without_distance(
+    service: Service, platform: Caller, other: Caller
+) -> None:
     far, close = other.contribute(
         item(1, signals=[str(near(signal(1), 20))]), item(2, signals=[str(near(signal(1), 2))])
     )
     hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
-    asked = {"queries": [{"id": "u", "signals": [pdq(1)]}] * 9}
+    queries = {"queries": [{"id": "u", "signals": [pdq(1)]}] * 9}
     for path in ("/v1/matches", "/v1/matches?&"):
-        for sent in (asked, {"queries": asked["queries"][:1]}):
-            results = body(hidden.post(path, sent))["results"]
+        for request in (queries, {"queries": queries["queries"][:1]}):
+            results = body(hidden.post(path, request))["results"]
             for result in results:
-                assert [one["contribution"] for one in result["matches"]] == [far["id"], close["id"]]
-                assert [one["distance"] for one in result["matches"]] == [{"pdq": None}] * 2
-                assert [one["agree"] for one in result["matches"]] == [["pdq"]] * 2
+                assert [match["contribution"] for match in result["matches"]] == [far["id"], close["id"]]
+                assert [match["distance"] for match in result["matches"]] == [{"pdq": None}] * 2
+                assert [match["agree"] for match in result["matches"]] == [["pdq"]] * 2
                 assert (result["action"], result["members"]) == ("review", 1)
     assert body(hidden.get("/v1/me"))["key"]["hides_distances"] is True
-    told = body(platform.post("/v1/matches", asked))["results"][0]["matches"]
-    assert [one["distance"] for one in told] == [{"pdq": 2}, {"pdq": 20}]
+    matches = body(platform.post("/v1/matches", queries))["results"][0]["matches"]
+    assert [match["distance"] for match in matches] == [{"pdq": 2}, {"pdq": 20}]
 
 
-def test_a_key_that_is_told_no_distances_is_told_no_score_and_asks_for_none(
+def test_a_key_that_hides_distances_gets_no_score_and_cannot_use_one(
     service: Service, platform: Caller, other: Caller
 ) -> None:
     other.contribute(item(1, signatures=[str(signature(1))]))
     hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
-    asked = {"signals": [pdq(1)], "transforms": {"mirror": [pdq(2)]}, "signatures": {"whole": [str(signature(1))]}}
-    (told,) = body(platform.post(URL, {"queries": [asked | {"order": "score"}]}))["results"][0]["matches"]
-    assert told["evidence"]["detail"] == 0.0
-    (match,) = body(hidden.post(URL, {"queries": [asked]}))["results"][0]["matches"]
-    assert match.keys() == told.keys() - {"score", "evidence"}
-    assert faults(hidden.post(URL, {"queries": [asked | {"min_score": 0}, asked | {"order": "score"}]})) == {
+    query = {"signals": [pdq(1)], "transforms": {"mirror": [pdq(2)]}, "signatures": {"whole": [str(signature(1))]}}
+    (full,) = body(platform.post(URL, {"queries": [query | {"order": "score"}]}))["results"][0]["matches"]
+    assert full["evidence"]["detail"] == 0.0
+    (match,) = body(hidden.post(URL, {"queries": [query]}))["results"][0]["matches"]
+    assert match.keys() == full.keys() - {"score", "evidence"}
+    assert faults(hidden.post(URL, {"queries": [query | {"min_score": 0}, query | {"order": "score"}]})) == {
         "queries[0].min_score": "is not allowed for a key that hides distances",
         "queries[1].order": "is not allowed for a key that hides distances",
     }
 
 
-def test_a_key_that_is_told_no_distances_chooses_no_radius(service: Service, platform: Caller) -> None:
+def test_a_key_that_hides_distances_cannot_choose_the_radius(service: Service, platform: Caller) -> None:
     hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
     for radius in ({"pdq": 31}, {"pdq": 3}):
-        asked = {"queries": [{"signals": [pdq(1)]}, {"signals": [pdq(1)], "radius": radius}]}
-        assert faults(hidden.post("/v1/matches", asked)) == {
+        queries = {"queries": [{"signals": [pdq(1)]}, {"signals": [pdq(1)], "radius": radius}]}
+        assert faults(hidden.post("/v1/matches", queries)) == {
             "queries[1].radius": "is not allowed for a key that hides distances"
         }
     assert body(hidden.post("/v1/matches", {"queries": [{"signals": [pdq(1)], "radius": {}}]}))

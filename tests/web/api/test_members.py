@@ -1,4 +1,4 @@
-"""/v1/members: who takes part, and their keys."""
+"""/v1/members: the members and their keys."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from tests.web.callers import Caller, Service, body, faults, problem
 URL = "/v1/members"
 
 
-def _add(admin: Caller, name: str = "New", **fields: object) -> int:
+def _add_member(admin: Caller, name: str = "New", **fields: object) -> int:
+    """The id of a new member."""
     response = admin.post(URL, {"name": name, "kind": "platform", **fields})
     assert response.status_code == 201
     return int(body(response)["id"])
 
 
 def test_a_member_is_added_and_shown(service: Service, admin: Caller) -> None:
-    said = {"name": "Caf\u00e9 \u00e0 2", "kind": "trusted_flagger", "contact": "abuse@example.org"}
-    response = admin.post(URL, {**said, "limits": {"contributions_per_day": 5}})
+    fields = {"name": "Caf\u00e9 \u00e0 2", "kind": "trusted_flagger", "contact": "abuse@example.org"}
+    response = admin.post(URL, {**fields, "limits": {"contributions_per_day": 5}})
     assert response.status_code == 201
     added = body(response)
     assert added == {
         "id": added["id"],
-        **said,
+        **fields,
         "status": "active",
         "limits": {"contributions_per_day": 5},
         "created_at": "2026-11-20T12:00:00.000000Z",
@@ -34,23 +35,23 @@ def test_a_member_is_added_and_shown(service: Service, admin: Caller) -> None:
     assert added in body(admin.get(URL))["members"]
 
 
-def test_a_name_is_taken_once(admin: Caller) -> None:
-    first, second = _add(admin, "One"), _add(admin, "Two")
+def test_two_members_cannot_have_the_same_name(admin: Caller) -> None:
+    first, second = _add_member(admin, "One"), _add_member(admin, "Two")
     assert problem(admin.post(URL, {"name": "One", "kind": "platform"}), 409, "name-taken")["name"] == "One"
     problem(admin.patch(f"{URL}/{second}", {"name": "One"}), 409, "name-taken")
     assert body(admin.patch(f"{URL}/{first}", {"name": "One"}))["name"] == "One"
 
 
-def test_faults_of_a_member_are_told_at_once(service: Service, admin: Caller) -> None:
+def test_all_faults_of_a_member_are_reported(service: Service, admin: Caller) -> None:
     before = service.rows()
-    said = {"name": "", "kind": "bank", "contact": "x" * 201, "limits": {"contributions_per_day": -1}, "iban": "x"}
-    told = faults(admin.post(URL, said))
-    assert set(told) == {"name", "kind", "contact", "limits.contributions_per_day", "iban"}
+    fields = {"name": "", "kind": "bank", "contact": "x" * 201, "limits": {"contributions_per_day": -1}, "iban": "x"}
+    rejected = faults(admin.post(URL, fields))
+    assert set(rejected) == {"name", "kind", "contact", "limits.contributions_per_day", "iban"}
     assert service.rows() == before
 
 
-def test_a_change_leaves_what_it_does_not_name(admin: Caller) -> None:
-    id = _add(admin, contact="a@b", limits={"contributions_per_day": 5})
+def test_a_change_of_a_member_keeps_the_other_fields(admin: Caller) -> None:
+    id = _add_member(admin, contact="a@b", limits={"contributions_per_day": 5})
     assert body(admin.patch(f"{URL}/{id}", {"kind": "authority"}))["contact"] == "a@b"
     assert body(admin.patch(f"{URL}/{id}", {"limits": {}}))["limits"] == {"contributions_per_day": 5}
     changed = body(admin.patch(f"{URL}/{id}", {"limits": {"contributions_per_day": None}, "contact": ""}))
@@ -66,7 +67,7 @@ def test_a_change_leaves_what_it_does_not_name(admin: Caller) -> None:
     }
 
 
-def test_a_suspended_member_is_refused_until_it_is_reinstated(admin: Caller, platform: Caller) -> None:
+def test_a_suspended_member_is_rejected_until_it_is_reinstated(admin: Caller, platform: Caller) -> None:
     url = f"{URL}/{platform.member}"
     assert body(admin.patch(url, {"status": "suspended"}))["status"] == "suspended"
     for path in ("/v1/me", "/v1/changes", "/v1/contributions", "/v1/contributions/1"):
@@ -77,8 +78,8 @@ def test_a_suspended_member_is_refused_until_it_is_reinstated(admin: Caller, pla
     assert platform.get("/v1/me").status_code == 200
 
 
-def test_a_secret_is_shown_once(service: Service, admin: Caller) -> None:
-    id = _add(admin)
+def test_the_secret_of_a_key_is_shown_only_when_it_is_issued(service: Service, admin: Caller) -> None:
+    id = _add_member(admin)
     scopes = ["match", "feed", "match"]
     response = admin.post(f"{URL}/{id}/keys", {"scopes": scopes, "expires_at": "2027-01-01T00:00:00Z"})
     assert response.status_code == 201
@@ -101,17 +102,17 @@ def test_a_secret_is_shown_once(service: Service, admin: Caller) -> None:
 
 
 def _files(service: Service) -> list[bytes]:
-    """What is on the disk of the database: SQLite's file and its log."""
+    """The content of SQLite's file and of its write-ahead log."""
     path = service.url.removeprefix("sqlite:///")
-    found = []
+    contents = []
     for suffix in ("", "-wal"):
         with open(path + suffix, "rb") as file:
-            found.append(file.read())
-    return found
+            contents.append(file.read())
+    return contents
 
 
 @pytest.mark.parametrize(
-    ("said", "at"),
+    ("key", "places"),
     [
         ({}, ["scopes"]),
         ({"scopes": []}, ["scopes"]),
@@ -123,19 +124,19 @@ def _files(service: Service) -> list[bytes]:
         ({"scopes": ["match"], "hides_distances": "yes"}, ["hides_distances"]),
     ],
 )
-def test_a_key_is_refused_by_field(admin: Caller, said: object, at: list[str]) -> None:
-    assert list(faults(admin.post(f"{URL}/{admin.member}/keys", said))) == at
+def test_the_invalid_fields_of_a_key_are_named(admin: Caller, key: object, places: list[str]) -> None:
+    assert list(faults(admin.post(f"{URL}/{admin.member}/keys", key))) == places
 
 
-def test_an_expired_key_opens_nothing(service: Service, admin: Caller) -> None:
-    said = {"scopes": ["match"], "expires_at": "2026-11-20T12:00:01Z"}
-    caller = Caller(service.app.test_client(), body(admin.post(f"{URL}/{admin.member}/keys", said))["secret"])
+def test_an_expired_key_is_rejected(service: Service, admin: Caller) -> None:
+    key = {"scopes": ["match"], "expires_at": "2026-11-20T12:00:01Z"}
+    caller = Caller(service.app.test_client(), body(admin.post(f"{URL}/{admin.member}/keys", key))["secret"])
     assert caller.get("/v1/me").status_code == 200
     service.clock.go(seconds=1)
     problem(caller.get("/v1/me"), 401, "not-authenticated")
 
 
-def test_a_revoked_key_opens_nothing_from_the_next_request_on(admin: Caller, platform: Caller) -> None:
+def test_a_revoked_key_is_rejected_from_the_next_request_on(admin: Caller, platform: Caller) -> None:
     url = f"{URL}/{platform.member}/keys/{platform.key}"
     assert platform.get("/v1/me").status_code == 200
     response = admin.delete(url)
@@ -146,7 +147,7 @@ def test_a_revoked_key_opens_nothing_from_the_next_request_on(admin: Caller, pla
     assert key["revoked_at"] == "2026-11-20T12:00:00.000000Z"
 
 
-def test_a_key_is_revoked_under_its_own_member(admin: Caller, platform: Caller, other: Caller) -> None:
+def test_a_key_can_only_be_revoked_under_its_own_member(admin: Caller, platform: Caller, other: Caller) -> None:
     problem(admin.delete(f"{URL}/{other.member}/keys/{platform.key}"), 404, "not-found")
     problem(admin.delete(f"{URL}/{other.member}/keys/999"), 404, "not-found")
     assert platform.get("/v1/me").status_code == 200
@@ -160,7 +161,7 @@ def test_a_member_that_does_not_exist_is_not_found(admin: Caller) -> None:
         problem(admin.post(f"{URL}/{id}/keys", {"scopes": ["match"]}), 404, "not-found")
 
 
-def test_members_are_for_admins(service: Service) -> None:
+def test_members_and_keys_need_the_scope_admin(service: Service) -> None:
     caller = service.caller(*(set(Scope) - {Scope.ADMIN}))
     url = f"{URL}/{caller.member}"
     for method, path in [
@@ -175,14 +176,14 @@ def test_members_are_for_admins(service: Service) -> None:
         assert problem(caller.request(method, path), 403, "scope-missing")["scope"] == "admin"
 
 
-def test_lists_of_members_and_keys_go_page_by_page(admin: Caller) -> None:
-    ids = [admin.member, *(_add(admin, f"M{n}") for n in range(4))]
-    seen, after = [], 0
+def test_members_and_keys_are_listed_page_by_page(admin: Caller) -> None:
+    ids = [admin.member, *(_add_member(admin, f"M{n}") for n in range(4))]
+    listed, after = [], 0
     while after is not None:
         page = body(admin.get(f"{URL}?limit=2&after={after}"))
-        seen += [member["id"] for member in page["members"]]
+        listed += [member["id"] for member in page["members"]]
         after = page["next"]
-    assert seen == ids
+    assert listed == ids
     for _ in range(2):
         admin.post(f"{URL}/{ids[1]}/keys", {"scopes": ["match"]})
     first = body(admin.get(f"{URL}/{ids[1]}/keys?limit=1"))

@@ -1,4 +1,4 @@
-"""What needs no key: health, the document and its page, the root."""
+"""Routes without a key: health, readiness, the API document and its page, the root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_health_needs_no_key(service: Service) -> None:
     assert body(service.anonymous.get("/healthz?probe=1")) == {"status": "alive"}
 
 
-def test_ready_tells_the_number_it_answers_from(service: Service, platform: Caller) -> None:
+def test_readiness_returns_the_number_of_the_last_event(service: Service, platform: Caller) -> None:
     before = body(service.anonymous.get("/readyz"))["checkpoint"]
     platform.contribute(item())
     assert body(service.anonymous.get("/readyz")) == {"status": "ready", "checkpoint": before + 1}
@@ -27,21 +27,21 @@ def test_a_service_without_its_database_is_alive_but_not_ready(tmp_path: Path) -
         caller = service.caller()
         service.db.close()
         folder.rename(tmp_path / "away")
-        for answer in (service.anonymous.get("/readyz"), caller.get("/v1/me"), caller.post("/v1/contributions", {})):
-            problem(answer, 503, "store-busy")
-            assert int(answer.headers["Retry-After"]) > 0
+        for response in (service.anonymous.get("/readyz"), caller.get("/v1/me"), caller.post("/v1/contributions", {})):
+            problem(response, 503, "store-busy")
+            assert int(response.headers["Retry-After"]) > 0
         assert body(service.anonymous.get("/healthz")) == {"status": "alive"}
 
 
-def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Service) -> None:
+def test_while_the_index_is_built_only_searches_are_rejected(service: Service) -> None:
     checkpoints.start(service.db)
     caller, other = service.caller(), service.caller()
-    (mine,), (theirs,) = caller.contribute(item(1)), other.contribute(item(2))
+    (own,), (foreign,) = caller.contribute(item(1)), other.contribute(item(2))
     service.make_index_unready()
-    of_mine, of_theirs = f"/v1/contributions/{mine['id']}", f"/v1/contributions/{theirs['id']}"
+    own_url, foreign_url = f"/v1/contributions/{own['id']}", f"/v1/contributions/{foreign['id']}"
 
     query = {"queries": [{"signals": [pdq(1)]}]}
-    refused = [
+    rejected = [
         service.anonymous.get("/readyz"),
         caller.post("/v1/matches", query),
         caller.post("/v1/matches", {"queries": query["queries"] * 9}),
@@ -49,7 +49,7 @@ def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Serv
         caller.post("/v1/benign", {"signals": [pdq(3)], "note": "a test card"}),
     ]
     before = service.rows()
-    for answer in refused:
+    for answer in rejected:
         problem(answer, 503, "index-not-ready")
         assert int(answer.headers["Retry-After"]) > 0
     assert service.rows() == before
@@ -64,13 +64,13 @@ def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Serv
         caller.get("/v1/proofs/inclusion?seq=1&size=2"),
         caller.get("/v1/proofs/consistency?first=1&second=2"),
         caller.get("/v1/contributions"),
-        caller.get(of_mine),
-        caller.patch(of_mine, {"severity": 2}),
-        caller.post(f"{of_theirs}/opinions", disputes),
+        caller.get(own_url),
+        caller.patch(own_url, {"severity": 2}),
+        caller.post(f"{foreign_url}/opinions", disputes),
         caller.get("/v1/cases"),
         caller.post("/v1/cases/1/decision", {"decision": "uphold", "note": "it stands"}),
         caller.get("/v1/reports/transparency?from=2026-11-01&to=2026-11-20"),
-        caller.post(f"{of_mine}/withdrawal", {"reason": "other"}),
+        caller.post(f"{own_url}/withdrawal", {"reason": "other"}),
         caller.post("/v1/incidents", {"label": "CI:first", "start": "2026-11-20T10:00:00Z"}),
         caller.post("/v1/contributions", {"contributions": [item(4)]}),
     ]
@@ -79,10 +79,10 @@ def test_while_the_index_is_built_only_what_searches_it_is_refused(service: Serv
     head = service.db.index.fill(lambda count: None)
     assert body(service.anonymous.get("/readyz")) == {"status": "ready", "checkpoint": head.seq}
     added = body(answered[-1])["contributions"][0]["id"]
-    assert [caller.matched(pdq(seed)) for seed in (1, 2, 4)] == [[], [theirs["id"]], [added]]
+    assert [caller.matched(pdq(seed)) for seed in (1, 2, 4)] == [[], [foreign["id"]], [added]]
 
 
-def test_while_the_index_is_built_a_key_is_revoked_from_the_next_request_on(service: Service) -> None:
+def test_a_key_can_be_revoked_while_the_index_is_built(service: Service) -> None:
     caller, admin = service.caller(), service.caller()
     service.make_index_unready()
     assert caller.get("/v1/me").status_code == 200
@@ -91,26 +91,25 @@ def test_while_the_index_is_built_a_key_is_revoked_from_the_next_request_on(serv
         problem(answer, 401)
 
 
-def test_the_root_leads_to_the_console(service: Service) -> None:
+def test_the_root_redirects_to_the_console(service: Service) -> None:
     response = service.anonymous.get("/")
     assert (response.status_code, response.headers["Location"]) == (302, "/console")
 
 
-def test_pages_load_only_from_the_host_itself_and_run_no_script_of_their_own(service: Service) -> None:
-    for page in ("/docs",):
-        response = service.anonymous.get(page)
-        text = response.text
-        loaded = re.findall(r'(?:src|href|data-document)="([^"]+)"', text)
-        assert loaded
-        assert all(re.match(r"/(?!/)", address) for address in loaded)
-        assert all(service.anonymous.get(address).status_code == 200 for address in loaded)
-        assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|javascript:|<style", text)
-        policy = response.headers["Content-Security-Policy"]
-        assert "default-src 'self'" in policy
-        assert "script-src" not in policy or "unsafe" not in policy.partition("script-src")[2].partition(";")[0]
+def test_the_api_page_loads_only_from_its_host_and_has_no_inline_script(service: Service) -> None:
+    response = service.anonymous.get("/docs")
+    text = response.text
+    addresses = re.findall(r'(?:src|href|data-document)="([^"]+)"', text)
+    assert addresses
+    assert all(re.match(r"/(?!/)", address) for address in addresses)
+    assert all(service.anonymous.get(address).status_code == 200 for address in addresses)
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|javascript:|<style", text)
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "script-src" not in policy or "unsafe" not in policy.partition("script-src")[2].partition(";")[0]
 
 
-def test_the_document_is_the_same_each_time_and_need_not_be_sent_twice(service: Service) -> None:
+def test_the_document_is_constant_and_cached_by_its_etag(service: Service) -> None:
     first, second = service.anonymous.get("/openapi.json"), service.anonymous.get("/openapi.json")
     assert first.data == second.data
     assert first.headers["ETag"] == second.headers["ETag"]
@@ -120,6 +119,6 @@ def test_the_document_is_the_same_each_time_and_need_not_be_sent_twice(service: 
         assert another.anonymous.get("/openapi.json").data == first.data
 
 
-def test_what_is_static_is_only_what_is_there(service: Service) -> None:
+def test_an_unknown_static_file_is_not_found(service: Service) -> None:
     for path in ("/static/", "/static/../__init__.py", "/static/%2e%2e/__init__.py", "/static/swagger/no.js"):
         problem(service.anonymous.get(path), 404, "not-found")

@@ -1,4 +1,4 @@
-"""/v1/contributions/{id}/opinions"""
+"""/v1/contributions/{id}/opinions: given and listed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ CONFIRM = {"opinion": "confirms"}
 
 @pytest.fixture
 def url(platform: Caller) -> str:
-    """The opinions on a contribution of the platform."""
-    (one,) = platform.contribute(item(1))
-    return f"{URL}/{one['id']}/opinions"
+    """The address of the opinions on a contribution of the platform."""
+    (contribution,) = platform.contribute(item(1))
+    return f"{URL}/{contribution['id']}/opinions"
 
 
-def test_an_opinion_is_answered_with_its_fields(platform: Caller, other: Caller, url: str) -> None:
-    given = other.post(url, DISPUTE)
-    assert given.status_code == 201
-    assert body(given) == {
+def test_an_opinion_is_returned_with_all_fields_and_changes_the_standing(
+    platform: Caller, other: Caller, url: str
+) -> None:
+    response = other.post(url, DISPUTE)
+    assert response.status_code == 201
+    assert body(response) == {
         "id": 1,
         "contribution": 1,
         "member": {"id": other.member, "name": "Other"},
@@ -35,7 +37,7 @@ def test_an_opinion_is_answered_with_its_fields(platform: Caller, other: Caller,
         "case": 1,
         "counts": True,
     }
-    assert body(platform.get(url)) == {"opinions": [body(given)], "next": None}
+    assert body(platform.get(url)) == {"opinions": [body(response)], "next": None}
     assert body(platform.get(f"{URL}/1"))["standing"] == "disputed"
     (result,) = body(other.post("/v1/matches", {"queries": [{"signals": [pdq(1)]}]}))["results"]
     assert (result["matches"][0]["standing"], result["members"]) == ("disputed", 1)
@@ -44,18 +46,18 @@ def test_an_opinion_is_answered_with_its_fields(platform: Caller, other: Caller,
     assert (result["matches"][0]["standing"], result["members"]) == ("confirmed", 2)
 
 
-def test_a_stranger_sees_opinions_without_notes(service: Service, other: Caller, url: str) -> None:
+def test_a_member_that_got_the_match_sees_opinions_without_notes(service: Service, other: Caller, url: str) -> None:
     other.post(url, DISPUTE)
     stranger = service.caller(Scope.MATCH)
     problem(stranger.get(url), 404, "not-found")
     assert stranger.matched(pdq(1)) == [1]
-    (seen,) = body(stranger.get(url))["opinions"]
-    assert "note" not in seen
-    assert (seen["opinion"], seen["reason"], seen["counts"]) == ("disputes", "edsa_context", True)
+    (shown,) = body(stranger.get(url))["opinions"]
+    assert "note" not in shown
+    assert (shown["opinion"], shown["reason"], shown["counts"]) == ("disputes", "edsa_context", True)
 
 
 @pytest.mark.parametrize(
-    ("said", "at"),
+    ("opinion", "places"),
     [
         ({}, ["opinion"]),
         ({"opinion": "disputes"}, ["reason"]),
@@ -65,12 +67,14 @@ def test_a_stranger_sees_opinions_without_notes(service: Service, other: Caller,
         ({"opinion": "likes", "note": 7, "colour": 1}, ["opinion", "note", "colour"]),
     ],
 )
-def test_what_is_no_opinion_is_refused(other: Caller, url: str, said: dict[str, Any], at: list[str]) -> None:
-    assert list(faults(other.post(url, said))) == at
+def test_an_invalid_opinion_is_rejected(other: Caller, url: str, opinion: dict[str, Any], places: list[str]) -> None:
+    assert list(faults(other.post(url, opinion))) == places
     assert body(other.get(url))["opinions"] == []
 
 
-def test_who_may_not_gets_the_reason(service: Service, platform: Caller, other: Caller, url: str) -> None:
+def test_an_opinion_that_is_not_allowed_is_rejected_with_the_reason(
+    service: Service, platform: Caller, other: Caller, url: str
+) -> None:
     assert problem(platform.post(url, CONFIRM), 403, "own-contribution")["contribution"] == 1
     assert problem(service.caller(Scope.FEED).post(url, CONFIRM), 403, "scope-missing")["scope"] == "match"
     for missing in ("99", "9007199254740991"):
@@ -79,21 +83,21 @@ def test_who_may_not_gets_the_reason(service: Service, platform: Caller, other: 
     problem(service.anonymous.post(url, CONFIRM), 401)
     problem(other.post(url, data="{", content_type="application/json"), 400)
     platform.post(f"{URL}/1/withdrawal", {"reason": "other"})
-    said = problem(other.post(url, CONFIRM), 409, "not-active")
-    assert (said["contribution"], said["now"]) == (1, "withdrawn")
+    details = problem(other.post(url, CONFIRM), 409, "not-active")
+    assert (details["contribution"], details["now"]) == (1, "withdrawn")
     problem(other.get(url), 404, "not-found")
 
 
-def test_a_repeated_request_is_one(platform: Caller, other: Caller, url: str) -> None:
-    once = {"Idempotency-Key": "a"}
-    first = other.post(url, DISPUTE, headers=once)
+def test_a_repeated_opinion_request_is_stored_once(platform: Caller, other: Caller, url: str) -> None:
+    headers = {"Idempotency-Key": "a"}
+    first = other.post(url, DISPUTE, headers=headers)
     other.post(url, CONFIRM)
-    again = other.post(url, DISPUTE, headers=once)
-    assert again.status_code == 201
-    assert body(again) == {**body(first), "counts": False}
-    problem(other.post(url, CONFIRM, headers=once), 409, "idempotency-key-reused")
-    (two,) = platform.contribute(item(2))
-    problem(other.post(f"{URL}/{two['id']}/opinions", DISPUTE, headers=once), 409, "idempotency-key-reused")
+    repeated = other.post(url, DISPUTE, headers=headers)
+    assert repeated.status_code == 201
+    assert body(repeated) == {**body(first), "counts": False}
+    problem(other.post(url, CONFIRM, headers=headers), 409, "idempotency-key-reused")
+    (second,) = platform.contribute(item(2))
+    problem(other.post(f"{URL}/{second['id']}/opinions", DISPUTE, headers=headers), 409, "idempotency-key-reused")
     assert len(body(other.get(url))["opinions"]) == 2
 
 
@@ -101,10 +105,10 @@ def test_opinions_are_listed_page_by_page(service: Service, url: str) -> None:
     for _ in range(5):
         service.caller(Scope.MATCH, Scope.FEED).post(url, CONFIRM)
     reader = service.caller(Scope.AUDIT)
-    seen, after = [], 0
+    listed, after = [], 0
     while after is not None:
         page = body(reader.get(f"{url}?limit=2&after={after}"))
-        seen += [one["id"] for one in page["opinions"]]
+        listed += [opinion["id"] for opinion in page["opinions"]]
         after = page["next"]
-    assert seen == [1, 2, 3, 4, 5]
+    assert listed == [1, 2, 3, 4, 5]
     assert list(faults(reader.get(f"{url}?limit=0&state=open"))) == ["limit", "state"]

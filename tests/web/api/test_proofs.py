@@ -1,4 +1,4 @@
-"""/v1/log, /v1/checkpoint and /v1/proofs, held against a verifier that shares no code with the service."""
+"""/v1/log, /v1/checkpoint and /v1/proofs, checked by a verifier that shares no code with the service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def log(service: Service, platform: Caller) -> Service:
 
 
 def checkpoint(service: Service) -> tuple[str, int, bytes]:
-    """What the checkpoint says, once its signature is verified."""
+    """The origin, size and root of the checkpoint, after its signature was verified."""
     answer = service.anonymous.get("/v1/checkpoint")
     assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
     (key,) = body(service.anonymous.get("/v1/log"))["keys"]
@@ -35,14 +35,16 @@ def checkpoint(service: Service) -> tuple[str, int, bytes]:
 
 
 def events(service: Service) -> list[Any]:
+    """All events of the log."""
     return list(body(service.caller(Scope.AUDIT).get("/v1/events?limit=1000"))["events"])
 
 
 def hashes(answer: Any) -> list[bytes]:
+    """The hashes of a proof."""
     return [base64.b64decode(hash, validate=True) for hash in answer["hashes"]]
 
 
-def test_an_outsider_verifies_all_of_it(log: Service, platform: Caller) -> None:
+def test_independent_code_verifies_the_checkpoints_and_all_proofs(log: Service, platform: Caller) -> None:
     origin, first, old = checkpoint(log)
     platform.contribute(*(item(seed) for seed in range(10, 19)))
     listed = events(log)
@@ -52,26 +54,26 @@ def test_an_outsider_verifies_all_of_it(log: Service, platform: Caller) -> None:
     assert (origin, second) == ("log.example/1", len(listed))
     assert (old, new) == (root_of(leaves[:first]), root_of(leaves))
     auditor = log.caller(Scope.AUDIT)
-    said = body(auditor.get(f"/v1/proofs/consistency?first={first}&second={second}"))
-    assert set(said) == {"first", "second", "hashes"}
-    assert roots_by_consistency(first, second, old, hashes(said)) == (old, new)
+    proof = body(auditor.get(f"/v1/proofs/consistency?first={first}&second={second}"))
+    assert set(proof) == {"first", "second", "hashes"}
+    assert roots_by_consistency(first, second, old, hashes(proof)) == (old, new)
     for event in listed:
-        said = body(auditor.get(f"/v1/proofs/inclusion?seq={event['seq']}&size={second}"))
-        assert set(said) == {"seq", "size", "leaf", "hashes"}
-        assert said["leaf"] == event["leaf"]
-        assert root_by_inclusion(event["seq"] - 1, second, leaf_of(event), hashes(said)) == new
+        proof = body(auditor.get(f"/v1/proofs/inclusion?seq={event['seq']}&size={second}"))
+        assert set(proof) == {"seq", "size", "leaf", "hashes"}
+        assert proof["leaf"] == event["leaf"]
+        assert root_by_inclusion(event["seq"] - 1, second, leaf_of(event), hashes(proof)) == new
 
 
-def test_the_cosigned_checkpoint_has_the_lines_of_the_witnesses(log: Service, platform: Caller) -> None:
+def test_the_cosigned_checkpoint_has_the_signatures_of_the_witnesses(log: Service, platform: Caller) -> None:
     answer = log.anonymous.get("/v1/checkpoint/cosigned")
     assert answer.headers["Retry-After"] == "60"
-    said = problem(answer, 404, "not-cosigned")
-    assert said["detail"] == "this log has no witnesses: its operator set no HASHDB_WITNESSES"
+    details = problem(answer, 404, "not-cosigned")
+    assert details["detail"] == "this log has no witnesses: its operator set no HASHDB_WITNESSES"
     witness = Cosigner.new("w.example")
     policy = Policy.parse(f"witness w {witness.key} https://w.example\nquorum w\n")
     log.db.rules = replace(log.db.rules, witnesses=policy)
-    said = problem(log.anonymous.get("/v1/checkpoint/cosigned"), 404, "not-cosigned")
-    assert said["detail"] == "no checkpoint has the cosignatures of the quorum yet: try again"
+    details = problem(log.anonymous.get("/v1/checkpoint/cosigned"), 404, "not-cosigned")
+    assert details["detail"] == "no checkpoint has the cosignatures of the quorum yet: try again"
     assert body(log.anonymous.get("/v1/log"))["witnesses"] == [
         {"name": "w", "vkey": str(witness.key), "size": 0, "at": None}
     ]
@@ -83,27 +85,27 @@ def test_the_cosigned_checkpoint_has_the_lines_of_the_witnesses(log: Service, pl
     assert witnesses.ask(log.db, lambda witness: nullcontext(cosign)) == 1
     answer = log.anonymous.get("/v1/checkpoint/cosigned")
     assert (answer.status_code, answer.mimetype) == (200, "text/plain")
-    found, signed = policy.check(answer.text, checkpoints.log(log.db).verifiers)
+    checkpoint, signed = policy.check(answer.text, checkpoints.log(log.db).verifiers)
     assert signed == {witness.key: 1_763_640_000}
-    (named,) = body(log.anonymous.get("/v1/log"))["witnesses"]
-    assert (named["size"], named["at"]) == (found.size, "2026-11-20T12:00:00.000000Z")
+    (listed,) = body(log.anonymous.get("/v1/log"))["witnesses"]
+    assert (listed["size"], listed["at"]) == (checkpoint.size, "2026-11-20T12:00:00.000000Z")
 
 
-def test_a_checkpoint_covers_what_was_answered_before(log: Service, platform: Caller) -> None:
+def test_a_checkpoint_covers_all_earlier_answers(log: Service, platform: Caller) -> None:
     for seed in range(30, 35):
         answer = body(platform.post("/v1/contributions", {"contributions": [item(seed)]}))
         assert checkpoint(log)[1] == answer["checkpoint"]
 
 
-def test_the_log_names_its_keys(log: Service) -> None:
-    said = body(log.anonymous.get("/v1/log"))
-    (key,) = said["keys"]
-    assert said["origin"] == "log.example/1"
+def test_the_log_lists_its_keys(log: Service) -> None:
+    log_description = body(log.anonymous.get("/v1/log"))
+    (key,) = log_description["keys"]
+    assert log_description["origin"] == "log.example/1"
     assert key["vkey"].startswith("log.example/1+")
     assert (key["since"], key["until"]) == ("2026-11-20T12:00:00.000000Z", None)
 
 
-def test_proofs_take_a_key_with_scope_audit_and_two_numbers(log: Service, platform: Caller) -> None:
+def test_proofs_need_the_scope_audit_and_two_valid_numbers(log: Service, platform: Caller) -> None:
     auditor = log.caller(Scope.AUDIT)
     for path in ("inclusion?seq=1&size=2", "consistency?first=1&second=2"):
         problem(log.anonymous.get(f"/v1/proofs/{path}"), 401)
@@ -117,14 +119,14 @@ def test_proofs_take_a_key_with_scope_audit_and_two_numbers(log: Service, platfo
     assert body(auditor.get("/v1/proofs/consistency?first=0&second=2"))["hashes"] == []
 
 
-def test_a_log_that_was_never_started_answers_that_it_cannot(service: Service) -> None:
+def test_a_log_that_was_never_started_is_unavailable(service: Service) -> None:
     for path in ("/v1/log", "/v1/checkpoint"):
         answer = service.anonymous.get(path)
         problem(answer, 503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_a_member_takes_the_receipts_of_its_own_events(log: Service, platform: Caller) -> None:
+def test_a_member_gets_receipts_of_its_own_events_only(log: Service, platform: Caller) -> None:
     checkpoint(log)
     (vkey,) = [key["vkey"] for key in body(log.anonymous.get("/v1/log"))["keys"]]
     answer = platform.get("/v1/receipts?subject=contribution:1")
@@ -146,7 +148,7 @@ def test_a_member_takes_the_receipts_of_its_own_events(log: Service, platform: C
     problem(log.anonymous.get("/v1/receipts?seq=1"), 401)
 
 
-def test_a_receipt_is_asked_for_by_one_event(log: Service, platform: Caller) -> None:
+def test_a_receipt_request_must_name_exactly_one_event(log: Service, platform: Caller) -> None:
     assert set(faults(platform.get("/v1/receipts"))) == {"seq"}
     assert set(faults(platform.get("/v1/receipts?seq=1&subject=contribution:1"))) == {"seq"}
     assert set(faults(platform.get("/v1/receipts?seq=1&action=contribution.added"))) == {"action"}

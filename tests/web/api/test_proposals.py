@@ -1,4 +1,4 @@
-"""/v1/proposals: what waits for a second person."""
+"""/v1/proposals: actions that need a second person."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ URL = "/v1/proposals"
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """A service where some acts take two persons."""
-    with service_at(None, two_persons=True) as made:
-        yield made
+    """A service where some actions need two persons."""
+    with service_at(None, two_persons=True) as service:
+        yield service
 
 
 @pytest.fixture
 def second(service: Service) -> Caller:
-    """Another operator's key."""
+    """A second key of the operator."""
     return service.caller(Scope.ADMIN)
 
 
-def test_a_member_is_suspended_by_the_same_request_of_a_second_person(
+def test_a_second_person_must_repeat_a_request_to_suspend_a_member(
     platform: Caller, admin: Caller, second: Caller
 ) -> None:
-    asked = f"/v1/members/{platform.member}", {"status": "suspended"}
-    response = admin.patch(*asked)
+    request = f"/v1/members/{platform.member}", {"status": "suspended"}
+    response = admin.patch(*request)
     assert response.status_code == 202
-    waits = response.json
-    assert waits == {
+    proposal = response.json
+    assert proposal == {
         "proposal": 1,
         "act": "member.suspend",
         "subject": f"member:{platform.member}",
@@ -42,46 +42,48 @@ def test_a_member_is_suspended_by_the_same_request_of_a_second_person(
         "proposed_at": "2026-11-20T12:00:00.000000Z",
         "expires_at": "2026-11-23T12:00:00.000000Z",
     }
-    assert admin.patch(*asked).json == waits
+    assert admin.patch(*request).json == proposal
     assert platform.get("/v1/me").status_code == 200
-    assert body(second.get(URL)) == {"proposals": [waits], "next": None}
-    assert body(second.patch(*asked))["status"] == "suspended"
+    assert body(second.get(URL)) == {"proposals": [proposal], "next": None}
+    assert body(second.patch(*request))["status"] == "suspended"
     problem(platform.post("/v1/matches", {"queries": [{"signals": [pdq(1)]}]}), 403, "member-suspended")
     assert body(second.get(URL)) == {"proposals": [], "next": None}
 
 
-def test_a_benign_signal_is_added_by_the_same_request_of_a_second_person(admin: Caller, second: Caller) -> None:
-    asked = {"signals": [pdq(1)], "note": "a test card"}
-    assert admin.post("/v1/benign", asked).status_code == 202
+def test_a_second_person_must_repeat_a_request_to_add_a_benign_entry(admin: Caller, second: Caller) -> None:
+    entry = {"signals": [pdq(1)], "note": "a test card"}
+    assert admin.post("/v1/benign", entry).status_code == 202
     assert body(admin.get("/v1/benign"))["benign"] == []
-    assert second.post("/v1/benign", asked).status_code == 201
+    assert second.post("/v1/benign", entry).status_code == 201
 
 
-def test_a_proposal_is_dropped_once(platform: Caller, admin: Caller, second: Caller) -> None:
-    asked = f"/v1/members/{platform.member}", {"status": "suspended"}
-    admin.patch(*asked)
+def test_a_dropped_proposal_is_not_found_and_can_be_made_again(platform: Caller, admin: Caller, second: Caller) -> None:
+    request = f"/v1/members/{platform.member}", {"status": "suspended"}
+    admin.patch(*request)
     assert second.delete(f"{URL}/1").status_code == 204
     problem(second.delete(f"{URL}/1"), 404)
-    assert second.patch(*asked).status_code == 202
+    assert second.patch(*request).status_code == 202
 
 
-def test_a_contribution_is_retired_by_the_same_request_of_a_second_person(
-    service: Service, platform: Caller, admin: Caller
-) -> None:
-    one, other = service.caller(Scope.REVIEW), service.caller()
-    (mine,) = platform.contribute(item(1))
+def test_a_second_person_must_repeat_a_decision_to_retire(service: Service, platform: Caller, admin: Caller) -> None:
+    reviewer, other = service.caller(Scope.REVIEW), service.caller()
+    (contribution,) = platform.contribute(item(1))
     dispute = {"opinion": "disputes", "reason": "other"}
-    case = body(other.post(f"/v1/contributions/{mine['id']}/opinions", dispute))["case"]
-    asked = f"/v1/cases/{case}/decision", {"decision": "retire"}
-    response = one.post(*asked)
+    case = body(other.post(f"/v1/contributions/{contribution['id']}/opinions", dispute))["case"]
+    request = f"/v1/cases/{case}/decision", {"decision": "retire"}
+    response = reviewer.post(*request)
     assert response.status_code == 202
-    waits = json.loads(response.data)
-    assert (waits["act"], waits["subject"], waits["content"]) == ("case.retire", f"case:{case}", {"decision": "retire"})
-    assert body(one.get(URL)) == {"proposals": [waits], "next": None}
-    assert body(admin.post(*asked))["decision"] == "retire"
+    proposal = json.loads(response.data)
+    assert (proposal["act"], proposal["subject"], proposal["content"]) == (
+        "case.retire",
+        f"case:{case}",
+        {"decision": "retire"},
+    )
+    assert body(reviewer.get(URL)) == {"proposals": [proposal], "next": None}
+    assert body(admin.post(*request))["decision"] == "retire"
 
 
-def test_proposals_are_for_administrators_and_reviewers(service: Service) -> None:
+def test_proposals_need_the_scope_admin_or_review(service: Service) -> None:
     for scope in set(Scope) - {Scope.ADMIN, Scope.REVIEW}:
         caller = service.caller(scope)
         problem(caller.get(URL), 403, "scope-missing")

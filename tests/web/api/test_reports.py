@@ -1,4 +1,4 @@
-"""GET /v1/reports/transparency: the numbers are recomputed from the log, and are the same each time."""
+"""GET /v1/reports/transparency: the figures can be computed from the log, and are the same each time."""
 
 from __future__ import annotations
 
@@ -40,36 +40,38 @@ PERIOD = f"{URL}?from={FIRST}&to={LAST}"
 
 @pytest.fixture
 def auditor(service: Service) -> Caller:
-    """Who reads everything."""
+    """A caller with scope `audit`."""
     return service.caller(Scope.AUDIT)
 
 
 class History:
-    """Ten days of everything that can happen, by chance, always the same."""
+    """Ten days of random actions of every kind, the same ones in every run."""
 
     def __init__(self, service: Service) -> None:
         self.db, self.clock, self.chance = service.db, service.clock, random.Random(7)
         kinds = [MemberKind.PLATFORM, MemberKind.PLATFORM, MemberKind.TRUSTED_FLAGGER]
-        added = [members.add(self.db, COMMAND_LINE, MemberDraft(f"One {n}", kind)).id for n, kind in enumerate(kinds)]
+        added = [
+            members.add(self.db, COMMAND_LINE, MemberDraft(f"Contributor {n}", kind)).id for n, kind in enumerate(kinds)
+        ]
         self.actors = [key_of(self.db, member, *USUAL) for member in added]
         self.deciders = [COMMAND_LINE, key_of(self.db, added[0], Scope.REVIEW)]
-        self.there: list[tuple[int, Actor, int]] = []
+        self.contributed: list[tuple[int, Actor, int]] = []
         self.seeds = count()
-        acts = [
+        actions = [
             self.contribute,
             self.match,
             self.match,
-            self.end,
-            self.say,
-            self.say,
-            self.doubt,
+            self.withdraw_or_erase,
+            self.give_opinion,
+            self.give_opinion,
+            self.open_case,
             self.decide,
             self.refuse,
         ]
         for _ in range(10):
             for _ in range(self.chance.randint(30, 45)):
                 self.clock.go(seconds=self.chance.randint(1, 1500))
-                self.chance.choice(acts)()
+                self.chance.choice(actions)()
             counts.flush(self.db)
             self.clock.at = (self.clock.at + timedelta(days=1)).replace(hour=1)
             contributions.emit_pending(self.db)
@@ -78,7 +80,7 @@ class History:
     def contribute(self) -> None:
         actor, seed, now = self.chance.choice(self.actors), next(self.seeds), self.clock.at
         removed = now - timedelta(seconds=self.chance.randint(0, 200_000))
-        one = draft(
+        item = draft(
             seed,
             removed_at=self.chance.choice([None, removed]),
             notified_at=self.chance.choice([None, removed - timedelta(seconds=self.chance.randint(0, 9000))]),
@@ -86,16 +88,16 @@ class History:
             basis=self.chance.choice([None, "terms", "removal_order"]),
             expires_at=self.chance.choice([None, None, now + timedelta(days=2)]),
         )
-        self.there.append((contributed(self.db, actor, one)[0].id, actor, seed))
+        self.contributed.append((contributed(self.db, actor, item)[0].id, actor, seed))
 
     def match(self) -> None:
-        seed = self.chance.choice(self.there)[2] if self.there and self.chance.random() < 0.7 else 9999
+        seed = self.chance.choice(self.contributed)[2] if self.contributed and self.chance.random() < 0.7 else 9999
         matches.match(self.db, self.chance.choice(self.actors), [query(near(signal(seed), 8))])
 
-    def end(self) -> None:
-        if not self.there:
+    def withdraw_or_erase(self) -> None:
+        if not self.contributed:
             return
-        id, actor, _ = self.chance.choice(self.there)
+        id, actor, _ = self.chance.choice(self.contributed)
         try:
             if self.chance.random() < 0.3:
                 contributions.erase(self.db, actor, id)
@@ -107,18 +109,18 @@ class History:
             contributions.emit_pending(self.db)
             opinions.recount(self.db)
 
-    def say(self) -> None:
-        if not self.there:
+    def give_opinion(self) -> None:
+        if not self.contributed:
             return
-        id, _, _ = self.chance.choice(self.there)
+        id, _, _ = self.chance.choice(self.contributed)
         stance, reason = self.chance.choice([(Stance.CONFIRMS, None), (Stance.DISPUTES, "edsa_context")])
         with suppress(HashDBError):
             opinions.give(self.db, self.chance.choice(self.actors), id, OpinionDraft(stance, reason))
 
-    def doubt(self) -> None:
-        if not self.there:
+    def open_case(self) -> None:
+        if not self.contributed:
             return
-        id, _, _ = self.chance.choice(self.there)
+        id, _, _ = self.chance.choice(self.contributed)
         with suppress(HashDBError):
             cases.open_case(self.db, COMMAND_LINE, id, "edsa_context", holds=self.chance.random() < 0.5)
 
@@ -142,6 +144,7 @@ class History:
 
 
 def _events(auditor: Caller) -> list[Any]:
+    """All events of the log."""
     events: list[Any] = []
     after: int | None = 0
     while after is not None:
@@ -151,7 +154,7 @@ def _events(auditor: Caller) -> list[Any]:
     return events
 
 
-def test_the_numbers_are_those_that_anyone_computes_from_the_log(service: Service, auditor: Caller) -> None:
+def test_the_figures_equal_those_computed_from_the_log(service: Service, auditor: Caller) -> None:
     History(service)
     report = body(auditor.get(PERIOD))
     events = _events(auditor)
@@ -169,19 +172,19 @@ def test_the_numbers_are_those_that_anyone_computes_from_the_log(service: Servic
     assert 0 < sum(report["reviews"]["disputes_decided"].values()) < sum(report["reviews"]["cases_decided"].values())
     assert report["deciders"] == recomputed.deciders(events, FIRST, LAST)
     assert len(report["deciders"]) == 2
-    assert any(0 < one["reversed"] < one["again"] for one in report["deciders"].values())
+    assert any(0 < figures["reversed"] < figures["again"] for figures in report["deciders"].values())
     assert report["precision"] == recomputed.precision(events, FIRST, LAST)
-    assert {bool(one["confirmed"] and one["disputed"]) for one in report["precision"].values()} == {True}
+    assert {bool(figures["confirmed"] and figures["disputed"]) for figures in report["precision"].values()} == {True}
     assert {name: report[name] for name in counted} == counted
-    everything = counted["matches"]["by_algorithm"]["any"]
-    assert report["reappearances"]["others"] == everything["matches_others"] > 0
+    all_matches = counted["matches"]["by_algorithm"]["any"]
+    assert report["reappearances"]["others"] == all_matches["matches_others"] > 0
     assert report["size"] == max(event["seq"] for event in events if event["at"][:10] <= LAST)
 
 
-def test_the_same_period_has_the_same_numbers_whatever_comes_after(service: Service, auditor: Caller) -> None:
+def test_later_events_do_not_change_the_report_of_a_period(service: Service, auditor: Caller) -> None:
     history = History(service)
     texts = {form: auditor.get(PERIOD, headers={"Accept": form}).text for form in ("application/json", "text/csv")}
-    for id, actor, _ in history.there:
+    for id, actor, _ in history.contributed:
         with suppress(HashDBError):
             contributions.erase(service.db, actor, id)
     history.match()
@@ -190,16 +193,16 @@ def test_the_same_period_has_the_same_numbers_whatever_comes_after(service: Serv
         assert auditor.get(PERIOD, headers={"Accept": form}).text == text
 
 
-def test_reappearances_are_caught_once_and_timed(service: Service, auditor: Caller) -> None:
+def test_a_reappearance_is_counted_as_caught_once_with_its_time(service: Service, auditor: Caller) -> None:
     actors = [key_of(service.db, service.caller(name=name).member, *USUAL) for name in ("A", "B", "C")]
     contributed(service.db, actors[0], draft(1), draft(2), draft(3))
     for hours, actor, seed in ((1, actors[0], 1), (2, actors[1], 1), (3, actors[2], 1), (24, actors[1], 2)):
         service.clock.at = service.clock.at.replace(day=20, hour=12) + timedelta(hours=hours)
         matches.match(service.db, actor, [query(seed)])
         counts.flush(service.db)
-    said = body(auditor.get(f"{URL}?from=2026-11-20&to=2026-11-20"))["reappearances"]
-    assert (said["own"], said["others"], said["caught"]) == (1, 2, 1)
-    assert said["time_to_first_catch"] | {"within_24h": 1.0} == {
+    figures = body(auditor.get(f"{URL}?from=2026-11-20&to=2026-11-20"))["reappearances"]
+    assert (figures["own"], figures["others"], figures["caught"]) == (1, 2, 1)
+    assert figures["time_to_first_catch"] | {"within_24h": 1.0} == {
         "count": 1,
         "median": 7200,
         "p90": 7200,
@@ -209,7 +212,7 @@ def test_reappearances_are_caught_once_and_timed(service: Service, auditor: Call
     assert body(auditor.get(f"{URL}?from=2026-11-21"))["reappearances"]["caught"] == 1
 
 
-def test_a_report_comes_as_json_csv_or_a_page(auditor: Caller) -> None:
+def test_a_report_is_returned_as_json_csv_or_html(auditor: Caller) -> None:
     forms = {
         "*/*": "application/json",
         "application/json": "application/json",
@@ -217,36 +220,36 @@ def test_a_report_comes_as_json_csv_or_a_page(auditor: Caller) -> None:
         "text/html,application/xhtml+xml,*/*;q=0.8": "text/html; charset=utf-8",
         "application/pdf": "application/json",
     }
-    for accept, given in forms.items():
-        assert auditor.get(URL, headers={"Accept": accept}).content_type == given
-    told = json.loads(auditor.get(URL).text)
+    for accept, content_type in forms.items():
+        assert auditor.get(URL, headers={"Accept": accept}).content_type == content_type
+    report = json.loads(auditor.get(URL).text)
     rows = dict(list(csv.reader(io.StringIO(auditor.get(URL, headers={"Accept": "text/csv"}).text)))[1:])
-    assert rows["contributions.added"] == str(told["contributions"]["added"])
+    assert rows["contributions.added"] == str(report["contributions"]["added"])
     assert rows["time_to_share.all.median"] == ""
     assert rows["final"] == "false"
 
 
-def test_a_report_is_an_event(service: Service, auditor: Caller) -> None:
+def test_a_report_is_logged(service: Service, auditor: Caller) -> None:
     auditor.get(PERIOD, headers={"Accept": "text/csv"})
     (event,) = body(auditor.get("/v1/events?action=report.exported"))["events"]
     assert (event["actor"], event["subject"]) == (f"key:{auditor.key}", "report:20261126")
     assert event["details"] == {"from": FIRST, "to": LAST, "form": "csv"}
 
 
-def test_a_report_of_days_to_come_or_not_sealed_is_not_final(service: Service, auditor: Caller) -> None:
+def test_a_report_is_final_only_when_all_its_days_are_sealed(service: Service, auditor: Caller) -> None:
     assert body(auditor.get(URL))["final"] is False
     key_of(service.db, 1, Scope.MATCH)
     matches.match(service.db, key_of(service.db, 1, Scope.MATCH), [query(1)])
     counts.flush(service.db)
     service.clock.go(days=1)
-    asked = f"{URL}?to=2026-11-20"
-    assert body(auditor.get(asked))["final"] is False
+    address = f"{URL}?to=2026-11-20"
+    assert body(auditor.get(address))["final"] is False
     counts.seal(service.db)
-    assert body(auditor.get(asked))["final"] is True
-    assert body(auditor.get(asked))["from"] == "2026-11-20"
+    assert body(auditor.get(address))["final"] is True
+    assert body(auditor.get(address))["from"] == "2026-11-20"
 
 
-def test_reports_are_for_auditors_and_refuse_what_means_nothing(platform: Caller, auditor: Caller) -> None:
+def test_reports_need_the_scope_audit_and_a_valid_period(platform: Caller, auditor: Caller) -> None:
     problem(platform.get(URL), 403, "scope-missing")
     assert set(faults(auditor.get(f"{URL}?from=x&to=2026-02-30&by=1"))) == {"from", "to", "by"}
     assert faults(auditor.get(f"{URL}?from=2026-11-02&to=2026-11-01")) == {"to": "is before from"}

@@ -1,4 +1,4 @@
-"""GET /v1/reversals."""
+"""GET /v1/reversals: earlier matches that no longer hold."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from tests.web.callers import Caller, Service, body, faults, item, pdq, problem
 URL = "/v1/reversals"
 
 
-def test_reversals_come_in_the_order_of_their_events_page_by_page(
-    service: Service, platform: Caller, other: Caller
-) -> None:
-    ids = [one["id"] for one in platform.contribute(*(item(seed) for seed in range(3)))]
+def test_reversals_are_listed_in_the_order_of_their_events(service: Service, platform: Caller, other: Caller) -> None:
+    ids = [each["id"] for each in platform.contribute(*(item(seed) for seed in range(3)))]
     for seed in range(3):
         other.matched(pdq(seed))
     assert body(other.get(URL)) == {"reversals": [], "next": None}
@@ -21,20 +19,20 @@ def test_reversals_come_in_the_order_of_their_events_page_by_page(
     service.clock.go(seconds=3)
     first = body(other.get(f"{URL}?limit=2"))
     rest = body(other.get(f"{URL}?after={first['next']}"))
-    told = [*first["reversals"], *rest["reversals"]]
-    assert [one["contribution"] for one in told] == ids[::-1]
+    reversals = [*first["reversals"], *rest["reversals"]]
+    assert [reversal["contribution"] for reversal in reversals] == ids[::-1]
     assert rest["next"] is None
-    assert told[0] == {
-        "seq": told[0]["seq"],
+    assert reversals[0] == {
+        "seq": reversals[0]["seq"],
         "contribution": ids[2],
         "now": "withdrawn",
         "reason": "removal_reversed",
         "at": "2026-11-20T13:00:00.000000Z",
     }
-    assert body(other.get(f"{URL}?after={told[-1]['seq']}")) == {"reversals": [], "next": None}
+    assert body(other.get(f"{URL}?after={reversals[-1]['seq']}")) == {"reversals": [], "next": None}
     assert body(platform.get(URL))["reversals"] == []
 
 
-def test_reversals_are_for_scope_match_and_refuse_what_means_nothing(service: Service, platform: Caller) -> None:
+def test_reversals_need_the_scope_match_and_valid_parameters(service: Service, platform: Caller) -> None:
     problem(service.caller(Scope.AUDIT).get(URL), 403, "scope-missing")
     assert set(faults(platform.get(f"{URL}?limit=0&colour=1"))) == {"limit", "colour"}

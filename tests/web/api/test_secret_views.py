@@ -1,4 +1,4 @@
-"""Secret views over HTTP: stored by who contributes, asked by who matches, and found across a rotation."""
+"""Secret views over HTTP: contributions store them, queries find them, also after a new seed is added."""
 
 from __future__ import annotations
 
@@ -19,33 +19,36 @@ from tests.web.pictures import METADATA, form, photo
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One for all, with a seed."""
-    with service_at(f"sqlite:///{tmp_path_factory.mktemp('views')}/hashdb.sqlite") as made:
-        seeds.start(made.db)
-        yield made
+    """One service for all tests, with a seed."""
+    with service_at(f"sqlite:///{tmp_path_factory.mktemp('views')}/hashdb.sqlite") as service:
+        seeds.start(service.db)
+        yield service
 
 
 def _me(caller: Caller) -> MeOut:
+    """The answer of `/v1/me`."""
     return MeOut.model_validate_json(caller.get("/v1/me").data)
 
 
 def _found_by(caller: Caller, octets: bytes) -> dict[str, list[int]]:
-    """What each secret view of a picture finds alone, as a member's program asks."""
+    """The contributions that each secret view of a picture finds alone, as a member's program queries."""
     me = _me(caller)
     transforms = dict(hash_transforms(octets, tuple(me.algorithms), seeds=me.seeds).transforms)
     secret = {name: list(map(str, signals)) for name, signals in transforms.items() if name.startswith("secret-")}
     return {name: caller.matched(pdq(99), transforms={name: signals}) for name, signals in secret.items()}
 
 
-def test_views_of_an_earlier_seed_find_after_a_rotation_until_it_is_retired(service: Service) -> None:
+def test_secret_views_of_an_earlier_seed_match_until_it_is_retired(service: Service) -> None:
     member, matcher = service.caller(Scope.CONTRIBUTE), service.caller(Scope.MATCH)
     me = _me(member)
     (earlier,) = body(member.post("/v1/contributions/media", **form(photo(31), metadata=METADATA)))["contributions"]
     hashed = hash_variants(photo(31), tuple(me.algorithms), Profile.BALANCED, seeds=me.seeds)
     assert earlier["signals"] == list(map(str, hashed.signals))
-    of_none = hash_variants(photo(32), tuple(me.algorithms), Profile.BALANCED).signals
-    of_newest = hash_variants(photo(32), tuple(me.algorithms), Profile.BALANCED, seeds=me.seeds).signals
-    (only,) = member.contribute(item(signals=[str(signal) for signal in of_newest if signal not in of_none]))
+    without_seeds = hash_variants(photo(32), tuple(me.algorithms), Profile.BALANCED).signals
+    with_seeds = hash_variants(photo(32), tuple(me.algorithms), Profile.BALANCED, seeds=me.seeds).signals
+    (secret_only,) = member.contribute(
+        item(signals=[str(signal) for signal in with_seeds if signal not in without_seeds])
+    )
 
     seeds.rotate(service.db, COMMAND_LINE)
     (later,) = body(member.post("/v1/contributions/media", **form(photo(33), metadata=METADATA)))["contributions"]
@@ -53,7 +56,7 @@ def test_views_of_an_earlier_seed_find_after_a_rotation_until_it_is_retired(serv
     for octets, own, other, id in ((photo(31), 1, 2, earlier["id"]), (photo(33), 2, 1, later["id"])):
         found = _found_by(matcher, octets)
         assert sum(ids == [id] for name, ids in found.items() if name.startswith(f"secret-{own}-")) >= 2
-        # By chance, one strip may lie where another seed has one.
+        # By chance, one view may lie where another seed has one.
         assert not all(ids for name, ids in found.items() if name.startswith(f"secret-{other}-"))
 
     def matches() -> list[tuple[int, str]]:
@@ -61,26 +64,26 @@ def test_views_of_an_earlier_seed_find_after_a_rotation_until_it_is_retired(serv
         return [(match["contribution"], match.get("transform", "")) for match in answer["results"][0]["matches"]]
 
     (match,) = matches()
-    assert (match[0], match[1][:9]) == (only["id"], "secret-1-")
+    assert (match[0], match[1][:9]) == (secret_only["id"], "secret-1-")
     seeds.retire(service.db, COMMAND_LINE, 1)
     assert not [transform for _, transform in matches() if transform.startswith("secret-1-")]
 
 
-def test_no_log_line_metric_or_export_holds_a_seed(
+def test_no_log_line_metric_or_list_contains_a_seed(
     service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    written = io.StringIO()
-    monkeypatch.setattr("sys.stderr", written)
+    log_output = io.StringIO()
+    monkeypatch.setattr("sys.stderr", log_output)
     caller = service.caller()
     with caplog.at_level(logging.DEBUG):
-        known = _me(caller).seeds
+        secret_seeds = _me(caller).seeds
         caller.post("/v1/matches/media?transforms=1", **form(photo(34)))
         caller.post("/v1/matches/media?transforms=1", **form(b"no picture"))
-    told = [
-        written.getvalue(),
+    texts = [
+        log_output.getvalue(),
         caplog.text,
         *(caller.get(path).text for path in ("/metrics", "/v1/events?limit=1000", "/v1/contributions", "/v1/feed")),
     ]
-    assert known and all(told[2:])
-    for seed in known:
-        assert not any(seed.octets.hex() in text for text in told)
+    assert secret_seeds and all(texts[2:])
+    for seed in secret_seeds:
+        assert not any(seed.octets.hex() in text for text in texts)

@@ -19,7 +19,7 @@ SIGNER = Cosigner.new("a.example")
 
 @pytest.fixture
 def set_service(service: Service, platform: Caller) -> Service:
-    """A service with a root over three contributions."""
+    """A service with a root of the active set over three contributions."""
     checkpoints.start(service.db)
     service.db.rules = replace(service.db.rules, organisations=Policy.parse(f"witness a {SIGNER.key}\nquorum a"))
     platform.contribute(*(item(seed) for seed in range(3)))
@@ -27,7 +27,7 @@ def set_service(service: Service, platform: Caller) -> Service:
     return service
 
 
-def test_the_root_of_the_set(set_service: Service) -> None:
+def test_the_root_of_the_active_set_is_returned_and_signed(set_service: Service) -> None:
     reader = set_service.caller(Scope.FEED)
     answer = body(reader.get("/v1/set"))
     assert set(answer) == {"seq", "covers", "root", "count", "note"}
@@ -43,7 +43,7 @@ def test_the_root_of_the_set(set_service: Service) -> None:
     problem(set_service.caller(Scope.MATCH).get("/v1/set"), 403, "scope-missing")
 
 
-def test_blocks_of_the_set(set_service: Service) -> None:
+def test_the_blocks_of_the_active_set_are_returned(set_service: Service) -> None:
     reader = set_service.caller(Scope.AUDIT)
     answer = body(reader.get("/v1/set/blocks/0/0"))
     hashes = base64.b64decode(answer.pop("hashes"))
@@ -55,7 +55,7 @@ def test_blocks_of_the_set(set_service: Service) -> None:
     problem(reader.get("/v1/set/blocks/a/0"), 404, "not-found")
 
 
-def test_before_the_first_contribution_there_is_no_root(service: Service) -> None:
+def test_without_contributions_the_root_is_not_found(service: Service) -> None:
     checkpoints.start(service.db)
     reader = service.caller(Scope.FEED)
     problem(reader.get("/v1/set"), 404, "not-found")
@@ -63,7 +63,7 @@ def test_before_the_first_contribution_there_is_no_root(service: Service) -> Non
     assert set(faults(reader.post("/v1/set/signatures", data="x", content_type="text/plain"))) == {""}
 
 
-def test_an_organisation_signs_the_root(set_service: Service) -> None:
+def test_an_organisation_can_sign_the_root(set_service: Service) -> None:
     reader = set_service.caller(Scope.FEED)
     before = body(reader.get("/v1/set"))
     line = SIGNER.cosign(before["note"].partition("\n\n")[0] + "\n", 1_800_000_000)
@@ -73,7 +73,7 @@ def test_an_organisation_signs_the_root(set_service: Service) -> None:
     assert body(reader.get("/v1/set?signed=1")) == {**before, "note": answer.text}
 
 
-def test_what_is_no_signature_is_refused(set_service: Service) -> None:
+def test_an_invalid_signature_of_the_root_is_rejected(set_service: Service) -> None:
     caller = set_service.caller(Scope.MATCH)
     for data in ("", "one\n", "\u2014 a.example AAAAAAAA\n", SIGNER.cosign("x/set\n1\n" + "A" * 43 + "=\n", 1)):
         assert set(faults(caller.post("/v1/set/signatures", data=data, content_type="text/plain"))) == {""}
