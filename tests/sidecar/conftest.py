@@ -71,7 +71,7 @@ def same_answer(pair: tuple[TestResponse, TestResponse]) -> Any:
 def _plain(content: Any) -> Any:
     if isinstance(content, dict):
         return {name: _plain(value) for name, value in content.items() if name != "members"}
-    return [_plain(one) for one in content] if isinstance(content, list) else content
+    return [_plain(element) for element in content] if isinstance(content, list) else content
 
 
 @contextmanager
@@ -88,8 +88,8 @@ def pair_in(folder: Path) -> Iterator[Pair]:
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
     """An empty service and a sidecar without a copy."""
-    with pair_in(tmp_path) as made:
-        yield made
+    with pair_in(tmp_path) as pair:
+        yield pair
 
 
 @pytest.fixture(scope="session")

@@ -62,10 +62,10 @@ def test_the_sidecar_rejects_an_invalid_body_like_the_service(filled: Pair, requ
 
 def test_random_requests_cause_no_server_error(filled: Pair) -> None:
     random_numbers = random.Random(20)
-    whole = json.dumps({"queries": [{"id": "a", "remember": "b", **QUERY}], "uploads": [], "number": 1}).encode()
+    body = json.dumps({"queries": [{"id": "a", "remember": "b", **QUERY}], "uploads": [], "number": 1}).encode()
     paths = [*ROUTES, "/", "/hma/as/X/c/banks", "/hma/c/bank/x%00%ff", "//v1/matches", "/v1/matches/"]
     for number in range(300):
-        octets = bytearray(whole)
+        octets = bytearray(body)
         for _ in range(random_numbers.randrange(6)):
             octets[random_numbers.randrange(len(octets))] = random_numbers.randrange(256)
         cut = octets[: random_numbers.randrange(len(octets) + 1)]

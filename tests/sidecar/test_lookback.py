@@ -84,7 +84,7 @@ def test_a_reader_waits_for_reports_no_longer_than_requested(pair: Pair) -> None
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "sent", "field"),
+    ("method", "path", "body", "field"),
     [
         ("POST", "/v1/remember", {"uploads": []}, "uploads"),
         ("POST", "/v1/remember", {"uploads": [{"id": "a", "at": "soon", "signals": ["pdq:1"]}]}, "uploads[0].at"),
@@ -102,8 +102,8 @@ def test_a_reader_waits_for_reports_no_longer_than_requested(pair: Pair) -> None
         ("GET", f"{MATCHES}?since=1", None, "since"),
     ],
 )
-def test_an_invalid_field_is_reported(filled: Pair, method: str, path: str, sent: Any, field: str) -> None:
-    answer = filled.ask(method, path) if sent is None else filled.ask(method, path, json=sent)
+def test_an_invalid_field_is_reported(filled: Pair, method: str, path: str, body: Any, field: str) -> None:
+    answer = filled.ask(method, path) if body is None else filled.ask(method, path, json=body)
     assert field in faults(answer)
 
 
@@ -117,12 +117,12 @@ def test_a_full_disk_rejects_requests_that_succeed_later(pair: Pair) -> None:
         ("/v1/matches", {"queries": [{"signals": [pdq(1)], "remember": "u-2"}]}),
     ]
     with full_disk():
-        for path, sent in requests:
-            error = problem(pair.ask("POST", path, json=sent), 503, "not-remembered")
+        for path, request in requests:
+            error = problem(pair.ask("POST", path, json=request), 503, "not-remembered")
             assert error["reason"] == "file too large"
         problem(pair.ask("POST", "/remembered/acknowledged", json={"number": 0}), 503, "store-busy")
-    for path, sent in requests:
-        assert pair.ask("POST", path, json=sent).status_code == 200
+    for path, request in requests:
+        assert pair.ask("POST", path, json=request).status_code == 200
     assert look_back(pair) == 2 and {report["upload"] for report in reports(pair)} == {"u-1", "u-2"}
 
 

@@ -55,7 +55,7 @@ QUERIED_PAGES = tuple(replace(page, at=page.at + 7, signals=(near(page.signals[0
     [
         pytest.param(video(*range(100, 160)), clip(*range(120, 140)), id="video"),
         pytest.param(text(WORDS), EXCERPT, id="text"),
-        pytest.param(text(WORDS), replace(EXCERPT, min_words=5_000), id="text that is shorter than asked for"),
+        pytest.param(text(WORDS), replace(EXCERPT, min_words=5_000), id="text shorter than requested"),
         pytest.param(text(WORDS), Query((WINDOWS[3].signals[0],)), id="window"),
         pytest.param(draft(frames=(*PAGES, *WINDOWS), media=Media.DOCUMENT), EXCERPT, id="text of a document"),
         pytest.param(
@@ -168,7 +168,7 @@ def test_a_single_match_does_not_wait_for_batches(filled: Pair) -> None:
         matching.match_plain(filled.state, b'{"queries":[]}' + b" " * matching.LARGE)
 
 
-def test_the_rules_of_the_service_have_seeds_only_on_a_socket(pair: Pair) -> None:
+def test_the_sidecar_returns_the_service_rules_with_seeds_only_on_a_socket(pair: Pair) -> None:
     seeds.rotate(pair.service.db, COMMAND_LINE)
     pair.sync()
     served, local = pair.ask_both("GET", "/v1/me")

@@ -14,7 +14,7 @@ from tests.sidecar.conftest import MAX_AGE, Pair
 from tests.web.callers import item
 
 
-def test_the_age_is_that_of_the_last_sync_and_never_negative(pair: Pair) -> None:
+def test_the_age_of_the_copy_counts_from_the_last_sync_and_is_never_negative(pair: Pair) -> None:
     with pytest.raises(CopyNotReady):
         pair.state.copy_age()
     pair.sync()

@@ -68,7 +68,7 @@ class Press:
     method: str
     label: str
     chosen: tuple[tuple[str, str], ...]
-    sent: tuple[tuple[str, str], ...] = field(compare=False)
+    fields: tuple[tuple[str, str], ...] = field(compare=False)
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -111,9 +111,9 @@ class Page(HTMLParser):
         }
         selections = [(name, next(filter(None, values), "")) for name, values in form.choices.items()]
         pressed = [(button.name, button.value)] if button.name else []
-        sent = (*form.fields, *form.boxes, *texts.items(), *selections, *chosen, *pressed)
+        fields = (*form.fields, *form.boxes, *texts.items(), *selections, *chosen, *pressed)
         choice = ((button.name, button.value),) if button.name else ()
-        return Press(button.action or form.action, form.method, button.label, (*chosen, *choice), sent)
+        return Press(button.action or form.action, form.method, button.label, (*chosen, *choice), fields)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         has = {name: value or "" for name, value in attrs}

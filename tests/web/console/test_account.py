@@ -21,8 +21,8 @@ NEW_PASSWORD = "a new one that is long"
 def test_a_new_password_ends_the_other_sessions(service: Service, ada: Visitor) -> None:
     other = Visitor(service, "ada")
     other.sign_in()
-    sent = {"present": PASSWORD, "password": NEW_PASSWORD, "again": NEW_PASSWORD}
-    assert ada.post("/console/account/password", sent).status_code == 303
+    change = {"present": PASSWORD, "password": NEW_PASSWORD, "again": NEW_PASSWORD}
+    assert ada.post("/console/account/password", change).status_code == 303
     assert ada.get("/console/account").status_code == 200
     assert other.get("/console/account").status_code == 303
     assert other.sign_in(PASSWORD).status_code == 422
@@ -55,12 +55,12 @@ def test_a_user_sets_up_and_removes_a_second_factor(service: Service, ada: Visit
     secret = re.search(r'name="secret" value="([A-Z2-7]{32})"', page.text)
     assert secret and "<svg" in page.text
     code = pyotp.TOTP(secret[1]).at(service.clock())
-    sent = {"secret": secret[1], "present": PASSWORD, "code": f"{code[:3]} {code[3:]}"}
+    fields = {"secret": secret[1], "present": PASSWORD, "code": f"{code[:3]} {code[3:]}"}
     recovery_codes = re.findall(
-        r"<li>([a-z2-9]{5}-[a-z2-9]{5})</li>", ada.post("/console/account/second-factor", sent).text
+        r"<li>([a-z2-9]{5}-[a-z2-9]{5})</li>", ada.post("/console/account/second-factor", fields).text
     )
     assert len(set(recovery_codes)) == 10
-    assert "on" in ada.get("/console/account").text
+    assert "<dd>on · <a" in ada.get("/console/account").text
     sign_in_by_recovery_code(service, recovery_codes[0], 303)
     sign_in_by_recovery_code(service, recovery_codes[0], 422)
     sign_in_by_recovery_code(service, recovery_codes[1].upper().replace("-", ""), 303)
@@ -104,8 +104,8 @@ def test_the_fifth_wrong_present_password_ends_the_session(
 def test_a_second_factor_needs_a_valid_secret_code_and_password(
     ada: Visitor, secret: str, code: str, present: str, invalid: str
 ) -> None:
-    sent = {"secret": secret, "code": code, "present": present}
-    assert set(faults(ada.post("/console/account/second-factor", sent))) == {invalid}
+    fields = {"secret": secret, "code": code, "present": present}
+    assert set(faults(ada.post("/console/account/second-factor", fields))) == {invalid}
 
 
 def test_a_service_can_require_a_second_factor() -> None:
@@ -135,9 +135,9 @@ def test_a_reviewer_sets_and_deletes_a_mail_address(service: Service, rosa: Visi
     service.clock.go(hours=60)
     due.mail(service.db, lambda mail, now: MailTrouble.NOT_CONNECTED)
     rosa.sign_in()
-    shown = rosa.get("/console/account").text
-    assert 'value="rosa@example.org"' in shown
-    assert "The mail server could not be reached. The service tries again." in shown
+    text = rosa.get("/console/account").text
+    assert 'value="rosa@example.org"' in text
+    assert "The mail server could not be reached. The service tries again." in text
     service.db.rules = replace(service.db.rules, mails=False)
     assert "Delete your address rosa@example.org" in rosa.get("/console/account").text
     assert "You get no mail" in rosa.follow(rosa.post("/console/account/mail", {"address": "x", "stop": "1"})).text

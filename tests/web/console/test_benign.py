@@ -28,18 +28,18 @@ def test_an_entry_is_added_only_after_its_effect_was_shown(service: Service, ada
     caller = service.caller(name="Alpha")
     unaffected = signal(9)
     caller.contribute(item(1), item(signals=[str(near(signal(1), 3)), str(unaffected)]), item(2))
-    sent = {"signals": str(signal(1)), "note": "our splash screen", "radius.pdq": "10"}
+    fields = {"signals": str(signal(1)), "note": "our splash screen", "radius.pdq": "10"}
     before = service.rows()
-    preview = ada.post(NEW, sent)
+    preview = ada.post(NEW, fields)
     effect = re.sub(" +", " ", re.sub(r"<[^>]+>|\s+", " ", preview.text))
     assert "2 contributions of 1 member would be affected: 2 of their signals" in effect
     assert "1 of them has no other signal" in effect
     assert service.rows() == before
     assert (
-        "would be suppressed" in ada.post(NEW, {**sent, "note": "another", "seen": preview_token(preview.text)}).text
+        "would be suppressed" in ada.post(NEW, {**fields, "note": "another", "seen": preview_token(preview.text)}).text
     ), "the token is for another entry"
     assert service.rows() == before
-    page = ada.follow(ada.post(NEW, {**sent, "seen": preview_token(preview.text)}))
+    page = ada.follow(ada.post(NEW, {**fields, "seen": preview_token(preview.text)}))
     assert (heading(page), "suppresses 2 signals" in page.text) == ("Benign entry 1", True)
     assert caller.matched(str(signal(1))) == []
     assert caller.matched(str(unaffected)) == [2]
@@ -67,14 +67,16 @@ INVALID_FORMS: list[tuple[dict[str, object], str]] = [
 ]
 
 
-def test_a_video_is_rejected_as_a_video(ada: Visitor) -> None:
+def test_a_video_is_rejected_with_the_reason(ada: Visitor) -> None:
     assert "is a video" in faults(ada.post(NEW, {"file": (BytesIO(film()), "a.mp4")}))["file"]
 
 
 def test_each_invalid_field_is_reported(service: Service, ada: Visitor) -> None:
     before = service.rows()
-    for sent, invalid in INVALID_FORMS:
-        assert {field.partition(".")[0] for field in faults(ada.post(NEW, sent))} == {invalid.partition(".")[0]}, sent
+    for fields, invalid in INVALID_FORMS:
+        assert {field.partition(".")[0] for field in faults(ada.post(NEW, fields))} == {invalid.partition(".")[0]}, (
+            fields
+        )
     assert service.rows() == before
 
 
@@ -83,19 +85,19 @@ def test_the_list_can_be_filtered_and_sorted(service: Service, otto: Visitor) ->
         benign.add(service.db, COMMAND_LINE, BenignDraft((signal(number),), note=note))
     benign.start(service.db, [BenignDraft((signal(3),), built_in="gradients")])
 
-    def listed(query: str) -> list[str]:
+    def entries(query: str) -> list[str]:
         page = otto.get(f"/console/benign?{query}").text
         return re.findall(r'href="/console/benign/(\d+)"', page)
 
-    assert listed("") == ["3", "2", "1"]
-    assert listed("text=SPLASH") == ["1"]
-    assert listed("text=grad") == ["3"]
-    assert listed("text=%25") == []
-    assert (listed("whose=own&order=up"), listed("whose=built-in")) == (["1", "2"], ["3"])
-    assert (listed("algorithm=pdq&limit=2&order=up"), listed("algorithm=phash")) == (["1", "2"], [])
-    assert listed("algorithm=pdq&order=up&after=2.2") == ["3"]
-    assert listed("order=up&limit=1&before=3.3&sort=added") == ["2"]
-    assert listed("sort=suppresses&order=up&after=0.1") == ["2", "3"]
+    assert entries("") == ["3", "2", "1"]
+    assert entries("text=SPLASH") == ["1"]
+    assert entries("text=grad") == ["3"]
+    assert entries("text=%25") == []
+    assert (entries("whose=own&order=up"), entries("whose=built-in")) == (["1", "2"], ["3"])
+    assert (entries("algorithm=pdq&limit=2&order=up"), entries("algorithm=phash")) == (["1", "2"], [])
+    assert entries("algorithm=pdq&order=up&after=2.2") == ["3"]
+    assert entries("order=up&limit=1&before=3.3&sort=added") == ["2"]
+    assert entries("sort=suppresses&order=up&after=0.1") == ["2", "3"]
     assert set(faults(otto.get("/console/benign?whose=mine&after=x"))) == {"whose", "after"}
 
 
@@ -112,10 +114,10 @@ def test_a_deletion_shows_its_effect_first(service: Service, ada: Visitor) -> No
 
 def test_the_first_of_two_persons_only_proposes_an_entry(service: Service, ada: Visitor) -> None:
     service.db.rules = replace(service.db.rules, two_persons=True)
-    sent = {"signals": str(signal(1)), "note": "x"}
-    preview = ada.post(NEW, sent)
+    fields = {"signals": str(signal(1)), "note": "x"}
+    preview = ada.post(NEW, fields)
     assert "Propose this entry" in preview.text
-    page = ada.follow(ada.post(NEW, {**sent, "seen": preview_token(preview.text)}))
+    page = ada.follow(ada.post(NEW, {**fields, "seen": preview_token(preview.text)}))
     assert heading(page) == "Proposal 1: add a benign entry"
     assert service.rows()["benign"] == 0
 

@@ -259,8 +259,8 @@ def test_a_user_drops_two_files_and_lays_them_over_each_other(browser: Browser, 
     watched.sign_in("auditor")
     page = watched.page
     page.goto("/console/compare")
-    whole = films.pictures(1, 2.0, (320, 180))[0]
-    files = [whole, ImageOps.mirror(whole.crop((20, 10, 310, 175)))]
+    picture = films.pictures(1, 2.0, (320, 180))[0]
+    files = [picture, ImageOps.mirror(picture.crop((20, 10, 310, 175)))]
     dropped = page.evaluate_handle(
         """files => { const data = new DataTransfer();
         for (const file of files) {

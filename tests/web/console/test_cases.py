@@ -57,8 +57,8 @@ def test_a_reviewer_decides_with_a_reason_and_gets_the_next_case(
     page = rosa.follow(rosa.post("/console/cases/1", {"decision": "retire", "note": "a broadcast"}))
     assert (heading(page), "Case 1, on contribution 1: retire." in page.text) == ("Case 2", True)
     assert 1 not in disputed.matched(str(signal(1)))
-    again = rosa.post("/console/cases/1", {"decision": "uphold", "note": "x"})
-    assert (again.status_code, "Case 1 is already decided." in again.text) == (422, True)
+    repeated = rosa.post("/console/cases/1", {"decision": "uphold", "note": "x"})
+    assert (repeated.status_code, "Case 1 is already decided." in repeated.text) == (422, True)
     assert "a broadcast" in rosa.get("/console/cases?state=decided").text
 
 
@@ -70,12 +70,12 @@ def test_a_reviewer_chooses_the_signals_that_quarantine_later_items(service: Ser
     assert "Signals that quarantine later contributions, if you retire this one: 1 of 3 by default" in page
     ticked = r'name="signals" value="(\d)" checked'
     assert re.findall(ticked, page) == ["0"]
-    sent = {"decision": "retire", "boxes": "1", "signals": ["1", "2"]}
-    again = rosa.post("/console/cases/1", sent)
-    assert (set(faults(again)), re.findall(ticked, again.text)) == ({"note"}, ["1", "2"])
-    assert set(faults(rosa.post("/console/cases/1", {**sent, "note": "x", "signals": ["7"]}))) == {"signals[0]"}
-    assert set(faults(rosa.post("/console/cases/1", {**sent, "note": "x", "signals": ["x"]}))) == {"signals[0]"}
-    rosa.follow(rosa.post("/console/cases/1", {**sent, "note": "a broadcast"}))
+    decision = {"decision": "retire", "boxes": "1", "signals": ["1", "2"]}
+    invalid = rosa.post("/console/cases/1", decision)
+    assert (set(faults(invalid)), re.findall(ticked, invalid.text)) == ({"note"}, ["1", "2"])
+    assert set(faults(rosa.post("/console/cases/1", {**decision, "note": "x", "signals": ["7"]}))) == {"signals[0]"}
+    assert set(faults(rosa.post("/console/cases/1", {**decision, "note": "x", "signals": ["x"]}))) == {"signals[0]"}
+    rosa.follow(rosa.post("/console/cases/1", {**decision, "note": "a broadcast"}))
     assert "signals 1, 2 (counted from 0)" in rosa.get("/console/cases/1").text
     contributions = beta.contribute(*(item(signals=[str(signal(seed))]) for seed in (1, 2, 3)))
     assert [contribution["standing"] for contribution in contributions] == ["unreviewed", "quarantined", "quarantined"]
@@ -185,8 +185,8 @@ def test_only_the_filtered_cases_of_a_pile_are_upheld(piled: Caller, rosa: Visit
     assert "Uphold 3 cases" in page
     (url,) = re.findall(r'action="(/console/cases/piles/[^"]+)"', page)
     url = url.replace("&amp;", "&")
-    sent = {"note": "news reports", "upto": str(PILE + 2)}
-    assert set(faults(rosa.post(url.replace("severity=1", "severity=9"), sent))) == {"severity"}
+    decision = {"note": "news reports", "upto": str(PILE + 2)}
+    assert set(faults(rosa.post(url.replace("severity=1", "severity=9"), decision))) == {"severity"}
     assert f"Uphold {PILE + 1} cases" in rosa.get(f"/console/cases?pile={piled.member}").text
-    assert "3 cases upheld." in rosa.follow(rosa.post(url, sent)).text
+    assert "3 cases upheld." in rosa.follow(rosa.post(url, decision)).text
     assert f"Uphold {PILE - 2} cases" in rosa.get(f"/console/cases?pile={piled.member}").text

@@ -22,8 +22,8 @@ PAGE = "/console/compare"
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """A service for all these tests, so that its hashing processes start once."""
-    with service_at(None) as made:
-        yield made
+    with service_at(None) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def addresses(service: Service, method: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def whole(service: Service, ada: Visitor) -> Service:
+def full_service(service: Service, ada: Visitor) -> Service:
     """A service with one of each thing that has a page."""
     ada.post("/console/members", {"name": "Alpha", "kind": "platform"})
     ada.post("/console/members/1/keys", {"scopes": ["match"]})
@@ -43,8 +43,8 @@ def whole(service: Service, ada: Visitor) -> Service:
     return service
 
 
-def test_every_page_has_security_headers_and_loads_only_from_its_host(whole: Service, ada: Visitor) -> None:
-    for path in addresses(whole, "GET"):
+def test_every_page_has_security_headers_and_loads_only_from_its_host(full_service: Service, ada: Visitor) -> None:
+    for path in addresses(full_service, "GET"):
         answer = ada.get(path)
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
@@ -70,7 +70,7 @@ def test_an_empty_page_says_what_to_do_first(service: Service, ada: Visitor, ott
             assert ada.get(address).status_code == 200
 
 
-def test_an_auditor_sees_no_form_that_changes_something(whole: Service, otto: Visitor) -> None:
+def test_an_auditor_sees_no_form_that_changes_something(full_service: Service, otto: Visitor) -> None:
     for path in ("/console/members", "/console/members/1", "/console/users", "/console/users/1"):
         forms = re.findall(r'action="([^"]+)"', otto.get(path).text)
         assert set(forms) == {"/console/find", "/console/theme", "/console/sign-in/out"}

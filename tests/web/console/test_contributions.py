@@ -21,7 +21,7 @@ def alpha(service: Service) -> Caller:
     return service.caller(name="Alpha")
 
 
-def listed(page: TestResponse) -> list[int]:
+def listed_ids(page: TestResponse) -> list[int]:
     assert page.status_code == 200, page.status
     return [int(id) for id in re.findall(r'<td class="number"><a href="/console/contributions/(\d+)"', page.text)]
 
@@ -29,16 +29,16 @@ def listed(page: TestResponse) -> list[int]:
 def test_contributions_can_be_filtered_and_sorted(service: Service, alpha: Caller, otto: Visitor) -> None:
     alpha.contribute(item(1, severity=1, reference="t-1"), item(2, severity=4), item(3, labels=["manifesto"]))
     service.caller(name="Beta").contribute(item(4, reference="t-2"))
-    assert listed(otto.get(LIST)) == [4, 3, 2, 1]
-    assert listed(otto.get(f"{LIST}?order=up")) == [1, 2, 3, 4]
-    assert listed(otto.get(f"{LIST}?sort=severity"))[0] == 2
-    assert listed(otto.get(f"{LIST}?member=1&status=&label=")) == [3, 2, 1]
-    assert listed(otto.get(f"{LIST}?reference=t-")) == [4, 1]
-    assert listed(otto.get(f"{LIST}?label=manifesto&severity=2")) == []
+    assert listed_ids(otto.get(LIST)) == [4, 3, 2, 1]
+    assert listed_ids(otto.get(f"{LIST}?order=up")) == [1, 2, 3, 4]
+    assert listed_ids(otto.get(f"{LIST}?sort=severity"))[0] == 2
+    assert listed_ids(otto.get(f"{LIST}?member=1&status=&label=")) == [3, 2, 1]
+    assert listed_ids(otto.get(f"{LIST}?reference=t-")) == [4, 1]
+    assert listed_ids(otto.get(f"{LIST}?label=manifesto&severity=2")) == []
     first = otto.get(f"{LIST}?limit=3&status=active")
     (next_page,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
     assert "status=active" in next_page
-    assert listed(otto.get(next_page.replace("&amp;", "&"))) == [1]
+    assert listed_ids(otto.get(next_page.replace("&amp;", "&"))) == [1]
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_a_reviewer_opens_a_case_after_seeing_its_effect(service: Service, alpha
     page = rosa.follow(rosa.post(f"{LIST}/1/case", {"reason": "other", "holds": "yes"}))
     assert (heading(page), "quarantined" in page.text) == ("Case 1", True)
     assert alpha.matched(str(signal(1))) == []
-    again = rosa.post(f"{LIST}/1/case", {"reason": "other"})
-    assert (again.status_code, "A case on contribution 1 is already open." in again.text) == (422, True)
+    repeated = rosa.post(f"{LIST}/1/case", {"reason": "other"})
+    assert (repeated.status_code, "A case on contribution 1 is already open." in repeated.text) == (422, True)
 
 
 def test_an_admin_types_the_number_to_erase_a_contribution(service: Service, alpha: Caller, ada: Visitor) -> None:
@@ -137,11 +137,11 @@ def test_the_list_links_both_ways_counts_rows_and_marks_its_order(service: Servi
     assert ("1–2 of 5" in first.text, 'rel="prev"' in first.text) == (True, False)
     assert re.findall(r'aria-sort="descending"><a class="sort" href="[^"]*order=up[^"]*">Id', first.text)
     second = otto.get(link_address(first.text, "next"))
-    assert (listed(second), "3–4 of 5" in second.text) == ([3, 2], True)
+    assert (listed_ids(second), "3–4 of 5" in second.text) == ([3, 2], True)
     last = otto.get(link_address(second.text, "next"))
-    assert (listed(last), 'rel="next"' in last.text) == ([1], False)
-    assert listed(otto.get(link_address(last.text, "prev"))) == [3, 2]
-    assert listed(otto.get(link_address(second.text, "prev"))) == [5, 4]
+    assert (listed_ids(last), 'rel="next"' in last.text) == ([1], False)
+    assert listed_ids(otto.get(link_address(last.text, "prev"))) == [3, 2]
+    assert listed_ids(otto.get(link_address(second.text, "prev"))) == [5, 4]
 
 
 def test_a_large_total_is_counted_on_request(service: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ class Walk:
         for link in page.links:
             if link.startswith("/console"):
                 self._follow(link)
-        # An admin who resets the own password could open no page any more.
+        # After resetting its own password, an admin could not open any page.
         for press in page.presses(len(self.statuses)) if address != self._own_page else ():
             self._pages_of_button.setdefault(press.kind, []).append(address)
             if not self.statuses.setdefault(press.kind, 0):
@@ -104,10 +104,10 @@ class Walk:
     def _press(self, address: str, press: Press) -> None:
         before = self._service.rows()["proposals"]
         if press.method == "get":
-            fields = [pair for pair in press.sent if pair[1]]
+            fields = [pair for pair in press.fields if pair[1]]
             answer = self.visitor.get(press.action.partition("?")[0], query_string=fields)
         else:
-            answer = self.visitor.client.post(press.action, data=_grouped(press.sent), buffered=True)
+            answer = self.visitor.client.post(press.action, data=_grouped(press.fields), buffered=True)
         self.statuses[press.kind] = answer.status_code
         description = f"“{press.label}” of {address} ({' '.join(map('='.join, press.chosen))})"
         if press.action in NEEDS_OTHER_INPUT and set(faults(answer)) == NEEDS_OTHER_INPUT[press.action]:
@@ -133,9 +133,9 @@ class Walk:
                     self._press(press.action, next)
 
 
-def _grouped(sent: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+def _grouped(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
     fields: dict[str, list[str]] = {}
-    for name, value in sent:
+    for name, value in pairs:
         fields.setdefault(name, []).append(value)
     return fields
 
@@ -150,7 +150,7 @@ def _faults(text: str) -> list[str]:
 
 
 @pytest.fixture
-def whole(service: Service) -> Service:
+def full_service(service: Service) -> Service:
     """A service with everything that pages show, in each state that changes the buttons."""
     db = service.db
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
@@ -183,11 +183,11 @@ def open_cases(service: Service) -> None:
             cases.decide(service.db, COMMAND_LINE, case.id, Decision.RETIRE, "a first look")
 
 
-def test_every_button_is_accepted_and_says_whether_it_only_proposes(whole: Service) -> None:
+def test_every_button_is_accepted_and_says_whether_it_only_proposes(full_service: Service) -> None:
     proposes = {}
     for role in (Role.AUDITOR, Role.REVIEWER, Role.ADMIN):
-        open_cases(whole)
-        walk = Walk(whole, role)
+        open_cases(full_service)
+        walk = Walk(full_service, role)
         walk.go()
         assert walk.errors == [], role
         proposes[role] = {kind[2] for kind, status in walk.statuses.items() if status and "ropose" in kind[2]}
@@ -202,8 +202,8 @@ def test_every_button_is_accepted_and_says_whether_it_only_proposes(whole: Servi
     }
 
 
-def test_no_button_mentions_proposals_if_one_person_is_enough(whole: Service, ada: Visitor) -> None:
-    open_cases(whole)
-    whole.db.rules = replace(whole.db.rules, two_persons=False)
+def test_no_button_mentions_proposals_if_one_person_is_enough(full_service: Service, ada: Visitor) -> None:
+    open_cases(full_service)
+    full_service.db.rules = replace(full_service.db.rules, two_persons=False)
     for path in ("members/2", "members/2/status", "benign", "benign/new", "cases", "cases/6", "contributions/4"):
         assert "propose" not in page_text(ada.get(f"/console/{path}")).partition("Sign out")[2].lower(), path

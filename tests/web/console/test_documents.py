@@ -93,8 +93,8 @@ def test_the_list_shows_lengths_and_filters_documents_and_texts(service: Service
         "algorithm=url": [address_cell],
     }.items():
         page = page_text(otto.get(f"{LIST}?{query}&order=up")).replace(" ,", ",")
-        shown = [cell for cell in (document_cell, text_cell, address_cell) if cell in page]
-        assert shown == cells, query
+        found = [cell for cell in (document_cell, text_cell, address_cell) if cell in page]
+        assert found == cells, query
 
 
 def test_the_page_of_an_address_shows_only_its_hash(service: Service, otto: Visitor) -> None:
@@ -125,7 +125,7 @@ def test_the_shared_parts_of_two_documents_are_joined_on_both_lines(service: Ser
 
 
 @pytest.fixture
-def listed(service: Service) -> Service:
+def service_with_documents(service: Service) -> Service:
     """A service with a document, two texts that share windows with it, and a picture of a page."""
     alpha = service.caller(name="Alpha")
     alpha.contribute(
@@ -137,8 +137,8 @@ def listed(service: Service) -> Service:
     return service
 
 
-def test_a_pasted_document_is_matched_by_its_pages_and_windows(listed: Service, otto: Visitor) -> None:
-    before = listed.rows()
+def test_a_pasted_document_is_matched_by_its_pages_and_windows(service_with_documents: Service, otto: Visitor) -> None:
+    before = service_with_documents.rows()
     query = {"frames": [*pages(70, 2, 3, away=4), *windows(*range(300, 310), *range(120, 130), away=9)]}
     # As `hashdb hash --json` prints it.
     printed: dict[str, Any] = {"path": "a.pdf", "signals": [], "pages": 3, "words": 2100, **query}
@@ -158,10 +158,10 @@ def test_a_pasted_document_is_matched_by_its_pages_and_windows(listed: Service, 
         hits = rows(page.text, "Parts near contribution 1")
         assert ["page 2", "page 2", "pdq 4", "none", "2"] in hits
         assert ["words 1000 to 1200", "words 2000 to 2200", "simhash256 9", "none", "1"] in hits
-    assert listed.rows() == before
+    assert service_with_documents.rows() == before
 
 
-def test_one_window_matches_the_texts_that_contain_it(listed: Service, otto: Visitor) -> None:
+def test_one_window_matches_the_texts_that_contain_it(service_with_documents: Service, otto: Visitor) -> None:
     page = otto.post(DEBUGGER, {"signals": str(window(121, 8))})
     assert "2</span> would match, of 2" in page.text
     assert "words 2100 to 2300" in page.text

@@ -40,11 +40,11 @@ def test_times_are_readable_for_people_and_programs() -> None:
 
 
 def test_a_copied_number_has_only_digits() -> None:
-    shown = {number: str(filters.counted_on_page(number, "row")) for number in (1, 6012, 60_120, 2_000_000)}
-    assert shown[6012] == "6012 rows"
-    assert shown[60_120] == '60<span class="digits">120</span> rows'
-    assert {number: re.sub("<[^>]+>", "", text) for number, text in shown.items()} == {
-        number: filters.counted(number, "row") for number in shown
+    elements = {number: str(filters.counted_on_page(number, "row")) for number in (1, 6012, 60_120, 2_000_000)}
+    assert elements[6012] == "6012 rows"
+    assert elements[60_120] == '60<span class="digits">120</span> rows'
+    assert {number: re.sub("<[^>]+>", "", text) for number, text in elements.items()} == {
+        number: filters.counted(number, "row") for number in elements
     }
 
 

@@ -51,7 +51,7 @@ def test_the_list_shows_the_length_of_videos_and_filters_by_media(service: Servi
     assert set(faults(otto.get(f"{LIST}?media=film"))) == {"media"}
 
 
-def test_segments_of_two_videos_are_joined_on_both_pages(service: Service, rosa: Visitor) -> None:
+def test_segments_of_two_videos_are_joined_on_contribution_and_case(service: Service, rosa: Visitor) -> None:
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
     alpha.contribute(video(*range(100, 140)))
     beta.contribute(video(*range(700, 705), *range(120, 132)), item(103))
@@ -74,6 +74,6 @@ def test_a_video_is_retired_with_the_hashes_of_its_frames(service: Service, ada:
     alpha.contribute(video(1, 2, 3, signals=[f"sha256:{7:064x}"]))
     beta.post("/v1/contributions/1/opinions", {"opinion": "disputes", "reason": "edsa_context"})
     assert "pdq of all frames, the first of which is" in ada.get("/console/cases/1").text
-    sent = {"decision": "retire", "note": "a broadcast", "boxes": "1", "signals": ["0", "64"]}
-    assert ada.post("/console/cases/1", sent).status_code == 303
+    decision = {"decision": "retire", "note": "a broadcast", "boxes": "1", "signals": ["0", "64"]}
+    assert ada.post("/console/cases/1", decision).status_code == 303
     assert "signal 0 (counted from 0) and those of the frames" in ada.get("/console/cases/1").text

@@ -192,9 +192,9 @@ def test_a_request_without_session_redirects_to_the_sign_in(console: Service) ->
     stranger, before = Visitor(console), console.rows()
     for path in GETS:
         assert stranger.get(f"/console{path}").headers["Location"].startswith("/console/sign-in"), path
-    for path, (_, sent) in POSTS.items():
-        assert stranger.post(f"/console{path}", sent).headers["Location"] == "/console/sign-in", path
-        assert stranger.client.post(f"/console{path}", data=sent).status_code == 403, path
+    for path, (_, fields) in POSTS.items():
+        assert stranger.post(f"/console{path}", fields).headers["Location"] == "/console/sign-in", path
+        assert stranger.client.post(f"/console{path}", data=fields).status_code == 403, path
     assert console.rows() == before
 
 
@@ -218,11 +218,11 @@ def test_each_role_may_do_only_what_the_tables_say(console: Service, role: Role)
     visitor = sign_in_new_user(console, f"a {role}", role)
     for path in GETS:
         assert visitor.get(f"/console{path}").status_code in (200, 303), path
-    for path, (roles, sent) in sorted(POSTS.items(), key=lambda entry: entry[0] == "/sign-in/out"):
+    for path, (roles, fields) in sorted(POSTS.items(), key=lambda entry: entry[0] == "/sign-in/out"):
         before = console.rows() if role not in roles else None
-        # A user can change only an own view: take the one that this user has just saved.
+        # Users can change only their own views: take the one that this user has just saved.
         place = path.replace("/views/1", f"/views/{_newest_view(console)}")
-        answer = visitor.post(f"/console{place}", sent)
+        answer = visitor.post(f"/console{place}", fields)
         if role in roles:
             assert answer.status_code in (200, 303, 409, 422), (path, answer.status, answer.text)
             if path == "/events/verification":
@@ -238,10 +238,10 @@ def test_each_role_may_do_only_what_the_tables_say(console: Service, role: Role)
 def test_a_form_without_the_secret_of_its_session_is_rejected(console: Service) -> None:
     ada, other = sign_in_new_user(console, "ada", Role.ADMIN), sign_in_new_user(console, "eve", Role.ADMIN)
     stolen, before = form_secret(other.get("/console/account")), console.rows()
-    for path, (_, sent) in POSTS.items():
-        for more in ({}, {"csrf": ""}, {"csrf": stolen}):
-            assert ada.client.post(f"/console{path}", data={**sent, **more}).status_code == 403, path
-        answer = ada.post(f"/console{path}", sent, headers={"Sec-Fetch-Site": "cross-site"})
+    for path, (_, fields) in POSTS.items():
+        for secret in ({}, {"csrf": ""}, {"csrf": stolen}):
+            assert ada.client.post(f"/console{path}", data={**fields, **secret}).status_code == 403, path
+        answer = ada.post(f"/console{path}", fields, headers={"Sec-Fetch-Site": "cross-site"})
         assert answer.status_code == 403, path
     assert console.rows() == before
 
@@ -251,8 +251,8 @@ def test_no_method_can_replace_post(console: Service) -> None:
     secret = form_secret(ada.get("/console/account"))
     for path in POSTS:
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
-            sent = {"csrf": secret, "_method": "POST"}
+            query = {"csrf": secret, "_method": "POST"}
             headers = {"X-HTTP-Method-Override": "POST", "X-HTTP-Method": "POST", "X-Method-Override": "POST"}
-            answer = ada.client.open(f"/console{path}", method=method, query_string=sent, headers=headers)
+            answer = ada.client.open(f"/console{path}", method=method, query_string=query, headers=headers)
             assert answer.status_code in ((200, 303, 404, 422) if method in ("GET", "HEAD") else (403, 404, 405)), path
     assert console.rows() == before

@@ -18,8 +18,8 @@ def alpha(service: Service, ada: Visitor) -> Caller:
 
 
 def test_a_member_is_added_and_gets_a_key_that_works(service: Service, ada: Visitor) -> None:
-    sent = {"name": "Alpha", "kind": "platform", "contact": "a@example.org", "limits.contributions_per_day": "7"}
-    page = ada.follow(ada.post("/console/members", sent))
+    fields = {"name": "Alpha", "kind": "platform", "contact": "a@example.org", "limits.contributions_per_day": "7"}
+    page = ada.follow(ada.post("/console/members", fields))
     assert (heading(page), "at most 7" in page.text) == ("Alpha", True)
     issued = ada.post("/console/members/1/keys", {"scopes": ["match", "contribute"], "expires_at": "2027-01-01"})
     (secret,) = re.findall(r"hdb_[\w-]+", issued.text)
@@ -29,7 +29,7 @@ def test_a_member_is_added_and_gets_a_key_that_works(service: Service, ada: Visi
 
 
 @pytest.mark.parametrize(
-    ("sent", "invalid"),
+    ("fields", "invalid"),
     [
         ({}, {"name", "kind"}),
         ({"name": " ", "kind": "club"}, {"name", "kind"}),
@@ -42,11 +42,11 @@ def test_a_member_is_added_and_gets_a_key_that_works(service: Service, ada: Visi
     ],
 )
 def test_each_invalid_field_is_reported(
-    service: Service, ada: Visitor, alpha: Caller, sent: dict[str, str], invalid: set[str]
+    service: Service, ada: Visitor, alpha: Caller, fields: dict[str, str], invalid: set[str]
 ) -> None:
     before = service.rows()
     for path in ("/console/members", "/console/members/1"):
-        page = ada.post(path, sent)
+        page = ada.post(path, fields)
         assert set(faults(page)) == invalid
         assert page.text.count('aria-invalid="true"') == len(invalid)
     assert service.rows() == before
@@ -59,7 +59,7 @@ def test_a_name_in_use_is_rejected(service: Service, ada: Visitor, alpha: Caller
 
 
 @pytest.mark.parametrize(
-    ("sent", "invalid"),
+    ("fields", "invalid"),
     [
         ({}, "scopes"),
         ({"scopes": ["everything"]}, "scopes[0]"),
@@ -67,8 +67,8 @@ def test_a_name_in_use_is_rejected(service: Service, ada: Visitor, alpha: Caller
         ({"scopes": ["match"], "expires_at": "2020-01-01"}, "expires_at"),
     ],
 )
-def test_an_invalid_key_is_rejected(ada: Visitor, alpha: Caller, sent: dict[str, str], invalid: str) -> None:
-    assert set(faults(ada.post("/console/members/1/keys", sent))) == {invalid}
+def test_an_invalid_key_is_rejected(ada: Visitor, alpha: Caller, fields: dict[str, str], invalid: str) -> None:
+    assert set(faults(ada.post("/console/members/1/keys", fields))) == {invalid}
 
 
 def test_a_suspension_shows_its_effect_first(service: Service, ada: Visitor, alpha: Caller) -> None:
@@ -133,12 +133,12 @@ def test_the_list_of_members_has_pages(service: Service, ada: Visitor) -> None:
 
 
 def test_a_key_can_be_issued_without_distances(service: Service, ada: Visitor, alpha: Caller) -> None:
-    sent = {"scopes": ["match"], "hides_distances": "hidden"}
-    issued = ada.post("/console/members/1/keys", sent)
+    fields = {"scopes": ["match"], "hides_distances": "hidden"}
+    issued = ada.post("/console/members/1/keys", fields)
     (secret,) = re.findall(r"hdb_[\w-]+", issued.text)
     assert "<dd>hidden</dd>" in issued.text
     assert Caller(service.app.test_client(), secret).get("/v1/me").get_json()["key"]["hides_distances"] is True
     assert "match (no distances)" in page_text(ada.get("/console/members/1"))
-    assert set(faults(ada.post("/console/members/1/keys", {**sent, "scopes": ["match", "feed"]}))) == {
+    assert set(faults(ada.post("/console/members/1/keys", {**fields, "scopes": ["match", "feed"]}))) == {
         "hides_distances"
     }

@@ -85,8 +85,8 @@ def test_the_evidence_of_a_match_is_shown_and_the_query_stays(service: Service, 
 
 def test_a_picture_is_hashed_and_not_stored(service: Service, otto: Visitor) -> None:
     before = service.rows()
-    sent = {"file": (io.BytesIO(photo()), "a.png"), "transforms": "1", "signals": ""}
-    page = otto.post(PAGE, sent, content_type="multipart/form-data")
+    fields = {"file": (io.BytesIO(photo()), "a.png"), "transforms": "1", "signals": ""}
+    page = otto.post(PAGE, fields, content_type="multipart/form-data")
     assert page.status_code == 200
     assert re.search(r"pdq:[0-9a-f]{64}", page.text)
     assert "mirror pdq:" in page.text
@@ -125,19 +125,19 @@ def test_an_uploaded_video_is_hashed_and_not_stored(service: Service, otto: Visi
     assert "yes, the same file by sha256</td>" in page.text
     assert f'href="/console/contributions/{contribution["id"]}"' in page.text
     assert "Two time lines, of 0:04 and 0:04, joined by 1 segment" in page.text
-    again = otto.post(PAGE, {"signals": signals_field(page.text)})
-    assert "joined by 1 segment" in again.text
+    second_page = otto.post(PAGE, {"signals": signals_field(page.text)})
+    assert "joined by 1 segment" in second_page.text
     assert service.rows() == before
 
 
 def test_a_damaged_or_slow_video_is_reported_at_its_field(
     service: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent = {"content_type": "multipart/form-data"}
+    options = {"content_type": "multipart/form-data"}
     damaged = films.film(seconds=4.0)[:600]
-    assert set(faults(otto.post(PAGE, upload(damaged, "a.mp4"), **sent))) == {"file"}
+    assert set(faults(otto.post(PAGE, upload(damaged, "a.mp4"), **options))) == {"file"}
     monkeypatch.setattr(signals, "WAIT_SECONDS", 0.0)
-    timeout = faults(otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent))
+    timeout = faults(otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **options))
     assert "hash it on your machine" in timeout["file"]
 
 
@@ -149,11 +149,11 @@ def test_a_user_has_few_waiting_videos_and_their_files_are_deleted(
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     monkeypatch.setattr(signals, "WAIT_SECONDS", 0.0)
-    sent = {"content_type": "multipart/form-data"}
+    options = {"content_type": "multipart/form-data"}
     with videos_busy(service):
         for _ in range(KEY_REQUESTS):
-            assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 422
-        assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 429
+            assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **options).status_code == 422
+        assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **options).status_code == 429
     deadline = time.monotonic() + 30
     while open_files_in(folder):
         assert time.monotonic() < deadline
@@ -180,7 +180,7 @@ def test_the_hashes_of_a_long_video_are_accepted(otto: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "invalid"),
+    ("fields", "invalid"),
     [
         ({}, {"signals"}),
         ({"signals": "pdq:12\nx"}, {"signals"}),
@@ -190,13 +190,13 @@ def test_the_hashes_of_a_long_video_are_accepted(otto: Visitor) -> None:
         ({"signals": str(signal(1)), "radius.pdq": "wide"}, {"radius.pdq"}),
     ],
 )
-def test_each_invalid_field_is_reported(otto: Visitor, sent: dict[str, str], invalid: set[str]) -> None:
-    assert set(faults(otto.post(PAGE, sent))) == invalid
+def test_each_invalid_field_is_reported(otto: Visitor, fields: dict[str, str], invalid: set[str]) -> None:
+    assert set(faults(otto.post(PAGE, fields))) == invalid
 
 
 def test_an_invalid_picture_is_reported_at_its_field(otto: Visitor) -> None:
-    sent = {"file": (io.BytesIO(b"not a picture"), "a.png")}
-    page = otto.post(PAGE, sent, content_type="multipart/form-data")
+    fields = {"file": (io.BytesIO(b"not a picture"), "a.png")}
+    page = otto.post(PAGE, fields, content_type="multipart/form-data")
     assert set(faults(page)) == {"file"} and "file[" not in page.text
 
 

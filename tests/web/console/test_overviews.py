@@ -33,7 +33,7 @@ def test_a_number_links_to_the_contributions_that_it_counts(service: Service, ot
     assert re.findall(r'/console/contributions/(\d+)"', listed) == ["1"]
 
 
-def test_the_time_of_a_match_is_shown(service: Service, otto: Visitor) -> None:
+def test_the_duration_of_matches_is_shown(service: Service, otto: Visitor) -> None:
     assert "none since the service started" in otto.get("/console/overview").text
     service.caller(name="Alpha").matched(pdq(1))
     assert "(p99)" in otto.get("/console/overview").text

@@ -34,8 +34,8 @@ def test_a_second_admin_confirms_the_suspension_of_a_member(service: Service, ad
     assert 'href="/console/proposals/1"' in ada.get("/console/members/1").text
     own_proposal = ada.get("/console/proposals/1")
     assert ("Confirm" in own_proposal.text, "(you)" in own_proposal.text) == (False, True)
-    again = ada.post("/console/proposals/1")
-    assert (again.status_code, "another person must confirm it" in again.text) == (422, True)
+    own_confirmation = ada.post("/console/proposals/1")
+    assert (own_confirmation.status_code, "another person must confirm it" in own_confirmation.text) == (422, True)
     assert alpha.get("/v1/me").status_code == 200
     eva = sign_in_new_user(service, "eva", Role.ADMIN)
     proposal = eva.get("/console/proposals/1").text

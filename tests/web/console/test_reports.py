@@ -78,13 +78,13 @@ def test_a_report_can_be_about_one_member_and_a_preset_period(service_with_data:
 
 def test_invalid_input_is_reported_and_no_report_is_made(service_with_data: Service, otto: Visitor) -> None:
     before = service_with_data.rows()
-    for sent, invalid in (
+    for fields, invalid in (
         ({"from": "yesterday", "to": "2026-02-30"}, {"from", "to"}),
         ({"from": "2026-11-20", "to": "2026-11-01"}, {"to"}),
         ({"member": "Alpha"}, {"member"}),
         ({"period": "x/y"}, {"from", "to"}),
     ):
-        assert set(faults(otto.post("/console/reports", sent))) == invalid
+        assert set(faults(otto.post("/console/reports", fields))) == invalid
     assert otto.post("/console/reports", {"member": "99"}).status_code == 404
     assert otto.get("/console/reports/1").status_code == 404
     after = service_with_data.rows()

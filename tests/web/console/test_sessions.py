@@ -120,8 +120,8 @@ def test_automatic_requests_of_a_page_do_not_extend_a_session(service: Service, 
 def test_the_second_factor_is_requested_after_the_password(service: Service, ada: Visitor) -> None:
     secret = pyotp.random_base32()
     code = pyotp.TOTP(secret).at(service.clock())
-    sent = {"secret": secret, "present": PASSWORD, "code": code}
-    assert "Recovery codes" in ada.post("/console/account/second-factor", sent).text
+    fields = {"secret": secret, "present": PASSWORD, "code": code}
+    assert "Recovery codes" in ada.post("/console/account/second-factor", fields).text
     visitor = Visitor(service, "ada")
     response = visitor.sign_in()
     assert response.headers["Location"] == "/console/sign-in/code"

@@ -101,7 +101,7 @@ def test_a_segment_of_pages_or_words_joins_the_line_of_its_unit() -> None:
     assert joined_lines(first, None, second[:4], None, segments[:1]) == ""
 
 
-def test_a_segment_joins_the_same_seconds_of_both_lines() -> None:
+def test_a_segment_joins_its_seconds_on_both_lines() -> None:
     segment = Segment((5.0, 10.0), (0.0, 5.0), 1.0, 5, 5, 0)
     line = joined_lines([shot(0, 19)], 20.0, [shot(0, 9)], 10.0, [segment])
     assert '<path d="M250.0 0H500.0V18L500.0 74V92H0.0V74L250.0 18z">' in line

@@ -31,15 +31,15 @@ def test_a_user_of_the_provider_has_no_password(service: Service, ada: Visitor) 
 
 
 @pytest.mark.parametrize(
-    ("sent", "invalid"),
+    ("fields", "invalid"),
     [
         ({"name": "", "role": "admin"}, {"name"}),
         ({"name": "x", "role": "root"}, {"role"}),
         ({"name": "12"}, {"name", "role"}),
     ],
 )
-def test_each_invalid_field_is_reported(ada: Visitor, sent: dict[str, str], invalid: set[str]) -> None:
-    assert set(faults(ada.post("/console/users", sent))) == invalid
+def test_each_invalid_field_is_reported(ada: Visitor, fields: dict[str, str], invalid: set[str]) -> None:
+    assert set(faults(ada.post("/console/users", fields))) == invalid
 
 
 def test_a_name_in_use_is_rejected(ada: Visitor) -> None:
@@ -55,9 +55,9 @@ def test_a_new_role_takes_effect_with_the_next_request(service: Service, ada: Vi
     assert set(faults(ada.post("/console/users/2", {"role": "king"}))) == {"role"}
 
 
-def test_an_admin_cannot_give_up_the_own_role(ada: Visitor) -> None:
-    own = ada.get("/console/users/1").text
-    assert "Change role" not in own and ">Disable<" not in own
+def test_an_admin_cannot_demote_or_disable_itself(ada: Visitor) -> None:
+    own_page = ada.get("/console/users/1").text
+    assert "Change role" not in own_page and ">Disable<" not in own_page
     assert set(faults(ada.post("/console/users/1", {"role": "auditor"}))) == {"role"}
     refused = ada.post("/console/users/1/status", {"status": "disabled"})
     assert refused.status_code == 422 and "so that one is always left" in refused.text

@@ -51,12 +51,12 @@ def test_each_list_shows_its_own_views(otto: Visitor, page: str) -> None:
 
 
 def test_other_users_see_only_shared_views(service: Service, otto: Visitor, rosa: Visitor) -> None:
-    own, shared = save(otto, "Own", "severity=3"), save(otto, "Shared", "severity=4", shared="yes")
+    private, shared = save(otto, "Own", "severity=3"), save(otto, "Shared", "severity=4", shared="yes")
     assert view_addresses(rosa) == [f"{LIST}?severity=4"]
     assert "by otto" in rosa.get(LIST).text
-    for id in (own, shared):
+    for id in (private, shared):
         assert rosa.post(f"{PAGE}/{id}", {"name": "Taken"}).status_code == 404
-    assert rosa.post(f"{PAGE}/{own}/removal").status_code == 404
+    assert rosa.post(f"{PAGE}/{private}/removal").status_code == 404
     assert rosa.post(f"{PAGE}/{shared}/removal").status_code == 403
     assert f"/console/views/{shared}" not in rosa.get(PAGE).text
     assert len(view_addresses(otto)) == 2
@@ -75,11 +75,11 @@ def test_the_owner_renames_shares_and_removes_a_view(otto: Visitor, rosa: Visito
 def test_an_admin_removes_the_shared_view_of_a_disabled_user(
     service: Service, ada: Visitor, otto: Visitor, rosa: Visitor
 ) -> None:
-    own, shared = save(otto, "Own", "severity=3"), save(otto, "Shared", shared="yes")
+    private, shared = save(otto, "Own", "severity=3"), save(otto, "Shared", shared="yes")
     owner = users.named(service.db, COMMAND_LINE, "otto")
     users.change(service.db, COMMAND_LINE, owner.id, UserChange(status=UserStatus.DISABLED))
     assert view_addresses(rosa) == view_addresses(ada) == [f"{LIST}?severity=4"]
-    assert ada.post(f"{PAGE}/{own}/removal").status_code == 404
+    assert ada.post(f"{PAGE}/{private}/removal").status_code == 404
     assert ada.post(f"{PAGE}/{shared}/removal").status_code == 303
     assert view_addresses(rosa) == []
 

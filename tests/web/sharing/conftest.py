@@ -13,8 +13,8 @@ from tests.web.sharing.served import listening
 @pytest.fixture
 def service(database_url: str) -> Iterator[Service]:
     """The application over an empty database, on SQLite and on PostgreSQL, with a label for such contributions."""
-    with service_at(database_url, interop_label="glorification") as made:
-        yield made
+    with service_at(database_url, interop_label="glorification") as service:
+        yield service
 
 
 @pytest.fixture

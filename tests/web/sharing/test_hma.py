@@ -121,8 +121,8 @@ def test_a_flat_picture_has_an_empty_hash_and_matches_nothing(platform: Caller) 
 
 
 def test_banks_are_members_and_cannot_be_created_or_changed(platform: Caller, other: Caller) -> None:
-    listed = body(platform.get("/hma/c/banks"))
-    assert {"name": "PLATFORM", "matching_enabled_ratio": 1.0} in listed
+    banks = body(platform.get("/hma/c/banks"))
+    assert {"name": "PLATFORM", "matching_enabled_ratio": 1.0} in banks
     assert body(platform.get("/hma/c/bank/OTHER")) == {"name": "OTHER", "matching_enabled_ratio": 1.0}
     message(platform.get("/hma/c/bank/NONE"), 404)
     for answer in (
@@ -174,13 +174,13 @@ def test_a_member_adds_a_picture_to_its_bank_reads_and_deletes_it(platform: Call
 
 def test_a_member_adds_signals_to_its_bank_as_one_content(service: Service, platform: Caller, other: Caller) -> None:
     phash = str(signal(1, Algorithm.PHASH))
-    sent = {"pdq": digits(pdq(1)), "phash": digits(phash), "note": "n"}
-    added = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
+    signals = {"pdq": digits(pdq(1)), "phash": digits(phash), "note": "n"}
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", signals))
     assert added["signals"] == {"pdq": digits(pdq(1)), "phash": digits(phash)}
     assert platform.matched(pdq(1)) == [added["id"]]
     before = service.rows()
-    message(other.post("/hma/c/bank/PLATFORM/signal", sent), 403)
-    message(platform.post("/hma/c/bank/NONE/signal", sent), 404)
+    message(other.post("/hma/c/bank/PLATFORM/signal", signals), 403)
+    message(platform.post("/hma/c/bank/NONE/signal", signals), 404)
     message(platform.post("/hma/c/bank/PLATFORM/signal", {"note": "n"}), 400)
     message(platform.post("/hma/c/bank/PLATFORM/signal", {"pdq": "12"}), 400)
     message(platform.post("/hma/c/bank/PLATFORM/signal", {"video_md5": "1" * 31}), 400)
@@ -196,8 +196,8 @@ def vpdq(*seeds: int, away: int = 0) -> str:
 
 
 def test_a_contributed_vpdq_matches_a_clip_inside_another_video(platform: Caller, other: Caller) -> None:
-    sent = {"vpdq": vpdq(*range(100, 160)), "video_md5": "1" * 31 + "2"}
-    added = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
+    signals = {"vpdq": vpdq(*range(100, 160)), "video_md5": "1" * 31 + "2"}
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", signals))
     assert set(added["signals"]) == {"vpdq", "video_md5"}
     assert json.loads(added["signals"]["vpdq"])[1] == f"{digits(pdq(101))},90,1.000"
     shown = body(platform.get(f"/v1/contributions/{added['id']}"))
@@ -226,10 +226,10 @@ def test_a_vpdq_matches_a_listed_picture(platform: Caller, other: Caller) -> Non
 
 
 def test_digests_of_videos_match(platform: Caller, other: Caller) -> None:
-    sent = {"video_md5": "1" * 31 + "2", "video_sha256": "A" * 63 + "3"}
-    added = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
+    digests = {"video_md5": "1" * 31 + "2", "video_sha256": "A" * 63 + "3"}
+    added = body(platform.post("/hma/c/bank/PLATFORM/signal", digests))
     assert added["signals"] == {"video_md5": "1" * 31 + "2", "video_sha256": "a" * 63 + "3"}
-    for name, value in sent.items():
+    for name, value in digests.items():
         matches = body(other.get("/hma/m/lookup", query_string={"signal": value, "signal_type": name}))
         assert matches == {"PLATFORM": [{"bank_content_id": added["id"], "distance": "-"}]}
         assert body(other.get("/hma/m/raw_lookup", query_string={"signal": value, "signal_type": name}))["matches"]
@@ -245,8 +245,8 @@ def test_a_video_is_hashed_looked_up_and_contributed(platform: Caller, other: Ca
     vpdq_only = body(platform.post("/hma/h/hash?types=video_vpdq", **upload(film(), name="video")))
     assert vpdq_only == {"vpdq": hashed["vpdq"]}
     assert body(other.post("/hma/m/lookup", **upload(film(), name="video"))) == {name: {} for name in hashed}
-    sent = upload(film(), name="video", metadata='{"content_id": "7"}')
-    added = body(platform.post("/hma/c/bank/PLATFORM/content", **sent))
+    form = upload(film(), name="video", metadata='{"content_id": "7"}')
+    added = body(platform.post("/hma/c/bank/PLATFORM/content", **form))
     assert added["signals"] == hashed
     shown = body(platform.get(f"/v1/contributions/{added['id']}"))
     assert (shown["media"], shown["frame_count"], shown["reference"]) == ("video", 6, "7")
@@ -427,8 +427,8 @@ def test_a_key_without_distances_gets_none_from_the_hma_api(service: Service, pl
     hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
     assert look_up(hidden, pdq(1)) == {"PLATFORM": [{"bank_content_id": contribution["id"]}]}
     query = {"signal": digits(pdq(1)), **PDQ, "include_distance": "true"}
-    found = body(hidden.get("/hma/m/raw_lookup", query_string=query))
-    assert found == {"matches": [{"bank_content_id": contribution["id"]}]}
+    matches = body(hidden.get("/hma/m/raw_lookup", query_string=query))
+    assert matches == {"matches": [{"bank_content_id": contribution["id"]}]}
 
 
 @pytest.mark.parametrize(

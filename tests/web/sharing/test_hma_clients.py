@@ -35,8 +35,8 @@ COOP = f"/hma/as/{BANK}"
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """A service on SQLite only: the form of requests does not depend on the database."""
-    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite", interop_label="glorification") as made:
-        yield made
+    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite", interop_label="glorification") as service:
+        yield service
 
 
 def test_coop_creates_its_bank_and_finds_contributions_of_others_in_it(tmp_path: Path) -> None:

@@ -242,13 +242,15 @@ def test_a_page_after_the_end_is_empty(service: Service, platform: Caller, query
 
 def test_all_invalid_hashes_are_reported_and_none_is_stored(service: Service, platform: Caller) -> None:
     good = {"signalType": "ImagePDQ", "hashValue": digits(pdq(1))}
-    sent = [
+    records = [
         good,
         {"signalType": "VideoTMK", "hashValue": "1" * 32},
         {**good, "hashValue": "12"},
         {**good, "CSPFeedbacks": [{"feedbackValue": "NotBlocked"}]},
     ]
-    refused = service.anonymous.post("/stopncii/v1/SubmitHashes", {"hashRecords": sent}, headers=key_header(platform))
+    refused = service.anonymous.post(
+        "/stopncii/v1/SubmitHashes", {"hashRecords": records}, headers=key_header(platform)
+    )
     assert set(faults(refused)) == {
         "hashRecords[1].signalType",
         "hashRecords[2].hashValue",
@@ -264,9 +266,9 @@ def test_all_invalid_hashes_are_reported_and_none_is_stored(service: Service, pl
 def test_feedback_on_hashes_of_no_other_member_is_rejected(service: Service, platform: Caller, other: Caller) -> None:
     other.contribute(item(1))
     platform.contribute(item(2))
-    sent = [{"hashValue": digits(pdq(seed)), "feedbackValue": "Blocked"} for seed in (1, 2, 3)]
+    feedback = [{"hashValue": digits(pdq(seed)), "feedbackValue": "Blocked"} for seed in (1, 2, 3)]
     refused = service.anonymous.post(
-        "/stopncii/v1/SubmitFeedback", {"hashFeedbacks": sent}, headers=key_header(platform)
+        "/stopncii/v1/SubmitFeedback", {"hashFeedbacks": feedback}, headers=key_header(platform)
     )
     assert set(faults(refused)) == {"hashFeedbacks[1]", "hashFeedbacks[2]"}
     assert service.rows()["opinions"] == 0
@@ -274,6 +276,6 @@ def test_feedback_on_hashes_of_no_other_member_is_rejected(service: Service, pla
 
 def test_a_service_without_a_label_accepts_no_hashes(tmp_path: Any) -> None:
     with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as service:
-        sent = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": digits(pdq(1))}]}
-        refused = service.anonymous.post("/stopncii/v1/SubmitHashes", sent, headers=key_header(service.caller()))
+        submission = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": digits(pdq(1))}]}
+        refused = service.anonymous.post("/stopncii/v1/SubmitHashes", submission, headers=key_header(service.caller()))
         problem(refused, 403, "no-label")

@@ -31,8 +31,8 @@ LOOKUP = "/hma/m/lookup"
 def service(tmp_path: Path) -> Iterator[Service]:
     """A service on SQLite that accepts texts and has a label for contributions by other protocols."""
     url = f"sqlite:///{tmp_path}/hashdb.sqlite"
-    with service_at(url, interop_label="glorification", accept_text=True) as made:
-        yield made
+    with service_at(url, interop_label="glorification", accept_text=True) as service:
+        yield service
 
 
 @pytest.fixture
@@ -206,8 +206,8 @@ def test_threatexchange_sends_addresses_texts_and_digests(service: Service, plat
         ("TEXT_STRING", WORDS, ""),
         ("HASH_SHA256", "ab" * 32, "media_type_document"),
     ):
-        sent = descriptor(value, kind) | ({"tags": tags} if tags else {})
-        ids.append(client.upload_threat_descriptor(sent, False, False)[2]["id"])
+        fields = descriptor(value, kind) | ({"tags": tags} if tags else {})
+        ids.append(client.upload_threat_descriptor(fields, False, False)[2]["id"])
     assert len(set(ids[:3])) == 1
     contributions = [body(platform.get(f"/v1/contributions/{id}")) for id in ids[2:]]
     assert [(contribution["media"], contribution["signals"]) for contribution in contributions] == [
@@ -240,9 +240,9 @@ def test_stopncii_sends_addresses_and_texts(platform: Caller, url: str) -> None:
         ("document", [str(url_signals(ADDRESS, for_query=False)[0])]),
         ("text", []),
     ]
-    sent = {"hashRecords": [{"signalType": "URL", "hashValue": "secret words"}]}
+    records = {"hashRecords": [{"signalType": "URL", "hashValue": "secret words"}]}
     headers = {"x-functions-key": str(platform.secret)}
-    refused = platform.post("/stopncii/v1/SubmitHashes", sent, headers=headers)
+    refused = platform.post("/stopncii/v1/SubmitHashes", records, headers=headers)
     assert refused.status_code == 422
     assert "secret words" not in refused.text
 
