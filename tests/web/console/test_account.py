@@ -52,10 +52,10 @@ def test_an_invalid_password_change_is_reported_at_its_field(
 
 def test_a_user_sets_up_and_removes_a_second_factor(service: Service, ada: Visitor) -> None:
     page = ada.get("/console/account/second-factor")
-    secret = re.search(r'name="secret" value="([A-Z2-7]{32})"', page.text)
-    assert secret and "<svg" in page.text
-    code = pyotp.TOTP(secret[1]).at(service.clock())
-    fields = {"secret": secret[1], "present": PASSWORD, "code": f"{code[:3]} {code[3:]}"}
+    match = re.search(r'name="secret" value="([A-Z2-7]{32})"', page.text)
+    assert match and "<svg" in page.text
+    code = pyotp.TOTP(match[1]).at(service.clock())
+    fields = {"secret": match[1], "present": PASSWORD, "code": f"{code[:3]} {code[3:]}"}
     recovery_codes = re.findall(
         r"<li>([a-z2-9]{5}-[a-z2-9]{5})</li>", ada.post("/console/account/second-factor", fields).text
     )
