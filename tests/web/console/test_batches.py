@@ -203,7 +203,7 @@ def select_by_keyboard(page: Page) -> None:
     """Select all rows of the page, all but one, all rows of the filter, a range, and in the end none."""
     page_box, filter_box = (
         page.get_by_label("Select all rows on this page"),
-        page.get_by_label("that the filter lets through"),
+        page.get_by_label("that match the filter"),
     )
     third_row, preview = page.get_by_label("Select contribution 3"), page.get_by_role("button", name="Preview")
     page_box.press("Space")
