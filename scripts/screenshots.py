@@ -29,7 +29,7 @@ from hashdb.domain.review.cases import CaseSort
 from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.contributions import contributions
-from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger import active_set, checkpoints
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.matching import neighbors
 from hashdb.service.review import cases, impacts, queues
@@ -157,6 +157,11 @@ def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
     checkpoints.start(db)
     db.index.catch_up()
     lived.through(db, PASSWORD)
+    with db.store.read() as tx:
+        has_root = active_set.newest(tx) is not None
+    # The first tree over so many contributions takes several calls.
+    while not has_root:
+        has_root = active_set.keep(db, at_once=True)
     published.sign(db)
     app = create_app(db, settings)
     lived.answer(app.extensions["hashdb"].metrics)

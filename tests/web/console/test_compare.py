@@ -57,7 +57,7 @@ def test_two_pictures_are_compared_by_their_hashes_forms_and_signatures(service:
     assert rows(page)[:2] == ["pdq 122 radius 31 no", "phash256 124 radius 46 no"]
     assert "mirror whole pdq 0 radius 31 yes" in rows(page)
     assert 'data-turn="mirror" data-window="0.0 0.0 1.0 1.0"' in page.text
-    assert "detail 0 % apart" in page.text
+    assert "detail differs by 0 %" in page.text
     assert service.rows() == before
 
 

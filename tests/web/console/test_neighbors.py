@@ -74,13 +74,13 @@ def test_the_evidence_of_a_match_is_shown_and_the_query_stays(service: Service, 
     page = otto.post(PAGE, {"signals": text})
     assert verdicts(page.text) == ["yes, by pdq", "no, too far"]
     shown = re.sub(r"<[^>]+>", " ", page.text)
-    assert re.search(r"score\s+\d+\.\d\s+whole\s+detail 0 % apart", shown)
+    assert re.search(r"score\s+\d+\.\d\s+agrees as whole\s+detail differs by 0 %", shown)
     assert "A score of 6 means" in shown
     assert html.unescape(page.text).count(text) == 1
     neighbors = otto.get("/console/contributions/1/neighbors").text
     assert "A score of 6 means" not in neighbors
     alpha.contribute(item(signals=[str(near(signal(1), 6))], signatures=[str(signature(1))]))
-    assert "detail 0 % apart" in otto.get("/console/contributions/1/neighbors").text
+    assert "detail differs by 0 %" in otto.get("/console/contributions/1/neighbors").text
 
 
 def test_a_picture_is_hashed_and_not_stored(service: Service, otto: Visitor) -> None:
