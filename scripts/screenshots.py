@@ -246,7 +246,7 @@ def _open(page: Page, name: str, shown: _Shown) -> None:
         page.get_by_label("First").set_input_files(_photo(whole=True))
         page.get_by_label("Second").set_input_files(_photo(whole=False))
         page.get_by_role("button", name="Compare").click()
-        page.get_by_role("heading", name="Laid over each other").wait_for()
+        page.get_by_role("heading", name="Overlay").wait_for()
     page.wait_for_load_state("networkidle")
 
 

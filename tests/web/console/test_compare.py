@@ -64,7 +64,7 @@ def test_two_pictures_are_compared_by_their_hashes_forms_and_signatures(service:
 def test_different_pictures_do_not_match(otto: Visitor) -> None:
     page = compare(otto, photo(7), photo(8))
     assert verdict(page) == "no, too far"
-    assert "no place is known at which they show the same" in page.text
+    assert "their signatures do not show how to align them" in page.text
 
 
 def test_a_flat_picture_is_reported_as_not_contributable(otto: Visitor) -> None:
