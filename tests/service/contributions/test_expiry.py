@@ -1,4 +1,4 @@
-"""Expiry and retention: the earliest counts, also for what was there before the operator said so."""
+"""Expiry and retention: the earliest time applies, also to contributions from before the setting."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from hashdb.service.review import incidents
 from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with
 
 DAY = timedelta(days=1)
-KEPT = Retention({"graphic_violence": 10, "manifesto": 20})
+RETENTION = Retention({"graphic_violence": 10, "manifesto": 20})
 
 
-def kept(url: str, clock: Clock, retention: Retention = KEPT) -> HashDB:
-    """A service with this retention, settled."""
+def settled_service(url: str, clock: Clock, retention: Retention = RETENTION) -> HashDB:
+    """A service that has applied this retention to all contributions."""
     db = hashdb(url, clock, replace(RULES, retention=retention))
     expiry.start(db)
     expiry.settle(db)
     return db
 
 
-def test_the_earliest_of_expiry_and_retention_counts(database_url: str, clock: Clock) -> None:
-    db = kept(database_url, clock)
+def test_the_earliest_of_expiry_and_retention_applies(database_url: str, clock: Clock) -> None:
+    db = settled_service(database_url, clock)
     actor = member_with(db)
     items = contributed(
         db,
@@ -50,38 +50,40 @@ def test_the_earliest_of_expiry_and_retention_counts(database_url: str, clock: C
     db.close()
 
 
-def test_what_was_there_before_goes_by_another_retention_once_it_is_settled(
+def test_a_changed_retention_applies_to_existing_contributions(
     database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expiry, "BATCH", 2)
-    before = kept(database_url, clock, Retention({}))
-    actor = member_with(before)
-    items = contributed(before, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)), draft(9))
-    before.close()
-    after = kept(database_url, clock)
-    shown = [contributions.get(after, actor, item.id).expires_at for item in items]
+    earlier = settled_service(database_url, clock, Retention({}))
+    actor = member_with(earlier)
+    items = contributed(earlier, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)), draft(9))
+    earlier.close()
+    later = settled_service(database_url, clock)
+    shown = [contributions.get(later, actor, item.id).expires_at for item in items]
     assert shown == [NOON + 20 * DAY] * 5 + [None]
-    with after.store.read() as tx:
+    with later.store.read() as tx:
         (settings,) = tx.audit.events(0, 100, None, "settings.changed", None)
         amended = tx.audit.events(0, 100, None, "contribution.amended", None)
     assert settings.details == {"days": ["graphic_violence=10", "manifesto=20"]}
     assert [event.id for event in amended] == [item.id for item in items[:5]]
-    head = after.store.head()
-    expiry.start(after)
-    expiry.settle(after)
-    assert after.store.head() == head
-    after.close()
-    lifted = kept(database_url, clock, Retention({}))
-    assert [contributions.get(lifted, actor, item.id).expires_at for item in items] == [None] * 6
-    lifted.close()
+    head = later.store.head()
+    expiry.start(later)
+    expiry.settle(later)
+    assert later.store.head() == head
+    later.close()
+    unlimited = settled_service(database_url, clock, Retention({}))
+    assert [contributions.get(unlimited, actor, item.id).expires_at for item in items] == [None] * 6
+    unlimited.close()
 
 
-def test_interrupted_it_goes_on_where_it_was(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_settlement_continues_where_it_stopped(
+    database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(expiry, "BATCH", 2)
-    db = kept(database_url, clock, Retention({}))
+    db = settled_service(database_url, clock, Retention({}))
     actor = member_with(db)
     items = contributed(db, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)))
-    db.rules = replace(db.rules, retention=KEPT)
+    db.rules = replace(db.rules, retention=RETENTION)
     expiry.start(db)
     assert expiry._retain(db, db.intake_rules(), db.index.catch_up().seq)
     with db.store.read() as tx:
@@ -94,19 +96,19 @@ def test_interrupted_it_goes_on_where_it_was(database_url: str, clock: Clock, mo
     db.close()
 
 
-def test_incident_and_retention_together(database_url: str, clock: Clock) -> None:
-    db = kept(database_url, clock)
+def test_the_end_of_an_incident_applies_before_a_longer_retention(database_url: str, clock: Clock) -> None:
+    db = settled_service(database_url, clock)
     actor = member_with(db)
-    (mine,) = contributed(db, actor, draft(1, labels=("manifesto",), incident="CI:x"))
-    one = incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON, NOON + 5 * DAY, True))
-    assert isinstance(one, Incident)
-    assert contributions.get(db, actor, mine.id).expires_at == NOON + 5 * DAY
+    (contribution,) = contributed(db, actor, draft(1, labels=("manifesto",), incident="CI:x"))
+    incident = incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON, NOON + 5 * DAY, True))
+    assert isinstance(incident, Incident)
+    assert contributions.get(db, actor, contribution.id).expires_at == NOON + 5 * DAY
     db.close()
 
 
-def test_a_service_of_another_retention_leaves_that_in_force_alone(db: HashDB, actor: Actor) -> None:
+def test_a_process_with_an_outdated_retention_settles_nothing(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(1, labels=("manifesto",)))
-    db.rules = replace(db.rules, retention=KEPT)
+    db.rules = replace(db.rules, retention=RETENTION)
     expiry.start(db)
     db.rules = RULES
     head = db.store.head()

@@ -1,4 +1,4 @@
-"""Intake: signals are checked against the rules, and a change that was checked against old rules is checked again."""
+"""Intake: signals are checked against the rules. A change that was checked against outdated rules is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hashdb.service.views import IntakeRules
 from hashdb.store.matching.benign import BenignBall
 from tests.builders import NOON, draft, near, signal
 
-LIST = (
+BENIGN_ENTRIES = (
     BenignBall(1, signal(1), 15),
     BenignBall(2, signal(1), 31),
     BenignBall(3, signal(2), 0),
@@ -26,20 +26,20 @@ LIST = (
 
 
 @pytest.mark.parametrize(("distance", "entries"), [(0, {1, 2}), (15, {1, 2}), (16, {2}), (31, {2}), (32, {None})])
-def test_each_benign_signal_has_a_radius_of_its_own(distance: int, entries: set[int | None]) -> None:
-    one = near(signal(1), distance)
-    assert IntakeRules(LIST, ()).close_to_benign([one]).get(one) in entries
+def test_each_benign_signal_has_its_own_radius(distance: int, entries: set[int | None]) -> None:
+    queried = near(signal(1), distance)
+    assert IntakeRules(BENIGN_ENTRIES, ()).close_to_benign([queried]).get(queried) in entries
 
 
 def test_only_signals_of_the_same_algorithm_are_close() -> None:
-    asked = [signal(2), near(signal(2), 1), signal(1, Algorithm.PHASH), signal(1, Algorithm.PHASH256)]
-    assert IntakeRules(LIST, ()).close_to_benign(asked) == {signal(2): 3, signal(1, Algorithm.PHASH): 4}
-    assert IntakeRules((), ()).close_to_benign(asked) == {}
+    signals = [signal(2), near(signal(2), 1), signal(1, Algorithm.PHASH), signal(1, Algorithm.PHASH256)]
+    assert IntakeRules(BENIGN_ENTRIES, ()).close_to_benign(signals) == {signal(2): 3, signal(1, Algorithm.PHASH): 4}
+    assert IntakeRules((), ()).close_to_benign(signals) == {}
 
 
-def test_faults_stand_at_their_fields() -> None:
-    over = Incident(1, "CIP:over", NOON - timedelta(days=2), NOON, True)
-    rules = IntakeRules(LIST, [over])
+def test_each_fault_names_its_draft_and_its_field() -> None:
+    ended = Incident(1, "CIP:over", NOON - timedelta(days=2), NOON, True)
+    rules = IntakeRules(BENIGN_ENTRIES, [ended])
     faults = list(rules.faults([draft(9), draft(9, 2, incident="CIP:over"), draft(8, incident="CI:x")], NOON))
     assert [(position, fault.at) for position, fault in faults] == [(1, "signals[1]"), (1, "incident")]
     assert faults[0][1].reason == CLOSE_TO_BENIGN
@@ -56,7 +56,7 @@ def test_faults_stand_at_their_fields() -> None:
         (Action.KEY_ISSUED, False),
     ],
 )
-def test_what_was_checked_against_old_rules_is_not_appended(db: HashDB, action: Action, changes: bool) -> None:
+def test_a_change_checked_against_outdated_rules_is_not_appended(db: HashDB, action: Action, changes: bool) -> None:
     known = db.index.catch_up().seq
     entry = LogEntry(action, action.partition(".")[0], 1, {})
     with db.store.begin() as tx:

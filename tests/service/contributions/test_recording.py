@@ -1,4 +1,4 @@
-"""Requests that share a transaction are recorded, or refused, as if each had its own."""
+"""Requests that share a transaction are stored or rejected as if each had its own transaction."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def receipt(outcome: Receipt | Exception) -> Receipt:
     return outcome
 
 
-def size(db: HashDB) -> int:
+def log_size(db: HashDB) -> int:
     return db.follower.catch_up().seq
 
 
-class TestTogether:
+class TestSharedTransaction:
     """One transaction for requests of several members."""
 
     def test_each_request_gets_its_contributions_and_each_member_its_events(
         self, db: HashDB, actor: Actor, other: Actor
     ) -> None:
-        before = size(db)
+        before = log_size(db)
         outcomes = record(
             db,
             [
@@ -67,7 +67,7 @@ class TestTogether:
         assert sorted(event.actor for event in events) == sorted([str(actor)] * 2 + [str(other)] * 2)
         assert {first.checkpoint, second.checkpoint, third.checkpoint} == {before + 4}
 
-    def test_a_request_past_the_limit_is_refused_and_the_others_are_recorded(self, db: HashDB, other: Actor) -> None:
+    def test_a_request_over_the_limit_is_rejected_and_the_others_are_stored(self, db: HashDB, other: Actor) -> None:
         small = member_with(db, a_day=2)
         first, second, third, fourth = record(
             db,
@@ -81,54 +81,52 @@ class TestTogether:
         assert isinstance(second, LimitReached)
         assert not receipt(first).recorded[0].known
         assert not receipt(third).recorded[0].known
-        # The refused request has recorded nothing: its draft is new in a later one.
+        # The rejected request stored nothing: its draft is new in a later request.
         assert [item.known for item in receipt(fourth).recorded] == [False, True]
 
-    def test_the_same_idempotency_key_twice_is_recorded_once(self, db: HashDB, actor: Actor) -> None:
+    def test_two_requests_with_one_idempotency_key_are_stored_once(self, db: HashDB, actor: Actor) -> None:
         first, second = record(db, [request(db, actor, [draft(1)], KEY), request(db, actor, [draft(1)], KEY)])
         assert receipt(first) == receipt(second)
         assert not receipt(first).recorded[0].known
 
-    def test_a_reused_idempotency_key_is_refused_and_the_others_are_recorded(self, db: HashDB, actor: Actor) -> None:
+    def test_a_reused_idempotency_key_is_rejected_and_the_others_are_stored(self, db: HashDB, actor: Actor) -> None:
         receipt(record(db, [request(db, actor, [draft(1)], KEY)])[0])
-        again = replace(KEY, digest=b"2" * 32)
-        refused, recorded = record(db, [request(db, actor, [draft(2)], again), request(db, actor, [draft(3)])])
+        reused = replace(KEY, digest=b"2" * 32)
+        refused, recorded = record(db, [request(db, actor, [draft(2)], reused), request(db, actor, [draft(3)])])
         assert isinstance(refused, IdempotencyKeyReused)
         assert not receipt(recorded).recorded[0].known
 
-    def test_a_request_that_was_checked_against_old_rules_is_refused_alone(self, db: HashDB, actor: Actor) -> None:
+    def test_only_the_request_checked_against_outdated_rules_is_rejected(self, db: HashDB, actor: Actor) -> None:
         old = request(db, actor, [draft(1)])
         benign.add(db, COMMAND_LINE, BenignDraft((signal(9),)))
         new = request(db, actor, [draft(2)])
-        before = size(db)
+        before = log_size(db)
         stale, recorded = record(db, [old, new])
         assert isinstance(stale, StaleRead)
         assert not receipt(recorded).recorded[0].known
-        assert size(db) == before + 1
+        assert log_size(db) == before + 1
 
 
-def test_while_the_database_is_locked_no_signal_is_searched_for_and_no_fingerprint_computed(
+def test_no_search_and_no_fingerprint_is_computed_while_the_database_is_locked(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     benign.add(db, COMMAND_LINE, BenignDraft((signal(2),)))
-    asked = request(db, actor, [video(1, 2, 3)])
+    checked = request(db, actor, [video(1, 2, 3)])
     called: list[str] = []
     monkeypatch.setattr(Draft, "fingerprint", lambda draft: called.append("fingerprint"))
     monkeypatch.setattr(IntakeRules, "close_to_benign", lambda rules, signals: called.append("touched"))
-    (outcome,) = record(db, [asked])
+    (outcome,) = record(db, [checked])
     assert called == []
     id = receipt(outcome).recorded[0].contribution.id
     assert [frame.signals for frame in contributions.frames(db, actor, id)] == [(signal(1),), (), (signal(3),)]
 
 
-def test_a_busy_database_is_the_outcome_of_each_request(
-    database_url: str, db: HashDB, actor: Actor, clock: Clock
-) -> None:
+def test_every_request_reports_a_busy_database(database_url: str, db: HashDB, actor: Actor, clock: Clock) -> None:
     requests = [request(db, actor, [draft(1)]), request(db, actor, [draft(2)])]
-    impatient, before = hashdb(database_url, clock, busy_seconds=0.05), size(db)
+    impatient, before = hashdb(database_url, clock, busy_seconds=0.05), log_size(db)
     with db.store.begin() as tx:
         tx.audit.lock()
         outcomes = record(impatient, requests)
     impatient.close()
     assert [type(outcome) for outcome in outcomes] == [StoreBusy, StoreBusy]
-    assert size(db) == before
+    assert log_size(db) == before

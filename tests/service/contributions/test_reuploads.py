@@ -1,4 +1,4 @@
-"""Returns: what was retired does not come back unseen, through another member or another crop."""
+"""Re-uploads: retired content does not return unnoticed, neither through another member nor in another crop."""
 
 from __future__ import annotations
 
@@ -28,66 +28,69 @@ from tests.builders import Clock, contributed, draft, hashdb, near, query, signa
 PHASH = Algorithm.PHASH
 
 
-def retire(db: HashDB, by: Actor, id: int) -> None:
-    case = opinions.give(db, by, id, OpinionDraft(Stance.DISPUTES, "not_terrorist_content")).case
+def retire(db: HashDB, disputer: Actor, id: int) -> None:
+    """Let a member dispute a contribution and the operator retire it."""
+    case = opinions.give(db, disputer, id, OpinionDraft(Stance.DISPUTES, "not_terrorist_content")).case
     assert case is not None
     cases.decide(db, COMMAND_LINE, case, Decision.RETIRE)
 
 
 @pytest.fixture
 def retired(db: HashDB, actor: Actor, other: Actor) -> Contribution:
-    """What the first member contributed, and a reviewer retired."""
-    (one,) = contributed(db, actor, draft(signal(1), signal(1, PHASH)))
-    retire(db, other, one.id)
-    return one
+    """A contribution of the first member that was retired."""
+    (contribution,) = contributed(db, actor, draft(signal(1), signal(1, PHASH)))
+    retire(db, other, contribution.id)
+    return contribution
 
 
-def found(db: HashDB, asked: Query) -> list[int]:
-    (result,) = matches.match(db, SYSTEM, [asked]).results
+def matched_ids(db: HashDB, queried: Query) -> list[int]:
+    (result,) = matches.match(db, SYSTEM, [queried]).results
     return [match.contribution for match in result.matches]
 
 
-def waiting(db: HashDB) -> list[Case]:
+def open_cases(db: HashDB) -> list[Case]:
     return list(cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 100))
 
 
-def test_what_is_near_a_retired_one_waits_for_a_reviewer_whoever_contributes_it(
+def test_a_contribution_of_any_member_near_a_retired_one_is_quarantined(
     db: HashDB, actor: Actor, other: Actor, retired: Contribution
 ) -> None:
     (crop,) = contributed(db, other, draft(signal(7), near(signal(1, PHASH), 6), 8))
     (own,) = contributed(db, actor, draft(near(signal(1), 31)))
     assert [crop.standing, own.standing] == [Standing.QUARANTINED] * 2
     assert contributions.get(db, other, crop.id).standing is Standing.QUARANTINED
-    assert found(db, query(7)) == found(db, query(1)) == []
-    assert [(case.contribution, case.reason, case.holds) for case in waiting(db)] == [
+    assert matched_ids(db, query(7)) == matched_ids(db, query(1)) == []
+    assert [(case.contribution, case.reason, case.holds) for case in open_cases(db)] == [
         (crop.id, "near_retired", True),
         (own.id, "near_retired", True),
     ]
     with db.store.read() as tx:
-        told = [(one.action, one.actor, one.details) for one in tx.audit.events(0, 99, None, None, None)][-6:-3]
-    assert [action for action, _, _ in told] == ["contribution.added", "case.opened", "contribution.quarantined"]
-    assert told[2][2] == {"before": "unreviewed", "reason": "near_retired", "near": retired.id}
+        logged = tx.audit.events(0, 99, None, None, None)[-6:-3]
+    assert [event.action for event in logged] == ["contribution.added", "case.opened", "contribution.quarantined"]
+    assert logged[2].details == {"before": "unreviewed", "reason": "near_retired", "near": retired.id}
 
 
-def test_it_is_not_in_the_feed_until_it_is_upheld(db: HashDB, other: Actor, retired: Contribution) -> None:
-    (one,) = contributed(db, other, draft(1))
+def test_a_quarantined_reupload_is_not_in_the_feed_until_it_is_upheld(
+    db: HashDB, other: Actor, retired: Contribution
+) -> None:
+    (quarantined,) = contributed(db, other, draft(1))
     page = feed.read(db, SYSTEM, 0, 100)
-    assert Gone(one.id, "quarantined") in [change.what for change in page.changes]
-    (case,) = waiting(db)
-    assert case.id in [one.id for one in cases.page(db, other, None, 0, 10)]
+    assert Gone(quarantined.id, "quarantined") in [change.what for change in page.changes]
+    (case,) = open_cases(db)
+    assert case.id in [shown.id for shown in cases.page(db, other, None, 0, 10)]
     cases.decide(db, COMMAND_LINE, case.id, Decision.UPHOLD)
-    assert found(db, query(1)) == [one.id]
+    assert matched_ids(db, query(1)) == [quarantined.id]
     (change,) = feed.read(db, SYSTEM, page.checkpoint, 100).changes
     assert isinstance(change.what, Contribution) and change.what.standing is Standing.UNREVIEWED
 
 
-def test_what_is_farther_away_is_as_any_other(db: HashDB, other: Actor, retired: Contribution) -> None:
+def test_a_contribution_outside_the_radius_is_not_quarantined(db: HashDB, other: Actor, retired: Contribution) -> None:
     far = draft(near(signal(1), 32), near(signal(1, PHASH), 7))
-    assert [one.standing for one in contributed(db, other, far, draft(2))] == [Standing.UNREVIEWED] * 2
-    assert waiting(db) == []
+    assert [item.standing for item in contributed(db, other, far, draft(2))] == [Standing.UNREVIEWED] * 2
+    assert open_cases(db) == []
 
 
-def test_it_holds_when_the_retired_one_is_withdrawn_or_erased_until_its_signals_are_kept_no_longer(
+def test_reuploads_are_quarantined_as_long_as_the_retired_signals_are_kept(
     db: HashDB, actor: Actor, other: Actor, clock: Clock, retired: Contribution
 ) -> None:
     contributions.withdraw(db, actor, retired.id, "other")
@@ -100,7 +103,7 @@ def test_it_holds_when_the_retired_one_is_withdrawn_or_erased_until_its_signals_
     assert contributed(db, other, draft(near(signal(1), 6)))[0].standing is Standing.UNREVIEWED
 
 
-def test_its_contributor_cannot_erase_it_at_once_and_the_operator_can(
+def test_only_the_operator_can_erase_a_retired_contribution_at_once(
     db: HashDB, actor: Actor, other: Actor, retired: Contribution
 ) -> None:
     for _ in range(2):
@@ -115,57 +118,55 @@ def test_its_contributor_cannot_erase_it_at_once_and_the_operator_can(
     assert contributed(db, other, draft(near(signal(1), 4)))[0].standing is Standing.UNREVIEWED
 
 
-def test_it_holds_no_longer_when_the_retired_one_is_upheld_after_all(db: HashDB, actor: Actor, other: Actor) -> None:
-    (two,) = contributed(db, actor, draft(2))
-    retire(db, other, two.id)
-    opinions.give(db, replace(other, scopes=COMMAND_LINE.scopes), two.id, OpinionDraft(Stance.CONFIRMS))
-    cases.decide(db, COMMAND_LINE, waiting(db)[-1].id, Decision.UPHOLD)
+def test_reuploads_are_accepted_again_when_the_retired_one_is_upheld(db: HashDB, actor: Actor, other: Actor) -> None:
+    (retired,) = contributed(db, actor, draft(2))
+    retire(db, other, retired.id)
+    opinions.give(db, replace(other, scopes=COMMAND_LINE.scopes), retired.id, OpinionDraft(Stance.CONFIRMS))
+    cases.decide(db, COMMAND_LINE, open_cases(db)[-1].id, Decision.UPHOLD)
     assert contributed(db, other, draft(near(signal(2), 4)))[0].standing is Standing.UNREVIEWED
 
 
-def test_of_one_request_only_what_is_near_waits_and_it_is_answered_again_as_it_is(
-    db: HashDB, other: Actor, retired: Contribution
-) -> None:
-    drafts, once = [draft(2), draft(1), draft(1)], IdempotencyKey("a", b"body")
-    receipt = contributions.contribute(db, other, drafts, once)
+def test_only_the_reupload_in_a_request_is_quarantined(db: HashDB, other: Actor, retired: Contribution) -> None:
+    drafts, idempotency_key = [draft(2), draft(1), draft(1)], IdempotencyKey("a", b"body")
+    receipt = contributions.contribute(db, other, drafts, idempotency_key)
     expected = [(Standing.UNREVIEWED, False), (Standing.QUARANTINED, False), (Standing.QUARANTINED, True)]
-    for answer in (receipt, contributions.contribute(db, other, drafts, once)):
-        assert [(one.contribution.standing, one.known) for one in answer.recorded] == expected
+    for answer in (receipt, contributions.contribute(db, other, drafts, idempotency_key)):
+        assert [(item.contribution.standing, item.known) for item in answer.recorded] == expected
     (again,) = contributions.contribute(db, other, [draft(1)]).recorded
     assert (again.known, again.contribution.standing) == (True, Standing.QUARANTINED)
-    assert len(waiting(db)) == 1
+    assert len(open_cases(db)) == 1
 
 
-def test_what_is_retired_while_a_contribution_is_under_way_is_noticed(
+def test_a_retirement_during_a_contribution_request_is_noticed(
     db: HashDB, database_url: str, clock: Clock, actor: Actor, other: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    elsewhere = hashdb(database_url, clock)
-    check, left = contributions.check, [1]
+    (retired,) = contributed(db, actor, draft(1))
+    other_process = hashdb(database_url, clock)
+    check, retirements = contributions.check, [1]
 
     def retire_and_check(
         db: HashDB, drafts: Sequence[Draft], now: datetime, rules: IntakeRules, *, checked: bool
     ) -> None:
-        if left and left.pop():
-            retire(elsewhere, other, one.id)
+        if retirements and retirements.pop():
+            retire(other_process, other, retired.id)
         check(db, drafts, now, rules, checked=checked)
 
     monkeypatch.setattr(contributions, "check", retire_and_check)
-    (two,) = contributed(db, other, draft(near(signal(1), 3)))
-    assert two.standing is Standing.QUARANTINED
-    assert [case.contribution for case in waiting(db)] == [two.id]
-    elsewhere.close()
+    (contribution,) = contributed(db, other, draft(near(signal(1), 3)))
+    assert contribution.standing is Standing.QUARANTINED
+    assert [case.contribution for case in open_cases(db)] == [contribution.id]
+    other_process.close()
 
 
-def test_a_process_that_starts_later_knows_what_was_retired(
+def test_a_process_that_starts_later_knows_the_retired_signals(
     db: HashDB, database_url: str, clock: Clock, other: Actor, retired: Contribution
 ) -> None:
-    elsewhere = hashdb(database_url, clock)
-    assert contributed(elsewhere, other, draft(near(signal(1), 5)))[0].standing is Standing.QUARANTINED
-    elsewhere.close()
+    other_process = hashdb(database_url, clock)
+    assert contributed(other_process, other, draft(near(signal(1), 5)))[0].standing is Standing.QUARANTINED
+    other_process.close()
 
 
-def test_a_masked_signal_of_a_retired_one_counts_once_it_is_unmasked(
+def test_a_retired_signal_quarantines_nothing_while_it_is_suppressed(
     db: HashDB, other: Actor, retired: Contribution
 ) -> None:
     entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(1),), {Algorithm.PDQ: 0}))
@@ -175,32 +176,31 @@ def test_a_masked_signal_of_a_retired_one_counts_once_it_is_unmasked(
     assert contributed(db, other, draft(near(signal(1), 6)))[0].standing is Standing.QUARANTINED
 
 
-def test_a_second_member_with_the_same_signals_corroborates(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    (two,) = contributed(db, other, draft(1))
+def test_a_match_counts_each_member_with_the_same_signals(db: HashDB, actor: Actor, other: Actor) -> None:
+    (first,) = contributed(db, actor, draft(1))
+    (second,) = contributed(db, other, draft(1))
     (result,) = matches.match(db, SYSTEM, [query(1)]).results
-    assert ([match.contribution for match in result.matches], result.members) == ([one.id, two.id], 2)
-    contributions.withdraw(db, other, two.id, "other")
+    assert ([match.contribution for match in result.matches], result.members) == ([first.id, second.id], 2)
+    contributions.withdraw(db, other, second.id, "other")
     (result,) = matches.match(db, SYSTEM, [query(1)]).results
     assert result.members == 1
 
 
 PLANTED = tuple(signal(seed) for seed in range(100, 163))
+"""Signals of other items that a member adds to its contribution so that they are retired with it."""
 
 
-def test_planted_signals_of_a_retired_contribution_hold_no_contribution_of_others(
-    db: HashDB, actor: Actor, other: Actor
-) -> None:
-    (one,) = contributed(db, actor, draft(signal(1), *PLANTED))
-    retire(db, other, one.id)
-    true = contributed(db, other, *map(draft, PLANTED))
-    assert {contribution.standing for contribution in true} == {Standing.UNREVIEWED}
+def test_planted_signals_of_a_retired_contribution_quarantine_nothing(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(signal(1), *PLANTED))
+    retire(db, other, contribution.id)
+    legitimate = contributed(db, other, *map(draft, PLANTED))
+    assert {contribution.standing for contribution in legitimate} == {Standing.UNREVIEWED}
     assert contributed(db, other, draft(near(signal(1), 8)))[0].standing is Standing.QUARANTINED
 
 
-def test_a_reviewer_names_the_signals_that_hold_others(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(signal(1), *PLANTED))
-    dispute = opinions.give(db, other, one.id, OpinionDraft(Stance.DISPUTES, "other")).case
+def test_a_reviewer_chooses_the_signals_that_quarantine_reuploads(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(signal(1), *PLANTED))
+    dispute = opinions.give(db, other, contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert dispute is not None
     with pytest.raises(InvalidInput, match="no signal at place 64"):
         cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[64])
@@ -208,34 +208,34 @@ def test_a_reviewer_names_the_signals_that_hold_others(db: HashDB, actor: Actor,
         cases.decide(db, COMMAND_LINE, dispute, Decision.UPHOLD, signals=[1])
     decided = cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[2, 1, 2])
     assert isinstance(decided, Case) and decided.shadow == (1, 2)
-    found = contributed(db, other, *map(draft, (signal(1), *PLANTED[:3])))
-    held = [contribution.standing is Standing.QUARANTINED for contribution in found]
-    assert held == [False, True, True, False]
+    later = contributed(db, other, *map(draft, (signal(1), *PLANTED[:3])))
+    quarantined = [contribution.standing is Standing.QUARANTINED for contribution in later]
+    assert quarantined == [False, True, True, False]
 
 
-def test_a_reviewer_may_let_a_retired_contribution_hold_nothing(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    dispute = opinions.give(db, other, one.id, OpinionDraft(Stance.DISPUTES, "other")).case
+def test_a_reviewer_can_choose_that_no_signal_quarantines_reuploads(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
+    dispute = opinions.give(db, other, contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert dispute is not None
     cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[])
     assert contributed(db, other, draft(1))[0].standing is Standing.UNREVIEWED
 
 
-def test_the_last_decision_to_retire_says_which_signals_hold_others(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1, 2))
-    retire(db, other, one.id)
-    opinions.give(db, replace(other, scopes=COMMAND_LINE.scopes), one.id, OpinionDraft(Stance.CONFIRMS))
-    cases.decide(db, COMMAND_LINE, waiting(db)[-1].id, Decision.RETIRE, signals=[1])
-    found = contributed(db, other, draft(1), draft(2))
-    assert [contribution.standing for contribution in found] == [Standing.UNREVIEWED, Standing.QUARANTINED]
+def test_the_last_retirement_sets_the_signals_that_quarantine_reuploads(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1, 2))
+    retire(db, other, contribution.id)
+    opinions.give(db, replace(other, scopes=COMMAND_LINE.scopes), contribution.id, OpinionDraft(Stance.CONFIRMS))
+    cases.decide(db, COMMAND_LINE, open_cases(db)[-1].id, Decision.RETIRE, signals=[1])
+    later = contributed(db, other, draft(1), draft(2))
+    assert [item.standing for item in later] == [Standing.UNREVIEWED, Standing.QUARANTINED]
 
 
-def test_the_frames_of_a_retired_video_hold_what_shows_several_of_them(db: HashDB, actor: Actor, other: Actor) -> None:
+def test_the_frames_of_a_retired_video_quarantine_items_that_show_them(db: HashDB, actor: Actor, other: Actor) -> None:
     (retired,) = contributed(db, actor, video(*range(100, 120), signals=(signal(1, Algorithm.MD5),)))
     retire(db, other, retired.id)
     with db.store.read() as tx:
         assert tx.retired.shadow_positions([retired.id]) == {retired.id: {0, OF_FRAMES}}
-    held = contributed(
+    quarantined = contributed(
         db,
         other,
         video(*range(500, 505), *range(110, 113)),
@@ -243,13 +243,13 @@ def test_the_frames_of_a_retired_video_hold_what_shows_several_of_them(db: HashD
         draft(signal(1, Algorithm.MD5)),
         video(100),
     )
-    # A title card that stands for five seconds is one shot.
-    free = contributed(db, other, video(100, 101, *range(600, 610)), video(*[100] * 5, 601, 602))
-    assert [one.standing for one in held] == [Standing.QUARANTINED] * 4
-    assert [one.standing for one in free] == [Standing.UNREVIEWED] * 2
+    # A title card that is shown for five seconds is one shot.
+    accepted = contributed(db, other, video(100, 101, *range(600, 610)), video(*[100] * 5, 601, 602))
+    assert [contribution.standing for contribution in quarantined] == [Standing.QUARANTINED] * 4
+    assert [contribution.standing for contribution in accepted] == [Standing.UNREVIEWED] * 2
 
 
-def test_a_retired_video_is_recognised_though_another_one_shows_some_of_it(
+def test_a_retired_video_is_recognised_even_if_another_shares_its_frames(
     db: HashDB, actor: Actor, other: Actor
 ) -> None:
     first, second = contributed(db, actor, video(100, 101, 200, 201), video(100, 101, 300))
@@ -259,7 +259,7 @@ def test_a_retired_video_is_recognised_though_another_one_shows_some_of_it(
     assert again.standing is Standing.QUARANTINED
 
 
-def test_a_reviewer_may_let_the_frames_of_a_video_hold_nothing(db: HashDB, actor: Actor, other: Actor) -> None:
+def test_a_reviewer_can_choose_that_frames_quarantine_nothing(db: HashDB, actor: Actor, other: Actor) -> None:
     (retired,) = contributed(db, actor, video(*range(100, 120), signals=(signal(1, Algorithm.MD5),)))
     case = opinions.give(db, other, retired.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
@@ -269,58 +269,62 @@ def test_a_reviewer_may_let_the_frames_of_a_video_hold_nothing(db: HashDB, actor
     assert (same.standing, copy.standing) == (Standing.UNREVIEWED, Standing.QUARANTINED)
 
 
-def test_what_0_1_0_retired_holds_by_the_usual_signals(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(signal(1), *PLANTED))
-    retire(db, other, one.id)
+def test_a_retirement_by_version_0_1_0_uses_the_default_signals(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(signal(1), *PLANTED))
+    retire(db, other, contribution.id)
     with db.store.begin() as tx:
         tx.cases.decide(1, Decision.RETIRE, None, str(COMMAND_LINE), db.now())
-    found = contributed(db, other, draft(PLANTED[0]), draft(near(signal(1), 8)))
-    assert [contribution.standing for contribution in found] == [Standing.UNREVIEWED, Standing.QUARANTINED]
+    later = contributed(db, other, draft(PLANTED[0]), draft(near(signal(1), 8)))
+    assert [item.standing for item in later] == [Standing.UNREVIEWED, Standing.QUARANTINED]
 
 
-def test_the_log_tells_which_places_hold_others_and_no_value(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(signal(1), signal(1, PHASH), *PLANTED[1:]))
-    retire(db, other, one.id)
+def test_the_log_has_the_places_of_the_chosen_signals_and_no_values(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(signal(1), signal(1, PHASH), *PLANTED[1:]))
+    retire(db, other, contribution.id)
     with db.store.read() as tx:
         (decided,) = tx.audit.events(0, 99, None, "case.decided", None)
     assert decided.details["shadow"] == ["0", "1"]
     assert verify(db, COMMAND_LINE).findings == ()
 
 
-def disputed(db: HashDB, by: Actor, id: int) -> int:
-    case = opinions.give(db, by, id, OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")).case
+def dispute_case(db: HashDB, disputer: Actor, id: int) -> int:
+    """Let a member dispute a contribution; return the id of the case."""
+    case = opinions.give(db, disputer, id, OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")).case
     assert case is not None
     return case
 
 
-def test_a_dispute_goes_on_with_what_its_member_withdraws_and_contributes_again(
+def test_an_open_dispute_continues_when_a_member_withdraws_and_contributes_again(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
-    (one,) = contributed(db, actor, draft(signal(1), signal(1, PHASH)))
-    first = disputed(db, other, one.id)
-    contributions.withdraw(db, actor, one.id, "other")
+    (contribution,) = contributed(db, actor, draft(signal(1), signal(1, PHASH)))
+    first = dispute_case(db, other, contribution.id)
+    contributions.withdraw(db, actor, contribution.id, "other")
     clock.go(hours=5)
-    again, copy, else_ = contributed(
+    again, copy, far = contributed(
         db, actor, draft(signal(1, PHASH), signal(1)), draft(near(signal(1), 8)), draft(near(signal(1), 40))
     )
-    assert [again.standing, copy.standing, else_.standing] == [
+    assert [again.standing, copy.standing, far.standing] == [
         Standing.DISPUTED,
         Standing.DISPUTED,
         Standing.UNREVIEWED,
     ]
     assert contributions.get(db, actor, again.id).standing is Standing.DISPUTED
-    assert found(db, query(1)) == [again.id, copy.id]
-    before, *after = waiting(db)
+    assert matched_ids(db, query(1)) == [again.id, copy.id]
+    before, *after = open_cases(db)
     assert before.id == first
     assert [(case.contribution, case.reason, case.holds, case.follows) for case in after] == [
         (again.id, "edsa_context", False, first),
         (copy.id, "edsa_context", False, first),
     ]
-    assert {case.due_at for case in after} == {before.due_at}, "its clock goes on"
+    assert {case.due_at for case in after} == {before.due_at}, "a continued case must keep its due time"
     with db.store.read() as tx:
-        told = tx.audit.events(0, 99, None, None, ("contribution", again.id))[-1]
-    assert (told.action, told.details) == ("contribution.disputed", {"before": "unreviewed", "reason": "edsa_context"})
-    # Who disputed is a party to what goes on, and what was said is there.
+        event = tx.audit.events(0, 99, None, None, ("contribution", again.id))[-1]
+    assert (event.action, event.details) == (
+        "contribution.disputed",
+        {"before": "unreviewed", "reason": "edsa_context"},
+    )
+    # The disputer is a party to the continued case, and the case shows the note of the dispute.
     seen = cases.get(db, other, after[0].id)
     assert [opinion.note for opinion in seen.opinions] == ["a news report"]
     assert verify(db, COMMAND_LINE).findings == ()
@@ -328,59 +332,59 @@ def test_a_dispute_goes_on_with_what_its_member_withdraws_and_contributes_again(
     assert contributions.get(db, actor, again.id).standing is Standing.UNREVIEWED
 
 
-def test_a_confirmation_does_not_answer_a_dispute_that_goes_on(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    disputed(db, other, one.id)
-    contributions.withdraw(db, actor, one.id, "other")
+def test_a_confirmation_does_not_close_a_continued_dispute(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
+    dispute_case(db, other, contribution.id)
+    contributions.withdraw(db, actor, contribution.id, "other")
     (again,) = contributed(db, actor, draft(1))
     opinions.give(db, other, again.id, OpinionDraft(Stance.CONFIRMS))
     assert contributions.get(db, actor, again.id).standing is Standing.DISPUTED
 
 
-def test_it_goes_on_however_often_and_after_an_expiry_or_an_erasure(
+def test_a_dispute_continues_repeatedly_and_after_an_expiry_or_an_erasure(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
-    (one,) = contributed(db, actor, draft(1, expires_at=clock() + timedelta(hours=1)))
-    first = disputed(db, other, one.id)
+    (contribution,) = contributed(db, actor, draft(1, expires_at=clock() + timedelta(hours=1)))
+    first = dispute_case(db, other, contribution.id)
     clock.go(hours=2)
     for _ in range(2):
-        (one,) = contributed(db, actor, draft(1))
-        assert (one.standing, waiting(db)[-1].follows) == (Standing.DISPUTED, first)
-        contributions.erase(db, actor, one.id)
+        (contribution,) = contributed(db, actor, draft(1))
+        assert (contribution.standing, open_cases(db)[-1].follows) == (Standing.DISPUTED, first)
+        contributions.erase(db, actor, contribution.id)
     clock.go(days=90)
     contributions.purge(db)
 
 
-def test_what_was_quarantined_is_quarantined_when_it_is_contributed_again(
+def test_a_quarantined_contribution_is_quarantined_when_contributed_again(
     db: HashDB, actor: Actor, other: Actor
 ) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    case = disputed(db, other, one.id)
+    (contribution,) = contributed(db, actor, draft(1))
+    case = dispute_case(db, other, contribution.id)
     cases.decide(db, COMMAND_LINE, case, Decision.QUARANTINE)
-    contributions.withdraw(db, actor, one.id, "other")
+    contributions.withdraw(db, actor, contribution.id, "other")
     (again,) = contributed(db, actor, draft(near(signal(1), 4)))
-    assert (again.standing, found(db, query(1))) == (Standing.QUARANTINED, [])
-    (waits,) = waiting(db)
-    assert (waits.contribution, waits.holds, waits.follows) == (again.id, True, case)
+    assert (again.standing, matched_ids(db, query(1))) == (Standing.QUARANTINED, [])
+    (open_case,) = open_cases(db)
+    assert (open_case.contribution, open_case.holds, open_case.follows) == (again.id, True, case)
 
 
-def test_a_dispute_that_was_answered_does_not_go_on_and_none_follows_another_member(
-    db: HashDB, actor: Actor, other: Actor
-) -> None:
-    one, two = contributed(db, actor, draft(1), draft(2))
-    cases.decide(db, COMMAND_LINE, disputed(db, other, one.id), Decision.UPHOLD)
-    disputed(db, other, two.id)
-    for id in (one.id, two.id):
+def test_a_closed_dispute_or_one_of_another_member_does_not_continue(db: HashDB, actor: Actor, other: Actor) -> None:
+    first, second = contributed(db, actor, draft(1), draft(2))
+    cases.decide(db, COMMAND_LINE, dispute_case(db, other, first.id), Decision.UPHOLD)
+    dispute_case(db, other, second.id)
+    for id in (first.id, second.id):
         contributions.withdraw(db, actor, id, "other")
     assert contributed(db, actor, draft(1))[0].standing is Standing.UNREVIEWED
     assert contributed(db, other, draft(2))[0].standing is Standing.UNREVIEWED
 
 
-def test_the_contributor_cannot_erase_at_once_what_is_before_a_reviewer(db: HashDB, actor: Actor, other: Actor) -> None:
-    one, two = contributed(db, actor, draft(1), draft(2))
-    disputed(db, other, one.id)
-    cases.decide(db, COMMAND_LINE, disputed(db, other, two.id), Decision.QUARANTINE)
-    for id in (one.id, two.id):
+def test_a_contributor_cannot_erase_at_once_what_a_reviewer_has_to_decide(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    disputed, quarantined = contributed(db, actor, draft(1), draft(2))
+    dispute_case(db, other, disputed.id)
+    cases.decide(db, COMMAND_LINE, dispute_case(db, other, quarantined.id), Decision.QUARANTINE)
+    for id in (disputed.id, quarantined.id):
         with pytest.raises(RetiredKept):
             contributions.erase(db, actor, id, at_once=True)
-    contributions.erase(db, COMMAND_LINE, one.id, at_once=True)
+    contributions.erase(db, COMMAND_LINE, disputed.id, at_once=True)
