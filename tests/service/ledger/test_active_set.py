@@ -1,4 +1,4 @@
-"""The active set: its root is in the log soon after each change, and is that of the state after the event it covers."""
+"""The active set: its root is logged soon after each change, and stands for the state after the event it covers."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def log(db: HashDB) -> Verifier:
     return checkpoints.start(db)
 
 
-def replayed(db: HashDB, upto: int) -> dict[int, bytes]:
-    """The leaves of all contributions that match after an event, from the events alone."""
+def leaves_from_events(db: HashDB, upto: int) -> dict[int, bytes]:
+    """The leaves of all contributions that match after an event, computed from the events alone."""
     states: dict[int, ContributionState] = defaultdict(ContributionState)
     commitments: dict[int, bytes] = {}
     with db.store.read() as tx:
@@ -54,7 +54,7 @@ def replayed(db: HashDB, upto: int) -> dict[int, bytes]:
     return {id: leaf(id, state.standing, commitments.get(id)) for id, state in matching.items()}
 
 
-def root_over(leaves: dict[int, bytes]) -> bytes:
+def root_of(leaves: dict[int, bytes]) -> bytes:
     blocks = dict(build(leaves.items()))
     return fold(blocks[4, 0]) if blocks else EMPTY
 
@@ -65,19 +65,19 @@ def stored_blocks(db: HashDB) -> dict[Place, bytes]:
 
 
 def quorum(*keys: object) -> Policy:
-    """A policy in which all of these organisations sign."""
+    """A policy that needs the signatures of all of these organisations."""
     names = [f"organisation{number}" for number, _ in enumerate(keys)]
     lines = [f"witness {name} {key}" for name, key in zip(names, keys, strict=True)]
     return Policy.parse("\n".join([*lines, f"group all all {' '.join(names)}", "quorum all"]))
 
 
-def test_a_change_of_the_set_is_in_the_log_with_its_root(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_a_change_of_the_set_is_logged_with_the_new_root(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1), draft(2))
     covered = db.store.head().seq
     assert active_set.keep(db)
     known = active_set.get(db, actor)
     assert (known.seq, known.covers, known.count) == (covered + 1, covered, 2)
-    assert known.root == root_over(replayed(db, covered)) != EMPTY
+    assert known.root == root_of(leaves_from_events(db, covered)) != EMPTY
     with db.store.read() as tx:
         event = tx.audit.event(known.seq)
         assert tx.active_set.state() == SetState(covered, known.root, 2)
@@ -85,13 +85,15 @@ def test_a_change_of_the_set_is_in_the_log_with_its_root(db: HashDB, actor: Acto
     assert event.details == {"root": known.root.hex(), "count": 2, "covers": covered}
 
 
-def test_what_changes_nothing_of_it_causes_no_event(db: HashDB, clock: Clock, actor: Actor, log: Verifier) -> None:
-    (one,) = contributed(db, actor, draft(1))
+def test_an_event_that_does_not_affect_the_set_causes_no_new_root(
+    db: HashDB, clock: Clock, actor: Actor, log: Verifier
+) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
     assert active_set.keep(db)
     clock.go(minutes=1)
     assert not active_set.keep(db)
     member_with(db)
-    contributions.amend(db, actor, one.id, Amendment(severity=3))
+    contributions.amend(db, actor, contribution.id, Amendment(severity=3))
     assert not active_set.keep(db)
     assert active_set.get(db, actor).seq == db.store.head().seq - 3
 
@@ -104,7 +106,7 @@ def test_there_is_no_root_before_the_first_contribution(db: HashDB, actor: Actor
         active_set.get_block(db, actor, 0, 0)
 
 
-def test_a_root_is_recorded_once_in_50_seconds(db: HashDB, clock: Clock, actor: Actor, log: Verifier) -> None:
+def test_a_root_is_recorded_at_most_every_50_seconds(db: HashDB, clock: Clock, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1))
     assert active_set.keep(db)
     contributed(db, actor, draft(2))
@@ -117,7 +119,7 @@ def test_a_root_is_recorded_once_in_50_seconds(db: HashDB, clock: Clock, actor: 
     assert active_set.keep(db, at_once=True)
 
 
-def test_a_root_is_signed_at_once(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_a_new_root_is_signed_at_once(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1))
     assert checkpoints.keep(db)
     contributed(db, actor, draft(2))
@@ -127,13 +129,15 @@ def test_a_root_is_signed_at_once(db: HashDB, actor: Actor, log: Verifier) -> No
     assert not checkpoints.keep(db)
 
 
-def test_the_set_is_what_the_feed_shows(db: HashDB, clock: Clock, actor: Actor, other: Actor, log: Verifier) -> None:
+def test_the_set_equals_the_contributions_in_the_feed(
+    db: HashDB, clock: Clock, actor: Actor, other: Actor, log: Verifier
+) -> None:
     ended = draft(4, expires_at=NOON + timedelta(hours=1))
-    made = [one.id for one in contributed(db, actor, draft(1), draft(2), draft(3), ended, draft(5), draft(6))]
-    of_other = contributed(db, other, draft(7))
-    contributions.withdraw(db, actor, made[0], "other")
-    opinions.give(db, other, made[1], OpinionDraft(Stance.DISPUTES, "other"))
-    for id, decision in ((made[2], Decision.QUARANTINE), (made[4], Decision.RETIRE)):
+    ids = [item.id for item in contributed(db, actor, draft(1), draft(2), draft(3), ended, draft(5), draft(6))]
+    of_suspended = contributed(db, other, draft(7))
+    contributions.withdraw(db, actor, ids[0], "other")
+    opinions.give(db, other, ids[1], OpinionDraft(Stance.DISPUTES, "other"))
+    for id, decision in ((ids[2], Decision.QUARANTINE), (ids[4], Decision.RETIRE)):
         cases.decide(db, COMMAND_LINE, cases.open_case(db, COMMAND_LINE, id, "other", holds=False).id, decision)
     assert active_set.keep(db)
     clock.go(hours=2)
@@ -142,43 +146,46 @@ def test_the_set_is_what_the_feed_shows(db: HashDB, clock: Clock, actor: Actor, 
     contributions.emit_pending(db)
     assert active_set.keep(db)
     known = active_set.get(db, actor)
-    assert known.root == root_over(replayed(db, known.covers))
+    assert known.root == root_of(leaves_from_events(db, known.covers))
     shown = {change.what.id for change in feed.read(db, actor, 0, 100).changes if not isinstance(change.what, Gone)}
-    assert set(replayed(db, known.covers)) == shown == {made[1], made[5]}
+    assert set(leaves_from_events(db, known.covers)) == shown == {ids[1], ids[5]}
     assert known.count == 2
-    assert of_other[0].id not in shown
+    assert of_suspended[0].id not in shown
 
 
-def test_any_changes_leave_the_tree_of_the_log(db: HashDB, clock: Clock, actor: Actor, log: Verifier) -> None:
+def test_after_random_changes_the_tree_equals_the_one_from_the_events(
+    db: HashDB, clock: Clock, actor: Actor, log: Verifier
+) -> None:
     rng = random.Random(80)
-    made: list[int] = []
+    ids: list[int] = []
     for step in range(12):
-        made += [one.id for one in contributed(db, actor, *(draft(100 * step + n) for n in range(rng.randint(1, 40))))]
-        for id in rng.sample(made, min(len(made), 9)):
+        drafts = [draft(100 * step + number) for number in range(rng.randint(1, 40))]
+        ids += [item.id for item in contributed(db, actor, *drafts)]
+        for id in rng.sample(ids, min(len(ids), 9)):
             contributions.withdraw(db, actor, id, "other")
-            made.remove(id)
+            ids.remove(id)
         clock.go(minutes=rng.choice((0, 1, 2)))
         active_set.keep(db)
     active_set.keep(db, at_once=True)
     known = active_set.get(db, actor)
-    leaves = replayed(db, known.covers)
-    assert (known.root, known.count) == (root_over(leaves), len(leaves))
+    leaves = leaves_from_events(db, known.covers)
+    assert (known.root, known.count) == (root_of(leaves), len(leaves))
     assert stored_blocks(db) == dict(build(leaves.items()))
     with db.store.read() as tx:
         roots = [event for event in tx.audit.since(0, 1_000) if event.action == "set.committed"]
     assert len(roots) > 3
     for event in roots:
-        leaves = replayed(db, int(str(event.details["covers"])))
-        assert event.details["root"] == root_over(leaves).hex()
+        leaves = leaves_from_events(db, int(str(event.details["covers"])))
+        assert event.details["root"] == root_of(leaves).hex()
         assert event.details["count"] == len(leaves)
 
 
 def test_the_tree_of_an_old_database_is_built_in_steps(
     db: HashDB, actor: Actor, log: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = contributed(db, actor, *map(draft, range(30)))
-    for one in made[3:20]:
-        contributions.withdraw(db, actor, one.id, "other")
+    added = contributed(db, actor, *map(draft, range(30)))
+    for contribution in added[3:20]:
+        contributions.withdraw(db, actor, contribution.id, "other")
     monkeypatch.setattr(active_set, "_MOST_EVENTS", 7)
     monkeypatch.setattr(active_set, "_MOST_SECONDS", 0.0)
     monkeypatch.setattr(active_set, "monotonic", iter([0.0, -1.0, 1.0] * 100).__next__)
@@ -190,11 +197,11 @@ def test_the_tree_of_an_old_database_is_built_in_steps(
         assert steps < 50
     assert steps > 3
     known = active_set.get(db, actor)
-    assert (known.count, known.root) == (13, root_over(replayed(db, known.covers)))
+    assert (known.count, known.root) == (13, root_of(leaves_from_events(db, known.covers)))
     assert known.seq == known.covers + 1
 
 
-def test_a_large_change_is_recorded_in_steps_that_each_have_a_root(
+def test_a_large_change_is_recorded_in_steps_with_a_root_each(
     db: HashDB, clock: Clock, actor: Actor, log: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contributed(db, actor, draft(1))
@@ -207,16 +214,16 @@ def test_a_large_change_is_recorded_in_steps_that_each_have_a_root(
         roots = [event for event in tx.audit.since(0, 1_000) if event.action == "set.committed"]
     assert [event.details["count"] for event in roots] == [1, 11, 21, 29]
     for event in roots:
-        assert event.details["root"] == root_over(replayed(db, int(str(event.details["covers"])))).hex()
+        assert event.details["root"] == root_of(leaves_from_events(db, int(str(event.details["covers"])))).hex()
 
 
-def test_a_tree_that_is_built_anew_over_what_was_withdrawn_since_records_no_older_root(
+def test_a_rebuilt_tree_does_not_record_an_older_root(
     db: HashDB, clock: Clock, actor: Actor, log: Verifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = contributed(db, actor, *map(draft, range(9)))
+    added = contributed(db, actor, *map(draft, range(9)))
     active_set.keep(db)
-    for one in made:
-        contributions.withdraw(db, actor, one.id, "other")
+    for contribution in added:
+        contributions.withdraw(db, actor, contribution.id, "other")
     active_set.keep(db, at_once=True)
     known = active_set.get(db, actor)
     assert known.root == EMPTY
@@ -228,7 +235,7 @@ def test_a_tree_that_is_built_anew_over_what_was_withdrawn_since_records_no_olde
     assert active_set.get(db, actor) == known
 
 
-def test_many_other_events_are_not_read_again_and_again(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_events_that_do_not_affect_the_set_are_read_only_once(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1))
     active_set.keep(db)
     with db.store.begin() as tx:
@@ -239,7 +246,9 @@ def test_many_other_events_are_not_read_again_and_again(db: HashDB, actor: Actor
         assert tx.active_set.state().seq == head
 
 
-def test_one_of_several_processes_records_a_root(database_url: str, db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_a_root_that_another_process_recorded_is_not_recorded_again(
+    database_url: str, db: HashDB, actor: Actor, log: Verifier
+) -> None:
     contributed(db, actor, *map(draft, range(20)))
     with db.store.read() as tx:
         step = active_set._next_step(tx)
@@ -255,12 +264,12 @@ def test_processes_that_start_together_record_one_root(
 ) -> None:
     contributed(db, actor, *map(draft, range(5)))
     with processes(3) as pool:
-        assert sum(pool.map(_keep, [database_url] * 3)) == 1
+        assert sum(pool.map(_keep_in_a_process, [database_url] * 3)) == 1
     known = active_set.get(db, actor)
-    assert known.root == root_over(replayed(db, known.covers))
+    assert known.root == root_of(leaves_from_events(db, known.covers))
 
 
-def test_a_block_is_of_the_tree_with_the_newest_root(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_a_returned_block_belongs_to_the_newest_root(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1))
     active_set.keep(db)
     known = active_set.get(db, actor)
@@ -277,7 +286,7 @@ def test_a_block_is_of_the_tree_with_the_newest_root(db: HashDB, actor: Actor, l
             active_set.get_block(db, actor, *place)
 
 
-def test_the_scopes_feed_and_audit_read_the_set(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_only_the_scopes_feed_and_audit_can_read_the_set(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1))
     active_set.keep(db)
     assert active_set.get(db, member_with(db, Scope.AUDIT)) == active_set.get(db, member_with(db, Scope.FEED))
@@ -287,7 +296,7 @@ def test_the_scopes_feed_and_audit_read_the_set(db: HashDB, actor: Actor, log: V
         active_set.get_block(db, member_with(db, Scope.MATCH), 0, 0)
 
 
-def test_while_the_tree_is_built_again_no_block_is_returned(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_no_block_is_returned_while_the_tree_is_rebuilt(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1), draft(2))
     active_set.keep(db)
     known = active_set.get(db, actor)
@@ -301,7 +310,7 @@ def test_while_the_tree_is_built_again_no_block_is_returned(db: HashDB, actor: A
     assert active_set.get_block(db, actor, 0, 0).hashes != EMPTY_BLOCK
 
 
-def test_the_note_is_signed_by_the_log_and_by_organisations(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_the_log_and_organisations_sign_the_note_of_a_root(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1))
     active_set.keep(db)
     known = active_set.get(db, actor)
@@ -309,19 +318,19 @@ def test_the_note_is_signed_by_the_log_and_by_organisations(db: HashDB, actor: A
     assert (SetRoot.parse(body), key) == (SetRoot("log.example/1", known.seq, known.root), log)
     signers = [Cosigner.new("a.example"), Cosigner.new("b.example", KeyType.ML_DSA_44)]
     db.rules = replace(db.rules, organisations=quorum(*(signer.key for signer in signers)))
-    anyone = member_with(db, Scope.MATCH)
-    first = active_set.sign(db, anyone, signers[0].cosign(body, 1_800_000_000))
+    match_key = member_with(db, Scope.MATCH)
+    first = active_set.sign(db, match_key, signers[0].cosign(body, 1_800_000_000))
     with pytest.raises(NotFound, match="a root of the active set that the quorum signed does not exist"):
         active_set.get(db, actor, signed=True)
-    both = active_set.sign(db, anyone, signers[1].cosign(body, 1_800_000_001))
+    both = active_set.sign(db, match_key, signers[1].cosign(body, 1_800_000_001))
     assert first.note == known.note + signers[0].cosign(body, 1_800_000_000)
     assert active_set.get(db, actor) == active_set.get(db, actor, signed=True) == both
     times = cosigners(both.note, [signer.key for signer in signers])
     assert list(times.values()) == [1_800_000_000, 1_800_000_001]
-    assert active_set.sign(db, anyone, signers[0].cosign(body, 1_800_000_002)).note.count("a.example") == 1
+    assert active_set.sign(db, match_key, signers[0].cosign(body, 1_800_000_002)).note.count("a.example") == 1
 
 
-def test_a_root_may_be_signed_after_a_newer_one_was_recorded(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_only_the_newest_20_roots_can_be_signed(db: HashDB, actor: Actor, log: Verifier) -> None:
     signer = Cosigner.new("a.example")
     db.rules = replace(db.rules, organisations=quorum(signer.key))
     contributed(db, actor, draft(1))
@@ -340,14 +349,14 @@ def test_a_root_may_be_signed_after_a_newer_one_was_recorded(db: HashDB, actor: 
 
 
 @pytest.mark.parametrize("lines", ["", "no signature\n", "\u2014 a.example AAAA\n", "\u2014 a.example", "\x00\n"])
-def test_what_is_no_signature_is_refused(db: HashDB, actor: Actor, log: Verifier, lines: str) -> None:
+def test_text_that_is_no_signature_is_rejected(db: HashDB, actor: Actor, log: Verifier, lines: str) -> None:
     contributed(db, actor, draft(1))
     active_set.keep(db)
     with pytest.raises(InvalidInput, match="must be the lines of signatures"):
         active_set.sign(db, actor, lines)
 
 
-def test_signatures_of_others_and_of_another_root_are_refused(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_signatures_by_strangers_or_of_another_root_are_rejected(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1))
     active_set.keep(db)
     known = active_set.get(db, actor)
@@ -366,7 +375,7 @@ def test_signatures_of_others_and_of_another_root_are_refused(db: HashDB, actor:
     assert active_set.get(db, actor).note == known.note
 
 
-def test_a_machine_without_the_key_of_the_log_asks_to_come_again(
+def test_a_machine_without_the_log_key_reports_the_set_as_unavailable(
     db: HashDB, actor: Actor, log: Verifier, tmp_path: Path
 ) -> None:
     contributed(db, actor, draft(1))
@@ -379,31 +388,31 @@ def test_a_machine_without_the_key_of_the_log_asks_to_come_again(
     assert active_set.get_block(db, actor, 0, 0).hashes != EMPTY_BLOCK
 
 
-def found(db: HashDB) -> list[str]:
-    """What a verification of the log finds."""
+def findings(db: HashDB) -> list[str]:
+    """The findings of a verification of the log."""
     return [str(finding) for finding in verify(db, COMMAND_LINE).findings]
 
 
-def test_a_tree_that_nobody_touched_verifies(db: HashDB, clock: Clock, actor: Actor, log: Verifier) -> None:
-    made = contributed(db, actor, *map(draft, range(300)))
-    assert found(db) == []
+def test_an_unmodified_tree_verifies(db: HashDB, clock: Clock, actor: Actor, log: Verifier) -> None:
+    added = contributed(db, actor, *map(draft, range(300)))
+    assert findings(db) == []
     active_set.keep(db)
-    contributions.withdraw(db, actor, made[280].id, "other")
-    assert found(db) == []
+    contributions.withdraw(db, actor, added[280].id, "other")
+    assert findings(db) == []
     clock.go(minutes=1)
     active_set.keep(db)
     member_with(db)
-    contributions.amend(db, actor, made[0].id, Amendment(severity=3))
-    assert found(db) == []
+    contributions.amend(db, actor, added[0].id, Amendment(severity=3))
+    assert findings(db) == []
     active_set.keep(db, at_once=True)
-    assert found(db) == []
+    assert findings(db) == []
 
 
-def test_a_leaf_that_somebody_changed_is_named(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_verification_reports_a_changed_leaf(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, *map(draft, range(300)))
     active_set.keep(db)
     blocks = stored_blocks(db)
-    mended = "; delete all rows of set_blocks and set_states, and the service builds it again"
+    advice = "; delete all rows of set_blocks and set_states, and the service builds it again"
     text = "the tree over the active set is not that of the events: "
     for place, offset, reason in (
         ((0, 1), 0, "contribution 256 differs"),
@@ -414,13 +423,13 @@ def test_a_leaf_that_somebody_changed_is_named(db: HashDB, actor: Actor, log: Ve
         block[32 * offset] ^= 1
         with db.store.begin() as tx:
             tx.active_set.put({place: bytes(block)})
-        assert found(db) == [f"{text}{reason}{mended}"]
+        assert findings(db) == [f"{text}{reason}{advice}"]
         with db.store.begin() as tx:
             tx.active_set.put({place: blocks[place]})
-    assert found(db) == []
+    assert findings(db) == []
     with db.store.begin() as tx:
         tx.active_set.put({(0, 9): blocks[0, 1]})
-    assert found(db) == [f"{text}contribution 2304 differs{mended}"]
+    assert findings(db) == [f"{text}contribution 2304 differs{advice}"]
 
 
 @pytest.mark.parametrize(
@@ -432,29 +441,29 @@ def test_a_leaf_that_somebody_changed_is_named(db: HashDB, actor: Actor, log: Ve
         {"count": "a", "covers": 4},
     ],
 )
-def test_a_root_that_is_not_of_the_events_is_named_by_its_event(
+def test_verification_reports_the_event_of_a_wrong_root(
     db: HashDB, actor: Actor, log: Verifier, details: dict[str, Detail]
 ) -> None:
     contributed(db, actor, draft(1), draft(2))
     active_set.keep(db)
     with db.store.begin() as tx:
         seq = tx.audit.append(NOON, COMMAND_LINE, [LogEntry(Action.SET_COMMITTED, "set", 1, details)])
-    (finding,) = found(db)
+    (finding,) = findings(db)
     assert finding.startswith(f"event {seq}: ")
 
 
-def test_a_root_with_another_count_is_found(db: HashDB, actor: Actor, log: Verifier) -> None:
+def test_verification_reports_a_root_with_a_wrong_count(db: HashDB, actor: Actor, log: Verifier) -> None:
     contributed(db, actor, draft(1), draft(2))
     active_set.keep(db)
     known = active_set.get(db, actor)
     with db.store.begin() as tx:
         details: dict[str, Detail] = {"root": known.root.hex(), "count": 3, "covers": known.covers}
         tx.audit.append(NOON, COMMAND_LINE, [LogEntry(Action.SET_COMMITTED, "set", 1, details)])
-    (finding,) = found(db)
+    (finding,) = findings(db)
     assert finding.endswith("the root of the active set that it records, or its count, is not that of the events")
 
 
-def _keep(url: str) -> bool:
+def _keep_in_a_process(url: str) -> bool:
     from tests.builders import hashdb
 
     db = hashdb(url, Clock())

@@ -1,4 +1,4 @@
-"""The audit log, as an auditor reads it."""
+"""The audit log as an auditor reads it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tests.builders import Clock, contributed, draft, member_with, query
 
 
 def test_an_auditor_reads_every_event_and_can_verify_it(db: HashDB, actor: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1, basis="terms"))
-    contributions.withdraw(db, actor, one.id, "other")
+    (contribution,) = contributed(db, actor, draft(1, basis="terms"))
+    contributions.withdraw(db, actor, contribution.id, "other")
     for reader in (member_with(db, Scope.AUDIT), member_with(db, Scope.ADMIN), COMMAND_LINE):
-        found = events.page(db, reader, EventFilter(), 0, 100)
-        assert [event.seq for event in found] == list(range(1, len(found) + 1))
-        for event in found:
+        page = events.page(db, reader, EventFilter(), 0, 100)
+        assert [event.seq for event in page] == list(range(1, len(page) + 1))
+        for event in page:
             assert event.leaf == event.computed_leaf
 
 
-def test_events_are_chosen_and_come_in_pages(db: HashDB, actor: Actor) -> None:
-    ids = [one.id for one in contributed(db, actor, *[draft(seed) for seed in range(5)])]
+def test_events_are_filtered_and_returned_in_pages(db: HashDB, actor: Actor) -> None:
+    ids = [contribution.id for contribution in contributed(db, actor, *[draft(seed) for seed in range(5)])]
     by_actor = events.page(db, COMMAND_LINE, EventFilter(actor=str(actor)), 0, 3)
     assert [event.id for event in by_actor] == ids[:3]
     rest = events.page(db, COMMAND_LINE, EventFilter(actor=str(actor)), by_actor[-1].seq, 3)
@@ -39,26 +39,26 @@ def test_events_are_chosen_and_come_in_pages(db: HashDB, actor: Actor) -> None:
     assert len(events.page(db, COMMAND_LINE, EventFilter(action="contribution.added"), 0, 10)) == 5
 
 
-def test_others_do_not_read_it(db: HashDB) -> None:
+def test_a_key_without_the_scope_audit_cannot_read_events(db: HashDB) -> None:
     reader = member_with(db, *(frozenset(Scope) - {Scope.AUDIT, Scope.ADMIN}))
     with pytest.raises(ScopeMissing, match=r"^this key lacks the scope audit$"):
         events.page(db, reader, EventFilter(), 0, 10)
 
 
-def test_a_timeline_tells_everything_with_notes_and_old_values(
+def test_a_timeline_shows_every_event_with_notes_and_old_values(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
-    (one, apart) = contributed(db, actor, draft(1), draft(2))
-    contributions.amend(db, actor, apart.id, Amendment(severity=4))
+    (contribution, unrelated) = contributed(db, actor, draft(1), draft(2))
+    contributions.amend(db, actor, unrelated.id, Amendment(severity=4))
     clock.go(hours=1)
-    contributions.amend(db, actor, one.id, Amendment(severity=1))
-    opinions.give(db, other, one.id, OpinionDraft(Stance.DISPUTES, "other", "not so"))
-    contributions.amend(db, actor, one.id, Amendment(severity=2, labels=("manifesto",)))
+    contributions.amend(db, actor, contribution.id, Amendment(severity=1))
+    opinions.give(db, other, contribution.id, OpinionDraft(Stance.DISPUTES, "other", "not so"))
+    contributions.amend(db, actor, contribution.id, Amendment(severity=2, labels=("manifesto",)))
     clock.go(hours=1)
     (case,) = cases.page(db, COMMAND_LINE, None, 0, 9)
     cases.decide(db, COMMAND_LINE, case.id, Decision.RETIRE, "it was wrong")
-    found = events.timeline(db, COMMAND_LINE, one.id)
-    assert [moment.what for moment in found.moments] == [
+    timeline = events.timeline(db, COMMAND_LINE, contribution.id)
+    assert [moment.what for moment in timeline.moments] == [
         "contribution.added",
         "contribution.amended",
         "opinion.given",
@@ -68,46 +68,46 @@ def test_a_timeline_tells_everything_with_notes_and_old_values(
         "case.decided",
         "contribution.retired",
     ]
-    assert [dict(moment.before) for moment in found.moments if moment.what == "contribution.amended"] == [
+    assert [dict(moment.before) for moment in timeline.moments if moment.what == "contribution.amended"] == [
         {"severity": None},
         {"severity": 1, "labels": ["glorification"]},
     ]
-    assert [(moment.what, moment.note) for moment in found.moments if moment.note] == [
+    assert [(moment.what, moment.note) for moment in timeline.moments if moment.note] == [
         ("opinion.given", "not so"),
         ("case.decided", "it was wrong"),
     ]
     assert actor.member and other.member
-    assert found.names == {str(actor): actor.member.name, str(other): other.member.name}
+    assert timeline.names == {str(actor): actor.member.name, str(other): other.member.name}
 
 
-def test_who_had_it_as_a_match_is_told_by_day(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
+def test_a_timeline_shows_by_day_which_members_matched(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
     matches.match(db, other, [query(1), query(1)])
     counts.flush(db)
-    found = events.timeline(db, COMMAND_LINE, one.id)
-    (hit,) = [moment for moment in found.moments if moment.what == events.HIT]
+    timeline = events.timeline(db, COMMAND_LINE, contribution.id)
+    (hit,) = [moment for moment in timeline.moments if moment.what == events.HIT]
     assert other.member
     assert (hit.who, hit.seq, dict(hit.details)) == (
         f"member:{other.member.id}",
         None,
         {"times": 2, "distance": ["pdq 0"]},
     )
-    assert found.names[hit.who] == other.member.name
+    assert timeline.names[hit.who] == other.member.name
 
 
-def test_erasure_leaves_the_events_alone(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    contributions.amend(db, actor, one.id, Amendment(severity=1))
-    opinions.give(db, other, one.id, OpinionDraft(Stance.CONFIRMS, note="seen"))
-    contributions.erase(db, actor, one.id)
-    moments = events.timeline(db, COMMAND_LINE, one.id).moments
+def test_an_erasure_removes_notes_and_old_values_from_the_timeline(db: HashDB, actor: Actor, other: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
+    contributions.amend(db, actor, contribution.id, Amendment(severity=1))
+    opinions.give(db, other, contribution.id, OpinionDraft(Stance.CONFIRMS, note="seen"))
+    contributions.erase(db, actor, contribution.id)
+    moments = events.timeline(db, COMMAND_LINE, contribution.id).moments
     assert not any(moment.note or moment.before for moment in moments)
     assert moments[-1].what == "contribution.erased"
 
 
-def test_a_timeline_is_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
+def test_a_timeline_needs_a_scope_and_an_existing_contribution(db: HashDB, actor: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
     with pytest.raises(ScopeMissing):
-        events.timeline(db, actor, one.id)
+        events.timeline(db, actor, contribution.id)
     with pytest.raises(NotFound):
-        events.timeline(db, COMMAND_LINE, one.id + 1)
+        events.timeline(db, COMMAND_LINE, contribution.id + 1)

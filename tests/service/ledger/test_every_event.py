@@ -1,4 +1,4 @@
-"""Every verb of the service that changes something writes an event: none is forgotten, whoever adds one."""
+"""Every verb of the service that changes data writes an event. A new verb fails these tests until it is listed."""
 
 from __future__ import annotations
 
@@ -55,22 +55,22 @@ PASSWORD = "correct horse battery staple"
 Verb = Callable[[HashDB, Actor, int], object]
 
 
-def taken_over(db: HashDB, id: int) -> None:
-    """A case on a contribution, which one reviewer takes from another."""
-    case = disputed(db, id)
+def take_over_case(db: HashDB, id: int) -> None:
+    """Let one reviewer take over the case of a contribution from another reviewer."""
+    case = dispute(db, id)
     claims.take(db, member_with(db, Scope.REVIEW), case)
     claims.take(db, COMMAND_LINE, case, over=True)
 
 
-def decided_as_a_batch(db: HashDB, id: int) -> None:
-    """A batch that quarantines a contribution."""
+def run_batch(db: HashDB, id: int) -> None:
+    """Quarantine a contribution by a batch."""
     batch = bulk.select(db, COMMAND_LINE, BatchAction.QUARANTINE, Picks.CONTRIBUTION, [id])
     bulk.start(db, COMMAND_LINE, batch.id, BatchChoices("other", "as an example"))
     batches.carry_out(db)
 
 
-def disputed(db: HashDB, id: int) -> int:
-    """The case that another member opened on a contribution."""
+def dispute(db: HashDB, id: int) -> int:
+    """Let another member dispute a contribution; return the id of the case."""
     case = opinions.give(db, member_with(db), id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
     return case
@@ -82,106 +82,106 @@ def _delete_benign(db: HashDB) -> None:
 
 
 BENIGN = BenignDraft((signal(1),), built_in="one")
-RETAINED = replace(RULES, retention=Retention({"glorification": 1}))
-BEFORE: dict[str, Callable[[HashDB], object]] = {
+RULES_WITH_RETENTION = replace(RULES, retention=Retention({"glorification": 1}))
+PREPARATIONS: dict[str, Callable[[HashDB], object]] = {
     "benign.delete": lambda db: benign.start(db, [BENIGN]),
     "benign.settle": lambda db: benign.start(db, [BENIGN]),
-    "expiry.start": lambda db: setattr(db, "rules", RETAINED),
+    "expiry.start": lambda db: setattr(db, "rules", RULES_WITH_RETENTION),
     "health.log_safeguards": lambda db: setattr(db, "rules", replace(RULES, flood_cap=9)),
-    "expiry.settle": lambda db: _retained(db),
+    "expiry.settle": lambda db: _start_retention(db),
     "incidents.change": lambda db: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
-    "proposals.drop": lambda db: _proposed(db),
-    "proposals.expire": lambda db: _proposed(db, later=True),
+    "proposals.drop": lambda db: _propose(db),
+    "proposals.expire": lambda db: _propose(db, later=True),
     "contributions.emit_pending": lambda db: setattr(db, "now", lambda: NOON + timedelta(days=3)),
-    "opinions.recount": lambda db: _silenced(db),
-    "neighbors.guard": lambda db: _flooded(db),
-    "contributions.purge": lambda db: _erased(db),
+    "opinions.recount": lambda db: _silence_an_opinion(db),
+    "neighbors.guard": lambda db: _flood(db),
+    "contributions.purge": lambda db: _erase(db),
     "commitments.commit": lambda db: remove_commitments(db, 1),
-    "seeds.retire": lambda db: _two_seeds(db),
+    "seeds.retire": lambda db: _rotate_seeds(db),
     "due.set_address": lambda db: setattr(db, "rules", replace(RULES, mails=True)),
 }
-"""What comes before some of them."""
-OF_A_HOOK = ("webhooks.change", "webhooks.delete", "webhooks.renew")
+"""What must happen before some verbs so that they change something."""
+NEEDS_A_WEBHOOK = ("webhooks.change", "webhooks.delete", "webhooks.renew")
 
 
-def _retained(db: HashDB) -> None:
-    db.rules = RETAINED
+def _start_retention(db: HashDB) -> None:
+    db.rules = RULES_WITH_RETENTION
     expiry.start(db)
 
 
-def _proposed(db: HashDB, *, later: bool = False) -> None:
+def _propose(db: HashDB, *, later: bool = False) -> None:
     db.rules = replace(db.rules, two_persons=True)
     benign.add(db, COMMAND_LINE, BENIGN)
     if later:
         db.now = lambda: NOON + timedelta(days=4)
 
 
-def _flooded(db: HashDB) -> None:
+def _flood(db: HashDB) -> None:
     db.rules = replace(db.rules, flood_cap=1)
     for member in (member_with(db), member_with(db), member_with(db)):
         matches.match(db, member, [query(1)])
     counts.flush(db)
 
 
-def _erased(db: HashDB) -> None:
+def _erase(db: HashDB) -> None:
     contributions.erase(db, COMMAND_LINE, 1)
     db.now = lambda: NOON + timedelta(days=90)
 
 
-def _two_seeds(db: HashDB) -> None:
+def _rotate_seeds(db: HashDB) -> None:
     seeds.start(db)
     seeds.rotate(db, COMMAND_LINE)
 
 
-def _silenced(db: HashDB) -> None:
-    disputed(db, 1)
+def _silence_an_opinion(db: HashDB) -> None:
+    dispute(db, 1)
     members.change(db, COMMAND_LINE, 2, MemberChange(status=MemberStatus.SUSPENDED))
 
 
-def hook(db: HashDB, actor: Actor) -> int:
-    """A webhook of the actor's, just made."""
+def add_webhook(db: HashDB, actor: Actor) -> int:
+    """Add a webhook of the actor's member; return its id."""
     return webhooks.add(db, actor, WebhookDraft("https://example.org/hook", (Topic.FEED_CHANGED,))).webhook.id
 
 
-def opened(db: HashDB) -> OpenedSession:
-    """The session of a user who has just signed in."""
+def sign_in(db: HashDB) -> OpenedSession:
+    """Sign in a user, who is added first if necessary."""
     if not users.page(db, COMMAND_LINE, 0, 1):
         users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
     return sessions.sign_in(db, "ada", PASSWORD, "")
 
 
-def session(db: HashDB) -> Session:
-    """The same."""
-    return opened(db).session
+def new_session(db: HashDB) -> Session:
+    """Sign in a user, and return the session."""
+    return sign_in(db).session
 
 
-def with_factor(db: HashDB) -> tuple[str, ...]:
-    """The recovery codes of a user who has just set up a second factor."""
+def add_factor(db: HashDB) -> tuple[str, ...]:
+    """Add a second factor to a user, and return the recovery codes."""
     secret = sessions.new_secret()
-    return users.add_factor(db, session(db), PASSWORD, secret, pyotp.TOTP(secret).at(db.now()))
+    return users.add_factor(db, new_session(db), PASSWORD, secret, pyotp.TOTP(secret).at(db.now()))
 
 
 def two_sessions(db: HashDB) -> Session:
-    """The later of two sessions."""
-    session(db)
-    return session(db)
+    """Sign in a user twice, and return the second session."""
+    new_session(db)
+    return new_session(db)
 
 
-def confirmed(db: HashDB) -> OpenedSession:
-    """What a recovery code opens."""
-    code = with_factor(db)[0]
-    return sessions.confirm(db, opened(db).token, code, "")
+def sign_in_by_recovery_code(db: HashDB) -> OpenedSession:
+    """Sign in a user with a recovery code as the second factor."""
+    code = add_factor(db)[0]
+    return sessions.confirm(db, sign_in(db).token, code, "")
 
 
-def admitted(db: HashDB) -> OpenedSession:
-    """What the provider opens."""
+def sign_in_by_provider(db: HashDB) -> OpenedSession:
+    """Sign in a user through a provider."""
     users.add(db, COMMAND_LINE, UserDraft("bob", Role.ADMIN), local=False)
     return sessions.sign_in_by_provider(db, "bob", ProviderIdentity("https://login.example", "subject"), "")
 
 
-def _fail(db: HashDB) -> None:
+def _give_a_wrong_password(db: HashDB) -> None:
     with pytest.raises(InvalidInput):
-        sessions.require_password(db, session(db), "wrong")
+        sessions.require_password(db, new_session(db), "wrong")
 
 
 CHANGES: dict[str, Verb] = {
@@ -189,7 +189,7 @@ CHANGES: dict[str, Verb] = {
     "benign.delete": lambda db, actor, id: _delete_benign(db),
     "benign.start": lambda db, actor, id: benign.start(db, [BENIGN]),
     "neighbors.guard": lambda db, actor, id: neighbors.guard(db),
-    "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, disputed(db, id), Decision.UPHOLD),
+    "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, dispute(db, id), Decision.UPHOLD),
     "expiry.settle": lambda db, actor, id: expiry.settle(db),
     "expiry.start": lambda db, actor, id: expiry.start(db),
     "health.log_safeguards": lambda db, actor, id: health.log_safeguards(db),
@@ -214,22 +214,22 @@ CHANGES: dict[str, Verb] = {
     "contributions.purge": lambda db, actor, id: contributions.purge(db),
     "commitments.commit": lambda db, actor, id: commitments.commit(db),
     "contributions.withdraw": lambda db, actor, id: contributions.withdraw(db, actor, id, "other"),
-    "opinions.give": lambda db, actor, id: disputed(db, id),
+    "opinions.give": lambda db, actor, id: dispute(db, id),
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
     "backups.log_backup": lambda db, actor, id: backups.log_backup(db, COMMAND_LINE, with_key=False),
     "backups.log_verified": lambda db, actor, id: backups.log_verified(db, COMMAND_LINE, 7),
     "queues.uphold_pile": lambda db, actor, id: (
-        disputed(db, id),
+        dispute(db, id),
         queues.uphold_pile(db, COMMAND_LINE, 2, 99, "as an example"),
     ),
-    "batches.carry_out": lambda db, actor, id: decided_as_a_batch(db, id),
-    "claims.take": lambda db, actor, id: taken_over(db, id),
-    "notes.add": lambda db, actor, id: notes.add(db, COMMAND_LINE, disputed(db, id), "as an example"),
+    "batches.carry_out": lambda db, actor, id: run_batch(db, id),
+    "claims.take": lambda db, actor, id: take_over_case(db, id),
+    "notes.add": lambda db, actor, id: notes.add(db, COMMAND_LINE, dispute(db, id), "as an example"),
     "backups.log_restored": lambda db, actor, id: backups.log_restored(db, COMMAND_LINE),
     "cases.open_case": lambda db, actor, id: cases.open_case(db, COMMAND_LINE, id, "other", holds=False),
     "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
-    "counts.flush": lambda db, actor, id: _turned_away(db),
-    "counts.seal": lambda db, actor, id: _seal(db, actor),
+    "counts.flush": lambda db, actor, id: _refuse_a_request(db),
+    "counts.seal": lambda db, actor, id: _seal_counts(db, actor),
     "members.add": lambda db, actor, id: members.add(db, COMMAND_LINE, MemberDraft("New", MemberKind.OPERATOR)),
     "members.change": lambda db, actor, id: members.change(db, COMMAND_LINE, 1, MemberChange(name="Other")),
     "members.issue_key": lambda db, actor, id: members.issue_key(
@@ -239,25 +239,29 @@ CHANGES: dict[str, Verb] = {
     "reports.log_report": lambda db, actor, id: reports.log_report(
         db, actor, Period(NOON.date(), NOON.date()), None, "csv"
     ),
-    "reports.text": lambda db, actor, id: _downloaded(db),
+    "reports.text": lambda db, actor, id: _download_a_report(db),
     "reports.transparency": lambda db, actor, id: reports.transparency(db, COMMAND_LINE, None, None, form="json"),
-    "refusals.log_anonymous": lambda db, actor, id: _tell(db),
-    "sessions.sign_in_by_provider": lambda db, actor, id: admitted(db),
-    "sessions.confirm": lambda db, actor, id: confirmed(db),
+    "refusals.log_anonymous": lambda db, actor, id: _log_anonymous_refusals(db),
+    "sessions.sign_in_by_provider": lambda db, actor, id: sign_in_by_provider(db),
+    "sessions.confirm": lambda db, actor, id: sign_in_by_recovery_code(db),
     "sessions.end_others": lambda db, actor, id: sessions.end_others(db, two_sessions(db)),
-    "sessions.sign_in": lambda db, actor, id: opened(db),
-    "sessions.sign_out": lambda db, actor, id: sessions.sign_out(db, session(db)),
+    "sessions.sign_in": lambda db, actor, id: sign_in(db),
+    "sessions.sign_out": lambda db, actor, id: sessions.sign_out(db, new_session(db)),
     "users.add": lambda db, actor, id: users.add(db, COMMAND_LINE, UserDraft("new", Role.ADMIN)),
-    "users.add_factor": lambda db, actor, id: with_factor(db),
-    "users.change": lambda db, actor, id: users.change(db, COMMAND_LINE, session(db).user.id, UserChange(Role.AUDITOR)),
-    "users.choose_password": lambda db, actor, id: users.choose_password(db, session(db), PASSWORD, f"{PASSWORD}, too"),
-    "sessions.require_password": lambda db, actor, id: _fail(db),
-    "users.use_provider": lambda db, actor, id: users.use_provider(db, COMMAND_LINE, session(db).user.id),
-    "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
+    "users.add_factor": lambda db, actor, id: add_factor(db),
+    "users.change": lambda db, actor, id: users.change(
+        db, COMMAND_LINE, new_session(db).user.id, UserChange(Role.AUDITOR)
+    ),
+    "users.choose_password": lambda db, actor, id: users.choose_password(
+        db, new_session(db), PASSWORD, f"{PASSWORD}, too"
+    ),
+    "sessions.require_password": lambda db, actor, id: _give_a_wrong_password(db),
+    "users.use_provider": lambda db, actor, id: users.use_provider(db, COMMAND_LINE, new_session(db).user.id),
+    "users.remove_factor": lambda db, actor, id: users.remove_factor(db, new_session(db), PASSWORD),
     "seeds.retire": lambda db, actor, id: seeds.retire(db, COMMAND_LINE, 1),
     "seeds.rotate": lambda db, actor, id: seeds.rotate(db, COMMAND_LINE),
     "seeds.start": lambda db, actor, id: seeds.start(db),
-    "webhooks.add": lambda db, actor, id: hook(db, actor),
+    "webhooks.add": lambda db, actor, id: add_webhook(db, actor),
     "webhooks.change": lambda db, actor, id: webhooks.change(db, actor, 1, WebhookChange(enabled=False)),
     "webhooks.delete": lambda db, actor, id: webhooks.delete(db, actor, 1),
     "webhooks.renew": lambda db, actor, id: webhooks.renew(db, actor, 1),
@@ -272,80 +276,83 @@ CHANGES: dict[str, Verb] = {
         following.apply(db, follow_page(db), UPSTREAM_PAGE),
         upstreams.remove(db, COMMAND_LINE, 1),
     ),
-    "due.set_address": lambda db, actor, id: due.set_address(db, session(db), "ada@example.org"),
-    "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
+    "due.set_address": lambda db, actor, id: due.set_address(db, new_session(db), "ada@example.org"),
+    "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, new_session(db).user.id),
 }
-"""Every verb that writes, and one use of it that changes something."""
+"""Every verb that writes, with one use of it that changes data."""
 
 
-def _turned_away(db: HashDB) -> bool:
+def _refuse_a_request(db: HashDB) -> bool:
     db.stats.note_refused_request(db.now(), 0, Refusal(None, RefusalReason.NO_KEY))
     return counts.flush(db)
 
 
-def _downloaded(db: HashDB) -> str:
-    begun = reports.start(db, COMMAND_LINE, None, None, None, lambda report: "a report")
-    while reports.get(db, COMMAND_LINE, begun.id).outcome is None:
+def _download_a_report(db: HashDB) -> str:
+    started = reports.start(db, COMMAND_LINE, None, None, None, lambda report: "a report")
+    while reports.get(db, COMMAND_LINE, started.id).outcome is None:
         time.sleep(0.01)
-    return reports.text(db, COMMAND_LINE, begun.id, "csv")
+    return reports.text(db, COMMAND_LINE, started.id, "csv")
 
 
-def _seal(db: HashDB, actor: Actor) -> bool:
+def _seal_counts(db: HashDB, actor: Actor) -> bool:
     matches.match(db, actor, [query(1)])
     counts.flush(db)
     db.now = lambda: NOON + timedelta(days=1)
     return counts.seal(db)
 
 
-def _tell(db: HashDB) -> bool:
+def _log_anonymous_refusals(db: HashDB) -> bool:
     for _ in range(2):
-        _turned_away(db)
+        _refuse_a_request(db)
     db.now = lambda: NOON + timedelta(minutes=1)
     return refusals.log_anonymous(db)
 
 
-WITHOUT = {
-    "backups.move": "`backups.log_backup` writes its event",
-    "active_set.sign": "what it stores is signed, over the root of an event",
-    "checkpoints.keep": "what it writes is over the events, and signed",
-    "witnesses.ask": "what it stores is signed by a witness, over a signed checkpoint",
-    "sent_opinions.send_opinions": "it notes up to which event opinions were sent; the other service logs them",
-    "sessions.count_provider_attempt": "it counts an attempt; its failure is told by `sessions.sign_in_by_provider`",
-    "batches.prune": "it forgets what batches did; the events of their acts stay",
-    "bulk.select": "a draft changes nothing",
+WITHOUT_AN_EVENT = {
+    "backups.move": "`backups.log_backup` writes the event",
+    "active_set.sign": "it stores signatures over a root that is in an event",
+    "checkpoints.keep": "it stores a signed checkpoint over the events",
+    "witnesses.ask": "it stores signatures of witnesses over a signed checkpoint",
+    "sent_opinions.send_opinions": "it stores the last event whose opinions were sent; the other service logs them",
+    "sessions.count_provider_attempt": "it counts an attempt; `sessions.sign_in_by_provider` logs a failure",
+    "batches.prune": "it deletes old batches; the events of their acts stay",
+    "bulk.select": "a draft of a batch changes nothing",
     "bulk.select_confirmation": "as above",
     "bulk.select_undo": "as above",
     "bulk.start": "each act of a batch is an event",
-    "bulk.stop": "what was not done is in no event",
-    "saved_views.add": "a view is a setting of a user, and holds no data of the service",
+    "bulk.stop": "it only stops acts that have not happened",
+    "saved_views.add": "a view is a setting of a user and contains no data of the service",
     "saved_views.change": "as above",
     "saved_views.remove": "as above",
-    "sessions.find_session": "it notes when a session was last used, once a minute",
-    "contributions.start": "it removes what version 0.1.0 left of contributions whose erasure is an event",
-    "later.prune": "it forgets the kept answers of jobs",
-    "due.mail": "mails are in no event: they tell of cases, and nothing changes",
-    "due.report": "the log of deliveries has it",
-    "deliveries.claim": "who sends what is in the log of deliveries",
-    "deliveries.make": "what it has sent tells of events",
-    "deliveries.prune": "it forgets old lines of the log of deliveries",
-    "deliveries.send": "the log of deliveries has it; that a webhook is disabled is an event",
-    "webhooks.redeliver": "the log of deliveries has it",
-    "webhooks.test": "the log of deliveries has it",
-    "claims.take_next": "that a reviewer looks at a case changes nothing; that one takes it from another is an event",
+    "sessions.find_session": "it stores the time of the last use of a session, once a minute",
+    "contributions.start": "it deletes content that version 0.1.0 left of contributions whose erasure is logged",
+    "later.prune": "it deletes the stored answers of old jobs",
+    "due.mail": "a mail about cases changes no data",
+    "due.report": "it is in the list of deliveries",
+    "deliveries.claim": "the sender of a delivery is in the list of deliveries",
+    "deliveries.make": "its deliveries are about logged events",
+    "deliveries.prune": "it deletes old deliveries",
+    "deliveries.send": "the outcome is in the list of deliveries; disabling a webhook is logged",
+    "webhooks.redeliver": "it is in the list of deliveries",
+    "webhooks.test": "it is in the list of deliveries",
+    "claims.take_next": "claiming a free case changes nothing; taking a case over from another reviewer is logged",
     "claims.renew": "as above",
     "claims.release": "as above",
-    "overviews.follow": "its figures are counted from the events",
-    "members.flush": "it notes when keys were last used, once a minute",
-    "counts.reversals": "it stores what was counted, as `counts.flush` does",
-    "jobs.start": "the event is written once the job has ended",
-    "reports.start": "the event is written once the report is made",
-    "verification.start": "the event is written once the verification has ended",
+    "overviews.follow": "it computes its figures from the events",
+    "members.flush": "it stores the time of the last use of keys, once a minute",
+    "counts.reversals": "it stores counts, as `counts.flush` does",
+    "jobs.start": "the event is written when the job has ended",
+    "reports.start": "the event is written when the report is complete",
+    "verification.start": "the event is written when the verification has ended",
 }
-"""Verbs that write and add no event, and why."""
+"""Verbs that write without an event, with the reason."""
 
 
 def _verbs() -> Iterator[tuple[str, bool]]:
-    """The verbs of the service, and whether each may write: by itself, or by what it calls of its module."""
+    """Yield the verbs of the service, and whether each may write, itself or by a function of its module.
+
+    A verb is a public function whose first argument is `db`.
+    """
     for module in pkgutil.walk_packages(hashdb.service.__path__, "hashdb.service."):
         source = inspect.getsource(importlib.import_module(module.name))
         functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
@@ -367,23 +374,23 @@ def _writes(function: ast.FunctionDef, others: dict[str, ast.FunctionDef], seen:
     return any(_writes(others[name], others, seen) for name in called)
 
 
-def test_every_verb_that_writes_is_tried_here() -> None:
+def test_every_verb_that_writes_is_listed_here() -> None:
     verbs = dict(_verbs())
     assert len(verbs) > len(CHANGES)
-    assert {name for name, writes in verbs.items() if writes} == CHANGES.keys() | WITHOUT.keys()
+    assert {name for name, writes in verbs.items() if writes} == CHANGES.keys() | WITHOUT_AN_EVENT.keys()
 
 
 @pytest.mark.parametrize("verb", CHANGES)
-def test_a_verb_that_changes_something_writes_an_event(db: HashDB, actor: Actor, verb: str) -> None:
-    (one,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(days=2)))
-    if verb in BEFORE:
-        BEFORE[verb](db)
-    if verb in OF_A_HOOK:
-        hook(db, actor)
+def test_a_verb_that_changes_data_writes_an_event(db: HashDB, actor: Actor, verb: str) -> None:
+    (contribution,) = contributed(db, actor, draft(1, severity=2, expires_at=NOON + timedelta(days=2)))
+    if verb in PREPARATIONS:
+        PREPARATIONS[verb](db)
+    if verb in NEEDS_A_WEBHOOK:
+        add_webhook(db, actor)
     before = db.store.head().seq
-    CHANGES[verb](db, actor, one.id)
+    CHANGES[verb](db, actor, contribution.id)
     assert db.store.head().seq > before
     if verb != "commitments.commit":
-        # What the tables hold is what the events add up to, whatever was done. What an older version recorded has no
-        # commitment in its event either: what was forgotten here has one.
+        # The tables always agree with the events. `commitments.commit` is the exception: the test removed a commitment
+        # that is in an event, while a contribution of an older version has no commitment in its event.
         assert verify(db, COMMAND_LINE).findings == ()

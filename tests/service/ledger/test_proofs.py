@@ -1,4 +1,4 @@
-"""Proofs: those of every event and every size hold, by a verifier that shares no code with them."""
+"""Proofs: an independent verifier accepts the proofs of every event and of every size of the log."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def actor(db: HashDB) -> Actor:
 
 
 def leaves_of(db: HashDB, count: int) -> list[bytes]:
-    """The leaves of a log that has grown to that many events."""
+    """Grow the log to this number of events, and return their leaves."""
     while db.store.head().seq < count:
         member_with(db)
     with db.store.read() as tx:
         return [event.leaf for event in tx.audit.since(0, count)]
 
 
-def test_every_event_is_proved_to_be_in_every_size(db: HashDB, actor: Actor) -> None:
+def test_the_inclusion_proof_of_every_event_at_every_size_verifies(db: HashDB, actor: Actor) -> None:
     leaves = leaves_of(db, 20)
     for size in range(1, 21):
         for seq in range(1, size + 1):
@@ -38,7 +38,7 @@ def test_every_event_is_proved_to_be_in_every_size(db: HashDB, actor: Actor) -> 
             assert root == root_of(leaves[:size])
 
 
-def test_every_size_is_proved_to_begin_every_later_one(db: HashDB, actor: Actor) -> None:
+def test_the_consistency_proof_between_any_two_sizes_verifies(db: HashDB, actor: Actor) -> None:
     leaves = leaves_of(db, 20)
     for second in range(1, 21):
         for first in range(1, second + 1):
@@ -48,7 +48,7 @@ def test_every_size_is_proved_to_begin_every_later_one(db: HashDB, actor: Actor)
         assert checkpoints.consistency(db, actor, 0, second).hashes == ()
 
 
-def test_proofs_hold_for_signed_checkpoints(db: HashDB, actor: Actor) -> None:
+def test_proofs_verify_against_signed_checkpoints(db: HashDB, actor: Actor) -> None:
     checkpoints.start(db)
     verifiers = checkpoints.log(db).verifiers
     before, _ = read_checkpoint(checkpoints.latest(db), verifiers)
@@ -60,30 +60,30 @@ def test_proofs_hold_for_signed_checkpoints(db: HashDB, actor: Actor) -> None:
 
 
 @pytest.mark.parametrize(("seq", "size"), [(0, 3), (4, 3), (1, 0), (1, 1_000), (2**53 - 1, 2**53 - 1)])
-def test_there_is_no_proof_of_what_is_not_there(db: HashDB, actor: Actor, seq: int, size: int) -> None:
+def test_an_inclusion_proof_outside_the_log_is_rejected(db: HashDB, actor: Actor, seq: int, size: int) -> None:
     with pytest.raises(InvalidInput, match=r"^(seq|size): must be 1 to \d+$"):
         checkpoints.inclusion(db, actor, seq, size)
 
 
 @pytest.mark.parametrize(("first", "second"), [(3, 2), (1, 1_000), (1_000, 1_000)])
-def test_there_is_no_proof_between_what_is_not_there(db: HashDB, actor: Actor, first: int, second: int) -> None:
+def test_a_consistency_proof_outside_the_log_is_rejected(db: HashDB, actor: Actor, first: int, second: int) -> None:
     with pytest.raises(InvalidInput, match=r"^(first|second): must be 0 to \d+$"):
         checkpoints.consistency(db, actor, first, second)
 
 
-def test_in_an_empty_log_there_is_nothing_to_prove(db: HashDB) -> None:
+def test_an_empty_log_has_only_an_empty_consistency_proof(db: HashDB) -> None:
     assert checkpoints.consistency(db, COMMAND_LINE, 0, 0).hashes == ()
     with pytest.raises(InvalidInput, match=r"^size: has no event yet$"):
         checkpoints.inclusion(db, COMMAND_LINE, 1, 1)
 
 
-def test_proofs_are_for_auditors_of_members_that_take_part(db: HashDB) -> None:
+def test_only_auditors_of_active_members_get_proofs(db: HashDB) -> None:
     reader = member_with(db, Scope.AUDIT)
     assert checkpoints.inclusion(db, reader, 1, 2).size == 2
     assert reader.member is not None
-    for ask in (checkpoints.inclusion, checkpoints.consistency):
+    for get_proof in (checkpoints.inclusion, checkpoints.consistency):
         with pytest.raises(ScopeMissing):
-            ask(db, again(db, reader, Scope.MATCH, Scope.FEED), 1, 2)
+            get_proof(db, again(db, reader, Scope.MATCH, Scope.FEED), 1, 2)
     members.change(db, COMMAND_LINE, reader.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     with pytest.raises(MemberSuspended):
         checkpoints.consistency(db, again(db, reader, Scope.AUDIT), 1, 2)

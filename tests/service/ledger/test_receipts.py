@@ -1,4 +1,4 @@
-"""Receipts of the service: each verifies, and a member gets those of its own events only."""
+"""Receipts of the service: each one verifies, and a member gets only those of its own events."""
 
 from __future__ import annotations
 
@@ -28,67 +28,67 @@ NO_WITNESSES = Policy.parse("quorum none\n")
 
 @pytest.fixture
 def owner(db: HashDB) -> Actor:
-    """A member with a contribution, 1, that another disputed (opinion 1, case 1)."""
+    """A member with contribution 1, which `other` disputes with opinion 1 in case 1."""
     checkpoints.start(db)
-    made = member_with(db, Scope.CONTRIBUTE)
-    contributions.contribute(db, made, [draft(1)])
-    return made
+    member = member_with(db, Scope.CONTRIBUTE)
+    contributions.contribute(db, member, [draft(1)])
+    return member
 
 
 @pytest.fixture
 def other(db: HashDB, owner: Actor) -> Actor:
-    """The member that disputed it."""
-    made = member_with(db, Scope.MATCH, Scope.FEED)
-    opinions.give(db, made, 1, OpinionDraft(Stance.DISPUTES, "false_match"))
-    return made
+    """The member that disputes contribution 1."""
+    member = member_with(db, Scope.MATCH, Scope.FEED)
+    opinions.give(db, member, 1, OpinionDraft(Stance.DISPUTES, "false_match"))
+    return member
 
 
-def proved(db: HashDB, actor: Actor, chosen: ChosenEvent) -> tuple[int, str, str]:
+def proved_event(db: HashDB, actor: Actor, chosen: ChosenEvent) -> tuple[int, str, str]:
     """The seq, the action and the subject of the event that the receipt proves."""
     event = json.loads(receipt(db, actor, chosen).verify(NO_WITNESSES, checkpoints.log(db).verifiers).event)
     return event["seq"], event["action"], event["subject"]
 
 
-def refused(db: HashDB, actor: Actor, seqs: Sequence[int]) -> list[int]:
-    """Those of the events whose receipts the actor does not get."""
-    found = []
+def refused_seqs(db: HashDB, actor: Actor, seqs: Sequence[int]) -> list[int]:
+    """The events, of these, whose receipts the actor does not get."""
+    refused = []
     for seq in seqs:
         try:
             receipt(db, actor, ChosenEvent(seq))
         except NotFound:
-            found.append(seq)
-    return found
+            refused.append(seq)
+    return refused
 
 
 def test_an_auditor_gets_the_receipt_of_every_event(db: HashDB, other: Actor) -> None:
     auditor, head = member_with(db, Scope.AUDIT), db.store.head().seq
     for seq in range(1, head + 1):
-        assert proved(db, auditor, ChosenEvent(seq))[0] == seq
+        assert proved_event(db, auditor, ChosenEvent(seq))[0] == seq
     for seq in (0, head + 1_000):
         with pytest.raises(NotFound, match=f"event {seq} does not exist"):
             receipt(db, auditor, ChosenEvent(seq))
 
 
-def test_a_member_gets_those_of_its_own_events(db: HashDB, owner: Actor, other: Actor) -> None:
+def test_a_member_gets_only_the_receipts_of_its_own_events(db: HashDB, owner: Actor, other: Actor) -> None:
     with db.store.read() as tx:
         log = {event.seq: event for event in tx.audit.since(0, 100)}
-    on_it = {seq for seq, event in log.items() if event.subject in ("contribution:1", "case:1")}
-    given = {seq for seq, event in log.items() if event.subject == "opinion:1"}
-    assert len(on_it) >= 2 and len(given) == 1
-    assert set(refused(db, owner, list(log))) == log.keys() - on_it
-    assert set(refused(db, other, list(log))) == log.keys() - given
-    assert set(refused(db, member_with(db, *set(Scope) - {Scope.AUDIT, Scope.ADMIN}), list(log))) == set(log)
+    of_owner = {seq for seq, event in log.items() if event.subject in ("contribution:1", "case:1")}
+    of_disputer = {seq for seq, event in log.items() if event.subject == "opinion:1"}
+    assert len(of_owner) >= 2 and len(of_disputer) == 1
+    assert set(refused_seqs(db, owner, list(log))) == log.keys() - of_owner
+    assert set(refused_seqs(db, other, list(log))) == log.keys() - of_disputer
+    assert set(refused_seqs(db, member_with(db, *set(Scope) - {Scope.AUDIT, Scope.ADMIN}), list(log))) == set(log)
 
 
-def test_the_last_event_of_a_subject_is_found(db: HashDB, owner: Actor, other: Actor) -> None:
-    assert proved(db, owner, ChosenEvent(subject=("contribution", 1), action=Action.CONTRIBUTION_ADDED))[1:] == (
+def test_the_receipt_of_a_subject_proves_its_last_event(db: HashDB, owner: Actor, other: Actor) -> None:
+    assert proved_event(db, owner, ChosenEvent(subject=("contribution", 1), action=Action.CONTRIBUTION_ADDED))[1:] == (
         "contribution.added",
         "contribution:1",
     )
     contributions.withdraw(db, owner, 1, "other")
-    assert proved(db, owner, ChosenEvent(subject=("contribution", 1)))[1] == "contribution.withdrawn"
-    assert proved(db, owner, ChosenEvent(subject=("case", 1)))[2] == "case:1"
-    assert proved(db, other, ChosenEvent(subject=("opinion", 1)))[1] == "opinion.given"
+    assert proved_event(db, owner, ChosenEvent(subject=("contribution", 1)))[1] == "contribution.withdrawn"
+    assert proved_event(db, owner, ChosenEvent(subject=("case", 1)))[2] == "case:1"
+    assert proved_event(db, other, ChosenEvent(subject=("opinion", 1)))[1] == "opinion.given"
     for subject in (("contribution", 2), ("member", 1), ("nothing", 1), ("opinion", 1)):
         with pytest.raises(NotFound, match=f"an event of {subject[0]} {subject[1]} does not exist"):
             receipt(db, owner, ChosenEvent(subject=subject))
@@ -96,20 +96,20 @@ def test_the_last_event_of_a_subject_is_found(db: HashDB, owner: Actor, other: A
         receipt(db, owner, ChosenEvent(subject=("contribution", 1), action=Action.CONTRIBUTION_EXPIRED))
 
 
-def test_what_reviewers_tell_each_other_is_no_business_of_a_party(db: HashDB, owner: Actor, other: Actor) -> None:
+def test_a_party_gets_no_receipt_of_the_notes_of_reviewers(db: HashDB, owner: Actor, other: Actor) -> None:
     reviewer = member_with(db, Scope.REVIEW)
     notes.add(db, reviewer, 1, "look at the second picture")
     with pytest.raises(NotFound):
         receipt(db, owner, ChosenEvent(subject=("case", 1), action=Action.CASE_NOTED))
 
 
-def test_one_event_is_chosen(db: HashDB, owner: Actor) -> None:
+def test_a_receipt_request_must_choose_exactly_one_event(db: HashDB, owner: Actor) -> None:
     for chosen in (ChosenEvent(), ChosenEvent(1, ("contribution", 1)), ChosenEvent(1, action=Action.OPINION_GIVEN)):
         with pytest.raises(InvalidInput):
             receipt(db, owner, chosen)
 
 
-def test_a_suspended_member_and_a_log_without_a_key_get_none(db: HashDB, owner: Actor) -> None:
+def test_a_suspended_member_gets_no_receipt(db: HashDB, owner: Actor) -> None:
     assert owner.member is not None
     members.change(db, COMMAND_LINE, owner.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     suspended = Actor(owner.name, owner.scopes, members.get(db, COMMAND_LINE, owner.member.id), owner.key)
@@ -117,13 +117,13 @@ def test_a_suspended_member_and_a_log_without_a_key_get_none(db: HashDB, owner: 
         receipt(db, suspended, ChosenEvent(1))
 
 
-def test_before_the_first_start_there_is_no_receipt(db: HashDB) -> None:
+def test_there_is_no_receipt_before_the_first_start(db: HashDB) -> None:
     auditor = member_with(db, Scope.AUDIT)
     with pytest.raises(Unavailable):
         receipt(db, auditor, ChosenEvent(1))
 
 
-def test_a_receipt_is_over_the_newest_cosigned_checkpoint_that_has_the_event(
+def test_a_receipt_uses_the_newest_cosigned_checkpoint_with_the_event(
     db: HashDB, owner: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     witness, last = Cosigner.new("w.example/1"), db.store.head().seq
@@ -142,9 +142,9 @@ def test_a_receipt_is_over_the_newest_cosigned_checkpoint_that_has_the_event(
         tx.cosignatures.put(stored.size, witness.key.named_id, witness.cosign(split_note(stored.note)[0], 5), db.now())
     contributions.withdraw(db, owner, 1, "other")
     for witnessed in (False, True):
-        made = receipt(db, owner, chosen, witnessed=witnessed).verify(policy, checkpoints.log(db).verifiers)
-        assert (made.checkpoint.size, made.signed) == (stored.size, {witness.key: 5})
-    # It does not have the newest event yet.
+        verified = receipt(db, owner, chosen, witnessed=witnessed).verify(policy, checkpoints.log(db).verifiers)
+        assert (verified.checkpoint.size, verified.signed) == (stored.size, {witness.key: 5})
+    # This checkpoint does not contain the newest event yet.
     newest = ChosenEvent(subject=("contribution", 1))
     with pytest.raises(NotCosigned, match=rf"no checkpoint that has event {last + 1} has the cosignatures") as raised:
         receipt(db, owner, newest, witnessed=True)

@@ -1,4 +1,4 @@
-"""The tables beside the log: whoever edits them is found, and whoever uses the service is not."""
+"""The tables beside the log: verification reports edited rows, and nothing after normal use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.service.scenes import DISPUTES, Scene
 
 
 class FollowingScene(Scene):
-    """The same service, which follows a list at last."""
+    """The same service, which finally follows a list."""
 
     def _fill(self, alpha: Actor, beta: Actor, gamma: Actor) -> None:
         super()._fill(alpha, beta, gamma)
@@ -47,12 +47,12 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         else:
             server = request.getfixturevalue("postgres")
             url = stack.enter_context(server.new_database(request.getfixturevalue("postgres_template")))
-        made = FollowingScene(url, Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1"))
-        stack.callback(made.close)
-        yield made
+        scene = FollowingScene(url, Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1"))
+        stack.callback(scene.close)
+        yield scene
 
 
-def test_of_a_service_that_was_used_nothing_is_found(scene: Scene) -> None:
+def test_verification_finds_nothing_in_a_service_that_was_used(scene: Scene) -> None:
     assert scene.findings() == []
     assert all(list(scene.records.ids(kind)) for kind in FIELDS if kind != "verification")
     assert verify(scene.db, COMMAND_LINE).findings == ()
@@ -128,59 +128,63 @@ CHANGED = [
 ]
 
 
-@pytest.mark.parametrize(("change", "what", "said", "held"), CHANGED, ids=[change for change, *_ in CHANGED])
-def test_a_row_that_was_changed_is_named_with_what_the_log_says(
-    scene: Scene, change: str, what: str, said: str, held: str
+@pytest.mark.parametrize(("change", "name", "logged", "stored"), CHANGED, ids=[change for change, *_ in CHANGED])
+def test_a_changed_row_is_reported_with_the_value_in_the_log(
+    scene: Scene, change: str, name: str, logged: str, stored: str
 ) -> None:
-    assert scene.findings(f"UPDATE {change}") == [f"{what}: the log says {said}, the table {held}"]
+    assert scene.findings(f"UPDATE {change}") == [f"{name}: the log says {logged}, the table {stored}"]
 
 
-def test_every_field_is_tampered_with_here() -> None:
-    tried = {(what.split()[0], what.split()[-1]) for _, what, *_ in CHANGED}
+def test_every_field_is_changed_by_a_test() -> None:
+    changed_here = {(name.split()[0], name.split()[-1]) for _, name, *_ in CHANGED}
     fields = {(kind, field) for kind, names in FIELDS.items() for field in names}
-    elsewhere = {("benign", "algorithms"), ("benign", "signals"), ("key", "secret"), ("seed", "secret")}
-    # tests/service/test_columns.py has those.
-    elsewhere |= {("user", name) for name in ("password", "second_factor")}
-    elsewhere |= {("verification", name) for name in FIELDS["verification"]}
-    elsewhere.add(("contribution", "commitment"))
-    assert fields - tried == elsewhere
+    changed_elsewhere = {("benign", "algorithms"), ("benign", "signals"), ("key", "secret"), ("seed", "secret")}
+    # tests/service/test_columns.py changes these.
+    changed_elsewhere |= {("user", name) for name in ("password", "second_factor")}
+    changed_elsewhere |= {("verification", name) for name in FIELDS["verification"]}
+    changed_elsewhere.add(("contribution", "commitment"))
+    assert fields - changed_here == changed_elsewhere
 
 
 @pytest.mark.parametrize(
-    ("value", "held"), [("NULL", None), ("(SELECT c.commitment FROM contributions AS c WHERE c.id = 2)", 2)]
+    ("value", "source"), [("NULL", None), ("(SELECT c.commitment FROM contributions AS c WHERE c.id = 2)", 2)]
 )
-def test_a_commitment_that_was_changed_is_named_with_what_the_log_says(
-    scene: Scene, value: str, held: int | None
-) -> None:
+def test_a_changed_commitment_is_reported_with_the_one_in_the_log(scene: Scene, value: str, source: int | None) -> None:
     logged, other = (scene.records.record("contribution", id)[-1] for id in (1, 2))
     assert isinstance(logged, str) and len(logged) == 64 and logged != other
-    (found,) = scene.findings(f"UPDATE contributions SET commitment = {value} WHERE id = 1")
-    stored = "none" if held is None else other
-    assert found == f"contribution 1, commitment: the log says {logged}, the table {stored}"
+    (finding,) = scene.findings(f"UPDATE contributions SET commitment = {value} WHERE id = 1")
+    stored = "none" if source is None else other
+    assert finding == f"contribution 1, commitment: the log says {logged}, the table {stored}"
 
 
-UNLIKE = "signals: they are not those that the log commits to"
-SWAPPED = [
-    ("UPDATE signals SET value = (SELECT s.value FROM signals AS s WHERE s.contribution_id = 2) WHERE", 1, UNLIKE),
-    ("DELETE FROM signatures WHERE", 12, UNLIKE),
-    ("UPDATE shots SET start = start + 1 WHERE", 13, UNLIKE),
-    ("UPDATE shots SET unit = 'x' WHERE", 13, UNLIKE),
-    ("DELETE FROM shots WHERE", 13, UNLIKE),
+NOT_COMMITTED = "signals: they are not those that the log commits to"
+FORGED_SIGNALS = [
+    (
+        "UPDATE signals SET value = (SELECT s.value FROM signals AS s WHERE s.contribution_id = 2) WHERE",
+        1,
+        NOT_COMMITTED,
+    ),
+    ("DELETE FROM signatures WHERE", 12, NOT_COMMITTED),
+    ("UPDATE shots SET start = start + 1 WHERE", 13, NOT_COMMITTED),
+    ("UPDATE shots SET unit = 'x' WHERE", 13, NOT_COMMITTED),
+    ("DELETE FROM shots WHERE", 13, NOT_COMMITTED),
     ("UPDATE contributions SET salt = NULL WHERE", 1, "salt: there is none, so that nobody can compare its signals"),
     ("UPDATE contributions SET salt = commitment WHERE", 3, "salt: it is erased, and its salt is not: restart the"),
 ]
 
 
-@pytest.mark.parametrize(("statement", "id", "what"), SWAPPED, ids=[statement for statement, *_ in SWAPPED])
-def test_signals_that_are_not_those_of_the_commitment_are_found(
-    scene: Scene, statement: str, id: int, what: str
+@pytest.mark.parametrize(
+    ("statement", "id", "reason"), FORGED_SIGNALS, ids=[statement for statement, *_ in FORGED_SIGNALS]
+)
+def test_signals_that_do_not_fit_the_commitment_are_reported(
+    scene: Scene, statement: str, id: int, reason: str
 ) -> None:
     key = "id" if " contributions " in statement else "contribution_id"
-    with scene.engine.connect() as connection, connection.begin() as undone:
+    with scene.engine.connect() as connection, connection.begin() as transaction:
         connection.execute(text(f"{statement} {key} = {id}"))
-        (found,) = wrong_commitments(Transaction(connection), lambda count: None)
-        undone.rollback()
-    assert found.startswith(f"contribution {id}, {what}")
+        (finding,) = wrong_commitments(Transaction(connection), lambda count: None)
+        transaction.rollback()
+    assert finding.startswith(f"contribution {id}, {reason}")
     with scene.db.store.read() as tx:
         assert list(wrong_commitments(tx, lambda count: None)) == []
 
@@ -196,13 +200,13 @@ def test_signals_that_are_not_those_of_the_commitment_are_found(
         ("UPDATE shots SET start = 'x' WHERE contribution_id = 13", 13),
     ],
 )
-def test_values_of_other_types_are_found_and_stop_nothing(scene: Scene, statement: str, id: int) -> None:
+def test_values_of_wrong_types_are_reported_and_do_not_stop_the_check(scene: Scene, statement: str, id: int) -> None:
     if scene.db.store.embedded:
-        with scene.engine.connect() as connection, connection.begin() as undone:
+        with scene.engine.connect() as connection, connection.begin() as transaction:
             connection.execute(text(statement))
-            (found,) = wrong_commitments(Transaction(connection), lambda count: None)
-            undone.rollback()
-        assert found.startswith(f"contribution {id}, ")
+            (finding,) = wrong_commitments(Transaction(connection), lambda count: None)
+            transaction.rollback()
+        assert finding.startswith(f"contribution {id}, ")
 
 
 REMOVED = {
@@ -218,10 +222,10 @@ REMOVED = {
 }
 
 
-@pytest.mark.parametrize("what", REMOVED)
-def test_a_row_that_was_removed_is_named(scene: Scene, what: str) -> None:
-    found = scene.findings(*(f"DELETE FROM {rows}" for rows in REMOVED[what]))
-    assert f"{what}: the log says that it was added, the table does not have it" in found
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_removed_row_is_reported(scene: Scene, name: str) -> None:
+    findings = scene.findings(*(f"DELETE FROM {rows}" for rows in REMOVED[name]))
+    assert f"{name}: the log says that it was added, the table does not have it" in findings
 
 
 ADDED = {
@@ -244,21 +248,21 @@ ADDED = {
 }
 
 
-@pytest.mark.parametrize("what", ADDED)
-def test_a_row_that_no_event_added_is_named(scene: Scene, what: str) -> None:
-    assert scene.findings(f"INSERT INTO {ADDED[what]}") == [
-        f"{what}: it is in the table, and no event says that it should be"
+@pytest.mark.parametrize("name", ADDED)
+def test_a_row_without_an_event_is_reported(scene: Scene, name: str) -> None:
+    assert scene.findings(f"INSERT INTO {ADDED[name]}") == [
+        f"{name}: it is in the table, and no event says that it should be"
     ]
 
 
-def test_a_key_that_no_event_issued_is_named(scene: Scene, tmp_path: Path) -> None:
+def test_a_key_without_an_event_is_reported(scene: Scene, tmp_path: Path) -> None:
     columns = "member_id, scopes, created_at, expires_at, revoked_at, hides_distances"
     digest = "x'00'" if scene.db.store.embedded else "'\\x00'::bytea"
     statement = f"INSERT INTO keys (id, digest, {columns}) SELECT 77, {digest}, {columns} FROM keys WHERE id = 1"
     assert scene.findings(statement) == ["key 77: it is in the table, and no event says that it should be"]
 
 
-def test_benign_signals_that_were_taken_out_are_missed(scene: Scene) -> None:
+def test_removed_and_changed_benign_signals_are_reported(scene: Scene) -> None:
     assert scene.findings("DELETE FROM benign_signals WHERE benign_id = 1 AND position = 0") == [
         "benign 1, signals: the log says 2, the table 1"
     ]
@@ -267,73 +271,71 @@ def test_benign_signals_that_were_taken_out_are_missed(scene: Scene) -> None:
     ]
 
 
-def test_of_many_the_first_is_named_and_the_others_are_counted(scene: Scene) -> None:
+def test_the_first_of_many_equal_findings_is_reported_with_a_count(scene: Scene) -> None:
     assert scene.findings("UPDATE contributions SET standing = 'x', media = 'video' WHERE media = 'image'") == [
         "contribution 1, standing: the log says unreviewed, the table x (and 11 more like it)",
         "contribution 1, media: the log says image, the table video (and 11 more like it)",
     ]
 
 
-def test_what_somebody_put_there_is_told_short_and_plain(scene: Scene) -> None:
-    (found,) = scene.findings("UPDATE incidents SET label = 'a\n\x1b[31m'")
-    assert found == "incident 1, label: the log says CI:x, the table 'a\\n\\x1b[31m'"
-    (found,) = scene.findings(f"UPDATE cases SET reason = '{'y' * 60}' WHERE id = 1", "DELETE FROM webhook_topics")
-    assert found.endswith("the table " + "y" * 60)
+def test_a_forged_value_is_reported_with_escaped_control_characters(scene: Scene) -> None:
+    (finding,) = scene.findings("UPDATE incidents SET label = 'a\n\x1b[31m'")
+    assert finding == "incident 1, label: the log says CI:x, the table 'a\\n\\x1b[31m'"
+    (finding,) = scene.findings(f"UPDATE cases SET reason = '{'y' * 60}' WHERE id = 1", "DELETE FROM webhook_topics")
+    assert finding.endswith("the table " + "y" * 60)
 
 
 @pytest.mark.parametrize("scene", ["sqlite"], indirect=True)
-def test_what_is_none_at_all_is_told_as_it_is(scene: Scene) -> None:
+def test_a_value_of_a_wrong_type_is_reported_in_a_short_line(scene: Scene) -> None:
     for value in ("'x'", "x'ff'", "1.5", f"'{'y' * 200}'", "9e99"):
         for column in ("severity", "labels", "standing", "announced", "member_id"):
-            (found,) = scene.findings(f"UPDATE contributions SET {column} = {value} WHERE id = 1")
-            assert found.startswith("contribution 1, ") and len(found) < 160
+            (finding,) = scene.findings(f"UPDATE contributions SET {column} = {value} WHERE id = 1")
+            assert finding.startswith("contribution 1, ") and len(finding) < 160
 
 
-def test_what_is_to_expire_is_not_missed_before_the_log_tells(scene: Scene) -> None:
+def test_a_pending_expiry_is_not_reported_before_its_event(scene: Scene) -> None:
     assert scene.findings("UPDATE contributions SET expires_at = 1 WHERE id = 1") == []
-    # Nor is it where the clock of this machine goes after the one that told.
+    # A logged expiry is not reported either if the clock of this machine is behind the clock that logged it.
     assert scene.findings(now=NOON - timedelta(days=1)) == []
 
 
-def test_a_verification_tells_it_once_the_log_holds(db: HashDB, actor: Actor) -> None:
+def test_a_verification_reports_a_changed_table_of_a_valid_log(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(1), draft(2))
-    told: list[int] = []
+    counts: list[int] = []
     with db.store.begin() as tx:
         tx.statuses.set_standing([2], Standing.RETIRED)
-    verdict = verify(db, COMMAND_LINE, told.append)
+    verdict = verify(db, COMMAND_LINE, counts.append)
     assert list(map(str, verdict.findings)) == ["contribution 2, standing: the log says unreviewed, the table retired"]
-    assert (verdict.findings[0].first, sum(told), 0 in told) == (None, db.store.head().seq, True)
+    assert (verdict.findings[0].first, sum(counts), 0 in counts) == (None, db.store.head().seq, True)
 
 
-def test_details_that_no_service_writes_are_named_by_their_event(
-    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_event_with_malformed_details_is_reported(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     with db.store.begin() as tx:
         tx.audit.append(NOON, COMMAND_LINE, [LogEntry(Action.MEMBER_ADDED, "member", 9, [])])  # type: ignore[arg-type]
-    (found,) = verify(db, COMMAND_LINE).findings
-    assert str(found) == f"event {db.store.head().seq}: has details that the service never writes"
+    (finding,) = verify(db, COMMAND_LINE).findings
+    assert str(finding) == f"event {db.store.head().seq}: has details that the service never writes"
 
 
-def test_while_it_is_used_nothing_is_found(db: HashDB, actor: Actor, other: Actor) -> None:
-    done = threading.Event()
-    went: list[int] = []
+def test_a_verification_during_use_finds_nothing(db: HashDB, actor: Actor, other: Actor) -> None:
+    stop = threading.Event()
+    used_seeds: list[int] = []
 
     def use() -> None:
         for seed in range(100, 10_000):
-            if done.is_set():
+            if stop.is_set():
                 return
-            (one, two) = contributed(db, actor, draft(seed), draft(seed + 10_000))
-            contributions.withdraw(db, actor, one.id, "other")
-            opinions.give(db, other, two.id, DISPUTES)
-            went.append(seed)
+            (withdrawn, disputed) = contributed(db, actor, draft(seed), draft(seed + 10_000))
+            contributions.withdraw(db, actor, withdrawn.id, "other")
+            opinions.give(db, other, disputed.id, DISPUTES)
+            used_seeds.append(seed)
 
     user = threading.Thread(target=use)
     user.start()
     try:
-        while len(went) < 3:
+        while len(used_seeds) < 3:
             assert verify(db, COMMAND_LINE).findings == ()
         assert verify(db, COMMAND_LINE).findings == ()
     finally:
-        done.set()
+        stop.set()
         user.join()
     assert verify(db, COMMAND_LINE).findings == ()

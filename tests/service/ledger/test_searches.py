@@ -1,4 +1,4 @@
-"""Searches of the log as people ask."""
+"""Searches of the log with names and numbers as people write them."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ALL = SeqRange()
 
 @pytest.fixture
 def people(db: HashDB) -> dict[str, int]:
-    """Members with two keys and one, and a user, by name."""
-    found = {}
+    """The ids by name of a member with two keys, a member with one key, and a user."""
+    ids = {}
     for name, keys in (("Palaver", 2), ("Palisade", 1)):
         member = members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
-        found[name] = member.id
+        ids[name] = member.id
         for _ in range(keys):
             members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(Scope)))
-    found["rosa"] = users.add(db, COMMAND_LINE, UserDraft("rosa", Role.REVIEWER)).user.id
-    return found
+    ids["rosa"] = users.add(db, COMMAND_LINE, UserDraft("rosa", Role.REVIEWER)).user.id
+    return ids
 
 
-def test_an_actor_is_named_in_every_form(db: HashDB, people: dict[str, int]) -> None:
+def test_an_actor_can_be_written_in_several_forms(db: HashDB, people: dict[str, int]) -> None:
     def read(text: str) -> tuple[str, ...]:
         return searches.read_actors(db, COMMAND_LINE, text)
 
@@ -53,15 +53,13 @@ def test_an_actor_is_named_in_every_form(db: HashDB, people: dict[str, int]) -> 
         ("key:999", "key 999 does not exist"),
     ],
 )
-def test_an_actor_that_fits_nothing_or_several_is_a_fault(
-    db: HashDB, people: dict[str, int], text: str, reason: str
-) -> None:
+def test_an_unknown_or_ambiguous_actor_is_rejected(db: HashDB, people: dict[str, int], text: str, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason) as raised:
         searches.read_actors(db, COMMAND_LINE, text)
     assert [fault.at for fault in raised.value.faults] == ["actor"]
 
 
-def test_a_subject_is_named_in_every_form(db: HashDB, people: dict[str, int]) -> None:
+def test_a_subject_can_be_written_in_several_forms(db: HashDB, people: dict[str, int]) -> None:
     for text in ("contribution:17", "contribution 17", "Contribution #17", "/console/contributions/17"):
         assert searches.read_subjects(db, COMMAND_LINE, text) == (("contribution", 17),)
     assert searches.read_subjects(db, COMMAND_LINE, "benign entry 2") == (("benign", 2),)
@@ -71,50 +69,50 @@ def test_a_subject_is_named_in_every_form(db: HashDB, people: dict[str, int]) ->
         searches.read_subjects(db, COMMAND_LINE, "nobody at all")
 
 
-def test_the_newest_come_first_page_by_page_whatever_is_combined(db: HashDB, actor: Actor) -> None:
-    ids = [one.id for one in contributed(db, actor, *[draft(seed) for seed in range(6)])]
+def test_a_combined_search_returns_ordered_pages_in_both_directions(db: HashDB, actor: Actor) -> None:
+    ids = [added.id for added in contributed(db, actor, *[draft(seed) for seed in range(6)])]
     assert actor.member is not None
     actors = searches.read_actors(db, COMMAND_LINE, f"member:{actor.member.id}")
-    chosen = LogSearch(actors, "contribution.added", tuple(("contribution", id) for id in ids[1:]))
+    search = LogSearch(actors, "contribution.added", tuple(("contribution", id) for id in ids[1:]))
     seen: list[int] = []
     before = None
     while True:
-        page = searches.latest(db, COMMAND_LINE, chosen, SeqRange(0, before), 2)
+        page = searches.latest(db, COMMAND_LINE, search, SeqRange(0, before), 2)
         seen += [event.id for event in page.events]
         before = page.before
         if before is None:
             break
     assert seen == ids[:0:-1]
-    back, after = [], 0
+    backwards, after = [], 0
     while True:
-        page = searches.latest(db, COMMAND_LINE, chosen, SeqRange(after), 2, oldest=True)
-        back.append([event.id for event in page.events])
+        page = searches.latest(db, COMMAND_LINE, search, SeqRange(after), 2, oldest=True)
+        backwards.append([event.id for event in page.events])
         if page.after is None:
             break
         after = page.after
-    assert [id for found in reversed(back) for id in found] == seen
+    assert [id for page_ids in reversed(backwards) for id in page_ids] == seen
 
 
-def test_a_search_reads_no_more_than_its_bound(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_reads_a_limited_number_of_events(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     contributed(db, actor, *[draft(seed) for seed in range(9)])
     monkeypatch.setattr(searches, "SEARCHED", 4)
     page = searches.latest(db, COMMAND_LINE, LogSearch(action="member.added"), ALL, 5)
     assert page.events == () and page.before == page.head + 1 - 4
     page = searches.latest(db, COMMAND_LINE, LogSearch(action="contribution.added"), SeqRange(1), 50, oldest=True)
     assert (page.after, page.before) == (5, None)
-    # An index finds what one actor did however far it is.
+    # An index of the database finds the events of one actor at any distance.
     assert searches.latest(db, COMMAND_LINE, LogSearch((str(COMMAND_LINE),)), ALL, 5).events
 
 
-def test_what_excludes_all_events_is_named(db: HashDB, actor: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    chosen = LogSearch((str(COMMAND_LINE),), "contribution.added", (("contribution", one.id),))
-    assert searches.excluding(db, COMMAND_LINE, chosen, ALL) == ("actor",)
+def test_the_filter_that_excludes_all_events_is_reported(db: HashDB, actor: Actor) -> None:
+    (contribution,) = contributed(db, actor, draft(1))
+    search = LogSearch((str(COMMAND_LINE),), "contribution.added", (("contribution", contribution.id),))
+    assert searches.excluding(db, COMMAND_LINE, search, ALL) == ("actor",)
     days = SeqRange(db.store.head().seq)
     assert searches.excluding(db, COMMAND_LINE, LogSearch((str(actor),)), days) == ("days",)
 
 
-def test_only_who_reads_everything_searches(db: HashDB) -> None:
+def test_only_an_auditor_can_search_the_log(db: HashDB) -> None:
     other = member_with(db, Scope.CONTRIBUTE)
     with pytest.raises(ScopeMissing):
         searches.latest(db, other, LogSearch(), ALL, 5)

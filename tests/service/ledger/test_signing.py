@@ -1,4 +1,4 @@
-"""The files beside the database: a key that only its owner reads, checkpoints that survive a machine that stopped."""
+"""The files beside the database: a key that only its owner can read, and checkpoints that survive a crash."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NOTE = "log.example/1\n{}\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\u201
 NOTES = tuple(NOTE.format(size) for size in range(1, 4))
 
 
-def test_a_key_is_made_once_and_only_its_owner_reads_it(signing: Signing, tmp_path: Path) -> None:
+def test_a_key_is_created_once_and_only_its_owner_can_read_it(signing: Signing, tmp_path: Path) -> None:
     assert signing.own_key(NAME) is None
-    made = signing.first(NAME)
+    key = signing.first(NAME)
     file = tmp_path / "signing.key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert signing.first(NAME) == signing.own_key(NAME) == made
-    assert signing.signer(made).verifier == made
+    assert signing.first(NAME) == signing.own_key(NAME) == key
+    assert signing.signer(key).verifier == key
     assert [path.name for path in tmp_path.iterdir()] == ["signing.key"]
 
 
-def test_a_key_of_openssl_is_taken(signing: Signing, tmp_path: Path) -> None:
+def test_a_key_from_openssl_is_accepted(signing: Signing, tmp_path: Path) -> None:
     # The private key of RFC 8410, section 10.3.
     pem = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC"
     file = tmp_path / "signing.key"
@@ -35,7 +35,7 @@ def test_a_key_of_openssl_is_taken(signing: Signing, tmp_path: Path) -> None:
     assert signing.first(NAME).public.hex() == public
 
 
-def test_another_key_or_none_is_refused(signing: Signing, tmp_path: Path) -> None:
+def test_a_missing_or_wrong_key_is_reported(signing: Signing, tmp_path: Path) -> None:
     needed = Signer.new(NAME).verifier
     with pytest.raises(WrongSigningKey, match=r"there is no \S+signing\.key"):
         signing.signer(needed)
@@ -45,7 +45,7 @@ def test_another_key_or_none_is_refused(signing: Signing, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "-----BEGIN X-----\nAAAA\n-----END X-----\n"])
-def test_a_file_that_holds_no_key_is_a_bad_setting(signing: Signing, tmp_path: Path, content: str) -> None:
+def test_a_file_without_a_key_is_reported_as_a_bad_setting(signing: Signing, tmp_path: Path, content: str) -> None:
     (tmp_path / "signing.key").write_text(content)
     with pytest.raises(
         BadSetting, match=r"^HASHDB_SIGNING_KEY_FILE: \S+signing\.key: the file must hold an Ed25519 private key"
@@ -53,7 +53,7 @@ def test_a_file_that_holds_no_key_is_a_bad_setting(signing: Signing, tmp_path: P
         signing.first(NAME)
 
 
-def test_a_place_where_nothing_can_be_kept_is_a_bad_setting(tmp_path: Path) -> None:
+def test_an_unusable_path_is_reported_as_a_bad_setting(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match=r"cannot be used: no such file or directory"):
         Signing(tmp_path / "away" / "key", tmp_path / "record").first(NAME)
     (tmp_path / "folder").mkdir()
@@ -63,11 +63,11 @@ def test_a_place_where_nothing_can_be_kept_is_a_bad_setting(tmp_path: Path) -> N
         Signing(tmp_path / "key", tmp_path / "folder").recorded_checkpoints()
 
 
-def test_a_key_that_was_prepared_is_found_before_it_is_put_in_its_place(signing: Signing, tmp_path: Path) -> None:
+def test_a_prepared_key_is_found_before_it_replaces_the_old_one(signing: Signing, tmp_path: Path) -> None:
     old = signing.first(NAME)
     new = signing.prepare(NAME)
     assert signing.signer(old).verifier == old
-    # As another process does that sees it in force.
+    # Another process that already sees the new key in the log also finds it.
     other = Signing(tmp_path / "signing.key", tmp_path / "checkpoints.txt")
     assert other.signer(new).verifier == other.own_key(NAME) == new
     signing.renew()
@@ -76,7 +76,7 @@ def test_a_key_that_was_prepared_is_found_before_it_is_put_in_its_place(signing:
         signing.signer(old)
 
 
-def test_checkpoints_are_written_one_after_another(signing: Signing, tmp_path: Path) -> None:
+def test_checkpoints_are_appended_to_the_file(signing: Signing, tmp_path: Path) -> None:
     assert signing.recorded_checkpoints() == ()
     for note in NOTES:
         signing.write_down(note)
@@ -84,7 +84,7 @@ def test_checkpoints_are_written_one_after_another(signing: Signing, tmp_path: P
     assert (tmp_path / "checkpoints.txt").read_text() == "".join(f"{note}\n" for note in NOTES)
 
 
-def test_one_that_was_cut_off_is_as_if_it_had_never_been(signing: Signing, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_ignored_and_overwritten(signing: Signing, tmp_path: Path) -> None:
     file = tmp_path / "checkpoints.txt"
     whole = f"{NOTES[0]}\n".encode()
     for cut in range(len(whole)):
@@ -97,18 +97,18 @@ def test_one_that_was_cut_off_is_as_if_it_had_never_been(signing: Signing, tmp_p
     assert signing.recorded_checkpoints() == NOTES[2:]
 
 
-def test_a_long_file_is_not_read_to_append_to_it(signing: Signing, tmp_path: Path) -> None:
+def test_a_checkpoint_is_appended_to_a_long_file(signing: Signing, tmp_path: Path) -> None:
     notes = [NOTE.format(size) for size in range(1_000)]
     (tmp_path / "checkpoints.txt").write_text("".join(f"{note}\n" for note in notes) + "torn")
     signing.write_down(NOTES[0])
     assert signing.recorded_checkpoints() == (*notes, NOTES[0])
-    # Where nothing of the end is a checkpoint, nothing is thrown away.
+    # If the end of the file has no checkpoint, nothing is removed.
     (tmp_path / "checkpoints.txt").write_text("x" * 100_000)
     signing.write_down(NOTES[0])
     assert len(signing.recorded_checkpoints()[0]) > 100_000
 
 
-def test_one_that_cannot_be_written_down_is_told_and_stops_nobody(
+def test_a_checkpoint_that_cannot_be_written_is_logged_without_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "none"

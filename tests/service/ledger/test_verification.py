@@ -1,4 +1,4 @@
-"""Verification, and a tamperer that edits the database underneath: in every way, and found every time."""
+"""Verification finds every way in which a tamperer edits the database directly."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ def log(db: HashDB, clock: Clock) -> HashDB:
     return db
 
 
-def finding(db: HashDB) -> Finding:
-    """The first thing that does not hold."""
+def first_finding(db: HashDB) -> Finding:
+    """The first finding of a verification."""
     verdict = verify(db, COMMAND_LINE)
     assert verdict.findings
     return verdict.findings[0]
 
 
-def test_a_log_that_nobody_touched_verifies(log: HashDB) -> None:
-    told: list[int] = []
-    verdict = verify(log, COMMAND_LINE, told.append)
+def test_an_unmodified_log_verifies(log: HashDB) -> None:
+    counts: list[int] = []
+    verdict = verify(log, COMMAND_LINE, counts.append)
     with log.store.read() as tx:
         leaves = [event.leaf for event in tx.audit.since(0, 100)]
     assert verdict == Verdict(EVENTS, tree_root(leaves), len(SIGNED), ())
-    assert sum(told) == EVENTS
+    assert sum(counts) == EVENTS
 
 
-def test_so_does_an_empty_one_and_one_that_goes_on(db: HashDB, clock: Clock) -> None:
+def test_an_empty_log_and_a_growing_log_verify(db: HashDB, clock: Clock) -> None:
     assert verify(db, COMMAND_LINE) == Verdict(0, merkle.EMPTY, 0, ())
     checkpoints.start(db)
     checkpoints.keep(db)
@@ -68,13 +68,13 @@ def test_so_does_an_empty_one_and_one_that_goes_on(db: HashDB, clock: Clock) -> 
         assert (verdict.findings, verdict.checkpoints) == ((), size)
 
 
-def test_it_takes_an_auditor(log: HashDB) -> None:
+def test_only_an_auditor_can_verify_the_log(log: HashDB) -> None:
     with pytest.raises(ScopeMissing):
         verify(log, member_with(log, Scope.FEED))
     assert not verify(log, member_with(log, Scope.AUDIT)).findings
 
 
-CHANGES = {
+CHANGED_VALUES = {
     "details": '{"kind":"operator"}',
     "actor": "key:99",
     "at": 1,
@@ -86,8 +86,8 @@ CHANGES = {
 TABLES = [metadata.tables[name] for name in ("events", "nodes", "log", "checkpoints")]
 
 
-def each_row(log: HashDB, url: str) -> Iterator[int]:
-    """Each of these rows, to be tampered with; after each the database is as it was before."""
+def each_event(log: HashDB, url: str) -> Iterator[int]:
+    """Yield the number of an event to tamper with, then restore the database; repeat for several events."""
     engine = create_engine(url)
     with engine.connect() as connection:
         kept = [[dict(row) for row in connection.execute(table.select()).mappings()] for table in TABLES]
@@ -101,153 +101,153 @@ def each_row(log: HashDB, url: str) -> Iterator[int]:
     assert not verify(log, COMMAND_LINE).findings
 
 
-@pytest.mark.parametrize("column", CHANGES)
-def test_a_row_that_was_changed_is_named(log: HashDB, database_url: str, column: str) -> None:
-    for seq in each_row(log, database_url):
-        tamper(database_url, partial(Tamperer.change, seq=seq, column=column, value=CHANGES[column]))
-        found = finding(log)
-        assert (found.first, found.last) == (seq, seq)
+@pytest.mark.parametrize("column", CHANGED_VALUES)
+def test_a_changed_event_is_reported(log: HashDB, database_url: str, column: str) -> None:
+    for seq in each_event(log, database_url):
+        tamper(database_url, partial(Tamperer.change, seq=seq, column=column, value=CHANGED_VALUES[column]))
+        finding = first_finding(log)
+        assert (finding.first, finding.last) == (seq, seq)
 
 
-def test_and_named_where_its_leaf_was_computed_anew(log: HashDB, database_url: str) -> None:
-    for seq in each_row(log, database_url):
+def test_a_changed_event_with_a_recomputed_leaf_is_reported(log: HashDB, database_url: str) -> None:
+    for seq in each_event(log, database_url):
 
-        def act(hand: Tamperer, seq: int = seq) -> None:
-            hand.change(seq, "actor", "key:99")
-            hand.recompute_leaves()
+        def edit(tamperer: Tamperer, seq: int = seq) -> None:
+            tamperer.change(seq, "actor", "key:99")
+            tamperer.recompute_leaves()
 
-        tamper(database_url, act)
-        found = finding(log)
-        assert (found.first, found.last) == (seq, seq)
-
-
-def test_and_found_where_the_tree_was_computed_anew_by_halves(log: HashDB, database_url: str) -> None:
-    for seq in each_row(log, database_url):
-
-        def act(hand: Tamperer, seq: int = seq) -> None:
-            hand.change(seq, "actor", "key:99")
-            hand.recompute_tree(upto=1)
-
-        tamper(database_url, act)
-        found = finding(log)
-        assert found.first is not None
-        assert found.last is not None
-        assert found.first <= seq <= found.last <= found.first + 3
+        tamper(database_url, edit)
+        finding = first_finding(log)
+        assert (finding.first, finding.last) == (seq, seq)
 
 
-def test_and_found_by_the_signed_checkpoints_where_all_of_it_was(log: HashDB, database_url: str) -> None:
-    for seq in each_row(log, database_url):
+def test_a_changed_event_with_a_partly_recomputed_tree_is_found(log: HashDB, database_url: str) -> None:
+    for seq in each_event(log, database_url):
 
-        def act(hand: Tamperer, seq: int = seq) -> None:
-            hand.change(seq, "actor", "key:99")
-            hand.recompute_tree()
+        def edit(tamperer: Tamperer, seq: int = seq) -> None:
+            tamperer.change(seq, "actor", "key:99")
+            tamperer.recompute_tree(upto=1)
 
-        tamper(database_url, act)
+        tamper(database_url, edit)
+        finding = first_finding(log)
+        assert finding.first is not None
+        assert finding.last is not None
+        assert finding.first <= seq <= finding.last <= finding.first + 3
+
+
+def test_checkpoints_reveal_a_changed_event_with_a_recomputed_tree(log: HashDB, database_url: str) -> None:
+    for seq in each_event(log, database_url):
+
+        def edit(tamperer: Tamperer, seq: int = seq) -> None:
+            tamperer.change(seq, "actor", "key:99")
+            tamperer.recompute_tree()
+
+        tamper(database_url, edit)
         after, upto = next((start, end) for start, end in zip((0, *SIGNED), SIGNED, strict=False) if start < seq <= end)
-        found = finding(log)
-        assert (found.first, found.last) == (after + 1, upto)
-        # The file tells the same where those of the table are removed.
-        tamper(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
-        assert (finding(log).first, finding(log).last) == (after + 1, upto)
+        finding = first_finding(log)
+        assert (finding.first, finding.last) == (after + 1, upto)
+        # The checkpoints in the file reveal it even if those in the table are removed.
+        tamper(database_url, lambda tamperer: tamperer.run("DELETE FROM checkpoints"))
+        assert (first_finding(log).first, first_finding(log).last) == (after + 1, upto)
 
 
-def test_a_row_that_was_removed_is_named(log: HashDB, database_url: str) -> None:
-    for seq in each_row(log, database_url):
+def test_a_removed_event_is_reported(log: HashDB, database_url: str) -> None:
+    for seq in each_event(log, database_url):
 
-        def act(hand: Tamperer, seq: int = seq) -> None:
-            hand.remove(seq)
+        def edit(tamperer: Tamperer, seq: int = seq) -> None:
+            tamperer.remove(seq)
 
-        tamper(database_url, act)
-        found = finding(log)
-        assert (found.first, found.last) == (seq, seq)
+        tamper(database_url, edit)
+        finding = first_finding(log)
+        assert (finding.first, finding.last) == (seq, seq)
 
 
-def test_and_found_where_the_others_moved_up(log: HashDB, database_url: str) -> None:
-    for seq in each_row(log, database_url):
+def test_a_removed_event_is_found_if_later_events_are_renumbered(log: HashDB, database_url: str) -> None:
+    for seq in each_event(log, database_url):
 
-        def act(hand: Tamperer, seq: int = seq) -> None:
-            hand.remove(seq)
+        def edit(tamperer: Tamperer, seq: int = seq) -> None:
+            tamperer.remove(seq)
             for later in range(seq + 1, EVENTS + 1):
-                hand.move(later, later - 1)
+                tamperer.move(later, later - 1)
 
-        tamper(database_url, act)
-        assert finding(log).first == seq
+        tamper(database_url, edit)
+        assert first_finding(log).first == seq
         tamper(database_url, Tamperer.recompute_tree)
-        found = finding(log)
-        assert found.first is not None
-        assert found.last is not None
-        assert found.first <= seq <= found.last
+        finding = first_finding(log)
+        assert finding.first is not None
+        assert finding.last is not None
+        assert finding.first <= seq <= finding.last
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
-def test_the_last_rows_are_missed_however_they_went(log: HashDB, database_url: str, cut: int) -> None:
-    gone = range(EVENTS - cut + 1, EVENTS + 1)
-    tamper(database_url, lambda hand: hand.remove(*gone))
-    assert finding(log).first == gone[0]
+def test_removed_last_events_are_found_even_with_a_recomputed_tree(log: HashDB, database_url: str, cut: int) -> None:
+    removed = range(EVENTS - cut + 1, EVENTS + 1)
+    tamper(database_url, lambda tamperer: tamperer.remove(*removed))
+    assert first_finding(log).first == removed[0]
 
-    def lower_the_head(hand: Tamperer) -> None:
-        hand.run("UPDATE log SET seq = :seq", seq=EVENTS - cut)
+    def lower_the_head(tamperer: Tamperer) -> None:
+        tamperer.run("UPDATE log SET seq = :seq", seq=EVENTS - cut)
 
     tamper(database_url, lower_the_head)
-    assert finding(log).first == gone[0]
+    assert first_finding(log).first == removed[0]
     tamper(database_url, Tamperer.recompute_tree)
-    found = finding(log)
-    assert found.first is not None
-    assert found.last is not None
-    assert found.first <= gone[0] <= found.last
+    finding = first_finding(log)
+    assert finding.first is not None
+    assert finding.last is not None
+    assert finding.first <= removed[0] <= finding.last
 
 
-def test_without_a_checkpoint_the_tree_and_the_head_miss_the_last(log: HashDB, database_url: str) -> None:
+def test_the_tree_or_the_head_reveals_a_removed_event_without_a_checkpoint(log: HashDB, database_url: str) -> None:
     member_with(log)
     last = log.store.head().seq
     for statement in ("UPDATE log SET seq = :seq", "DELETE FROM nodes WHERE number > :count"):
         values = {"seq": last - 1} if "seq" in statement else {"count": merkle.inner_nodes(last - 1)}
 
-        def act(hand: Tamperer, statement: str = statement, values: dict[str, int] = values) -> None:
-            hand.remove(last)
-            hand.run(statement, **values)
+        def edit(tamperer: Tamperer, statement: str = statement, values: dict[str, int] = values) -> None:
+            tamperer.remove(last)
+            tamperer.run(statement, **values)
 
-        tamper(database_url, act)
-        assert finding(log).first == last
+        tamper(database_url, edit)
+        assert first_finding(log).first == last
 
 
 @pytest.mark.parametrize("seq", [-3, 0, EVENTS + 1, EVENTS + 7])
-def test_a_row_that_was_added_is_named(log: HashDB, database_url: str, seq: int) -> None:
-    tamper(database_url, lambda hand: hand.add(seq))
-    assert finding(log).first == min(seq, EVENTS + 1)
+def test_an_added_event_is_reported(log: HashDB, database_url: str, seq: int) -> None:
+    tamper(database_url, lambda tamperer: tamperer.add(seq))
+    assert first_finding(log).first == min(seq, EVENTS + 1)
 
 
-def test_and_found_where_it_was_put_among_the_others(log: HashDB, database_url: str) -> None:
-    for seq in each_row(log, database_url):
+def test_an_event_inserted_between_others_is_found(log: HashDB, database_url: str) -> None:
+    for seq in each_event(log, database_url):
 
-        def act(hand: Tamperer, seq: int = seq) -> None:
+        def edit(tamperer: Tamperer, seq: int = seq) -> None:
             for later in range(EVENTS, seq - 1, -1):
-                hand.move(later, later + 1)
-            hand.add(seq, like=3 if seq > 3 else 9)
+                tamperer.move(later, later + 1)
+            tamperer.add(seq, like=3 if seq > 3 else 9)
 
-        tamper(database_url, act)
-        assert finding(log).first == seq
+        tamper(database_url, edit)
+        assert first_finding(log).first == seq
         tamper(database_url, Tamperer.recompute_tree)
-        found = finding(log)
-        assert found.first is not None
-        assert found.last is not None
-        assert found.first <= seq <= found.last
+        finding = first_finding(log)
+        assert finding.first is not None
+        assert finding.last is not None
+        assert finding.first <= seq <= finding.last
 
 
-@pytest.mark.parametrize(("one", "other"), [(1, 2), (3, 4), (4, 5), (2, 21), (21, 22)])
-def test_rows_that_changed_places_are_found(log: HashDB, database_url: str, one: int, other: int) -> None:
-    tamper(database_url, lambda hand: hand.swap(one, other))
-    assert finding(log).first == one
-    tamper(database_url, lambda hand: hand.recompute_leaves())
-    assert finding(log).first == one
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (3, 4), (4, 5), (2, 21), (21, 22)])
+def test_swapped_events_are_found(log: HashDB, database_url: str, first: int, second: int) -> None:
+    tamper(database_url, lambda tamperer: tamperer.swap(first, second))
+    assert first_finding(log).first == first
+    tamper(database_url, lambda tamperer: tamperer.recompute_leaves())
+    assert first_finding(log).first == first
     tamper(database_url, Tamperer.recompute_tree)
-    found = finding(log)
-    assert found.first is not None
-    assert found.last is not None
-    assert found.first <= one <= found.last
+    finding = first_finding(log)
+    assert finding.first is not None
+    assert finding.last is not None
+    assert finding.first <= first <= finding.last
 
 
-def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside_only(
+def test_only_an_outside_checkpoint_reveals_a_completely_rebuilt_log(
     log: HashDB, database_url: str, tmp_path: Path
 ) -> None:
     assert log.signing is not None
@@ -257,15 +257,15 @@ def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside
     member_with(log)
     assert verify(log, COMMAND_LINE, kept=kept).kept == verdict.kept
 
-    def act(hand: Tamperer) -> None:
-        hand.change(2, "actor", "key:99")
-        hand.recompute_tree()
-        hand.run("DELETE FROM checkpoints")
+    def edit(tamperer: Tamperer) -> None:
+        tamperer.change(2, "actor", "key:99")
+        tamperer.recompute_tree()
+        tamperer.run("DELETE FROM checkpoints")
 
-    tamper(database_url, act)
+    tamper(database_url, edit)
     (tmp_path / "checkpoints.txt").unlink()
     checkpoints.keep(log, at_once=True)
-    # Who holds the database, the key and the file has a log that agrees with itself.
+    # A tamperer with the database, the key and the file can make a log that is consistent in itself.
     assert verify(log, COMMAND_LINE).findings == ()
     verdict = verify(log, COMMAND_LINE, kept=kept)
     assert list(map(str, verdict.findings)) == [
@@ -274,89 +274,94 @@ def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside
     assert verdict.kept is None
 
 
-def test_a_checkpoint_of_another_log_is_told(log: HashDB) -> None:
+def test_an_outside_checkpoint_of_another_log_is_reported(log: HashDB) -> None:
     signer = Signer.new("log.example/2")
-    other = Checkpoint("log.example/2", EVENTS, bytes(32)).signed(signer)
-    verdict = verify(log, COMMAND_LINE, kept=other)
+    other_note = Checkpoint("log.example/2", EVENTS, bytes(32)).signed(signer)
+    verdict = verify(log, COMMAND_LINE, kept=other_note)
     assert str(verdict.findings[0]).startswith("the checkpoint from outside: ")
     assert verdict.kept is None
 
 
 @pytest.mark.parametrize("number", [1, 5, merkle.inner_nodes(EVENTS)])
-def test_the_tree_itself_is_held_against_the_rows(log: HashDB, database_url: str, number: int) -> None:
+def test_a_missing_node_of_the_tree_is_reported(log: HashDB, database_url: str, number: int) -> None:
     place = list(merkle.inner_subtrees(0, EVENTS))[number - 1]
-    tamper(database_url, lambda hand: hand.run("DELETE FROM nodes WHERE number = :number", number=number))
-    found = finding(log)
-    assert found.first is not None
-    assert place.begin < found.first <= place.end == found.last
+    tamper(database_url, lambda tamperer: tamperer.run("DELETE FROM nodes WHERE number = :number", number=number))
+    finding = first_finding(log)
+    assert finding.first is not None
+    assert place.begin < finding.first <= place.end == finding.last
 
 
-def test_so_are_nodes_of_nothing_and_the_head(log: HashDB, database_url: str, tmp_path: Path) -> None:
-    tamper(database_url, lambda hand: hand.run("UPDATE log SET peaks = :peaks", peaks=bytes(96)))
-    assert str(finding(log)) == "the head of the log does not fit its events"
-    tamper(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
+def test_a_wrong_head_and_a_surplus_node_are_reported(log: HashDB, database_url: str, tmp_path: Path) -> None:
+    tamper(database_url, lambda tamperer: tamperer.run("UPDATE log SET peaks = :peaks", peaks=bytes(96)))
+    assert str(first_finding(log)) == "the head of the log does not fit its events"
+    tamper(database_url, lambda tamperer: tamperer.run("DELETE FROM checkpoints"))
     (tmp_path / "checkpoints.txt").unlink()
-    assert (finding(log).first, finding(log).last) == (1, 16)
+    assert (first_finding(log).first, first_finding(log).last) == (1, 16)
     tamper(database_url, Tamperer.recompute_tree)
     assert not verify(log, COMMAND_LINE).findings
-    tamper(database_url, lambda hand: hand.run("INSERT INTO nodes (number, hash) VALUES (99, :hash)", hash=bytes(32)))
-    assert finding(log).first == EVENTS + 1
+    tamper(
+        database_url,
+        lambda tamperer: tamperer.run("INSERT INTO nodes (number, hash) VALUES (99, :hash)", hash=bytes(32)),
+    )
+    assert first_finding(log).first == EVENTS + 1
 
 
-def test_a_checkpoint_that_was_forged_is_not_signed(log: HashDB, database_url: str, tmp_path: Path) -> None:
-    def act(hand: Tamperer) -> None:
-        hand.change(2, "actor", "key:99")
-        hand.recompute_tree()
-        ((note,),) = hand.run("SELECT note FROM checkpoints WHERE size = 12")
-        hand.run("DELETE FROM checkpoints")
-        hand.run(
+def test_a_forged_checkpoint_is_reported(log: HashDB, database_url: str, tmp_path: Path) -> None:
+    def edit(tamperer: Tamperer) -> None:
+        tamperer.change(2, "actor", "key:99")
+        tamperer.recompute_tree()
+        ((note,),) = tamperer.run("SELECT note FROM checkpoints WHERE size = 12")
+        tamperer.run("DELETE FROM checkpoints")
+        tamperer.run(
             "INSERT INTO checkpoints (size, at, note) VALUES (12, 0, :note)", note=note.replace("\n12\n", "\n13\n")
         )
 
     (tmp_path / "checkpoints.txt").unlink()
-    tamper(database_url, act)
-    assert str(finding(log)) == "the checkpoint of 12: the signature does not fit the text"
-    tamper(database_url, lambda hand: hand.run("UPDATE checkpoints SET note = 'x'"))
-    assert str(finding(log)) == "the checkpoint of 12: this is not a signed note"
+    tamper(database_url, edit)
+    assert str(first_finding(log)) == "the checkpoint of 12: the signature does not fit the text"
+    tamper(database_url, lambda tamperer: tamperer.run("UPDATE checkpoints SET note = 'x'"))
+    assert str(first_finding(log)) == "the checkpoint of 12: this is not a signed note"
 
 
-def test_a_checkpoint_under_another_size_is_told(log: HashDB, database_url: str) -> None:
-    tamper(database_url, lambda hand: hand.run("UPDATE checkpoints SET size = 13 WHERE size = 12"))
-    assert str(finding(log)) == "the checkpoint of 13: it is of 12"
+def test_a_checkpoint_stored_under_a_wrong_size_is_reported(log: HashDB, database_url: str) -> None:
+    tamper(database_url, lambda tamperer: tamperer.run("UPDATE checkpoints SET size = 13 WHERE size = 12"))
+    assert str(first_finding(log)) == "the checkpoint of 13: it is of 12"
 
 
-def test_the_file_alone_is_held_against_the_rows(log: HashDB, tmp_path: Path) -> None:
+def test_a_changed_checkpoint_in_the_file_is_reported(log: HashDB, tmp_path: Path) -> None:
     file = tmp_path / "checkpoints.txt"
     file.write_text(file.read_text().replace("\n12\n", "\n11\n"))
-    assert str(finding(log)) == "checkpoint 2 of the file: the signature does not fit the text"
+    assert str(first_finding(log)) == "checkpoint 2 of the file: the signature does not fit the text"
 
 
-def test_a_key_that_somebody_put_in_is_in_no_event(log: HashDB, database_url: str, tmp_path: Path) -> None:
+def test_a_signing_key_without_an_event_is_reported(log: HashDB, database_url: str, tmp_path: Path) -> None:
     public = Signer.new("log.example/1").verifier.public
 
-    def put_in(hand: Tamperer) -> None:
-        hand.run("INSERT INTO signers (id, name, public, since) VALUES (7, 'log.example/1', :public, 0)", public=public)
+    def add_key(tamperer: Tamperer) -> None:
+        tamperer.run(
+            "INSERT INTO signers (id, name, public, since) VALUES (7, 'log.example/1', :public, 0)", public=public
+        )
 
-    tamper(database_url, put_in)
-    assert finding(log).reason.endswith("is in no event")
-    # In the place of the log's own, nothing that was signed before is signed by it.
-    tamper(database_url, lambda hand: hand.run("DELETE FROM signers WHERE id = 1"))
-    reasons = [one.reason for one in verify(log, COMMAND_LINE).findings]
+    tamper(database_url, add_key)
+    assert first_finding(log).reason.endswith("is in no event")
+    # If the new key replaces the key of the log, no key of the log has signed the earlier checkpoints.
+    tamper(database_url, lambda tamperer: tamperer.run("DELETE FROM signers WHERE id = 1"))
+    reasons = [finding.reason for finding in verify(log, COMMAND_LINE).findings]
     assert "checkpoint 1 of the file: the note is not signed by a key of this log" not in reasons
     assert "the checkpoint of 12: the note is not signed by a key of this log" in reasons
     assert any(reason.startswith("the key of this machine, ") for reason in reasons)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_value_that_is_none_at_all_is_found(log: HashDB, database_url: str) -> None:
-    odd = [("at", "x"), ("at", 2**60), ("actor", b"x"), ("details", b"x"), ("leaf", "x"), ("subject_id", 1.5)]
-    for seq, (column, value) in reversed(list(enumerate(odd, 5))):
+def test_a_value_of_a_wrong_type_is_reported(log: HashDB, database_url: str) -> None:
+    wrong_values = [("at", "x"), ("at", 2**60), ("actor", b"x"), ("details", b"x"), ("leaf", "x"), ("subject_id", 1.5)]
+    for seq, (column, value) in reversed(list(enumerate(wrong_values, 5))):
         tamper(database_url, partial(Tamperer.change, seq=seq, column=column, value=value))
-        assert finding(log).first == seq
-    tamper(database_url, lambda hand: hand.run("UPDATE nodes SET hash = 'x' WHERE number = 1"))
-    assert finding(log).first == 1 + 1
+        assert first_finding(log).first == seq
+    tamper(database_url, lambda tamperer: tamperer.run("UPDATE nodes SET hash = 'x' WHERE number = 1"))
+    assert first_finding(log).first == 1 + 1
 
 
-def test_a_finding_is_a_sentence() -> None:
+def test_a_finding_is_printed_as_a_sentence() -> None:
     assert str(Finding(7, 7, "missing")) == "event 7: missing"
     assert str(Finding(7, 9, "missing")) == "events 7 to 9: missing"

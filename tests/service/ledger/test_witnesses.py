@@ -1,4 +1,4 @@
-"""Witnesses: each is asked for a cosignature of the newest checkpoint, and a refusal is an alarm."""
+"""Witnesses: the service asks each one to cosign the newest checkpoint. A refusal raises an alarm."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class FakeWitness:
     log: Verifier | None = None
     size: int = 0
     root: bytes = b""
-    asked: list[int] = field(default_factory=list)
+    old_sizes: list[int] = field(default_factory=list)
     answer: Reply | Exception | None = None
-    """Instead of what it would say."""
+    """A fixed reply or error that replaces the real reply."""
 
     def send(self, submission: Submission) -> Reply:
-        self.asked.append(submission.old_size)
+        self.old_sizes.append(submission.old_size)
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer is not None:
@@ -63,37 +63,39 @@ class FakeWitness:
 
 
 class Witnesses:
-    """Three witnesses, two of which make the quorum; the keys of the last are of ML-DSA-44."""
+    """Three witnesses, of which any two make the quorum. The key of the third is of the type ML-DSA-44."""
 
     def __init__(self) -> None:
         types = {"w1": KeyType.ED25519, "w2": KeyType.ED25519, "w3": KeyType.ML_DSA_44}
-        self.of = {name: FakeWitness(Cosigner.new(f"{name}.example", type)) for name, type in types.items()}
-        lines = [f"witness {name} {one.key.key} https://{name}.example/log" for name, one in self.of.items()]
+        self.by_name = {name: FakeWitness(Cosigner.new(f"{name}.example", type)) for name, type in types.items()}
+        lines = [f"witness {name} {fake.key.key} https://{name}.example/log" for name, fake in self.by_name.items()]
         self.policy = Policy.parse("\n".join([*lines, "group all 2 w1 w2 w3", "quorum all"]))
 
     @contextmanager
     def connect(self, witness: Witness) -> Iterator[Send]:
-        yield self.of[witness.name].send
+        yield self.by_name[witness.name].send
 
 
 @pytest.fixture
 def fakes() -> Witnesses:
+    """The three fake witnesses of the service."""
     return Witnesses()
 
 
 @pytest.fixture
 def db(database_url: str, clock: Clock, tmp_path: Path, fakes: Witnesses) -> Iterator[HashDB]:
+    """A service whose policy names the fake witnesses."""
     signing = Signing(tmp_path / "signing.key", tmp_path / "checkpoints.txt", "log.example/1")
     db = hashdb(database_url, clock, replace(RULES, witnesses=fakes.policy), signing=signing)
     log = checkpoints.start(db)
-    for fake in fakes.of.values():
+    for fake in fakes.by_name.values():
         fake.log = log
     yield db
     db.close()
 
 
 def grow(db: HashDB, name: str) -> int:
-    """Another event, and a stored checkpoint that covers it; its size."""
+    """Add an event, store a checkpoint that covers it, and return the size of the checkpoint."""
     members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
     checkpoints.keep(db, at_once=True)
     with db.store.read() as tx:
@@ -104,7 +106,7 @@ def grow(db: HashDB, name: str) -> int:
 
 def state(db: HashDB, fakes: Witnesses, name: str) -> WitnessState:
     with db.store.read() as tx:
-        return tx.witness_states.by_name()[fakes.of[name].key.key.named_id]
+        return tx.witness_states.by_name()[fakes.by_name[name].key.key.named_id]
 
 
 def test_each_witness_cosigns_each_checkpoint_once(db: HashDB, fakes: Witnesses) -> None:
@@ -114,18 +116,18 @@ def test_each_witness_cosigns_each_checkpoint_once(db: HashDB, fakes: Witnesses)
     assert witnesses.ask(db, fakes.connect) == 0
     second = grow(db, "Beta")
     assert witnesses.ask(db, fakes.connect) == 3
-    assert all(fake.asked == [0, first] for fake in fakes.of.values())
+    assert all(fake.old_sizes == [0, first] for fake in fakes.by_name.values())
     checkpoint, signed = fakes.policy.check(witnesses.cosigned(db), checkpoints.log(db).verifiers)
     assert (checkpoint.size, len(signed)) == (second, 3)
 
 
-def test_the_cosigned_checkpoint_is_the_newest_with_the_quorum(db: HashDB, fakes: Witnesses) -> None:
+def test_the_cosigned_checkpoint_is_the_newest_with_a_quorum(db: HashDB, fakes: Witnesses) -> None:
     with pytest.raises(NotCosigned, match="no checkpoint has the cosignatures of the quorum yet"):
         witnesses.cosigned(db)
     first = grow(db, "Alpha")
-    fakes.of["w3"].answer = Reply(404, "")
+    fakes.by_name["w3"].answer = Reply(404, "")
     witnesses.ask(db, fakes.connect)
-    fakes.of["w2"].answer = TimeoutError()
+    fakes.by_name["w2"].answer = TimeoutError()
     grow(db, "Beta")
     witnesses.ask(db, fakes.connect)
     note = witnesses.cosigned(db)
@@ -133,7 +135,7 @@ def test_the_cosigned_checkpoint_is_the_newest_with_the_quorum(db: HashDB, fakes
     assert len(cosigners(note, fakes.policy.keys)) == 2
 
 
-def test_without_witnesses_none_is_asked_and_none_is_named(db: HashDB) -> None:
+def test_a_log_without_witnesses_asks_none_and_lists_none(db: HashDB) -> None:
     db.rules = replace(db.rules, witnesses=None)
     grow(db, "Alpha")
     assert witnesses.ask(db) == 0
@@ -142,41 +144,41 @@ def test_without_witnesses_none_is_asked_and_none_is_named(db: HashDB) -> None:
         witnesses.cosigned(db)
 
 
-def test_a_quorum_of_none_is_met_by_each_checkpoint(db: HashDB, fakes: Witnesses) -> None:
+def test_every_checkpoint_meets_the_quorum_none(db: HashDB, fakes: Witnesses) -> None:
     db.rules = replace(db.rules, witnesses=Policy.parse("quorum none"))
     size = grow(db, "Alpha")
     assert read_checkpoint(witnesses.cosigned(db), checkpoints.log(db).verifiers)[0].size == size
 
 
-def test_the_log_names_its_witnesses(db: HashDB, clock: Clock, fakes: Witnesses) -> None:
-    fakes.of["w3"].answer = ConnectionRefusedError()
+def test_the_log_lists_each_witness_with_its_last_cosignature(db: HashDB, clock: Clock, fakes: Witnesses) -> None:
+    fakes.by_name["w3"].answer = ConnectionRefusedError()
     size = grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
-    found = {one.name: (one.vkey, one.size, one.at) for one in checkpoints.log(db).witnesses}
-    keys = {name: str(fake.key.key) for name, fake in fakes.of.items()}
-    assert found == {
+    listed = {witness.name: (witness.vkey, witness.size, witness.at) for witness in checkpoints.log(db).witnesses}
+    keys = {name: str(fake.key.key) for name, fake in fakes.by_name.items()}
+    assert listed == {
         "w1": (keys["w1"], size, clock.at),
         "w2": (keys["w2"], size, clock.at),
         "w3": (keys["w3"], 0, None),
     }
 
 
-def test_a_witness_that_knows_another_size_gets_the_proof_from_there(db: HashDB, fakes: Witnesses) -> None:
+def test_a_witness_with_another_size_gets_a_proof_from_that_size(db: HashDB, fakes: Witnesses) -> None:
     first = grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
     second = grow(db, "Beta")
-    # Its answer was lost.
-    lost = fakes.of["w1"]
+    # The service lost the reply of the witness.
+    witness = fakes.by_name["w1"]
     with db.store.begin() as tx:
-        tx.witness_states.set(lost.key.key.named_id, WitnessState(0, None, db.now()))
+        tx.witness_states.set(witness.key.key.named_id, WitnessState(0, None, db.now()))
     assert witnesses.ask(db, fakes.connect) == 3
-    assert lost.asked == [0, 0, first]
+    assert witness.old_sizes == [0, 0, first]
     assert state(db, fakes, "w1").size == second
-    # It cosigned this very checkpoint, and its answer was lost.
+    # The witness cosigned the newest checkpoint, and the service lost the reply.
     with db.store.begin() as tx:
-        tx.witness_states.set(lost.key.key.named_id, WitnessState(first, None, db.now()))
+        tx.witness_states.set(witness.key.key.named_id, WitnessState(first, None, db.now()))
     witnesses.ask(db, fakes.connect)
-    assert lost.asked[3:] == [first, second]
+    assert witness.old_sizes[3:] == [first, second]
     assert state(db, fakes, "w1").size == second
 
 
@@ -201,7 +203,7 @@ def test_a_witness_that_knows_another_size_gets_the_proof_from_there(db: HashDB,
         (NotPermittedError(), "this service may not connect to its address, see HASHDB_WEBHOOK_NETWORKS"),
     ],
 )
-def test_a_trouble_is_named_and_the_witness_asked_again_later(
+def test_an_error_of_a_witness_is_logged_and_it_is_asked_again_later(
     db: HashDB,
     clock: Clock,
     fakes: Witnesses,
@@ -211,8 +213,8 @@ def test_a_trouble_is_named_and_the_witness_asked_again_later(
 ) -> None:
     if answer == Reply(409, "2\n"):
         answers = iter([Reply(409, "2\n"), Reply(409, "1\n"), Reply(409, "2\n")])
-        fakes.of["w1"].send = lambda submission: next(answers)  # type: ignore[method-assign]
-    fakes.of["w1"].answer = answer
+        fakes.by_name["w1"].send = lambda submission: next(answers)  # type: ignore[method-assign]
+    fakes.by_name["w1"].answer = answer
     size = grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
     failed = state(db, fakes, "w1")
@@ -220,25 +222,25 @@ def test_a_trouble_is_named_and_the_witness_asked_again_later(
     assert failed.trouble.startswith(trouble)
     assert (failed.size, failed.refused, failed.failing_since) == (0, False, clock.at)
     assert caplog.messages == [f"the witness w1 does not cosign: {failed.trouble}"]
-    # The others cosigned, and were asked without it.
+    # The service asked the other witnesses independently, and they cosigned.
     assert fakes.policy.check(witnesses.cosigned(db), checkpoints.log(db).verifiers)[0].size == size
     assert witnesses.ask(db, fakes.connect) == 0
     clock.go(seconds=5)
-    fakes.of["w1"].answer = None
-    fakes.of["w1"].__dict__.pop("send", None)
+    fakes.by_name["w1"].answer = None
+    fakes.by_name["w1"].__dict__.pop("send", None)
     assert witnesses.ask(db, fakes.connect) == 1
     assert state(db, fakes, "w1") == WitnessState(size, clock.at, clock.at)
     assert caplog.messages[1:] == ["the witness w1 cosigns again"]
 
 
-def test_a_witness_that_fails_for_long_is_asked_less_often_and_the_log_says_it_once(
+def test_a_witness_that_keeps_failing_is_asked_less_often_and_logged_once(
     db: HashDB, clock: Clock, fakes: Witnesses, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fakes.of["w1"].answer = TimeoutError()
+    fakes.by_name["w1"].answer = TimeoutError()
     grow(db, "Alpha")
     times: list[datetime] = []
     for _ in range(7_200):
-        if witnesses.ask(db, fakes.connect) and fakes.of["w1"].asked[len(times) :]:
+        if witnesses.ask(db, fakes.connect) and fakes.by_name["w1"].old_sizes[len(times) :]:
             times.append(clock.at)
         clock.go(seconds=5)
         if len(times) > 30:
@@ -250,24 +252,26 @@ def test_a_witness_that_fails_for_long_is_asked_less_often_and_the_log_says_it_o
     assert len(caplog.messages) == 1
 
 
-def test_a_cosignature_that_does_not_fit_is_not_stored(db: HashDB, fakes: Witnesses) -> None:
+def test_an_invalid_cosignature_is_not_stored(db: HashDB, fakes: Witnesses) -> None:
     other = Cosigner.new("w1.example")
-    fakes.of["w1"].answer = Reply(200, fakes.of["w1"].key.cosign("log.example/1\n1\n" + "A" * 43 + "=\n", 5))
-    fakes.of["w2"].answer = Reply(200, other.cosign("log.example/1\n1\n" + "A" * 43 + "=\n", 5))
+    fakes.by_name["w1"].answer = Reply(200, fakes.by_name["w1"].key.cosign("log.example/1\n1\n" + "A" * 43 + "=\n", 5))
+    fakes.by_name["w2"].answer = Reply(200, other.cosign("log.example/1\n1\n" + "A" * 43 + "=\n", 5))
     grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
     assert state(db, fakes, "w1").trouble == "its cosignature does not fit the checkpoint"
     assert state(db, fakes, "w2").trouble == "its answer has no cosignature by the key of the policy"
     with db.store.read() as tx:
-        assert [[*lines] for lines in tx.cosignatures.lines_by_size().values()] == [[fakes.of["w3"].key.key.named_id]]
+        assert [[*lines] for lines in tx.cosignatures.lines_by_size().values()] == [
+            [fakes.by_name["w3"].key.key.named_id]
+        ]
 
 
-def test_a_rewritten_log_is_refused_with_an_alarm(
+def test_a_witness_refuses_a_rewritten_log_and_the_service_raises_an_alarm(
     db: HashDB, clock: Clock, fakes: Witnesses, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
-    fakes.of["w1"].root = b"\0" * 32
+    fakes.by_name["w1"].root = b"\0" * 32
     grow(db, "Beta")
     witnesses.ask(db, fakes.connect)
     refused = state(db, fakes, "w1")
@@ -276,45 +280,45 @@ def test_a_rewritten_log_is_refused_with_an_alarm(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.message == f"the witness w1 refuses the log: {refused.trouble}"
-    # It stays an alarm when the witness does not answer meanwhile, until it cosigns again.
-    fakes.of["w1"].answer = TimeoutError()
+    # The alarm stays until the witness cosigns again, even if it does not reply in between.
+    fakes.by_name["w1"].answer = TimeoutError()
     clock.go(seconds=5)
     witnesses.ask(db, fakes.connect)
     assert state(db, fakes, "w1").refused
-    fakes.of["w1"].answer, fakes.of["w1"].size = None, 0
+    fakes.by_name["w1"].answer, fakes.by_name["w1"].size = None, 0
     clock.go(minutes=5)
     witnesses.ask(db, fakes.connect)
     assert not state(db, fakes, "w1").refused
 
 
-def test_a_log_that_was_set_back_is_refused_with_an_alarm(db: HashDB, fakes: Witnesses) -> None:
-    fakes.of["w1"].size = 500
-    fakes.of["w2"].size = size = grow(db, "Alpha") + 1
+def test_a_witness_refuses_a_log_that_was_set_back(db: HashDB, fakes: Witnesses) -> None:
+    fakes.by_name["w1"].size = 500
+    fakes.by_name["w2"].size = size = grow(db, "Alpha") + 1
     members.add(db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM))
     witnesses.ask(db, fakes.connect)
     assert state(db, fakes, "w1").refused
     assert state(db, fakes, "w1").trouble == f"it cosigned 500 events, and the log has only {size}: it was set back"
-    # Somebody submitted what GET /v1/checkpoint answers.
+    # The second witness has only cosigned a newer checkpoint, which anybody can get from GET /v1/checkpoint.
     assert not state(db, fakes, "w2").refused
     assert (state(db, fakes, "w2").trouble or "").startswith("it has cosigned a newer checkpoint")
 
 
-def test_one_process_asks_a_witness_at_a_time(db: HashDB, clock: Clock, fakes: Witnesses) -> None:
+def test_only_one_process_at_a_time_asks_a_witness(db: HashDB, clock: Clock, fakes: Witnesses) -> None:
     grow(db, "Alpha")
-    name = fakes.of["w1"].key.key.named_id
+    name = fakes.by_name["w1"].key.key.named_id
     with db.store.begin() as tx:
         assert tx.witness_states.claim(name, clock.at, clock.at + witnesses.LEASE, clock.at + LATEST) is not None
     with db.store.begin() as tx:
         assert tx.witness_states.claim(name, clock.at, clock.at + witnesses.LEASE, clock.at + LATEST) is None
     assert witnesses.ask(db, fakes.connect) == 2
-    assert fakes.of["w1"].asked == []
-    # It was killed.
+    assert fakes.by_name["w1"].old_sizes == []
+    # The process that claimed the witness was killed.
     clock.go(minutes=2)
     assert witnesses.ask(db, fakes.connect) == 1
-    assert fakes.of["w1"].asked == [0]
+    assert fakes.by_name["w1"].old_sizes == [0]
 
 
-def test_a_clock_that_was_set_back_delays_nothing(db: HashDB, clock: Clock, fakes: Witnesses) -> None:
+def test_a_clock_that_was_set_back_does_not_delay_cosignatures(db: HashDB, clock: Clock, fakes: Witnesses) -> None:
     grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
     clock.go(hours=-1)
@@ -322,21 +326,19 @@ def test_a_clock_that_was_set_back_delays_nothing(db: HashDB, clock: Clock, fake
     assert witnesses.ask(db, fakes.connect) == 3
 
 
-def test_another_checkpoint_of_the_same_size_is_refused_by_either_version_of_the_protocol(
-    db: HashDB, fakes: Witnesses
-) -> None:
+def test_both_protocol_versions_refuse_another_checkpoint_of_the_same_size(db: HashDB, fakes: Witnesses) -> None:
     size = grow(db, "Alpha")
-    fakes.of["w1"].answer, fakes.of["w2"].size = Reply(409, f"{size}\n"), size
-    fakes.of["w2"].root = b"\0" * 32
+    fakes.by_name["w1"].answer, fakes.by_name["w2"].size = Reply(409, f"{size}\n"), size
+    fakes.by_name["w2"].root = b"\0" * 32
     witnesses.ask(db, fakes.connect)
     assert state(db, fakes, "w1").refused
     assert state(db, fakes, "w2").refused
 
 
-def test_few_cosignatures_are_kept(db: HashDB, fakes: Witnesses) -> None:
+def test_only_recent_cosignatures_and_the_last_quorum_are_kept(db: HashDB, fakes: Witnesses) -> None:
     first = grow(db, "Member 0")
     witnesses.ask(db, fakes.connect)
-    fakes.of["w1"].answer = fakes.of["w2"].answer = TimeoutError()
+    fakes.by_name["w1"].answer = fakes.by_name["w2"].answer = TimeoutError()
     sizes = []
     for number in range(1, 15):
         sizes.append(grow(db, f"Member {number}"))
@@ -346,16 +348,16 @@ def test_few_cosignatures_are_kept(db: HashDB, fakes: Witnesses) -> None:
     assert fakes.policy.check(witnesses.cosigned(db), checkpoints.log(db).verifiers)[0].size == first
 
 
-def test_an_error_of_the_service_itself_is_one_of_the_task(
+def test_an_internal_error_is_logged_as_a_failure_of_the_task(
     db: HashDB, fakes: Witnesses, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fakes.of["w1"].answer = RuntimeError()
+    fakes.by_name["w1"].answer = RuntimeError()
     grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
     assert any("background task witnesses failed: RuntimeError" in message for message in caplog.messages)
 
 
-def test_a_request_goes_only_to_a_permitted_address() -> None:
+def test_a_witness_at_a_forbidden_address_is_not_contacted() -> None:
     key = Cosigner.new("w.example").key
     for url, error in (
         ("http://127.0.0.1:9/prefix", NotPermittedError),
@@ -366,12 +368,12 @@ def test_a_request_goes_only_to_a_permitted_address() -> None:
             send(Submission(0, (), "note"))
 
 
-@pytest.mark.parametrize("keeps", [True, False])
-def test_the_connection_is_kept_as_long_as_the_witness_keeps_it(keeps: bool) -> None:
+@pytest.mark.parametrize("keeps_open", [True, False])
+def test_a_connection_is_reused_if_the_witness_keeps_it_open(keeps_open: bool) -> None:
     connections: list[object] = []
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1" if keeps else "HTTP/1.0"
+        protocol_version = "HTTP/1.1" if keeps_open else "HTTP/1.0"
 
         def setup(self) -> None:
             connections.append(self.client_address)
@@ -400,4 +402,4 @@ def test_the_connection_is_kept_as_long_as_the_witness_keeps_it(keeps: bool) -> 
         finally:
             server.shutdown()
             thread.join()
-    assert len(connections) == (1 if keeps else 2)
+    assert len(connections) == (1 if keeps_open else 2)
