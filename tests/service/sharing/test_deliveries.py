@@ -1,4 +1,4 @@
-"""Deliveries: all that happens is told at least once, in the background, whatever ends in between."""
+"""Deliveries: the service sends each change at least once, in the background, also after a crash."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ from tests.processes import exit_code
 from tests.receivers import LOOPBACK, Receiver, receiver
 
 EGRESS = EgressPolicy((ip_network(LOOPBACK),), plain=True)
-ALL = tuple(topic for topic in Topic if topic is not Topic.CASE_DUE)
+EVENT_TOPICS = tuple(topic for topic in Topic if topic is not Topic.CASE_DUE)
 """The topics that report events."""
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Receiver]:
-    """A receiver of this machine, for all tests."""
-    with receiver() as made:
-        yield made
+    """A receiver on this machine, for all tests of the module."""
+    with receiver() as started:
+        yield started
 
 
 @pytest.fixture
 def hook(server: Receiver) -> Receiver:
-    """The same, to which nothing has come yet."""
+    """The receiver, without messages of earlier tests."""
     server.received.clear()
     server.status = 204
     return server
@@ -75,114 +75,121 @@ def db(db: HashDB) -> HashDB:
     return db
 
 
-def made(db: HashDB, actor: Actor, url: str = "https://example.org/", *topics: Topic) -> IssuedWebhook:
-    return webhooks.add(db, actor, WebhookDraft(url, topics or ALL))
+def add_webhook(db: HashDB, actor: Actor, url: str = "https://example.org/", *topics: Topic) -> IssuedWebhook:
+    return webhooks.add(db, actor, WebhookDraft(url, topics or EVENT_TOPICS))
 
 
-def listed(db: HashDB, actor: Actor, webhook: int) -> tuple[Delivery, ...]:
+def list_deliveries(db: HashDB, actor: Actor, webhook: int) -> tuple[Delivery, ...]:
     return webhooks.deliveries(db, actor, webhook, None, 0, 1000)
 
 
-def told(db: HashDB, actor: Actor, webhook: int) -> list[tuple[str, dict[str, object]]]:
-    return [(one.message.topic, dict(one.message.data)) for one in listed(db, actor, webhook)]
+def sent_messages(db: HashDB, actor: Actor, webhook: int) -> list[tuple[str, dict[str, object]]]:
+    return [(delivery.message.topic, dict(delivery.message.data)) for delivery in list_deliveries(db, actor, webhook)]
 
 
-def answers(*status: int) -> Callable[[ClaimedDelivery, datetime], Attempt]:
-    """A receiver that answers so, in turn, and with the last for ever."""
-    left = list(status)
+def answer_with(*status: int) -> Callable[[ClaimedDelivery, datetime], Attempt]:
+    """A receiver that answers with these statuses in turn, and repeats the last one."""
+    remaining = list(status)
 
     def post(claimed: ClaimedDelivery, now: datetime) -> Attempt:
-        said = left.pop(0) if len(left) > 1 else left[0]
-        return Attempt(said, 1, None if 200 <= said < 300 else Trouble.STATUS)
+        answer = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+        return Attempt(answer, 1, None if 200 <= answer < 300 else Trouble.STATUS)
 
     return post
 
 
-def to(url: str) -> ClaimedDelivery:
-    """A delivery that is under way to an address."""
+def claimed_for(url: str) -> ClaimedDelivery:
+    """A delivery to this address that a process has claimed."""
     return ClaimedDelivery(1, 1, url, ("whsec_YQ==",), Message("msg_1", "feed.changed", builders.NOON, {}), 0)
 
 
-def sent(db: HashDB, post: deliveries.Post | None = None) -> list[DeliveryOutcome]:
-    """What became of all that was to be sent now, to a receiver that takes it unless another is given."""
+def send_all(db: HashDB, post: deliveries.Post | None = None) -> list[DeliveryOutcome]:
+    """Send all deliveries that are due; return the outcomes. By default the receiver accepts them."""
     outcomes: list[DeliveryOutcome] = []
     deliveries.make(db)
     while claimed := deliveries.claim(db, (), 8):
-        outcomes += [deliveries.send(db, one, post or answers(200)) for one in claimed]
+        outcomes += [deliveries.send(db, delivery, post or answer_with(200)) for delivery in claimed]
     return outcomes
 
 
-def test_a_change_is_told_by_numbers_and_the_feed_has_it(db: HashDB, actor: Actor, other: Actor) -> None:
-    id = made(db, other).webhook.id
-    before = db.store.head()
+def test_new_contributions_are_reported_with_the_numbers_of_their_events(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    id = add_webhook(db, other).webhook.id
+    head_before = db.store.head()
     assert deliveries.make(db) == 0
     contributed(db, actor, draft(1), draft(2))
     assert deliveries.make(db) == 1
     assert deliveries.make(db) == 0
     head = db.store.head()
-    data = {"after": before.seq, "checkpoint": head.seq, "count": 2, "epoch": head.epoch}
-    assert told(db, other, id) == [("feed.changed", {**data, "after": before.seq - 1})]
+    data = {"after": head_before.seq, "checkpoint": head.seq, "count": 2, "epoch": head.epoch}
+    assert sent_messages(db, other, id) == [("feed.changed", {**data, "after": head_before.seq - 1})]
 
 
-def test_while_one_waits_what_happens_is_gathered(db: HashDB, actor: Actor) -> None:
-    id = made(db, actor).webhook.id
+def test_changes_are_grouped_while_a_delivery_waits(db: HashDB, actor: Actor) -> None:
+    id = add_webhook(db, actor).webhook.id
     for seed in range(1, 4):
         contributed(db, actor, draft(seed))
         deliveries.make(db)
-    assert [data["count"] for _, data in told(db, actor, id)] == [1]
-    assert sent(db) == [DeliveryOutcome.DELIVERED]
-    assert sent(db) == [DeliveryOutcome.DELIVERED]
-    (_, first), (_, second) = told(db, actor, id)
+    assert [data["count"] for _, data in sent_messages(db, actor, id)] == [1]
+    assert send_all(db) == [DeliveryOutcome.DELIVERED]
+    assert send_all(db) == [DeliveryOutcome.DELIVERED]
+    (_, first), (_, second) = sent_messages(db, actor, id)
     assert second["after"] == first["checkpoint"]
     assert (second["count"], second["checkpoint"]) == (2, db.store.head().seq)
 
 
-def test_cases_are_told_to_who_is_a_party(db: HashDB, actor: Actor, other: Actor) -> None:
+def test_only_contributor_and_disputer_are_notified_of_a_case(db: HashDB, actor: Actor, other: Actor) -> None:
     third = member_with(db)
     hooks = [
-        made(db, one, "https://example.org/", Topic.CASE_OPENED, Topic.CASE_DECIDED) for one in (actor, other, third)
+        add_webhook(db, member, "https://example.org/", Topic.CASE_OPENED, Topic.CASE_DECIDED)
+        for member in (actor, other, third)
     ]
-    (mine,) = contributed(db, actor, draft(1))
-    opinions.give(db, other, mine.id, OpinionDraft(Stance.DISPUTES, "other"))
-    sent(db)
+    (contribution,) = contributed(db, actor, draft(1))
+    opinions.give(db, other, contribution.id, OpinionDraft(Stance.DISPUTES, "other"))
+    send_all(db)
     (case,) = cases.page(db, other, None, 0, 9)
     cases.decide(db, member_with(db, Scope.REVIEW), case.id, Decision.UPHOLD)
-    sent(db)
-    for one, hook in zip((actor, other), hooks, strict=False):
-        found = told(db, one, hook.webhook.id)
-        assert [topic for topic, _ in found] == ["case.opened", "case.decided"]
-        assert all(data.keys() == {"seq", "case", "contribution"} for _, data in found)
-        assert {(data["case"], data["contribution"]) for _, data in found} == {(case.id, mine.id)}
-    assert told(db, third, hooks[2].webhook.id) == []
+    send_all(db)
+    for member, hook in zip((actor, other), hooks, strict=False):
+        messages = sent_messages(db, member, hook.webhook.id)
+        assert [topic for topic, _ in messages] == ["case.opened", "case.decided"]
+        assert all(data.keys() == {"seq", "case", "contribution"} for _, data in messages)
+        assert {(data["case"], data["contribution"]) for _, data in messages} == {(case.id, contribution.id)}
+    assert sent_messages(db, third, hooks[2].webhook.id) == []
 
 
-def test_a_reversal_is_told_to_who_had_the_match(db: HashDB, clock: Clock, actor: Actor, other: Actor) -> None:
-    mine, theirs = (made(db, one, "https://example.org/", Topic.MATCH_REVERSED) for one in (actor, other))
-    one, two = contributed(db, actor, draft(1), draft(2))
+def test_only_members_that_got_the_match_are_notified_of_its_reversal(
+    db: HashDB, clock: Clock, actor: Actor, other: Actor
+) -> None:
+    of_contributor, of_matcher = (
+        add_webhook(db, member, "https://example.org/", Topic.MATCH_REVERSED) for member in (actor, other)
+    )
+    matched, unmatched = contributed(db, actor, draft(1), draft(2))
     matches.match(db, other, [query(1)])
     counts.flush(db)
-    contributions.withdraw(db, actor, one.id, "removal_reversed")
-    contributions.withdraw(db, actor, two.id, "removal_reversed")
-    # What was answered in the last second may not be written down yet.
-    assert sent(db) == []
+    contributions.withdraw(db, actor, matched.id, "removal_reversed")
+    contributions.withdraw(db, actor, unmatched.id, "removal_reversed")
+    # Hits of the last seconds may not be stored yet.
+    assert send_all(db) == []
     clock.go(seconds=4)
-    assert sent(db) == [DeliveryOutcome.DELIVERED]
-    assert told(db, actor, mine.webhook.id) == []
-    ((topic, data),) = told(db, other, theirs.webhook.id)
+    assert send_all(db) == [DeliveryOutcome.DELIVERED]
+    assert sent_messages(db, actor, of_contributor.webhook.id) == []
+    ((topic, data),) = sent_messages(db, other, of_matcher.webhook.id)
     assert (topic, data["count"], data["checkpoint"]) == ("match.reversed", 1, db.store.head().seq)
 
 
-def test_what_is_delivered_is_signed_and_holds_no_hash(db: HashDB, actor: Actor, hook: Receiver) -> None:
-    issued = made(db, actor, hook.url)
+def test_a_message_is_signed_and_contains_no_hash(db: HashDB, actor: Actor, hook: Receiver) -> None:
+    issued = add_webhook(db, actor, hook.url)
     renewed = webhooks.renew(db, actor, issued.webhook.id)
     contributed(db, actor, draft(1))
-    assert sent(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
+    assert send_all(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
     (received,) = hook.received
     for secret in (issued.secret, renewed.secret):
         message = verify(secret, received.headers, received.body, now=db.now().timestamp())
     assert (message.topic, message.data["count"]) == ("feed.changed", 1)
     assert (received.path, received.headers["Content-Type"]) == ("/hook", "application/json")
-    (delivery,) = listed(db, actor, issued.webhook.id)
+    (delivery,) = list_deliveries(db, actor, issued.webhook.id)
     assert (delivery.outcome, delivery.status, delivery.attempts, delivery.next_at) == (
         DeliveryOutcome.DELIVERED,
         204,
@@ -194,95 +201,95 @@ def test_what_is_delivered_is_signed_and_holds_no_hash(db: HashDB, actor: Actor,
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 404, 500])
-def test_what_is_not_taken_is_sent_again_and_no_redirect_followed(
+def test_a_refused_message_is_retried_and_redirects_are_not_followed(
     db: HashDB, clock: Clock, actor: Actor, hook: Receiver, status: int
 ) -> None:
-    id = made(db, actor, hook.url).webhook.id
+    id = add_webhook(db, actor, hook.url).webhook.id
     contributed(db, actor, draft(1))
     hook.status = status
-    assert sent(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.WAITING]
-    assert sent(db) == []
+    assert send_all(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.WAITING]
+    assert send_all(db) == []
     assert webhooks.get(db, actor, id).failing_since == clock.at
     clock.go(seconds=RETRY_PAUSES[0] * 1.2)
     hook.status = 200
-    assert sent(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
+    assert send_all(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
     first, second = hook.received
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert webhooks.get(db, actor, id).failing_since is None
 
 
-def test_a_day_of_failures_is_given_up_and_days_disable(db: HashDB, clock: Clock, actor: Actor) -> None:
-    id = made(db, actor).webhook.id
-    begun = clock.at
-    found = webhooks.get(db, actor, id)
-    while found.enabled:
-        contributed(db, actor, draft(len(listed(db, actor, id))))
-        outcomes, attempts = sent(db, answers(500)), 1
+def test_retries_end_after_a_day_and_days_of_failures_disable_a_webhook(db: HashDB, clock: Clock, actor: Actor) -> None:
+    id = add_webhook(db, actor).webhook.id
+    started = clock.at
+    webhook = webhooks.get(db, actor, id)
+    while webhook.enabled:
+        contributed(db, actor, draft(len(list_deliveries(db, actor, id))))
+        outcomes, attempts = send_all(db, answer_with(500)), 1
         while outcomes == [DeliveryOutcome.WAITING]:
-            clock.at = listed(db, actor, id)[-1].next_at or clock.at
-            outcomes, attempts = sent(db, answers(500)), attempts + 1
+            clock.at = list_deliveries(db, actor, id)[-1].next_at or clock.at
+            outcomes, attempts = send_all(db, answer_with(500)), attempts + 1
         assert (outcomes, attempts) == ([DeliveryOutcome.FAILED], len(RETRY_PAUSES) + 1)
-        found = webhooks.get(db, actor, id)
-        assert found.failing_since == begun
-        assert found.enabled == (clock.at - begun < DISABLE_AFTER)
-    assert len(listed(db, actor, id)) in (3, 4)
+        webhook = webhooks.get(db, actor, id)
+        assert webhook.failing_since == started
+        assert webhook.enabled == (clock.at - started < DISABLE_AFTER)
+    assert len(list_deliveries(db, actor, id)) in (3, 4)
     with db.store.read() as tx:
-        events = [one for one in tx.audit.since(0, 1000) if one.action == "webhook.disabled"]
-    assert [(one.actor, one.id, one.details) for one in events] == [("system:hashdb", id, {"reason": "failing"})]
+        events = [event for event in tx.audit.since(0, 1000) if event.action == "webhook.disabled"]
+    assert [(event.actor, event.id, event.details) for event in events] == [
+        ("system:hashdb", id, {"reason": "failing"})
+    ]
     contributed(db, actor, draft(99))
-    assert sent(db) == []
-    # What was asked for by hand is sent, and what happened meanwhile once it is enabled again.
+    assert send_all(db) == []
+    # A disabled webhook still gets test messages. Once it is enabled, it gets the missed changes.
     webhooks.test(db, actor, id)
-    assert sent(db) == [DeliveryOutcome.DELIVERED]
+    assert send_all(db) == [DeliveryOutcome.DELIVERED]
     webhooks.change(db, actor, id, WebhookChange(enabled=True))
-    assert sent(db) == [DeliveryOutcome.DELIVERED]
-    assert told(db, actor, id)[-1][1]["checkpoint"] == db.store.head().seq
+    assert send_all(db) == [DeliveryOutcome.DELIVERED]
+    assert sent_messages(db, actor, id)[-1][1]["checkpoint"] == db.store.head().seq
 
 
-def test_a_receiver_that_is_gone_is_disabled_at_once(db: HashDB, actor: Actor) -> None:
-    id = made(db, actor).webhook.id
+def test_an_answer_410_disables_the_webhook_at_once(db: HashDB, actor: Actor) -> None:
+    id = add_webhook(db, actor).webhook.id
     contributed(db, actor, draft(1))
-    assert sent(db, answers(410)) == [DeliveryOutcome.FAILED]
+    assert send_all(db, answer_with(410)) == [DeliveryOutcome.FAILED]
     assert not webhooks.get(db, actor, id).enabled
 
 
-def test_a_delivery_is_sent_again_on_demand_with_its_id(db: HashDB, actor: Actor, hook: Receiver) -> None:
-    id = made(db, actor, hook.url).webhook.id
+def test_a_delivery_can_be_sent_again_with_the_same_id(db: HashDB, actor: Actor, hook: Receiver) -> None:
+    id = add_webhook(db, actor, hook.url).webhook.id
     contributed(db, actor, draft(1))
     post = partial(deliveries.post, egress=EGRESS)
-    sent(db, post)
-    (delivery,) = listed(db, actor, id)
+    send_all(db, post)
+    (delivery,) = list_deliveries(db, actor, id)
     assert webhooks.redeliver(db, actor, id, delivery.id).outcome is DeliveryOutcome.WAITING
-    assert sent(db, post) == [DeliveryOutcome.DELIVERED]
-    assert len({one.headers["webhook-id"] for one in hook.received}) == 1
+    assert send_all(db, post) == [DeliveryOutcome.DELIVERED]
+    assert len({received.headers["webhook-id"] for received in hook.received}) == 1
     assert len(hook.received) == 2
 
 
-def test_a_member_that_is_suspended_is_told_nothing_until_it_is_reinstated(
-    db: HashDB, actor: Actor, other: Actor
-) -> None:
-    made(db, other)
+def test_a_suspended_member_gets_no_message_until_it_is_reinstated(db: HashDB, actor: Actor, other: Actor) -> None:
+    add_webhook(db, other)
     assert other.member is not None
     members.change(db, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     contributed(db, actor, draft(1))
-    assert sent(db) == []
+    assert send_all(db) == []
     members.change(db, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.ACTIVE))
-    assert sent(db) == [DeliveryOutcome.DELIVERED]
+    assert send_all(db) == [DeliveryOutcome.DELIVERED]
 
 
-def test_one_that_was_deleted_while_it_was_sent_is_forgotten(db: HashDB, actor: Actor) -> None:
-    id = made(db, actor).webhook.id
+def test_a_webhook_deleted_during_a_delivery_gets_no_retry(db: HashDB, actor: Actor) -> None:
+    id = add_webhook(db, actor).webhook.id
     contributed(db, actor, draft(1))
     deliveries.make(db)
     (claimed,) = deliveries.claim(db, (), 8)
     webhooks.delete(db, actor, id)
-    assert deliveries.send(db, claimed, answers(500)) is DeliveryOutcome.WAITING
-    assert sent(db) == []
+    assert deliveries.send(db, claimed, answer_with(500)) is DeliveryOutcome.WAITING
+    assert send_all(db) == []
 
 
 def test_two_processes_do_not_send_one_delivery(db: HashDB, clock: Clock, actor: Actor) -> None:
-    made(db, actor)
+    add_webhook(db, actor)
     contributed(db, actor, draft(1))
     deliveries.make(db)
     assert len(deliveries.claim(db, (), 8)) == 1
@@ -292,7 +299,7 @@ def test_two_processes_do_not_send_one_delivery(db: HashDB, clock: Clock, actor:
 
 
 def _die(url: str, at: str) -> None:
-    """Make and send deliveries in a process of its own, which is killed at a place."""
+    """Make and send deliveries in this process, and kill it at the given step."""
     db = builders.hashdb(url, Clock())
 
     def post(claimed: ClaimedDelivery, now: datetime) -> Attempt:
@@ -301,26 +308,26 @@ def _die(url: str, at: str) -> None:
 
     if at == "making":
 
-        def killed(*words: object) -> Any:
+        def kill_process(*words: object) -> Any:
             os.kill(os.getpid(), signal.SIGKILL)
 
-        vars(deliveries)["new_message"] = killed
-    sent(db, post)
+        vars(deliveries)["new_message"] = kill_process
+    send_all(db, post)
 
 
 @pytest.mark.parametrize("at", ["making", "sending"])
-def test_what_a_killed_process_left_is_sent_by_the_next(
+def test_another_process_sends_the_deliveries_of_a_killed_process(
     db: HashDB, database_url: str, clock: Clock, actor: Actor, at: str
 ) -> None:
-    id = made(db, actor).webhook.id
+    id = add_webhook(db, actor).webhook.id
     contributed(db, actor, draft(1), draft(2))
     assert exit_code(_die, database_url, at) == -signal.SIGKILL
-    assert len(told(db, actor, id)) == (at == "sending")
+    assert len(sent_messages(db, actor, id)) == (at == "sending")
     if at == "sending":
-        assert sent(db) == []  # until it is taken for lost
+        assert send_all(db) == []  # until the claim of the killed process expires
     clock.go(seconds=ATTEMPT_LEASE.total_seconds())
-    assert sent(db) == [DeliveryOutcome.DELIVERED]
-    ((_, data),) = told(db, actor, id)
+    assert send_all(db) == [DeliveryOutcome.DELIVERED]
+    ((_, data),) = sent_messages(db, actor, id)
     assert (data["count"], data["checkpoint"]) == (2, db.store.head().seq)
 
 
@@ -332,14 +339,14 @@ def test_what_a_killed_process_left_is_sent_by_the_next(
         "http://example.org/", "https://2130706433/", "https://0x7f.1/",
     ],
 )  # fmt: skip
-def test_nothing_is_connected_to_that_is_not_of_the_internet(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Whatever was allowed when the webhook was made."""
+def test_the_sender_never_connects_to_an_address_that_is_not_public(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The address is checked again at each delivery, also if it was allowed when the webhook was added."""
 
-    def never(*words: object) -> None:
+    def fail(*words: object) -> None:
         raise AssertionError(words)
 
-    monkeypatch.setattr(socket.socket, "connect", never)
-    assert deliveries.post(to(url), builders.NOON, EgressPolicy()).trouble is Trouble.ADDRESS_REFUSED
+    monkeypatch.setattr(socket.socket, "connect", fail)
+    assert deliveries.post(claimed_for(url), builders.NOON, EgressPolicy()).trouble is Trouble.ADDRESS_REFUSED
 
 
 @pytest.mark.parametrize(
@@ -349,37 +356,42 @@ def test_nothing_is_connected_to_that_is_not_of_the_internet(monkeypatch: pytest
         ("http://127.0.0.1:9/", Trouble.NOT_CONNECTED),
     ],
 )
-def test_why_nothing_arrived_is_told(url: str, trouble: Trouble) -> None:
-    attempt = deliveries.post(to(url), builders.NOON, EGRESS)
+def test_the_reason_of_a_failed_delivery_is_recorded(url: str, trouble: Trouble) -> None:
+    attempt = deliveries.post(claimed_for(url), builders.NOON, EGRESS)
     assert (attempt.status, attempt.trouble) == (None, trouble)
 
 
-def test_a_receiver_that_speaks_no_tls_gave_no_answer(hook: Receiver) -> None:
-    assert deliveries.post(to(hook.url.replace("http:", "https:")), builders.NOON, EGRESS).trouble is Trouble.NO_ANSWER
+def test_a_receiver_without_tls_is_recorded_as_no_answer(hook: Receiver) -> None:
+    assert (
+        deliveries.post(claimed_for(hook.url.replace("http:", "https:")), builders.NOON, EGRESS).trouble
+        is Trouble.NO_ANSWER
+    )
 
 
-def test_old_deliveries_are_forgotten(db: HashDB, clock: Clock, actor: Actor) -> None:
-    made(db, actor)
+def test_old_deliveries_are_deleted(db: HashDB, clock: Clock, actor: Actor) -> None:
+    add_webhook(db, actor)
     contributed(db, actor, draft(1))
-    sent(db)
+    send_all(db)
     assert deliveries.prune(db) == 0
     clock.go(days=31)
     assert deliveries.prune(db) == 1
 
 
-def test_one_process_delivers_in_the_background(db: HashDB, tmp_path: Path, actor: Actor, hook: Receiver) -> None:
-    made(db, actor, hook.url)
+def test_one_of_several_workers_delivers_in_the_background(
+    db: HashDB, tmp_path: Path, actor: Actor, hook: Receiver
+) -> None:
+    add_webhook(db, actor, hook.url)
     stop = Event()
     outcomes: list[DeliveryOutcome] = []
-    words = db, tmp_path / "lock", partial(deliveries.post, egress=EGRESS), outcomes.append, stop
-    workers = [Thread(target=deliver, args=words) for _ in range(2)]
+    arguments = db, tmp_path / "lock", partial(deliveries.post, egress=EGRESS), outcomes.append, stop
+    workers = [Thread(target=deliver, args=arguments) for _ in range(2)]
     for worker in workers:
         worker.start()
     try:
         contributed(db, actor, draft(1))
         hook.wait(1)
         contributed(db, actor, draft(2))
-        assert [one.said["data"]["count"] for one in hook.wait(2)] == [1, 1]
+        assert [received.said["data"]["count"] for received in hook.wait(2)] == [1, 1]
     finally:
         stop.set()
         for worker in workers:

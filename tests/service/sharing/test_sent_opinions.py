@@ -1,4 +1,4 @@
-"""What a service says, as one member of another, of a contribution that came from it."""
+"""The opinion that a service sends to its upstream about a contribution from there."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tests.service.pages import UPSTREAM_PAGE, connect_to_page, follow_page
 CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "wrong_label", "a note")
 
 
-def told(db: HashDB) -> OpinionDraft | None:
+def opinion_to_send(db: HashDB) -> OpinionDraft | None:
     with db.store.read() as tx:
         return draft_opinion(tx.opinions.current([1]).get(1, ()), tx.cases.by_contribution([1]).get(1, ()), db.rules)
 
 
-def test_a_dispute_goes_before_confirmations_and_a_decision_before_both(db: HashDB) -> None:
+def test_a_decision_overrides_disputes_and_a_dispute_overrides_confirmations(db: HashDB) -> None:
     following.apply(db, follow_page(db), UPSTREAM_PAGE)
-    assert told(db) is None
+    assert opinion_to_send(db) is None
     one, two = member_with(db), member_with(db)
     opinions.give(db, one, 1, CONFIRMS)
-    assert told(db) == CONFIRMS
+    assert opinion_to_send(db) == CONFIRMS
     opinions.give(db, two, 1, DISPUTES)
-    assert told(db) == OpinionDraft(Stance.DISPUTES, "wrong_label")
+    assert opinion_to_send(db) == OpinionDraft(Stance.DISPUTES, "wrong_label")
     cases.decide(db, COMMAND_LINE, 1, Decision.UPHOLD)
-    assert told(db) == CONFIRMS
+    assert opinion_to_send(db) == CONFIRMS
     cases.open_case(db, COMMAND_LINE, 1, "other", holds=False)
     cases.decide(db, COMMAND_LINE, 2, Decision.RETIRE)
-    assert told(db) == OpinionDraft(Stance.DISPUTES, "other")
+    assert opinion_to_send(db) == OpinionDraft(Stance.DISPUTES, "other")
 
 
-def test_what_the_other_service_refuses_is_counted_and_not_sent_again(db: HashDB, clock: Clock) -> None:
+def test_a_refused_opinion_is_counted_and_not_sent_again(db: HashDB, clock: Clock) -> None:
     following.apply(db, follow_page(db), UPSTREAM_PAGE)
     opinions.give(db, member_with(db), 1, DISPUTES)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""What an upstream sends or does not send: it takes no place and no turn of others, and it may be removed meanwhile."""
+"""An upstream cannot crowd out other contributions or other upstreams, and can be removed during a sync."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.builders import Clock, contributed, draft, query
 from tests.service.pages import PageRemote, follow_page
 
 
-def test_claimed_members_take_no_place_of_others_in_an_answer(
+def test_claimed_members_of_an_upstream_share_its_place_in_an_answer(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claims = [UpstreamChange(n, n, draft(1), Origin("x+1", n, n)) for n in range(1, 5)]
@@ -26,28 +26,30 @@ def test_claimed_members_take_no_place_of_others_in_an_answer(
     assert result.members == 5
 
 
-class Endless(PageRemote):
-    """It always has more, and begins again in another epoch now and then."""
+class EndlessRemote(PageRemote):
+    """An upstream that always has more, and changes its epoch after `pages_an_epoch` pages."""
 
-    def __init__(self, lasting: int) -> None:
-        self.asked, self.lasting = 0, lasting
+    def __init__(self, pages_an_epoch: int) -> None:
+        self.page_count, self.pages_an_epoch = 0, pages_an_epoch
 
     def page(self, after: int, epoch: str | None, limit: int) -> UpstreamPage:
-        self.asked += 1
-        return UpstreamPage((), after + 1, True, f"epoch {self.asked // self.lasting}")
+        self.page_count += 1
+        return UpstreamPage((), after + 1, True, f"epoch {self.page_count // self.pages_an_epoch}")
 
 
-@pytest.mark.parametrize("lasting", [2, 1_000])
-def test_a_list_without_an_end_leaves_others_their_turn(db: HashDB, clock: Clock, lasting: int) -> None:
+@pytest.mark.parametrize("pages_an_epoch", [2, 1_000])
+def test_an_endless_upstream_is_read_for_a_limited_number_of_pages(
+    db: HashDB, clock: Clock, pages_an_epoch: int
+) -> None:
     follow_page(db)
-    endless = Endless(lasting)
-    for looks in (1, 2):
+    endless = EndlessRemote(pages_an_epoch)
+    for sync_count in (1, 2):
         following.look(db, lambda url, key: endless)
         (upstream,) = upstreams.list_all(db, COMMAND_LINE)
-        assert (upstream.state, upstream.caught_up_at, endless.asked) == ("reading", None, 50 * looks)
+        assert (upstream.state, upstream.caught_up_at, endless.page_count) == ("reading", None, 50 * sync_count)
 
 
-def test_a_list_that_is_removed_while_it_is_read_ends_the_look(db: HashDB) -> None:
+def test_removing_an_upstream_during_a_sync_ends_the_sync(db: HashDB) -> None:
     id = follow_page(db).id
 
     def connect(url: str, key: str) -> PageRemote:
