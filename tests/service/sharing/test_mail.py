@@ -1,4 +1,4 @@
-"""Mail by SMTP: to a real server on this machine, over TLS that is verified, and what each failure is told as."""
+"""Mail by SMTP to a real server on this machine, over verified TLS, and the trouble reported for each failure."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Iterator[Mailbox]:
+def without_tls() -> Iterator[Mailbox]:
     with mailbox("none") as box:
         yield box
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_a_mail_arrives_signed_in_over_tls_with_numbers_and_the_link_alone(
+def test_a_mail_is_sent_over_tls_with_case_numbers_and_one_link_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certificate: Path, security: Security
 ) -> None:
     file = tmp_path / "password"
@@ -47,12 +47,15 @@ def test_a_mail_arrives_signed_in_over_tls_with_numbers_and_the_link_alone(
         assert server.send(MAIL, NOON) is MailTrouble.SIGN_IN
         file.unlink()
         assert server.send(MAIL, NOON) is MailTrouble.PASSWORD_FILE
-    (came,) = box.mails
+    (received,) = box.mails
     assert (box.by_tls, box.recipients, set(box.users)) == ([True], [[MAIL.address]], {"hashdb"})
-    assert (came["From"], came["To"]) == ("hashdb@hashes.example", MAIL.address)
-    assert (came["Subject"], came["Message-ID"]) == ("hashdb: 2 cases due soon, 1 overdue", "<0f@console.example>")
-    assert (came["Auto-Submitted"], came["Date"].datetime) == ("auto-generated", NOON)
-    assert came.get_content().splitlines() == [
+    assert (received["From"], received["To"]) == ("hashdb@hashes.example", MAIL.address)
+    assert (received["Subject"], received["Message-ID"]) == (
+        "hashdb: 2 cases due soon, 1 overdue",
+        "<0f@console.example>",
+    )
+    assert (received["Auto-Submitted"], received["Date"].datetime) == ("auto-generated", NOON)
+    assert received.get_content().splitlines() == [
         "1 case overdue: 2",
         "2 cases due soon: 17, 4",
         "",
@@ -62,8 +65,8 @@ def test_a_mail_arrives_signed_in_over_tls_with_numbers_and_the_link_alone(
     ]
 
 
-def test_a_server_that_cannot_prove_its_name_or_offers_no_tls_gets_no_password_and_no_mail(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certificate: Path, plain: Mailbox
+def test_a_server_without_valid_tls_gets_no_password_and_no_mail(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certificate: Path, without_tls: Mailbox
 ) -> None:
     file = tmp_path / "password"
     file.write_text(PASSWORD)
@@ -74,9 +77,9 @@ def test_a_server_that_cannot_prove_its_name_or_offers_no_tls_gets_no_password_a
             assert server.send(MAIL, NOON) is MailTrouble.CERTIFICATE
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate_of(tmp_path, "127.0.0.2")))
         assert not box.mails and not box.users
-    plain.mails.clear()
-    assert replace(signed_in, port=plain.port, security="starttls").send(MAIL, NOON) is MailTrouble.NOT_OFFERED
-    assert not plain.mails and not plain.users
+    without_tls.mails.clear()
+    assert replace(signed_in, port=without_tls.port, security="starttls").send(MAIL, NOON) is MailTrouble.NOT_OFFERED
+    assert not without_tls.mails and not without_tls.users
 
 
 @pytest.mark.parametrize(
@@ -88,14 +91,14 @@ def test_a_server_that_cannot_prove_its_name_or_offers_no_tls_gets_no_password_a
         ("", "554 never", MailTrouble.REFUSED),
     ],
 )
-def test_a_refusal_is_told_by_whether_it_is_of_the_address(
-    plain: Mailbox, recipient: str, data: str, trouble: MailTrouble
+def test_only_a_permanent_refusal_of_the_address_is_reported_as_such(
+    without_tls: Mailbox, recipient: str, data: str, trouble: MailTrouble
 ) -> None:
-    plain.refuse_recipient, plain.refuse_mail = recipient, data
-    assert replace(SERVER, port=plain.port).send(MAIL, NOON) is trouble
+    without_tls.refuse_recipient, without_tls.refuse_mail = recipient, data
+    assert replace(SERVER, port=without_tls.port).send(MAIL, NOON) is trouble
 
 
-def test_a_server_that_is_not_there_or_stands_still_ends_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_or_silent_server_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "_EACH_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -103,7 +106,7 @@ def test_a_server_that_is_not_there_or_stands_still_ends_the_attempt(monkeypatch
     assert replace(SERVER, port=port).send(MAIL, NOON) is MailTrouble.NOT_CONNECTED
 
 
-def test_a_server_that_answers_by_single_lines_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_answers_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "_SECONDS", 0.3)
 
     def drip(server: socket.socket) -> None:
