@@ -1,4 +1,4 @@
-"""StatsBuffer: what a process counts of matches before it is written."""
+"""StatsBuffer holds the counts and hits of a process until they are written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _query(algorithm: str, outcome: QueryOutcome) -> Cell:
     return Cell(CountKind.QUERY, 3, algorithm, outcome)
 
 
-def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
+def test_a_query_counts_once_per_algorithm_and_once_in_total() -> None:
     buffer = StatsBuffer()
     buffer.note_answer(NOON, 3, [BOTH, query(2)], Answer((Result(None, (MATCH,), 1), Result(None, (), 0)), 40))
     tally = buffer.take()
@@ -42,16 +42,16 @@ def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
     assert tally.daily_hits() == [Hit(DAY, 3, 17, NOON, NOON, 40, 1, {"pdq": 6})]
 
 
-def test_the_frames_of_a_video_and_a_digest_count_by_their_algorithms() -> None:
+def test_frames_and_digests_of_a_query_count_under_their_algorithms() -> None:
     buffer = StatsBuffer()
-    found = MATCH._replace(distance={}, digest=Algorithm.MD5)
-    asked = replace(clip(1, 2, 3), signals=(signal(1, Algorithm.MD5),))
-    buffer.note_answer(NOON, 3, [asked], Answer((Result(None, (found,), 1),), 40))
-    counted = {ANY_ALGORITHM: QueryOutcome.HIT, "md5": QueryOutcome.HIT, "pdq": QueryOutcome.NONE}
-    assert buffer.take().counts_by_day()[DAY] == {_query(name, outcome): 1 for name, outcome in counted.items()}
+    match = MATCH._replace(distance={}, digest=Algorithm.MD5)
+    queried = replace(clip(1, 2, 3), signals=(signal(1, Algorithm.MD5),))
+    buffer.note_answer(NOON, 3, [queried], Answer((Result(None, (match,), 1),), 40))
+    expected = {ANY_ALGORITHM: QueryOutcome.HIT, "md5": QueryOutcome.HIT, "pdq": QueryOutcome.NONE}
+    assert buffer.take().counts_by_day()[DAY] == {_query(name, outcome): 1 for name, outcome in expected.items()}
 
 
-def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> None:
+def test_hits_of_a_contribution_are_merged_and_keep_the_first_distance() -> None:
     buffer = StatsBuffer()
     later = NOON + timedelta(seconds=1)
     for at, distance in ((NOON, 6), (later, 2)):
@@ -60,7 +60,7 @@ def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> 
     assert buffer.take().daily_hits() == [Hit(DAY, 3, 17, NOON, later, 46, 2, {"pdq": 6})]
 
 
-def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
+def test_a_quarantined_match_does_not_count_as_a_hit() -> None:
     buffer = StatsBuffer()
     match = MATCH._replace(standing=Standing.QUARANTINED)
     buffer.note_answer(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
@@ -72,7 +72,7 @@ def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
     }
 
 
-def test_the_test_item_is_no_hit() -> None:
+def test_the_test_item_does_not_count_as_a_hit() -> None:
     buffer = StatsBuffer()
     buffer.note_answer(NOON, 3, [query(1)], Answer((Result(None, (MATCH._replace(contribution=TEST_ID),), 1),), 40))
     tally = buffer.take()
@@ -82,7 +82,7 @@ def test_the_test_item_is_no_hit() -> None:
     )
 
 
-def test_what_is_not_written_is_taken_again_and_added_to() -> None:
+def test_counts_stay_in_the_buffer_until_they_are_marked_as_stored() -> None:
     buffer = StatsBuffer()
     for _ in range(2):
         buffer.note_refused_contributions(NOON, 3, "limit-reached")

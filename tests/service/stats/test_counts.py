@@ -1,4 +1,4 @@
-"""Counts: flushed, added up over processes, sealed, and checked against what was sealed."""
+"""Counts are flushed, added up over processes, sealed by day, and verified against their seals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _lines(db: HashDB, day: date = DAY) -> list[str]:
 
 def _seals(db: HashDB) -> list[Event]:
     with db.store.read() as tx:
-        return [one for one in tx.audit.since(0, 1000) if one.action == Action.COUNTS_SEALED]
+        return [event for event in tx.audit.since(0, 1000) if event.action == Action.COUNTS_SEALED]
 
 
 def _run(url: str, statement: str) -> None:
@@ -45,37 +45,39 @@ def _run(url: str, statement: str) -> None:
     engine.dispose()
 
 
-def test_what_was_matched_is_counted_by_member_algorithm_and_outcome(db: HashDB, actor: Actor, other: Actor) -> None:
+def test_queries_are_counted_by_member_algorithm_and_outcome(db: HashDB, actor: Actor, other: Actor) -> None:
     contributed(db, actor, draft(1))
     _match(db, actor, 1)
     _match(db, other, 1, 2)
     assert counts.get(db, COMMAND_LINE, DAY).counts == ()
     assert counts.flush(db)
     assert actor.member and other.member
-    mine, theirs = actor.member.id, other.member.id
+    contributor, matcher = actor.member.id, other.member.id
     assert _lines(db) == sorted(
         [
-            f"hit {mine} any own 1",
-            f"hit {mine} pdq own 1",
-            f"hit {theirs} any others 1",
-            f"hit {theirs} pdq others 1",
-            f"query {mine} any hit 1",
-            f"query {mine} pdq hit 1",
-            f"query {theirs} any hit 1",
-            f"query {theirs} any none 1",
-            f"query {theirs} pdq hit 1",
-            f"query {theirs} pdq none 1",
+            f"hit {contributor} any own 1",
+            f"hit {contributor} pdq own 1",
+            f"hit {matcher} any others 1",
+            f"hit {matcher} pdq others 1",
+            f"query {contributor} any hit 1",
+            f"query {contributor} pdq hit 1",
+            f"query {matcher} any hit 1",
+            f"query {matcher} any none 1",
+            f"query {matcher} pdq hit 1",
+            f"query {matcher} pdq none 1",
         ]
     )
     assert not counts.flush(db)
 
 
-def test_nothing_is_counted_twice_and_processes_add_up(database_url: str, db: HashDB, actor: Actor) -> None:
+def test_the_counts_of_two_processes_are_added_up_without_repetition(
+    database_url: str, db: HashDB, actor: Actor
+) -> None:
     contributed(db, actor, draft(1))
     second = hashdb(database_url, Clock())
-    for one in (db, second, db):
-        _match(one, actor, 1)
-        counts.flush(one)
+    for service in (db, second, db):
+        _match(service, actor, 1)
+        counts.flush(service)
     second.close()
     assert [line for line in _lines(db) if line.startswith("query")] == [
         f"query {actor.member and actor.member.id} {algorithm} hit 3" for algorithm in ("any", "pdq")
@@ -84,7 +86,7 @@ def test_nothing_is_counted_twice_and_processes_add_up(database_url: str, db: Ha
         assert len(list(tx.hits.first_hits(NOON.replace(year=2027)))) == 1
 
 
-def test_hits_are_kept_only_where_that_is_set(db: HashDB, actor: Actor) -> None:
+def test_no_hits_are_kept_if_the_match_log_keeps_only_counts(db: HashDB, actor: Actor) -> None:
     db.match_log = MatchLog.COUNTS
     contributed(db, actor, draft(1))
     _match(db, actor, 1)
@@ -94,12 +96,14 @@ def test_hits_are_kept_only_where_that_is_set(db: HashDB, actor: Actor) -> None:
         assert list(tx.hits.first_hits(NOON.replace(year=2027))) == []
 
 
-def test_the_system_itself_is_not_counted(db: HashDB) -> None:
+def test_queries_of_the_system_are_not_counted(db: HashDB) -> None:
     _match(db, SYSTEM, 1)
     assert not counts.flush(db)
 
 
-def test_a_flush_that_fails_is_made_good_by_the_next(db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_flush_also_writes_the_counts_of_a_failed_one(
+    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contributed(db, actor, draft(1))
     _match(db, actor, 1)
     begin = db.store.begin
@@ -120,7 +124,7 @@ def test_a_flush_that_fails_is_made_good_by_the_next(db: HashDB, actor: Actor, m
     assert f"query {actor.member and actor.member.id} any hit 2" in _lines(db)
 
 
-def test_a_day_that_is_over_is_sealed_once(database_url: str, db: HashDB, actor: Actor, clock: Clock) -> None:
+def test_a_past_day_is_sealed_once(database_url: str, db: HashDB, actor: Actor, clock: Clock) -> None:
     _match(db, actor, 1)
     counts.flush(db)
     assert not counts.seal(db)
@@ -131,12 +135,12 @@ def test_a_day_that_is_over_is_sealed_once(database_url: str, db: HashDB, actor:
     assert (counts.seal(second), counts.seal(db)) == (True, False)
     second.close()
     (event,) = _seals(db)
-    found = counts.get(db, COMMAND_LINE, DAY)
+    day_counts = counts.get(db, COMMAND_LINE, DAY)
     assert (event.actor, event.subject, event.details["lines"]) == ("system:hashdb", "day:20261120", 2)
-    assert found.seal == (DAY, event.seq, event.details["digest"])
+    assert day_counts.seal == (DAY, event.seq, event.details["digest"])
 
 
-def test_days_that_were_missed_are_sealed_by_the_next_that_comes(db: HashDB, actor: Actor, clock: Clock) -> None:
+def test_one_seal_call_also_seals_missed_days(db: HashDB, actor: Actor, clock: Clock) -> None:
     for _ in range(3):
         _match(db, actor, 1)
         counts.flush(db)
@@ -145,7 +149,9 @@ def test_days_that_were_missed_are_sealed_by_the_next_that_comes(db: HashDB, act
     assert [event.subject for event in _seals(db)] == ["day:20261120", "day:20261122", "day:20261124"]
 
 
-def test_what_comes_after_the_seal_counts_on_the_day_it_comes(db: HashDB, actor: Actor, clock: Clock) -> None:
+def test_counts_written_after_the_seal_of_their_day_go_to_the_day_of_writing(
+    db: HashDB, actor: Actor, clock: Clock
+) -> None:
     _match(db, actor, 1)
     counts.flush(db)
     _match(db, actor, 1)
@@ -157,9 +163,7 @@ def test_what_comes_after_the_seal_counts_on_the_day_it_comes(db: HashDB, actor:
     assert verify(db, COMMAND_LINE).findings == ()
 
 
-def test_what_comes_after_a_day_without_counts_counts_on_the_day_it_comes(
-    db: HashDB, actor: Actor, clock: Clock
-) -> None:
+def test_late_counts_of_a_day_without_counts_go_to_the_day_of_writing(db: HashDB, actor: Actor, clock: Clock) -> None:
     for day, seconds in ((20, 60), (21, 61)):
         clock.at = NOON.replace(day=day, hour=23, minute=59, second=59)
         _match(db, actor, 1)
@@ -169,7 +173,7 @@ def test_what_comes_after_a_day_without_counts_counts_on_the_day_it_comes(
 
 
 @pytest.mark.parametrize(
-    ("statement", "found"),
+    ("statement", "expected"),
     [
         ("UPDATE counts SET times = times + 1", "the counts of 2026-11-20 are not those that it sealed"),
         ("DELETE FROM counts", "the counts of 2026-11-20 are not those that it sealed"),
@@ -180,8 +184,8 @@ def test_what_comes_after_a_day_without_counts_counts_on_the_day_it_comes(
         ("INSERT INTO counts VALUES ('2026-11-0x', 'query', 1, 'any', 'none', 5)", "is no day or no number"),
     ],
 )
-def test_counts_that_were_changed_are_found(
-    database_url: str, db: HashDB, actor: Actor, clock: Clock, statement: str, found: str
+def test_verify_reports_counts_that_were_changed(
+    database_url: str, db: HashDB, actor: Actor, clock: Clock, statement: str, expected: str
 ) -> None:
     _match(db, actor, 1)
     counts.flush(db)
@@ -190,83 +194,86 @@ def test_counts_that_were_changed_are_found(
     assert verify(db, COMMAND_LINE).findings == ()
     _run(database_url, statement)
     (finding,) = verify(db, COMMAND_LINE).findings
-    assert found in str(finding)
+    assert expected in str(finding)
     assert finding.first in (None, _seals(db)[0].seq)
 
 
-def test_counts_are_for_auditors(db: HashDB, actor: Actor) -> None:
+def test_members_may_not_read_the_counts(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
         counts.get(db, actor, DAY)
 
 
-def test_no_hash_is_in_what_is_kept(db: HashDB, actor: Actor, tmp_path: Path) -> None:
+def test_the_database_contains_no_hash_of_a_query(db: HashDB, actor: Actor, tmp_path: Path) -> None:
     contributed(db, actor, draft(1))
-    asked = near(signal(1), 4)
-    matches.match(db, actor, [query(asked)])
+    queried = near(signal(1), 4)
+    matches.match(db, actor, [query(queried)])
     counts.flush(db)
     octets = b"".join(path.read_bytes() for path in tmp_path.glob("hashdb.sqlite*"))
-    assert asked.to_bytes() not in octets
-    assert str(asked).encode() not in octets
+    assert queried.to_bytes() not in octets
+    assert str(queried).encode() not in octets
 
 
-def test_a_member_hears_of_what_it_was_given_before_and_no_other(
+def test_a_member_sees_only_reversals_of_matches_that_it_got_before(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
-    one, two = contributed(db, actor, draft(1), draft(2))
+    matched, unmatched = contributed(db, actor, draft(1), draft(2))
     matches.match(db, other, [query(1)])
     clock.go(hours=1)
-    for id in (one.id, two.id):
+    for id in (matched.id, unmatched.id):
         contributions.withdraw(db, actor, id, "removal_reversed")
     matches.match(db, other, [query(2)])
-    at, clock.at = clock.at, clock.at + SETTLED
-    (told,) = counts.reversals(db, other, 0, 10)
-    assert told == Reversal(told.seq, one.id, "withdrawn", "removal_reversed", at)
-    assert counts.reversals(db, other, told.seq, 10) == ()
+    withdrawn_at, clock.at = clock.at, clock.at + SETTLED
+    (reversal,) = counts.reversals(db, other, 0, 10)
+    assert reversal == Reversal(reversal.seq, matched.id, "withdrawn", "removal_reversed", withdrawn_at)
+    assert counts.reversals(db, other, reversal.seq, 10) == ()
     assert counts.reversals(db, actor, 0, 10) == ()
 
 
-def test_what_is_erased_is_told_and_what_expires_is_not(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
-    one, _ = contributed(db, actor, draft(1), draft(2, expires_at=NOON.replace(hour=13)))
+def test_an_erasure_is_a_reversal_and_an_expiry_is_not(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
+    erased, _ = contributed(db, actor, draft(1), draft(2, expires_at=NOON.replace(hour=13)))
     matches.match(db, other, [query(1), query(2)])
     clock.go(hours=2)
     contributions.emit_pending(db)
-    contributions.erase(db, actor, one.id)
+    contributions.erase(db, actor, erased.id)
     clock.at += SETTLED
-    assert [(told.contribution, told.now, told.reason) for told in counts.reversals(db, other, 0, 10)] == [
-        (one.id, "withdrawn", "other")
-    ]
+    assert [
+        (reversal.contribution, reversal.now, reversal.reason) for reversal in counts.reversals(db, other, 0, 10)
+    ] == [(erased.id, "withdrawn", "other")]
 
 
-def test_none_is_passed_over_that_another_process_answered_and_has_yet_to_write_down(
+def test_reversals_wait_for_hits_that_another_process_has_not_yet_stored(
     db: HashDB, database_url: str, actor: Actor, other: Actor, clock: Clock
 ) -> None:
-    elsewhere = hashdb(database_url, clock)
-    one, two = contributed(db, actor, draft(1), draft(2))
-    matches.match(elsewhere, other, [query(1)])
+    other_process = hashdb(database_url, clock)
+    first, second = contributed(db, actor, draft(1), draft(2))
+    matches.match(other_process, other, [query(1)])
     matches.match(db, other, [query(2)])
-    for id in (one.id, two.id):
+    for id in (first.id, second.id):
         contributions.withdraw(db, actor, id, "other")
     clock.at += SETTLED - timedelta(seconds=1)
     assert counts.reversals(db, other, 0, 10) == ()
-    counts.flush(elsewhere)
-    elsewhere.close()
+    counts.flush(other_process)
+    other_process.close()
     clock.go(seconds=2)
     contributions.withdraw(db, actor, contributed(db, actor, draft(3))[0].id, "other")
-    told = counts.reversals(db, other, 0, 1)
-    assert [told.contribution for told in (*told, *counts.reversals(db, other, told[0].seq, 1))] == [one.id, two.id]
+    first_page = counts.reversals(db, other, 0, 1)
+    assert [each.contribution for each in (*first_page, *counts.reversals(db, other, first_page[0].seq, 1))] == [
+        first.id,
+        second.id,
+    ]
 
 
-def test_without_hits_there_are_no_reversals(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
+def test_there_are_no_reversals_if_no_hits_are_kept(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
     db.match_log = MatchLog.COUNTS
-    (one,) = contributed(db, actor, draft(1))
+    (contribution,) = contributed(db, actor, draft(1))
     matches.match(db, other, [query(1)])
     counts.flush(db)
-    contributions.withdraw(db, actor, one.id, "other")
+    contributions.withdraw(db, actor, contribution.id, "other")
     clock.at += SETTLED
     assert counts.reversals(db, other, 0, 10) == ()
 
 
-def test_reversals_are_for_members_that_match(db: HashDB, actor: Actor) -> None:
-    for who in (again(db, actor, Scope.AUDIT, Scope.FEED), COMMAND_LINE):
+def test_reversals_need_a_member_with_the_match_scope(db: HashDB, actor: Actor) -> None:
+    for reader in (again(db, actor, Scope.AUDIT, Scope.FEED), COMMAND_LINE):
         with pytest.raises(ScopeMissing):
-            counts.reversals(db, who, 0, 10)
+            counts.reversals(db, reader, 0, 10)

@@ -1,4 +1,4 @@
-"""The console's first page: figures that follow the log."""
+"""The overview, the first page of the console: figures that follow the log."""
 
 from __future__ import annotations
 
@@ -22,55 +22,57 @@ HOUR = timedelta(hours=1)
 DISPUTE = OpinionDraft(Stance.DISPUTES, "other")
 
 
-def happened(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
-    """A day on which everything happens."""
-    found = contributed(db, actor, *(draft(seed) for seed in range(6)), draft(6, removed_at=NOON - 30 * HOUR))
+def run_a_day(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
+    """Run a day with contributions, withdrawals, opinions, decisions and an expiry."""
+    items = contributed(db, actor, *(draft(seed) for seed in range(6)), draft(6, removed_at=NOON - 30 * HOUR))
     contributed(db, other, draft(7, removed_at=None), draft(8, expires_at=NOON + HOUR))
-    contributions.withdraw(db, actor, found[0].id, "other")
+    contributions.withdraw(db, actor, items[0].id, "other")
     for place, decision in ((1, Decision.UPHOLD), (2, Decision.RETIRE), (3, None)):
-        opinions.give(db, other, found[place].id, DISPUTE)
+        opinions.give(db, other, items[place].id, DISPUTE)
         if decision is not None:
             case = cases.page(db, COMMAND_LINE, None, 0, 100)[-1]
             cases.decide(db, COMMAND_LINE, case.id, decision)
-    opinions.give(db, other, found[4].id, OpinionDraft(Stance.CONFIRMS))
+    opinions.give(db, other, items[4].id, OpinionDraft(Stance.CONFIRMS))
     clock.go(days=1)
     contributions.emit_pending(db)
 
 
-def test_the_figures_are_the_same_before_and_after_they_were_followed(
+def test_the_figures_do_not_change_when_the_stored_ones_catch_up(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
-    happened(db, actor, other, clock)
-    before = overviews.get(db, COMMAND_LINE, 30)
-    assert overviews.follow(db) == before.seq
-    assert overviews.get(db, COMMAND_LINE, 30) == before
+    run_a_day(db, actor, other, clock)
+    overview = overviews.get(db, COMMAND_LINE, 30)
+    assert overviews.follow(db) == overview.seq
+    assert overviews.get(db, COMMAND_LINE, 30) == overview
     assert overviews.follow(db) == 0
-    assert before.behind == 0
-    assert before.statuses == {Status.ACTIVE: 7, Status.WITHDRAWN: 1, Status.EXPIRED: 1, Status.SUSPENDED: 0}
-    assert before.standings[Standing.UNREVIEWED] == 6
-    assert {one: before.standings[one] for one in (Standing.CONFIRMED, Standing.DISPUTED, Standing.RETIRED)} == {
+    assert overview.behind == 0
+    assert overview.statuses == {Status.ACTIVE: 7, Status.WITHDRAWN: 1, Status.EXPIRED: 1, Status.SUSPENDED: 0}
+    assert overview.standings[Standing.UNREVIEWED] == 6
+    assert {
+        standing: overview.standings[standing] for standing in (Standing.CONFIRMED, Standing.DISPUTED, Standing.RETIRED)
+    } == {
         Standing.CONFIRMED: 1,
         Standing.DISPUTED: 1,
         Standing.RETIRED: 1,
     }
-    assert (before.waiting.open, before.waiting.overdue, before.new) == (1, 0, 9)
-    assert [day.added for day in before.days] == [*[0] * 28, 9, 0]
-    day = before.days[-2]
+    assert (overview.waiting.open, overview.waiting.overdue, overview.new) == (1, 0, 9)
+    assert [day.added for day in overview.days] == [*[0] * 28, 9, 0]
+    day = overview.days[-2]
     assert (day.withdrawn, day.timed, day.in_hour, day.half, day.most) == (1, 8, 7, 3_600, 129_600)
 
 
-def test_members_are_told_by_what_they_did_and_how_it_holds(
+def test_the_figures_of_each_member_have_its_contributions_and_precision(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
-    happened(db, actor, other, clock)
+    run_a_day(db, actor, other, clock)
     first, second = overviews.get(db, COMMAND_LINE, 30).members
     assert (first.added, first.active, first.timed, first.in_hour, first.precision) == (7, 6, 7, 6, Precision(2, 2))
     assert (first.precision.share, second.precision.share) == (0.5, None)
     assert (second.added, second.active, second.timed) == (2, 1, 1)
-    assert [one.added for one in overviews.get(db, COMMAND_LINE, 1).members] == [0, 0]
+    assert [member.added for member in overviews.get(db, COMMAND_LINE, 1).members] == [0, 0]
 
 
-def test_a_page_tells_how_many_events_it_has_not_counted(
+def test_the_overview_states_how_many_events_are_not_yet_counted(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overviews, "BLOCK", 4)
@@ -79,45 +81,47 @@ def test_a_page_tells_how_many_events_it_has_not_counted(
     assert overviews.get(db, COMMAND_LINE, 30).behind == head - 4
     while overviews.follow(db):
         pass
-    found = overviews.get(db, COMMAND_LINE, 30)
-    assert (found.seq, found.behind, found.statuses[Status.ACTIVE]) == (head, 0, 9)
+    overview = overviews.get(db, COMMAND_LINE, 30)
+    assert (overview.seq, overview.behind, overview.statuses[Status.ACTIVE]) == (head, 0, 9)
 
 
-def test_what_members_asked_counts_at_once_and_the_same_once_its_day_is_sealed(
+def test_queries_count_at_once_and_the_same_after_the_day_is_sealed(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
     contributed(db, actor, draft(1))
     matches.match(db, other, [query(1), query(9)])
     counts.flush(db)
-    before = overviews.get(db, COMMAND_LINE, 30)
-    assert [(day.queries, day.hits) for day in before.days][-1] == (2, 1)
+    unsealed = overviews.get(db, COMMAND_LINE, 30)
+    assert [(day.queries, day.hits) for day in unsealed.days][-1] == (2, 1)
     assert other.member
-    assert {one.member: (one.queries, one.hits) for one in before.members}[other.member.id] == (2, 1)
+    assert {member.member: (member.queries, member.hits) for member in unsealed.members}[other.member.id] == (2, 1)
     clock.go(days=1)
     counts.seal(db)
     sealed = overviews.get(db, COMMAND_LINE, 30)
     while overviews.follow(db):
         pass
-    for found in (sealed, overviews.get(db, COMMAND_LINE, 30)):
-        assert [(day.queries, day.hits) for day in found.days][-2:] == [(2, 1), (0, 0)]
-        assert found.members == sealed.members
+    for overview in (sealed, overviews.get(db, COMMAND_LINE, 30)):
+        assert [(day.queries, day.hits) for day in overview.days][-2:] == [(2, 1), (0, 0)]
+        assert overview.members == sealed.members
 
 
-def test_health_tells_how_far_log_and_index_are(db: HashDB, actor: Actor) -> None:
+def test_health_shows_the_position_of_the_log_and_of_the_index(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(1))
     assert overviews.get(db, COMMAND_LINE, 30).health.values["pdq"] == 0
-    level = db.index.catch_up()
+    snapshot = db.index.catch_up()
     health = overviews.get(db, COMMAND_LINE, 30).health
-    assert (health.seq, health.index_seq, health.values["pdq"], health.signed) == (level.seq, level.seq, 1, 0)
+    assert (health.seq, health.index_seq, health.values["pdq"], health.signed) == (snapshot.seq, snapshot.seq, 1, 0)
 
 
-def test_the_figures_are_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> None:
+def test_reviewers_may_read_the_figures_and_members_may_not(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
         overviews.get(db, actor, 30)
     overviews.get(db, Actor("user:1", frozenset({Scope.REVIEW})), 30)
 
 
-def test_what_only_the_service_doubts_is_not_held_against_its_member(db: HashDB, actor: Actor, other: Actor) -> None:
+def test_a_contribution_held_by_the_service_alone_does_not_lower_precision(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
     held, disputed = contributed(db, actor, draft(1), draft(2))
     cases.open_case(db, COMMAND_LINE, held.id, "other", holds=True)
     opinions.give(db, other, disputed.id, DISPUTE)
