@@ -1,4 +1,4 @@
-"""What every test of the store may ask for."""
+"""Fixtures of the tests of the store."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def store(database_url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def member(store: Store) -> Member:
-    """A member of that store."""
+    """A member in the store."""
     with store.begin() as tx:
         return tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)

@@ -1,4 +1,4 @@
-"""The types in which columns keep values: what goes in comes out."""
+"""The column types return the values that were stored."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ codes = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
 
 
 @given(st.datetimes(timezones=st.just(UTC)) | st.none())
-def test_an_instant_comes_back_to_the_microsecond(at: datetime | None) -> None:
-    kept = InstantColumn().bind_processor(DIALECT)(at)
-    assert InstantColumn().result_processor(DIALECT, None)(kept) == at
+def test_a_time_is_returned_with_its_microseconds(time: datetime | None) -> None:
+    stored = InstantColumn().bind_processor(DIALECT)(time)
+    assert InstantColumn().result_processor(DIALECT, None)(stored) == time
 
 
 @given(objects | st.none())
-def test_json_comes_back_to_the_letter(value: dict[str, object] | None) -> None:
-    kept = JsonColumn().process_bind_param(value, DIALECT)
-    assert JsonColumn().process_result_value(kept, DIALECT) == value
+def test_json_is_returned_unchanged(value: dict[str, object] | None) -> None:
+    stored = JsonColumn().process_bind_param(value, DIALECT)
+    assert JsonColumn().process_result_value(stored, DIALECT) == value
 
 
 @given(st.lists(codes, max_size=5).map(tuple) | st.none())
-def test_words_come_back_in_order_and_each_can_be_found(words: tuple[str, ...] | None) -> None:
-    kept = CodesColumn().process_bind_param(words, DIALECT)
-    assert CodesColumn().result_processor(DIALECT, None)(kept) == words
-    assert all(f" {word} " in (kept or "") for word in words or ())
+def test_codes_are_returned_in_order_and_each_can_be_searched(values: tuple[str, ...] | None) -> None:
+    stored = CodesColumn().process_bind_param(values, DIALECT)
+    assert CodesColumn().result_processor(DIALECT, None)(stored) == values
+    assert all(f" {code} " in (stored or "") for code in values or ())

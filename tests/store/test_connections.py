@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL give up: what stands still, at either end, holds nobody up for ever."""
+"""Connections to PostgreSQL time out, so that a hung client or server does not block others for ever."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ def append(transaction: Transaction) -> int:
     return transaction.audit.append(NOW, COMMAND_LINE, [LogEntry(Action.BACKUP_MADE, "log", 0, {})])
 
 
-def test_who_stands_still_and_holds_the_log_loses_it_and_the_others_go_on(url: str) -> None:
-    with closing(Store(url, BUSY)) as still, closing(Store(url, BUSY)) as other:
-        with pytest.raises(StoreBusy), still.begin() as amid_it:
-            append(amid_it)
-            refused = 0
+def test_a_hung_transaction_loses_the_lock_of_the_log(url: str) -> None:
+    with closing(Store(url, BUSY)) as hung, closing(Store(url, BUSY)) as other:
+        with pytest.raises(StoreBusy), hung.begin() as hung_transaction:
+            append(hung_transaction)
+            busy_errors = 0
             while True:
                 try:
                     with other.begin() as transaction:
                         assert append(transaction) == 1
                     break
                 except StoreBusy:
-                    refused += 1
-            assert 1 <= refused < 20
-            append(amid_it)
-        with still.begin() as transaction:
+                    busy_errors += 1
+            assert 1 <= busy_errors < 20
+            append(hung_transaction)
+        with hung.begin() as transaction:
             assert append(transaction) == 2
 
 
-def test_a_reader_may_take_its_time(url: str) -> None:
+def test_a_read_transaction_may_be_longer_than_the_time_limit(url: str) -> None:
     with closing(Store(url, BUSY / 4)) as store, store.read() as transaction:
-        before = transaction.audit.head()
+        head = transaction.audit.head()
         time.sleep(BUSY)
-        assert transaction.audit.head() == before
+        assert transaction.audit.head() == head
 
 
-def test_a_server_that_says_nothing_is_given_up_wherever_it_is_asked(own_postgres: OwnServer, url: str) -> None:
+def test_a_hung_server_is_reported_as_busy_on_every_connection(own_postgres: OwnServer, url: str) -> None:
     with closing(Store(url, BUSY)) as store:
         store.head()
         with pytest.raises(StoreBusy), store.begin() as transaction, own_postgres.standing_still():
@@ -65,7 +65,7 @@ def test_a_server_that_says_nothing_is_given_up_wherever_it_is_asked(own_postgre
         with store.begin():
             pass
         with own_postgres.standing_still():
-            # On a connection that is kept, on one from the pool, and on the new one in its place.
+            # The connection that the thread keeps, the one from the pool, and the new one that replaces it.
             with pytest.raises(StoreBusy):
                 store.head()
             with pytest.raises(StoreBusy), store.read():
@@ -75,6 +75,6 @@ def test_a_server_that_says_nothing_is_given_up_wherever_it_is_asked(own_postgre
         assert store.head().seq == 1
 
 
-def test_another_driver_is_a_bad_setting() -> None:
+def test_another_driver_is_an_invalid_setting() -> None:
     with pytest.raises(BadSetting):
         Store("postgresql+pg8000://hashdb@127.0.0.1/hashdb")

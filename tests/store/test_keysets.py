@@ -1,4 +1,4 @@
-"""The links of a page, of an empty one too, and totals that stop counting."""
+"""Links to the next and previous page, also of an empty page, and totals that stop at a bound."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ONE, TWO = Position(7, 1), Position(9, 2)
         (Place(Position(10, 5), back=True), False, Paged((ONE, TWO), None, TWO)),
     ],
 )
-def test_a_page_leads_to_those_beside_it(place: Place, more: bool, expected: Paged[Position]) -> None:
+def test_a_page_links_to_the_next_and_the_previous_page(place: Place, more: bool, expected: Paged[Position]) -> None:
     assert keysets.links((ONE, TWO), place, descending=False, more=more) == expected
 
 
-def test_from_an_empty_page_the_row_that_it_was_read_from_is_on_the_page_beside_it() -> None:
+def test_the_link_of_an_empty_page_includes_the_row_it_started_from() -> None:
     forward, back = Place(ONE), Place(TWO, back=True)
     assert keysets.links((), forward, descending=False, more=False) == Paged((), Position(7, 2), None)
     assert keysets.links((), forward, descending=True, more=False) == Paged((), Position(7, 0), None)

@@ -1,4 +1,4 @@
-"""A database that is moved is the same row by row, on SQLite and PostgreSQL, and nothing opens half of one."""
+"""A moved database has the same rows, from SQLite to PostgreSQL and back, and no program opens an unfinished copy."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ from tests.builders import NOON
 
 pytestmark = pytest.mark.postgres
 TEXTS = ("b", "B", "a-b", "ab", "ä", "a\n\\N", "\U0001f600", "é", "_", "Z")
-"""Which no two orders of a language sort alike."""
+"""Texts that different collations sort in different orders."""
 LAST = 50
-"""The last id of a contribution, which is gone."""
+"""The last id that a contribution had; the contribution no longer exists."""
 
 _rows = st.dictionaries(st.tuples(st.integers(0, 9), st.sampled_from(TEXTS)), st.integers(0, 3), max_size=12)
 
 
-def silent(count: int) -> None:
+def ignore_progress(count: int) -> None:
     pass
 
 
 @given(_rows, _rows, st.integers(1, 4), st.integers(1, 4))
-def test_what_differs_makes_one_table_of_the_other(
-    ours: dict[tuple[int, str], int], theirs: dict[tuple[int, str], int], each: int, other: int
+def test_applying_the_differences_makes_the_target_equal_to_the_source(
+    source: dict[tuple[int, str], int], target: dict[tuple[int, str], int], source_size: int, target_size: int
 ) -> None:
     def parts(table: dict[tuple[int, str], int], size: int) -> Iterator[list[tuple[Any, ...]]]:
         rows = sorted((*key, value) for key, value in table.items())
         return (rows[start : start + size] for start in range(0, len(rows), size))
 
-    made, changes = dict(theirs), 0
-    for missing, stale in differing(parts(ours, each), parts(theirs, other), 2):
+    result, changes = dict(target), 0
+    for missing, stale in differing(parts(source, source_size), parts(target, target_size), 2):
         for first, second in stale:
-            del made[first, second]
+            del result[first, second]
         for first, second, value in missing:
-            assert (first, second) not in made
-            made[first, second] = value
+            assert (first, second) not in result
+            result[first, second] = value
         changes += len(missing) + len(stale)
-    assert made == ours
-    assert (changes == 0) == (ours == theirs)
+    assert result == source
+    assert (changes == 0) == (source == target)
 
 
-def value(column: Column[Any], number: int) -> Any:
-    """A value of a column's type, as both drivers take it; another for each number, sometimes none."""
+def sample_value(column: Column[Any], number: int) -> Any:
+    """A value of the column's type that both drivers accept: another one for each number, and None for number 2."""
     if column.nullable and number == 2:
         return None
     if column.foreign_keys:
@@ -70,57 +70,57 @@ def value(column: Column[Any], number: int) -> Any:
 
 
 def fill(url: str) -> None:
-    """Rows in every table, with every kind of value."""
+    """Insert rows with every kind of value into every table."""
     schemas.make(url)
     engine = create_engine(url)
     with engine.begin() as connection:
         for table in metadata.sorted_tables:
             connection.execute(table.delete())
             columns = list(table.columns)
-            rows = [tuple(value(one, number) for one in columns) for number in range(1, len(TEXTS) + 1)]
+            rows = [tuple(sample_value(column, number) for column in columns) for number in range(1, len(TEXTS) + 1)]
             kept = rows[:1] if table.name == "log" else rows
-            insert_values(connection, table.name, [one.name for one in columns], kept)
+            insert_values(connection, table.name, [column.name for column in columns], kept)
         connection.execute(text("UPDATE sqlite_sequence SET seq = :last WHERE name = 'contributions'"), {"last": LAST})
     engine.dispose()
 
 
 def rows(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table, as the driver has it."""
+    """All rows of all tables, as the driver returns them."""
     engine = create_engine(url)
-    found: dict[str, list[tuple[Any, ...]]] = {}
+    tables: dict[str, list[tuple[Any, ...]]] = {}
     with engine.connect() as connection:
         for table in metadata.sorted_tables:
             names = ", ".join(f'"{column.name}"' for column in table.columns)
             read = connection.exec_driver_sql(f"SELECT {names} FROM {table.name}")
-            found[table.name] = sorted((tuple(map(_plain, row)) for row in read), key=repr)
+            tables[table.name] = sorted((tuple(map(_plain, row)) for row in read), key=repr)
     engine.dispose()
-    return found
+    return tables
 
 
 def _plain(value: object) -> object:
     return int(value) if isinstance(value, bool) else value
 
 
-def shape(url: str) -> dict[str, Any]:
-    """What a database has beside its rows."""
+def schema_objects(url: str) -> dict[str, Any]:
+    """The indexes, foreign keys and unique constraints of each table."""
     engine = create_engine(url)
-    look = inspect(engine)
-    found = {
+    inspector = inspect(engine)
+    objects = {
         name: (
-            sorted(str(one["name"]) for one in look.get_indexes(name)),
-            sorted((str(one["name"]), one["referred_table"]) for one in look.get_foreign_keys(name)),
-            sorted(str(one["name"]) for one in look.get_unique_constraints(name)),
+            sorted(str(item["name"]) for item in inspector.get_indexes(name)),
+            sorted((str(item["name"]), item["referred_table"]) for item in inspector.get_foreign_keys(name)),
+            sorted(str(item["name"]) for item in inspector.get_unique_constraints(name)),
         )
-        for name in sorted(look.get_table_names())
+        for name in sorted(inspector.get_table_names())
     }
     engine.dispose()
-    return found
+    return objects
 
 
 def move(source: str, target: str, *, finish: bool = True) -> int:
-    """Move a database; how many rows had to be written."""
+    """Move a database; return the number of written rows."""
     with closing(Store(source)) as store, closing(Store(target)) as other:
-        moved = store.move_to(other, silent)
+        moved = store.move_to(other, ignore_progress)
         if finish:
             store.finish_move_to(other, moved.head)
         return moved.written
@@ -131,47 +131,47 @@ def next_id(url: str) -> int:
     engine = create_engine(url)
     with engine.begin() as connection:
         if url.startswith("sqlite"):
-            given = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'"))
-            found: int = given.scalar_one() + 1
+            result = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'"))
+            id: int = result.scalar_one() + 1
         else:
             sequence = func.pg_get_serial_sequence("contributions", "id")
-            found = connection.execute(select(func.nextval(sequence))).scalar_one()
+            id = connection.execute(select(func.nextval(sequence))).scalar_one()
     engine.dispose()
-    return found
+    return id
 
 
-def test_every_row_of_every_table_arrives_there_and_back(tmp_path: Path, empty_postgres_url: str) -> None:
+def test_all_rows_are_moved_to_postgresql_and_back(tmp_path: Path, empty_postgres_url: str) -> None:
     first, back = (f"sqlite:///{tmp_path / name}.sqlite" for name in ("first", "back"))
     fill(first)
-    before = rows(first)
-    assert all(before.values())
-    count = sum(map(len, before.values()))
+    rows_before = rows(first)
+    assert all(rows_before.values())
+    count = sum(map(len, rows_before.values()))
     assert move(first, empty_postgres_url) >= count
-    assert rows(empty_postgres_url) == before
+    assert rows(empty_postgres_url) == rows_before
     assert move(empty_postgres_url, back) >= count
-    assert rows(back) == before
+    assert rows(back) == rows_before
     assert next_id(back) == LAST + 1
     assert next_id(empty_postgres_url) == LAST + 1
 
 
-def test_a_moved_database_has_the_schema_that_migrations_make(
+def test_a_moved_database_has_the_same_schema_as_a_migrated_one(
     tmp_path: Path, empty_postgres_url: str, postgres_url: str
 ) -> None:
     first, back = (f"sqlite:///{tmp_path / name}.sqlite" for name in ("first", "back"))
     fill(first)
     move(first, empty_postgres_url)
-    assert shape(empty_postgres_url) == shape(postgres_url)
+    assert schema_objects(empty_postgres_url) == schema_objects(postgres_url)
     move(empty_postgres_url, back)
-    assert shape(back) == shape(first)
+    assert schema_objects(back) == schema_objects(first)
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["to PostgreSQL", "to SQLite"])
-def test_a_second_run_writes_only_what_has_changed_and_swapped_names_are_no_clash(
-    tmp_path: Path, empty_postgres_url: str, postgres_url: str, there: bool
+@pytest.mark.parametrize("to_postgresql", [True, False], ids=["to PostgreSQL", "to SQLite"])
+def test_a_second_run_writes_only_changed_rows_and_can_swap_unique_names(
+    tmp_path: Path, empty_postgres_url: str, postgres_url: str, to_postgresql: bool
 ) -> None:
     source, target = f"sqlite:///{tmp_path}/first.sqlite", empty_postgres_url
     fill(source)
-    if not there:
+    if not to_postgresql:
         move(source, target)
         source, target = target, f"sqlite:///{tmp_path}/second.sqlite"
     move(source, target, finish=False)
@@ -183,35 +183,35 @@ def test_a_second_run_writes_only_what_has_changed_and_swapped_names_are_no_clas
         connection.execute(text("DELETE FROM hits WHERE member = 3"))
         connection.execute(text("UPDATE contributions SET severity = 9 WHERE id = 4"))
     engine.dispose()
-    # Of a row that is replaced, the old and the new one are counted.
+    # A replaced row counts twice: the deletion of the old row and the insertion of the new one.
     assert move(source, target) == 2 * 2 + 1 + 2
     assert rows(target) == rows(source)
 
 
-def test_an_unfinished_copy_is_opened_by_nothing(tmp_path: Path, empty_postgres_url: str) -> None:
+def test_an_unfinished_copy_cannot_be_opened(tmp_path: Path, empty_postgres_url: str) -> None:
     first = f"sqlite:///{tmp_path}/first.sqlite"
     fill(first)
     move(first, empty_postgres_url, finish=False)
     with closing(Store(empty_postgres_url)) as target:
-        for refused in (target.migrate, target.require_current):
+        for verb in (target.migrate, target.require_current):
             with pytest.raises(UnfinishedCopy):
-                refused()
+                verb()
     assert move(first, empty_postgres_url) == 0
     with closing(Store(empty_postgres_url)) as target:
         target.require_current()
 
 
-def test_a_target_that_is_no_copy_of_this_log_is_refused_and_left_alone(
+def test_a_target_with_other_content_is_rejected_and_not_changed(
     tmp_path: Path, empty_postgres_url: str, postgres_url: str
 ) -> None:
     first, other = (f"sqlite:///{tmp_path / name}.sqlite" for name in ("first", "other"))
     fill(first)
     schemas.make(other)
-    before = rows(postgres_url)
+    rows_before = rows(postgres_url)
     for target in (postgres_url, first, other):
         with pytest.raises(MoveFailed, match="neither empty nor an unfinished copy"):
             move(first, target)
-    assert rows(postgres_url) == before
+    assert rows(postgres_url) == rows_before
     move(other, empty_postgres_url, finish=False)
     with pytest.raises(MoveFailed, match="of another log"):
         move(first, empty_postgres_url)
@@ -223,11 +223,11 @@ def test_a_target_that_is_no_copy_of_this_log_is_refused_and_left_alone(
         move(other, empty_postgres_url)
 
 
-def test_a_copy_is_not_finished_where_the_log_went_on(tmp_path: Path, empty_postgres_url: str) -> None:
+def test_a_copy_cannot_be_finished_if_the_log_has_new_events(tmp_path: Path, empty_postgres_url: str) -> None:
     first = f"sqlite:///{tmp_path}/first.sqlite"
     schemas.make(first)
     with closing(Store(first)) as store, closing(Store(empty_postgres_url)) as target:
-        moved = store.move_to(target, silent)
+        moved = store.move_to(target, ignore_progress)
         with store.begin() as tx:
             tx.members.add(MemberDraft("Alpha", MemberKind.PLATFORM), NOON)
             tx.audit.append(NOON, SYSTEM, [LogEntry(Action.MEMBER_ADDED, "member", 1, {"kind": "platform"})])
@@ -237,7 +237,7 @@ def test_a_copy_is_not_finished_where_the_log_went_on(tmp_path: Path, empty_post
             target.require_current()
 
 
-def test_what_postgresql_cannot_hold_is_told_by_its_table_and_not_shown(
+def test_a_row_that_postgresql_rejects_is_reported_by_table_without_value(
     tmp_path: Path, empty_postgres_url: str
 ) -> None:
     first = f"sqlite:///{tmp_path}/first.sqlite"
@@ -246,6 +246,6 @@ def test_what_postgresql_cannot_hold_is_told_by_its_table_and_not_shown(
     with engine.begin() as connection:
         connection.execute(contributions.update().where(contributions.c.id == 3).values(reference="secret\x00"))
     engine.dispose()
-    with pytest.raises(MoveFailed) as raised:
+    with pytest.raises(MoveFailed) as caught:
         move(first, empty_postgres_url)
-    assert str(raised.value) == "the target cannot hold a row that the table contributions has"
+    assert str(caught.value) == "the target cannot hold a row that the table contributions has"

@@ -14,7 +14,7 @@ from tests.builders import NOON, signal
 DRAFT = BenignDraft((signal(1), signal(1, Algorithm.PHASH)), {Algorithm.PDQ: 9}, "a card", "one")
 
 
-def test_an_entry_comes_back_as_it_was_recorded(store: Store) -> None:
+def test_an_entry_is_returned_as_it_was_added(store: Store) -> None:
     with store.begin() as tx:
         added = tx.benign.add(DRAFT, NOON)
     with store.read() as tx:
@@ -27,7 +27,7 @@ def test_an_entry_comes_back_as_it_was_recorded(store: Store) -> None:
     assert (added.note, added.built_in, added.created_at, added.masked) == ("a card", "one", NOON, 0)
 
 
-def test_a_deleted_entry_is_kept_until_it_is_settled_and_its_note_is_not(store: Store) -> None:
+def test_a_deleted_entry_is_kept_until_its_deletion_is_settled(store: Store) -> None:
     with store.begin() as tx:
         id = tx.benign.add(DRAFT, NOON).id
         assert tx.benign.unsettled() == (UnappliedEntry(id, False),)
@@ -37,7 +37,7 @@ def test_a_deleted_entry_is_kept_until_it_is_settled_and_its_note_is_not(store: 
     with store.begin() as tx:
         assert (tx.benign.all_signals(), tx.benign.page(0, 10)) == ((), ())
         assert len(tx.benign.signals(id)) == 2
-        # Whoever was still settling what came before does not settle this.
+        # A process that still settles the addition does not settle the deletion.
         tx.benign.settle(UnappliedEntry(id, False))
         assert tx.benign.unsettled() == (UnappliedEntry(id, True),)
         tx.benign.settle(UnappliedEntry(id, True))

@@ -1,4 +1,4 @@
-"""Who holds signals, in SQL."""
+"""The contributions that have given signals, in SQL."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from hashdb.store import Store
 from tests.builders import NOON, draft, signal
 
 
-def test_who_holds_signals_is_told_whatever_the_status(store: Store, member: Member) -> None:
+def test_contributions_with_a_signal_are_returned_with_any_status(store: Store, member: Member) -> None:
     phash = signal(1, Algorithm.PHASH)
     with store.begin() as tx:
-        one, two, three = tx.contributions.add(member, [draft(1, phash), draft(1), draft(2)], NOON)
-        tx.contributions.withdraw(two.id, "other", NOON)
-        found = tx.matches.contributions_with([signal(1), phash, signal(9)], 50)
-        assert {id: set(held) for id, held in found.items()} == {one.id: {signal(1), phash}, two.id: {signal(1)}}
+        active, withdrawn, without_signal = tx.contributions.add(member, [draft(1, phash), draft(1), draft(2)], NOON)
+        tx.contributions.withdraw(withdrawn.id, "other", NOON)
+        contributions = tx.matches.contributions_with([signal(1), phash, signal(9)], 50)
+        assert {id: set(shared) for id, shared in contributions.items()} == {
+            active.id: {signal(1), phash},
+            withdrawn.id: {signal(1)},
+        }
         assert len(tx.matches.contributions_with([signal(1)], 1)) == 1
         assert tx.matches.contributions_with([], 1) == {}
-        assert three.id not in found
+        assert without_signal.id not in contributions

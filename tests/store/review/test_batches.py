@@ -1,4 +1,4 @@
-"""Batches in SQL: an item is taken by one transaction, and only while its batch is carried out."""
+"""Batches in SQL: one transaction locks an item, and only while its batch is carried out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.builders import NOON
 CHOICES = BatchChoices("other", "it is news", 7, datetime(2027, 1, 1, tzinfo=UTC))
 
 
-def drafted(store: Store) -> int:
+def add_batch(store: Store) -> int:
     with store.begin() as tx:
         return tx.batches.add("user:1", BatchAction.RETIRE, Picks.CONTRIBUTION, [7, 9], NOON, None)
 
 
-def test_a_batch_is_begun_and_ended_once_and_loses_its_note(store: Store) -> None:
-    id = drafted(store)
+def test_a_batch_begins_once_ends_once_and_its_note_is_deleted(store: Store) -> None:
+    id = add_batch(store)
     with store.begin() as tx:
         assert tx.batches.page(0, 9) == ()
         assert (tx.batches.end(id, NOON), tx.batches.stop(id, NOON), tx.batches.lock_item(id, 0)) == (
@@ -41,8 +41,8 @@ def test_a_batch_is_begun_and_ended_once_and_loses_its_note(store: Store) -> Non
         assert tx.batches.progress(id) == BatchProgress(skipped=2, why={"gone": 2})
 
 
-def test_an_item_that_another_transaction_has_is_left_to_it(store: Store) -> None:
-    id = drafted(store)
+def test_an_item_locked_by_another_transaction_is_skipped(store: Store) -> None:
+    id = add_batch(store)
     with store.begin() as tx:
         tx.batches.begin(id, CHOICES, NOON)
     if store.embedded:
@@ -54,8 +54,8 @@ def test_an_item_that_another_transaction_has_is_left_to_it(store: Store) -> Non
         assert not other.batches.end(id, NOON)
 
 
-def test_old_ones_are_removed_with_their_items(store: Store) -> None:
-    id = drafted(store)
+def test_old_batches_are_deleted_with_their_items(store: Store) -> None:
+    id = add_batch(store)
     with store.begin() as tx:
         assert tx.batches.prune(NOON, NOON) == 0
         assert tx.batches.prune(NOON + timedelta(seconds=1), NOON) == 1

@@ -1,4 +1,4 @@
-"""Cases in SQL: opened, listed for who may see them, decided."""
+"""Cases in SQL: opening, deciding and listing, also for the members that may see them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DUE = NOON + timedelta(hours=72)
 @pytest.fixture
 def ids(store: Store, member: Member) -> list[int]:
     with store.begin() as tx:
-        return [one.id for one in tx.contributions.add(member, [draft(1), draft(2)], NOON)]
+        return [contribution.id for contribution in tx.contributions.add(member, [draft(1), draft(2)], NOON)]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def other(store: Store) -> int:
         return tx.members.add(MemberDraft("Other", MemberKind.PLATFORM), NOON).id
 
 
-def test_a_case_comes_back_as_it_was_opened_and_decided(store: Store, member: Member, ids: list[int]) -> None:
+def test_a_case_is_returned_as_it_was_opened_and_decided(store: Store, member: Member, ids: list[int]) -> None:
     with store.begin() as tx:
         opened = tx.cases.open(ids[0], "edsa_context", NOON, DUE, holds=True)
         assert tx.cases.one(opened.id) == opened
@@ -47,33 +47,40 @@ def test_a_case_comes_back_as_it_was_opened_and_decided(store: Store, member: Me
             tx.cases.one(99)
 
 
-def test_cases_are_listed_by_state_and_of_a_contribution_in_order(store: Store, ids: list[int]) -> None:
+def test_cases_are_listed_by_state_and_by_contribution(store: Store, ids: list[int]) -> None:
     with store.begin() as tx:
-        one, two, three = (tx.cases.open(id, "other", NOON, DUE).id for id in (ids[0], ids[1], ids[0]))
-        tx.cases.decide(one, Decision.UPHOLD, None, "key:9", NOON)
+        decided, of_second, of_first = (tx.cases.open(id, "other", NOON, DUE).id for id in (ids[0], ids[1], ids[0]))
+        tx.cases.decide(decided, Decision.UPHOLD, None, "key:9", NOON)
 
-        def listed(state: CaseState | None = None, after: int = 0, limit: int = 10) -> list[int]:
+        def case_ids(state: CaseState | None = None, after: int = 0, limit: int = 10) -> list[int]:
             return [case.id for case in tx.cases.page(state, None, after, limit)]
 
-        assert listed() == [one, two, three]
-        assert listed(limit=2) == [one, two]
-        assert listed(after=one) == [two, three]
-        assert listed(CaseState.OPEN) == [two, three]
-        assert listed(CaseState.DECIDED) == [one]
+        assert case_ids() == [decided, of_second, of_first]
+        assert case_ids(limit=2) == [decided, of_second]
+        assert case_ids(after=decided) == [of_second, of_first]
+        assert case_ids(CaseState.OPEN) == [of_second, of_first]
+        assert case_ids(CaseState.DECIDED) == [decided]
         cases = tx.cases.by_contribution(ids)
-        assert {id: [case.id for case in of] for id, of in cases.items()} == {ids[0]: [one, three], ids[1]: [two]}
+        assert {id: [case.id for case in listed] for id, listed in cases.items()} == {
+            ids[0]: [decided, of_first],
+            ids[1]: [of_second],
+        }
 
 
-def test_parties_are_the_contributor_and_who_disputed(store: Store, member: Member, ids: list[int], other: int) -> None:
+def test_only_the_contributor_and_disputers_see_a_case(
+    store: Store, member: Member, ids: list[int], other: int
+) -> None:
     with store.begin() as tx:
         stranger = tx.members.add(MemberDraft("Stranger", MemberKind.PLATFORM), NOON).id
-        one, two = (tx.cases.open(id, "other", NOON, DUE).id for id in ids)
-        tx.opinions.add(ids[0], other, OpinionDraft(Stance.DISPUTES, "other"), one, NOON)
-        tx.opinions.add(ids[0], other, OpinionDraft(Stance.CONFIRMS), one, NOON)
-        tx.opinions.add(ids[1], other, OpinionDraft(Stance.CONFIRMS), two, NOON)
-        seen = {who: [case.id for case in tx.cases.page(None, who, 0, 10)] for who in (member.id, other, stranger)}
-        assert seen == {member.id: [one, two], other: [one], stranger: []}
-        assert tx.cases.one(one, other).opinions[0].stance is Stance.CONFIRMS
-        for who, case in ((other, two), (stranger, one)):
+        disputed, confirmed = (tx.cases.open(id, "other", NOON, DUE).id for id in ids)
+        tx.opinions.add(ids[0], other, OpinionDraft(Stance.DISPUTES, "other"), disputed, NOON)
+        tx.opinions.add(ids[0], other, OpinionDraft(Stance.CONFIRMS), disputed, NOON)
+        tx.opinions.add(ids[1], other, OpinionDraft(Stance.CONFIRMS), confirmed, NOON)
+        visible = {
+            reader: [case.id for case in tx.cases.page(None, reader, 0, 10)] for reader in (member.id, other, stranger)
+        }
+        assert visible == {member.id: [disputed, confirmed], other: [disputed], stranger: []}
+        assert tx.cases.one(disputed, other).opinions[0].stance is Stance.CONFIRMS
+        for reader, case in ((other, confirmed), (stranger, disputed)):
             with pytest.raises(NotFound):
-                tx.cases.one(case, who)
+                tx.cases.one(case, reader)

@@ -15,7 +15,7 @@ from tests.builders import NOON
 DAY = timedelta(days=1)
 
 
-def test_an_incident_comes_back_as_it_was_recorded_and_changed(store: Store) -> None:
+def test_an_incident_is_returned_as_it_was_added_and_changed(store: Store) -> None:
     with store.begin() as tx:
         added = tx.incidents.add(IncidentDraft("CI:x", NOON, None, True))
         other = tx.incidents.add(IncidentDraft("CI:y", NOON - DAY, NOON))
@@ -30,21 +30,21 @@ def test_an_incident_comes_back_as_it_was_recorded_and_changed(store: Store) -> 
             tx.incidents.one(99)
 
 
-def test_a_label_is_taken_once(store: Store) -> None:
+def test_a_second_incident_with_the_same_label_is_rejected(store: Store) -> None:
     with store.begin() as tx:
         tx.incidents.add(IncidentDraft("CI:x", NOON))
     with pytest.raises(IncidentExists), store.begin() as tx:
         tx.incidents.add(IncidentDraft("CI:x", NOON))
 
 
-def test_one_that_was_changed_meanwhile_is_not_settled(store: Store) -> None:
+def test_settling_an_outdated_incident_has_no_effect(store: Store) -> None:
     with store.begin() as tx:
-        one = tx.incidents.add(IncidentDraft("CI:x", NOON))
-        later = replace(one, end=NOON + DAY)
-        tx.incidents.change(later)
-        tx.incidents.settle(one)
-        assert tx.incidents.unsettled() == (later,)
-        tx.incidents.settle(later)
+        incident = tx.incidents.add(IncidentDraft("CI:x", NOON))
+        changed = replace(incident, end=NOON + DAY)
+        tx.incidents.change(changed)
+        tx.incidents.settle(incident)
+        assert tx.incidents.unsettled() == (changed,)
+        tx.incidents.settle(changed)
         assert tx.incidents.unsettled() == ()
-        tx.incidents.change(one)
-        assert tx.incidents.unsettled() == (one,)
+        tx.incidents.change(incident)
+        assert tx.incidents.unsettled() == (incident,)

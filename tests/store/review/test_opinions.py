@@ -1,4 +1,4 @@
-"""Opinions in SQL: what is kept, what counts, and which of it no event says yet."""
+"""Opinions in SQL: which are stored, which count, and which changes are not yet logged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DISPUTES = OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")
 @pytest.fixture
 def ids(store: Store, member: Member) -> list[int]:
     with store.begin() as tx:
-        return [one.id for one in tx.contributions.add(member, [draft(1), draft(2)], NOON)]
+        return [contribution.id for contribution in tx.contributions.add(member, [draft(1), draft(2)], NOON)]
 
 
 @pytest.fixture
@@ -33,26 +33,33 @@ def set_status(store: Store, member: int, status: MemberStatus) -> None:
         tx.members.change(member, MemberChange(status=status))
 
 
-def test_an_opinion_comes_back_as_it_was_given(store: Store, ids: list[int], others: list[int]) -> None:
+def test_an_opinion_is_returned_as_it_was_given(store: Store, ids: list[int], others: list[int]) -> None:
     with store.begin() as tx:
-        given = tx.opinions.add(ids[0], others[0], DISPUTES, None, NOON)
-        assert given == tx.opinions.one(given.id)
-        assert given.equals(DISPUTES)
-        assert (given.contribution, given.member, given.member_name, given.given_at, given.case, given.counts) == (
-            (ids[0], others[0], "Beta", NOON, None, True)
-        )
+        opinion = tx.opinions.add(ids[0], others[0], DISPUTES, None, NOON)
+        assert opinion == tx.opinions.one(opinion.id)
+        assert opinion.equals(DISPUTES)
+        assert (
+            opinion.contribution,
+            opinion.member,
+            opinion.member_name,
+            opinion.given_at,
+            opinion.case,
+            opinion.counts,
+        ) == ((ids[0], others[0], "Beta", NOON, None, True))
         with pytest.raises(NotFound, match=r"^opinion 99 does not exist$"):
             tx.opinions.one(99)
 
 
-def test_the_last_of_a_member_counts_and_all_are_listed(store: Store, ids: list[int], others: list[int]) -> None:
+def test_the_last_opinion_of_a_member_counts_and_all_are_listed(
+    store: Store, ids: list[int], others: list[int]
+) -> None:
     with store.begin() as tx:
         tx.opinions.add(ids[0], others[0], DISPUTES, None, NOON)
         tx.opinions.add(ids[0], others[1], CONFIRMS, None, NOON)
         tx.opinions.add(ids[1], others[0], CONFIRMS, None, NOON)
         tx.opinions.add(ids[0], others[0], CONFIRMS, None, NOON)
         listed = tx.opinions.page(ids[0], 0, 10)
-        assert [(one.member, one.stance, one.counts) for one in listed] == [
+        assert [(opinion.member, opinion.stance, opinion.counts) for opinion in listed] == [
             (others[0], Stance.DISPUTES, False),
             (others[1], Stance.CONFIRMS, True),
             (others[0], Stance.CONFIRMS, True),
@@ -73,29 +80,29 @@ def test_a_dispute_counts_until_its_case_is_decided(store: Store, ids: list[int]
         assert tx.opinions.one(confirmed.id).counts
 
 
-def test_the_last_of_each_member_is_told_of_a_case(store: Store, ids: list[int], others: list[int]) -> None:
+def test_a_case_has_the_last_opinion_of_each_member(store: Store, ids: list[int], others: list[int]) -> None:
     with store.begin() as tx:
         first, second = (tx.cases.open(ids[0], "other", NOON, NOON) for _ in range(2))
         tx.opinions.add(ids[0], others[0], CONFIRMS, first.id, NOON)
         last = tx.opinions.add(ids[0], others[0], DISPUTES, first.id, NOON)
         later = tx.opinions.add(ids[0], others[0], CONFIRMS, second.id, NOON)
-        told = tx.opinions.by_case([first.id, second.id])
-    assert {case: [one.id for one in said] for case, said in told.items()} == {
+        by_case = tx.opinions.by_case([first.id, second.id])
+    assert {case: [opinion.id for opinion in listed] for case, listed in by_case.items()} == {
         first.id: [last.id],
         second.id: [later.id],
     }
 
 
-def test_notes_are_erased_and_nothing_else(store: Store, ids: list[int], others: list[int]) -> None:
+def test_erasing_deletes_only_the_notes_of_a_contribution(store: Store, ids: list[int], others: list[int]) -> None:
     with store.begin() as tx:
         kept = tx.opinions.add(ids[1], others[0], DISPUTES, None, NOON)
-        given = tx.opinions.add(ids[0], others[0], DISPUTES, None, NOON)
+        erased = tx.opinions.add(ids[0], others[0], DISPUTES, None, NOON)
         tx.opinions.erase(ids[0])
-        assert tx.opinions.one(given.id).equals(OpinionDraft(Stance.DISPUTES, "edsa_context"))
+        assert tx.opinions.one(erased.id).equals(OpinionDraft(Stance.DISPUTES, "edsa_context"))
         assert tx.opinions.one(kept.id) == kept
 
 
-def test_a_suspension_is_pending_until_it_is_told_and_then_its_end(
+def test_a_suspension_and_its_end_are_pending_until_they_are_logged(
     store: Store, ids: list[int], others: list[int]
 ) -> None:
     with store.begin() as tx:
@@ -103,10 +110,12 @@ def test_a_suspension_is_pending_until_it_is_told_and_then_its_end(
             tx.opinions.add(id, others[0], CONFIRMS, None, NOON)
         tx.opinions.add(ids[1], others[0], DISPUTES, None, NOON)
         assert tx.opinions.pending(10) == ()
-    for status, count in ((MemberStatus.SUSPENDED, False), (MemberStatus.ACTIVE, True)):
+    for status, counts in ((MemberStatus.SUSPENDED, False), (MemberStatus.ACTIVE, True)):
         set_status(store, others[0], status)
         with store.begin() as tx:
-            assert [one.counts for said in tx.opinions.current(ids).values() for one in said] == [count] * 2
+            assert [opinion.counts for listed in tx.opinions.current(ids).values() for opinion in listed] == [
+                counts
+            ] * 2
             assert sorted(tx.opinions.pending(10)) == ids
             assert len(tx.opinions.pending(1)) == len(tx.opinions.pending(1, lock=False)) == 1
             tx.opinions.mark_logged(ids[:1])
@@ -115,16 +124,18 @@ def test_a_suspension_is_pending_until_it_is_told_and_then_its_end(
             assert tx.opinions.pending(10) == ()
 
 
-def test_two_that_tell_do_not_hold_the_same(postgres_url: str) -> None:
+def test_two_transactions_do_not_lock_the_same_pending_contribution(postgres_url: str) -> None:
     store = Store(postgres_url, busy_seconds=2)
     store.migrate()
     with store.begin() as tx:
-        one, two = (tx.members.add(MemberDraft(name, MemberKind.PLATFORM), NOON) for name in ("One", "Two"))
-        added = [made.id for made in tx.contributions.add(one, [draft(1), draft(2)], NOON)]
+        contributor, confirming = (
+            tx.members.add(MemberDraft(name, MemberKind.PLATFORM), NOON) for name in ("One", "Two")
+        )
+        added = [contribution.id for contribution in tx.contributions.add(contributor, [draft(1), draft(2)], NOON)]
         for id in added:
-            tx.opinions.add(id, two.id, CONFIRMS, None, NOON)
-    set_status(store, two.id, MemberStatus.SUSPENDED)
+            tx.opinions.add(id, confirming.id, CONFIRMS, None, NOON)
+    set_status(store, confirming.id, MemberStatus.SUSPENDED)
     with store.begin() as tx, store.begin() as other:
-        (held,) = tx.opinions.pending(1)
-        assert other.opinions.pending(10) == tuple(id for id in added if id != held)
+        (locked,) = tx.opinions.pending(1)
+        assert other.opinions.pending(10) == tuple(id for id in added if id != locked)
     store.close()

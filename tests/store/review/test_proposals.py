@@ -21,35 +21,35 @@ UNTIL = NOON + timedelta(hours=1)
 
 def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> None:
     with store.begin() as tx:
-        made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
+        proposal = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
     with store.read() as tx:
         assert tx.proposals.find_same(
             ProposedChange(TwoPersonAction.SUSPEND, "member", 3, dict(REQUEST.content)), NOON
-        ) == PendingProposal(made, "member:1")
-        for other in (
+        ) == PendingProposal(proposal, "member:1")
+        for other_request in (
             ProposedChange(TwoPersonAction.RETIRE, "member", 3, REQUEST.content),
             ProposedChange(TwoPersonAction.SUSPEND, "member", 4, REQUEST.content),
             ProposedChange(TwoPersonAction.SUSPEND, "member", 3, {"status": "suspended"}),
         ):
-            assert tx.proposals.find_same(other, NOON) is None
-        assert tx.proposals.page(0, 9, NOON, ACTS) == (made,)
-        assert tx.proposals.page(made.id, 9, NOON, ACTS) == ()
-        assert tx.proposals.one(made.id, NOON, ACTS) == made
+            assert tx.proposals.find_same(other_request, NOON) is None
+        assert tx.proposals.page(0, 9, NOON, ACTS) == (proposal,)
+        assert tx.proposals.page(proposal.id, 9, NOON, ACTS) == ()
+        assert tx.proposals.one(proposal.id, NOON, ACTS) == proposal
         assert tx.proposals.page(0, 9, NOON, [TwoPersonAction.RETIRE]) == ()
         with pytest.raises(NotFound):
-            tx.proposals.one(made.id, NOON, [TwoPersonAction.RETIRE])
+            tx.proposals.one(proposal.id, NOON, [TwoPersonAction.RETIRE])
         assert tx.proposals.expired(NOON) == ()
         assert tx.proposals.find_same(REQUEST, UNTIL) is None
         assert tx.proposals.page(0, 9, UNTIL, ACTS) == ()
-        assert tx.proposals.expired(UNTIL) == (made.id,)
+        assert tx.proposals.expired(UNTIL) == (proposal.id,)
         with pytest.raises(NotFound):
-            tx.proposals.one(made.id, UNTIL, ACTS)
+            tx.proposals.one(proposal.id, UNTIL, ACTS)
 
 
-def test_one_that_is_removed_is_gone(store: Store) -> None:
+def test_a_removed_proposal_is_not_found_and_its_id_not_reused(store: Store) -> None:
     with store.begin() as tx:
         tx.audit.lock()
-        made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
-        tx.proposals.remove(made.id)
+        proposal = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
+        tx.proposals.remove(proposal.id)
         assert tx.proposals.find_same(REQUEST, NOON) is None
-        assert tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL).id > made.id
+        assert tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL).id > proposal.id

@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 HIT = Hit(NOON.date(), 3, 17, NOON, NOON + HOUR, 9, 2, {"pdq": 6})
 
 
-def test_hits_of_one_day_become_one(store: Store) -> None:
+def test_hits_of_a_contribution_on_one_day_are_merged(store: Store) -> None:
     later = replace(HIT, first_at=NOON - HOUR, last_at=NOON, times=5, distance={"phash": 2})
     with store.begin() as tx:
         tx.hits.add([HIT, replace(HIT, member=4, first_at=NOON + HOUR), replace(HIT, contribution=18)])
@@ -32,16 +32,19 @@ def test_hits_of_one_day_become_one(store: Store) -> None:
         assert sorted(tx.hits.first_hits(NOON)) == [(17, 3, NOON - HOUR)]
 
 
-def test_contributors_are_found(store: Store, member: Member) -> None:
+def test_contributors_are_returned_by_contribution(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        one, two = tx.contributions.add(member, [draft(1), draft(2)], NOON)
-        assert tx.hits.contributors([one.id, two.id, 99]) == {one.id: member.id, two.id: member.id}
+        first, second = tx.contributions.add(member, [draft(1), draft(2)], NOON)
+        assert tx.hits.contributors([first.id, second.id, 99]) == {first.id: member.id, second.id: member.id}
 
 
-def _withdrawn(store: Store, member: Member, count: int) -> list[int]:
-    """So many contributions, withdrawn by the events 1, 2, … of the log."""
+def _add_withdrawn(store: Store, member: Member, count: int) -> list[int]:
+    """Add `count` contributions, withdrawn by the events 1, 2, … of the log; return their ids."""
     with store.begin() as tx:
-        ids = [one.id for one in tx.contributions.add(member, [draft(seed) for seed in range(count)], NOON)]
+        ids = [
+            contribution.id
+            for contribution in tx.contributions.add(member, [draft(seed) for seed in range(count)], NOON)
+        ]
         for id in ids:
             tx.contributions.withdraw(id, "other", NOON)
         entries = [LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", id, {"reason": "other"}) for id in ids]
@@ -53,40 +56,40 @@ def _hit(member: int, contribution: int, seq: int) -> Hit:
     return Hit(NOON.date(), member, contribution, NOON, NOON, seq, 1, {"pdq": 6})
 
 
-def test_what_was_answered_before_the_event_is_told_to_whom_it_was_answered(store: Store, member: Member) -> None:
-    before, after, others, again = _withdrawn(store, member, 4)
+def test_reversals_are_withdrawals_after_a_hit_of_the_member(store: Store, member: Member) -> None:
+    hit_before, hit_after, of_other_member, hit_again = _add_withdrawn(store, member, 4)
     with store.begin() as tx:
-        tx.hits.add([_hit(3, before, 0), _hit(3, after, 2), _hit(4, others, 0)])
-        tx.hits.add([_hit(3, again, 9), replace(_hit(3, again, 3), day=NOON.replace(day=21).date())])
+        tx.hits.add([_hit(3, hit_before, 0), _hit(3, hit_after, 2), _hit(4, of_other_member, 0)])
+        tx.hits.add([_hit(3, hit_again, 9), replace(_hit(3, hit_again, 3), day=NOON.replace(day=21).date())])
     with store.read() as tx:
         assert tx.hits.reversals(3, 0, 99) == (
-            Reversal(1, before, "withdrawn", "other", NOON),
-            Reversal(4, again, "withdrawn", "other", NOON),
+            Reversal(1, hit_before, "withdrawn", "other", NOON),
+            Reversal(4, hit_again, "withdrawn", "other", NOON),
         )
-        assert [one.seq for one in tx.hits.reversals(3, 1, 99)] == [4]
-        assert [one.seq for one in tx.hits.reversals(3, 0, 3)] == [1]
+        assert [reversal.seq for reversal in tx.hits.reversals(3, 1, 99)] == [4]
+        assert [reversal.seq for reversal in tx.hits.reversals(3, 0, 3)] == [1]
         assert tx.hits.reversals(5, 0, 99) == ()
 
 
-def test_what_matches_again_is_not_told(store: Store, member: Member) -> None:
-    (one,) = _withdrawn(store, member, 1)
+def test_a_contribution_that_matches_again_is_no_reversal(store: Store, member: Member) -> None:
+    (id,) = _add_withdrawn(store, member, 1)
     with store.begin() as tx:
-        tx.hits.add([_hit(3, one, 0)])
+        tx.hits.add([_hit(3, id, 0)])
         tx.hits._connection.execute(update(contributions).values(withdrawn_at=None))
         assert tx.hits.reversals(3, 0, 99) == ()
         tx.hits._connection.execute(update(contributions).values(standing="retired"))
-        assert [one.now for one in tx.hits.reversals(3, 0, 99)] == ["retired"]
+        assert [reversal.now for reversal in tx.hits.reversals(3, 0, 99)] == ["retired"]
 
 
 TODAY = NOON.date()
 
 
-def test_readers_of_the_feed_are_counted_by_member(store: Store, member: Member) -> None:
+def test_each_member_that_reads_the_feed_is_counted_once(store: Store, member: Member) -> None:
     with store.begin() as tx:
         scopes = (frozenset({Scope.FEED}), frozenset({Scope.FEED, Scope.MATCH}), frozenset({Scope.MATCH}))
         keys = [
-            tx.members.add_key(member.id, bytes([i] * 32), KeyDraft(frozenset(one)), NOON)
-            for i, one in enumerate(scopes)
+            tx.members.add_key(member.id, bytes([number] * 32), KeyDraft(frozenset(key_scopes)), NOON)
+            for number, key_scopes in enumerate(scopes)
         ]
         assert tx.uses.count_feed_readers(TODAY) == 0
         for key in keys:

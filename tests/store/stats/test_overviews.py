@@ -1,4 +1,4 @@
-"""The console's figures in SQL."""
+"""The figures of the overview in SQL."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TODAY = NOON.date()
 DAY = timedelta(days=1)
 
 
-def test_what_is_added_is_added_to_what_is_there_once(store: Store) -> None:
-    found = Deltas(
+def test_deltas_are_added_once_to_the_stored_figures(store: Store) -> None:
+    deltas = Deltas(
         5,
         Counter(
             {
@@ -29,10 +29,10 @@ def test_what_is_added_is_added_to_what_is_there_once(store: Store) -> None:
         Counter({TotalCount("status:active", 7): 2}),
     )
     with store.begin() as tx:
-        assert tx.overviews.add(found, 0)
+        assert tx.overviews.add(deltas, 0)
     with store.begin() as tx:
-        assert not tx.overviews.add(found, 0), "another process has counted these"
-        assert tx.overviews.add(Deltas(6, Counter(found.by_day), Counter({TotalCount("status:active", 7): -1})), 5)
+        assert not tx.overviews.add(deltas, 0), "another process has counted these"
+        assert tx.overviews.add(Deltas(6, Counter(deltas.by_day), Counter({TotalCount("status:active", 7): -1})), 5)
     with store.read() as tx:
         assert tx.overviews.last_seq() == 6
         assert tx.overviews.by_day(TODAY) == {TODAY: {"added": 4}}
@@ -42,15 +42,15 @@ def test_what_is_added_is_added_to_what_is_there_once(store: Store) -> None:
         assert tx.overviews.totals() == {TotalCount("status:active", 7): 1}
 
 
-def test_what_is_counted_on_the_spot(store: Store, member: Member) -> None:
+def test_figures_that_are_counted_at_each_request(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        _, two, three = tx.contributions.add(
+        _, disputed, with_cases = tx.contributions.add(
             member, [draft(1, expires_at=NOON + DAY), draft(2, expires_at=NOON + 9 * DAY), draft(3)], NOON
         )
-        tx.statuses.set_standing([two.id], Standing.DISPUTED)
+        tx.statuses.set_standing([disputed.id], Standing.DISPUTED)
         for due in (NOON - DAY, NOON + DAY, NOON + 9 * DAY):
-            tx.cases.open(three.id, "other", NOON, due)
-        for id in (two.id, three.id):
+            tx.cases.open(with_cases.id, "other", NOON, due)
+        for id in (disputed.id, with_cases.id):
             tx.cases.decide(tx.cases.open(id, "other", NOON, NOON).id, Decision.UPHOLD, None, "key:1", NOON)
     with store.read() as tx:
         assert [tx.overviews.count_received(NOON + timedelta(seconds=s)) for s in (0, 1)] == [3, 0]
