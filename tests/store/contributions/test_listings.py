@@ -28,7 +28,7 @@ LABELS: dict[int, tuple[str, ...]] = defaultdict(
 
 @pytest.fixture(params=[10_000, -1], ids=["few", "many"])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once as if all were few enough to sort, once as if none were: what is answered is the same."""
+    """Run the test twice: all rows are few enough to sort, or none are. The results must be equal."""
     monkeypatch.setattr(listings, "FEW", request.param)
 
 
@@ -39,21 +39,21 @@ def other(store: Store) -> Member:
 
 
 @pytest.fixture
-def all_of_them(store: Store, member: Member, other: Member) -> list[Contribution]:
-    """Twelve contributions that differ in everything by which they are chosen or ordered."""
+def stored(store: Store, member: Member, other: Member) -> list[Contribution]:
+    """Twelve contributions that differ in all fields by which lists are filtered or sorted."""
     with store.begin() as tx:
-        for place in range(12):
-            one = draft(
-                signal(place, Algorithm.PHASH if place % 4 == 3 else Algorithm.PDQ),
-                labels=("manifesto",) if place % 5 == 0 else ("glorification", "incitement", *LABELS[place]),
-                entity="UN:example" if place in (1, 6, 10) else None,
-                severity=(None, 2, 4, 0)[place % 4],
-                removed_at=None if place % 6 == 5 else NOON - (place * 7 % 12) * HOUR,
-                incident="CIP:one" if place in (3, 4) else None,
-                reference=(None, "Ticket-1", "ticket-1", "Ticket-22", "100%")[place % 5],
-                expires_at=LATER if place == 8 else None,
+        for number in range(12):
+            new = draft(
+                signal(number, Algorithm.PHASH if number % 4 == 3 else Algorithm.PDQ),
+                labels=("manifesto",) if number % 5 == 0 else ("glorification", "incitement", *LABELS[number]),
+                entity="UN:example" if number in (1, 6, 10) else None,
+                severity=(None, 2, 4, 0)[number % 4],
+                removed_at=None if number % 6 == 5 else NOON - (number * 7 % 12) * HOUR,
+                incident="CIP:one" if number in (3, 4) else None,
+                reference=(None, "Ticket-1", "ticket-1", "Ticket-22", "100%")[number % 5],
+                expires_at=LATER if number == 8 else None,
             )
-            tx.contributions.add(other if place % 3 == 2 else member, [one], NOON + (place // 2) * HOUR)
+            tx.contributions.add(other if number % 3 == 2 else member, [new], NOON + (number // 2) * HOUR)
         tx.contributions.withdraw(2, "other", LATER)
         tx.statuses.set_standing([4, 5, 6], Standing.DISPUTED)
         tx.statuses.set_standing([7], Standing.RETIRED)
@@ -61,40 +61,47 @@ def all_of_them(store: Store, member: Member, other: Member) -> list[Contributio
         return list(tx.contributions.page(Filter(), 0, 100, LATER))
 
 
-def key(one: Contribution, sort: Sort) -> datetime | int | None:
-    return {Sort.RECEIVED: one.received_at, Sort.REMOVED: one.removed_at, Sort.SEVERITY: one.severity, Sort.ID: one.id}[
-        sort
-    ]
+def sort_key(contribution: Contribution, sort: Sort) -> datetime | int | None:
+    return {
+        Sort.RECEIVED: contribution.received_at,
+        Sort.REMOVED: contribution.removed_at,
+        Sort.SEVERITY: contribution.severity,
+        Sort.ID: contribution.id,
+    }[sort]
 
 
-def ordered(found: list[Contribution], sort: Sort, *, descending: bool) -> list[int]:
-    """The order, in plain Python: those without a value last."""
-    known = [one for one in found if key(one, sort) is not None]
-    known.sort(key=lambda one: (key(one, sort), one.id), reverse=descending)
-    unknown = sorted((one for one in found if key(one, sort) is None), key=lambda one: one.id, reverse=descending)
-    return [one.id for one in (*known, *unknown)]
+def sort_ids(contributions: list[Contribution], sort: Sort, *, descending: bool) -> list[int]:
+    """Sort in plain Python, with the contributions without a value last; return the ids."""
+    known = [each for each in contributions if sort_key(each, sort) is not None]
+    known.sort(key=lambda each: (sort_key(each, sort), each.id), reverse=descending)
+    unknown = sorted(
+        (each for each in contributions if sort_key(each, sort) is None), key=lambda each: each.id, reverse=descending
+    )
+    return [each.id for each in (*known, *unknown)]
 
 
-def pages(store: Store, asked: Listing, limit: int, ahead: int | None = listings.AHEAD) -> Iterator[list[int]]:
-    """The pages to the end of the list, each as it is read forward; then all of them back must be the same."""
+def pages(store: Store, listing: Listing, limit: int, ahead: int | None = listings.AHEAD) -> Iterator[list[int]]:
+    """Read all pages forward and return them; reading them backward must give the same rows."""
     place, forward, backward = Place(), list[list[int]](), list[list[int]]()
     with store.read() as tx:
         for _ in range(100):
-            page = tx.listings.page(asked, place, limit, LATER, ahead)
-            forward.append([one.id for one in page.rows])
+            page = tx.listings.page(listing, place, limit, LATER, ahead)
+            forward.append([each.id for each in page.rows])
             if page.next is None:
                 break
             place = Place(Position.parse(str(page.next)))
         while page.previous is not None:
-            page = tx.listings.page(asked, Place(page.previous, back=True), limit, LATER, ahead)
-            backward.append([one.id for one in page.rows])
+            page = tx.listings.page(listing, Place(page.previous, back=True), limit, LATER, ahead)
+            backward.append([each.id for each in page.rows])
             assert len(backward) < 100, "the list has no start"
     assert page.next is not None or len(forward) == 1
-    assert [id for found in reversed(backward) for id in found] == [id for found in forward[:-1] for id in found]
+    assert [id for page_ids in reversed(backward) for id in page_ids] == [
+        id for page_ids in forward[:-1] for id in page_ids
+    ]
     return iter(forward)
 
 
-CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
+FILTERS: list[tuple[Filter, Callable[[Contribution], bool]]] = [
     (Filter(), lambda one: True),
     (Filter(member=2), lambda one: one.member == 2),
     (Filter(member=9), lambda one: False),
@@ -136,43 +143,43 @@ CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
     ("sort", "descending"),
     [(Sort.RECEIVED, True), (Sort.REMOVED, True), (Sort.REMOVED, False), (Sort.SEVERITY, False), (Sort.ID, True)],
 )
-def test_every_filter_and_order_answers_what_plain_python_does(
-    store: Store, all_of_them: list[Contribution], sort: Sort, descending: bool
+def test_every_filter_and_order_gives_the_same_rows_as_plain_python(
+    store: Store, stored: list[Contribution], sort: Sort, descending: bool
 ) -> None:
-    for chosen, passes in CHOICES:
-        expected = ordered([one for one in all_of_them if passes(one)], sort, descending=descending)
-        if chosen.label == "incitement":
-            expected = [id for id in expected if "incitement" in all_of_them[id - 1].labels]
-        found = [id for page in pages(store, Listing(chosen, sort, descending), 5) for id in page]
-        assert found == expected, chosen
+    for filter_, matches_filter in FILTERS:
+        expected = sort_ids([each for each in stored if matches_filter(each)], sort, descending=descending)
+        if filter_.label == "incitement":
+            expected = [id for id in expected if "incitement" in stored[id - 1].labels]
+        listed = [id for page in pages(store, Listing(filter_, sort, descending), 5) for id in page]
+        assert listed == expected, filter_
         with store.read() as tx:
-            total = tx.listings.page(Listing(chosen, sort, descending), Place(), 1, LATER).total
-            assert tx.listings.count(chosen, LATER) == len(expected)
+            total = tx.listings.page(Listing(filter_, sort, descending), Place(), 1, LATER).total
+            assert tx.listings.count(filter_, LATER) == len(expected)
         assert total is not None
         assert total.count == len(expected) or total == Total(listings.FEW, more=True)
 
 
 @pytest.mark.parametrize("sort", Sort)
-def test_a_search_that_stopped_goes_on_where_it_was(
-    store: Store, all_of_them: list[Contribution], sort: Sort, monkeypatch: pytest.MonkeyPatch
+def test_an_unfinished_search_continues_where_it_stopped(
+    store: Store, stored: list[Contribution], sort: Sort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listings, "FEW", -1)
-    for chosen in (
+    for filter_ in (
         Filter(label="manifesto"),
         Filter(member=1, label="glorification"),
         Filter(standing=Standing.DISPUTED, label="glorification"),
     ):
-        label, member, standing = chosen.label, chosen.member or 0, chosen.standing
-        passing = [
-            one
-            for one in all_of_them
-            if label in one.labels and member in (0, one.member) and standing in (None, one.standing)
+        label, member, standing = filter_.label, filter_.member or 0, filter_.standing
+        matching = [
+            each
+            for each in stored
+            if label in each.labels and member in (0, each.member) and standing in (None, each.standing)
         ]
-        expected = ordered(passing, sort, descending=True)
+        expected = sort_ids(matching, sort, descending=True)
         assert len(expected) > 1
         for ahead in (1, 2, 5, None):
-            found = list(pages(store, Listing(chosen, sort), 2, ahead))
-            assert [id for page in found for id in page] == expected
+            listed = list(pages(store, Listing(filter_, sort), 2, ahead))
+            assert [id for page in listed for id in page] == expected
     with store.read() as tx:
         first = tx.listings.page(Listing(Filter(label="manifesto"), sort), Place(), 100, LATER, 1)
     assert first.unfinished
@@ -180,7 +187,7 @@ def test_a_search_that_stopped_goes_on_where_it_was(
 
 
 @pytest.mark.usefixtures("few")
-def test_a_page_that_is_full_was_finished(store: Store, all_of_them: list[Contribution]) -> None:
+def test_a_full_page_is_finished(store: Store, stored: list[Contribution]) -> None:
     with store.read() as tx:
         page = tx.listings.page(Listing(), Place(), 3, LATER, 5)
         whole = tx.listings.page(replace(Listing(), descending=False), Place(), 12, LATER)
@@ -193,8 +200,8 @@ def test_a_page_that_is_full_was_finished(store: Store, all_of_them: list[Contri
 @pytest.mark.parametrize(
     "chosen", [Filter(), Filter(member=1), Filter(standing=Standing.DISPUTED), Filter(since=NOON, until=LATER)]
 )
-def test_a_page_that_an_index_answers_whole_does_not_stop_early(
-    store: Store, all_of_them: list[Contribution], chosen: Filter
+def test_a_page_that_an_index_fully_covers_does_not_stop_early(
+    store: Store, stored: list[Contribution], chosen: Filter
 ) -> None:
     with store.read() as tx:
         page = tx.listings.page(Listing(chosen), Place(), 3, LATER, 1)

@@ -1,4 +1,4 @@
-"""Remembered requests in SQL."""
+"""Requests with an idempotency key in SQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ONCE = IdempotencyKey("request-1", b"1" * 32)
 ANSWER = {"contributions": [[1, False], [2, True]], "checkpoint": 7}
 
 
-def test_a_request_is_answered_as_before_until_it_is_too_old(store: Store, member: Member) -> None:
+def test_a_repeated_request_gets_the_stored_answer_until_it_expires(store: Store, member: Member) -> None:
     with store.begin() as tx:
         assert tx.requests.answered(member.id, ONCE, NOON - DAY) is None
         tx.requests.remember([(member.id, ONCE, ANSWER)], NOON, NOON - DAY)
@@ -26,7 +26,7 @@ def test_a_request_is_answered_as_before_until_it_is_too_old(store: Store, membe
         assert tx.requests.answered(member.id, ONCE, NOON) is None
 
 
-def test_the_same_key_for_another_request_is_refused(store: Store, member: Member) -> None:
+def test_another_request_with_the_same_key_is_rejected(store: Store, member: Member) -> None:
     other = IdempotencyKey(ONCE.key, b"2" * 32)
     with store.begin() as tx:
         tx.requests.remember([(member.id, ONCE, ANSWER)], NOON, NOON - DAY)
@@ -35,14 +35,14 @@ def test_the_same_key_for_another_request_is_refused(store: Store, member: Membe
         assert tx.requests.answered(member.id, other, NOON) is None
 
 
-def test_a_key_is_a_members_own(store: Store, member: Member) -> None:
+def test_keys_of_different_members_are_independent(store: Store, member: Member) -> None:
     with store.begin() as tx:
         other = tx.members.add(MemberDraft("Other", MemberKind.PLATFORM), NOON)
         tx.requests.remember([(member.id, ONCE, ANSWER)], NOON, NOON - DAY)
         assert tx.requests.answered(other.id, ONCE, NOON - DAY) is None
 
 
-def test_what_is_too_old_makes_room_for_the_same_key(store: Store, member: Member) -> None:
+def test_the_key_of_an_expired_request_can_be_used_again(store: Store, member: Member) -> None:
     with store.begin() as tx:
         tx.requests.remember([(member.id, ONCE, ANSWER)], NOON, NOON - DAY)
         tx.requests.remember([(member.id, ONCE, {"checkpoint": 9})], NOON + DAY, NOON)

@@ -1,4 +1,4 @@
-"""Statuses in SQL: what the log still owes."""
+"""Statuses in SQL: which changes are not yet logged."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LATER = NOON + timedelta(hours=1)
 
 @pytest.fixture
 def ids(store: Store, member: Member) -> list[int]:
-    """Contributions of which the second and the third expire later."""
+    """Three contributions; the second and the third expire later."""
     drafts = [draft(1), draft(2, expires_at=LATER), draft(3, expires_at=LATER)]
     with store.begin() as tx:
-        return [one.id for one in tx.contributions.add(member, drafts, NOON)]
+        return [contribution.id for contribution in tx.contributions.add(member, drafts, NOON)]
 
 
 def suspend(store: Store, member: Member, status: MemberStatus = MemberStatus.SUSPENDED) -> None:
@@ -29,14 +29,14 @@ def suspend(store: Store, member: Member, status: MemberStatus = MemberStatus.SU
         tx.members.change(member.id, MemberChange(status=status))
 
 
-def test_nothing_is_pending_while_nothing_has_ended(store: Store, ids: list[int]) -> None:
+def test_no_status_is_pending_while_all_contributions_are_active(store: Store, ids: list[int]) -> None:
     with store.begin() as tx:
         assert tx.statuses.pending(NOON, 10) == ()
         assert tx.statuses.logged(ids) == dict.fromkeys(ids, ACTIVE)
         assert tx.statuses.logged([99]) == {}
 
 
-def test_an_expiry_is_pending_from_its_instant_until_it_is_announced(store: Store, ids: list[int]) -> None:
+def test_an_expiry_is_pending_from_its_time_until_it_is_logged(store: Store, ids: list[int]) -> None:
     with store.begin() as tx:
         pending = tx.statuses.pending(LATER, 10)
         assert pending == (PendingStatus(ids[1], ACTIVE, EXPIRED), PendingStatus(ids[2], ACTIVE, EXPIRED))
@@ -47,26 +47,30 @@ def test_an_expiry_is_pending_from_its_instant_until_it_is_announced(store: Stor
         assert tx.statuses.logged(ids) == {ids[0]: ACTIVE, ids[1]: EXPIRED, ids[2]: ACTIVE}
 
 
-def test_a_suspension_is_pending_and_then_its_end(store: Store, member: Member, ids: list[int]) -> None:
+def test_a_suspension_and_its_end_are_pending_until_they_are_logged(
+    store: Store, member: Member, ids: list[int]
+) -> None:
     suspend(store, member)
     with store.begin() as tx:
-        assert [(one.logged, one.current) for one in tx.statuses.pending(NOON, 10)] == [(ACTIVE, SUSPENDED)] * 3
+        assert [(status.logged, status.current) for status in tx.statuses.pending(NOON, 10)] == [
+            (ACTIVE, SUSPENDED)
+        ] * 3
         tx.statuses.mark_logged(ids, SUSPENDED)
         assert tx.statuses.pending(NOON, 10) == ()
-        assert [(one.id, one.logged, one.current) for one in tx.statuses.pending(LATER, 10)] == [
+        assert [(status.id, status.logged, status.current) for status in tx.statuses.pending(LATER, 10)] == [
             (ids[1], SUSPENDED, EXPIRED),
             (ids[2], SUSPENDED, EXPIRED),
         ]
     suspend(store, member, MemberStatus.ACTIVE)
     with store.begin() as tx:
-        assert [(one.logged, one.current) for one in tx.statuses.pending(LATER, 10)] == [
+        assert [(status.logged, status.current) for status in tx.statuses.pending(LATER, 10)] == [
             (SUSPENDED, ACTIVE),
             (SUSPENDED, EXPIRED),
             (SUSPENDED, EXPIRED),
         ]
 
 
-def test_a_suspension_that_ended_before_it_was_announced_is_not_pending(
+def test_a_suspension_that_ended_before_it_was_logged_is_not_pending(
     store: Store, member: Member, ids: list[int]
 ) -> None:
     suspend(store, member)
@@ -75,29 +79,29 @@ def test_a_suspension_that_ended_before_it_was_announced_is_not_pending(
         assert tx.statuses.pending(NOON, 10) == ()
 
 
-def test_what_was_withdrawn_is_told_already(store: Store, member: Member, ids: list[int]) -> None:
+def test_a_withdrawal_is_never_pending(store: Store, member: Member, ids: list[int]) -> None:
     with store.begin() as tx:
         tx.contributions.withdraw(ids[1], "other", NOON)
     suspend(store, member)
     with store.begin() as tx:
-        assert [one.id for one in tx.statuses.pending(LATER, 10)] == [ids[0], ids[2]]
+        assert [status.id for status in tx.statuses.pending(LATER, 10)] == [ids[0], ids[2]]
         assert tx.statuses.logged([ids[1]]) == {ids[1]: WITHDRAWN}
 
 
-def test_two_announcers_do_not_hold_the_same(postgres_url: str) -> None:
+def test_two_transactions_do_not_lock_the_same_pending_status(postgres_url: str) -> None:
     store = Store(postgres_url, busy_seconds=2)
     store.migrate()
     with store.begin() as tx:
         member = tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)
         added = tx.contributions.add(member, [draft(seed, expires_at=LATER) for seed in range(2)], NOON)
-    with store.begin() as one, store.begin() as other:
-        assert [pending.id for pending in one.statuses.pending(LATER, 1)] == [added[0].id]
-        assert [pending.id for pending in other.statuses.pending(LATER, 10)] == [added[1].id]
+    with store.begin() as first, store.begin() as second:
+        assert [pending.id for pending in first.statuses.pending(LATER, 1)] == [added[0].id]
+        assert [pending.id for pending in second.statuses.pending(LATER, 10)] == [added[1].id]
     store.close()
 
 
-def test_a_standing_is_given_to_those_and_no_others(store: Store, ids: list[int]) -> None:
+def test_set_standing_changes_only_the_given_contributions(store: Store, ids: list[int]) -> None:
     with store.begin() as tx:
         tx.statuses.set_standing(ids[:2], Standing.DISPUTED)
-        found = tx.contributions.get(ids, NOON)
-    assert [found[id].standing for id in ids] == [Standing.DISPUTED, Standing.DISPUTED, Standing.UNREVIEWED]
+        contributions = tx.contributions.get(ids, NOON)
+    assert [contributions[id].standing for id in ids] == [Standing.DISPUTED, Standing.DISPUTED, Standing.UNREVIEWED]
