@@ -17,16 +17,16 @@ from tests.processes import processes
 
 WRITERS, READERS, WRITES = 8, 3, 30
 SECONDS = 60
-"""When a reader gives up; the whole takes a few."""
+"""The time limit of a reader. The test itself takes a few seconds."""
 
 
 class RolledBack(Exception):
-    """Raised in a unit of work that is not to be."""
+    """Raised in a transaction to roll it back."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a writer was told: the numbers of its events by subject, and what it rolled back."""
+    """The result of a writer: the numbers of its events by subject, and the subjects that it rolled back."""
 
     numbers: dict[int, int]
     rolled_back: frozenset[int]
@@ -34,7 +34,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Followed:
-    """What a reader saw."""
+    """The result of a reader."""
 
     events: tuple[Event, ...]
     epochs: frozenset[str]
@@ -42,13 +42,13 @@ class Followed:
 
 
 def write(url: str, member: Member, writer: int) -> Written:
-    """Units of work of a contribution and 1 to 4 events; one in ten is rolled back; the clock jumps."""
+    """Write transactions with a contribution and 1 to 4 events. One in ten is rolled back, and the clock jumps."""
     store, rng = Store(url, SECONDS), random.Random(writer)
     numbers: dict[int, int] = {}
     rolled_back: set[int] = set()
-    for unit in range(WRITES):
+    for transaction in range(WRITES):
         now = NOON + timedelta(seconds=rng.randrange(-600, 600))
-        subjects = [writer * 1_000_000 + unit * 10 + i for i in range(rng.randint(1, 4))]
+        subjects = [writer * 1_000_000 + transaction * 10 + i for i in range(rng.randint(1, 4))]
         fails = rng.random() < 0.1
         try:
             with store.begin() as tx:
@@ -66,22 +66,22 @@ def write(url: str, member: Member, writer: int) -> Written:
 
 
 def follow(url: str, limit: int) -> Followed:
-    """Read after the last number seen until the system speaks, as an index, a member's copy and a proof do."""
+    """Read after the last event until one by the system, like the index, a member's copy and a proof."""
     store, deadline = Store(url, SECONDS), time.monotonic() + SECONDS
-    seen: list[Event] = []
+    read: list[Event] = []
     epochs: set[str] = set()
     reads = 0
-    while not (seen and seen[-1].actor == str(SYSTEM)) and time.monotonic() < deadline:
+    while not (read and read[-1].actor == str(SYSTEM)) and time.monotonic() < deadline:
         with store.read() as tx:
-            after = seen[-1].seq if seen else 0
-            fresh, head = tx.audit.since(after, limit), tx.audit.head()
-        assert [event.seq for event in fresh] == list(range(after + 1, after + 1 + len(fresh)))
-        assert len(fresh) == min(limit, head.seq - after)
-        seen += fresh
+            after = read[-1].seq if read else 0
+            new, head = tx.audit.since(after, limit), tx.audit.head()
+        assert [event.seq for event in new] == list(range(after + 1, after + 1 + len(new)))
+        assert len(new) == min(limit, head.seq - after)
+        read += new
         epochs.add(head.epoch)
         reads += 1
     store.close()
-    return Followed(tuple(seen), frozenset(epochs), reads)
+    return Followed(tuple(read), frozenset(epochs), reads)
 
 
 def test_no_reader_ever_misses_an_event_of_concurrent_writers(store: Store, member: Member, database_url: str) -> None:
@@ -94,31 +94,31 @@ def test_no_reader_ever_misses_an_event_of_concurrent_writers(store: Store, memb
         followed = [reader.result() for reader in readers]
 
     with store.read() as tx:
-        truth, head = tx.audit.since(0, 1_000_000), tx.audit.head()
+        expected, head = tx.audit.since(0, 1_000_000), tx.audit.head()
     for reader in followed:
-        assert reader.events == truth
+        assert reader.events == expected
         assert reader.epochs == {head.epoch}
         assert reader.reads > 1
-    assert [event.seq for event in truth] == list(range(1, last + 1))
+    assert [event.seq for event in expected] == list(range(1, last + 1))
     assert head.seq == last
-    _every_commit_is_there_and_no_rollback(truth[:-1], written)
-    _times_never_decrease(truth)
-    _leaves_verify(truth)
+    _assert_only_commits_are_in_the_log(expected[:-1], written)
+    _assert_times_never_decrease(expected)
+    _assert_leaves_verify(expected)
 
 
-def _every_commit_is_there_and_no_rollback(events: Sequence[Event], written: Sequence[Written]) -> None:
-    told = {subject: seq for writer in written for subject, seq in writer.numbers.items()}
-    assert {event.id: event.seq for event in events} == told
+def _assert_only_commits_are_in_the_log(events: Sequence[Event], written: Sequence[Written]) -> None:
+    committed = {subject: seq for writer in written for subject, seq in writer.numbers.items()}
+    assert {event.id: event.seq for event in events} == committed
     assert any(writer.rolled_back for writer in written)
     for writer in written:
-        assert writer.rolled_back.isdisjoint(told)
+        assert writer.rolled_back.isdisjoint(committed)
         assert list(writer.numbers.values()) == sorted(writer.numbers.values())
 
 
-def _times_never_decrease(events: Sequence[Event]) -> None:
-    assert all(one.at <= other.at for one, other in pairwise(events))
+def _assert_times_never_decrease(events: Sequence[Event]) -> None:
+    assert all(earlier.at <= later.at for earlier, later in pairwise(events))
 
 
-def _leaves_verify(events: Sequence[Event]) -> None:
+def _assert_leaves_verify(events: Sequence[Event]) -> None:
     for event in events:
         assert event.leaf == event.computed_leaf

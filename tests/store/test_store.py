@@ -1,4 +1,4 @@
-"""Units of work on a real database: all or nothing, snapshots, and a database that is busy or away."""
+"""Transactions on a real database: all or nothing, snapshots, and a busy or unreachable database."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ DRAFT = MemberDraft("Another", MemberKind.AUTHORITY)
 
 
 def write(tx: Transaction, member: Member, seed: int = 1) -> int:
-    """A contribution and its event, and the event's number."""
+    """Write a contribution and its event; return the number of the event."""
     (added,) = tx.contributions.add(member, [draft(seed)], NOON)
     return tx.audit.append(NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})])
 
 
-def all_of(store: Store) -> tuple[object, ...]:
+def read_all(store: Store) -> tuple[object, ...]:
     with store.read() as tx:
         signals = tx.contributions.signals(range(1, 200))
         return tx.members.page(0, 100), signals, tx.audit.since(0, 1_000), tx.audit.head()
 
 
-def test_a_roll_back_leaves_nothing(store: Store, member: Member) -> None:
-    before = all_of(store)
+def test_a_rolled_back_transaction_changes_nothing(store: Store, member: Member) -> None:
+    content_before = read_all(store)
     with pytest.raises(NameTaken), store.begin() as tx:
         _write_and_fail(tx, member)
-    assert all_of(store) == before
+    assert read_all(store) == content_before
 
 
 def _write_and_fail(tx: Transaction, member: Member) -> None:
@@ -49,30 +49,28 @@ def _write_and_fail(tx: Transaction, member: Member) -> None:
     tx.members.add(DRAFT, NOON)
 
 
-def test_what_was_written_is_there_for_whoever_opens_the_database_next(
-    store: Store, member: Member, database_url: str
-) -> None:
+def test_another_store_reads_what_was_committed(store: Store, member: Member, database_url: str) -> None:
     with store.begin() as tx:
         write(tx, member)
     other = Store(database_url)
-    assert all_of(other) == all_of(store)
+    assert read_all(other) == read_all(store)
     other.close()
 
 
-def test_all_that_is_read_in_a_block_is_of_one_moment(store: Store, member: Member) -> None:
-    with store.read() as early:
-        head = early.audit.head()
+def test_all_reads_of_a_transaction_see_one_snapshot(store: Store, member: Member) -> None:
+    with store.read() as reader:
+        head = reader.audit.head()
         with store.begin() as tx:
             write(tx, member)
-        assert early.audit.head() == head
-        assert early.contributions.signals([1]) == {}
-        assert early.audit.since(head.seq, 10) == ()
-    with store.read() as late:
-        assert late.audit.head().seq == head.seq + 1
+        assert reader.audit.head() == head
+        assert reader.contributions.signals([1]) == {}
+        assert reader.audit.since(head.seq, 10) == ()
+    with store.read() as later_reader:
+        assert later_reader.audit.head().seq == head.seq + 1
 
 
 def write_and_die(url: str, member: Member) -> None:
-    """Commit five units of work, and be killed in the sixth."""
+    """Commit five transactions, and kill this process in the sixth."""
     store = Store(url)
     for seed in range(5):
         with store.begin() as tx:
@@ -82,13 +80,13 @@ def write_and_die(url: str, member: Member) -> None:
         os.kill(os.getpid(), signals.SIGKILL)
 
 
-def test_a_killed_process_leaves_what_it_had_committed(store: Store, member: Member, database_url: str) -> None:
+def test_the_commits_of_a_killed_process_are_kept(store: Store, member: Member, database_url: str) -> None:
     with processes(1) as pool, pytest.raises(BrokenProcessPool):
         pool.submit(write_and_die, database_url, member).result(30)
     with store.begin() as tx:
         assert write(tx, member, 6) == 6
         assert [event.seq for event in tx.audit.since(0, 10)] == [1, 2, 3, 4, 5, 6]
-        assert sum(len(one) for one in tx.contributions.signals(range(20)).values()) == 6
+        assert sum(len(signals_of_one) for signals_of_one in tx.contributions.signals(range(20)).values()) == 6
 
 
 @pytest.mark.parametrize(
@@ -104,7 +102,7 @@ def test_a_killed_process_leaves_what_it_had_committed(store: Store, member: Mem
         ),
     ],
 )
-def test_a_url_that_cannot_be_used_is_told(url: str, reason: str) -> None:
+def test_an_invalid_database_url_is_reported(url: str, reason: str) -> None:
     with pytest.raises(BadSetting) as caught:
         Store(url)
     assert (caught.value.setting, caught.value.reason) == ("HASHDB_DATABASE_URL", reason)
@@ -114,7 +112,7 @@ def test_only_sqlite_is_embedded(store: Store, database_url: str) -> None:
     assert store.embedded is database_url.startswith("sqlite")
 
 
-def test_a_transaction_makes_a_repository_when_it_is_first_used(store: Store) -> None:
+def test_a_transaction_creates_a_repository_at_its_first_use(store: Store) -> None:
     with store.read() as tx:
         assert "audit" not in vars(tx)
         head = tx.audit.head()
@@ -124,7 +122,7 @@ def test_a_transaction_makes_a_repository_when_it_is_first_used(store: Store) ->
 
 
 class TestSQLite:
-    """What only the embedded database does."""
+    """The behaviour of the embedded database."""
 
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:
@@ -137,11 +135,11 @@ class TestSQLite:
         yield store
         store.close()
 
-    def test_it_writes_ahead(self, store: Store, file: Path) -> None:
+    def test_the_journal_mode_is_wal(self, store: Store, file: Path) -> None:
         with closing(sqlite3.connect(file)) as other:
             assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
-    def test_while_another_writes_a_write_is_refused_and_a_read_is_not(self, store: Store, file: Path) -> None:
+    def test_a_write_is_busy_during_another_write_and_a_read_is_not(self, store: Store, file: Path) -> None:
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreBusy) as caught, store.begin():
@@ -153,14 +151,16 @@ class TestSQLite:
         with store.begin() as tx:
             assert tx.members.add(DRAFT, NOON).name == "Another"
 
-    def test_a_file_that_may_not_be_written_is_busy(self, store: Store, file: Path, member: Member) -> None:
+    def test_a_read_only_file_is_reported_as_busy(self, store: Store, file: Path, member: Member) -> None:
         readonly = Store(f"sqlite:///file:{file}?mode=ro&uri=true", busy_seconds=0.05)
         with pytest.raises(StoreBusy), readonly.begin() as tx:
             write(tx, member)
-        assert all_of(readonly) == all_of(store)
+        assert read_all(readonly) == read_all(store)
         readonly.close()
 
-    def test_a_full_disk_is_busy_and_nothing_is_half_stored(self, store: Store, file: Path, member: Member) -> None:
+    def test_a_full_disk_is_reported_as_busy_and_leaves_no_partial_transaction(
+        self, store: Store, file: Path, member: Member
+    ) -> None:
         with processes(1) as pool:
             committed = pool.submit(write_until_full, f"sqlite:///{file}", member).result(30)
         assert committed > 0
@@ -169,7 +169,7 @@ class TestSQLite:
             assert len(tx.contributions.signals(range(1_000))) == committed
             assert write(tx, member) == committed + 1
 
-    def test_a_question_mark_in_a_path_is_part_of_it(self, tmp_path: Path) -> None:
+    def test_a_path_may_contain_special_characters(self, tmp_path: Path) -> None:
         folder = tmp_path / "a?b #c%41 ü"
         folder.mkdir()
         store = Store(f"sqlite:///{folder}/hashdb.sqlite")
@@ -177,13 +177,13 @@ class TestSQLite:
         store.close()
         assert (folder / "hashdb.sqlite").exists()
 
-    def test_a_folder_that_is_not_there_is_busy(self, tmp_path: Path) -> None:
+    def test_a_missing_folder_is_reported_as_busy(self, tmp_path: Path) -> None:
         with pytest.raises(StoreBusy), Store(f"sqlite:///{tmp_path}/absent/hashdb.sqlite").read():
             pass
 
 
 def write_until_full(url: str, member: Member) -> int:
-    """How many units of work could be committed before a file may grow no further."""
+    """Commit transactions until a file must not grow further; return their number."""
     store, committed = Store(url, busy_seconds=0.05), 0
     file = Path(url.removeprefix("sqlite:///"))
     room = 300_000 + max(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
@@ -199,7 +199,7 @@ def write_until_full(url: str, member: Member) -> int:
 
 
 class TestPostgreSQL:
-    """What only a server does."""
+    """The behaviour of a database server."""
 
     @pytest.fixture
     def store(self, postgres_url: str) -> Iterator[Store]:
@@ -208,7 +208,7 @@ class TestPostgreSQL:
         yield store
         store.close()
 
-    def test_a_write_that_waits_too_long_for_the_log_is_refused(
+    def test_a_write_that_waits_too_long_for_the_log_is_reported_as_busy(
         self, store: Store, postgres_url: str, member: Member
     ) -> None:
         with connected(postgres_url) as other:
@@ -222,10 +222,10 @@ class TestPostgreSQL:
         with store.begin() as tx:
             assert write(tx, member) == 1
 
-    def test_a_server_that_goes_away_is_busy_until_it_is_back(self, store: Store, postgres_url: str) -> None:
-        with pytest.raises(StoreBusy), store.read() as tx, away(postgres_url):
+    def test_an_unreachable_database_is_busy_until_it_is_reachable_again(self, store: Store, postgres_url: str) -> None:
+        with pytest.raises(StoreBusy), store.read() as tx, database_unreachable(postgres_url):
             tx.audit.head()
-        with away(postgres_url):
+        with database_unreachable(postgres_url):
             with pytest.raises(StoreBusy), store.read():
                 pass
             with pytest.raises(StoreBusy), store.begin():
@@ -235,7 +235,7 @@ class TestPostgreSQL:
         with store.begin() as tx:
             assert tx.members.add(DRAFT, NOON).name == "Another"
 
-    def test_a_server_that_was_never_there_is_busy(self, tmp_path: Path) -> None:
+    def test_a_missing_server_is_reported_as_busy(self, tmp_path: Path) -> None:
         with pytest.raises(StoreBusy), Store(f"postgresql:///hashdb?host={tmp_path}", busy_seconds=0.2).read():
             pass
 
@@ -253,8 +253,8 @@ def connected(url: str, database: str | None = None) -> Iterator[Connection]:
 
 
 @contextmanager
-def away(url: str) -> Iterator[None]:
-    """For the block's length nobody is connected to that database, and nobody can be."""
+def database_unreachable(url: str) -> Iterator[None]:
+    """End all connections to the database and reject new ones until the end of the block."""
     name = make_url(url).database
     with connected(url, "postgres") as server:
         server.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))

@@ -1,4 +1,4 @@
-"""The header of SQLite's WAL index: it tells of every commit of every process, also of one that is killed at once."""
+"""The header of SQLite's WAL index shows every commit of every process, also of a process that is killed at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests import schemas
 from tests.builders import NOON
 
 ENTRY = LogEntry(Action.MEMBER_ADDED, "member", 1, {})
-_OTHER = """
+_OTHER_PROCESS = """
 import os, signal, sys
 from hashdb.domain.accounts.members import SYSTEM
 from hashdb.store import Store
@@ -30,17 +30,17 @@ from tests.builders import NOON
 from tests.store.test_wal_header import ENTRY
 store = Store(sys.argv[1])
 for line in sys.stdin:
-    what = line.strip()
-    if what == "open anew":
+    command = line.strip()
+    if command == "reopen":
         store.close()
-    elif what == "scrub":
+    elif command == "scrub":
         store.scrub()
     else:
         with store.begin() as tx:
             tx.audit.append(NOON, SYSTEM, [ENTRY])
-            if what == "die before":
+            if command == "die before":
                 os.kill(os.getpid(), signal.SIGKILL)
-        if what == "die after":
+        if command == "die after":
             os.kill(os.getpid(), signal.SIGKILL)
     print(store.head().seq, flush=True)
 """
@@ -55,23 +55,23 @@ def embedded(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-class Other:
+class OtherProcess:
     """Another process that writes to the database."""
 
     def __init__(self, store: Store) -> None:
-        command = [sys.executable, "-c", _OTHER, str(store.engine.url)]
+        command = [sys.executable, "-c", _OTHER_PROCESS, str(store.engine.url)]
         root = Path(__file__).parents[2]
         self.process = subprocess.Popen(command, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def do(self, what: str) -> str:
-        """What it says when it has done something; nothing if it has died."""
+    def do(self, command: str) -> str:
+        """Run a command in the process; return its output, which is empty if the process died."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(what + "\n")
+        self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         return self.process.stdout.readline().strip()
 
     def end(self) -> int:
-        """How it ended."""
+        """End the process; return its exit status."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
         self.process.stdout.close()
@@ -79,25 +79,25 @@ class Other:
 
 
 @pytest.fixture
-def other(embedded: Store) -> Iterator[Other]:
+def other(embedded: Store) -> Iterator[OtherProcess]:
     """Another process over the same database."""
-    process = Other(embedded)
+    process = OtherProcess(embedded)
     yield process
     process.end()
 
 
-def test_each_commit_of_another_process_is_seen_at_once(embedded: Store, other: Other) -> None:
-    before = embedded.head()
+def test_each_commit_of_another_process_is_visible_at_once(embedded: Store, other: OtherProcess) -> None:
+    head_before = embedded.head()
     for number in range(1, 301):
-        what = {50: "open anew", 100: "scrub"}.get(number % 150, "commit")
-        seq = int(other.do(what))
+        command = {50: "reopen", 100: "scrub"}.get(number % 150, "commit")
+        seq = int(other.do(command))
         assert embedded.head().seq == seq
         with embedded.read() as tx:
             assert tx.audit.head() == embedded.head()
-    assert embedded.head().seq == before.seq + 296
+    assert embedded.head().seq == head_before.seq + 296
 
 
-def test_the_database_is_not_asked_again_before_something_is_committed(embedded: Store) -> None:
+def test_the_head_is_read_from_the_database_only_after_a_commit(embedded: Store) -> None:
     reads_header = sys.platform == "linux"
     with ThreadPoolExecutor(1) as pool:
         for _ in range(3):
@@ -106,57 +106,57 @@ def test_the_database_is_not_asked_again_before_something_is_committed(embedded:
             assert (pool.submit(embedded.head).result() is first) == reads_header
             with embedded.begin() as tx:
                 tx.audit.append(NOON, SYSTEM, [ENTRY])
-                # Not committed yet.
+                # The event is not committed yet.
                 assert embedded.head() == first
             assert embedded.head().seq == first.seq + 1
 
 
-@pytest.mark.parametrize(("when", "more"), [("die before", 0), ("die after", 1)])
-def test_a_process_that_is_killed_at_its_commit_hides_nothing(embedded: Store, when: str, more: int) -> None:
-    before = embedded.head()
-    other = Other(embedded)
-    assert other.do(when) == ""
+@pytest.mark.parametrize(("command", "commits"), [("die before", 0), ("die after", 1)])
+def test_a_process_killed_at_its_commit_hides_no_commit(embedded: Store, command: str, commits: int) -> None:
+    head_before = embedded.head()
+    other = OtherProcess(embedded)
+    assert other.do(command) == ""
     assert other.end() == -signal.SIGKILL
-    assert embedded.head().seq == before.seq + more
-    # And nothing of what comes then.
-    other = Other(embedded)
-    assert int(other.do("commit")) == embedded.head().seq == before.seq + more + 1
+    assert embedded.head().seq == head_before.seq + commits
+    # Later commits are visible, too.
+    other = OtherProcess(embedded)
+    assert int(other.do("commit")) == embedded.head().seq == head_before.seq + commits + 1
     assert other.end() == 0
 
 
-def test_what_is_committed_by_another_store_of_the_process_is_seen(embedded: Store) -> None:
+def test_a_commit_of_another_store_in_the_same_process_is_visible(embedded: Store) -> None:
     for _ in range(3):
-        # Its connections open and close beside ours.
+        # The connections of the other store open and close beside those of the first.
         with closing(Store(str(embedded.engine.url))) as other:
-            before = embedded.head()
+            head_before = embedded.head()
             with other.begin() as tx:
                 tx.audit.append(NOON, SYSTEM, [ENTRY])
-            assert embedded.head() == other.head() != before
-        assert embedded.head().seq == before.seq + 1
+            assert embedded.head() == other.head() != head_before
+        assert embedded.head().seq == head_before.seq + 1
 
 
-def test_a_store_that_was_closed_reads_the_header_anew(embedded: Store) -> None:
+def test_a_reopened_store_reads_the_header_again(embedded: Store) -> None:
     for _ in range(2):
-        before = embedded.head()
+        head_before = embedded.head()
         embedded.close()
         with closing(Store(str(embedded.engine.url))) as other, other.begin() as tx:
             tx.audit.append(NOON, SYSTEM, [ENTRY])
-        assert embedded.head().seq == before.seq + 1
+        assert embedded.head().seq == head_before.seq + 1
 
 
-def test_without_a_file_there_is_no_header(embedded: Store, tmp_path: Path) -> None:
+def test_the_header_is_empty_without_a_file(embedded: Store, tmp_path: Path) -> None:
     connections = ThreadConnections(embedded.engine)
     header = WalHeader(connections)
     assert (len(header.read()) == 96) == (sys.platform == "linux")
     assert header.read() == header.read()
     header.close()
     connections.close()
-    nowhere = ThreadConnections(Store(f"sqlite:///file:{tmp_path}/other.sqlite?uri=true").engine)
-    assert WalHeader(nowhere).read() == b""
-    nowhere.close()
+    without_file = ThreadConnections(Store(f"sqlite:///file:{tmp_path}/other.sqlite?uri=true").engine)
+    assert WalHeader(without_file).read() == b""
+    without_file.close()
 
 
-def test_the_descriptor_is_sqlites_own(embedded: Store) -> None:
+def test_the_header_uses_the_file_descriptor_of_sqlite(embedded: Store) -> None:
     embedded.head()
     path = f"{embedded.engine.url.database}-shm"
     links = [os.readlink(link) for link in Path("/proc/self/fd").glob("*") if link.exists()]

@@ -1,4 +1,4 @@
-"""Writers of one SQLite file take turns: threads, and processes."""
+"""Threads and processes that write to one SQLite file take turns."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ print("done", flush=True)
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """The file of the turns."""
+    """The lock file of the turns."""
     return tmp_path / "writers"
 
 
@@ -58,48 +58,48 @@ def test_a_second_process_waits_for_its_turn(file: Path, holder: subprocess.Pope
     turns.close()
 
 
-def test_the_turn_of_a_killed_process_is_free(file: Path, holder: subprocess.Popen[str]) -> None:
+def test_the_turn_of_a_killed_process_becomes_free(file: Path, holder: subprocess.Popen[str]) -> None:
     holder.kill()
     with WriterTurns(file, 20).turn():
         pass
 
 
-def test_a_turn_that_another_process_keeps_is_an_error_after_the_timeout(
+def test_waiting_for_another_process_ends_with_an_error_at_the_timeout(
     file: Path, holder: subprocess.Popen[str]
 ) -> None:
     turns = WriterTurns(file, 0.05)
     with pytest.raises(StoreBusy), turns.turn():
         pytest.fail("another process has the turn")
-    # Neither the thread's turn nor the place of the next process is kept.
+    # The failed attempt keeps neither the thread's turn nor the place of the next process.
     with pytest.raises(StoreBusy), turns.turn():
         pytest.fail("another process has the turn")
 
 
-def test_a_turn_that_another_thread_keeps_is_an_error_after_the_timeout(file: Path) -> None:
+def test_waiting_for_another_thread_ends_with_an_error_at_the_timeout(file: Path) -> None:
     turns = WriterTurns(file, 0.05)
     with turns.turn(), ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusy):
         pool.submit(turns.turn().__enter__).result(20)
 
 
-def test_a_thread_keeps_its_turn_for_all_it_writes_meanwhile(file: Path) -> None:
+def test_a_thread_keeps_its_turn_in_nested_blocks(file: Path) -> None:
     turns = WriterTurns(file, 0.05)
     with turns.turn():
         with turns.turn(), ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusy):
             pool.submit(turns.turn().__enter__).result(20)
-        # The inner block has not given it back.
+        # The end of the inner block has not released the turn.
         with ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusy):
             pool.submit(turns.turn().__enter__).result(20)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(turns.turn().__enter__).result(20)
 
 
-def test_a_process_that_waits_is_not_overtaken(file: Path) -> None:
+def test_a_waiting_process_gets_the_next_turn(file: Path) -> None:
     turns = WriterTurns(file, 1)
     with turns.turn():
         process = subprocess.Popen(
             [sys.executable, "-c", _HOLDER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        # Closed after the test only: a process that closes a file loses its locks on it.
+        # Closed at the end of the test: a process that closes a file loses its locks on the file.
         probe = os.open(file, os.O_RDWR)
         while not _is_locked_by_another(probe, NEXT):
             assert process.poll() is None
@@ -120,13 +120,13 @@ def _is_locked_by_another(file: int, byte: int) -> bool:
     return False
 
 
-def test_writers_to_postgresql_take_turns_where_that_takes_not_long(file: Path, holder: subprocess.Popen[str]) -> None:
+def test_writers_to_postgresql_wait_only_shortly_for_their_turn(file: Path, holder: subprocess.Popen[str]) -> None:
     store = Store("postgresql://nobody@127.0.0.1:1/none")
     with store.turn():
         assert not file.read_bytes()
     store.take_turns(file)
     with store.turn():
-        # Another process keeps the turn, and this one goes on without it.
+        # Another process keeps the turn, and this process continues without it.
         assert holder.poll() is None
     holder.kill()
     with store.turn(), _started(file) as next_holder:
@@ -145,7 +145,7 @@ def _started(file: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_the_file_is_empty_and_its_owners_alone(tmp_path: Path) -> None:
+def test_the_lock_file_is_empty_and_private_to_its_owner(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'hashdb.sqlite'}")
     store.migrate()
     store.close()
@@ -154,7 +154,7 @@ def test_the_file_is_empty_and_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_without_the_file_threads_still_take_turns(tmp_path: Path) -> None:
+def test_threads_take_turns_without_the_lock_file_too(tmp_path: Path) -> None:
     turns = WriterTurns(tmp_path / "missing" / "writers", 0.05)
     with turns.turn(), ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusy):
         pool.submit(turns.turn().__enter__).result(20)

@@ -1,4 +1,4 @@
-"""What was used of budgets, in SQL."""
+"""The used amounts of budgets, in SQL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.builders import NOON
 MIDNIGHT = Budget.QUERIES.renewal(NOON)
 
 
-def test_what_several_processes_used_is_added_up_until_the_budget_renews(store: Store) -> None:
+def test_used_amounts_are_added_up_until_the_budget_renews(store: Store) -> None:
     soon = Budget.CHANGES.renewal(NOON)
     with store.begin() as tx:
         tx.budgets.add(
@@ -20,22 +20,22 @@ def test_what_several_processes_used_is_added_up_until_the_budget_renews(store: 
         tx.budgets.add([BudgetUse("key:2", Budget.QUERIES, MIDNIGHT, 1)], NOON)
         tx.budgets.add([BudgetUse("key:1", Budget.QUERIES, MIDNIGHT, 7)], NOON)
     with store.read() as tx:
-        used = {(one.actor, one.budget): one.amount for one in tx.budgets.used(NOON)}
-        later = {(one.actor, one.budget): one.amount for one in tx.budgets.used(soon)}
+        used = {(use.actor, use.budget): use.amount for use in tx.budgets.used(NOON)}
+        later = {(use.actor, use.budget): use.amount for use in tx.budgets.used(soon)}
     assert used == {("key:1", "queries"): 12, ("key:1", "changes"): 2, ("key:2", "queries"): 1}
     assert later == {("key:1", "queries"): 12, ("key:2", "queries"): 1}
 
 
-def test_rows_of_budgets_that_have_renewed_are_deleted(store: Store) -> None:
+def test_rows_of_renewed_budgets_are_deleted(store: Store) -> None:
     with store.begin() as tx:
         tx.budgets.add([BudgetUse("key:1", Budget.QUERIES, MIDNIGHT, 5)], NOON)
     with store.begin() as tx:
-        # The last of them is too late to count for anything.
+        # The new row belongs to a budget that has also renewed, so it does not count.
         tx.budgets.add([BudgetUse("key:2", Budget.QUERIES, MIDNIGHT, 1)], MIDNIGHT)
         assert tx.budgets.used(NOON) == []
 
 
-def test_a_budget_that_this_version_does_not_know_is_left_alone(store: Store, database_url: str) -> None:
+def test_a_budget_of_an_unknown_kind_is_ignored(store: Store, database_url: str) -> None:
     until = int(MIDNIGHT.timestamp() * 1_000_000)
     engine = create_engine(database_url)
     with engine.begin() as connection:

@@ -24,7 +24,7 @@ from tests.builders import NOON
 DRAFT = MemberDraft("Flaggers «ü»", MemberKind.TRUSTED_FLAGGER, "mail@example.org", MemberLimits(100))
 
 
-def test_every_field_of_a_member_comes_back(store: Store) -> None:
+def test_every_field_of_a_member_is_returned(store: Store) -> None:
     with store.begin() as tx:
         added = tx.members.add(DRAFT, NOON)
     assert replace(added, id=0) == Member(
@@ -35,7 +35,7 @@ def test_every_field_of_a_member_comes_back(store: Store) -> None:
         assert tx.members.page(0, 10) == (added,)
 
 
-def test_a_name_is_taken_once(store: Store, member: Member) -> None:
+def test_a_second_member_with_the_same_name_is_rejected(store: Store, member: Member) -> None:
     with pytest.raises(NameTaken, match=r"^a member named Example already exists$"), store.begin() as tx:
         tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)
     with store.begin() as tx:
@@ -46,7 +46,7 @@ def test_a_name_is_taken_once(store: Store, member: Member) -> None:
         assert tx.members.change(member.id, MemberChange(name="Example")) == member
 
 
-def test_what_does_not_exist_is_told(store: Store, member: Member) -> None:
+def test_unknown_members_and_keys_are_reported(store: Store, member: Member) -> None:
     with store.begin() as tx:
         with pytest.raises(NotFound, match=r"^member 99 does not exist$"):
             tx.members.get(99)
@@ -59,7 +59,7 @@ def test_what_does_not_exist_is_told(store: Store, member: Member) -> None:
         assert tx.members.key_by_digest(b"0" * 32) is None
 
 
-def test_a_change_leaves_what_it_does_not_name(store: Store, member: Member) -> None:
+def test_a_change_keeps_the_fields_that_it_does_not_name(store: Store, member: Member) -> None:
     changes = [
         (MemberChange(), {}),
         (MemberChange(name="New"), {"name": "New"}),
@@ -79,7 +79,7 @@ def test_a_change_leaves_what_it_does_not_name(store: Store, member: Member) -> 
             assert tx.members.get(member.id) == expected
 
 
-def test_members_and_keys_come_in_pages(store: Store) -> None:
+def test_members_and_keys_are_returned_in_pages(store: Store) -> None:
     with store.begin() as tx:
         added = [tx.members.add(replace(DRAFT, name=str(n)), NOON) for n in range(5)]
         keys = [
@@ -93,7 +93,7 @@ def test_members_and_keys_come_in_pages(store: Store) -> None:
         assert tx.members.keys(added[0].id, keys[1].id, 2) == (keys[2],)
 
 
-def test_a_key_is_found_by_its_digest_and_revoked(store: Store, member: Member) -> None:
+def test_a_key_is_found_by_its_digest_and_can_be_revoked(store: Store, member: Member) -> None:
     digest, ends = b"d" * 32, NOON + timedelta(days=30)
     with store.begin() as tx:
         key = tx.members.add_key(member.id, digest, KeyDraft(frozenset({Scope.MATCH, Scope.FEED}), ends), NOON)
@@ -105,7 +105,7 @@ def test_a_key_is_found_by_its_digest_and_revoked(store: Store, member: Member) 
         assert revoked == tx.members.key_by_digest(digest) == replace(key, revoked_at=NOON)
 
 
-def test_a_key_reads_the_feed_first_once_a_day(store: Store, member: Member) -> None:
+def test_the_first_feed_read_of_a_key_is_once_a_day(store: Store, member: Member) -> None:
     with store.begin() as tx:
         key = tx.members.add_key(member.id, b"d" * 32, KeyDraft(frozenset({Scope.FEED})), NOON)
         other = tx.members.add_key(member.id, b"e" * 32, KeyDraft(frozenset({Scope.FEED})), NOON)

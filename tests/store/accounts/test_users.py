@@ -12,7 +12,7 @@ from tests.builders import NOON
 ADA = UserDraft("ada", Role.ADMIN)
 
 
-def test_a_user_comes_back_as_it_was_recorded(store: Store) -> None:
+def test_a_user_is_returned_as_it_was_added(store: Store) -> None:
     with store.begin() as tx:
         added = tx.users.add(ADA, "hashed", NOON, provisional=True)
     with store.read() as tx:
@@ -22,14 +22,14 @@ def test_a_user_comes_back_as_it_was_recorded(store: Store) -> None:
     assert (added.role, added.status, added.provisional, added.second_factor) == ("admin", "active", True, False)
 
 
-def test_a_name_is_taken_once(store: Store) -> None:
+def test_a_second_user_with_the_same_name_is_rejected(store: Store) -> None:
     with store.begin() as tx:
         tx.users.add(ADA, None, NOON, provisional=False)
     with pytest.raises(NameTaken, match=r"^a user named ada already exists$"), store.begin() as tx:
         tx.users.add(ADA, None, NOON, provisional=False)
 
 
-def test_who_is_not_there_is_told(store: Store) -> None:
+def test_an_unknown_user_is_reported(store: Store) -> None:
     with store.read() as tx:
         with pytest.raises(NotFound, match=r"^user 7 does not exist$"):
             tx.users.get(7)
@@ -37,7 +37,7 @@ def test_who_is_not_there_is_told(store: Store) -> None:
             tx.users.named("x")
 
 
-def test_what_is_changed_stays(store: Store) -> None:
+def test_changes_of_a_user_are_stored(store: Store) -> None:
     with store.begin() as tx:
         id = tx.users.add(ADA, None, NOON, provisional=False).id
         assert tx.users.change(id, UserChange()).role is Role.ADMIN
@@ -46,8 +46,13 @@ def test_what_is_changed_stays(store: Store) -> None:
         assert tx.users.set_factor(id, "SECRET", 5, ("a", "b")).second_factor
         tx.users.set_identity(id, ProviderIdentity("https://login.example", "sub"))
     with store.read() as tx:
-        known = tx.users.credentials(id)
-        assert (known.password, known.secret, known.step, known.recovery) == ("other", "SECRET", 5, ("a", "b"))
+        credentials = tx.users.credentials(id)
+        assert (credentials.password, credentials.secret, credentials.step, credentials.recovery) == (
+            "other",
+            "SECRET",
+            5,
+            ("a", "b"),
+        )
         assert tx.users.identity(id) == ProviderIdentity("https://login.example", "sub")
     with store.begin() as tx:
         cleared = tx.users.clear_credentials(id)

@@ -13,10 +13,10 @@ from hashdb.store import Store
 from hashdb.store.ledger.active_set import SetState
 from tests.builders import NOON
 
-ONE, OTHER = b"\x01" * len(EMPTY_BLOCK), b"\x02" * len(EMPTY_BLOCK)
+BLOCK, OTHER_BLOCK = b"\x01" * len(EMPTY_BLOCK), b"\x02" * len(EMPTY_BLOCK)
 
 
-def test_a_state_is_replaced_once(store: Store) -> None:
+def test_advance_replaces_only_the_current_state(store: Store) -> None:
     first, second = SetState(3, b"1" * 32, 1), SetState(5, b"2" * 32, 4)
     with store.begin() as tx:
         assert tx.active_set.state() == SetState(0, EMPTY, 0)
@@ -28,17 +28,17 @@ def test_a_state_is_replaced_once(store: Store) -> None:
         assert tx.active_set.state() == second
 
 
-def test_blocks_are_replaced_and_empty_ones_are_removed(store: Store) -> None:
+def test_put_replaces_blocks_and_deletes_empty_ones(store: Store) -> None:
     with store.begin() as tx:
-        tx.active_set.put({(0, 7): ONE, (0, 2**31): ONE, (1, 7): OTHER})
-        tx.active_set.put({(0, 7): OTHER, (1, 7): EMPTY_BLOCK})
+        tx.active_set.put({(0, 7): BLOCK, (0, 2**31): BLOCK, (1, 7): OTHER_BLOCK})
+        tx.active_set.put({(0, 7): OTHER_BLOCK, (1, 7): EMPTY_BLOCK})
     with store.read() as tx:
-        assert tx.active_set.blocks([(0, 7), (0, 8), (1, 7), (0, 2**31)]) == {(0, 7): OTHER, (0, 2**31): ONE}
+        assert tx.active_set.blocks([(0, 7), (0, 8), (1, 7), (0, 2**31)]) == {(0, 7): OTHER_BLOCK, (0, 2**31): BLOCK}
         assert tx.active_set.block(1, 7) == EMPTY_BLOCK
-        assert list(tx.active_set.every_block()) == [((0, 7), OTHER), ((0, 2**31), ONE)]
+        assert list(tx.active_set.every_block()) == [((0, 7), OTHER_BLOCK), ((0, 2**31), BLOCK)]
 
 
-def test_leaves_are_those_after_an_event(store: Store) -> None:
+def test_leaves_are_returned_as_of_an_event(store: Store) -> None:
     def entry(action: Action, id: int, **details: str) -> LogEntry:
         logged: Details = details
         return LogEntry(action, "contribution", id, logged)
@@ -67,7 +67,7 @@ def test_leaves_are_those_after_an_event(store: Store) -> None:
         assert list(tx.active_set.leaves([2], 1)) == []
 
 
-def test_many_leaves_come_in_order(store: Store) -> None:
+def test_many_leaves_are_returned_in_order(store: Store) -> None:
     with store.begin() as tx:
         added = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", id, {}) for id in range(1_200, 0, -1)]
         tx.audit.append(NOON, SYSTEM, added)
@@ -76,7 +76,7 @@ def test_many_leaves_come_in_order(store: Store) -> None:
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_an_organisation_has_one_signature_of_a_root(store: Store, again: bool) -> None:
+def test_an_organisation_has_only_its_last_signature_of_a_root(store: Store, again: bool) -> None:
     with store.begin() as tx:
         tx.active_set.sign(5, "b", "line of b\n", NOON)
         tx.active_set.sign(5, "a", "line of a\n", NOON)
@@ -90,8 +90,8 @@ def test_an_organisation_has_one_signature_of_a_root(store: Store, again: bool) 
         assert list(tx.active_set.signers(1)) == [9]
 
 
-def test_two_processes_store_the_same_signature(store: Store) -> None:
-    """As when a request was sent again because its answer was late."""
+def test_two_processes_can_store_the_signature_of_one_organisation(store: Store) -> None:
+    """This happens if a client repeats a request because the answer is late."""
 
     def sign(line: str) -> None:
         with store.begin() as tx:

@@ -16,7 +16,7 @@ OLD, NEW = Verifier("log.example", bytes(32)), Verifier("log.example", bytes([1]
 LATER = NOON + timedelta(days=1)
 
 
-def test_one_key_signs_at_a_time_and_the_old_ones_stay(store: Store) -> None:
+def test_only_the_newest_key_signs_and_old_keys_are_kept(store: Store) -> None:
     with store.begin() as tx:
         assert (tx.checkpoints.keys(), tx.checkpoints.signer()) == ((), None)
         assert tx.checkpoints.sign_with(OLD, NOON) == 1
@@ -27,15 +27,15 @@ def test_one_key_signs_at_a_time_and_the_old_ones_stay(store: Store) -> None:
         assert tx.checkpoints.keys() == (LogKey(OLD, NOON, LATER), LogKey(NEW, LATER, None))
 
 
-def test_checkpoints_come_back_in_order_and_one_of_a_size(store: Store) -> None:
-    kept = [StoredCheckpoint(size, NOON, f"note {size}\n") for size in (9, 12)]
+def test_checkpoints_are_returned_in_order_and_a_size_is_stored_once(store: Store) -> None:
+    stored = [StoredCheckpoint(size, NOON, f"note {size}\n") for size in (9, 12)]
     with store.begin() as tx:
         tx.audit.lock()
         assert tx.checkpoints.last() is None
-        for one in reversed(kept):
-            tx.checkpoints.store(one)
+        for checkpoint in reversed(stored):
+            tx.checkpoints.store(checkpoint)
     with store.read() as tx:
-        assert tx.checkpoints.last() == kept[1]
+        assert tx.checkpoints.last() == stored[1]
         assert list(tx.checkpoints.all_notes()) == [(9, "note 9\n"), (12, "note 12\n")]
     with pytest.raises(IntegrityError), store.begin() as tx:
-        tx.checkpoints.store(kept[0])
+        tx.checkpoints.store(stored[0])

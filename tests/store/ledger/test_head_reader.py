@@ -1,4 +1,4 @@
-"""The head of the log, read by itself."""
+"""The head of the log, read without a transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hashdb.store.ledger.head_reader import Tail
 from tests.builders import NOON
 
 
-def test_the_head_is_that_of_the_last_commit_in_every_thread(store: Store) -> None:
+def test_every_thread_reads_the_head_of_the_last_commit(store: Store) -> None:
     entry = LogEntry(Action.MEMBER_ADDED, "member", 1, {})
     with ThreadPoolExecutor(4) as pool:
         for number in range(1, 6):
@@ -28,10 +28,10 @@ def test_the_head_is_that_of_the_last_commit_in_every_thread(store: Store) -> No
                 assert {store.head(), *pool.map(lambda _: store.head(), range(8))} == {tx.audit.head()}
 
 
-def test_the_tail_of_the_log_has_its_head_the_leaves_at_both_ends_and_the_kinds_between(store: Store) -> None:
-    told = [LogEntry(Action.MEMBER_ADDED, kind, 1, {}) for kind in ("member", "key", "key", "case")]
+def test_the_tail_has_the_head_two_leaves_and_the_kinds_of_subjects(store: Store) -> None:
+    entries = [LogEntry(Action.MEMBER_ADDED, kind, 1, {}) for kind in ("member", "key", "key", "case")]
     with store.begin() as tx:
-        tx.audit.append(NOON, SYSTEM, told)
+        tx.audit.append(NOON, SYSTEM, entries)
     with store.read() as tx:
         head, leaves = tx.audit.head(), {seq: tx.audit.leaf(seq) for seq in range(1, 5)}
     assert store.tail(0) == Tail(head, {4: leaves[4]}, frozenset({"member", "key", "case"}))
@@ -40,15 +40,15 @@ def test_the_tail_of_the_log_has_its_head_the_leaves_at_both_ends_and_the_kinds_
     assert store.tail(7) == Tail(head, {4: leaves[4]}, frozenset())
 
 
-def test_what_is_rolled_back_was_never_the_head(store: Store) -> None:
-    before = store.head()
+def test_a_rollback_does_not_change_the_head(store: Store) -> None:
+    head_before = store.head()
     with pytest.raises(ZeroDivisionError), store.begin() as tx:
         tx.audit.append(NOON, SYSTEM, [LogEntry(Action.MEMBER_ADDED, "member", 1, {})])
         raise ZeroDivisionError
-    assert store.head() == before
+    assert store.head() == head_before
 
 
-def test_without_a_log_the_store_is_busy_and_recovers(empty_url: str) -> None:
+def test_the_head_is_busy_until_the_database_is_migrated(empty_url: str) -> None:
     store = Store(empty_url)
     for _ in range(2):
         with pytest.raises(StoreBusy):
@@ -58,23 +58,23 @@ def test_without_a_log_the_store_is_busy_and_recovers(empty_url: str) -> None:
     store.close()
 
 
-def test_connections_that_the_server_has_ended_meanwhile_are_replaced_and_nobody_is_refused(postgres_url: str) -> None:
+def test_connections_that_the_server_ended_are_replaced_without_an_error(postgres_url: str) -> None:
     engine = create_engine(postgres_url)
-    others = text(
+    end_others = text(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid != :mine"
     )
     with closing(Store(postgres_url)) as store, ThreadPoolExecutor(4) as pool:
-        meet = Barrier(4, timeout=30)
+        barrier = Barrier(4, timeout=30)
         for _ in range(2):
-            before = [*pool.map(lambda _: (meet.wait(), store.head())[1], range(4))]
-            assert before == [store.head()] * 4
+            heads = [*pool.map(lambda _: (barrier.wait(), store.head())[1], range(4))]
+            assert heads == [store.head()] * 4
             with engine.connect() as connection:
-                mine = connection.scalar(select(func.pg_backend_pid()))
-                assert len(connection.scalars(others, {"mine": mine}).all()) == 5
+                own_pid = connection.scalar(select(func.pg_backend_pid()))
+                assert len(connection.scalars(end_others, {"mine": own_pid}).all()) == 5
     engine.dispose()
 
 
-def test_the_connection_of_a_thread_is_closed_when_it_ends_or_fails(empty_url: str) -> None:
+def test_the_connection_of_a_thread_is_closed_when_the_thread_ends_or_fails(empty_url: str) -> None:
     store = Store(empty_url)
     with pytest.raises(StoreBusy):
         store.head()
@@ -87,7 +87,7 @@ def test_the_connection_of_a_thread_is_closed_when_it_ends_or_fails(empty_url: s
             tx.audit.append(NOON, SYSTEM, [LogEntry(Action.MEMBER_ADDED, "member", 1, {})])
 
     for number in range(1, 4):
-        # Without it, SQLite would not be asked.
+        # Without a new event, the thread would not read from SQLite.
         append()
         thread = Thread(target=store.head)
         thread.start()
@@ -97,5 +97,5 @@ def test_the_connection_of_a_thread_is_closed_when_it_ends_or_fails(empty_url: s
     assert store.head().seq == 4
     assert len(closed) == 3
     store.close()
-    # SQLite has one more, which keeps the file of the WAL index open.
+    # SQLite has one more connection, which keeps the file of the WAL index open.
     assert len(closed) == (5 if store.embedded else 4)

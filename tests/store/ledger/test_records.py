@@ -1,4 +1,4 @@
-"""Rows as they are, in order, whatever somebody put into them."""
+"""Rows of the logged tables are read unchanged and in order, also with invalid values."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def store(database_url: str) -> Store:
     return Store(database_url)
 
 
-def edit(url: str, statement: str) -> None:
+def execute(url: str, statement: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text(statement))
     engine.dispose()
 
 
-def test_all_rows_come_by_their_ids_in_pages(store: Store) -> None:
+def test_all_rows_are_read_in_pages_ordered_by_id(store: Store) -> None:
     with store.begin() as tx:
         for number in range(5):
             tx.members.add(MemberDraft(f"Member {number}", MemberKind.PLATFORM), NOON)
@@ -37,11 +37,11 @@ def test_all_rows_come_by_their_ids_in_pages(store: Store) -> None:
     store.close()
 
 
-def test_every_kind_has_as_many_fields_as_it_is_to_have(store: Store) -> None:
+def test_the_rows_of_every_kind_have_the_fields_of_that_kind(store: Store) -> None:
     with store.begin() as tx:
         member = tx.members.add(MemberDraft("Member", MemberKind.PLATFORM), NOON)
-        ends = draft(1, labels=("b", "a"), severity=3, expires_at=NOON + timedelta(hours=1))
-        (added,) = tx.contributions.add(member, [ends], NOON)
+        expiring = draft(1, labels=("b", "a"), severity=3, expires_at=NOON + timedelta(hours=1))
+        (added,) = tx.contributions.add(member, [expiring], NOON)
     assert added.commitment is not None
     with store.read() as tx:
         (row,) = next(tx.records.pages("contribution", NOON))
@@ -69,17 +69,17 @@ def test_every_kind_has_as_many_fields_as_it_is_to_have(store: Store) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("value", ["7", "'x'", "x'ff00'", "1.5", "''", "9e99", "4611686018427387904"])
-def test_odd_values_are_told_as_they_are(store: Store, database_url: str, value: str) -> None:
+def test_rows_with_invalid_values_are_read_without_an_error(store: Store, database_url: str, value: str) -> None:
     with store.begin() as tx:
         member = tx.members.add(MemberDraft("Member", MemberKind.PLATFORM), NOON)
         tx.contributions.add(member, [draft(1)], NOON)
     for column in ("labels", "severity", "standing", "announced", "expires_at", "withdrawn_at", "erased_at"):
-        edit(database_url, f"UPDATE contributions SET {column} = {value}")
-    edit(
+        execute(database_url, f"UPDATE contributions SET {column} = {value}")
+    execute(
         database_url,
         f"INSERT INTO incidents (label, start, \"end\", expires, settled) VALUES ('x', {value}, {value}, {value}, 0)",
     )
-    edit(
+    execute(
         database_url,
         "INSERT INTO keys (member_id, digest, scopes, created_at, expires_at, hides_distances)"
         f" VALUES (1, x'00', {value}, 0, {value}, {value})",

@@ -1,4 +1,4 @@
-"""The tree in SQL: what stands there is the tree over the events, however they were appended."""
+"""The tree in SQL is the tree over all events, in whatever groups they were appended."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def append(store: Store, count: int) -> None:
 
 @pytest.fixture
 def leaves(store: Store) -> list[bytes]:
-    """Those of a log of 300 events, appended one by one and many at once."""
-    rng, left = random.Random(1), 300
-    while left:
-        count = min(left, rng.choice([1, 1, 1, 2, 3, 17, 64]))
+    """The leaves of a log of 300 events, appended one by one and in groups."""
+    rng, remaining = random.Random(1), 300
+    while remaining:
+        count = min(remaining, rng.choice([1, 1, 1, 2, 3, 17, 64]))
         append(store, count)
-        left -= count
+        remaining -= count
     with store.read() as tx:
         return [event.leaf for event in tx.audit.since(0, 1_000)]
 
@@ -36,7 +36,7 @@ def test_an_empty_tree_has_no_peaks(store: Store) -> None:
         assert not tx.tree.has_beyond(0)
 
 
-def test_what_is_stored_is_the_tree(store: Store, leaves: list[bytes]) -> None:
+def test_the_stored_nodes_are_those_of_the_tree(store: Store, leaves: list[bytes]) -> None:
     inner, edge = merkle.grow(0, (), leaves)
     with store.read() as tx:
         assert tx.tree.size_and_peaks() == (300, tuple(edge))
@@ -47,7 +47,7 @@ def test_what_is_stored_is_the_tree(store: Store, leaves: list[bytes]) -> None:
         assert not tx.tree.has_beyond(len(inner))
 
 
-def test_proofs_of_every_kind_verify(store: Store, leaves: list[bytes]) -> None:
+def test_inclusion_and_consistency_proofs_verify(store: Store, leaves: list[bytes]) -> None:
     rng = random.Random(2)
     with store.read() as tx:
         for _ in range(60):

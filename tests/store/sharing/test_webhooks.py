@@ -18,7 +18,7 @@ DRAFT = WebhookDraft("https://example.org/", (Topic.FEED_CHANGED, Topic.CASE_OPE
 DAY = timedelta(days=1)
 
 
-def test_a_webhook_comes_back_as_it_was_recorded_and_changed(store: Store, member: Member) -> None:
+def test_a_webhook_is_returned_as_it_was_added_and_changed(store: Store, member: Member) -> None:
     with store.begin() as tx:
         added = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7)
         other = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7)
@@ -33,7 +33,7 @@ def test_a_webhook_comes_back_as_it_was_recorded_and_changed(store: Store, membe
     with store.read() as tx:
         assert tx.webhooks.one(added.id) == changed
         assert tx.webhooks.page(None, 0, 9)[0] == changed
-        assert [one.id for one in tx.webhooks.page(member.id, added.id, 9)] == [other.id]
+        assert [each.id for each in tx.webhooks.page(member.id, added.id, 9)] == [other.id]
         assert tx.webhooks.page(member.id + 1, 0, 9) == ()
         assert tx.webhooks.one(other.id).overlap_until == NOON + DAY
     with store.begin() as tx:
@@ -43,11 +43,11 @@ def test_a_webhook_comes_back_as_it_was_recorded_and_changed(store: Store, membe
         assert tx.webhooks.count(member.id) == 1
         with pytest.raises(NotFound):
             tx.webhooks.one(other.id)
-        # Its number is in the log: no other gets it.
+        # The log contains the id, so it is never reused.
         assert tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id > other.id
 
 
-def test_what_arrives_ends_what_failed(store: Store, member: Member) -> None:
+def test_an_arrival_ends_a_series_of_failures(store: Store, member: Member) -> None:
     with store.begin() as tx:
         id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
         assert tx.webhooks.record_failure(id, NOON) == NOON
@@ -58,7 +58,7 @@ def test_what_arrives_ends_what_failed(store: Store, member: Member) -> None:
         assert not tx.webhooks.disable(id)
 
 
-def test_a_place_is_moved_on_by_one_only(store: Store, member: Member) -> None:
+def test_a_position_is_advanced_by_one_process_only(store: Store, member: Member) -> None:
     with store.begin() as tx:
         id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
         assert tx.webhooks.positions_behind(7) == ()
@@ -73,19 +73,19 @@ def test_a_place_is_moved_on_by_one_only(store: Store, member: Member) -> None:
         assert tx.webhooks.positions_behind(8) == (case,)
 
 
-def test_no_deliveries_are_made_for_one_that_cannot_take_them(store: Store, member: Member) -> None:
+def test_positions_of_full_disabled_or_suspended_webhooks_are_not_returned(store: Store, member: Member) -> None:
     with store.begin() as tx:
         id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
         tx.deliveries.add(id, Message("msg_1", "feed.changed", NOON, {}))
-        assert [one.topic for one in tx.webhooks.positions_behind(8)] == [Topic.CASE_OPENED]
+        assert [position.topic for position in tx.webhooks.positions_behind(8)] == [Topic.CASE_OPENED]
         for number in range(MAX_WAITING_DELIVERIES):
             tx.deliveries.add(id, Message(f"msg_{number}", "case.opened", NOON, {}))
         assert tx.webhooks.positions_behind(8) == ()
         other = tx.members.add(MemberDraft("Other", MemberKind.PLATFORM), NOON)
-        theirs = tx.webhooks.add(other.id, DRAFT, "whsec_YQ==", NOON, 7)
+        other_webhook = tx.webhooks.add(other.id, DRAFT, "whsec_YQ==", NOON, 7)
         assert len(tx.webhooks.positions_behind(8)) == 2
-        tx.webhooks.disable(theirs.id)
+        tx.webhooks.disable(other_webhook.id)
         assert tx.webhooks.positions_behind(8) == ()
-        tx.webhooks.change(theirs, theirs, 7)
+        tx.webhooks.change(other_webhook, other_webhook, 7)
         tx.members.change(other.id, MemberChange(status=MemberStatus.SUSPENDED))
         assert tx.webhooks.positions_behind(8) == ()

@@ -1,4 +1,4 @@
-"""A PostgreSQL that cannot be reached is told by its address, and by nothing secret."""
+"""An unreachable PostgreSQL is reported with its address and the reason, and without secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashdb.store import Store
 from hashdb.store.connections import explain_busy
 
 
-def refused(url: str) -> DatabaseAway | StoreBusy:
+def connection_error(url: str) -> DatabaseAway | StoreBusy:
     with closing(Store(url, 1)) as store, pytest.raises(StoreBusy) as caught:
         store.require_current()
     return explain_busy(url, caught.value)
@@ -35,20 +35,20 @@ def refused(url: str) -> DatabaseAway | StoreBusy:
         ("postgresql://someone@/x?host=127.0.0.1&port=9", "127.0.0.1:9 does not answer: connection refused"),
     ],
 )
-def test_where_it_is_and_why_is_told(url: str, sentence: str) -> None:
-    assert str(refused(url)) == f"the database at {sentence}"
+def test_the_error_states_the_address_and_the_reason(url: str, sentence: str) -> None:
+    assert str(connection_error(url)) == f"the database at {sentence}"
 
 
-def test_what_a_server_refuses_is_told_without_its_words(empty_postgres_url: str) -> None:
+def test_a_connection_refused_by_the_server_is_reported_without_names(empty_postgres_url: str) -> None:
     url = make_url(empty_postgres_url)
-    for other in (url.set(database="hashdb_secret"), url.set(username="someone_secret")):
-        said = str(refused(other.render_as_string(hide_password=False)))
-        assert said.startswith("the database at ") and "secret" not in said
-        assert said.endswith(" of HASHDB_DATABASE_URL")
+    for wrong_url in (url.set(database="hashdb_secret"), url.set(username="someone_secret")):
+        message = str(connection_error(wrong_url.render_as_string(hide_password=False)))
+        assert message.startswith("the database at ") and "secret" not in message
+        assert message.endswith(" of HASHDB_DATABASE_URL")
 
 
-def test_a_database_that_is_busy_is_not_called_away(database_url: str) -> None:
+def test_a_busy_database_is_not_reported_as_unreachable(database_url: str) -> None:
     busy = StoreBusy(1)
     assert explain_busy(database_url, busy) is busy
-    away = "sqlite:////nowhere/at/all.sqlite"
-    assert type(refused(away)) is StoreBusy
+    missing_file = "sqlite:////nowhere/at/all.sqlite"
+    assert type(connection_error(missing_file)) is StoreBusy
