@@ -66,7 +66,7 @@ def write(url: str, member: Member, writer: int) -> Written:
 
 
 def follow(url: str, limit: int) -> Followed:
-    """Read after the last event until one by the system, like the index, a member's copy and a proof."""
+    """Read on until the event of the system arrives, like the index, a copy of a member and a proof do."""
     store, deadline = Store(url, SECONDS), time.monotonic() + SECONDS
     read: list[Event] = []
     epochs: set[str] = set()

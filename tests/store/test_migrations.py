@@ -47,7 +47,7 @@ def test_a_new_database_has_exactly_the_tables(empty_url: str) -> None:
     engine.dispose()
 
 
-def test_newest_is_the_last_file_in_versions() -> None:
+def test_newest_is_the_last_migration() -> None:
     versions = Path(migrations.__file__).with_name("versions").glob("*.py")
     assert max(path.stem[:4] for path in versions) == migrations.NEWEST
 

@@ -165,19 +165,19 @@ def test_deleting_an_entry_restores_signals_that_no_other_entry_suppresses(
 
 
 def test_another_process_applies_a_changed_list_in_its_next_answer(database_url: str, clock: Clock) -> None:
-    one, two = hashdb(database_url, clock), hashdb(database_url, clock)
-    actor = member_with(one)
-    (item,) = contributed(one, actor, draft(1))
-    assert matching_ids(two, actor, 1) == [item.id]
-    entry = add_entry(one, signal(1))
-    assert matching_ids(two, actor, 1) == []
+    first, second = hashdb(database_url, clock), hashdb(database_url, clock)
+    actor = member_with(first)
+    (item,) = contributed(first, actor, draft(1))
+    assert matching_ids(second, actor, 1) == [item.id]
+    entry = add_entry(first, signal(1))
+    assert matching_ids(second, actor, 1) == []
     with pytest.raises(InvalidInput):
-        contributions.contribute(two, actor, [draft(near(signal(1), 3))])
-    benign.delete(one, COMMAND_LINE, entry.id)
-    assert matching_ids(two, actor, 1) == [item.id]
-    contributed(two, actor, draft(near(signal(1), 3)))
-    one.close()
-    two.close()
+        contributions.contribute(second, actor, [draft(near(signal(1), 3))])
+    benign.delete(first, COMMAND_LINE, entry.id)
+    assert matching_ids(second, actor, 1) == [item.id]
+    contributed(second, actor, draft(near(signal(1), 3)))
+    first.close()
+    second.close()
 
 
 def test_an_entry_also_suppresses_an_expired_contribution(db: HashDB, actor: Actor, clock: Clock) -> None:
@@ -235,18 +235,20 @@ def test_only_administrators_may_change_the_list(db: HashDB, verb: Callable[[Has
 
 def test_start_adds_built_in_entries_once_and_updates_them_but_not_deleted_ones(db: HashDB, actor: Actor) -> None:
     (old,) = contributed(db, actor, draft(1))
-    first = (BenignDraft((signal(1), signal(2)), built_in="one"), BenignDraft((signal(3),), built_in="two"))
-    benign.start(db, first)
+    built_in = (BenignDraft((signal(1), signal(2)), built_in="one"), BenignDraft((signal(3),), built_in="two"))
+    benign.start(db, built_in)
     head = db.store.head()
-    benign.start(db, first)
+    benign.start(db, built_in)
     assert db.store.head() == head
     with pytest.raises(InvalidInput):
         contributions.contribute(db, actor, [draft(3)])
-    one, two = benign.page(db, COMMAND_LINE, 0, 9)
-    assert [(entry.built_in, entry.signals) for entry in (one, two)] == [(d.built_in, d.signals) for d in first]
-    benign.delete(db, COMMAND_LINE, two.id)
+    entry_one, entry_two = benign.page(db, COMMAND_LINE, 0, 9)
+    assert [(entry.built_in, entry.signals) for entry in (entry_one, entry_two)] == [
+        (d.built_in, d.signals) for d in built_in
+    ]
+    benign.delete(db, COMMAND_LINE, entry_two.id)
     assert contributions.get(db, actor, old.id).masked == 1
-    benign.start(db, (BenignDraft((signal(2), signal(4)), built_in="one"), first[1]))
+    benign.start(db, (BenignDraft((signal(2), signal(4)), built_in="one"), built_in[1]))
     (newer,) = benign.page(db, COMMAND_LINE, 0, 9)
     assert (newer.built_in, newer.signals) == ("one", (signal(2), signal(4)))
 

@@ -57,29 +57,29 @@ def match(db: HashDB, actor: Actor, *queries: Query) -> tuple[Result, ...]:
 
 
 def ids(result: Result) -> list[int]:
-    return [one.contribution for one in result.matches]
+    return [match.contribution for match in result.matches]
 
 
-def plain_match(active: Sequence[Contribution], asked: Query) -> Result:
+def plain_match(active: Sequence[Contribution], query: Query) -> Result:
     """The result by the documented rules, computed contribution by contribution."""
     matching = []
     for contribution in active:
         distances = [
             (listed.algorithm, queried.distance(listed))
-            for queried in asked.signals
+            for queried in query.signals
             for listed in contribution.signals
             if queried.algorithm is listed.algorithm
         ]
         within = {a: min(d for b, d in distances if a is b) for a in Algorithm if a in dict(distances)}
-        within = {a: d for a, d in within.items() if d <= asked.radius_of(a)}
-        shared = {queried.algorithm for queried in asked.signals} & {
+        within = {a: d for a, d in within.items() if d <= query.radius_of(a)}
+        shared = {queried.algorithm for queried in query.signals} & {
             listed.algorithm for listed in contribution.signals
         }
         if within and not (set(within) == {PHASH} and shared & {PDQ, PHASH256}):
             matching.append((contribution, within))
     matching.sort(key=lambda pair: (min(d / a.radius for a, d in pair[1].items()), -len(pair[1]), pair[0].id))
     return Result(
-        asked.id,
+        query.id,
         tuple(
             Match(
                 contribution.id,
@@ -363,7 +363,7 @@ def test_large_requests_take_turns_and_small_ones_do_not_wait(db: HashDB) -> Non
         assert [len(future.result(20).results) for future in waiting] == [MOST_SINGLE + 1] * KEY_SLOTS
 
 
-def test_only_times_of_the_videos_that_are_returned_are_read(
+def test_times_are_read_only_for_the_videos_that_are_returned(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []

@@ -53,7 +53,7 @@ def test_all_workers_see_a_rotation_and_excess_seeds_are_retired(db: HashDB, act
     second_worker.close()
 
 
-def test_the_newest_a_retired_or_an_unknown_seed_cannot_be_retired(db: HashDB, actor: Actor) -> None:
+def test_retire_rejects_the_newest_a_retired_and_an_unknown_seed(db: HashDB, actor: Actor) -> None:
     seeds.start(db)
     with pytest.raises(InvalidInput, match="rotate first"):
         seeds.retire(db, COMMAND_LINE, 1)

@@ -26,13 +26,13 @@ def rosa(db: HashDB) -> Actor:
 
 
 def test_a_selection_is_frozen_and_belongs_to_its_user(db: HashDB, rosa: Actor, actor: Actor) -> None:
-    one, two = contributed(db, actor, draft(1), draft(2))
-    batch = bulk.select(db, rosa, BatchAction.HOLD, Picks.CONTRIBUTION, [two.id, one.id, two.id])
+    first, second = contributed(db, actor, draft(1), draft(2))
+    batch = bulk.select(db, rosa, BatchAction.HOLD, Picks.CONTRIBUTION, [second.id, first.id, second.id])
     assert (batch.size, batch.state) == (2, BatchState.DRAFT)
     with pytest.raises(NotFound):
         bulk.get(db, COMMAND_LINE, batch.id)
     assert bulk.preview(db, rosa, batch).changes == 2
-    contributions.withdraw(db, actor, one.id, "other")
+    contributions.withdraw(db, actor, first.id, "other")
     assert bulk.preview(db, rosa, batch).skipped[0].why is Skip.INACTIVE
     with pytest.raises(InvalidInput, match="reason"):
         bulk.start(db, rosa, batch.id, BatchChoices())

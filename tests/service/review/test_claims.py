@@ -93,7 +93,7 @@ def test_release_idleness_or_a_decision_frees_a_claimed_case(
     assert holder(db, first) is None
     claims.take(db, rosa, first)
     clock.go(minutes=15)
-    assert claims.renew(db, rosa, first), "no other reviewer took it meanwhile"
+    assert claims.renew(db, rosa, first), "no other reviewer took it in between"
     cases.decide(db, rosa, first, Decision.UPHOLD, "it stands", unless_taken=True)
     assert (holder(db, first), claims.list_own(db, rosa)) == (None, ())
     assert not claims.renew(db, rosa, first)

@@ -48,7 +48,7 @@ def test_contributions_expire_with_their_incident_if_it_expires_them(db: HashDB,
         draft(2, incident=LABEL, expires_at=sooner),
         draft(3, incident=LABEL, expires_at=later),
         draft(4, incident="CI:lasting", expires_at=later),
-        draft(5, incident="CI:unheard-of"),
+        draft(5, incident="CI:unknown"),
         draft(6),
     )
     expected = [NOON + DAY, sooner, NOON + DAY, later, None, None]

@@ -25,13 +25,13 @@ BY_SEVERITY = QueueQuery(order=QueueOrder.SEVERITY)
 
 def test_the_queue_is_ordered_by_due_time_or_by_severity(db: HashDB, actor: Actor, clock: Clock) -> None:
     severities = [2, None, 4, 0, 4]
-    for one in contributed(db, actor, *(draft(seed, severity=severity) for seed, severity in enumerate(severities))):
-        cases.open_case(db, COMMAND_LINE, one.id, "other", holds=False)
+    for item in contributed(db, actor, *(draft(seed, severity=severity) for seed, severity in enumerate(severities))):
+        cases.open_case(db, COMMAND_LINE, item.id, "other", holds=False)
         clock.go(hours=1)
-    assert [one.case.id for one in queues.queue(db, COMMAND_LINE).waiting] == [1, 2, 3, 4, 5]
+    assert [each.case.id for each in queues.queue(db, COMMAND_LINE).waiting] == [1, 2, 3, 4, 5]
     waiting = queues.queue(db, COMMAND_LINE, BY_SEVERITY).waiting
-    assert [one.case.id for one in waiting] == [3, 5, 1, 4, 2]
-    assert [one.contribution.severity for one in waiting] == [4, 4, 2, 0, None]
+    assert [each.case.id for each in waiting] == [3, 5, 1, 4, 2]
+    assert [each.contribution.severity for each in waiting] == [4, 4, 2, 0, None]
     cases.decide(db, COMMAND_LINE, 5, Decision.UPHOLD)
     assert queues.neighbors_in_queue(db, COMMAND_LINE, 3, BY_SEVERITY) == (None, 1)
     assert queues.neighbors_in_queue(db, COMMAND_LINE, 4, BY_SEVERITY) == (1, 2)

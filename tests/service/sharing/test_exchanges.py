@@ -103,19 +103,19 @@ def test_an_opinion_on_a_value_applies_to_all_contributions_of_other_members(
 ) -> None:
     ids = [each.id for each in contributed(db, actor, draft(1), draft(1, 2))]
     contributed(db, other, draft(1))
-    assert feed.give_opinions(db, other, [(signal(1), CONFIRMS)], "said") == 2
+    assert feed.give_opinions(db, other, [(signal(1), CONFIRMS)], "opinions") == 2
     with db.store.read() as tx:
         assert tx.opinions.current(ids).keys() == set(ids)
     with pytest.raises(InvalidInput) as caught:
-        feed.give_opinions(db, other, [(signal(2), CONFIRMS), (signal(3), CONFIRMS)], "said")
-    assert [fault.at for fault in caught.value.faults] == ["said[1]"]
+        feed.give_opinions(db, other, [(signal(2), CONFIRMS), (signal(3), CONFIRMS)], "opinions")
+    assert [fault.at for fault in caught.value.faults] == ["opinions[1]"]
 
 
 def test_a_withdrawn_picture_is_gone_although_a_video_has_it_as_a_frame(db: HashDB, actor: Actor, other: Actor) -> None:
     (picture,) = contributed(db, actor, draft(1))
     contributed(db, actor, video(1, 2, signals=(signal(3),)))
     assert contributions_by_value(all_pages(db, other, 0)) == {signal(1): [picture.id], signal(3): [picture.id + 1]}
-    assert feed.give_opinions(db, other, [(signal(1), CONFIRMS)], "said") == 1
+    assert feed.give_opinions(db, other, [(signal(1), CONFIRMS)], "opinions") == 1
     head_before = feed.head(db, other)
     contributions.withdraw(db, actor, picture.id, "other")
     assert contributions_by_value(all_pages(db, other, head_before)) == {signal(1): []}
@@ -157,4 +157,4 @@ def test_reading_needs_the_feed_scope_and_opinions_need_the_match_scope(db: Hash
     with pytest.raises(ScopeMissing):
         feed.exchange(db, member_with(db, Scope.MATCH), 0, 0, 1, 1, PDQ)
     with pytest.raises(ScopeMissing):
-        feed.give_opinions(db, member_with(db, Scope.FEED), [], "said")
+        feed.give_opinions(db, member_with(db, Scope.FEED), [], "opinions")

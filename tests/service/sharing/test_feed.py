@@ -258,7 +258,7 @@ class TestWait:
         feed.wait(db, actor, head(db) + 1, 20)
         assert time.monotonic() - started < 5
 
-    def test_a_key_has_two_waits_and_the_service_four(self, db: HashDB, actor: Actor, other: Actor) -> None:
+    def test_a_key_may_wait_twice_and_all_keys_four_times_at_once(self, db: HashDB, actor: Actor, other: Actor) -> None:
         started = time.monotonic()
         with ThreadPoolExecutor(16) as pool:
             waiting = [pool.submit(feed.wait, db, actor, head(db), 20) for _ in range(8)]

@@ -22,10 +22,10 @@ def opinion_to_send(db: HashDB) -> OpinionDraft | None:
 def test_a_decision_overrides_disputes_and_a_dispute_overrides_confirmations(db: HashDB) -> None:
     following.apply(db, follow_page(db), UPSTREAM_PAGE)
     assert opinion_to_send(db) is None
-    one, two = member_with(db), member_with(db)
-    opinions.give(db, one, 1, CONFIRMS)
+    confirming, disputing = member_with(db), member_with(db)
+    opinions.give(db, confirming, 1, CONFIRMS)
     assert opinion_to_send(db) == CONFIRMS
-    opinions.give(db, two, 1, DISPUTES)
+    opinions.give(db, disputing, 1, DISPUTES)
     assert opinion_to_send(db) == OpinionDraft(Stance.DISPUTES, "wrong_label")
     cases.decide(db, COMMAND_LINE, 1, Decision.UPHOLD)
     assert opinion_to_send(db) == CONFIRMS

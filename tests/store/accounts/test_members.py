@@ -105,7 +105,7 @@ def test_a_key_is_found_by_its_digest_and_can_be_revoked(store: Store, member: M
         assert revoked == tx.members.key_by_digest(digest) == replace(key, revoked_at=NOON)
 
 
-def test_the_first_feed_read_of_a_key_is_once_a_day(store: Store, member: Member) -> None:
+def test_first_feed_read_is_true_once_a_day_for_each_key(store: Store, member: Member) -> None:
     with store.begin() as tx:
         key = tx.members.add_key(member.id, b"d" * 32, KeyDraft(frozenset({Scope.FEED})), NOON)
         other = tx.members.add_key(member.id, b"e" * 32, KeyDraft(frozenset({Scope.FEED})), NOON)

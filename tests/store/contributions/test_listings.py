@@ -102,39 +102,39 @@ def pages(store: Store, listing: Listing, limit: int, ahead: int | None = listin
 
 
 FILTERS: list[tuple[Filter, Callable[[Contribution], bool]]] = [
-    (Filter(), lambda one: True),
-    (Filter(member=2), lambda one: one.member == 2),
-    (Filter(member=9), lambda one: False),
-    (Filter(status=Status.WITHDRAWN), lambda one: one.status is Status.WITHDRAWN),
-    (Filter(status=Status.EXPIRED), lambda one: one.id == 9),
-    (Filter(status=Status.ACTIVE), lambda one: one.id not in (2, 9)),
-    (Filter(standing=Standing.DISPUTED), lambda one: one.id in (4, 5, 6)),
-    (Filter(standing=Standing.UNREVIEWED), lambda one: one.id not in (4, 5, 6, 7)),
-    (Filter(label="manifesto"), lambda one: "manifesto" in one.labels),
-    (Filter(label="manifest"), lambda one: False),
-    (Filter(severity=0), lambda one: one.severity == 0),
-    (Filter(algorithm=Algorithm.PHASH), lambda one: one.signals[0].algorithm is Algorithm.PHASH),
-    (Filter(incident="CIP:one"), lambda one: one.incident == "CIP:one"),
+    (Filter(), lambda item: True),
+    (Filter(member=2), lambda item: item.member == 2),
+    (Filter(member=9), lambda item: False),
+    (Filter(status=Status.WITHDRAWN), lambda item: item.status is Status.WITHDRAWN),
+    (Filter(status=Status.EXPIRED), lambda item: item.id == 9),
+    (Filter(status=Status.ACTIVE), lambda item: item.id not in (2, 9)),
+    (Filter(standing=Standing.DISPUTED), lambda item: item.id in (4, 5, 6)),
+    (Filter(standing=Standing.UNREVIEWED), lambda item: item.id not in (4, 5, 6, 7)),
+    (Filter(label="manifesto"), lambda item: "manifesto" in item.labels),
+    (Filter(label="manifest"), lambda item: False),
+    (Filter(severity=0), lambda item: item.severity == 0),
+    (Filter(algorithm=Algorithm.PHASH), lambda item: item.signals[0].algorithm is Algorithm.PHASH),
+    (Filter(incident="CIP:one"), lambda item: item.incident == "CIP:one"),
     *(
         (
             Filter(tier=tier),
-            lambda one, tier=tier: tier_of(one.labels, one.severity, one.entity, one.incident) in tier.within(),
+            lambda item, tier=tier: tier_of(item.labels, item.severity, item.entity, item.incident) in tier.within(),
         )
         for tier in Tier
     ),
-    (Filter(reference="Ticket"), lambda one: (one.reference or "").startswith("Ticket")),
-    (Filter(reference="100%"), lambda one: one.reference == "100%"),
-    (Filter(reference="_"), lambda one: False),
-    (Filter(since=NOON + HOUR, until=NOON + 3 * HOUR), lambda one: one.id in (3, 4, 5, 6)),
+    (Filter(reference="Ticket"), lambda item: (item.reference or "").startswith("Ticket")),
+    (Filter(reference="100%"), lambda item: item.reference == "100%"),
+    (Filter(reference="_"), lambda item: False),
+    (Filter(since=NOON + HOUR, until=NOON + 3 * HOUR), lambda item: item.id in (3, 4, 5, 6)),
     (
         Filter(removed_since=NOON - 5 * HOUR, removed_until=NOON),
-        lambda one: one.removed_at is not None and NOON - 5 * HOUR <= one.removed_at < NOON,
+        lambda item: item.removed_at is not None and NOON - 5 * HOUR <= item.removed_at < NOON,
     ),
     (
         Filter(expires_until=NOON + 2 * HOUR),
-        lambda one: one.expires_at is not None and one.expires_at < NOON + 2 * HOUR,
+        lambda item: item.expires_at is not None and item.expires_at < NOON + 2 * HOUR,
     ),
-    (Filter(member=1, severity=2, label="incitement"), lambda one: one.member == 1 and one.severity == 2),
+    (Filter(member=1, severity=2, label="incitement"), lambda item: item.member == 1 and item.severity == 2),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The head of the log, read without a transaction."""
+"""The head reader: the head of the log and its last events, which each request reads first."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_head_is_busy_until_the_database_is_migrated(empty_url: str) -> None
 def test_connections_that_the_server_ended_are_replaced_without_an_error(postgres_url: str) -> None:
     engine = create_engine(postgres_url)
     end_others = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid != :mine"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid != :own_pid"
     )
     with closing(Store(postgres_url)) as store, ThreadPoolExecutor(4) as pool:
         barrier = Barrier(4, timeout=30)
@@ -70,7 +70,7 @@ def test_connections_that_the_server_ended_are_replaced_without_an_error(postgre
             assert heads == [store.head()] * 4
             with engine.connect() as connection:
                 own_pid = connection.scalar(select(func.pg_backend_pid()))
-                assert len(connection.scalars(end_others, {"mine": own_pid}).all()) == 5
+                assert len(connection.scalars(end_others, {"own_pid": own_pid}).all()) == 5
     engine.dispose()
 
 

@@ -112,15 +112,20 @@ def test_overruling_algorithms_are_returned_by_contribution(store: Store, member
 
 def test_added_values_returns_the_values_added_between_two_events(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        one, two, three = tx.contributions.add(member, [draft(1, PHASH), draft(1, 2), draft(3)], NOON)
-        entries = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two, three)]
+        first_item, second_item, third_item = tx.contributions.add(
+            member, [draft(1, PHASH), draft(1, 2), draft(3)], NOON
+        )
+        entries = [
+            LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {})
+            for added in (first_item, second_item, third_item)
+        ]
         entries[2:2] = [
-            LogEntry(Action.CONTRIBUTION_ADDED, "member", three.id, {}),
-            LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", three.id, {}),
-            LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", three.id, {}),
+            LogEntry(Action.CONTRIBUTION_ADDED, "member", third_item.id, {}),
+            LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", third_item.id, {}),
+            LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", third_item.id, {}),
         ]
         assert tx.audit.append(NOON, SYSTEM, entries) == 6
-    first, second, third, phash = (one.to_bytes() for one in (signal(1), signal(2), signal(3), PHASH))
+    first, second, third, phash = (value.to_bytes() for value in (signal(1), signal(2), signal(3), PHASH))
 
     def added(after: int, upto: int) -> dict[Algorithm, list[bytes]]:
         with store.read() as tx:
@@ -140,9 +145,9 @@ def test_added_values_returns_the_values_added_between_two_events(store: Store, 
 )
 def test_added_values_returns_the_values_that_may_match_again(store: Store, member: Member, action: Action) -> None:
     with store.begin() as tx:
-        one, two = tx.contributions.add(member, [draft(1), draft(2)], NOON)
-        entries = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two)]
-        assert tx.audit.append(NOON, SYSTEM, [*entries, LogEntry(action, "contribution", one.id, {})]) == 3
+        first, second = tx.contributions.add(member, [draft(1), draft(2)], NOON)
+        entries = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (first, second)]
+        assert tx.audit.append(NOON, SYSTEM, [*entries, LogEntry(action, "contribution", first.id, {})]) == 3
         assert tx.matches.added_values(2, 3) == {Algorithm.PDQ: [signal(1).to_bytes()]}
 
 

@@ -1,4 +1,4 @@
-"""The contributions that have given signals, in SQL."""
+"""Contributions with certain signals, in SQL."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_deltas_are_added_once_to_the_stored_figures(store: Store) -> None:
         assert tx.overviews.totals() == {TotalCount("status:active", 7): 1}
 
 
-def test_figures_that_are_counted_at_each_request(store: Store, member: Member) -> None:
+def test_some_figures_are_counted_at_each_request(store: Store, member: Member) -> None:
     with store.begin() as tx:
         _, disputed, with_cases = tx.contributions.add(
             member, [draft(1, expires_at=NOON + DAY), draft(2, expires_at=NOON + 9 * DAY), draft(3)], NOON
