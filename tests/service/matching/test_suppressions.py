@@ -85,7 +85,7 @@ def test_signals_of_a_disabled_algorithm_are_suppressed_too(
 
 
 def test_drafts_sent_while_an_entry_is_added_are_rejected_or_suppressed(database_url: str, clock: Clock) -> None:
-    """In any order of the two, no signal close to a benign signal can match afterwards."""
+    """Whether the draft or the entry is stored first, no signal close to a benign signal matches afterwards."""
     first = hashdb(database_url, clock, busy_seconds=30)
     actor = member_with(first)
     services = [hashdb(database_url, clock, busy_seconds=30) for _ in range(4)]

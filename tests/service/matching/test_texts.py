@@ -52,7 +52,7 @@ QUERIES: dict[str, Query] = {
 }
 """Queries that match each of the drafts."""
 NARROW = {Algorithm.SIMHASH256: 20}
-"""A radius for a benign window within which its neighboring windows do not lie."""
+"""A radius of a benign window that is too small for its neighboring windows."""
 
 
 @pytest.fixture(params=["text", "document"])

@@ -25,7 +25,7 @@ PASSWORD = "correct horse battery staple"
 DUE_AT = NOON + timedelta(hours=72)
 HOUR = timedelta(hours=1)
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-"""For tests with the same behaviour on both databases: no own statements and no concurrent processes."""
+"""For tests with the same behaviour on both databases: neither the SQL dialect nor concurrency matters."""
 
 
 @pytest.fixture
