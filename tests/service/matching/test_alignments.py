@@ -76,9 +76,7 @@ def test_only_reviewers_and_auditors_may_align(db: HashDB, actor: Actor) -> None
         alignments.align_listed(db, actor, film, [other_film])
 
 
-def test_items_near_query_frames_are_listed_with_segments_or_with_why_they_do_not_match(
-    db: HashDB, actor: Actor, other: Actor
-) -> None:
+def test_items_near_query_frames_are_listed_with_segments_or_a_reason(db: HashDB, actor: Actor, other: Actor) -> None:
     md5 = signal(1, Algorithm.MD5)
     film, same_file, still, withdrawn, one_frame, _ = contributed(
         db,
