@@ -84,7 +84,7 @@ def times(events: list[Any], name: str, first: str, last: str) -> dict[str, Any]
         for event in events
         if event["action"] == "contribution.added" and first <= event["at"][:10] <= last
     ]
-    measured = [(one["kind"] == "trusted_flagger", one[name]) for one in added if one[name] is not None]
+    measured = [(details["kind"] == "trusted_flagger", details[name]) for details in added if details[name] is not None]
     return {
         "all": durations([seconds for _, seconds in measured]),
         "trusted_flagger": durations([seconds for flagger, seconds in measured if flagger]),
@@ -135,7 +135,7 @@ def deciders(events: list[Any], first: str, last: str) -> dict[str, Any]:
         own = [event for event in decisions if event["actor"] == actor and event["at"][:10] >= first]
         kinds = [event["details"]["decision"] for event in own]
         followed = [(event, _next_decision(event, decisions)) for event in own]
-        pairs = [{one["details"]["decision"] == "uphold", then == "uphold"} for one, then in followed if then]
+        pairs = [{event["details"]["decision"] == "uphold", later == "uphold"} for event, later in followed if later]
         figures[actor] = {
             "decided": {kind: kinds.count(kind) for kind in kinds},
             "time_to_decide": durations(
@@ -151,9 +151,9 @@ def deciders(events: list[Any], first: str, last: str) -> dict[str, Any]:
 def _next_decision(event: Any, decisions: list[Any]) -> str | None:
     """The next decision on the same contribution."""
     later = [
-        one["details"]["decision"]
-        for one in decisions
-        if one["seq"] > event["seq"] and one["details"]["contribution"] == event["details"]["contribution"]
+        decision["details"]["decision"]
+        for decision in decisions
+        if decision["seq"] > event["seq"] and decision["details"]["contribution"] == event["details"]["contribution"]
     ]
     return later[0] if later else None
 
@@ -230,8 +230,8 @@ def _reviewed(events: list[Any], first: str, last: str) -> Any:
     def state_of(contribution: int) -> tuple[set[str], str | None, bool, bool]:
         counting = {
             opinion
-            for (one, member), (opinion, case) in lasts.items()
-            if one == contribution and member not in suspended and not (opinion == "disputes" and case in answered)
+            for (about, member), (opinion, case) in lasts.items()
+            if about == contribution and member not in suspended and not (opinion == "disputes" and case in answered)
         }
         waits = any(about == contribution and case not in disputed for case, about in open_cases.items())
         return counting, decisions.get(contribution), kept_out.get(contribution, False), waits

@@ -34,9 +34,9 @@ class World:
         self.number = count(1)
         self.names: dict[int, str] = {}
         self.callers = {scope: self._caller(scope.capitalize(), scope) for scope in Scope}
-        self.whole = {one.member: service.key(one.member) for one in self.callers.values()}
+        self.with_all_scopes = {caller.member: service.key(caller.member) for caller in self.callers.values()}
         self.other = self._caller("Other")
-        self.whole[self.other.member] = self.other
+        self.with_all_scopes[self.other.member] = self.other
         self.other.contribute(item(904))
 
     def _caller(self, name: str, *scopes: Scope) -> Caller:
@@ -75,25 +75,25 @@ class World:
                     return (tx.answer_jobs.add("key:0", self.service.clock()),)
             case "benign":
                 benign = {"signals": [pdq(10_000 + next(self.number))]}
-                return (body(self.whole[member].post("/v1/benign", benign))["id"],)
+                return (body(self.with_all_scopes[member].post("/v1/benign", benign))["id"],)
             case "webhook":
                 return (self._webhook(member),)
             case "delivery":
                 hook = self._webhook(member)
-                delivery = self.whole[member].post(f"/v1/webhooks/{hook}/test").get_json()
+                delivery = self.with_all_scopes[member].post(f"/v1/webhooks/{hook}/test").get_json()
                 return hook, delivery["id"]
         assert kind == "incident"
         incident = {"label": f"CI:n{next(self.number)}", "start": "2026-11-20T10:00:00Z"}
-        return (body(self.whole[member].post("/v1/incidents", incident))["id"],)
+        return (body(self.with_all_scopes[member].post("/v1/incidents", incident))["id"],)
 
     def _contribution(self, member: int) -> int:
-        (contribution,) = self.whole[member].contribute(item(20_000 + next(self.number)))
+        (contribution,) = self.with_all_scopes[member].contribute(item(20_000 + next(self.number)))
         return int(contribution["id"])
 
     def _matched(self, member: int) -> int:
         """A contribution of the member that every caller got as a match."""
         id, now, seq = self._contribution(member), self.service.clock(), self.head()
-        hits = [Hit(now.date(), one.member, id, now, now, seq, 1, {}) for one in self.callers.values()]
+        hits = [Hit(now.date(), caller.member, id, now, now, seq, 1, {}) for caller in self.callers.values()]
         with self.service.db.store.begin() as tx:
             tx.hits.add(hits)
         return id

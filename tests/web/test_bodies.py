@@ -233,8 +233,8 @@ def test_only_a_body_with_frames_may_exceed_the_usual_limit() -> None:
         queries = {"queries": [{"signals": [], "duration": 100.0, "frames": frames}]}
         response = caller.post("/v1/matches", queries)
         assert [match["contribution"] for match in response.get_json()["results"][0]["matches"]] == [contribution["id"]]
-        many = {"queries": [{"signals": [pdq(n) for n in range(60)]}]}
-        assert problem(caller.post("/v1/matches", many), 413, "too-large")["limit"] == 4_000
+        large = {"queries": [{"signals": [pdq(n) for n in range(60)]}]}
+        assert problem(caller.post("/v1/matches", large), 413, "too-large")["limit"] == 4_000
         assert problem(caller.post("/v1/matches", {"queries": queries["queries"] * 3}), 413)["limit"] == 20_000
         assert problem(caller.post("/v1/members", {"name": "frames" * 1_000}), 413)["limit"] == 4_000
 

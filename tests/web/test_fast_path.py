@@ -65,7 +65,7 @@ def test_a_match_gets_the_same_answer_on_the_fast_path(platform: Caller, content
 def test_a_contribution_gets_the_same_answer_on_the_fast_path(
     platform: Caller, content: object, key: str | None
 ) -> None:
-    # The second request finds what the first one stored, so both_answers must find it.
+    # The second request finds what the first one stored, so both must find it.
     platform.contribute(item(1), item(2, reference="\u00e9"))
     headers = {} if key is None else {"Idempotency-Key": key}
     first, second = both_answers(platform, json.dumps(content).encode(), CONTRIBUTIONS, headers=headers)

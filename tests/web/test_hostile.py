@@ -182,7 +182,7 @@ def _mutated(rng: random.Random, valid: Any) -> bytes:
 
 
 def _rejected(service: Service, response: TestResponse, before: dict[str, int]) -> bool:
-    """Whether a request was rejected, which must be done properly. An alteration can be valid: then it was accepted."""
+    """Whether a request was rejected, with a well-formed answer; an altered request can also be valid and accepted."""
     if response.status_code in (200, 201):
         return False
     assert response.status_code in REJECTION_STATUSES, response.text

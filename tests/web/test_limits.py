@@ -215,8 +215,8 @@ def test_an_unsupported_storage_is_rejected() -> None:
 
 
 def test_an_invalid_rate_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wrong in ("fast", "0/second", "10/fortnight", "delete=1/second", "=", "match=", "1/second;match=1/second"):
-        monkeypatch.setenv("HASHDB_RATE_LIMIT", wrong)
+    for invalid in ("fast", "0/second", "10/fortnight", "delete=1/second", "=", "match=", "1/second;match=1/second"):
+        monkeypatch.setenv("HASHDB_RATE_LIMIT", invalid)
         with pytest.raises(BadSetting, match="HASHDB_RATE_LIMIT"):
             Settings.read()
 

@@ -167,7 +167,7 @@ def test_a_flat_picture_is_hashed_but_rejected_as_a_contribution(service: Servic
 
 @pytest.fixture(scope="module")
 def small_limits() -> Iterator[Service]:
-    """A service that accepts short and small_limits videos only."""
+    """A service that accepts short and small videos only."""
     limits = {
         "video_max_bytes": 40_000,
         "video_max_seconds": 5.0,
@@ -197,11 +197,11 @@ def test_a_video_over_a_limit_is_rejected_with_the_command_that_hashes_it(small_
 
 def test_a_form_over_the_limit_of_pictures_and_one_video_is_rejected(small_limits: Service) -> None:
     caller = small_limits.caller()
-    many = form(*[film(1, 4.0)] * 12)
-    assert len(many["data"]) > 140_000
-    problem(caller.post("/v1/signals", **many), 413, "video-too-large")
-    stream = io.BytesIO(many.pop("data"))
-    problem(caller.post("/v1/signals", input_stream=stream, **CHUNKED, **many), 413, "too-large")
+    videos = form(*[film(1, 4.0)] * 12)
+    assert len(videos["data"]) > 140_000
+    problem(caller.post("/v1/signals", **videos), 413, "video-too-large")
+    stream = io.BytesIO(videos.pop("data"))
+    problem(caller.post("/v1/signals", input_stream=stream, **CHUNKED, **videos), 413, "too-large")
 
 
 def test_a_video_that_takes_too_long_is_rejected_and_later_ones_are_not_tried() -> None:

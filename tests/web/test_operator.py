@@ -165,7 +165,7 @@ def test_the_page_lists_every_action() -> None:
 
 
 @action("begins a session of the console by a row")
-def _session(scene: Scene) -> None:
+def _insert_session(scene: Scene) -> None:
     scene.write(
         "INSERT INTO sessions (user_id, digest, complete, created_at, seen_at)"
         " SELECT user_id, :digest, complete, created_at, seen_at FROM sessions",
@@ -174,88 +174,88 @@ def _session(scene: Scene) -> None:
 
 
 @action("signs in as a user, with a new password")
-def _sign_in(scene: Scene) -> None:
+def _sign_in_as_user(scene: Scene) -> None:
     password = users.reset(scene.db, COMMAND_LINE, 1).password
     assert password
     sessions.sign_in(scene.db, "ada", password, "office")
 
 
 @action("replaces the digest of a key's secret")
-def _digest(scene: Scene) -> None:
+def _replace_key_digest(scene: Scene) -> None:
     scene.write("UPDATE keys SET digest = :digest WHERE id = :id", digest=bytes(32), id=scene.alpha.key)
 
 
 @action("gives a key more scopes")
-def _scopes(scene: Scene) -> None:
+def _add_scopes(scene: Scene) -> None:
     scene.write("UPDATE keys SET scopes = :scopes WHERE id = :id", scopes='["admin"]', id=scene.alpha.key)
 
 
 @action("hides the distances from a key")
-def _distances(scene: Scene) -> None:
+def _hide_distances(scene: Scene) -> None:
     scene.write("UPDATE keys SET hides_distances = 1 WHERE id = :id", id=scene.beta.key)
 
 
 @action("silences an opinion by its flag")
-def _opinion(scene: Scene) -> None:
+def _silence_opinion(scene: Scene) -> None:
     scene.write("UPDATE opinions SET silent = 1")
 
 
 @action("hides a contribution by its status or standing")
-def _standing(scene: Scene) -> None:
+def _hide_contribution(scene: Scene) -> None:
     scene.write("UPDATE contributions SET standing = 'quarantined' WHERE id = 2")
 
 
 @action("changes the log's epoch")
-def _epoch(scene: Scene) -> None:
+def _change_epoch(scene: Scene) -> None:
     scene.write("UPDATE log SET epoch = 'another'")
 
 
 @action("forges a kept answer to a repeated request, with another member's contribution")
-def _answer_of_another(scene: Scene) -> None:
-    _answer_with(scene, 4)
+def _forge_answer_with_contribution_of_another_member(scene: Scene) -> None:
+    _forge_answer(scene, 4)
 
 
 @action("forges it with another contribution of the same member")
-def _answer_of_its_own(scene: Scene) -> None:
-    _answer_with(scene, 3)
+def _forge_answer_with_contribution_of_same_member(scene: Scene) -> None:
+    _forge_answer(scene, 3)
     answer = scene.alpha.contribute(item(1), item(2), headers={"Idempotency-Key": "first"})
     assert [contribution["id"] for contribution in answer] == [3, 3]
 
 
-def _answer_with(scene: Scene, id: int) -> None:
+def _forge_answer(scene: Scene, id: int) -> None:
     (answer,) = scene.read("SELECT answer FROM requests WHERE key = 'first'")
     forged = re.sub(r"\b[12]\b", str(id), answer)
     scene.write("UPDATE requests SET answer = :answer WHERE key = 'first'", answer=forged)
 
 
 @action("changes the counts of a day that is sealed")
-def _counts_of_before(scene: Scene) -> None:
+def _change_sealed_counts(scene: Scene) -> None:
     scene.write("UPDATE counts SET times = times + 1 WHERE day = (SELECT min(day) FROM counts)")
 
 
 @action("changes the counts of today")
-def _counts_of_today(scene: Scene) -> None:
+def _change_counts_of_today(scene: Scene) -> None:
     scene.write("UPDATE counts SET times = times + 1 WHERE day = (SELECT max(day) FROM counts) AND kind = 'hit'")
 
 
 @action("removes the record of a hit")
-def _hit(scene: Scene) -> None:
+def _remove_hits(scene: Scene) -> None:
     scene.write("DELETE FROM hits")
 
 
 @action("exchanges the names of two members")
-def _names(scene: Scene) -> None:
+def _exchange_member_names(scene: Scene) -> None:
     for now, then in (("Alpha Video", "x"), ("Beta Photos", "Alpha Video"), ("x", "Beta Photos")):
         scene.write("UPDATE members SET name = :then WHERE name = :now", now=now, then=then)
 
 
 @action("changes what no event records of a contribution: removal time, entity, incident, context, reference")
-def _unrecorded(scene: Scene) -> None:
+def _change_unrecorded_fields(scene: Scene) -> None:
     scene.write("UPDATE contributions SET removed_at = removed_at - 1, entity = 'x', reference = 'y' WHERE id = 1")
 
 
 @action("leaves a contribution out of the answer to a match, or adds one")
-def _match(scene: Scene) -> None:
+def _change_match_answer(scene: Scene) -> None:
     """The operator changes the program; here a layer around the real one changes the answer."""
     inner = scene.service.app.wsgi_app
 
@@ -272,14 +272,14 @@ def _match(scene: Scene) -> None:
 
 
 @action("answers a match without counting it")
-def _uncounted(scene: Scene) -> None:
+def _match_without_counting(scene: Scene) -> None:
     scene.beta.matched(str(signal(1)))
     scene.db.stats.take()
     counts.flush(scene.db)
 
 
 @action("answers a contribution or a withdrawal, and stores nothing")
-def _swallow(scene: Scene) -> None:
+def _answer_without_storing(scene: Scene) -> None:
     """The answer comes from a second service that nobody else sees."""
     with service_at(None) as other:
         other.clock.go(days=1)
@@ -289,7 +289,7 @@ def _swallow(scene: Scene) -> None:
 
 
 @action("shows a reader only what is older: withholds the newest events, checkpoints or roots")
-def _older(scene: Scene) -> None:
+def _show_older_state(scene: Scene) -> None:
     """The program answers from a copy. The earlier checkpoint still verifies."""
     note = checkpoints.latest(scene.db)
     with scene.served_by(Response(note)):
@@ -299,49 +299,49 @@ def _older(scene: Scene) -> None:
 
 
 @action("publishes an event late")
-def _late(scene: Scene) -> None:
+def _publish_late(scene: Scene) -> None:
     """The request waits for an hour; the event has the time at which it was written."""
     scene.service.clock.go(hours=1)
     scene.alpha.contribute(item(8))
 
 
 @action("writes an event in the name of a member's key")
-def _in_its_name(scene: Scene) -> None:
+def _write_in_name_of_member(scene: Scene) -> None:
     """The operator who has the program needs no secret of a key."""
     contributions.withdraw(scene.db, members.authenticate(scene.db, scene.alpha.secret or ""), 1, "other")
 
 
 @action("adds a member, and contributes or confirms by it")
-def _member(scene: Scene) -> None:
+def _add_member(scene: Scene) -> None:
     scene.service.caller(Scope.CONTRIBUTE).contribute(item(10))
 
 
 @action("adds a benign entry close to a signal, which then matches nothing")
-def _benign(scene: Scene) -> None:
+def _add_benign_entry(scene: Scene) -> None:
     benign.add(scene.db, COMMAND_LINE, BenignDraft((signal(1),), note="a splash screen"))
     assert scene.match() == []
 
 
 @action("suppresses a signal by a row, as if it were close to a benign entry")
-def _mask(scene: Scene) -> None:
+def _suppress_signal(scene: Scene) -> None:
     where = "WHERE contribution_id = 1 AND position = 0"
     scene.write(f"INSERT INTO masks SELECT contribution_id, position, algorithm, value, 1 FROM signals {where}")
     scene.write(f"DELETE FROM signals {where}")
 
 
 @action("refuses the requests of a member")
-def _refusal(scene: Scene) -> None:
+def _reject_requests(scene: Scene) -> None:
     """The changed program rejects the requests and writes nothing."""
     with scene.served_by(Response(status=503)):
         assert scene.beta.get("/v1/me").status_code == 503
 
 
 @action("keeps the hashes or the salt of a contribution that was erased")
-def _erased(scene: Scene) -> None:
+def _keep_erased_salt(scene: Scene) -> None:
     (salt,) = scene.erased_salts
     assert salt and salt not in scene.read("SELECT salt FROM contributions")
 
 
 @action("reads everything that is stored, and hands it on")
-def _reading(scene: Scene) -> None:
+def _read_signals(scene: Scene) -> None:
     assert len(scene.read("SELECT value FROM signals")) >= 4

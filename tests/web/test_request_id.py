@@ -13,7 +13,7 @@ from tests.web.callers import Service, service_at
 
 @pytest.fixture(scope="module")
 def behind_proxy() -> Iterator[Service]:
-    """A service behind_proxy one trusted proxy."""
+    """A service behind one trusted proxy."""
     with service_at(None, proxies=1) as service:
         yield service
 

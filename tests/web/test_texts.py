@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import random
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from hashdb.hashing.texts import LISTED_STEP, WINDOW
 from tests.web.callers import Caller, Service, body, problem, service_at
 from tests.web.pictures import METADATA, form, photo
 from tests.web.test_deferring import finished_job, start_job
+from tests.web.test_logs import log_output
+
+__all__ = ["log_output"]
 
 PATHS = ("/v1/signals", "/v1/matches/media", "/v1/contributions/media")
 
@@ -88,12 +92,13 @@ def test_a_text_that_is_too_large_or_too_short_is_rejected_with_the_reason(calle
     ]
 
 
-def test_no_word_of_a_text_is_logged(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_word_of_a_text_is_logged(log_output: io.StringIO, caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
     sent = text(300, 7)
     with caplog.at_level(logging.DEBUG):
         for path in PATHS:
             caller.post(path, **form(sent, metadata=_metadata(path)))
         problem(caller.post("/v1/signals", **form(b"secretword " * 3)), 415)
-    logged = caplog.text + str([vars(record) for record in caplog.records])
+    assert len(log_output.getvalue().splitlines()) == len(PATHS) + 1
+    logged = log_output.getvalue() + caplog.text + str([vars(record) for record in caplog.records])
     assert not [word for word in sent.decode().split() if word in logged]
     assert "secretword" not in logged

@@ -136,7 +136,9 @@ def test_cases_are_listed_by_state_to_those_who_may_see_them(
     assert list(faults(reviewer.get(f"{URL}?state=closed&limit=0"))) == ["limit", "state"]
 
 
-def test_a_key_without_the_right_gets_the_reason(service: Service, platform: Caller, other: Caller, case: int) -> None:
+def test_a_key_without_the_right_is_rejected_with_the_reason(
+    service: Service, platform: Caller, other: Caller, case: int
+) -> None:
     stranger = service.caller(Scope.MATCH, Scope.FEED, Scope.CONTRIBUTE)
     problem(stranger.get(f"{URL}/{case}"), 404, "not-found")
     problem(stranger.get(f"{URL}/99"), 404, "not-found")

@@ -18,7 +18,9 @@ ADDRESS = f"url:{5 << 128:064x}"
 
 def windows(frames: tuple[Frame, ...]) -> list[dict[str, Any]]:
     """The windows of words of a text, as a client sends them."""
-    return [{"words": [int(each.at), int(each.end)], "signals": [str(one) for one in each.signals]} for each in frames]
+    return [
+        {"words": [int(each.at), int(each.end)], "signals": [str(signal) for signal in each.signals]} for each in frames
+    ]
 
 
 def pages(*seeds: int, first: int = 1, away: int = 0) -> list[dict[str, Any]]:

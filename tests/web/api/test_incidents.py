@@ -1,4 +1,4 @@
-"""/v1/incidents: contributions that expire with a crisis."""
+"""/v1/incidents: added, changed, and the expiry of their contributions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ URL = "/v1/incidents"
 START, END = "2026-11-19T00:00:00.000000Z", "2026-11-21T00:00:00.000000Z"
 
 
-def test_contributions_expire_with_their_incident(service: Service, admin: Caller, platform: Caller) -> None:
+def test_an_incident_is_added_and_changed_and_contributions_expire_with_it(
+    service: Service, admin: Caller, platform: Caller
+) -> None:
     response = admin.post(URL, {"label": "CIP:example", "start": START, "end": END, "expires": True})
     assert response.status_code == 201
     added = body(response)
