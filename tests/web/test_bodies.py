@@ -19,7 +19,7 @@ from tests.web.test_authorisation import with_plain_ids
 from tests.web.test_hostile import REJECTION_STATUSES
 
 MEGABYTE = 1024 * 1024
-CAP = 32 * 1024
+SIZE_LIMIT = 32 * 1024
 """The size limit of every body here, in bytes."""
 LARGE_BUDGET = "changes=1000000"
 """The clock of these tests does not move, so no budget renews."""
@@ -110,8 +110,13 @@ def _caller(service: Service) -> Caller:
 def small_limits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """A caller with all scopes, of a service with low size limits."""
     url = f"sqlite:///{tmp_path_factory.mktemp('small')}/hashdb.sqlite"
-    caps = {"max_body": CAP, "video_max_body": CAP, "media_max_bytes": CAP // 2, "media_max_request": CAP}
-    with service_at(url, interop_label="glorification", budgets=LARGE_BUDGET, **caps) as service:
+    limits = {
+        "max_body": SIZE_LIMIT,
+        "video_max_body": SIZE_LIMIT,
+        "media_max_bytes": SIZE_LIMIT // 2,
+        "media_max_request": SIZE_LIMIT,
+    }
+    with service_at(url, interop_label="glorification", budgets=LARGE_BUDGET, **limits) as service:
         caller = _caller(service)
         caller.contribute(item(1))
         yield caller
@@ -144,10 +149,10 @@ def test_every_route_with_a_body_is_tested() -> None:
 @for_every_route_with_a_body
 def test_a_body_with_a_too_large_content_length_is_rejected(small_limits: Caller, route: str) -> None:
     stream = Endless(b"")
-    declared = {"CONTENT_LENGTH": str(CAP + 1)}
+    declared = {"CONTENT_LENGTH": str(SIZE_LIMIT + 1)}
     response = _request(small_limits, route, KINDS[route], input_stream=stream, environ_overrides=declared)
     assert response.status_code == 413, response.text
-    assert stream.bytes_read <= CAP + 1
+    assert stream.bytes_read <= SIZE_LIMIT + 1
 
 
 @for_every_route_with_a_body
@@ -157,7 +162,7 @@ def test_an_endless_body_is_rejected(small_limits: Caller, route: str) -> None:
     chunked = {name: value for name, value in CHUNKED.items() if name != "data"}
     response = _request(small_limits, route, KINDS[route], input_stream=stream, **chunked)
     assert response.status_code == 413, response.text
-    assert stream.bytes_read <= 4 * CAP
+    assert stream.bytes_read <= 4 * SIZE_LIMIT
 
 
 def _texts(valid: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -53,8 +53,8 @@ def documents() -> dict[str, bytes]:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all tests, with low limits. It never defers an answer, however busy the machine is."""
     url = f"sqlite:///{tmp_path_factory.mktemp('hostile')}/hashdb.sqlite"
-    caps = {"media_max_pixels": 2_000_000, "media_seconds": 1.0, "media_memory": MEMORY}
-    with pytest.MonkeyPatch.context() as patch, service_at(url, interop_label="incitement", **caps) as service:
+    limits = {"media_max_pixels": 2_000_000, "media_seconds": 1.0, "media_memory": MEMORY}
+    with pytest.MonkeyPatch.context() as patch, service_at(url, interop_label="incitement", **limits) as service:
         patch.setattr(deferring, "PATIENCE", 300.0)
         yield service
 

@@ -118,10 +118,10 @@ def test_a_quarantined_contribution_leaves_matches_and_the_feed(
 def test_cases_are_listed_by_state_to_those_who_may_see_them(
     service: Service, platform: Caller, other: Caller, reviewer: Caller, case: int
 ) -> None:
-    (two,) = other.contribute(item(2))
-    platform.post(f"/v1/contributions/{two['id']}/opinions", DISPUTE)
-    (three,) = other.contribute(item(3))
-    service.caller(Scope.MATCH, Scope.FEED).post(f"/v1/contributions/{three['id']}/opinions", DISPUTE)
+    (second,) = other.contribute(item(2))
+    platform.post(f"/v1/contributions/{second['id']}/opinions", DISPUTE)
+    (third,) = other.contribute(item(3))
+    service.caller(Scope.MATCH, Scope.FEED).post(f"/v1/contributions/{third['id']}/opinions", DISPUTE)
     reviewer.post(f"{URL}/{case}/decision", {"decision": "uphold"})
 
     def listed(caller: Caller, query: str = "") -> list[int]:

@@ -48,7 +48,7 @@ class History:
     """Ten days of random actions of every kind, the same ones in every run."""
 
     def __init__(self, service: Service) -> None:
-        self.db, self.clock, self.chance = service.db, service.clock, random.Random(7)
+        self.db, self.clock, self.rng = service.db, service.clock, random.Random(7)
         kinds = [MemberKind.PLATFORM, MemberKind.PLATFORM, MemberKind.TRUSTED_FLAGGER]
         added = [
             members.add(self.db, COMMAND_LINE, MemberDraft(f"Contributor {n}", kind)).id for n, kind in enumerate(kinds)
@@ -66,45 +66,45 @@ class History:
             self.give_opinion,
             self.open_case,
             self.decide,
-            self.refuse,
+            self.record_refusals,
         ]
         for _ in range(10):
-            for _ in range(self.chance.randint(30, 45)):
-                self.clock.go(seconds=self.chance.randint(1, 1500))
-                self.chance.choice(actions)()
+            for _ in range(self.rng.randint(30, 45)):
+                self.clock.go(seconds=self.rng.randint(1, 1500))
+                self.rng.choice(actions)()
             counts.flush(self.db)
             self.clock.at = (self.clock.at + timedelta(days=1)).replace(hour=1)
             contributions.emit_pending(self.db)
             counts.seal(self.db)
 
     def contribute(self) -> None:
-        actor, seed, now = self.chance.choice(self.actors), next(self.seeds), self.clock.at
-        removed = now - timedelta(seconds=self.chance.randint(0, 200_000))
+        actor, seed, now = self.rng.choice(self.actors), next(self.seeds), self.clock.at
+        removed = now - timedelta(seconds=self.rng.randint(0, 200_000))
         item = draft(
             seed,
-            removed_at=self.chance.choice([None, removed]),
-            notified_at=self.chance.choice([None, removed - timedelta(seconds=self.chance.randint(0, 9000))]),
-            labels=tuple(self.chance.sample(["glorification", "manifesto", "incitement"], 2)),
-            basis=self.chance.choice([None, "terms", "removal_order"]),
-            expires_at=self.chance.choice([None, None, now + timedelta(days=2)]),
+            removed_at=self.rng.choice([None, removed]),
+            notified_at=self.rng.choice([None, removed - timedelta(seconds=self.rng.randint(0, 9000))]),
+            labels=tuple(self.rng.sample(["glorification", "manifesto", "incitement"], 2)),
+            basis=self.rng.choice([None, "terms", "removal_order"]),
+            expires_at=self.rng.choice([None, None, now + timedelta(days=2)]),
         )
         self.contributed.append((contributed(self.db, actor, item)[0].id, actor, seed))
 
     def match(self) -> None:
-        seed = self.chance.choice(self.contributed)[2] if self.contributed and self.chance.random() < 0.7 else 9999
-        matches.match(self.db, self.chance.choice(self.actors), [query(near(signal(seed), 8))])
+        seed = self.rng.choice(self.contributed)[2] if self.contributed and self.rng.random() < 0.7 else 9999
+        matches.match(self.db, self.rng.choice(self.actors), [query(near(signal(seed), 8))])
 
     def withdraw_or_erase(self) -> None:
         if not self.contributed:
             return
-        id, actor, _ = self.chance.choice(self.contributed)
+        id, actor, _ = self.rng.choice(self.contributed)
         try:
-            if self.chance.random() < 0.3:
+            if self.rng.random() < 0.3:
                 contributions.erase(self.db, actor, id)
             else:
-                contributions.withdraw(self.db, actor, id, self.chance.choice(["other", "removal_reversed"]))
+                contributions.withdraw(self.db, actor, id, self.rng.choice(["other", "removal_reversed"]))
         except HashDBError:
-            status = self.chance.choice([MemberStatus.SUSPENDED, MemberStatus.ACTIVE])
+            status = self.rng.choice([MemberStatus.SUSPENDED, MemberStatus.ACTIVE])
             members.change(self.db, COMMAND_LINE, 3, MemberChange(status=status))
             contributions.emit_pending(self.db)
             opinions.recount(self.db)
@@ -112,22 +112,22 @@ class History:
     def give_opinion(self) -> None:
         if not self.contributed:
             return
-        id, _, _ = self.chance.choice(self.contributed)
-        stance, reason = self.chance.choice([(Stance.CONFIRMS, None), (Stance.DISPUTES, "edsa_context")])
+        id, _, _ = self.rng.choice(self.contributed)
+        stance, reason = self.rng.choice([(Stance.CONFIRMS, None), (Stance.DISPUTES, "edsa_context")])
         with suppress(HashDBError):
-            opinions.give(self.db, self.chance.choice(self.actors), id, OpinionDraft(stance, reason))
+            opinions.give(self.db, self.rng.choice(self.actors), id, OpinionDraft(stance, reason))
 
     def open_case(self) -> None:
         if not self.contributed:
             return
-        id, _, _ = self.chance.choice(self.contributed)
+        id, _, _ = self.rng.choice(self.contributed)
         with suppress(HashDBError):
-            cases.open_case(self.db, COMMAND_LINE, id, "edsa_context", holds=self.chance.random() < 0.5)
+            cases.open_case(self.db, COMMAND_LINE, id, "edsa_context", holds=self.rng.random() < 0.5)
 
     def decide(self) -> None:
         for case in cases.page(self.db, COMMAND_LINE, CaseState.OPEN, 0, 100):
-            if self.chance.random() < 0.5:
-                decision = self.chance.choice([Decision.UPHOLD, Decision.UPHOLD, Decision.QUARANTINE, Decision.RETIRE])
+            if self.rng.random() < 0.5:
+                decision = self.rng.choice([Decision.UPHOLD, Decision.UPHOLD, Decision.QUARANTINE, Decision.RETIRE])
                 cases.decide(self.db, self.deciders[case.id % 2], case.id, decision)
                 self.decide_again(case.contribution, Decision.QUARANTINE if decision is Decision.UPHOLD else decision)
 
@@ -137,10 +137,10 @@ class History:
                 again = cases.open_case(self.db, COMMAND_LINE, contribution, "other", holds=False)
                 cases.decide(self.db, self.deciders[again.id % 2], again.id, decision)
 
-    def refuse(self) -> None:
-        refusals.note_contribution(self.db, self.chance.choice(self.actors), HashDBError())
+    def record_refusals(self) -> None:
+        refusals.note_contribution(self.db, self.rng.choice(self.actors), HashDBError())
         with suppress(HashDBError):
-            members.authenticate(self.db, self.chance.choice(["", "hdb_x"]))
+            members.authenticate(self.db, self.rng.choice(["", "hdb_x"]))
 
 
 def _events(auditor: Caller) -> list[Any]:
