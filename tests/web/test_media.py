@@ -229,6 +229,7 @@ def test_the_videos_of_a_request_share_one_limit_of_frames(caller: Caller, monke
         b"RIFF\xff\xff\xff\xffAVI " + b"LIST" * 500,
         b"GIF89a\x01\x00\x01\x00\x00\x00\x00" + b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x00" * 3,
     ],
+    ids=["mp4", "matroska", "avi", "gif"],
 )
 def test_a_file_that_only_starts_like_a_video_is_named(service: Service, caller: Caller, content: bytes) -> None:
     before = service.rows()

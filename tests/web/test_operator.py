@@ -133,6 +133,7 @@ class Scene:
 
 @pytest.fixture
 def scene(service: Service, tmp_path: Path) -> Iterator[Scene]:
+    """A new scene for each test."""
     scene = Scene(service, tmp_path)
     yield scene
     scene.close()
