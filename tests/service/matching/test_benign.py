@@ -44,13 +44,13 @@ def matching_ids(db: HashDB, actor: Actor, *signals: Signal | int) -> list[int]:
 
 def read_feed(db: HashDB, actor: Actor) -> dict[int, Contribution | str]:
     """The contributions of a copy of the feed read from 0, and the reasons of those that are gone."""
-    held: dict[int, Contribution | str] = {}
+    contributions_by_id: dict[int, Contribution | str] = {}
     for change in feed.read(db, actor, 0, 1000).changes:
         if isinstance(change.what, Gone):
-            held[change.what.contribution] = change.what.reason
+            contributions_by_id[change.what.contribution] = change.what.reason
         else:
-            held[change.what.id] = change.what
-    return held
+            contributions_by_id[change.what.id] = change.what
+    return contributions_by_id
 
 
 def amendments(db: HashDB, id: int) -> list[tuple[str, object]]:
@@ -110,9 +110,9 @@ def test_a_new_entry_suppresses_close_signals_with_one_event_per_contribution(
 def test_the_feed_omits_suppressed_signals_and_items_with_no_other_signal(db: HashDB, actor: Actor) -> None:
     one_of_two, close = contributed(db, actor, draft(1, 2), draft(near(signal(1), 5)))
     entry = add_entry(db, signal(1))
-    held = read_feed(db, actor)
-    assert held[close.id] == "masked"
-    shown = held[one_of_two.id]
+    read = read_feed(db, actor)
+    assert read[close.id] == "masked"
+    shown = read[one_of_two.id]
     assert isinstance(shown, Contribution) and shown.signals == (signal(2),)
     benign.delete(db, COMMAND_LINE, entry.id)
     shown, again = read_feed(db, actor)[one_of_two.id], read_feed(db, actor)[close.id]

@@ -54,18 +54,18 @@ EVENT_TOPICS = tuple(topic for topic in Topic if topic is not Topic.CASE_DUE)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Receiver]:
+def module_receiver() -> Iterator[Receiver]:
     """A receiver on this machine, for all tests of the module."""
     with receiver() as started:
         yield started
 
 
 @pytest.fixture
-def hook(server: Receiver) -> Receiver:
-    """The receiver, without messages of earlier tests."""
-    server.received.clear()
-    server.status = 204
-    return server
+def endpoint(module_receiver: Receiver) -> Receiver:
+    """The receiver as the endpoint of a webhook, without messages of earlier tests."""
+    module_receiver.received.clear()
+    module_receiver.status = 204
+    return module_receiver
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_changes_are_grouped_while_a_delivery_waits(db: HashDB, actor: Actor) ->
 
 def test_only_contributor_and_disputer_are_notified_of_a_case(db: HashDB, actor: Actor, other: Actor) -> None:
     third = member_with(db)
-    hooks = [
+    issued_webhooks = [
         add_webhook(db, member, "https://example.org/", Topic.CASE_OPENED, Topic.CASE_DECIDED)
         for member in (actor, other, third)
     ]
@@ -151,12 +151,12 @@ def test_only_contributor_and_disputer_are_notified_of_a_case(db: HashDB, actor:
     (case,) = cases.page(db, other, None, 0, 9)
     cases.decide(db, member_with(db, Scope.REVIEW), case.id, Decision.UPHOLD)
     send_all(db)
-    for member, hook in zip((actor, other), hooks, strict=False):
-        messages = sent_messages(db, member, hook.webhook.id)
+    for member, issued in zip((actor, other), issued_webhooks, strict=False):
+        messages = sent_messages(db, member, issued.webhook.id)
         assert [topic for topic, _ in messages] == ["case.opened", "case.decided"]
         assert all(data.keys() == {"seq", "case", "contribution"} for _, data in messages)
         assert {(data["case"], data["contribution"]) for _, data in messages} == {(case.id, contribution.id)}
-    assert sent_messages(db, third, hooks[2].webhook.id) == []
+    assert sent_messages(db, third, issued_webhooks[2].webhook.id) == []
 
 
 def test_only_members_that_got_the_match_are_notified_of_its_reversal(
@@ -179,12 +179,12 @@ def test_only_members_that_got_the_match_are_notified_of_its_reversal(
     assert (topic, data["count"], data["checkpoint"]) == ("match.reversed", 1, db.store.head().seq)
 
 
-def test_a_message_is_signed_and_contains_no_hash(db: HashDB, actor: Actor, hook: Receiver) -> None:
-    issued = add_webhook(db, actor, hook.url)
+def test_a_message_is_signed_and_contains_no_hash(db: HashDB, actor: Actor, endpoint: Receiver) -> None:
+    issued = add_webhook(db, actor, endpoint.url)
     renewed = webhooks.renew(db, actor, issued.webhook.id)
     contributed(db, actor, draft(1))
     assert send_all(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
-    (received,) = hook.received
+    (received,) = endpoint.received
     for secret in (issued.secret, renewed.secret):
         message = verify(secret, received.headers, received.body, now=db.now().timestamp())
     assert (message.topic, message.data["count"]) == ("feed.changed", 1)
@@ -202,18 +202,18 @@ def test_a_message_is_signed_and_contains_no_hash(db: HashDB, actor: Actor, hook
 
 @pytest.mark.parametrize("status", [301, 307, 400, 404, 500])
 def test_a_refused_message_is_retried_and_redirects_are_not_followed(
-    db: HashDB, clock: Clock, actor: Actor, hook: Receiver, status: int
+    db: HashDB, clock: Clock, actor: Actor, endpoint: Receiver, status: int
 ) -> None:
-    id = add_webhook(db, actor, hook.url).webhook.id
+    id = add_webhook(db, actor, endpoint.url).webhook.id
     contributed(db, actor, draft(1))
-    hook.status = status
+    endpoint.status = status
     assert send_all(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.WAITING]
     assert send_all(db) == []
     assert webhooks.get(db, actor, id).failing_since == clock.at
     clock.go(seconds=RETRY_PAUSES[0] * 1.2)
-    hook.status = 200
+    endpoint.status = 200
     assert send_all(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
-    first, second = hook.received
+    first, second = endpoint.received
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert webhooks.get(db, actor, id).failing_since is None
@@ -256,16 +256,16 @@ def test_an_answer_410_disables_the_webhook_at_once(db: HashDB, actor: Actor) ->
     assert not webhooks.get(db, actor, id).enabled
 
 
-def test_a_delivery_can_be_sent_again_with_the_same_id(db: HashDB, actor: Actor, hook: Receiver) -> None:
-    id = add_webhook(db, actor, hook.url).webhook.id
+def test_a_delivery_can_be_sent_again_with_the_same_id(db: HashDB, actor: Actor, endpoint: Receiver) -> None:
+    id = add_webhook(db, actor, endpoint.url).webhook.id
     contributed(db, actor, draft(1))
     post = partial(deliveries.post, egress=EGRESS)
     send_all(db, post)
     (delivery,) = list_deliveries(db, actor, id)
     assert webhooks.redeliver(db, actor, id, delivery.id).outcome is DeliveryOutcome.WAITING
     assert send_all(db, post) == [DeliveryOutcome.DELIVERED]
-    assert len({received.headers["webhook-id"] for received in hook.received}) == 1
-    assert len(hook.received) == 2
+    assert len({received.headers["webhook-id"] for received in endpoint.received}) == 1
+    assert len(endpoint.received) == 2
 
 
 def test_a_suspended_member_gets_no_message_until_it_is_reinstated(db: HashDB, actor: Actor, other: Actor) -> None:
@@ -339,7 +339,7 @@ def test_another_process_sends_the_deliveries_of_a_killed_process(
         "http://example.org/", "https://2130706433/", "https://0x7f.1/",
     ],
 )  # fmt: skip
-def test_the_sender_never_connects_to_an_address_that_is_not_public(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_the_sender_never_connects_to_a_forbidden_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """The address is checked again at each delivery, also if it was allowed when the webhook was added."""
 
     def fail(*words: object) -> None:
@@ -361,9 +361,9 @@ def test_the_reason_of_a_failed_delivery_is_recorded(url: str, trouble: Trouble)
     assert (attempt.status, attempt.trouble) == (None, trouble)
 
 
-def test_a_receiver_without_tls_is_recorded_as_no_answer(hook: Receiver) -> None:
+def test_a_receiver_without_tls_is_recorded_as_no_answer(endpoint: Receiver) -> None:
     assert (
-        deliveries.post(claimed_for(hook.url.replace("http:", "https:")), builders.NOON, EGRESS).trouble
+        deliveries.post(claimed_for(endpoint.url.replace("http:", "https:")), builders.NOON, EGRESS).trouble
         is Trouble.NO_ANSWER
     )
 
@@ -378,9 +378,9 @@ def test_old_deliveries_are_deleted(db: HashDB, clock: Clock, actor: Actor) -> N
 
 
 def test_one_of_several_workers_delivers_in_the_background(
-    db: HashDB, tmp_path: Path, actor: Actor, hook: Receiver
+    db: HashDB, tmp_path: Path, actor: Actor, endpoint: Receiver
 ) -> None:
-    add_webhook(db, actor, hook.url)
+    add_webhook(db, actor, endpoint.url)
     stop = Event()
     outcomes: list[DeliveryOutcome] = []
     arguments = db, tmp_path / "lock", partial(deliveries.post, egress=EGRESS), outcomes.append, stop
@@ -389,9 +389,9 @@ def test_one_of_several_workers_delivers_in_the_background(
         worker.start()
     try:
         contributed(db, actor, draft(1))
-        hook.wait(1)
+        endpoint.wait(1)
         contributed(db, actor, draft(2))
-        assert [received.said["data"]["count"] for received in hook.wait(2)] == [1, 1]
+        assert [received.said["data"]["count"] for received in endpoint.wait(2)] == [1, 1]
     finally:
         stop.set()
         for worker in workers:

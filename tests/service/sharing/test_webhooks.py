@@ -130,7 +130,7 @@ def test_the_number_of_webhooks_of_a_member_is_limited(db: HashDB, actor: Actor,
     webhooks.add(db, other, DRAFT)
 
 
-def test_an_address_that_is_not_public_is_rejected_at_once(db: HashDB, actor: Actor) -> None:
+def test_a_forbidden_address_is_rejected_when_it_is_set(db: HashDB, actor: Actor) -> None:
     webhook = webhooks.add(db, actor, DRAFT).webhook
     for url in ("http://example.org/", "https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/"):
         with pytest.raises(InvalidInput):
