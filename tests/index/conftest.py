@@ -1,4 +1,4 @@
-"""What every test of the index may ask for."""
+"""Fixtures for the tests of the index."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where a segment store may keep its segments."""
+    """The folder of a segment store; it does not exist yet."""
     return tmp_path / "index"
 
 
 @pytest.fixture
 def eager_threads() -> Iterator[None]:
-    """Threads take turns as often as they can."""
+    """Let threads switch as often as possible, so that races become likely."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

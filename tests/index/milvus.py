@@ -1,4 +1,4 @@
-"""A Milvus in a file, for the tests: one for each process of pytest, with collections of each test's own."""
+"""Milvus Lite for the tests: one server for each process of pytest; each test has its own collections."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hashdb.index.milvus import Collection, Milvus, MilvusIndex
 from hashdb.index.vectors import to_octets
 
 _SECONDS = 60
-"""How long a busy machine may take to start it."""
+"""How long the server may take to start on a busy machine."""
 
 
 @contextmanager
 def milvus_lite(folder: Path) -> Iterator[Milvus]:
-    """One that runs as long as the block lasts."""
+    """A Milvus server that runs until the block ends."""
     with warnings.catch_warnings():
-        # It says that what it imports is going to go.
+        # It warns that a module that it imports is deprecated.
         warnings.simplefilter("ignore")
         pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: scripts/setup milvus-lite")
         pytest.importorskip("pymilvus")
@@ -46,7 +46,7 @@ def _start(file: str) -> None:
 
 
 class WrittenIndex(MilvusIndex):
-    """One whose values go into its collection at every second add, and are in memory for a while."""
+    """An index that writes its values into its collection at every second add, and keeps them in memory until then."""
 
     def __init__(self, milvus: Milvus, bits: int) -> None:
         super().__init__(bits, bits // 8)
@@ -54,18 +54,18 @@ class WrittenIndex(MilvusIndex):
         with milvus.request() as client:
             if not client.has_collection(self.collection.name):
                 self.collection.make()
-        while left := self.collection.with_prefix(""):
-            self.collection.remove(left)
-        self._adding, self._times = Lock(), 0
+        while values := self.collection.with_prefix(""):
+            self.collection.remove(values)
+        self._add_lock, self._adds = Lock(), 0
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
-        with self._adding:
-            self._times += 1
-            super().add(values, self._times)
-            if self._times % 2:
+        with self._add_lock:
+            self._adds += 1
+            super().add(values, self._adds)
+            if self._adds % 2:
                 assert self.collection is not None
                 self.collection.write(to_octets(self.snapshot()))
-                self.adopt([], self._times)
+                self.adopt([], self._adds)
 
     def __len__(self) -> int:
         return len(self.search([0], self.bits)[0])

@@ -1,5 +1,5 @@
-/* Runs the index's kernel on drawn segments and compares it with counting one by one; test_sanitizers.py compiles it
-   with what finds undefined behaviour. Every path that this processor can run is run. Exits 0 when all agree. */
+/* Runs the index's kernel on random segments and compares it with counting bits one by one. test_sanitizers.py compiles
+   it with sanitizers. Runs every implementation that this processor supports. Exits 0 if all results agree. */
 
 #include "../../hashdb/index/kernel.c"
 
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As many queries as one looks at closely, and so many that the kernel sorts them. */
-enum { CASES = 400, ASKED = 5, MOST = SORTED + ASKED, CHUNKS = 32 };
+/* The usual number of queries, and a number so large that the kernel sorts them. */
+enum { CASES = 400, ASKED = 5, MAX_ASKED = SORTED + ASKED, CHUNKS = 32 };
 
 #define CHECK(holds)                                                              \
     do {                                                                          \
@@ -20,23 +20,23 @@ enum { CASES = 400, ASKED = 5, MOST = SORTED + ASKED, CHUNKS = 32 };
 
 static uint64_t state = 88172645463325252u;
 
-static uint64_t drawn(void) {
+static uint64_t random_word(void) {
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
     return state;
 }
 
-static int below(int many) { return (int)(drawn() % (uint64_t)many); }
+static int below(int many) { return (int)(random_word() % (uint64_t)many); }
 
-/* Exactly as much as is asked for, so that a byte past it is found. */
-static void *room(size_t bytes) {
+/* Allocates exactly this many bytes, so that the sanitizer finds an access beyond them. */
+static void *allocate(size_t bytes) {
     void *got = malloc(bytes ? bytes : 1);
     CHECK(got);
     return got;
 }
 
-static unsigned counted(uint64_t word) {
+static unsigned count_bits(uint64_t word) {
     unsigned count = 0;
     for (; word; word &= word - 1) count++;
     return count;
@@ -44,11 +44,11 @@ static unsigned counted(uint64_t word) {
 
 static unsigned distance_of(const uint64_t *a, const uint64_t *b, int words) {
     unsigned distance = 0;
-    for (int w = 0; w < words; w++) distance += counted(a[w] ^ b[w]);
+    for (int w = 0; w < words; w++) distance += count_bits(a[w] ^ b[w]);
     return distance;
 }
 
-/* A chunk, bit by bit. */
+/* A chunk of a value, computed bit by bit. */
 static uint32_t plain_chunk(const uint64_t *value, int words, int shift, int width) {
     uint32_t chunk = 0;
     for (int bit = 0; bit < width; bit++) {
@@ -65,12 +65,12 @@ static void flip(uint64_t *value, int words, int times) {
     }
 }
 
-/* Values that are spread, equal, nearly zero, or each other's complement. */
+/* Values that are random, equal, nearly zero, or complements of each other. */
 static void fill(uint64_t *values, int64_t rows, int words, int kind) {
     for (int64_t row = 0; row < rows; row++)
         for (int w = 0; w < words; w++) {
             uint64_t *word = values + row * words + w;
-            if (kind == 0) *word = drawn();
+            if (kind == 0) *word = random_word();
             if (kind == 1) *word = UINT64_C(0x9e3779b97f4a7c15);
             if (kind == 2) *word = below(8) ? 0 : UINT64_C(1) << below(64);
             if (kind == 3) *word = row % 2 ? UINT64_MAX : 0;
@@ -79,31 +79,31 @@ static void fill(uint64_t *values, int64_t rows, int words, int kind) {
 
 /* The masks of a chunk, sorted. */
 static uint32_t *masks_of(int width, int radius, int32_t *count) {
-    uint32_t *masks = room(sizeof *masks << width);
+    uint32_t *masks = allocate(sizeof *masks << width);
     *count = 0;
     for (uint32_t mask = 0; radius >= 0 && mask >> width == 0;)
-        if ((int)counted(mask) <= radius) masks[(*count)++] = mask++;
-        else mask += mask & -mask; /* Those between have all of its bits, and more. */
+        if ((int)count_bits(mask) <= radius) masks[(*count)++] = mask++;
+        else mask += mask & -mask; /* The masks between have all of its bits, and more. */
     return masks;
 }
 
-/* The distance of each value from each query, by counting: for each query as many as there are values. */
+/* The distance of each value from each query, by counting: one row of distances for each query. */
 static uint16_t *distances_of(const uint64_t *values, int64_t rows, int words, const uint64_t *queries, int64_t many) {
-    uint16_t *distances = room((size_t)(rows * many) * sizeof *distances);
+    uint16_t *distances = allocate((size_t)(rows * many) * sizeof *distances);
     for (int64_t q = 0; q < many; q++)
         for (int64_t row = 0; row < rows; row++)
             distances[q * rows + row] = (uint16_t)distance_of(values + row * words, queries + q * words, words);
     return distances;
 }
 
-/* Whether the hits are those that counting finds, each once; those past the room are only counted. */
+/* Checks that the hits are those that counting finds, each once. Hits beyond the buffer are only counted. */
 static void compare(const uint16_t *distances, int64_t rows, int64_t many, int radius, const Hits *hits) {
-    uint8_t *seen = room((size_t)(rows * many));
-    int64_t expected = 0, told = hits->count < hits->room ? hits->count : hits->room;
+    uint8_t *seen = allocate((size_t)(rows * many));
+    int64_t expected = 0, found = hits->count < hits->room ? hits->count : hits->room;
     memset(seen, 0, (size_t)(rows * many));
     for (int64_t i = 0; i < rows * many; i++) expected += distances[i] <= radius;
     CHECK(hits->count == expected);
-    for (int64_t i = 0; i < told; i++) {
+    for (int64_t i = 0; i < found; i++) {
         uint32_t q = hits->queries[i], row = hits->rows[i];
         CHECK(q < many && row < rows && !seen[q * rows + row]++);
         CHECK(hits->distances[i] == distances[q * rows + row]);
@@ -112,8 +112,8 @@ static void compare(const uint16_t *distances, int64_t rows, int64_t many, int r
     free(seen);
 }
 
-/* Values of 64 bits stand sorted, each once; returns how many are left. */
-static int64_t arranged(uint64_t *values, int64_t rows) {
+/* Sorts values of 64 bits and removes duplicates; returns how many are left. */
+static int64_t sort_distinct(uint64_t *values, int64_t rows) {
     int64_t kept = 0;
     for (int64_t i = 1; i < rows; i++)
         for (int64_t j = i; j && values[j - 1] > values[j]; j--) {
@@ -151,8 +151,8 @@ typedef struct {
     uint32_t *offsets, *ids;
 } Case;
 
-/* Chunks of 8 to 12 bits, one of which may be of up to 17, rarely 20, and is searched at radius 1 at most. */
-static void cut(Case *c, int words, int64_t rows) {
+/* Makes chunks of 8 to 12 bits. One may have up to 17, rarely 20, and is searched at radius 1 at most. */
+static void make_chunks(Case *c, int words, int64_t rows) {
     int left = 64 * words, chunks = 0, wide = below(2);
     int64_t places = 0;
     while (left) {
@@ -165,14 +165,14 @@ static void cut(Case *c, int words, int64_t rows) {
         c->bases[chunks++] = places;
         places += ((int64_t)1 << width) + 1;
     }
-    c->offsets = room((size_t)places * sizeof *c->offsets);
-    c->ids = words == 1 ? NULL : room((size_t)(rows * chunks) * sizeof *c->ids);
-    c->ordered = words == 1 ? room((size_t)(rows * chunks) * sizeof *c->ordered) : NULL;
+    c->offsets = allocate((size_t)places * sizeof *c->offsets);
+    c->ids = words == 1 ? NULL : allocate((size_t)(rows * chunks) * sizeof *c->ids);
+    c->ordered = words == 1 ? allocate((size_t)(rows * chunks) * sizeof *c->ordered) : NULL;
     c->segment.chunks = chunks;
 }
 
-/* The radii of the chunks for a radius: r = m·a + b, and b + 1 of them at a, the others at a − 1. */
-static void plan(Case *c, int radius, int64_t limit) {
+/* Sets the radii of the m chunks for a radius r = m·a + b: b + 1 of them have a, the others a − 1. */
+static void set_radii(Case *c, int radius, int64_t limit) {
     int chunks = c->segment.chunks;
     for (int chunk = 0; chunk < chunks; chunk++) {
         c->radii[chunk] = (int8_t)(chunk <= radius % chunks ? radius / chunks : radius / chunks - 1);
@@ -181,10 +181,10 @@ static void plan(Case *c, int radius, int64_t limit) {
     c->probes = (Probes){c->radii, c->masks, c->counts, limit};
 }
 
-static Case *made(const uint64_t *values, int64_t rows, int words, int radius, int64_t limit) {
-    Case *c = room(sizeof *c);
+static Case *make_case(const uint64_t *values, int64_t rows, int words, int radius, int64_t limit) {
+    Case *c = allocate(sizeof *c);
     size_t width = words == 1 ? 1 : 2;
-    cut(c, words, rows);
+    make_chunks(c, words, rows);
     for (int chunk = 0; chunk < c->segment.chunks; chunk++) {
         uint32_t base = (uint32_t)(chunk * rows), *table = c->offsets + c->bases[chunk];
         uint32_t *ids = words == 1 ? NULL : c->ids + base;
@@ -193,17 +193,17 @@ static Case *made(const uint64_t *values, int64_t rows, int words, int radius, i
         check_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids, ordered);
     }
     for (int lane = 0; lane < 2; lane++) {
-        c->lanes[lane] = room((size_t)rows * width * sizeof(uint64_t));
+        c->lanes[lane] = allocate((size_t)rows * width * sizeof(uint64_t));
         for (int64_t row = 0; row < rows && lane * 2 < words; row++)
             memcpy(c->lanes[lane] + (size_t)row * width, values + row * words + 2 * lane, width * sizeof(uint64_t));
     }
     c->segment = (Segment){c->lanes[0], words == 1 ? NULL : c->lanes[1], rows,       c->segment.chunks, c->widths,
                            c->shifts,   c->bases,                        c->offsets, c->ids, c->ordered};
-    plan(c, radius, limit);
+    set_radii(c, radius, limit);
     return c;
 }
 
-static void dropped(Case *c) {
+static void free_case(Case *c) {
     for (int chunk = 0; chunk < c->segment.chunks; chunk++) free((void *)c->masks[chunk]);
     free(c->lanes[0]);
     free(c->lanes[1]);
@@ -213,21 +213,22 @@ static void dropped(Case *c) {
     free(c);
 }
 
-static Hits hits_of(int64_t many) {
+static Hits allocate_hits(int64_t many) {
     size_t count = (size_t)many;
-    return (Hits){room(count * sizeof(uint32_t)), room(count * sizeof(uint32_t)), room(count * sizeof(uint16_t)),
-                  room(count * 32), many, 0};
+    uint32_t *queries = allocate(count * sizeof *queries), *rows = allocate(count * sizeof *rows);
+    uint16_t *distances = allocate(count * sizeof *distances);
+    return (Hits){queries, rows, distances, allocate(count * 32), many, 0};
 }
 
-static void forgotten(Hits *hits) {
+static void free_hits(Hits *hits) {
     free(hits->queries);
     free(hits->rows);
     free(hits->distances);
     free(hits->values);
 }
 
-/* The ways to search that this processor has, and the one that is chosen. */
-static int ways(const Way **all) {
+/* Lists the implementations that this processor supports, and the one that is chosen. */
+static int list_ways(const Way **all) {
     int many = 0;
     all[many++] = &way_portable;
     all[many++] = best_way();
@@ -245,16 +246,17 @@ static void damage(Case *c, const uint64_t *queries, int words, Hits *hits) {
     c->probes.limit = INT64_MAX;
     for (int64_t i = 0; i < rows * chunks; i++) {
         if (c->ids) c->ids[i] = (uint32_t)rows + (uint32_t)(i % 2 ? 0 : 1u << 31);
-        else c->ordered[i] = drawn();
+        else c->ordered[i] = random_word();
     }
     hashdb_probe(&c->segment, &c->probes, queries, ASKED, 64, hits);
     for (int chunk = 0; chunk < chunks; chunk++)
         for (size_t place = 0; place <= (size_t)1 << c->widths[chunk]; place++)
-            c->offsets[c->bases[chunk] + (int64_t)place] = (uint32_t)drawn();
+            c->offsets[c->bases[chunk] + (int64_t)place] = (uint32_t)random_word();
     CHECK(hashdb_probe(&c->segment, &c->probes, queries, ASKED, 64, hits) == -1);
 }
 
-/* One query over the tables and the same values without tables: each value twice, the octets from the top down. */
+/* Checks one query over a segment with tables and the same values without tables: each value is found twice. The bytes
+   of a value are in big-endian order. */
 static void check_near(Case *c, const uint16_t *distances, int64_t rows, int words, const uint64_t *query, int radius,
                        Hits *hits) {
     uint8_t asked[32];
@@ -268,10 +270,10 @@ static void check_near(Case *c, const uint16_t *distances, int64_t rows, int wor
     for (int64_t row = 0; row < rows; row++) expected += 2 * (distances[row] <= radius);
     CHECK(hashdb_near(&all, asked, hits) == expected && hits->count == expected);
     for (int64_t i = 0; i < expected && i < hits->room; i++) {
-        uint64_t told[4] = {0};
+        uint64_t found[4] = {0};
         for (int octet = 0; octet < 8 * words; octet++)
-            told[octet / 8] = told[octet / 8] << 8 | hits->values[8 * words * i + octet];
-        CHECK(hits->distances[i] == distance_of(told, query, words) && hits->distances[i] <= radius);
+            found[octet / 8] = found[octet / 8] << 8 | hits->values[8 * words * i + octet];
+        CHECK(hits->distances[i] == distance_of(found, query, words) && hits->distances[i] <= radius);
     }
 }
 
@@ -279,12 +281,12 @@ static void run(int number) {
     static const int64_t sizes[] = {0, 1, 2, 15, 16, 17, 100, 2047, 2048, 2049};
     int words = number % 2 ? 4 : 1, kind = below(4);
     int64_t rows = sizes[number % (int)(sizeof sizes / sizeof *sizes)];
-    /* Up to radius 1 a chunk, and now and then up to 3, which few bits have time for. */
+    /* Up to radius 1 a chunk, and sometimes up to 3: larger radii take too long. */
     int radius = below(number % 5 ? 10 * words : 20 * words), limit = number % 3 ? 1 << 30 : below(200);
-    int asked = rows <= 100 && number / 10 % 3 == 0 ? MOST : ASKED;
-    uint64_t *values = room((size_t)(rows * words) * sizeof *values), queries[MOST * 4];
+    int asked = rows <= 100 && number / 10 % 3 == 0 ? MAX_ASKED : ASKED;
+    uint64_t *values = allocate((size_t)(rows * words) * sizeof *values), queries[MAX_ASKED * 4];
     fill(values, rows, words, kind);
-    if (words == 1) rows = arranged(values, rows);
+    if (words == 1) rows = sort_distinct(values, rows);
     fill(queries, asked, words, 0);
     for (int q = 0; q < asked && rows; q++) {
         memcpy(queries + q * words, values + below((int)rows) * words, (size_t)words * sizeof *values);
@@ -293,10 +295,10 @@ static void run(int number) {
         if (q > 1) flip(queries + q * words, words, radius + q - 2);
     }
     uint16_t *distances = distances_of(values, rows, words, queries, asked);
-    Case *c = made(values, rows, words, radius, limit);
+    Case *c = make_case(values, rows, words, radius, limit);
     const Way *all[5];
-    Hits hits = hits_of(number % 4 ? rows * asked : below(8));
-    for (int way = ways(all); way--;) {
+    Hits hits = allocate_hits(number % 4 ? rows * asked : below(8));
+    for (int way = list_ways(all); way--;) {
         hits.count = 0;
         CHECK(probe(&c->segment, &c->probes, queries, asked, (unsigned)radius, &hits, all[way]) == DONE);
         for (int64_t i = 0; words == 1 && i < hits.count && i < hits.room; i++)
@@ -315,8 +317,8 @@ static void run(int number) {
     CHECK(hashdb_probe(&c->segment, &c->probes, queries, asked, radius, &hits) == hits.count);
     compare(distances, rows, asked, radius, &hits);
     damage(c, queries, words, &hits);
-    forgotten(&hits);
-    dropped(c);
+    free_hits(&hits);
+    free_case(c);
     free(distances);
     free(values);
 }

@@ -1,4 +1,4 @@
-"""A follower feeds its views each event once, and starts them where the log is not the one that they know."""
+"""A follower passes each event to its views once, and restarts the views if the log was replaced."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Events = list[str]
 
 @dataclass
 class Log:
-    """Events in memory, whose text is their leaf."""
+    """A log in memory. The text of an event is its leaf."""
 
     events: Events = field(default_factory=list)
     epoch: str = "one"
-    looks: int = 0
+    head_reads: int = 0
 
     def head(self) -> Head:
-        """The last event."""
-        self.looks += 1
+        """The head of the log; the reads are counted."""
+        self.head_reads += 1
         return Head(len(self.events), NOON, self.epoch)
 
     @contextmanager
     def snapshot(self, after: int | None) -> Iterator[LogSnapshot[Events]]:
-        """All events."""
+        """A snapshot with all events."""
         events = list(self.events)
         yield LogSnapshot(
             Head(len(events), NOON, self.epoch), lambda seq: "" if seq > len(events) else ["", *events][seq], events
@@ -42,8 +42,8 @@ class Log:
 
 
 @dataclass
-class Copy:
-    """A view that keeps the events, and how it came by them."""
+class CopyView:
+    """A view that keeps the events, and records the calls by which it received them."""
 
     events: Events = field(default_factory=list)
     steps: Events = field(default_factory=list)
@@ -52,7 +52,7 @@ class Copy:
     gate: Event | None = None
 
     def start(self, log: LogSnapshot[Events]) -> None:
-        """Take all."""
+        """Copy all events."""
         self.steps.append("start")
         if self.gate is not None:
             assert self.gate.wait(10)
@@ -61,7 +61,7 @@ class Copy:
         self.events, self.lost = list(log.source), False
 
     def advance(self, log: LogSnapshot[Events], after: int) -> bool:
-        """Take what is new."""
+        """Append the new events."""
         self.steps.append("advance")
         if self.fails:
             raise ZeroDivisionError
@@ -70,29 +70,29 @@ class Copy:
         return not self.lost
 
 
-def following(log: Log, *views: Copy, patience: float = -1) -> LogFollower[Events]:
+def new_follower(log: Log, *views: CopyView, patience: float = -1) -> LogFollower[Events]:
     """A follower of the log."""
     return LogFollower(log.head, log.snapshot, views, patience=patience)
 
 
-def test_views_start_once_and_then_advance_by_what_is_new() -> None:
-    log, one, other = Log(["a"]), Copy(), Copy()
-    follower = following(log, one, other)
+def test_views_start_once_and_then_receive_only_new_events() -> None:
+    log, first, second = Log(["a"]), CopyView(), CopyView()
+    follower = new_follower(log, first, second)
     assert follower.head is None
-    for more in ([], ["b", "c"], []):
-        log.events += more
+    for new_events in ([], ["b", "c"], []):
+        log.events += new_events
         assert follower.catch_up() == follower.head == Head(len(log.events), NOON, "one")
-        assert one == other
-        assert one.events == log.events
-    assert one.steps == ["start", "advance"]
+        assert first == second
+        assert first.events == log.events
+    assert first.steps == ["start", "advance"]
 
 
-def test_a_head_that_the_caller_has_read_is_not_read_again_while_it_is_known() -> None:
+def test_a_head_that_the_caller_passes_is_not_read_again() -> None:
     log = Log(["a"])
-    follower = following(log, Copy())
-    head, before = follower.catch_up(), log.looks
+    follower = new_follower(log, CopyView())
+    head, before = follower.catch_up(), log.head_reads
     assert follower.catch_up(head) == head
-    assert log.looks == before
+    assert log.head_reads == before
     log.events.append("b")
     assert follower.catch_up(log.head()).seq == 2
 
@@ -100,34 +100,34 @@ def test_a_head_that_the_caller_has_read_is_not_read_again_while_it_is_known() -
 @pytest.mark.parametrize(
     ("events", "epoch"), [(["a"], "one"), (["x", "y"], "one"), (["x", "y", "z"], "one"), (["a", "b", "c"], "two")]
 )
-def test_a_log_that_was_set_back_or_is_another_starts_all_views(events: Events, epoch: str) -> None:
-    log, one, other = Log(["a", "b"]), Copy(), Copy()
-    follower = following(log, one, other)
+def test_all_views_restart_if_the_log_was_set_back_or_replaced(events: Events, epoch: str) -> None:
+    log, first, second = Log(["a", "b"]), CopyView(), CopyView()
+    follower = new_follower(log, first, second)
     follower.catch_up()
     log.events, log.epoch = events, epoch
     follower.catch_up()
     if events == ["x", "y"]:
-        # Its head looks the same until an event is added: only then the leaf is compared.
+        # The head looks unchanged until an event is added. Only then the leaf is compared.
         log.events = [*events, "z"]
         follower.catch_up()
-    assert one.events == other.events == log.events
-    assert one.steps == other.steps == ["start", "start"]
+    assert first.events == second.events == log.events
+    assert first.steps == second.steps == ["start", "start"]
 
 
-def test_a_view_that_cannot_advance_starts() -> None:
-    log, one, other = Log(["a"]), Copy(), Copy()
-    follower = following(log, one, other)
+def test_a_view_that_cannot_advance_is_restarted() -> None:
+    log, first, second = Log(["a"]), CopyView(), CopyView()
+    follower = new_follower(log, first, second)
     follower.catch_up()
-    other.lost = True
+    second.lost = True
     log.events.append("b")
     follower.catch_up()
-    assert one.events == other.events == ["a", "b"]
+    assert first.events == second.events == ["a", "b"]
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_view_that_failed_is_fed_again(first: bool) -> None:
-    log, view = Log(["a"]), Copy()
-    follower = following(log, view)
+def test_a_view_that_failed_gets_the_events_again(first: bool) -> None:
+    log, view = Log(["a"]), CopyView()
+    follower = new_follower(log, view)
     if not first:
         follower.catch_up()
         log.events.append("b")
@@ -141,9 +141,9 @@ def test_a_view_that_failed_is_fed_again(first: bool) -> None:
     assert view.steps == (["start", "start"] if first else ["start", "advance", "advance"])
 
 
-def test_who_asks_while_views_start_is_told_to_come_again_and_one_thread_feeds_for_all() -> None:
-    log, view = Log(["a"]), Copy(gate=Event())
-    follower = following(log, view, patience=0.05)
+def test_index_not_ready_is_raised_during_the_start_and_views_start_once() -> None:
+    log, view = Log(["a"]), CopyView(gate=Event())
+    follower = new_follower(log, view, patience=0.05)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(follower.catch_up)
         while not view.steps:
@@ -153,19 +153,20 @@ def test_who_asks_while_views_start_is_told_to_come_again_and_one_thread_feeds_f
         assert view.gate is not None
         view.gate.set()
         assert first.result().seq == 1
-    patient, view = LogFollower(log.head, log.snapshot, (again := Copy(gate=Event()),)), again
+    view = CopyView(gate=Event())
+    patient = LogFollower(log.head, log.snapshot, (view,))
     with ThreadPoolExecutor(4) as pool:
         heads = [pool.submit(patient.catch_up) for _ in range(4)]
         while not view.steps:
             pass
         assert view.gate is not None
         view.gate.set()
-        assert {one.result().seq for one in heads} == {1}
+        assert {head.result().seq for head in heads} == {1}
     assert view.steps == ["start"]
 
 
-def test_views_are_fed_where_they_have_moved_although_the_log_has_no_new_event() -> None:
-    log, view = Log(["a"]), Copy()
+def test_views_advance_on_request_even_without_a_new_event() -> None:
+    log, view = Log(["a"]), CopyView()
     moved = [True, True, True, False]
     follower = LogFollower(log.head, log.snapshot, (view,), lambda: moved.pop(0))
     follower.catch_up()

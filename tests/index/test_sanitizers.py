@@ -1,4 +1,4 @@
-"""kernel.c under the compilers' sanitizers, by a driver in C, and without a warning."""
+"""kernel.c compiles without a warning and passes a test driver in C under the sanitizers of the compilers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 
 
-def run(words: Sequence[str | Path], **environment: str) -> subprocess.CompletedProcess[str]:
+def run(command: Sequence[str | Path], **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        list(map(str, words)), env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False
+        list(map(str, command)), env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
 @pytest.fixture(params=COMPILERS or ["none"])
 def compiler(request: pytest.FixtureRequest) -> str:
-    """Each compiler that there is."""
+    """Each installed compiler."""
     if not COMPILERS:
         pytest.skip("there is no C compiler: install gcc or clang")
     return str(request.param)
@@ -37,7 +37,7 @@ def test_the_kernel_compiles_without_a_warning(compiler: str, level: str, tmp_pa
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_kernel_in_plain_c_agrees_with_counting(compiler: str, tmp_path: Path) -> None:
+def test_the_portable_kernel_agrees_with_counting(compiler: str, tmp_path: Path) -> None:
     built = run([compiler, *WARNINGS, "-DPLAIN", "-O2", DRIVER, "-o", tmp_path / "plain"])
     assert (built.returncode, built.stderr) == (0, "")
     done = run([tmp_path / "plain"])
@@ -45,7 +45,7 @@ def test_the_kernel_in_plain_c_agrees_with_counting(compiler: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("level", ["-O1", "-O3"])
-def test_the_sanitizers_find_nothing_and_every_search_agrees_with_counting(
+def test_the_sanitizers_report_nothing_and_searches_agree_with_counting(
     compiler: str, level: str, tmp_path: Path
 ) -> None:
     (tmp_path / "empty.c").write_text("int main(void) { return 0; }\n")

@@ -1,4 +1,4 @@
-"""The tiers: values go from one to the next, and are found all the while."""
+"""The tiered index: values move from one tier to the next and are found at all times."""
 
 from __future__ import annotations
 
@@ -14,70 +14,72 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.segment import build_segment
 from hashdb.index.tiered import FLUSH_SIZE, PLAIN, TieredIndex
 from hashdb.index.vectors import Words, pack, unpack
-from tests.index.samples import probing
+from tests.index.samples import probing_segment
 
 
-def found(index: TieredIndex, *values: int) -> list[bool]:
-    """Whether each value is found: asked alone, and as a batch, which have ways of their own."""
+def are_found(index: TieredIndex, *values: int) -> list[bool]:
+    """Whether each value is found, with one query and with several: these take different code paths."""
     alone = [index.search([value], 0)[0] == [Neighbor(0, value)] for value in values]
     batch = index.search([*values, *[0] * 5], 0)[: len(values)]
-    assert [one == [Neighbor(0, value)] for one, value in zip(batch, values, strict=True)] == alone
+    assert [neighbors == [Neighbor(0, value)] for neighbors, value in zip(batch, values, strict=True)] == alone
     return alone
 
 
-def segment(*values: int) -> Words:
+def packed(*values: int) -> Words:
     return pack(values, 64)
 
 
-def test_values_are_found_when_they_are_few_and_when_memory_grows() -> None:
+def test_few_values_and_growing_numbers_of_values_are_found() -> None:
     index = TieredIndex(64, 6)
     rng = random.Random(1)
     values = [rng.getrandbits(64) for _ in range(3_000)]
     for count, value in enumerate(values[: 3 * PLAIN], 1):
         index.add([value], count)
-        assert all(found(index, *values[:count]))
+        assert all(are_found(index, *values[:count]))
     for start in range(3 * PLAIN, len(values), 500):
         index.add(values[start : start + 500], start)
-        assert all(found(index, *values[: start + 500 : 50], values[start]))
+        assert all(are_found(index, *values[: start + 500 : 50], values[start]))
     assert len(index) == index.in_memory == len(set(values))
     assert sorted(unpack(index.snapshot())) == sorted(values)
 
 
-def test_a_value_in_every_tier_is_answered_once() -> None:
+def test_a_value_in_several_tiers_is_returned_once() -> None:
     index = TieredIndex(64, 6)
-    index.adopt([probing(segment(*range(100)), 4), build_segment(segment(*range(50, 150)), 4)], 0)
-    index.load(segment(*range(25, 75)), 1)
+    index.adopt([probing_segment(packed(*range(100)), 4), build_segment(packed(*range(50, 150)), 4)], 0)
+    index.load(packed(*range(25, 75)), 1)
     index.add(range(60, 60 + PLAIN // 2), 2)
     for radius in (0, 3, 64):
-        for found in (index.search([60], radius)[0], index.search([60] * 9, radius)[8]):
-            assert sorted(found) == sorted(Neighbor(d, v) for v in range(150) if (d := (60 ^ v).bit_count()) <= radius)
+        for neighbors in (index.search([60], radius)[0], index.search([60] * 9, radius)[8]):
+            assert sorted(neighbors) == sorted(
+                Neighbor(d, v) for v in range(150) if (d := (60 ^ v).bit_count()) <= radius
+            )
 
 
-def test_only_what_came_after_is_kept_when_segments_are_adopted() -> None:
+def test_adopting_segments_removes_older_values_from_memory() -> None:
     index = TieredIndex(64, 6)
     index.add([1, 2], 10)
-    index.load(segment(3, 4), 11)
+    index.load(packed(3, 4), 11)
     index.add([5], 12)
-    index.load(segment(6), 12)
-    index.adopt([build_segment(segment(1, 2, 3, 4), 4)], 11)
+    index.load(packed(6), 12)
+    index.adopt([build_segment(packed(1, 2, 3, 4), 4)], 11)
     assert (index.in_memory, len(index), len(index.segments)) == (2, 6, 1)
     assert sorted(unpack(index.snapshot())) == [5, 6]
-    assert all(found(index, 1, 2, 3, 4, 5, 6))
+    assert all(are_found(index, 1, 2, 3, 4, 5, 6))
     index.adopt([], 12)
     assert (index.in_memory, len(index)) == (0, 0)
-    assert not any(found(index, 1, 5, 6))
+    assert not any(are_found(index, 1, 5, 6))
 
 
-def test_a_value_that_comes_again_is_noted_anew() -> None:
-    """It may have ended in between and left the segments: files up to number 10 need not have it."""
+def test_a_value_that_is_added_again_is_kept_in_memory() -> None:
+    """It may have ended in between and left the segments, so files up to event 10 need not have it."""
     index = TieredIndex(64, 6)
     index.add([1, 2], 5)
     index.add([1], 12)
     index.adopt([], 10)
-    assert found(index, 1, 2) == [True, False]
+    assert are_found(index, 1, 2) == [True, False]
 
 
-def test_growing_does_not_disturb_who_holds_an_older_state() -> None:
+def test_a_snapshot_does_not_change_when_the_index_grows() -> None:
     index = TieredIndex(256, 31)
     index.add(range(2_000), 1)
     before = index.snapshot()
@@ -87,64 +89,64 @@ def test_growing_does_not_disturb_who_holds_an_older_state() -> None:
 
 
 @pytest.mark.parametrize("bits", [64, 256])
-def test_no_value_is_ever_in_none_of_the_tiers(bits: int, eager_threads: None) -> None:
+def test_every_value_is_found_while_it_moves_between_tiers(bits: int, eager_threads: None) -> None:
     rng = random.Random(bits)
     values = [rng.getrandbits(bits) for _ in range(4_000)]
-    index, lock, done = TieredIndex(bits, bits // 8), Lock(), Event()
-    added = frozen = 0
+    index, lock, stop = TieredIndex(bits, bits // 8), Lock(), Event()
+    added = flushed = 0
 
     def add() -> None:
         nonlocal added
         while added < len(values):
-            while frozen < added // 400 and not done.is_set():
+            while flushed < added // 400 and not stop.is_set():
                 time.sleep(0)
             with lock:
-                some = values[added : added + rng.choice([1, 1, 1, 5, 40])]
-                if len(some) == 40:
-                    index.load(pack(some, bits), added + 40)
+                batch = values[added : added + rng.choice([1, 1, 1, 5, 40])]
+                if len(batch) == 40:
+                    index.load(pack(batch, bits), added + 40)
                 else:
-                    index.add(some, added + len(some))
-                added += len(some)
+                    index.add(batch, added + len(batch))
+                added += len(batch)
 
-    def freeze() -> None:
-        nonlocal frozen
-        while not done.is_set():
+    def flush() -> None:
+        nonlocal flushed
+        while not stop.is_set():
             with lock:
-                held, covers = index.snapshot(), added
-            parts = [*index.segments, probing(held, 4)]
+                in_memory, seq = index.snapshot(), added
+            parts = [*index.segments, probing_segment(in_memory, 4)]
             if len(parts) > 3:
-                parts = [probing(np.concatenate([one.words(slice(None)) for one in parts]), 4)]
-            index.adopt(parts, covers)
-            frozen += 1
+                parts = [probing_segment(np.concatenate([part.words(slice(None)) for part in parts]), 4)]
+            index.adopt(parts, seq)
+            flushed += 1
 
     def search(seed: int) -> int:
         rng, misses, times = random.Random(seed), 0, 0
-        while not times or not done.is_set():
+        while not times or not stop.is_set():
             if not (known := values[:added]):
                 continue
-            asked = [*rng.choices(known, k=rng.choice([1, 7])), known[-1]]
-            answers = index.search(asked, rng.choice([0, 2]))
-            misses += [one[:1] for one in answers] != [[Neighbor(0, value)] for value in asked]
+            queries = [*rng.choices(known, k=rng.choice([1, 7])), known[-1]]
+            answers = index.search(queries, rng.choice([0, 2]))
+            misses += [neighbors[:1] for neighbors in answers] != [[Neighbor(0, value)] for value in queries]
             times += 1
         return misses
 
     with ThreadPoolExecutor() as pool:
-        adder, freezer = pool.submit(add), pool.submit(freeze)
+        adder, flusher = pool.submit(add), pool.submit(flush)
         searchers = [pool.submit(search, seed) for seed in range(2)]
         try:
             adder.result(60)
         finally:
-            done.set()
-        freezer.result(60)
+            stop.set()
+        flusher.result(60)
         assert [searcher.result(60) for searcher in searchers] == [0, 0]
-    assert {one.value for one in index.search([0], bits)[0]} == set(values)
+    assert {neighbor.value for neighbor in index.search([0], bits)[0]} == set(values)
 
 
-def test_memory_holds_a_catch_up_of_many() -> None:
+def test_very_many_loaded_values_are_kept_in_memory_and_found() -> None:
     index = TieredIndex(64, 6)
     rng = np.random.default_rng(1)
     words = rng.integers(0, 2**64, (2 * FLUSH_SIZE, 1), np.uint64)
     index.load(words, 1)
     index.load(words[:100], 2)
     assert index.in_memory == 2 * FLUSH_SIZE + 100
-    assert all(found(index, *unpack(words[::900])))
+    assert all(are_found(index, *unpack(words[::900])))
