@@ -83,7 +83,7 @@ def roll_back_log(connection: Connection, seq: int) -> None:
 
 
 def count_found(db: HashDB, signals: Sequence[Signal]) -> int:
-    """How many of these signals the index finds."""
+    """The number of these signals that the index finds."""
     values = [signal.value for signal in signals]
     results = index_of(db, PHASH).search(values, 0)
     return sum([near.value for near in neighbors] == [value] for value, neighbors in zip(values, results, strict=True))

@@ -129,7 +129,7 @@ def findings(db: HashDB, engine: Engine, table: Table, before: Row | None, forge
 
 
 def _replace(connection: Connection, table: Table, before: Row | None, after: Row | None) -> None:
-    """Replace a row: None as `before` only inserts, None as `after` only deletes."""
+    """Replace a row. Without `before`, only insert; without `after`, only delete."""
     if before is not None:
         keys = [column.name for column in table.primary_key]
         condition = " AND ".join(f'"{key}" = :{key}' for key in keys)

@@ -82,10 +82,10 @@ class List:
         return upstreams.add(self.db, COMMAND_LINE, upstream, self.connect).id
 
     def key_at(self, other: List, *scopes: Scope) -> str:
-        """Add a member to the other service, and return the secret of a key of it."""
-        guest = member_with(other.db).member
-        assert guest is not None
-        return members.issue_key(other.db, COMMAND_LINE, guest.id, KeyDraft(frozenset(scopes or USUAL))).secret
+        """Add a member to the other service, and return the secret of its new key."""
+        member = member_with(other.db).member
+        assert member is not None
+        return members.issue_key(other.db, COMMAND_LINE, member.id, KeyDraft(frozenset(scopes or USUAL))).secret
 
     def follow_upstreams(self) -> None:
         """Read from every upstream once, as a worker does every few seconds."""
@@ -93,7 +93,7 @@ class List:
         following.look(self.db, self.connect)
 
     def contribute(self, *drafts: Draft) -> tuple[Contribution, ...]:
-        """Contribute as the own member of this service."""
+        """Contribute as the member of this service."""
         return contributed(self.db, self.member, *drafts)
 
     def matched_origins(self, *signals: int) -> tuple[Origin | None, ...]:

@@ -1,4 +1,4 @@
-"""Services in which every kind of event has happened once, so that every table has a row."""
+"""Services in which every kind of event has happened once."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Scene:
 
 
 class FullScene(Scene):
-    """A scene with a row in every table: also sessions, matches, the counts of two days, and jobs."""
+    """A scene that also has sessions, matches, the counts of two days and jobs, so that every table has a row."""
 
     def __init__(self, url: str, folder: Path) -> None:
         super().__init__(url, Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1"))

@@ -23,9 +23,9 @@ class Recorder:
 
     def __init__(self, store: Store | None = None) -> None:
         self.background = Background(store, Clock())
-        self.done: list[Task] = []
+        self.succeeded: list[Task] = []
         self.failed: list[Task] = []
-        self.background.on_success = lambda task, seconds: self.done.append(task)
+        self.background.on_success = lambda task, seconds: self.succeeded.append(task)
         self.background.on_failure = self.failed.append
 
 
@@ -46,14 +46,14 @@ def test_a_failure_is_logged_with_task_class_and_place_but_not_its_text(
     assert (name, level) == ("hashdb.background", logging.ERROR)
     assert message.startswith("background task expiry failed: ValueError at tests.service.test_background.raises:")
     assert " < " in message and "Background.run:" in message and "fff" not in message
-    assert (recorder.failed, recorder.done) == ([Task.EXPIRY], [])
+    assert (recorder.failed, recorder.succeeded) == ([Task.EXPIRY], [])
 
 
 def test_a_task_that_waits_for_the_database_counts_as_neither_done_nor_failed(caplog: pytest.LogCaptureFixture) -> None:
     recorder = Recorder()
     recorder.background.run(Task.COUNTS, lambda: raises(StoreBusy(5)))
     assert caplog.messages == [f"background task counts waits: {StoreBusy(5)}"]
-    assert (recorder.failed, recorder.done) == ([], [])
+    assert (recorder.failed, recorder.succeeded) == ([], [])
 
 
 def test_an_invalid_setting_is_logged_with_its_message(caplog: pytest.LogCaptureFixture) -> None:
@@ -66,7 +66,7 @@ def test_an_invalid_setting_is_logged_with_its_message(caplog: pytest.LogCapture
 def test_a_successful_task_is_counted_as_done_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     recorder = Recorder()
     recorder.background.run(Task.MASKS, lambda: None)
-    assert (recorder.done, recorder.failed, caplog.messages) == ([Task.MASKS], [], [])
+    assert (recorder.succeeded, recorder.failed, caplog.messages) == ([Task.MASKS], [], [])
 
 
 def test_the_last_failure_of_a_task_is_stored_at_most_once_a_minute(

@@ -14,8 +14,8 @@ from hashdb.service.finding import find
 def test_any_part_of_a_name_finds_it_and_the_best_matches_come_first(db: HashDB) -> None:
     for name in ("Not Alpha", "Gralpha", "Alpha-Two", "alpha", "Beta"):
         members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
-    found = find(db, COMMAND_LINE, "Alpha").members
-    assert [(result.thing.name, result.exact) for result in found] == [
+    results = find(db, COMMAND_LINE, "Alpha").members
+    assert [(result.thing.name, result.exact) for result in results] == [
         ("alpha", True),
         ("Alpha-Two", False),
         ("Not Alpha", False),
@@ -25,8 +25,8 @@ def test_any_part_of_a_name_finds_it_and_the_best_matches_come_first(db: HashDB)
 
 def test_a_text_without_a_result_gets_the_most_similar_name(db: HashDB) -> None:
     members.add(db, COMMAND_LINE, MemberDraft("Gamma Social", MemberKind.PLATFORM))
-    found = find(db, COMMAND_LINE, "gama social")
-    assert (found.members, found.similar) == ((), "Gamma Social")
+    result = find(db, COMMAND_LINE, "gama social")
+    assert (result.members, result.similar) == ((), "Gamma Social")
     assert find(db, COMMAND_LINE, "glorificaton").similar == "glorification"
     assert find(db, COMMAND_LINE, "!").similar is None
 

@@ -53,7 +53,7 @@ class Histories(RuleBasedStateMachine):
         self.slow, self.quick = Copy(), Copy()
 
     @initialize()
-    def begin(self) -> None:
+    def add_members(self) -> None:
         """Add the two members."""
         self.members, self.secrets = [], []
         for name in ("One", "Two"):
@@ -175,8 +175,8 @@ class Histories(RuleBasedStateMachine):
     def copies_equal_the_service_once_all_events_are_emitted(self) -> None:
         while contributions.emit_pending(self.db) or opinions.recount(self.db):
             pass
-        everything = self.all_contributions()
-        matching = {item.id: item for item in everything if item.status is Status.ACTIVE and item.standing.matches}
+        items = self.all_contributions()
+        matching = {item.id: item for item in items if item.status is Status.ACTIVE and item.standing.matches}
         complete = {
             id: replace(item, frames=contributions.frames(self.db, COMMAND_LINE, id)) for id, item in matching.items()
         }
@@ -190,11 +190,11 @@ class Histories(RuleBasedStateMachine):
     def recounted_standings_follow_from_opinions_and_decisions(self) -> None:
         while opinions.recount(self.db):
             pass
-        everything = self.all_contributions()
+        items = self.all_contributions()
         with self.db.store.read() as tx:
-            ids = [item.id for item in everything]
+            ids = [item.id for item in items]
             opinions_by_id, cases_by_id = tx.opinions.current(ids), tx.cases.by_contribution(ids)
-        for item in everything:
+        for item in items:
             assert item.standing is standing(opinions_by_id.get(item.id, ()), ruling(cases_by_id.get(item.id, ())))
 
     @rule()

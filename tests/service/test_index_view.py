@@ -25,13 +25,13 @@ from tests.service.folders import roll_back_log
 
 PROCESSES, DRIVERS, TIMES = 3, 4, 50
 
-_opened: dict[str, HashDB] = {}
+_services: dict[str, HashDB] = {}
 
 
 def _service_of_this_process(url: str) -> HashDB:
-    if url not in _opened:
-        _opened[url] = hashdb(url, Clock())
-    return _opened[url]
+    if url not in _services:
+        _services[url] = hashdb(url, Clock())
+    return _services[url]
 
 
 def contribute_in_a_process(url: str, secret: str, seed: int) -> tuple[int, int]:
@@ -113,12 +113,12 @@ def test_a_repeated_value_is_indexed_once(db: HashDB, actor: Actor, other: Actor
 
 def test_an_algorithm_that_is_not_enabled_has_no_index(db: HashDB, actor: Actor, database_url: str) -> None:
     contributed(db, actor, draft(1, signal(1, Algorithm.PHASH)))
-    narrow = hashdb(database_url, Clock(), replace(RULES, algorithms=(Algorithm.PDQ,)))
-    narrow.index.catch_up()
-    assert len(narrow.index.index(Algorithm.PDQ)) == 1
+    pdq_only = hashdb(database_url, Clock(), replace(RULES, algorithms=(Algorithm.PDQ,)))
+    pdq_only.index.catch_up()
+    assert len(pdq_only.index.index(Algorithm.PDQ)) == 1
     with pytest.raises(KeyError):
-        narrow.index.index(Algorithm.PHASH)
-    narrow.close()
+        pdq_only.index.index(Algorithm.PHASH)
+    pdq_only.close()
 
 
 def test_the_index_has_no_head_before_it_first_catches_up(db: HashDB) -> None:
@@ -132,19 +132,19 @@ def test_after_a_restore_contributions_match_under_reused_event_numbers(
     db: HashDB, actor: Actor, database_url: str
 ) -> None:
     contributed(db, actor, draft(1))
-    kept = db.index.catch_up().seq
+    kept_seq = db.index.catch_up().seq
     lost = contributed(db, actor, draft(2), draft(3))
     db.index.catch_up()
     engine = create_engine(database_url)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM signals WHERE contribution_id >= :id"), {"id": lost[0].id})
         connection.execute(text("DELETE FROM contributions WHERE id >= :id"), {"id": lost[0].id})
-        roll_back_log(connection, kept)
+        roll_back_log(connection, kept_seq)
         connection.execute(text("UPDATE log SET epoch = 'restored'"))
     engine.dispose()
 
     contributed(db, actor, draft(4), draft(5))
     results = matches.match(db, actor, [query(seed) for seed in range(1, 6)]).results
     assert [len(result.matches) for result in results] == [1, 0, 0, 1, 1]
-    assert db.index.catch_up()[::2] == (kept + 2, "restored")
+    assert db.index.catch_up()[::2] == (kept_seq + 2, "restored")
     assert len(db.index.index(Algorithm.PDQ)) == 3

@@ -31,7 +31,7 @@ from tests.service.folders import (
 
 
 def damage_folder(folder: Path, damage: str) -> None:
-    """Damage the folder as a disk, an operator or a restore may."""
+    """Damage the folder in a way that a disk, an operator or a restore can."""
     manifest = read_manifest(folder)
     assert manifest is not None
     match damage:
@@ -132,11 +132,11 @@ def test_a_damaged_large_index_is_not_ready_until_one_process_rebuilt_it(
 def test_the_index_is_not_ready_while_another_thread_fills_it(
     db: HashDB, actor: Actor, database_url: str, folder: Path
 ) -> None:
-    stored, started, go_on = fill_store(db, actor), Event(), Event()
+    stored, started, may_continue = fill_store(db, actor), Event(), Event()
 
     def wait(count: int) -> None:
         started.set()
-        go_on.wait(30)
+        may_continue.wait(30)
 
     with open_service(database_url, folder) as first, open_service(database_url, folder) as second:
         thread = Thread(target=first.index.fill, args=[wait])
@@ -149,7 +149,7 @@ def test_the_index_is_not_ready_while_another_thread_fills_it(
             with pytest.raises(IndexNotReady):
                 second.index.fill(wait)
         finally:
-            go_on.set()
+            may_continue.set()
             thread.join()
         for service in (first, second):
             service.index.catch_up()
@@ -204,10 +204,10 @@ def test_a_rollback_is_noticed_when_the_log_grew_past_the_stored_index(
 ) -> None:
     contributed(db, actor, *map(draft, range(20)))
     with open_service(database_url, folder) as first:
-        kept = first.index.catch_up().seq
+        kept_seq = first.index.catch_up().seq
         lost = contributed(first, actor, draft(20), draft(21))
         first.index.maintain(at_once=True)
-        roll_back_service(database_url, kept, lost[0].id, None)
+        roll_back_service(database_url, kept_seq, lost[0].id, None)
         contributed(db, actor, *map(draft, range(22, 30)))
         assert not while_open or unmatched(first, actor, range(30)) == [20, 21]
     with open_service(database_url, folder) as reopened:

@@ -111,21 +111,21 @@ def test_an_expired_contribution_matches_again_when_it_gets_more_time(
     soon, later = NOON + timedelta(hours=1), NOON + timedelta(hours=3)
     ended, *_ = contributed(db, actor, draft(1, expires_at=soon), *map(draft, range(100, 110)))
     ahead = Clock(NOON + timedelta(hours=2))
-    with open_service(database_url, folder) as punctual, open_service(database_url, folder, ahead) as hasty:
-        hasty.index.maintain(at_once=True)
-        assert contributions.emit_pending(hasty) == 1
-        contributed(punctual, actor, *map(draft, range(110, 120)))
-        hasty.index.maintain(at_once=True)
-        assert index_of(hasty).search([signal(1).value], 0) == [[]]
-        assert unmatched(punctual, actor, [1, *range(100, 120)]) == [1]
-        contributions.amend(punctual, actor, ended.id, Amendment(expires_at=later))
-        for service in (punctual, hasty):
+    with open_service(database_url, folder) as on_time, open_service(database_url, folder, ahead) as early:
+        early.index.maintain(at_once=True)
+        assert contributions.emit_pending(early) == 1
+        contributed(on_time, actor, *map(draft, range(110, 120)))
+        early.index.maintain(at_once=True)
+        assert index_of(early).search([signal(1).value], 0) == [[]]
+        assert unmatched(on_time, actor, [1, *range(100, 120)]) == [1]
+        contributions.amend(on_time, actor, ended.id, Amendment(expires_at=later))
+        for service in (on_time, early):
             assert unmatched(service, actor, [1]) == []
         for start in (120, 140):
-            contributed(punctual, actor, *map(draft, range(start, start + 20)))
-            hasty.index.maintain(at_once=True)
-            assert index_of(hasty).in_memory == 0
-            for service in (punctual, hasty):
+            contributed(on_time, actor, *map(draft, range(start, start + 20)))
+            early.index.maintain(at_once=True)
+            assert index_of(early).in_memory == 0
+            for service in (on_time, early):
                 assert unmatched(service, actor, [1, *range(100, start + 20)]) == []
     with open_service(database_url, folder) as reopened:
         assert unmatched(reopened, actor, [1, *range(100, 160)]) == []
@@ -136,11 +136,11 @@ def test_the_index_starts_over_after_a_restore(db: HashDB, actor: Actor, databas
         with open_service(database_url, folder) as active, open_service(database_url, folder) as idle:
             base = active.index.catch_up().seq * 10 + 1_000
             contributed(active, actor, draft(base))
-            kept = active.index.catch_up().seq
+            kept_seq = active.index.catch_up().seq
             lost = contributed(active, actor, draft(base + 1), draft(base + 2))
             for service in (active, idle):
                 service.index.maintain(at_once=True)
-            roll_back_service(database_url, kept, lost[0].id, epoch)
+            roll_back_service(database_url, kept_seq, lost[0].id, epoch)
 
             for service in (active, idle):
                 assert unmatched(service, actor, [base, base + 1, base + 2]) == [base + 1, base + 2]
@@ -158,7 +158,7 @@ def test_the_index_starts_over_after_a_restore(db: HashDB, actor: Actor, databas
 def test_threads_match_their_contributions_while_the_index_is_maintained(
     actor: Actor, database_url: str, folder: Path
 ) -> None:
-    done = Event()
+    stop = Event()
     with open_service(database_url, folder) as service:
 
         def work(thread: int) -> int:
@@ -171,7 +171,7 @@ def test_threads_match_their_contributions_while_the_index_is_maintained(
 
         def maintain() -> int:
             times = 0
-            while not done.is_set():
+            while not stop.is_set():
                 service.index.maintain(at_once=True)
                 times += 1
             return times
@@ -181,6 +181,6 @@ def test_threads_match_their_contributions_while_the_index_is_maintained(
             try:
                 assert run_concurrently([partial(work, thread) for thread in range(3)]) == [0, 0, 0]
             finally:
-                done.set()
+                stop.set()
             assert maintaining.result(60) > 1
         assert len(index_of(service).segments) > 0

@@ -20,13 +20,13 @@ from tests.service.concurrently import run_concurrently
 from tests.service.folders import open_service, unmatched
 
 TIMES = 70
-_opened: dict[str, HashDB] = {}
+_services: dict[str, HashDB] = {}
 
 
 def _service_of_this_process(url: str, folder: Path) -> HashDB:
-    if url not in _opened:
-        _opened[url] = open_hashdb(url, RULES, clock=Clock(), index=folder)
-    return _opened[url]
+    if url not in _services:
+        _services[url] = open_hashdb(url, RULES, clock=Clock(), index=folder)
+    return _services[url]
 
 
 def contribute_in_a_process(url: str, folder: Path, secret: str, seed: int) -> int:
@@ -98,7 +98,7 @@ def test_processes_match_all_contributions_while_two_maintain_the_index(
         assert unmatched(reopened, actor, [driver * 1_000 + time for driver in range(3) for time in range(TIMES)]) == []
 
 
-def be_killed(url: str, folder: Path, stop: Path, after: int) -> None:
+def maintain_until_killed(url: str, folder: Path, stop: Path, after: int) -> None:
     maintain_in_a_process(url, folder, stop, after)
 
 
@@ -107,7 +107,7 @@ def test_processes_killed_after_maintenance_lose_nothing(
 ) -> None:
     for time in range(1, 4):
         contributed(db, actor, *map(draft, range(time * 100, time * 100 + 10)))
-        assert exit_code(be_killed, database_url, folder, tmp_path / "never", time) == -signals.SIGKILL
+        assert exit_code(maintain_until_killed, database_url, folder, tmp_path / "never", time) == -signals.SIGKILL
         with open_service(database_url, folder) as reopened:
             seeds = [seed for t in range(1, time + 1) for seed in range(t * 100, t * 100 + 10)]
             assert unmatched(reopened, actor, seeds) == []

@@ -103,8 +103,8 @@ def test_another_process_reads_the_progress_and_the_answer_of_long_work(
     running = wait_for_status(other, actor, id, JobStatus.RUNNING)
     assert (running.percent, running.text) == (25, None)
     may_finish.set()
-    done = wait_for_status(other, actor, id, JobStatus.DONE)
-    assert (done.percent, done.text) == (100, "<answer>")
+    finished = wait_for_status(other, actor, id, JobStatus.DONE)
+    assert (finished.percent, finished.text) == (100, "<answer>")
     other.close()
 
 
@@ -272,16 +272,16 @@ def test_jobs_are_kept_for_an_hour_and_only_the_newest_of_a_key(db: HashDB, acto
 def test_only_temporary_refusals_are_retried() -> None:
     refusals: list[Exception] = [TooManyAtOnce("1 at once", 0), StoreBusy(0)]
 
-    def act() -> str:
+    def attempt() -> str:
         if refusals:
             raise refusals.pop()
         return "done"
 
-    assert patiently(act) == "done"
+    assert patiently(attempt) == "done"
     refusals.append(KeyError("no"))
     with pytest.raises(KeyError):
-        patiently(act)
+        patiently(attempt)
     refusals.append(StoreBusy(1_000))
     with pytest.raises(StoreBusy):
-        patiently(act)
+        patiently(attempt)
     assert not refusals

@@ -55,8 +55,8 @@ def test_log_tasks_and_count_tasks_run_while_the_index_is_filled(
     (item,) = contributed(before, actor, draft(1, expires_at=NOON + timedelta(hours=1)))
     clock.go(hours=2)
     stop, may_fill, filling = Event(), Event(), Event()
-    done: list[Task] = []
-    db.background.on_success = lambda task, seconds: done.append(task)
+    finished: list[Task] = []
+    db.background.on_success = lambda task, seconds: finished.append(task)
 
     def fill(db: HashDB) -> None:
         filling.set()
@@ -69,15 +69,15 @@ def test_log_tasks_and_count_tasks_run_while_the_index_is_filled(
         expected = {
             plan.task for plan in BACKGROUND_TASKS if plan.lane in (Lane.LOG, Lane.FLUSH) and plan.act is not None
         }
-        wait_until(lambda: expected <= set(done))
+        wait_until(lambda: expected <= set(finished))
         assert db.index.head is None
         with db.store.read() as tx:
             (event,) = tx.audit.events(0, 10, None, Action.CONTRIBUTION_EXPIRED, None)
             signed = tx.checkpoints.last()
         assert event.id == item.id and signed is not None
-        assert not {plan.task for plan in BACKGROUND_TASKS if plan.lane is Lane.INDEX} & set(done)
+        assert not {plan.task for plan in BACKGROUND_TASKS if plan.lane is Lane.INDEX} & set(finished)
         may_fill.set()
-        wait_until(lambda: {Task.FILL, Task.INDEX, Task.MASKS} <= set(done))
+        wait_until(lambda: {Task.FILL, Task.INDEX, Task.MASKS} <= set(finished))
     finally:
         may_fill.set()
         stop.set()
@@ -102,14 +102,14 @@ def test_a_task_runs_again_only_after_its_period(db: HashDB, monkeypatch: pytest
 
 
 def test_a_failing_task_does_not_block_the_others(db: HashDB) -> None:
-    done, stop = list[Task](), Event()
-    db.background.on_success = lambda task, seconds: done.append(task)
+    finished, stop = list[Task](), Event()
+    db.background.on_success = lambda task, seconds: finished.append(task)
 
     def fail(db: HashDB) -> None:
         raise ValueError
 
     schedule.work(db, Lane.LOG, stop, {Task.EXPIRY: fail}, lambda seconds: stop.set())
-    assert done == [
+    assert finished == [
         Task.PROPOSALS,
         Task.CHANGES,
         Task.COMMITMENTS,

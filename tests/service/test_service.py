@@ -1,4 +1,4 @@
-"""Opening a service over a database."""
+"""How a service opens its database."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_a_restore_of_the_log_empties_the_caches(db: HashDB, actor: Actor, clock
 
 
 @pytest.mark.parametrize("flush_size", [1, 4_096])
-def test_near_retired_signals_are_found_within_the_radius_of_the_algorithm(
+def test_signals_near_a_retired_one_are_found_within_the_radius(
     db: HashDB, flush_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(views, "FLUSH_SIZE", flush_size)

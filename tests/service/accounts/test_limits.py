@@ -158,8 +158,8 @@ def test_disputes_and_changes_of_opinion_are_counted(small: HashDB, actor: Actor
         opinions.give(small, actor, contribution.id, confirms)
     with pytest.raises(LimitReached, match="5 opinions an hour"):
         opinions.give(small, actor, added[0].id, confirms)
-    judge = again(small, other, Scope.MATCH)
-    assert remaining(small, judge, Budget.OPINIONS) == 5
+    match_key = again(small, other, Scope.MATCH)
+    assert remaining(small, match_key, Budget.OPINIONS) == 5
 
 
 def test_excess_use_by_several_processes_counts_after_the_renewal(

@@ -170,7 +170,7 @@ def test_concurrent_revocations_revoke_a_key_once(db: HashDB) -> None:
     assert [event.action for event in events(db)].count("key.revoked") == 3
 
 
-def test_a_key_cannot_be_revoked_under_another_member(db: HashDB) -> None:
+def test_a_key_of_another_member_cannot_be_revoked(db: HashDB) -> None:
     first, second = (members.add(db, COMMAND_LINE, replace(DRAFT, name=name)) for name in ("One", "Two"))
     issued = members.issue_key(db, COMMAND_LINE, first.id, MATCH)
     with pytest.raises(NotFound, match=rf"^key {issued.key.id} of member {second.id} does not exist$"):

@@ -54,5 +54,5 @@ def test_the_provisioning_address_names_the_service_and_the_user() -> None:
     assert address.startswith("otpauth://totp/hashdb:Rosa%20R.?secret=" + "A" * 32)
 
 
-def test_the_cost_of_a_password_hash_is_the_one_that_the_rfc_recommends(cheap_passwords: PasswordHasher) -> None:
+def test_password_hashes_have_the_cost_that_the_rfc_recommends(cheap_passwords: PasswordHasher) -> None:
     assert (cheap_passwords.memory_cost, cheap_passwords.time_cost, cheap_passwords.parallelism) == (65_536, 3, 4)

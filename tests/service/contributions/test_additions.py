@@ -97,7 +97,7 @@ def test_a_repeated_addition_changes_nothing(db: HashDB, actor: Actor, own: Cont
 
 
 @pytest.mark.parametrize("sent", [(1, 5, 6), (5, 6, 1, signal(1, PHASH256)), (1, signal(1, PHASH256))])
-def test_a_draft_is_known_by_the_old_the_new_and_the_added_signals(
+def test_a_draft_with_the_old_the_added_or_all_signals_is_known(
     db: HashDB, actor: Actor, other: Actor, own: Contribution, sent: tuple[Signal | int, ...]
 ) -> None:
     add(db, actor, own.id, 1, 5, 6)
@@ -236,8 +236,8 @@ def test_the_retirement_of_a_contribution_also_covers_added_signals(db: HashDB, 
     case = dispute(db, retired.id)
     cases.decide(db, COMMAND_LINE, case, Decision.RETIRE)
     assert contributions.get(db, actor, twin.id).standing is Standing.QUARANTINED
-    (back,) = contributed(db, other, draft(near(near(signal(1), 20), 25, seed=3)))
-    assert back.standing is Standing.QUARANTINED
+    (reupload,) = contributed(db, other, draft(near(near(signal(1), 20), 25, seed=3)))
+    assert reupload.standing is Standing.QUARANTINED
 
 
 def test_a_member_finds_its_own_contributions_by_their_signals(db: HashDB, actor: Actor, other: Actor) -> None:

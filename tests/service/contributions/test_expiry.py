@@ -1,4 +1,4 @@
-"""Expiry and retention: the earliest time applies, also to contributions from before the setting."""
+"""Expiry and retention: the earliest time applies, also to contributions that are older than the setting."""
 
 from __future__ import annotations
 

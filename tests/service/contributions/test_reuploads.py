@@ -378,9 +378,7 @@ def test_a_closed_dispute_or_one_of_another_member_does_not_continue(db: HashDB,
     assert contributed(db, other, draft(2))[0].standing is Standing.UNREVIEWED
 
 
-def test_a_contributor_cannot_erase_at_once_what_a_reviewer_has_to_decide(
-    db: HashDB, actor: Actor, other: Actor
-) -> None:
+def test_a_contributor_cannot_erase_a_contribution_under_review_at_once(db: HashDB, actor: Actor, other: Actor) -> None:
     disputed, quarantined = contributed(db, actor, draft(1), draft(2))
     dispute_case(db, other, disputed.id)
     cases.decide(db, COMMAND_LINE, dispute_case(db, other, quarantined.id), Decision.QUARANTINE)

@@ -36,7 +36,7 @@ from tests.processes import processes
 
 @pytest.fixture
 def log(db: HashDB) -> Verifier:
-    """The key of the log."""
+    """Start the log, and return its key."""
     return checkpoints.start(db)
 
 

@@ -170,7 +170,7 @@ def test_only_one_of_many_processes_stores_a_checkpoint(
     assert len(signing.recorded_checkpoints()) == 1
 
 
-def test_processes_that_start_together_first_use_one_key(db: HashDB, database_url: str, tmp_path: Path) -> None:
+def test_processes_that_start_a_new_log_together_use_one_key(db: HashDB, database_url: str, tmp_path: Path) -> None:
     with processes(4) as pool:
         keys = list(pool.map(start_in_a_process, [database_url] * 4, [tmp_path] * 4))
     assert len(set(keys)) == 1

@@ -30,7 +30,7 @@ from tests.service.scenes import DISPUTES, Scene
 
 
 class FollowingScene(Scene):
-    """The same service, which finally follows a list."""
+    """A scene that also follows a list. The list is added last."""
 
     def _fill(self, alpha: Actor, beta: Actor, gamma: Actor) -> None:
         super()._fill(alpha, beta, gamma)

@@ -90,11 +90,11 @@ def each_event(log: HashDB, url: str) -> Iterator[int]:
     """Yield the number of an event to tamper with, then restore the database; repeat for several events."""
     engine = create_engine(url)
     with engine.connect() as connection:
-        kept = [[dict(row) for row in connection.execute(table.select()).mappings()] for table in TABLES]
+        rows_before = [[dict(row) for row in connection.execute(table.select()).mappings()] for table in TABLES]
     for seq in (1, 2, 7, 8, 12, 13, 21, 22):
         yield seq
         with engine.begin() as connection:
-            for table, rows in zip(TABLES, kept, strict=True):
+            for table, rows in zip(TABLES, rows_before, strict=True):
                 connection.execute(table.delete())
                 connection.execute(table.insert(), rows)
     engine.dispose()
