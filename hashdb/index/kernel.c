@@ -64,8 +64,8 @@ typedef struct {
 
 typedef struct {
     const int8_t *radii;          /* radius of each chunk, −1 where it is not probed */
-    const uint32_t *const *masks; /* per chunk, what to XOR its value with, sorted */
-    const int32_t *counts;        /* how many masks each chunk has */
+    const uint32_t *const *flips; /* per chunk, what to XOR its value with, sorted */
+    const int32_t *counts;        /* how many flips each chunk has */
     int64_t limit;                /* candidates up to which they are verified: with more, all rows are compared */
 } Probes;
 
@@ -332,8 +332,8 @@ static int next_block(Search *search) {
     return end;
 }
 
-/* Look up one query in the table of a chunk, by some masks. */
-INLINE int look_up(Search *search, int chunk, uint32_t query, uint32_t value, const uint32_t *masks, int32_t many) {
+/* Look up one query in the table of a chunk, by some flips. */
+INLINE int look_up(Search *search, int chunk, uint32_t query, uint32_t value, const uint32_t *flips, int32_t many) {
     const uint32_t *table = search->segment->offsets + search->segment->bases[chunk];
     uint32_t tag = (uint32_t)chunk * TOGETHER + query;
     if (search->left[query] < 0) return DONE;
@@ -341,23 +341,23 @@ INLINE int look_up(Search *search, int chunk, uint32_t query, uint32_t value, co
         Block *block = &search->blocks[search->block % 3];
         int32_t room = BLOCK - block->many, some = many < room ? many : room;
         for (int32_t i = 0; i < some; i++) {
-            const uint32_t *place = table + (value ^ masks[i]);
+            const uint32_t *place = table + (value ^ flips[i]);
             PREFETCH(place);
             block->places[block->many + i] = place;
             block->tags[block->many + i] = tag;
         }
         block->many += some;
         if (block->many == BLOCK && next_block(search) != DONE) return DAMAGED;
-        masks += some;
+        flips += some;
         many -= some;
     }
     return DONE;
 }
 
 /* Look up many queries in the table of a chunk, one part of the table after the other, so that a part is fetched once
-   for all of them. The masks are sorted, so that those which lead from one part to the same other one follow each other. */
+   for all of them. The flips are sorted, so that those which lead from one part to the same other one follow each other. */
 static int look_up_sorted(Search *search, int chunk, const uint32_t *values, int many) {
-    const uint32_t *masks = search->probes->masks[chunk];
+    const uint32_t *flips = search->probes->flips[chunk];
     int32_t groups[PARTS + 1], count = 0;
     unsigned width = search->segment->widths[chunk], low = width > PART ? width - PART : 0;
     uint16_t order[TOGETHER], starts[PARTS + 1] = {0};
@@ -365,11 +365,11 @@ static int look_up_sorted(Search *search, int chunk, const uint32_t *values, int
     for (int part = 0; part < PARTS; part++) starts[part + 1] = (uint16_t)(starts[part + 1] + starts[part]);
     for (int q = many; q--;) order[--starts[values[q] >> low]] = (uint16_t)q;
     for (int32_t m = 0; m < search->probes->counts[chunk]; m++)
-        if (!m || masks[m] >> low != masks[m - 1] >> low) groups[count++] = m;
+        if (!m || flips[m] >> low != flips[m - 1] >> low) groups[count++] = m;
     groups[count] = search->probes->counts[chunk];
     for (uint32_t part = 0; part < PARTS; part++)
         for (int32_t group = 0; group < count; group++) {
-            const uint32_t *some = masks + groups[group];
+            const uint32_t *some = flips + groups[group];
             uint32_t home = part ^ some[0] >> low;
             for (int i = starts[home]; i < starts[home + 1]; i++)
                 if (look_up(search, chunk, order[i], values[order[i]], some, groups[group + 1] - groups[group]) != DONE)
@@ -391,7 +391,7 @@ static int look_up_all(Search *search, int many) {
             continue;
         }
         for (int q = 0; q < many; q++)
-            if (look_up(search, chunk, (uint32_t)q, values[q], p->masks[chunk], p->counts[chunk]) != DONE) return DAMAGED;
+            if (look_up(search, chunk, (uint32_t)q, values[q], p->flips[chunk], p->counts[chunk]) != DONE) return DAMAGED;
     }
     for (int block = 0; block < 3; block++)
         if (next_block(search) != DONE) return DAMAGED;

@@ -18,7 +18,7 @@ from threading import local
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.index.plan import Chunks, masks
+from hashdb.index.plan import Chunks, flips
 from hashdb.index.vectors import Entries, Words
 
 VERSION = 4
@@ -49,12 +49,17 @@ class _Segment(ctypes.Structure):
 
 
 class _Probes(ctypes.Structure):
-    """The radius, the masks and their count for each chunk; with more candidates than `limit`, a query scans."""
+    """Of each chunk, its radius, its flips (`plan.flips`) and how many these are.
 
-    _fields_ = [*_pointers("radii", "masks", "counts"), ("limit", ctypes.c_int64)]
+    A query with more candidates than `limit` is compared with every row.
+    """
+
+    _fields_ = [*_pointers("radii", "flips", "counts"), ("limit", ctypes.c_int64)]
 
 
 class _Hits(ctypes.Structure):
+    """Arrays with room for `room` hits, and how many hits there are, with those that had no room."""
+
     _fields_ = [
         *_pointers("queries", "rows", "distances", "values"),
         ("room", ctypes.c_int64),
@@ -69,6 +74,8 @@ class _Part(ctypes.Structure):
 
 
 class _Parts(ctypes.Structure):
+    """Segments that are searched together: how many, the words of a value, and the radius in bits."""
+
     _fields_ = [
         *_pointers("parts"),
         ("count", ctypes.c_int32),
@@ -148,7 +155,8 @@ class Parts:
         self.struct = _Parts(ctypes.addressof(structs), len(parts), bits // 64, radius)
         self.address = ctypes.addressof(self.struct)
         self.value_bytes, self.is_short = bits // 8, cost < _SHORT_SEARCH
-        self.unpack = Struct(f"{self.value_bytes}s").iter_unpack
+        # Splits octets into those of each value.
+        self.split_values = Struct(f"{self.value_bytes}s").iter_unpack
 
 
 class Kernel:
@@ -167,7 +175,8 @@ class Kernel:
         self._probe.restype = self._scan.restype = count
         self._order.argtypes = (pointer, count, small, small, small, ctypes.c_uint32, pointer, pointer, pointer)
         self._order.restype = None
-        self._near_calls = library.hashdb_near, ctypes.PyDLL(path).hashdb_near  # the second one keeps the lock
+        # The same function twice, by `is_short`: called through PyDLL, it keeps the interpreter's lock.
+        self._near_calls = library.hashdb_near, ctypes.PyDLL(path).hashdb_near
         for near in self._near_calls:
             near.argtypes, near.restype = (pointer, pointer, pointer), count
         self._local = _Local()
@@ -199,7 +208,8 @@ class Kernel:
         if count > len(results.rows):
             results = self._grow(count)
             search(parts.address, octets, results.address)
-        values = map(int.from_bytes, chain.from_iterable(parts.unpack(results.octets[: count * parts.value_bytes])))
+        stored = results.octets[: count * parts.value_bytes]
+        values = map(int.from_bytes, chain.from_iterable(parts.split_values(stored)))
         return list(zip(results.distances[:count].tolist(), values, strict=True))
 
     def _grow(self, count: int) -> SearchResults:
@@ -229,21 +239,25 @@ class Kernel:
         table: NDArray[np.uint32],
         entries: Entries,
     ) -> None:
-        """Fill `entries` in the order of the chunk at this shift, and `table` with the start of each chunk value."""
+        """Fill one table, as `sort_chunk` does with NumPy."""
         rows, words = values.shape
         outputs = (None, _address(entries)) if words == 1 else (_address(entries), None)
         self._order(_address(values), rows, words, shift, width, base, _address(table), *outputs)
 
 
 class _PreparedProbes:
-    """The radii and masks of chunks, as the kernel reads them."""
+    """The radii and flips of chunks, as the kernel reads them."""
 
     def __init__(self, chunks: Chunks, radius: int, limit: int) -> None:
         radii = chunks.radii(radius)
-        chunk_masks = [masks(width, max(near, 0)) for width, near in zip(chunks.widths, radii, strict=True)]
-        chunk_radii, pointers = np.array(radii, np.int8), np.array([_address(mask) for mask in chunk_masks], np.uint64)
-        counts = np.array([len(mask) for mask in chunk_masks], np.int32)
-        self._arrays = (chunk_radii, pointers, counts, chunk_masks)
+        # The kernel skips a chunk with a negative radius, but its pointer must lead somewhere.
+        flips_by_chunk = [
+            flips(width, max(chunk_radius, 0)) for width, chunk_radius in zip(chunks.widths, radii, strict=True)
+        ]
+        chunk_radii, pointers = np.array(radii, np.int8), np.array(list(map(_address, flips_by_chunk)), np.uint64)
+        counts = np.array(list(map(len, flips_by_chunk)), np.int32)
+        # The structure has only addresses: this keeps the arrays alive.
+        self._arrays = (chunk_radii, pointers, counts, flips_by_chunk)
         self.struct = _Probes(_address(chunk_radii), _address(pointers), _address(counts), limit)
         self.address = ctypes.addressof(self.struct)
 

@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDEST = 24
-"""The highest number of bits in a chunk: its table of 2²⁴ places takes 64 MiB."""
+"""The most bits of a chunk: the 2²⁴ offsets of its table take 64 MiB."""
 SCANNED = 16_384
-"""The number of values below which a scan is faster than the tables."""
+"""With fewer values, a scan is faster than the tables."""
 _BYTES_A_VALUE = {64: 64.0, 256: 124.0}
 """The most bytes of memory for a value and its entries in the tables, by the bits of the value."""
-_PROBE, _CANDIDATE, _SCANNED_VALUE = 12.0, {64: 0.8, 256: 9.0}, {64: 0.3, 256: 0.6}
-"""Nanoseconds of a look-up in a table, of verifying a candidate, and of scanning a value (the latter by bits)."""
+_LOOKUP = 12.0
+"""Nanoseconds of a look-up in a table."""
+_CANDIDATE, _SCANNED_VALUE = {64: 0.8, 256: 9.0}, {64: 0.3, 256: 0.6}
+"""Nanoseconds of verifying a candidate, and of scanning a value, by the bits of the value."""
 
 
 @dataclass(frozen=True)
@@ -41,33 +43,33 @@ class Chunks:
         return tuple(shifts)
 
     @cached_property
-    def places(self) -> tuple[tuple[int, int], ...]:
+    def shifts_and_masks(self) -> tuple[tuple[int, int], ...]:
         """The shift and the bit mask of each chunk."""
         return tuple(zip(self.shifts, ((1 << width) - 1 for width in self.widths), strict=True))
 
     @property
     def bases(self) -> tuple[int, ...]:
-        """The position of each chunk's table of 2^width + 1 places, and at the end the number of all places."""
+        """Where in the offsets each chunk's table of 2^width + 1 begins, and at the end how many offsets there are."""
         bases = [0]
         for width in self.widths:
             bases.append(bases[-1] + (1 << width) + 1)
         return tuple(bases)
 
     def radii(self, radius: int) -> tuple[int, ...]:
-        """The radius in bits for each chunk, so that a search finds all within `radius` bits; −1 for none."""
+        """The radius in bits for each chunk, so that a search finds all within `radius` bits; −1: not looked up."""
         if not self.widths:
             return ()
         quotient, remainder = divmod(radius, len(self.widths))
         return tuple(quotient if chunk <= remainder else quotient - 1 for chunk in range(len(self.widths)))
 
-    def probes(self, radius: int) -> int:
+    def lookup_count(self, radius: int) -> int:
         """The number of look-ups of a query at this radius."""
-        return sum(ball_size(width, near) for width, near in zip(self.widths, self.radii(radius), strict=True))
+        return sum(map(ball_size, self.widths, self.radii(radius)))
 
-    def expected(self, count: int, radius: int) -> tuple[int, float]:
+    def expected_per_query(self, count: int, radius: int) -> tuple[int, float]:
         """The look-ups and the expected candidates of a query among `count` evenly spread values."""
-        balls = [(ball_size(width, near), width) for width, near in zip(self.widths, self.radii(radius), strict=True)]
-        return sum(size for size, _ in balls), sum(size * count / 2**width for size, width in balls)
+        sizes = list(map(ball_size, self.widths, self.radii(radius)))
+        return sum(sizes), sum(size * count / 2**width for size, width in zip(sizes, self.widths, strict=True))
 
 
 def ball_size(width: int, radius: int) -> int:
@@ -82,7 +84,9 @@ def choose_chunks(count: int, bits: int, radius: int) -> Chunks:
     best, least = Chunks(bits, ()), scanning_cost(count, bits)
     for parts in range(-(-bits // WIDEST), bits // 8 + 1):
         chunks = Chunks(bits, _even(bits, parts))
-        if (8 * parts if bits == 64 else bits / 8 + 4 * parts) + 4 * chunks.bases[-1] / count > _BYTES_A_VALUE[bits]:
+        # Of 64 bits, the entries are the values, and no other copy of them is stored.
+        value_size = 8 * parts if bits == 64 else bits / 8 + 4 * parts
+        if value_size + 4 * chunks.bases[-1] / count > _BYTES_A_VALUE[bits]:
             continue
         if (cost := probing_cost(chunks, count, radius)) < least:
             best, least = chunks, cost
@@ -91,8 +95,8 @@ def choose_chunks(count: int, bits: int, radius: int) -> Chunks:
 
 def probing_cost(chunks: Chunks, count: int, radius: int) -> float:
     """The expected nanoseconds of one query by the tables in the kernel, for evenly spread values."""
-    probes, candidates = chunks.expected(count, radius)
-    return probes * _PROBE + candidates * _CANDIDATE[chunks.bits]
+    lookup_count, candidates = chunks.expected_per_query(count, radius)
+    return lookup_count * _LOOKUP + candidates * _CANDIDATE[chunks.bits]
 
 
 def scanning_cost(count: int, bits: int) -> float:
@@ -111,14 +115,18 @@ def worth_verifying(candidates: int, count: int, bits: int) -> bool:
 
 
 @lru_cache(maxsize=64)
-def masks(width: int, radius: int) -> NDArray[np.uint32]:
-    """The values to XOR a chunk value with, to get every value within `radius` bits of it, sorted."""
-    bit_masks = [
+def flips(width: int, radius: int) -> NDArray[np.uint32]:
+    """What to XOR a chunk of `width` bits with, to get every value within `radius` bits of it, sorted.
+
+    >>> flips(3, 1)
+    array([0, 1, 2, 4], dtype=uint32)
+    """
+    numbers = [
         sum(1 << bit for bit in flipped)
         for distance in range(radius + 1)
         for flipped in combinations(range(width), distance)
     ]
-    return np.array(sorted(bit_masks), np.uint32)
+    return np.array(sorted(numbers), np.uint32)
 
 
 def _even(bits: int, parts: int) -> tuple[int, ...]:

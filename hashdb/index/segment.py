@@ -1,7 +1,10 @@
 """Segments: immutable sets of values with tables for multi-index hashing, in memory or in a file.
 
-A file is written whole or not at all, opened by memory-mapping, and verified in blocks. It has a magic line, the length
-and checksum of a JSON header, the header, and the arrays, each aligned to 64 bytes. All numbers are little-endian.
+`hashdb.index.vectors` says how the tables are laid out.
+
+A file is written whole or not at all, opened by memory-mapping, and verified in blocks. It begins with a magic line,
+the length (8 bytes) and the CRC-32 (4 bytes) of a JSON header, and the header. Then come the arrays, each aligned to
+64 bytes. Length and CRC-32 are little-endian; the arrays have the byte order of the machine, which the header names.
 """
 
 from __future__ import annotations
@@ -27,16 +30,18 @@ from hashdb.index.plan import Chunks, choose_chunks, probing_cost, scanning_cost
 from hashdb.index.vectors import Entries, Hits, Lane, Words, allocate, chunk_of, copy_columns, distinct, use_huge_pages
 
 _MAGIC = b"hashdb segment 2\n"
+_PREFIX_SIZE = len(_MAGIC) + 12
+"""Bytes before the header: the magic line, the length and the CRC-32."""
 _BLOCK_SIZE = 16 * 1024 * 1024
 """Bytes with one checksum."""
 _PIECE_SIZE = 2 * 1024 * 1024
 """Bytes that are read or written at a time: a huge page, which the system maps whole if it was written whole."""
 _ALIGNMENT, _MAX_HEADER = 64, 1024 * 1024
 """Bytes to whose multiple each array is padded, and bytes of a header that are read at most."""
-PLACES = 2**32
-"""One more than the largest position in `Segment.entries`."""
+MAX_ENTRIES = 2**32 - 1
+"""The most entries of all tables of a segment: an offset, which is a position among them, has 32 bits."""
 _STRIDE = 131_072
-"""Values, or places, that NumPy counts at a time: it lets no other thread run meanwhile."""
+"""Values, or offsets, that NumPy counts at a time: it holds the GIL meanwhile, so no other thread can run."""
 
 Step = Callable[[str], None]
 """Called with the name of each step of a write before the step; a test ends the process there."""
@@ -47,7 +52,7 @@ class DamagedSegment(Exception):
 
 
 class Segment:
-    """Distinct values of one length, and for each chunk the rows sorted by its value."""
+    """Distinct values of one length, sorted, and a table for each chunk, if there are chunks."""
 
     def __init__(
         self,
@@ -58,11 +63,11 @@ class Segment:
     ) -> None:
         """A segment over arrays that must never change again; `build_segment` makes them.
 
-        `lanes` are the words of the values, in pairs (single words for 64 bits). `offsets` holds, chunk after chunk,
-        the position in `entries` where the rows of each chunk value begin.
+        `lanes` are the words of the values, in pairs (single words for 64 bits). `offsets` and `entries` are the
+        tables; without chunks, there are none. The values in memory, which have no chunks, need not be sorted.
         """
         self.lanes, self.chunks, self.offsets, self.entries = tuple(lanes), chunks, offsets, entries
-        self._probing: dict[int, bool] = {}  # whether a search uses the tables, by radius
+        self._uses_tables: dict[int, bool] = {}  # by radius
 
     def __len__(self) -> int:
         """How many values the segment has."""
@@ -72,21 +77,21 @@ class Segment:
         """The words of some rows. Shape (rows, bits / 64)."""
         return np.concatenate([lane[rows] for lane in self.lanes], axis=1)
 
-    def probed(self, radius: int) -> bool:
-        """Whether a search at this radius uses the tables."""
-        probed = self._probing.get(radius)
-        if probed is None:
-            probed = self._probing[radius] = worth_probing(self.chunks, len(self), radius)
-        return probed
+    def uses_tables(self, radius: int) -> bool:
+        """Whether a search at this radius uses the tables; if not, it compares every row."""
+        uses_tables = self._uses_tables.get(radius)
+        if uses_tables is None:
+            uses_tables = self._uses_tables[radius] = worth_probing(self.chunks, len(self), radius)
+        return uses_tables
 
     def cost(self, radius: int) -> float:
         """The expected nanoseconds of one query in the kernel."""
         count, chunks = len(self), self.chunks
-        return probing_cost(chunks, count, radius) if self.probed(radius) else scanning_cost(count, chunks.bits)
+        return probing_cost(chunks, count, radius) if self.uses_tables(radius) else scanning_cost(count, chunks.bits)
 
     def search(self, queries: Words, radius: int) -> Hits:
         """All rows within `radius` bits of each query, each once, in no order."""
-        return self.probe(queries, radius) if self.probed(radius) else self.scan(queries, radius)
+        return self.probe(queries, radius) if self.uses_tables(radius) else self.scan(queries, radius)
 
     def probe(self, queries: Words, radius: int) -> Hits:
         """Search by the tables; only a query with too many candidates is compared with every row."""
@@ -101,8 +106,8 @@ class Segment:
         return vectors.scan(self, queries, radius)
 
     def near(self, value: int, radius: int) -> Iterable[tuple[int, int]]:
-        """Distance and value of all within `radius` bits of one value, some twice; by NumPy."""
-        return vectors.near(self, value, radius, probing=self.probed(radius))
+        """Distance and value of all within `radius` bits of one value, some several times; by NumPy."""
+        return vectors.near(self, value, radius, probing=self.uses_tables(radius))
 
     @cached_property
     def table(self) -> Table:
@@ -119,15 +124,15 @@ def build_segment(words: Words, radius: int, chunks: Chunks | None = None) -> Se
 
 
 def max_values(bits: int) -> int:
-    """The most values that a segment holds with any chunks: the places of its tables have 32 bits."""
-    return (PLACES - 1) // (bits // 8)
+    """The most values that a segment holds with any chunks; `choose_chunks` makes at most one for every 8 bits."""
+    return MAX_ENTRIES // (bits // 8)
 
 
 def build_sorted_segment(arranged: Words, radius: int, chunks: Chunks | None = None) -> Segment:
     """A segment of values that are distinct and sorted. Raises ValueError for too many values."""
     bits = arranged.shape[1] * 64
     chunks = chunks or choose_chunks(len(arranged), bits, radius)
-    if len(arranged) * max(1, len(chunks.widths)) >= PLACES:
+    if len(arranged) * max(1, len(chunks.widths)) > MAX_ENTRIES:
         raise ValueError(f"a segment cannot hold {len(arranged)} values")
     width = 1 if bits == 64 else 2
     lanes = [copy_columns(arranged[:, first : first + width]) for first in range(0, bits // 64, width)]
@@ -144,7 +149,8 @@ def build_sorted_segment(arranged: Words, radius: int, chunks: Chunks | None = N
             native.order(arranged, shift, width, first, table, chunk_entries)
         else:
             sort_chunk(arranged, shift, width, first, table, chunk_entries, keys)
-    # The most significant chunk has the order of the sorted values, which need not be stored twice.
+    # Sorted by the most significant chunk, the values are in their own order: the first table's entries of 64 bits are
+    # also the lane.
     return Segment([entries[:count, None]] if bits == 64 else lanes, chunks, offsets, entries)
 
 
@@ -157,7 +163,10 @@ def sort_chunk(
     entries: Entries,
     keys: NDArray[np.uint64],
 ) -> None:
-    """Fill `entries` in the order of a chunk, and `table` with the start of each chunk value, counted from `base`."""
+    """Fill one table, by NumPy: its `entries`, sorted by the chunk at `shift`, and in `table` its offsets.
+
+    `base` is the first offset: how many entries the tables before have. `keys` is room for a number for each value.
+    """
     # Sorting value and row in one word, a key, is several times faster than an argsort.
     for start in range(0, len(keys), _STRIDE):
         part = chunk_of(values[start : start + _STRIDE].T, shift, width)
@@ -171,15 +180,17 @@ def sort_chunk(
         rows = part.astype(np.uint32)
         entries[start : start + _STRIDE] = values[:, 0].take(rows) if entries.dtype == np.uint64 else rows
         chunk_values = (part >> np.uint64(32)).view(np.int64)
+        # The values are sorted: `bincount` begins at the least one, not at 0.
         least = int(chunk_values[0])
         chunk_values -= least
         counts = np.bincount(chunk_values)
         table[1 + least : 1 + least + len(counts)] += counts.astype(np.uint32)
+    # So far the table has the size of each bucket, one place after its offset: their sums are the offsets.
     for start in range(0, len(table), _STRIDE):
-        places = table[start : start + _STRIDE]
-        places[0] += table[start - 1] if start else 0
-        # Summing in place would let no other thread run.
-        places[:] = np.add.accumulate(places, dtype=np.uint32)
+        offsets = table[start : start + _STRIDE]
+        offsets[0] += table[start - 1] if start else 0
+        # Summing in place would hold the GIL.
+        offsets[:] = np.add.accumulate(offsets, dtype=np.uint32)
 
 
 def _hits(results: SearchResults) -> Hits:
@@ -210,7 +221,7 @@ def write_arrays(
         "order": sys.byteorder,
         "sections": sections,
         "size": size,
-        # Placeholders of the greatest length.
+        # Placeholders as long as the longest checksums: the header is written last, into the room that is left for it.
         "checksums": [2**32 - 1] * -(-size // _BLOCK_SIZE),
     }
     length = len(json.dumps(header))
@@ -284,15 +295,15 @@ def _read_header(path: Path) -> tuple[Any, int]:
     """The header of a file, and the position in bytes at which its arrays begin. Raises DamagedSegment."""
     try:
         with path.open("rb") as file:
-            start = file.read(len(_MAGIC) + 12)
-            if start[: len(_MAGIC)] != _MAGIC:
+            prefix = file.read(_PREFIX_SIZE)
+            if prefix[: len(_MAGIC)] != _MAGIC:
                 raise _not_a_segment(path)
-            length = int.from_bytes(start[len(_MAGIC) : -4], "little")
+            length = int.from_bytes(prefix[len(_MAGIC) : -4], "little")
             text = file.read(min(length, _MAX_HEADER))
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise _unreadable(path, error) from None
-    if len(text) != length or zlib.crc32(text).to_bytes(4, "little") != start[-4:]:
+    if len(text) != length or zlib.crc32(text).to_bytes(4, "little") != prefix[-4:]:
         raise DamagedSegment(f"the header of {path.name} is not what was written")
     try:
         header = json.loads(text)
@@ -315,7 +326,8 @@ def _unreadable(path: Path, error: OSError) -> DamagedSegment:
 
 
 def _body_start(header_length: int) -> int:
-    return -(-(len(_MAGIC) + 12 + header_length) // 4096) * 4096
+    """The position in bytes at which the arrays begin: that of the next page of memory."""
+    return -(-(_PREFIX_SIZE + header_length) // 4096) * 4096
 
 
 def _stored_arrays(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
@@ -324,7 +336,7 @@ def _stored_arrays(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
     if segment.offsets is None or segment.entries is None:
         return lanes
     tables = [("offsets", segment.offsets), ("entries", segment.entries)]
-    # The entries begin with the values of 64 bits.
+    # Of 64 bits, the first table's entries are the lane.
     return tables if segment.chunks.bits == 64 else lanes + tables
 
 
@@ -336,10 +348,11 @@ def _write_blocks(file: BinaryIO, arrays: Sequence[tuple[str, NDArray[Any]]]) ->
         for part in (octets, memoryview(bytes(-len(octets) % _ALIGNMENT))):
             start = 0
             while start < len(part):
-                # Copying or checking more at a time would let no other thread run.
+                # Copying or checking more at a time would hold the GIL for long.
                 piece = part[start : start + _PIECE_SIZE - file.tell() % _PIECE_SIZE]
                 file.write(piece)
                 start += len(piece)
+                # Pieces are aligned in the file, blocks in the body: a block may end within a piece.
                 while piece:
                     checked = piece[: _BLOCK_SIZE - position % _BLOCK_SIZE]
                     checksum, position = zlib.crc32(checked, checksum), position + len(checked)

@@ -49,7 +49,7 @@ class _State(NamedTuple):
         parts = self.parts_by_radius.get(radius)
         if parts is None:
             tiers = [self.memory, *(loaded.segment for loaded in self.loaded), *self.segments]
-            searched = [(tier.table, tier.chunks if tier.probed(radius) else None) for tier in tiers if len(tier)]
+            searched = [(tier.table, tier.chunks if tier.uses_tables(radius) else None) for tier in tiers if len(tier)]
             cost = sum(tier.cost(radius) for tier in tiers)
             parts = self.parts_by_radius[radius] = Parts(searched, bits, radius, cost)
         return parts

@@ -1,4 +1,10 @@
-"""Vectors: values as 64-bit words, and the computation of many Hamming distances with NumPy."""
+"""Vectors: values as 64-bit words, and the search of a segment with NumPy.
+
+The rows of a segment are its values, sorted. A segment may also have tables: each value is cut into chunks of some
+bits, and each chunk has a table. Bucket v of a table has an entry for each value whose chunk is v. The entries of the
+bucket are `entries[offsets[base + v] : offsets[base + v + 1]]`, where `base` is where the table begins in `offsets`.
+A look-up reads one bucket.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.index.plan import Chunks, masks, worth_verifying
+from hashdb.index.plan import Chunks, flips, worth_verifying
 
 if TYPE_CHECKING:
     from hashdb.index.segment import Segment
@@ -25,13 +31,16 @@ _LARGE_ARRAY = 16 * 1024 * 1024  # bytes
 Words: TypeAlias = NDArray[np.uint64]
 """Values as words of 64 bits: shape (values, bits / 64), the most significant word first."""
 Lane: TypeAlias = NDArray[np.uint64]
-"""The words of every value that are compared at once. Shape (values, 2), or (values, 1) for 64 bits."""
+"""One or two words of every value, which are compared at once: shape (values, 1) for 64 bits, else (values, 2)."""
 Entries: TypeAlias = NDArray[Any]
-"""The entries of the tables, chunk after chunk, in the order of each: rows (uint32), or values of 64 bits (uint64)."""
+"""The entries of all tables, chunk after chunk, each table's sorted by the value of the chunk.
+
+In a segment of 64 bits, they are the values themselves (uint64); else they are the rows (uint32).
+"""
 
 
 def allocate(shape: tuple[int, ...], type: type[_Number]) -> NDArray[_Number]:
-    """An array with unset content. Unlike with NumPy, other threads run while the pages of a large one are freed."""
+    """An array with unset content. A large one is freed without the GIL, so that other threads run meanwhile."""
     size = prod(shape) * np.dtype(type).itemsize
     if size < _LARGE_ARRAY:
         return np.empty(shape, type)
@@ -53,6 +62,7 @@ def keep_memory() -> None:
     glibc's malloc keeps arrays up to the largest size that was freed before. A process that only opens files and
     searches has freed none, so each search would get new pages, and a batch would take a third longer.
     """
+    # A little less than _LARGE_ARRAY: the largest array that `allocate` leaves to malloc.
     np.empty(_LARGE_ARRAY - 4096, np.uint8)
 
 
@@ -88,11 +98,11 @@ def unpack(words: Words) -> list[int]:
 def is_among(words: Words, others: Words) -> NDArray[np.bool_]:
     """Whether each of some values (distinct and sorted) is among others. Shape (values,)."""
     first, is_member = np.ascontiguousarray(words[:, 0]), np.zeros(len(words), bool)
-    places = np.searchsorted(first, others[:, 0])
-    inside = np.flatnonzero(places < len(words))
-    places = places.take(inside)
-    same = (words.take(places, axis=0) == others.take(inside, axis=0)).all(axis=1)
-    is_member[places.compress(same)] = True
+    positions = np.searchsorted(first, others[:, 0])
+    inside = np.flatnonzero(positions < len(words))
+    positions = positions.take(inside)
+    same = (words.take(positions, axis=0) == others.take(inside, axis=0)).all(axis=1)
+    is_member[positions.compress(same)] = True
     # Of values with the same first word, only the first one was compared.
     tied = np.flatnonzero(first[1:] == first[:-1]) + 1
     if len(tied):
@@ -104,7 +114,8 @@ def is_among(words: Words, others: Words) -> NDArray[np.bool_]:
 def distinct(words: Words) -> Words:
     """The distinct values, sorted."""
     arranged = allocate(words.shape, np.uint64)
-    # Taking whole rows is several times faster than indexing them.
+    # Taking whole rows is several times faster than indexing them. Every row exists: mode "clip", here and below, only
+    # spares the check, and here the copy that the check needs.
     words.take(np.argsort(copy_columns(words[:, 0])), axis=0, out=arranged, mode="clip")
     first = copy_columns(arranged[:, 0])
     same = first[1:] == first[:-1]
@@ -130,10 +141,14 @@ The system would free and allocate larger arrays each time, which takes as long 
 _ROWS_A_BLOCK = 16_384
 """The values scanned at a time: two lanes of them fit into the processor's cache."""
 _NUMBERS = np.arange(BLOCK_LOOKUPS)
+"""0, 1, 2, …: taking the first of them is faster than `np.arange`."""
 
 
 class Hits(NamedTuple):
-    """The positions of query and row and the distance in bits of each hit; valid until this thread's next search."""
+    """The positions of query and row and the distance in bits of each hit.
+
+    They are valid until this thread's next search: the kernel reuses its arrays.
+    """
 
     queries: NDArray[np.integer]
     rows: NDArray[np.integer]
@@ -145,8 +160,8 @@ NO_HITS = Hits(*[np.empty(0, np.intp)] * 3)
 
 def probe(segment: Segment, queries: Words, radius: int) -> Hits:
     """Search by the tables; a query with too many candidates is compared with every row."""
-    probes, candidates = segment.chunks.expected(len(segment), radius)
-    size = min(_QUERIES_A_BLOCK, int(BLOCK_LOOKUPS / max(1, probes, candidates)) + 1)
+    lookup_count, candidates = segment.chunks.expected_per_query(len(segment), radius)
+    size = min(_QUERIES_A_BLOCK, int(BLOCK_LOOKUPS / max(1, lookup_count, candidates)) + 1)
     blocks = (queries[first : first + size] for first in range(0, len(queries), size))
     parts = [
         _shift_queries(hits, size * block)
@@ -164,22 +179,23 @@ def scan(segment: Segment, queries: Words, radius: int) -> Hits:
 
 
 def near(segment: Segment, value: int, radius: int, *, probing: bool) -> Iterable[tuple[int, int]]:
-    """Distance and value of all values within `radius` bits of one, by the tables or by a scan.
+    """Distance and value of all values within `radius` bits of one, by the tables (`probing`) or by a scan.
 
-    A value that two chunks find comes twice.
+    A value that several chunks find comes several times.
     """
     if not probing:
         return _scan_values(segment, value, radius)
     assert segment.entries is not None
     ends, counts = _single_buckets(segment, value, radius)
-    candidates = np.add.accumulate(counts)
-    total = int(candidates[-1])
+    cumulated = np.add.accumulate(counts)
+    total = int(cumulated[-1])
     if not worth_verifying(total, len(segment), segment.chunks.bits):
         return _scan_values(segment, value, radius)
-    ends -= candidates
-    places = ends.repeat(counts)
-    places += _NUMBERS[:total] if total <= BLOCK_LOOKUPS else np.arange(total)
-    entries = segment.entries.take(places)
+    # The position of every entry of these buckets: what `ranges` computes, with fewer calls.
+    ends -= cumulated
+    positions = ends.repeat(counts)
+    positions += _NUMBERS[:total] if total <= BLOCK_LOOKUPS else np.arange(total)
+    entries = segment.entries.take(positions)
     if entries.dtype == np.uint64:
         return _close_values(entries, value, radius)
     query = pack([value], segment.chunks.bits)[0]
@@ -207,15 +223,14 @@ def _scan_values(segment: Segment, value: int, radius: int) -> Iterable[tuple[in
 
 
 def _single_buckets(segment: Segment, value: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The ends of the buckets to look up for one value, and the number of entries of each. Shape (look-ups,) each.
-
-    With so few numbers, the calls are the cost: indexing takes half as long as `take`.
-    """
+    """The ends of the buckets to look up for one value, and the number of entries of each. Shape (look-ups,) each."""
     assert segment.offsets is not None
     lookup = lookups(segment.chunks, radius)
-    places = np.array([value >> shift & mask for shift, mask in segment.chunks.places])[lookup.chunk]
-    places ^= lookup.mask
-    bounds = segment.offsets.take(places + lookup.around, mode="clip").astype(np.int64)
+    own_buckets = np.array([value >> shift & mask for shift, mask in segment.chunks.shifts_and_masks])
+    # Of a small array, indexing takes half as long as `take`; `offsets` is large.
+    buckets = own_buckets[lookup.chunk]
+    buckets ^= lookup.flips
+    bounds = segment.offsets.take(buckets + lookup.bases, mode="clip").astype(np.int64)
     starts, ends = bounds[0, 0], bounds[1, 0]
     return ends, ends - starts
 
@@ -227,25 +242,27 @@ def _buckets(segment: Segment, queries: Words, radius: int) -> tuple[NDArray[np.
     """
     assert segment.offsets is not None
     lookup = lookups(segment.chunks, radius)
-    places = chunk_values(queries, segment.chunks).take(lookup.chunk, axis=1)
-    places ^= lookup.mask
-    places += lookup.around[0]
-    # Every place is inside. Mode "clip" spares a second copy, which the check of `take` would make.
-    starts = segment.offsets.take(places, mode="clip").astype(np.int64)
-    places += 1
-    ends = segment.offsets.take(places, mode="clip").astype(np.int64)
+    positions = chunk_values(queries, segment.chunks).take(lookup.chunk, axis=1)
+    positions ^= lookup.flips
+    # So far the number of each bucket; from here on its position in `offsets`.
+    positions += lookup.bases[0]
+    starts = segment.offsets.take(positions, mode="clip").astype(np.int64)
+    positions += 1
+    ends = segment.offsets.take(positions, mode="clip").astype(np.int64)
     ends -= starts
     return starts.ravel(), ends.ravel()
 
 
 def _probe(segment: Segment, queries: Words, radius: int) -> Iterator[Hits]:
-    """Look up a block of queries together."""
+    """The hits of a block of queries: of each one that is scanned, then of the others, which are looked up together."""
     assert segment.entries is not None
     starts, counts = _buckets(segment, queries, radius)
-    candidates = counts.reshape(len(queries), -1).sum(axis=1)
+    counts_by_query = counts.reshape(len(queries), -1)  # a view of the same numbers
+    candidates = counts_by_query.sum(axis=1)
     for position, count in enumerate(candidates.tolist()):
         if not worth_verifying(count, len(segment), segment.chunks.bits):
-            counts.reshape(len(queries), -1)[position] = candidates[position] = 0
+            # The scan answers this query: look up nothing for it.
+            counts_by_query[position] = candidates[position] = 0
             yield _shift_queries(_scan(segment, queries[position], radius), position)
     entries = segment.entries.take(ranges(starts, counts, counts.cumsum()))
     owners = np.repeat(np.arange(len(queries)), candidates)
@@ -253,6 +270,7 @@ def _probe(segment: Segment, queries: Words, radius: int) -> Iterator[Hits]:
     distances = _distances(first_lanes, queries.take(owners, axis=0))
     [close] = (distances <= radius).nonzero()
     hits = Hits(owners[close], entries[close], distances[close])
+    # Entries of 64 bits are values. The lane has them sorted, so the position of a value there is its row.
     if entries.dtype == np.uint64:
         hits = hits._replace(rows=np.searchsorted(segment.lanes[0][:, 0], hits.rows))
     yield _deduplicate(_verify_lanes(segment, queries, hits, radius), len(segment))
@@ -271,6 +289,7 @@ def _scan(segment: Segment, query: Words, radius: int) -> Hits:
 
 def _verify_lanes(segment: Segment, queries: Words, hits: Hits, radius: int) -> Hits:
     """The hits of the first lane that are hits with all lanes."""
+    # Values of 64 bits have one lane, and so nothing to verify. Values of 256 bits have two.
     for lane in segment.lanes[1:]:
         query_words = queries[:, 2:].take(hits.queries, axis=0)
         distances = hits.distances.astype(np.uint16) + _distances(_take_rows(lane, hits.rows), query_words)
@@ -327,42 +346,48 @@ def _concatenate(parts: Sequence[Hits]) -> Hits:
 
 
 class Lookups(NamedTuple):
-    """For each look-up of a plan: the mask to XOR with a chunk value, the chunk, and the start of its table.
+    """The look-ups of one query: for each, its chunk, and what is XORed with the chunk's value to get the bucket.
 
-    `around` has shape (2, 1, look-ups): the start, and the place after it, which gives the end of the bucket.
+    `bases` has shape (2, 1, look-ups): where the chunk's table begins in `offsets`, and the position after that. Added
+    to the number of a bucket, they are the positions of the bucket's start and of its end.
     """
 
-    mask: NDArray[np.int64]
+    flips: NDArray[np.int64]
     chunk: NDArray[np.intp]
-    around: NDArray[np.int64]
+    bases: NDArray[np.int64]
 
 
 @lru_cache(maxsize=64)
 def lookups(chunks: Chunks, radius: int) -> Lookups:
-    """The look-ups of one query at a radius."""
-    chunk_masks = [
-        (chunk, masks(width, near))
-        for chunk, (width, near) in enumerate(zip(chunks.widths, chunks.radii(radius), strict=True))
-        if near >= 0
+    """The look-ups of any query at a radius: each chunk reads the buckets within the chunk's own radius."""
+    # A chunk whose radius is negative is not looked up.
+    flips_by_chunk = [
+        (chunk, flips(width, chunk_radius))
+        for chunk, (width, chunk_radius) in enumerate(zip(chunks.widths, chunks.radii(radius), strict=True))
+        if chunk_radius >= 0
     ]
-    chunk = np.concatenate([np.full(len(mask), number) for number, mask in chunk_masks])
-    mask = np.concatenate([mask for _, mask in chunk_masks]).astype(np.int64)
+    chunk = np.concatenate([np.full(len(of_chunk), number) for number, of_chunk in flips_by_chunk])
+    all_flips = np.concatenate([of_chunk for _, of_chunk in flips_by_chunk]).astype(np.int64)
     base = np.array(chunks.bases)[chunk]
-    return Lookups(mask, chunk, np.stack([base, base + 1])[:, None])
+    return Lookups(all_flips, chunk, np.stack([base, base + 1])[:, None])
 
 
 def chunk_of(columns: NDArray[np.uint64], shift: int, width: int) -> NDArray[np.uint64]:
     """The chunk of every value; `columns` has shape (words, values), the most significant word first."""
     low, bit = divmod(shift, 64)
     part = columns[-1 - low] >> np.uint64(bit)
+    # The chunk goes on in the word above.
     if bit + width > 64:
         part |= columns[-2 - low] << np.uint64(64 - bit)
     chunk: NDArray[np.uint64] = part & np.uint64((1 << width) - 1)
     return chunk
 
 
-class _Places(NamedTuple):
-    """For each chunk: the word with its lowest bit, the word above, the shift of each, and the bit mask."""
+class _ChunkWords(NamedTuple):
+    """For each chunk: the word with its lowest bit and the word above, by how much each is shifted, and the bit mask.
+
+    The lower word is shifted to the right, the higher one to the left.
+    """
 
     low: NDArray[np.intp]
     high: NDArray[np.intp]
@@ -372,28 +397,35 @@ class _Places(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _places(chunks: Chunks) -> _Places:
+def _chunk_words(chunks: Chunks) -> _ChunkWords:
     words = chunks.bits // 64
     low = np.array([words - 1 - shift // 64 for shift in chunks.shifts])
     bit = np.array([shift % 64 for shift in chunks.shifts], np.uint64)
     mask = np.array([(1 << width) - 1 for width in chunks.widths], np.uint64)
-    # A shift by 64 has no effect. A chunk at the lowest bit of a word needs nothing from the word above.
-    high, left = np.maximum(low - 1, 0), np.where(bit == 0, np.uint64(63), np.uint64(64) - bit)
-    return _Places(low, high, bit, left, mask)
+    # The highest word has none above: there its own bits are taken, which `mask` removes.
+    high = np.maximum(low - 1, 0)
+    # A word must not be shifted by 64. Shifted by 63, the word above leaves one bit, which `mask` removes.
+    left = np.where(bit == 0, np.uint64(63), np.uint64(64) - bit)
+    return _ChunkWords(low, high, bit, left, mask)
 
 
 def chunk_values(queries: Words, chunks: Chunks) -> NDArray[np.int64]:
     """The value of every chunk of each query. Shape (queries, chunks)."""
-    places = _places(chunks)
-    parts = queries.take(places.high, axis=1)
-    parts <<= places.left
-    parts |= queries.take(places.low, axis=1) >> places.right
-    parts &= places.mask
+    words = _chunk_words(chunks)
+    parts = queries.take(words.high, axis=1)
+    parts <<= words.left
+    parts |= queries.take(words.low, axis=1) >> words.right
+    parts &= words.mask
     return parts.view(np.int64)
 
 
 def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ranges of numbers with these starts and counts, concatenated; `ends` has the cumulated counts."""
+    """The ranges of numbers with these starts and counts, concatenated; `ends` has the cumulated counts.
+
+    >>> ranges(np.array([10, 50]), np.array([3, 2]), np.array([3, 5]))
+    array([10, 11, 12, 50, 51])
+    """
+    # Each number is its own position in the result plus what is the same for its whole range.
     first = starts + counts
     first -= ends
     numbers = first.repeat(counts)

@@ -63,7 +63,7 @@ class ProbingSegment(Segment):
     """A segment that uses its tables whenever possible, even if it has few values."""
 
     def search(self, queries: Words, radius: int) -> Hits:
-        if self.chunks.widths and self.chunks.probes(radius) <= 30_000:
+        if self.chunks.widths and self.chunks.lookup_count(radius) <= 30_000:
             return self.probe(queries, radius)
         return super().search(queries, radius)
 

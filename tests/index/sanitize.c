@@ -77,14 +77,14 @@ static void fill(uint64_t *values, int64_t rows, int words, int kind) {
         }
 }
 
-/* The masks of a chunk, sorted. */
-static uint32_t *masks_of(int width, int radius, int32_t *count) {
-    uint32_t *masks = allocate(sizeof *masks << width);
+/* The flips of a chunk, sorted. */
+static uint32_t *flips_of(int width, int radius, int32_t *count) {
+    uint32_t *flips = allocate(sizeof *flips << width);
     *count = 0;
     for (uint32_t mask = 0; radius >= 0 && mask >> width == 0;)
-        if ((int)count_bits(mask) <= radius) masks[(*count)++] = mask++;
-        else mask += mask & -mask; /* The masks between have all of its bits, and more. */
-    return masks;
+        if ((int)count_bits(mask) <= radius) flips[(*count)++] = mask++;
+        else mask += mask & -mask; /* The flips between have all of its bits, and more. */
+    return flips;
 }
 
 /* The distance of each value from each query, by counting: one row of distances for each query. */
@@ -145,7 +145,7 @@ typedef struct {
     uint8_t widths[CHUNKS], shifts[CHUNKS];
     int64_t bases[CHUNKS];
     int8_t radii[CHUNKS];
-    const uint32_t *masks[CHUNKS];
+    const uint32_t *flips[CHUNKS];
     int32_t counts[CHUNKS];
     uint64_t *lanes[2], *ordered;
     uint32_t *offsets, *ids;
@@ -176,9 +176,9 @@ static void set_radii(Case *c, int radius, int64_t limit) {
     int chunks = c->segment.chunks;
     for (int chunk = 0; chunk < chunks; chunk++) {
         c->radii[chunk] = (int8_t)(chunk <= radius % chunks ? radius / chunks : radius / chunks - 1);
-        c->masks[chunk] = masks_of(c->widths[chunk], c->radii[chunk], &c->counts[chunk]);
+        c->flips[chunk] = flips_of(c->widths[chunk], c->radii[chunk], &c->counts[chunk]);
     }
-    c->probes = (Probes){c->radii, c->masks, c->counts, limit};
+    c->probes = (Probes){c->radii, c->flips, c->counts, limit};
 }
 
 static Case *make_case(const uint64_t *values, int64_t rows, int words, int radius, int64_t limit) {
@@ -204,7 +204,7 @@ static Case *make_case(const uint64_t *values, int64_t rows, int words, int radi
 }
 
 static void free_case(Case *c) {
-    for (int chunk = 0; chunk < c->segment.chunks; chunk++) free((void *)c->masks[chunk]);
+    for (int chunk = 0; chunk < c->segment.chunks; chunk++) free((void *)c->flips[chunk]);
     free(c->lanes[0]);
     free(c->lanes[1]);
     free(c->offsets);

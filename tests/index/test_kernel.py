@@ -113,7 +113,7 @@ def any_chunks(draw: st.DrawFn, bits: int) -> Chunks:
 def any_radius(draw: st.DrawFn, cut: Chunks) -> int:
     """Any radius from 0 to all bits, reduced until it looks up at most `_PROBES` chunk values."""
     radius = draw(st.integers(0, cut.bits))
-    while cut.probes(radius) > _PROBES:
+    while cut.lookup_count(radius) > _PROBES:
         radius = radius * 3 // 4
     return radius
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.index.plan import SCANNED, WIDEST, Chunks, ball_size, choose_chunks, masks, worth_probing, worth_verifying
+from hashdb.index.plan import SCANNED, WIDEST, Chunks, ball_size, choose_chunks, flips, worth_probing, worth_verifying
 
 for_every_length = pytest.mark.parametrize("bits", [64, 256])
 
@@ -63,7 +63,7 @@ def test_every_bit_is_in_exactly_one_chunk(bits: int, data: st.DataObject) -> No
 
 def test_without_chunks_nothing_is_looked_up() -> None:
     cut = Chunks(64, ())
-    assert (cut.radii(5), cut.probes(5), cut.bases) == ((), 0, (0,))
+    assert (cut.radii(5), cut.lookup_count(5), cut.bases) == ((), 0, (0,))
     assert not worth_probing(cut, 10**6, 0)
 
 
@@ -71,7 +71,7 @@ def test_without_chunks_nothing_is_looked_up() -> None:
 def test_masks_are_all_differences_of_at_most_the_radius(width: int) -> None:
     for radius in range(-1, width + 3):
         near = [mask for mask in range(1 << width) if mask.bit_count() <= radius]
-        assert masks(width, radius).tolist() == near
+        assert flips(width, radius).tolist() == near
         assert ball_size(width, radius) == len(near)
 
 

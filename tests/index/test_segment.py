@@ -67,7 +67,7 @@ def test_tables_and_scan_find_what_plain_python_finds(engine: str, bits: int, wi
         right = [hit for hit in all_hits if hit[1] <= radius]
         assert sorted_hits(segment, segment.scan(queried, radius)) == right
         assert sorted_hits(segment, segment.search(queried, radius)) == right
-        if cut.probes(radius) < 5_000:
+        if cut.lookup_count(radius) < 5_000:
             assert sorted_hits(segment, segment.probe(queried, radius)) == right
 
 
@@ -147,7 +147,7 @@ def test_both_engines_make_the_same_tables(monkeypatch: pytest.MonkeyPatch, bits
 def test_a_segment_with_too_many_values_for_its_tables_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max_values(64) * 8 < 2**32 <= (max_values(64) + 1) * 8
     assert max_values(256) * 32 < 2**32 <= (max_values(256) + 1) * 32
-    monkeypatch.setattr(segments, "PLACES", 800)
+    monkeypatch.setattr(segments, "MAX_ENTRIES", 799)
     words = pack(list(range(100)), 64)
     assert len(build_segment(words[:99], 4, Chunks(64, (8,) * 8))) == max_values(64) == 99
     with pytest.raises(ValueError, match="a segment cannot hold 100 values"):

@@ -184,7 +184,7 @@ def test_the_values_are_loaded_again_after_an_algorithm_was_off(folder: Path) ->
 
 
 def test_no_segment_has_more_values_than_its_tables_can_address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "PLACES", 3_200)
+    monkeypatch.setattr(segments, "MAX_ENTRIES", 3_199)
     assert max_values(64) == 399
 
     def sizes() -> list[int]:
