@@ -22,7 +22,7 @@ from hashdb.domain.signatures import Signature
 from hashdb.hashing.pdq import pdq_coefficients
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats, sample
-from hashdb.hashing.signatures import LEAST, SCALE
+from hashdb.hashing.signatures import MIN_COEFFICIENT, SCALE
 from hashdb.hashing.windows import WHOLE, Window, coefficients, crop, rotate, whole_coefficients
 
 FREQUENCIES: Final = 40
@@ -51,7 +51,7 @@ class View(NamedTuple):
         """The 256 coefficients as hashdb computes them; `grey` is the reduced picture."""
         if self.quarter is not None:
             down, across = (slice(first, first + _SIDE) for first in self.quarter)
-            return (coefficients(grey, self.window, 2 * _SIDE) * SCALE - LEAST)[down, across].ravel()
+            return (coefficients(grey, self.window, 2 * _SIDE) * SCALE - MIN_COEFFICIENT)[down, across].ravel()
         if self.algorithm is Algorithm.PDQ:
             sampled = picture.sampled if self.window == WHOLE else sample(crop(picture.colour, self.window))
             return pdq_coefficients(sampled).ravel()

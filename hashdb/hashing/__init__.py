@@ -33,7 +33,7 @@ from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
 from hashdb.hashing.secret_views import secret_transforms, secret_variants
 from hashdb.hashing.signatures import signatures, signatures_by_view
-from hashdb.hashing.transforms import MIRROR, NAMES, Transform, look_inside, mirrored, transforms
+from hashdb.hashing.transforms import MIRROR, ORIENTATION_NAMES, Transform, look_inside, mirrored, transforms
 from hashdb.hashing.variants import frame_variants, variants
 
 __all__ = [
@@ -139,7 +139,7 @@ def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, sh
 def _turned_by_pdq_only(transforms: Iterable[Transform]) -> Iterator[Transform]:
     """The transforms, with PDQ alone of the orientations other than the mirror."""
     for name, signals in transforms:
-        is_turned = name in NAMES and name != MIRROR
+        is_turned = name in ORIENTATION_NAMES and name != MIRROR
         fewer = tuple(signal for signal in signals if not is_turned or signal.algorithm is Algorithm.PDQ)
         if fewer:
             yield name, fewer

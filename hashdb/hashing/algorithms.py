@@ -66,9 +66,9 @@ def imagehash_signal(picture: Picture, algorithm: Algorithm) -> Signal:
     Raises ExtraMissing.
     """
     if algorithm is Algorithm.PHASH256:
-        bits = phash_bits(picture.small_greys[0])
+        bits = phash_bits(picture.grey_64)
     elif algorithm is Algorithm.PHASH:
-        bits = phash_bits(picture.small_greys[1])
+        bits = phash_bits(picture.grey_32)
     else:
         require_installed([algorithm])
         bits = _by_imagehash()[algorithm](picture.grey).hash
@@ -97,13 +97,17 @@ def low_frequencies(rows: _Numbers) -> _Numbers:
     """The lowest quarter of the cosine transform (type 2, not scaled) of each row."""
     size = rows.shape[1]
     lowest = size // 4
+    # The steps of `dcst23` in pocketfft. First, a spectrum whose inverse Fourier transform has the coefficients.
     odd, even = rows[:, 1:-1:2], rows[:, 2::2]
     spectrum = np.empty((len(rows), size // 2 + 1), np.complex128)
     spectrum[:, 0] = 2 * rows[:, 0]
     spectrum[:, -1] = 2 * rows[:, -1]
     np.add(even, odd, out=spectrum.real[:, 1:-1])
     np.subtract(even, odd, out=spectrum.imag[:, 1:-1])
+    # Second, that transform, not scaled.
     turned = np.fft.irfft(spectrum, size, norm="forward")
+    # Third, each pair of frequencies, k and size - k, is turned by k / size of a quarter turn. Only the lowest quarter
+    # of the frequencies is returned, but it takes from the highest.
     cosines, sines = _turns(size)
     first, last = turned[:, 1:lowest], turned[:, : size - lowest : -1]
     turned[:, 1:lowest] = 0.5 * ((cosines * last + sines * first) + (cosines * first - sines * last))
@@ -116,12 +120,14 @@ def _turns(size: int) -> tuple[_Numbers, _Numbers]:
     angle = np.pi / (2 * size)
     fine = np.arange(size) % _STEP
     coarse = np.arange(size) - fine
-    first = 2 * coarse < size
-    cosines = np.where(first, np.cos(angle * coarse), np.sin(angle * (size - coarse)))
-    sines = np.where(first, np.sin(angle * coarse), np.cos(angle * (size - coarse)))
-    summed = np.cos(angle * fine) * cosines - np.sin(angle * fine) * sines
+    # Beyond half of a quarter turn, pocketfft computes the cosine as the sine of the rest, and the sine as its cosine.
+    is_first_half = 2 * coarse < size
+    coarse_cosines = np.where(is_first_half, np.cos(angle * coarse), np.sin(angle * (size - coarse)))
+    coarse_sines = np.where(is_first_half, np.sin(angle * coarse), np.cos(angle * (size - coarse)))
+    cosines = np.cos(angle * fine) * coarse_cosines - np.sin(angle * fine) * coarse_sines
     lowest = size // 4
-    return summed[1:lowest], summed[: size - lowest : -1]
+    # The sine of k is the cosine of size - k.
+    return cosines[1:lowest], cosines[: size - lowest : -1]
 
 
 FILES: Final = {"benign.toml": "generated pictures", "benign_texts.toml": "passages that many texts share"}
@@ -139,7 +145,7 @@ def built_in_benign() -> tuple[BenignDraft, ...]:
 
 
 def is_benign(signal: Signal) -> bool:
-    """Whether a signal is close to the built-in benign list."""
+    """Whether a signal of a picture or a text is close to the built-in benign list."""
     values, radii = _values(signal.algorithm)
     distances = np.bitwise_count(values ^ _words([signal])).sum(axis=1)
     return bool((distances <= radii).any())

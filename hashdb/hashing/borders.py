@@ -15,32 +15,43 @@ from numpy.typing import NDArray
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.windows import WHOLE, Box, Window
 
-LEAST: Final = 0.012
-"""The least difference, as a fraction of a side, for a part to have its own hash: below, both hashes are alike."""
-_MIN_THICKNESS, _MIN_REMAINDER, _ROUNDS = 0.006, 0.15, 4
-"""The thinnest band and the least picture that is left, as fractions of a side, and the most bands inside bands."""
-_TEXT_HEIGHT, _TEXT_SHARE = 0.3, 0.02
-"""The longest stretch of text, as a fraction of the height, and the least fraction of paper in a line of text."""
-_EDGE_LINES, _MIN_EDGE = 3, 0.6
-"""The lines from a caption's last line into the picture, and the least fraction of pixels that change their grey."""
+MIN_DIFFERENCE: Final = 0.012
+"""How much a part must differ from the whole and from other parts, as a fraction of a side.
+
+Parts that differ less have nearly the same hash.
+"""
+_MIN_THICKNESS, _MIN_REMAINDER = 0.006, 0.15
+"""The thinnest band, and the least picture that is left without bands, as fractions of a side."""
+_ROUNDS = 4
+"""The most bands inside bands."""
+_MAX_TEXT_HEIGHT = 0.3
+"""The highest block of text, as a fraction of the height of the picture."""
+_MIN_TEXT_GROUND = 0.02
+"""The least fraction of pixels of the caption's grey in a line of text."""
+_EDGE_LINES = 3
+"""How many lines further inside the pixels are compared with those of a caption's last line."""
+_MIN_EDGE = 0.6
+"""The least fraction of pixels that change their grey from there to there, where a caption clearly ends."""
+_EDGE_TOLERANCE = 0.02
+"""A line is as clear an end of a caption as the clearest one if the fraction is lower by at most this."""
 
 
-class _Finish(NamedTuple):
-    """How even a line of a band is: the most greys by which a pixel is off, and the least fraction of such pixels."""
+class _Evenness(NamedTuple):
+    """A line is plain if at least `min_share` of its pixels are within `max_off` grey levels of the band's grey."""
 
-    off: float
-    plain: float
+    max_off: float
+    min_share: float
 
 
-_BORDER, _CAPTION = _Finish(10, 0.92), _Finish(12, 0.85)
+_BORDER, _CAPTION = _Evenness(10, 0.92), _Evenness(12, 0.85)
 
 
 def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     """The parts of a reduced picture that may be inside a frame, at most four, each named `border` or `caption`.
 
-    These are the picture without its outermost plain bands, then also without the bands inside those; without bands
-    with text above and below, and without all bands with text. Most pictures have no frame, and so no such part. A
-    picture may lose a plain sky, which costs only a query, since the whole picture is matched too.
+    The four are the picture without its outermost plain bands; also without the bands inside those; without the
+    captions above and below; and without plain bands and captions at all sides. Most pictures have no frame, and so no
+    such part. A picture may lose a plain sky, which costs only a query, since the whole picture is matched too.
     """
     height, width = grey.shape
     whole = Box(0, 0, width, height)
@@ -52,7 +63,7 @@ def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     parts: list[tuple[str, Window]] = []
     for name, box in (("border", outer), ("border", inner), ("caption", captioned), ("caption", surrounded)):
         window = box.window(width, height)
-        if all(window.distance(earlier) > LEAST for earlier in (WHOLE, *(part for _, part in parts))):
+        if all(window.distance(earlier) > MIN_DIFFERENCE for earlier in (WHOLE, *(part for _, part in parts))):
             parts.append((name, window))
     return tuple(parts)
 
@@ -76,45 +87,61 @@ def _trim(grey: Floats, box: Box, *, text: bool, rounds: int) -> Box:
 
 
 def _band_thicknesses(lines: Floats, *, text: bool) -> tuple[int, int]:
+    """How many of the first lines form a band, and how many of the last ones."""
     return _band_thickness(lines, text=text), _band_thickness(lines[::-1], text=text)
 
 
 def _band_thickness(lines: Floats, *, text: bool) -> int:
     """How many of the first lines form a band; with `text`, a caption."""
-    finish = _CAPTION if text else _BORDER
-    near = _band_pixels(lines, finish.off)
-    if near is None:
+    evenness = _CAPTION if text else _BORDER
+    is_ground = _band_pixels(lines, evenness.max_off)
+    if is_ground is None:
         return 0
-    share = near.mean(axis=1)
-    end = _caption_end(near, share, finish.plain) if text else _first_true(share < finish.plain)
+    shares = is_ground.mean(axis=1)
+    is_plain = shares >= evenness.min_share
+    end = _caption_end(is_ground, shares, is_plain) if text else _first_true(~is_plain)
     if end < max(1, _MIN_THICKNESS * max(lines.shape)):
         return 0
     return _sharpest_step(lines, end)
 
 
-def _band_pixels(lines: Floats, off: float) -> NDArray[np.bool_] | None:
-    """Which pixels have the grey of the first line, or of the second: the first may be a remainder. None: not plain."""
+def _band_pixels(lines: Floats, max_off: float) -> NDArray[np.bool_] | None:
+    """Which pixels have the grey of the band, which is that of the first line; None if that line is not plain.
+
+    Then the second line counts instead, if it is plain: the first may still show some of what was outside.
+    """
     middle = lines.shape[1] // 2
     for first in range(min(2, len(lines))):
         grey = np.partition(lines[first], middle)[middle]
-        if (np.abs(lines[first] - grey) <= _BORDER.off).mean() >= _BORDER.plain:
-            near: NDArray[np.bool_] = np.abs(lines - grey) <= off
-            near[: first + 1] = True
-            return near
+        # A caption begins with a line without text, which is as even as a border.
+        if (np.abs(lines[first] - grey) <= _BORDER.max_off).mean() >= _BORDER.min_share:
+            is_ground: NDArray[np.bool_] = np.abs(lines - grey) <= max_off
+            is_ground[: first + 1] = True
+            return is_ground
     return None
 
 
-def _caption_end(near: NDArray[np.bool_], share: NDArray[np.float64], plain: float) -> int:
-    """How many lines a caption has. `near` says which pixels have its grey, `share` which fraction of each line."""
-    height = len(near)
-    lines = np.flatnonzero(share[: _first_true(share < _TEXT_SHARE)] >= plain)
-    lines = lines[: _first_true(np.diff(lines) > _TEXT_HEIGHT * height) + 1]
-    lines = lines[lines < height - _EDGE_LINES]
-    edge = (near[lines] & ~near[lines + _EDGE_LINES]).mean(axis=1)
-    if not len(edge):
+def _caption_end(is_ground: NDArray[np.bool_], shares: NDArray[np.float64], is_plain: NDArray[np.bool_]) -> int:
+    """How many of the first lines are a caption.
+
+    `is_ground` says which pixels have the caption's grey, `shares` what fraction of each line that is, and `is_plain`
+    which lines are plain.
+    """
+    height = len(is_ground)
+    # Plain lines, up to the first line that has hardly any pixel of the caption's grey.
+    plain = np.flatnonzero(is_plain[: _first_true(shares < _MIN_TEXT_GROUND)])
+    # Between plain lines is text. Where too many lines are not plain, the picture begins.
+    plain = plain[: _first_true(np.diff(plain) > _MAX_TEXT_HEIGHT * height) + 1]
+    plain = plain[plain < height - _EDGE_LINES]
+    # How many pixels change their grey after each plain line.
+    edges = (is_ground[plain] & ~is_ground[plain + _EDGE_LINES]).mean(axis=1)
+    if not len(edges):
         return height
-    strongest = float(edge.max())
-    return int(lines[edge >= strongest - _TEXT_SHARE][-1] if strongest >= _MIN_EDGE else lines[-1]) + 1
+    clearest = float(edges.max())
+    if clearest < _MIN_EDGE:
+        return int(plain[-1]) + 1
+    # The last line of the clearest ones: within the caption, text may begin as clearly.
+    return int(plain[edges >= clearest - _EDGE_TOLERANCE][-1]) + 1
 
 
 def _first_true(flags: NDArray[np.bool_]) -> int:
@@ -124,6 +151,7 @@ def _first_true(flags: NDArray[np.bool_]) -> int:
 
 def _sharpest_step(lines: Floats, end: int) -> int:
     """The line of the sharpest step near the end of a band: JPEG and scaling blur the end."""
+    # Where the blur begins, lines are no longer plain. So the step is rather after the end that was found.
     first, last = max(end - 2, 0), min(end + 5, len(lines) - 1)
     if last <= first:
         return end

@@ -1,4 +1,8 @@
-"""Find the corners of a picture that lies whole on a plain ground, tilted or seen from the side, and flatten it."""
+"""Find the corners of a picture that lies whole on a plain ground, tilted or seen from the side, and lay it straight.
+
+The outline of what differs from the ground is taken for the sides of the picture. Four lines are fitted to it, and the
+corners are where they cross.
+"""
 
 from __future__ import annotations
 
@@ -14,30 +18,34 @@ from hashdb.hashing.reductions import Floats
 
 _RING: Final = 2
 """Pixels at the edges of the frame, by which the ground is known."""
-_OFF, _OFF_NOISE = (7, 24), 3
+_MIN_OFF, _MAX_OFF, _NOISE_FACTOR = 7, 24, 3
 """Greys by which a pixel of the picture differs from the ground: 7 and three times the ground's noise, at most 24."""
-_PLAIN: Final = 0.6
+_MIN_GROUND: Final = 0.6
 """The least share of the ring that is ground."""
-_SMALLEST: Final = 0.12
+_MIN_AREA: Final = 0.12
 """The least area of the picture, as a share of the frame."""
-_OUTSIDE: Final = 0.6
-"""How far a corner is from the middle of the frame at most, as a share of the frame's side."""
+_MAX_FROM_MIDDLE: Final = 0.6
+"""How far a corner is from the middle of the frame at most, as a share of the frame's side: a little outside it."""
 _STEP: Final = 2
 """Degrees between the tilts that are tried first."""
 _NEAR: Final = 0.03
-"""How far the outline may be from a side to be fitted, as a share of the frame's shorter side; then a third of it."""
-_ON_SIDE: Final = 0.35
+"""How far a point of the outline may be from a side to be fitted to it, as a share of the frame's shorter side.
+
+The sides are fitted once more, to the points within a third of this.
+"""
+_MIN_ON_SIDE: Final = 0.35
 """The least share of a side's length that lies on a straight line."""
 _LONGEST: Final = 320
-"""Longest side of the flattened picture, in pixels."""
+"""Longest side of the straightened picture, in pixels."""
 
 _MAJORITY = ImageFilter.MedianFilter(3)
 
 _Points = NDArray[np.float64]
+"""Points in pixels: n x 2, across and down."""
 
 
-def flatten(grey: Floats) -> Floats | None:
-    """What lies between four corners in a reduced picture, flattened (h x w, 0 to 255); None if there are none.
+def straighten(grey: Floats) -> Floats | None:
+    """What lies between four corners in a reduced picture, laid straight (h x w, 0 to 255); None if there are none.
 
     Its top is the side that was least turned.
     """
@@ -48,44 +56,45 @@ def flatten(grey: Floats) -> Floats | None:
     width, height = max(sides[0], sides[2]), max(sides[1], sides[3])
     scale = min(1.0, _LONGEST / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    flat = Image.fromarray(grey.astype(np.uint8)).transform(
+    straight = Image.fromarray(grey.astype(np.uint8)).transform(
         size, Image.Transform.PERSPECTIVE, _perspective(size, corners), Image.Resampling.BICUBIC
     )
-    return np.asarray(flat, np.float32)
+    return np.asarray(straight, np.float32)
 
 
 def _find_corners(grey: Floats) -> _Points | None:
-    """Upper left, upper right, lower right, lower left (4 x 2: across, down)."""
+    """The upper left, upper right, lower right and lower left corner; None if no four are likely."""
     height, width = grey.shape
     shorter = min(height, width)
     for outline in _outlines(grey):
         for guess in _guesses(outline):
             rough = _fit_sides(outline, guess, _NEAR * shorter)
             corners = None if rough is None else _fit_sides(outline, rough, _NEAR * shorter / 3)
-            if corners is None or _area(corners) < _SMALLEST * height * width:
+            if corners is None or _area(corners) < _MIN_AREA * height * width:
                 continue
-            if (np.abs(corners / (width, height) - 0.5) < _OUTSIDE).all():
+            if (np.abs(corners / (width, height) - 0.5) < _MAX_FROM_MIDDLE).all():
                 return corners
     return None
 
 
 def _outlines(grey: Floats) -> Iterator[_Points]:
-    """The first and the last pixel of each row and column that is not of the ground (n x 2: across, down).
+    """The outline of what is not ground: the first and the last such pixel of each row and column.
 
-    Also of those that are darker, since a screen has a dark edge, and a lamp shines on what is around it.
+    First of all pixels that differ from the ground. Then only of darker ones, since a screen has a dark edge, and a
+    lamp shines on what is around it. None if the edges of the frame are not plain.
     """
     ring = np.concatenate([part.ravel() for part in (grey[:_RING], grey[-_RING:], grey[:, :_RING], grey[:, -_RING:])])
     ground = np.median(ring)
     distances = np.abs(ring - ground)
-    off = min(_OFF[1], _OFF[0] + _OFF_NOISE * float(np.median(distances)))
-    if (distances < off).mean() < _PLAIN:
+    off = min(_MAX_OFF, _MIN_OFF + _NOISE_FACTOR * float(np.median(distances)))
+    if (distances < off).mean() < _MIN_GROUND:
         return
     for mask in (np.abs(grey - ground) >= off, grey <= ground - off):
-        # Most of nine: noise, and dust on the ground, go.
+        # A pixel becomes as most of the nine around it: noise and dust disappear.
         cleaned = np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(_MAJORITY)) > 0
         height, width = cleaned.shape
         rows, columns = np.flatnonzero(cleaned.any(axis=1)), np.flatnonzero(cleaned.any(axis=0))
-        if len(rows) * len(columns) < _SMALLEST * height * width:
+        if len(rows) * len(columns) < _MIN_AREA * height * width:
             continue
         left, right = cleaned[rows].argmax(axis=1), width - cleaned[rows, ::-1].argmax(axis=1)
         top, bottom = cleaned[:, columns].argmax(axis=0), height - cleaned[::-1, columns].argmax(axis=0)
@@ -94,7 +103,11 @@ def _outlines(grey: Floats) -> Iterator[_Points]:
 
 
 def _guesses(outline: _Points) -> Iterator[_Points]:
-    """The corners of the smallest rectangle (turned by at most 44 degrees) around the outline; its points near them."""
+    """First guesses of the four corners, in their order.
+
+    First the corners of the smallest rectangle around the outline, turned by at most 44 degrees. Then the points of the
+    outline that are nearest to these corners.
+    """
     angles = np.radians(np.arange(-44, 46, _STEP))
     cosines, sines = np.cos(angles), np.sin(angles)
     across = outline[:, :1] * cosines + outline[:, 1:] * sines
@@ -104,12 +117,16 @@ def _guesses(outline: _Points) -> Iterator[_Points]:
     x, y, cosine, sine = across[:, best], down[:, best], cosines[best], sines[best]
     box = np.array([(x.min(), y.min()), (x.max(), y.min()), (x.max(), y.max()), (x.min(), y.max())])
     yield np.stack((box[:, 0] * cosine - box[:, 1] * sine, box[:, 0] * sine + box[:, 1] * cosine), axis=1)
+    # In units of the rectangle's sides: the smallest x + y is at its upper left, the smallest y - x at its upper right.
     x, y = x / max(widths[best], 1), y / max(heights[best], 1)
     yield outline[[int(distances.argmin()) for distances in (x + y, y - x, -x - y, x - y)]]
 
 
 def _fit_sides(outline: _Points, corners: _Points, near: float) -> _Points | None:
-    """Where the lines cross that fit the outline within `near` pixels of each side; None if a side is not straight."""
+    """The corners, where the lines cross that fit the outline best; None if the outline of a side is not straight.
+
+    A line is fitted to the points of the outline that are within `near` pixels of the side between two given corners.
+    """
     lines = []
     for corner, next_corner in pairwise((*corners, corners[0])):
         length = float(np.hypot(*(next_corner - corner)))
@@ -117,15 +134,17 @@ def _fit_sides(outline: _Points, corners: _Points, near: float) -> _Points | Non
             return None
         along = (next_corner - corner) / length
         normal = np.array((-along[1], along[0]))
+        # Of each point: how far along the side it is, and how far off it. Near the corners, the outline is round.
         places, off = (outline - corner) @ along, (outline - corner) @ normal
         chosen = (np.abs(off) < near) & (places > 0.05 * length) & (places < 0.95 * length)
-        if len(np.unique(np.round(places[chosen]))) < max(3, _ON_SIDE * length):
+        if len(np.unique(np.round(places[chosen]))) < max(3, _MIN_ON_SIDE * length):
             return None
         slope, start = np.polyfit(places[chosen], off[chosen], 1)
         lines.append((corner + start * normal, along + slope * normal))
     crossings = []
     for (before, along), (after, beside) in zip((lines[3], *lines[:3]), lines, strict=True):
         matrix = np.stack((along, -beside), axis=1)
+        # The lines are nearly parallel.
         if abs(np.linalg.det(matrix)) < 0.1:
             return None
         crossings.append(before + np.linalg.solve(matrix, after - before)[0] * along)
@@ -133,15 +152,19 @@ def _fit_sides(outline: _Points, corners: _Points, near: float) -> _Points | Non
 
 
 def _area(corners: _Points) -> float:
+    """The area between the corners, by the shoelace formula."""
     across, down = corners.T
     return abs(float(across @ np.roll(down, -1) - down @ np.roll(across, -1))) / 2
 
 
 def _perspective(size: tuple[int, int], corners: _Points) -> list[float]:
-    """Pillow's eight numbers, by which each place of a picture of this size is taken from between the corners."""
+    """Pillow's eight coefficients of the perspective that maps a picture of this size to what is between the corners.
+
+    With a to h, a pixel at x, y is taken from (a x + b y + c) / (g x + h y + 1), (d x + e y + f) / (g x + h y + 1).
+    """
     width, height = size
-    rows, places = [], []
+    rows, targets = [], []
     for (x, y), (across, down) in zip(((0, 0), (width, 0), (width, height), (0, height)), corners, strict=True):
         rows += [(x, y, 1, 0, 0, 0, -across * x, -across * y), (0, 0, 0, x, y, 1, -down * x, -down * y)]
-        places += [across, down]
-    return list(map(float, np.linalg.solve(np.array(rows, np.float64), np.array(places))))
+        targets += [across, down]
+    return list(map(float, np.linalg.solve(np.array(rows, np.float64), np.array(targets))))

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.signals import MINIMUM_QUALITY, without_faults
-from hashdb.hashing.borders import LEAST
-from hashdb.hashing.pdq import changes
+from hashdb.hashing.borders import MIN_DIFFERENCE
+from hashdb.hashing.pdq import Changes, sample_changes
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.transforms import mirror
-from hashdb.hashing.variants import quality_of
+from hashdb.hashing.variants import part_quality
 from hashdb.hashing.windows import Box, Window, coefficients, distinct, phash256_signal
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ class _ReducedFrame(NamedTuple):
     """What is kept of a frame: the reduced frame, and the changes between its samples, which tell a part's quality."""
 
     grey: Floats
-    down: Floats
-    across: Floats
+    changes: Changes
 
 
 class _Stretch(NamedTuple):
@@ -82,7 +81,7 @@ def with_insets(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[Hashe
     """
     before: Sequence[Window] = ()
     for stretch, following in pairwise(chain(_stretches(frames), (_Stretch((), ()),))):
-        tried = distinct((*stretch.insets, *before, *following.insets), LEAST)
+        tried = distinct((*stretch.insets, *before, *following.insets), MIN_DIFFERENCE)
         yield from (_with_transforms(frame, reduced, tried) for frame, reduced in stretch.frames)
         before = stretch.insets
 
@@ -90,7 +89,7 @@ def with_insets(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[Hashe
 def _stretches(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[_Stretch]:
     stretch: list[tuple[HashedFrame, _ReducedFrame]] = []
     for frame, picture in frames:
-        reduced = _ReducedFrame(picture.reduced, *changes(picture.sampled))
+        reduced = _ReducedFrame(picture.reduced, sample_changes(picture.sampled))
         is_long = len(stretch) >= _FEWEST and frame.at - stretch[0][0].at >= STRETCH
         if stretch and (is_long or reduced.grey.shape != stretch[0][1].grey.shape):
             yield _Stretch(stretch, find_insets([reduced.grey for _, reduced in stretch]))
@@ -103,7 +102,7 @@ def _stretches(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[_Stret
 def _with_transforms(frame: HashedFrame, reduced: _ReducedFrame, insets: Sequence[Window]) -> HashedFrame:
     if not insets or not frame.hashed.signals:
         return frame
-    fit = (inset for inset in insets if quality_of(reduced.down, reduced.across, inset) >= MINIMUM_QUALITY)
+    fit = (inset for inset in insets if part_quality(reduced.changes, inset) >= MINIMUM_QUALITY)
     originals = [coefficients(reduced.grey, inset) for inset in fit]
     mirrored = [mirror(original) for original in originals]
     transforms = list(frame.hashed.transforms)

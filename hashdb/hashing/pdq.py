@@ -5,6 +5,8 @@ The algorithm is that of "The TMK+PDQF video-hashing algorithm and the PDQ image
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from hashdb.domain.signals import Algorithm, Signal
@@ -13,8 +15,9 @@ from hashdb.hashing.reductions import Floats
 
 _SAMPLES = 64
 """A side of `Picture.sampled`: the blurred brightness, 0 to 255, at 64 x 64 places."""
-_FREQUENCIES = np.arange(1, 17)[:, None] * (2 * np.arange(_SAMPLES) + 1)
-_COSINES = np.cos(np.pi / (2 * _SAMPLES) * _FREQUENCIES).astype(np.float32)
+_ODD_MULTIPLES = np.arange(1, 17)[:, None] * (2 * np.arange(_SAMPLES) + 1)
+_COSINES = np.cos(np.pi / (2 * _SAMPLES) * _ODD_MULTIPLES).astype(np.float32)
+"""16 x 64: the cosine transform of a side, for the frequencies 1 to 16."""
 
 
 def pdq(picture: Picture) -> tuple[Signal, int]:
@@ -48,15 +51,23 @@ def pdq_coefficients(sampled: Floats) -> Floats:
 
 def quality(sampled: Floats) -> int:
     """The sum of the changes between neighbouring samples, in percent of the sum at full quality, at most 100."""
-    return quality_from(*changes(sampled))
+    return quality_from(sample_changes(sampled))
 
 
-def changes(sampled: Floats) -> tuple[Floats, Floats]:
+class Changes(NamedTuple):
     """By how many whole percent each sample differs from the one below, and from the one to its right."""
-    down, across = (np.abs(np.trunc(np.diff(sampled, axis=axis) * 100 / 255)) for axis in (0, 1))
-    return down, across
+
+    down: Floats
+    """63 x 64 for a whole picture."""
+    across: Floats
+    """64 x 63 for a whole picture."""
 
 
-def quality_from(down: Floats, across: Floats) -> int:
-    """The quality of which these are the changes: one for every 90 of their sum, as in the reference, at most 100."""
-    return min(100, int(down.sum() + across.sum()) // 90)
+def sample_changes(sampled: Floats) -> Changes:
+    """The changes between neighbouring samples."""
+    return Changes(*(np.abs(np.trunc(np.diff(sampled, axis=axis) * 100 / 255)) for axis in (0, 1)))
+
+
+def quality_from(changes: Changes) -> int:
+    """The quality of samples with these changes: 1 for every 90 of their sum, as in the reference, at most 100."""
+    return min(100, int(changes.down.sum() + changes.across.sum()) // 90)

@@ -104,11 +104,20 @@ class Picture:
             return grey
         return grey.resize(scaled(grey.size, scale), Image.Resampling.BOX)
 
+    @property
+    def grey_64(self) -> Octets:
+        """The grey picture at 64 x 64 pixels, from which phash256 starts."""
+        return self._small_greys[0]
+
+    @property
+    def grey_32(self) -> Octets:
+        """The grey picture at 32 x 32 pixels, from which phash starts."""
+        return self._small_greys[1]
+
     @cached_property
-    def small_greys(self) -> tuple[Octets, Octets]:
-        """The grey picture at 64 x 64 pixels, from which phash256 starts, and at 32 x 32, from which phash starts."""
-        small, tiny = reduce_greys(self.colour, 64, 32)
-        return small, tiny
+    def _small_greys(self) -> tuple[Octets, ...]:
+        """Both of these: they are reduced together, in one pass over the pixels."""
+        return reduce_greys(self.colour, 64, 32)
 
     @cached_property
     def sampled(self) -> Floats:

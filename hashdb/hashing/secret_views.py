@@ -16,10 +16,10 @@ from typing import Final
 
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import MINIMUM_QUALITY, Signal, without_faults
-from hashdb.hashing.pdq import changes, has_detail
+from hashdb.hashing.pdq import has_detail, sample_changes
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.transforms import Transform
-from hashdb.hashing.variants import quality_of
+from hashdb.hashing.variants import part_quality
 from hashdb.hashing.windows import Window, coefficients, phash256_signal
 
 LONG: Final = (0.75, 1.0)
@@ -49,9 +49,8 @@ def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
     """The phash256 signals of a seed's parts that a contribution stores, without parts that are too plain to match."""
     if picture.is_tiny:
         return
-    # The changes between neighbouring samples of the picture, downwards and across: they give the quality of each part.
-    down, across = changes(picture.sampled)
-    windows = (window for window in secret_windows(seed.octets) if quality_of(down, across, window) >= MINIMUM_QUALITY)
+    changes = sample_changes(picture.sampled)
+    windows = (window for window in secret_windows(seed.octets) if part_quality(changes, window) >= MINIMUM_QUALITY)
     yield from without_faults(phash256_signal(coefficients(picture.reduced, window)) for window in windows)
 
 

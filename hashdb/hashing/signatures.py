@@ -1,7 +1,8 @@
 """Signatures of a picture and of its parts: a detail of 1,024 bits, and a colour of 4 x 4 parts.
 
-The bits of a detail say which frequencies clearly rise, by more than what a JPEG adds. Where a picture has no detail,
-as in a flag, they are 0 in the original and in a copy; the bare sign would be rounding noise.
+The bits of a detail say which coefficients of the cosine transform are clearly positive, by more than what a JPEG adds.
+A picture with few shapes, like a flag, has hardly anything at most frequencies. These bits are 0 in the original and in
+a copy; if they said only the sign, they would be rounding noise.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from hashdb.domain.signatures import WHOLE, Kind, Signature
 from hashdb.hashing.pdq import has_detail
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats, Octets
-from hashdb.hashing.transforms import DETAILED, MIRROR, TILTS, Inside, mirror, orientations
+from hashdb.hashing.transforms import DETAIL_FREQUENCIES, MIRROR, TILTS, Inside, mirror, orientations
 from hashdb.hashing.windows import SAMPLES, Window, coefficients, rotate
 from hashdb.hashing.windows import WHOLE as WHOLE_WINDOW
 
-LEAST: Final = 6
-"""By how many grey levels a frequency must rise, as its share of an orthonormal transform of 64 x 64 samples."""
+MIN_COEFFICIENT: Final = 6
+"""A coefficient counts as positive above this: in grey levels, of the orthonormal transform of 64 x 64 samples."""
 _PARTS: Final = 4
 _SMALL: Final = 32
 """The side, in pixels, of the reduced picture whose colours are averaged."""
-_NORMS = np.array([1, *[2] * (DETAILED - 1)]) / SAMPLES
+_NORMS = np.array([1, *[2] * (DETAIL_FREQUENCIES - 1)]) / SAMPLES
 SCALE = np.sqrt(np.outer(_NORMS, _NORMS))
-# The mean tells nothing.
+"""Multiplied by this (32 x 32), the result of `coefficients` is that of the orthonormal transform."""
+# The mean brightness tells nothing: its bit is always 0.
 SCALE[0, 0] = 0
 MOST_SIGNATURES: Final = 64
 """The most signatures of a query."""
@@ -36,7 +38,7 @@ MOST_SIGNATURES: Final = 64
 def signatures(picture: Picture) -> tuple[Signature, ...]:
     """The signatures that a contribution of the picture stores: the detail and the colour of the whole.
 
-    There are none of a flat picture, and none if a side has less than 5 pixels.
+    A picture of one tone has none, nor has one with a side of less than 5 pixels.
     """
     return _Signer(picture).upright(WHOLE_WINDOW) if has_detail(picture) else ()
 
@@ -46,17 +48,19 @@ def signatures_by_view(
 ) -> Iterator[tuple[str, tuple[Signature, ...]]]:
     """The name and the signatures of the whole picture, then of each view with one of these names of transforms.
 
-    `inside` is that of `look_inside`. At most 64 signatures, those of the least likely panels left out.
+    `inside` is what `transforms.look_inside` found; None for a picture that has no signatures. There are at most 64
+    signatures: those of the last views of `_Signer.views`, which are the least likely, are left out.
     """
     if inside is None:
         return
     by_view: dict[str, list[Signature]] = {}
-    known, left = {WHOLE, *names}, MOST_SIGNATURES
+    wanted, remaining = {WHOLE, *names}, MOST_SIGNATURES
     for name, of_view in _Signer(picture).views(inside):
-        if name in known:
-            new = [signature for signature in of_view if signature not in by_view.get(name, ())][:left]
+        if name in wanted:
+            # Several parts have the same name, and two of them may look alike.
+            new = [signature for signature in of_view if signature not in by_view.get(name, ())][:remaining]
             by_view.setdefault(name, []).extend(new)
-            left -= len(new)
+            remaining -= len(new)
     yield from ((name, tuple(of_view)) for name, of_view in by_view.items() if of_view)
 
 
@@ -76,27 +80,31 @@ class _Signer:
         """The name and the signatures of each view that may show the whole picture, the likeliest first."""
         whole, colours = self._coefficients(WHOLE_WINDOW), self._colours(WHOLE_WINDOW)
         yield WHOLE, _signatures(whole, colours)
-        oriented = zip(orientations(whole), _turns(colours), strict=True)
-        turned = {name: _signatures(detail, colour) for (name, detail), colour in oriented}
+        oriented_colours = _oriented_colours(colours)
+        turned = {name: _signatures(oriented, oriented_colours[name]) for name, oriented in orientations(whole)}
         yield MIRROR, turned.pop(MIRROR)
+        # `inside` has the windows of parts, and their coefficients are computed here. It has those of panels already.
         parts = [(name, self._coefficients(window)) for name, window in inside.parts]
         for (name, part), (_, window) in zip(parts, inside.parts, strict=True):
             yield name, _signatures(part, self._colours(window))
         for name, degrees in TILTS:
             grey, window = rotate(self._grey, degrees)
-            yield name, _signatures(coefficients(grey, window, DETAILED), colours)
-        for flat in inside.flat:
-            yield "flat", _detail(flat)
+            # Such a small turn hardly changes the mean colours of the parts.
+            yield name, _signatures(coefficients(grey, window, DETAIL_FREQUENCIES), colours)
+        for part in inside.straightened:
+            # Only its greys are known.
+            yield "flat", _detail(part)
         for number, (window, panel) in enumerate(inside.panels, 1):
             yield f"panel-{number}", _signatures(panel, self._colours(window))
         yield from turned.items()
+        # The last views have details alone, so that more of them are within the limit.
         yield "invert", _detail(-whole)
         panels = [(f"panel-{number}", panel) for number, (_, panel) in enumerate(inside.panels, 1)]
         for name, part in (*parts, *panels):
             yield f"{name}-{MIRROR}", _detail(mirror(part))
 
     def _coefficients(self, window: Window) -> Floats:
-        return coefficients(self._grey, window, DETAILED)
+        return coefficients(self._grey, window, DETAIL_FREQUENCIES)
 
     def _colours(self, window: Window) -> Octets:
         """The mean Cb and Cr of the parts of a window (4 x 4 x 2)."""
@@ -105,11 +113,18 @@ class _Signer:
         return np.asarray(parts)[:, :, 1:]
 
 
-def _turns(colours: Octets) -> Iterator[Octets]:
-    """The colours of the parts of the picture in each other orientation, in the order of `orientations`."""
+def _oriented_colours(colours: Octets) -> dict[str, Octets]:
+    """The colours of the parts of the picture (4 x 4 x 2) in each other orientation, by its name."""
     swapped = colours.swapaxes(0, 1)
-    yield from (colours[:, ::-1], colours[::-1], colours[::-1, ::-1])
-    yield from (swapped, swapped[::-1], swapped[:, ::-1], swapped[::-1, ::-1])
+    return {
+        MIRROR: colours[:, ::-1],
+        "flip": colours[::-1],
+        "rotate-180": colours[::-1, ::-1],
+        "transpose": swapped,
+        "rotate-90": swapped[::-1],
+        "rotate-270": swapped[:, ::-1],
+        "transverse": swapped[::-1, ::-1],
+    }
 
 
 def _signatures(coefficients: Floats, colours: Octets) -> tuple[Signature, ...]:
@@ -117,4 +132,4 @@ def _signatures(coefficients: Floats, colours: Octets) -> tuple[Signature, ...]:
 
 
 def _detail(coefficients: Floats) -> tuple[Signature, ...]:
-    return (Signature(Kind.DETAIL, np.packbits(coefficients * SCALE > LEAST).tobytes()),)
+    return (Signature(Kind.DETAIL, np.packbits(coefficients * SCALE > MIN_COEFFICIENT).tobytes()),)

@@ -11,13 +11,13 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
-from hashdb.hashing.borders import LEAST, find_borders
-from hashdb.hashing.corners import flatten
+from hashdb.hashing.borders import MIN_DIFFERENCE, find_borders
+from hashdb.hashing.corners import straighten
 from hashdb.hashing.panels import find_panels, reduce_for_panels
-from hashdb.hashing.pdq import changes, has_detail, pdq_coefficients, pdq_signal
+from hashdb.hashing.pdq import has_detail, pdq_coefficients, pdq_signal, sample_changes
 from hashdb.hashing.pictures import SHORTEST_SIDE, Picture
 from hashdb.hashing.reductions import Floats, sample
-from hashdb.hashing.variants import quality_of
+from hashdb.hashing.variants import part_quality
 from hashdb.hashing.windows import WHOLE, Window, coefficients, crop, phash256_signal, rotate, whole_coefficients
 
 MIDDLE: Final = Window(0.14, 0.14, 0.86, 0.86)
@@ -26,12 +26,14 @@ TILT_DEGREES = 3.5
 TILTS: Final = (("tilt-left", TILT_DEGREES), ("tilt-right", -TILT_DEGREES))
 """The names and the degrees of the turns that undo a tilt."""
 
-_WITH_PDQ = 8
-"""The likeliest panels, of which PDQ is asked too: contributions from elsewhere may have no other hash."""
-_WITH_MIRROR, _INSIDE_FLAT = 4, 2
-"""The likeliest panels whose mirror is asked for too, and the most panels of a flattened picture."""
-DETAILED: Final = 32
-"""How many of the lowest frequencies are computed of a picture or part that has signatures."""
+_PANELS_WITH_PDQ = 8
+"""How many panels, the likeliest, have PDQ too: contributions from elsewhere may have no other hash."""
+_PANELS_WITH_MIRROR = 4
+"""How many panels, the likeliest, are also mirrored."""
+_STRAIGHTENED_PANELS = 2
+"""The most panels of a straightened picture."""
+DETAIL_FREQUENCIES: Final = 32
+"""How many of the lowest frequencies, down and across, a signature of the kind `detail` has."""
 
 Parts: TypeAlias = Sequence[tuple[str, Window]]
 """The name of the transform of each part, and the part."""
@@ -46,23 +48,26 @@ class Inside(NamedTuple):
     """The inside of each frame that was found around the picture."""
     panels: Sequence[tuple[Window, Floats]] = ()
     """Each panel, and its 32 x 32 coefficients."""
-    flat: Sequence[Floats] = ()
-    """The 32 x 32 coefficients of a picture that lay tilted on a plain ground, and of its panels."""
+    straightened: Sequence[Floats] = ()
+    """The 32 x 32 coefficients of a picture that lay tilted on a plain ground, laid straight, and of its panels.
+
+    Their transforms are called `flat`.
+    """
 
 
 def look_inside(picture: Picture, *, is_video_frame: bool = False) -> Inside | None:
-    """What may be inside a picture; nothing of a flat or tiny one. A frame of a video has no panels."""
+    """What may be inside a picture. None if it is tiny or has no detail. A frame of a video has parts only."""
     if not has_detail(picture):
         return None
     parts = find_borders(picture.reduced)
-    return Inside(parts) if is_video_frame else Inside(parts, _panels(picture, parts), _flat(picture.reduced))
+    return Inside(parts) if is_video_frame else Inside(parts, _panels(picture, parts), _straighten(picture.reduced))
 
 
 def transforms(picture: Picture, algorithms: Sequence[Algorithm], inside: Inside | None) -> Iterator[Transform]:
-    """The name and the signals of each transform, by PDQ and phash256 only. `inside` is that of `look_inside`.
+    """The name and the signals of each transform, by PDQ and phash256 only: 64 bits are too few for so many queries.
 
-    64 bits are too few for so many queries. A signal with a fault is left out. A flat picture has no transforms,
-    since the bits of its hashes are rounding noise.
+    `inside` is what `look_inside` found; None for a picture without detail. It has no transforms, since the bits of its
+    hashes would be rounding noise. A signal with a fault is left out.
     """
     if inside is None:
         return
@@ -89,13 +94,14 @@ def _phash256_transforms(picture: Picture, inside: Inside) -> Iterator[tuple[str
     yield "invert", phash256_signal(-whole)
     for number, (_, panel) in enumerate(inside.panels, 1):
         yield f"panel-{number}", phash256_signal(panel[:16, :16])  # the frequencies 0 to 15
-        if number <= _WITH_MIRROR:
+        if number <= _PANELS_WITH_MIRROR:
             yield f"panel-{number}-{MIRROR}", phash256_signal(mirror(panel[:16, :16]))
-    for part in inside.flat:
+    for part in inside.straightened:
         yield "flat", phash256_signal(part[:16, :16])
-    for part in inside.flat[:1]:
+    # The first one is the whole straightened picture.
+    for part in inside.straightened[:1]:
         for name, oriented in orientations(part[:16, :16]):
-            if name in _TURNED_FLAT:
+            if name in _ORIENTATIONS_OF_STRAIGHTENED:
                 yield f"flat-{name}", phash256_signal(oriented)
 
 
@@ -111,35 +117,35 @@ def _pdq_transforms(picture: Picture, inside: Inside) -> Iterator[tuple[str, Sig
         cropped = crop(picture.colour, window)
         if min(cropped.size) >= SHORTEST_SIDE:
             yield name, pdq_signal(pdq_coefficients(sample(cropped)))
-    for number, (_, panel) in enumerate(inside.panels[:_WITH_PDQ], 1):
+    for number, (_, panel) in enumerate(inside.panels[:_PANELS_WITH_PDQ], 1):
         yield f"panel-{number}", pdq_signal(panel[1:17, 1:17])  # the frequencies 1 to 16
-    for part in inside.flat:
+    for part in inside.straightened:
         yield "flat", pdq_signal(part[1:17, 1:17])
 
 
 def _panels(picture: Picture, parts: Parts) -> list[tuple[Window, Floats]]:
     """Each panel that is neither plain nor one of the parts, with its coefficients."""
-    grey, (down, across) = reduce_for_panels(picture), changes(picture.sampled)
+    grey, changes = reduce_for_panels(picture), sample_changes(picture.sampled)
     height, width = grey.shape
     panels = []
     for box in find_panels(grey):
         window = box.window(width, height)
-        is_part = any(window.distance(part) <= LEAST for _, part in parts)
-        if not is_part and quality_of(down, across, window) >= MINIMUM_QUALITY:
+        is_part = any(window.distance(part) <= MIN_DIFFERENCE for _, part in parts)
+        if not is_part and part_quality(changes, window) >= MINIMUM_QUALITY:
             pixels = grey[box.top : box.bottom, box.left : box.right].astype(np.float32)
-            # Each side is whole here, so that the matrices depend on its length only, and are cached.
-            panels.append((window, coefficients(pixels, WHOLE, DETAILED)))
+            # Of the whole of these pixels, the matrices depend only on the length of a side, and are often cached.
+            panels.append((window, coefficients(pixels, WHOLE, DETAIL_FREQUENCIES)))
     return panels
 
 
-def _flat(grey: Floats) -> list[Floats]:
+def _straighten(grey: Floats) -> list[Floats]:
     """The coefficients of what lies tilted on a plain ground, and of its panels: a screen has a dark edge."""
-    flat = flatten(grey)
-    if flat is None:
+    straight = straighten(grey)
+    if straight is None:
         return []
-    boxes = find_panels(np.rint(flat).astype(np.uint8))[:_INSIDE_FLAT]
-    parts = [flat, *(flat[box.top : box.bottom, box.left : box.right] for box in boxes)]
-    return [coefficients(part, WHOLE, DETAILED) for part in parts]
+    boxes = find_panels(np.rint(straight).astype(np.uint8))[:_STRAIGHTENED_PANELS]
+    parts = [straight, *(straight[box.top : box.bottom, box.left : box.right] for box in boxes)]
+    return [coefficients(part, WHOLE, DETAIL_FREQUENCIES) for part in parts]
 
 
 def pdq_orientations(picture: Picture) -> Iterator[tuple[str, Signal]]:
@@ -158,14 +164,15 @@ def mirrored(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[Sign
 
 
 MIRROR: Final = "mirror"
-NAMES: Final = (MIRROR, "flip", "rotate-180", "transpose", "rotate-90", "rotate-270", "transverse")
+ORIENTATION_NAMES: Final = (MIRROR, "flip", "rotate-180", "transpose", "rotate-90", "rotate-270", "transverse")
 """The orientations. Rotations are counter-clockwise; transposed ones are mirrored and rotated."""
-_TURNED_FLAT = (MIRROR, "rotate-90", "rotate-270")
-"""A picture that is tilted by 45 degrees may be either way up."""
+_ORIENTATIONS_OF_STRAIGHTENED = (MIRROR, "rotate-90", "rotate-270")
+"""Of a picture that is tilted by about 45 degrees, any of two sides may be the top."""
 
 
 def orientations(coefficients: Floats, lowest: int = 0) -> Iterator[tuple[str, Floats]]:
     """The name and the coefficients of each orientation but the picture's own; `lowest` is the lowest frequency."""
+    # The factors of the columns, which mirror the picture, and of the rows, which flip it.
     across = _signs(coefficients, lowest)
     down, swapped = across[:, None], coefficients.T
     oriented = (
@@ -177,7 +184,7 @@ def orientations(coefficients: Floats, lowest: int = 0) -> Iterator[tuple[str, F
         swapped * across,
         swapped * across * down,
     )
-    yield from zip(NAMES, oriented, strict=True)
+    yield from zip(ORIENTATION_NAMES, oriented, strict=True)
 
 
 def mirror(coefficients: Floats, lowest: int = 0) -> Floats:

@@ -13,9 +13,8 @@ from typing import Final
 
 from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal, without_faults
 from hashdb.hashing.borders import find_borders
-from hashdb.hashing.pdq import changes, quality_from
+from hashdb.hashing.pdq import Changes, quality_from, sample_changes
 from hashdb.hashing.pictures import SHORTEST_SIDE, Picture
-from hashdb.hashing.reductions import Floats
 from hashdb.hashing.windows import Window, coefficients, phash256_signal, proportioned, rotate
 
 
@@ -111,24 +110,25 @@ def _variants(picture: Picture, windows: Sequence[Window], tilts: Sequence[float
 
 def fitness(picture: Picture) -> Callable[[Window], bool]:
     """A function that says whether a part of the picture is large enough, and not too plain, to match reliably."""
-    (width, height), (down, across) = picture.colour.size, changes(picture.sampled)
+    (width, height), changes = picture.colour.size, sample_changes(picture.sampled)
 
     def is_fit(window: Window) -> bool:
         shortest = min(width * (window.right - window.left), height * (window.bottom - window.top))
         least = STRIP_QUALITY if window in STRIPS else MINIMUM_QUALITY
-        return shortest >= SHORTEST_SIDE and quality_of(down, across, window) >= least
+        return shortest >= SHORTEST_SIDE and part_quality(changes, window) >= least
 
     return is_fit
 
 
-def quality_of(down: Floats, across: Floats, window: Window) -> int:
+def part_quality(changes: Changes, window: Window) -> int:
     """The approximate PDQ quality (0 to 100) of a part, from the changes between the samples of the whole picture.
 
     It is scaled by how many times the part is smaller: enlarged, its edges are as high and that many times longer.
     """
+    down, across = changes
     samples = len(across)
     left, top, right, bottom = (round(edge * samples) for edge in window)
     if right <= left or bottom <= top:
         return 0
-    part = quality_from(down[top : bottom - 1, left:right], across[top:bottom, left : right - 1])
-    return min(100, round(part * samples / math.sqrt((bottom - top) * (right - left))))
+    quality = quality_from(Changes(down[top : bottom - 1, left:right], across[top:bottom, left : right - 1]))
+    return min(100, round(quality * samples / math.sqrt((bottom - top) * (right - left))))

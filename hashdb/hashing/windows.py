@@ -119,7 +119,7 @@ def crop(colour: Image.Image, window: Window) -> Image.Image:
 
 def whole_coefficients(picture: Picture) -> Floats:
     """The 16 x 16 coefficients of phash256 of the full picture, as imagehash computes them."""
-    return sampled_coefficients(picture.small_greys[0])
+    return sampled_coefficients(picture.grey_64)
 
 
 def sampled_coefficients(sampled: Octets) -> Floats:

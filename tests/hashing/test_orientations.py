@@ -12,7 +12,7 @@ from hashdb.hashing import Limits
 from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq, pdq_coefficients, pdq_signal
 from hashdb.hashing.pictures import Picture, read_picture
-from hashdb.hashing.transforms import NAMES, orientations
+from hashdb.hashing.transforms import ORIENTATION_NAMES, orientations
 from hashdb.hashing.windows import phash256_signal, whole_coefficients
 from tests.hashing.samples import PHOTOS
 
@@ -57,4 +57,4 @@ def test_phash256_of_a_mirrored_or_flipped_picture_equals_imagehash(photo: Path)
 
 
 def test_every_orientation_has_a_name() -> None:
-    assert set(NAMES) == set(ROTATIONS)
+    assert set(ORIENTATION_NAMES) == set(ROTATIONS)

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 from hashdb.domain.signals import OF_PICTURES, SIGNALS_AN_ITEM, Algorithm, Profile
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_variants
-from hashdb.hashing.pdq import changes, quality
+from hashdb.hashing.pdq import quality, sample_changes
 from hashdb.hashing.pictures import Picture, read_picture
-from hashdb.hashing.variants import FRAME_TURNS, FRAME_WINDOWS, TILTS, WINDOWS, frame_variants, quality_of, variants
+from hashdb.hashing.variants import FRAME_TURNS, FRAME_WINDOWS, TILTS, WINDOWS, frame_variants, part_quality, variants
 from hashdb.hashing.windows import WHOLE, Window, crop
 from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
@@ -82,7 +82,7 @@ def test_the_inside_of_a_border_is_stored_too() -> None:
 def test_a_part_without_detail_is_not_stored() -> None:
     image = Image.new("RGB", (400, 300), "white")
     image.paste(draw_picture(60, 300), (0, 0))
-    assert quality_of(*changes(Picture(image).sampled), Window(0.25, 0, 1, 1)) == 0
+    assert part_quality(sample_changes(Picture(image).sampled), Window(0.25, 0, 1, 1)) == 0
     assert len(list(variants(Picture(image), Profile.THOROUGH))) < len(WINDOWS[Profile.THOROUGH])
 
 
@@ -91,8 +91,8 @@ def test_the_quality_of_a_part_is_close_to_that_of_the_cropped_picture(photo: Pa
     picture = read_picture(photo.read_bytes(), Limits())
     width, height = picture.colour.size
     cut = picture.colour.crop((round(0.2 * width), 0, width, round(0.8 * height)))
-    estimated = quality_of(*changes(picture.sampled), Window(0.2, 0, 1, 0.8))
-    assert abs(estimated - quality_of(*changes(Picture(cut).sampled), WHOLE)) <= 25
+    estimated = part_quality(sample_changes(picture.sampled), Window(0.2, 0, 1, 0.8))
+    assert abs(estimated - part_quality(sample_changes(Picture(cut).sampled), WHOLE)) <= 25
 
 
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
@@ -103,7 +103,7 @@ def test_the_quality_of_a_part_is_computed_from_its_samples(profile: Profile) ->
         left, top, right, bottom = (round(edge * 64) for edge in window)
         part = sampled[top:bottom, left:right]
         expected = min(100, round(quality(part) * 64 / part.size**0.5)) if part.size else 0
-        assert quality_of(*changes(sampled), window) == expected
+        assert part_quality(sample_changes(sampled), window) == expected
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 300), (5, 5), (1000, 6)], ids=str)
