@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +13,7 @@ from hashdb.domain.contributions import Filter
 _Row = TypeVar("_Row")
 _PAGE = 1_000
 """Rows that `read_all` reads at once."""
+_POSITION = re.compile(r"(-?[0-9]{1,18})?\.([0-9]{1,18})")
 
 
 class _HasId(Protocol):
@@ -38,30 +40,34 @@ class Total:
 
 
 class Position(NamedTuple):
-    """The end of a page: the value of the sort field (microseconds or severity; None comes last) and the id.
+    """A row at which a page begins or ends: the value of its sort field, and its id.
 
     >>> Position.parse(str(Position(None, 17)))
     Position(key=None, id=17)
     """
 
     key: int | None
+    """A number such as a severity, an id, or the microseconds since 1970; None if unknown: such rows come last."""
     id: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The position of a text; `str()` is the inverse. Raises ValueError with a sentence."""
-        key, dot, id = text.partition(".")
-        digits = key.removeprefix("-")
-        if not dot or not (digits == "" or _is_number(digits)) or not _is_number(id) or key == "-":
+        parts = _POSITION.fullmatch(text)
+        if parts is None:
             raise ValueError("is not where a page of this list ended")
-        return cls(int(key) if key else None, int(id))
+        key, id = parts.groups()
+        return cls(None if key is None else int(key), int(id))
 
     def __str__(self) -> str:
         return f"{'' if self.key is None else self.key}.{self.id}"
 
 
 class Place(NamedTuple):
-    """Where a page is: after a position (None: at the start of the list), or with `back` before it."""
+    """Where a page is: after a position, or with `back` before it.
+
+    Without a position, it is the first page of the list, or with `back` the last one.
+    """
 
     position: Position | None = None
     back: bool = False
@@ -69,17 +75,17 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Paged(Generic[_Row]):
-    """A page of a list: its rows, and where the next page starts and the previous one ends (None: there is none).
-
-    `unfinished` means that the search stopped before the page was full, to not read millions of rows. `total` is exact
-    if few rows must be read for it.
-    """
+    """A page of a list, and the positions beside which the other pages are."""
 
     rows: tuple[_Row, ...]
     previous: Position | None = None
+    """The position of the first row, before which the previous page ends; None if there is no such page."""
     next: Position | None = None
+    """The position of the last row, after which the next page begins; None if there is no such page."""
     total: Total | None = None
+    """How many rows all pages have, exact if few rows must be read for it; None if they were not counted."""
     unfinished: bool = False
+    """Whether the search stopped before the page was full, since it would have read too many rows."""
 
 
 class Sort(StrEnum):
@@ -106,7 +112,3 @@ def read_all(page: Callable[[int, int], Sequence[_Numbered]]) -> Iterator[_Numbe
     while rows := page(after, _PAGE):
         yield from rows
         after = rows[-1].id
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 18

@@ -166,7 +166,7 @@ class RetiredSignals:
     def start(self, log: LogSnapshot[Kinds]) -> None:
         """Read all of them."""
         with self._store.read() as tx:
-            values = tx.retired.case_values()
+            values = tx.shadows.case_values()
         # Until all are added, searches go on in the old indexes.
         indexes: dict[Algorithm, TieredIndex] = {}
         digests: set[Signal] = set()
@@ -177,7 +177,7 @@ class RetiredSignals:
         """Add the signals of cases opened past seq `after`."""
         if "case" in log.source:
             with self._store.read() as tx:
-                self._add(tx.retired.case_values_since(after, log.head.seq), self._indexes, self._digests)
+                self._add(tx.shadows.case_values_since(after, log.head.seq), self._indexes, self._digests)
         return True
 
     def near(self, signals: Iterable[Signal]) -> NearSignals:

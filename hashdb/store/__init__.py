@@ -25,7 +25,7 @@ from hashdb.store.contributions.erasures import Erasures
 from hashdb.store.contributions.frames import Frames
 from hashdb.store.contributions.listings import Listings
 from hashdb.store.contributions.requests import Requests
-from hashdb.store.contributions.reuploads import Retired
+from hashdb.store.contributions.reuploads import Shadows
 from hashdb.store.contributions.statuses import Retentions, Statuses
 from hashdb.store.jobs import AnswerJobs, ReportJobs, TaskErrors, Verifications
 from hashdb.store.ledger.active_set import ActiveSet
@@ -104,7 +104,7 @@ class Transaction:
     suppressions = repository(Suppressions)
     incidents = repository(Incidents)
     retention = repository(Retentions)
-    retired = repository(Retired)
+    shadows = repository(Shadows)
     proposals = repository(Proposals)
     batches = repository(Batches)
     counts = repository(Counts)

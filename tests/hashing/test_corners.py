@@ -1,4 +1,4 @@
-"""A picture that is tilted on a plain background, or photographed from the side, is flattened."""
+"""A picture that is tilted on a plain background, or photographed from the side, is laid straight."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _photo(number: int) -> Image.Image:
 
 def _nearest(upload: bytes, original: Signal) -> int:
     views = hash_transforms(upload, [original.algorithm]).transforms
-    return min(signal.distance(original) for name, signals in views if name.startswith("straight") for signal in signals)
+    return min(signal.distance(original) for name, signals in views if name.startswith("flat") for signal in signals)
 
 
 @pytest.mark.parametrize("name", ["tilted 10°, whole", "tilted 20°, whole", "tilted 45°, whole"])

@@ -148,7 +148,7 @@ def _check(
     """What additions to locked contributions change, and why some of them are refused."""
     ids = [addition.id for addition in additions]
     contributions, cases = tx.contributions.get(ids, now), tx.cases.by_contribution(ids)
-    placed = tx.retired.signals_by_place(ids)
+    placed = tx.shadows.signals_by_place(ids)
     checked: list[Added] = []
     refusals: list[_Refusal] = []
     for position, addition in enumerate(additions):

@@ -32,7 +32,7 @@ def hold_reuploads(
     if not near:
         return tuple(recorded), []
     values = {stored for neighbors in near.values() for stored in neighbors}
-    retired = tx.retired.retired_with(values)
+    retired = tx.shadows.retired_with(values)
     fresh = {item.contribution.id: item.contribution for item in recorded if not item.known}
     figures: dict[int, Details] = {}
     for id, contribution in fresh.items():
@@ -77,7 +77,7 @@ def _continued_cases(
 
     A continued case holds if the standing of its old contribution matches no longer.
     """
-    ended_with = tx.retired.ended_with(fresh[0].member, values, now) if fresh else {}
+    ended_with = tx.shadows.ended_with(fresh[0].member, values, now) if fresh else {}
     ids = {id for group in ended_with.values() for id in group}
     ended = tx.contributions.get(ids, now)
     cases = tx.cases.by_contribution(ids)

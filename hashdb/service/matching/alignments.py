@@ -66,11 +66,11 @@ class FrameHit(NamedTuple):
 class NearByFrames(NamedTuple):
     """A contribution that frames of a query are near, or that has its digest.
 
-    `matches` says whether a member gets it as a match. `hits` are in the order of the query.
+    `is_match` says whether a member gets it as a match. `hits` are in the order of the query.
     """
 
     contribution: Contribution
-    matches: bool
+    is_match: bool
     details: FrameDetails
     digest: Algorithm | None
     hits: Sequence[FrameHit]
@@ -151,7 +151,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
     near_by_frames = (
         NearByFrames(
             visible_fields(actor, item),
-            matches=id in chosen and item.no_match_reason is None,
+            is_match=id in chosen and item.no_match_reason is None,
             details=details[id],
             digest=next(
                 (digest for digest in DIGESTS if digest in {signal.algorithm for signal in signals_of[id]}), None
@@ -161,7 +161,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
         )
         for id, item in contributions.items()
     )
-    return tuple(sorted(near_by_frames, key=lambda near: (not near.matches, -len(near.hits), near.contribution.id)))
+    return tuple(sorted(near_by_frames, key=lambda near: (not near.is_match, -len(near.hits), near.contribution.id)))
 
 
 NearFrame = tuple[Frame, Distances, Through]

@@ -34,7 +34,7 @@ _SECOND_MEMBER: Final = 1
 class Comparison(NamedTuple):
     """What two items have in common. The first is compared as a query, the second as a contribution."""
 
-    matches: bool
+    is_match: bool
     """Whether a query of the first would match the second, if that were contributed."""
     refused: Sequence[str]
     """Why the service would not accept the second as a contribution; empty if it would."""
@@ -97,7 +97,7 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     if near and not query.frames and not listed.frames:
         verdict = verify(PreparedQuery(views, query.signatures), listed.signals, listed.signatures, near)
     return Comparison(
-        matches=any(group[0].contribution == _SECOND_ID for group in decided.chosen),
+        is_match=any(group[0].contribution == _SECOND_ID for group in decided.chosen),
         refused=refused,
         own_pairs=own_pairs(query.signals, listed.signals),
         view_pairs=nearest_pairs(views, listed.signals),

@@ -75,7 +75,7 @@ def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice
     """
     with db.read(actor, Scope.AUDIT) as tx:
         contribution = tx.contributions.one(tx.cases.one(id).contribution, db.now())
-        placed = {} if contribution.erased else tx.retired.signals_by_place([contribution.id])[contribution.id]
+        placed = {} if contribution.erased else tx.shadows.signals_by_place([contribution.id])[contribution.id]
     standard = default_shadow(placed)
     return tuple(ShadowChoice(place, placed[place], place in standard) for place in sorted(placed))
 
@@ -162,8 +162,8 @@ def search_shadow(
         shadow = _shadow(tx, contribution, decision, signals)
         if shadow is None:
             return None
-        placed = tx.retired.signals_by_place([contribution])[contribution]
-        of_shots = tx.retired.first_signals_of_shots([contribution]) if OF_FRAMES in shadow.places else {}
+        placed = tx.shadows.signals_by_place([contribution])[contribution]
+        of_shots = tx.shadows.first_signals_of_shots([contribution]) if OF_FRAMES in shadow.places else {}
     own = [placed[place] for place in shadow.places if place != OF_FRAMES]
     return search_near(db, own, of_shots.get(contribution, {}).values())
 
@@ -321,7 +321,7 @@ def _shadow(tx: Transaction, contribution: int, decision: Decision, signals: Col
     if decision is not Decision.RETIRE:
         reject_field("signals", None if signals is None else "is for the decision retire: leave it out with any other")
         return None
-    placed = tx.retired.signals_by_place([contribution])[contribution]
+    placed = tx.shadows.signals_by_place([contribution])[contribution]
     reject(
         Fault(f"signals[{position}]", f"the contribution has no signal at place {place}; the first is at place 0")
         for position, place in enumerate(signals or ())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
-from itertools import groupby
 from typing import NamedTuple
 
 from hashdb.domain.review.cases import OF_FRAMES, is_twin, shadow_radius
@@ -16,7 +15,10 @@ from hashdb.store.contributions.frames import position_of
 
 
 class NearShadow(NamedTuple):
-    """The signals of a shadow, its own and those of frames, and the stored signals near them as of a seq of the log."""
+    """The result of a search: what was searched for, and the stored signals near it when the log ended at event `seq`.
+
+    `signals` are those of the retired item itself, `frames` those of its frames.
+    """
 
     signals: tuple[Signal, ...]
     frames: tuple[Signal, ...]
@@ -30,6 +32,7 @@ def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] 
     The search may take a second: call it before the transaction that decides. Frames are searched within the default
     radius, which is much faster: a video has thousands.
     """
+    # Signals of algorithms that are not enabled are in no index.
     signals, frames = tuple(filter(db.rules.accepts, signals)), tuple(filter(db.rules.accepts, frames))
     seq = db.index.catch_up().seq
     return NearShadow(signals, frames, frozenset({*_search(db, signals), *_search_frames(db, frames)}), seq)
@@ -39,17 +42,17 @@ def list_twins(tx: Transaction, near: NearShadow, member: int, now: datetime) ->
     """The ids of the contributions of a locked member that match and are near the signals, in order.
 
     Of an item with frames, several shots must be near, or a page. What the member contributed since the search is
-    compared one by one.
+    compared one by one, by the same rule.
     """
-    ids = {*tx.retired.matching_with(member, near.stored, now)}
-    # What was added since the search: of each contribution, the places of its signals that are near.
-    added = tx.retired.added_since(member, near.seq)
-    places: dict[int, set[int]] = {id: set() for id in added}
-    for id, placed in tx.retired.signals_by_place(added).items():
-        places[id] |= {place for place, signal in placed.items() if place != OF_FRAMES and _is_near(near, signal)}
-    for id, of_shots in tx.retired.first_signals_of_shots(added).items():
-        places[id] |= {position_of(number) for number, signal in of_shots.items() if _is_near(near, signal)}
-    return tuple(sorted(ids | {*tx.retired.with_enough_signals(places)}))
+    ids = {*tx.shadows.twins_with(member, near.stored, now)}
+    newer = tx.shadows.contributed_or_amended_since(member, near.seq)
+    # The positions of the signals that are near: of the item's own, and of the first one of each shot.
+    positions: dict[int, set[int]] = {id: set() for id in newer}
+    for id, placed in tx.shadows.signals_by_place(newer).items():
+        positions[id] |= {place for place, signal in placed.items() if place != OF_FRAMES and _is_near(near, signal)}
+    for id, of_shots in tx.shadows.first_signals_of_shots(newer).items():
+        positions[id] |= {position_of(number) for number, signal in of_shots.items() if _is_near(near, signal)}
+    return tuple(sorted(ids | {*tx.shadows.with_enough_signals(positions)}))
 
 
 def _is_near(near: NearShadow, signal: Signal) -> bool:
@@ -58,22 +61,27 @@ def _is_near(near: NearShadow, signal: Signal) -> bool:
     )
 
 
-def _search_frames(db: HashDB, frames: Sequence[Signal]) -> Iterator[Signal]:
-    for algorithm, group in groupby(sorted(frames), key=lambda signal: signal.algorithm):
-        for neighbors in db.index.search(algorithm, [signal.value for signal in group], algorithm.radius):
+def _search_frames(db: HashDB, frames: Collection[Signal]) -> Iterator[Signal]:
+    for algorithm, values in _values_by_algorithm(frames).items():
+        for neighbors in db.index.search(algorithm, values, algorithm.radius):
             yield from (Signal(algorithm, neighbor.value) for neighbor in neighbors)
 
 
 def _search(db: HashDB, signals: Collection[Signal]) -> Iterator[Signal]:
-    by_algorithm: dict[Algorithm, list[int]] = defaultdict(list)
-    for signal in signals:
-        by_algorithm[signal.algorithm].append(signal.value)
-    for algorithm, values in by_algorithm.items():
+    for algorithm, values in _values_by_algorithm(signals).items():
         if algorithm.is_digest:
             yield from (Signal(algorithm, value) for value in values)
             continue
         for value, neighbors in zip(values, db.index.search(algorithm, values, shadow_radius(algorithm)), strict=True):
             for neighbor in neighbors:
                 stored = Signal(algorithm, neighbor.value)
+                # If one of the values is sparse (`signals.is_sparse`), twins must be nearer than the search reaches.
                 if is_twin(Signal(algorithm, value), stored):
                     yield stored
+
+
+def _values_by_algorithm(signals: Iterable[Signal]) -> dict[Algorithm, list[int]]:
+    values: dict[Algorithm, list[int]] = defaultdict(list)
+    for signal in signals:
+        values[signal.algorithm].append(signal.value)
+    return values

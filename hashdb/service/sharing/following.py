@@ -235,7 +235,7 @@ class _Step:
         self.reached = page.checkpoint if len(within) == len(changes) else within[-1].seq if within else self.reached
         ids = [paths[change.contribution].contribution for change in within if change.contribution in paths]
         self.tx.contributions.lock(ids)
-        contributions, stored = self.tx.contributions.get(ids, self.now), self.tx.retired.signals_by_place(ids)
+        contributions, stored = self.tx.contributions.get(ids, self.now), self.tx.shadows.signals_by_place(ids)
         for change in within:
             path = paths.get(change.contribution)
             if path is not None:

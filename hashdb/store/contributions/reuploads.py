@@ -25,8 +25,8 @@ _Holders = Mapping[Table, Select[Any]]
 """A query for the contributions that hold signals, for each table of signals."""
 
 
-class Retired(Repository):
-    """Contributions that are retired or under review, within one transaction.
+class Shadows(Repository):
+    """The signals of contributions that are retired or under review, and what is near them, within one transaction.
 
     An item's own signals have the positions 0 to 63; those of its frames follow, 64 for each shot (`position_of`).
     """
@@ -64,18 +64,19 @@ class Retired(Repository):
             ids[signal] += (id,)
         return dict(ids)
 
-    def matching_with(self, member: int, wanted: Collection[Signal], now: datetime) -> tuple[int, ...]:
-        """The member's contributions with any of these signals that match, or would match without its suspension.
-
-        Of an item with frames, several shots must have one of the signals.
-        """
+    def twins_with(self, member: int, wanted: Collection[Signal], now: datetime) -> tuple[int, ...]:
+        """The member's contributions with enough of these signals that match, or would match without its suspension."""
         positions_by_id: dict[int, set[int]] = defaultdict(set)
         for id, position, _ in self._rows(_HOLDING, wanted, {"member": member, "now": now}):
             positions_by_id[id].add(position)
         return self.with_enough_signals(positions_by_id)
 
     def with_enough_signals(self, positions_by_id: Mapping[int, Collection[int]]) -> tuple[int, ...]:
-        """The contributions with enough signals at these positions: one of the item itself, or of several shots."""
+        """The contributions with enough signals at these positions.
+
+        Enough is one signal of the item itself, or of as many shots of one unit as `LEAST_FRAMES` says: one page, or
+        several shots of a video or windows of words. All are enough if the item has fewer.
+        """
         numbers = {id: set(map(number_of, positions)) for id, positions in positions_by_id.items()}
         sufficient = {id for id, shot_numbers in numbers.items() if ITEM in shot_numbers}
         of_shots = [id for id, shot_numbers in numbers.items() if shot_numbers and id not in sufficient]
@@ -86,7 +87,7 @@ class Retired(Repository):
                 sufficient.add(id)
         return tuple(sorted(sufficient))
 
-    def added_since(self, member: int, after: int) -> tuple[int, ...]:
+    def contributed_or_amended_since(self, member: int, after: int) -> tuple[int, ...]:
         """The member's contributions that match, or would match without its suspension, and have signals since `after`.
 
         Some that were amended otherwise after that seq are among them.

@@ -16,7 +16,10 @@ from hashdb.store.tables import case_claims, case_notes, cases
 
 
 class Claims(Repository):
-    """Claims within one transaction. A claim that was last seen at `stale` or before no longer counts."""
+    """Claims within one transaction.
+
+    A claim no longer counts if its reviewer last took or renewed it at `stale` or before.
+    """
 
     def take_next(
         self,
@@ -44,16 +47,20 @@ class Claims(Repository):
             query = query.where(cases.c.id != besides)
         skip_locked = True
         while True:
+            # `key_share`: other transactions may still insert rows that refer to the case.
             locked = query.with_for_update(of=cases, skip_locked=skip_locked, key_share=True)
             id: int | None = self._connection.execute(self._taking(locked, stale)).scalar_one_or_none()
-            # Another reviewer may have taken the case after this statement began to read: the next statement sees that.
-            # Or other transactions have locked each case that is left: the next statement waits for them.
+            # None although a case is free has two causes. Another reviewer took that case after the statement began to
+            # read: the next statement sees that. Or other transactions have locked each free case: the next one waits.
             if id is not None or self._connection.execute(query).first() is None:
                 return id
             skip_locked = False
 
     def take(self, id: int, actor: str, now: datetime, stale: datetime, *, over: bool = False) -> bool:
-        """Take an open case; return whether it was free, or the actor's own. `over`: also from another actor."""
+        """Take an open case, or renew the actor's claim; return whether the actor has it now.
+
+        The actor has not got it if it is decided or gone, or if another actor has it, unless `over`.
+        """
         query = select(*_claim_columns(actor, now)).where(cases.c.id == id, cases.c.decision.is_(None))
         statement = self._taking(query.with_for_update(of=cases, key_share=True), stale, over=over)
         return self._connection.execute(statement).first() is not None

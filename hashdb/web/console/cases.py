@@ -293,7 +293,7 @@ def case_page(case_id: int, form: Form) -> Response:
         "case.html",
         case=case,
         contribution=contribution,
-        film=frames.film_of(contribution),
+        film=frames.framed_item(contribution),
         effect=impacts.impact(hashdb(), actor(), case.contribution),
         outcomes=cases.preview_decisions(hashdb(), actor(), case.id) if is_open else {},
         choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if is_open else (),

@@ -55,9 +55,9 @@ class Compared(NamedTuple):
             return "no, the second cannot be contributed"
         if comparison.verdict is not None and comparison.verdict.contradicted:
             return "no, contradicted by the evidence"
-        if not comparison.matches and comparison.hits:
+        if not comparison.is_match and comparison.hits:
             return f"no, too few {self.noun}s are near in a row"
-        if not comparison.matches:
+        if not comparison.is_match:
             return f"no, by {algorithms[0]} alone" if algorithms else "no, too far"
         if reason := frames.describe_match(comparison.digest, details, self.noun):
             return reason

@@ -94,7 +94,7 @@ def list_shots(contribution_id: int) -> Response:
     """List the shots of a video with their hashes, page by page."""
     contribution = contributions.get(hashdb(), actor(), contribution_id)
     params, form = pages.read_query(PageQuery)
-    film = None if params is None else frames.film_of(contribution, params.after, params.limit)
+    film = None if params is None else frames.framed_item(contribution, params.after, params.limit)
     limit = None if params is None else params.limit
     return pages.page("shots.html", form=form, contribution=contribution, film=film, limit=limit)
 
@@ -197,7 +197,7 @@ def _contribution_page(contribution: Contribution) -> Response:
         contribution=contribution,
         open_case=_find_open_case(contribution.id),
         timeline=events.timeline(hashdb(), actor(), contribution.id),
-        film=frames.film_of(contribution),
+        film=frames.framed_item(contribution),
     )
 
 

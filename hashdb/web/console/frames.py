@@ -1,4 +1,7 @@
-"""Videos, documents and texts on a page: their lines and shots, and which parts of two of them show the same."""
+"""Videos, documents and texts in the console: their time lines and shots, and which parts of two show the same.
+
+Each unit of an item has a line: a video has one of seconds, a document has one of pages and may have one of words.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import alignments
 from hashdb.service.matching.alignments import NearByFrames
 from hashdb.web.console.filters import counted
-from hashdb.web.console.time_lines import NOUNS, STATES, Line, by_unit, joined_lines, lines_of, state_of
+from hashdb.web.console.time_lines import NOUNS, STATES, USABLE, Line, by_unit, joined_lines, lines_of, state_of
 from hashdb.web.context import actor, hashdb
 
 SHOTS_A_PAGE: Final = 50
@@ -31,10 +34,10 @@ class ShotRow(NamedTuple):
     state: str
 
 
-class Film(NamedTuple):
-    """A listed video, document or text as a page shows it: its lines, how many shots it has, and some of them.
+class FramedItem(NamedTuple):
+    """A listed video, document or text: its lines, how many shots it has, and the shots of one page of their table.
 
-    `previous` and `next` say after how many shots the pages beside this one begin; None if there is no such page.
+    `previous` and `next` are the value of `after` for the page before and for the next one; None if there is none.
     """
 
     lines: Sequence[Line]
@@ -46,7 +49,7 @@ class Film(NamedTuple):
     previous: int | None
 
 
-def film_of(contribution: Contribution, after: int = 0, limit: int = SHOTS_A_PAGE) -> Film | None:
+def framed_item(contribution: Contribution, after: int = 0, limit: int = SHOTS_A_PAGE) -> FramedItem | None:
     """The video, document or text that was contributed, with at most `limit` of its shots after the first `after`.
 
     None if it has no frames, or if the user may not see its signals.
@@ -59,16 +62,21 @@ def film_of(contribution: Contribution, after: int = 0, limit: int = SHOTS_A_PAG
     following, previous = end if end < len(shots) else None, max(0, after - limit) if after else None
     lines = lines_of(shots, contribution.duration)
     noun = NOUNS[lines[0].unit] if len(lines) == 1 else "part"
-    return Film(lines, noun, len(shots), rows, following, previous)
+    return FramedItem(lines, noun, len(shots), rows, following, previous)
 
 
 def _describe_state(shot: Shot) -> str:
+    """The state in words; of a shot that can match, also how many of its hashes cannot."""
     state = state_of(shot)
-    return STATES[state] + (f", {shot.masked} of its hashes suppressed" if shot.masked and state == "usable" else "")
+    suppressed = f", {shot.masked} of its hashes suppressed" if shot.masked and state == USABLE else ""
+    return STATES[state] + suppressed
 
 
 class Joined(NamedTuple):
-    """An item beside a listed one: an SVG of both time lines with the segments that join them, and all that agrees."""
+    """An item beside a listed one: an SVG of both time lines with the segments that join them, and what agrees.
+
+    `details` has segments, or single frames that agree, as `FrameDetails` says. Without segments, `line` is empty.
+    """
 
     line: Markup
     details: FrameDetails
@@ -86,7 +94,10 @@ def join(
 
 
 def join_near(contribution: Contribution, near: Sequence[NearContribution]) -> dict[int, Joined]:
-    """By id of those near contributions with which frames agree: the contribution beside it."""
+    """The contribution beside each near one with which it agrees, by the id of the near one.
+
+    Near ones that agree in no frame are left out, and all if neither side has frames.
+    """
     others = {neighbor.contribution.id: neighbor.contribution for neighbor in near}
     aligned = alignments.align_listed(hashdb(), actor(), contribution, list(others.values()))
     return {
@@ -96,9 +107,9 @@ def join_near(contribution: Contribution, near: Sequence[NearContribution]) -> d
 
 
 class FramedMatch(NamedTuple):
-    """A contribution in the match debugger of the console: whether the query would match it, and what frames are near.
+    """A contribution in the match debugger of the console that frames of the query are near, or that has its digest.
 
-    `verdict` says in words whether it would, and why.
+    `verdict` says in words whether the query would match it, and why.
     """
 
     near: NearByFrames
@@ -113,17 +124,18 @@ class FramedQuery(NamedTuple):
     name: str
     """video, document or text."""
     lines: Sequence[Line]
-    shots: Sequence[str]
-    """How many shots, pages and windows it has, in words."""
+    shot_counts: Sequence[str]
+    """How many shots, or pages and windows, it has: `3 pages`."""
     near_noun: str
     """What of it is near a contribution: frame, page, window; part if there are pages and windows."""
     near: Sequence[FramedMatch]
     incomplete: str | None
+    """Why frames of it may be missing, in a sentence; None if none are."""
 
     @property
     def matching(self) -> int:
         """How many contributions a member would get as matches."""
-        return sum(match.near.matches for match in self.near)
+        return sum(match.near.is_match for match in self.near)
 
 
 def framed_query(query: Query, near: Sequence[NearByFrames], incomplete: str | None = None) -> FramedQuery:
@@ -138,7 +150,8 @@ def framed_query(query: Query, near: Sequence[NearByFrames], incomplete: str | N
         )
         for other in near
     ]
-    name = _NAMES[next(iter(parts), Unit.SECONDS)]
+    # Pages come before words: with both, it is a document.
+    name = _NAMES[next(iter(parts))]
     counts = [counted(len(of_unit), NOUNS[unit]) for unit, of_unit in parts.items()]
     return FramedQuery(query, name, lines_of(shots, query.duration), counts, noun, matches, incomplete)
 
@@ -155,17 +168,21 @@ def _verdict(near: NearByFrames, noun: str) -> str:
     """Whether a member would get a contribution as a match, and why; `noun` is what a frame of the query is called."""
     if near.contribution.no_match_reason is not None:
         return f"no, {near.contribution.no_match_reason}"
-    if not near.matches:
+    if not near.is_match:
         return f"no, too few {noun}s are near in a row"
     return describe_match(near.digest, near.details, noun) or "yes, by the signals of the item"
 
 
 def describe_match(digest: Algorithm | None, details: FrameDetails, noun: str) -> str | None:
-    """Why an item matches: by a digest, segments, or frames, which `noun` names. None if by none of these."""
+    """Why an item matches: by a digest, segments or single frames. None if by none of these.
+
+    `noun` is what a frame of the item is called.
+    """
     if digest is not None:
         return f"yes, the same file by {digest}"
     if details.segments:
         return f"yes, by {counted(len(details.segments), 'segment')}"
     if details.frames:
+        # Windows of words match no picture. So if it is no video, these are its pages, even if it has both.
         return f"yes, by {counted(len(details.frames), noun if noun == 'frame' else 'page')}"
     return None

@@ -32,7 +32,8 @@ _STRIP, _GAP, _STRIP_TOP = 18, 56, 24
 """Pixels of a line that is joined to another: its height, the room between both, and what is above the first."""
 _MOST_NUMBERS: Final = 9
 """Segments that have their number in the picture."""
-STATES: Final = {"usable": "can match", "suppressed": "suppressed", "low": "below quality 50"}
+USABLE, SUPPRESSED, LOW = "usable", "suppressed", "low"
+STATES: Final = {USABLE: "can match", SUPPRESSED: "suppressed", LOW: "below quality 50"}
 """What a shot of each state is called."""
 NOUNS: Final = {Unit.SECONDS: "shot", Unit.PAGES: "page", Unit.WORDS: "window"}
 """What a shot on the line of each unit is called."""
@@ -69,11 +70,11 @@ def by_unit(shots: Sequence[Shot]) -> dict[Unit, list[Shot]]:
 
 
 def state_of(shot: Shot) -> str:
-    """`usable`, `suppressed` by the benign list, or `low` quality: only the first can match."""
+    """`USABLE`, `SUPPRESSED` by the benign list, or `LOW` quality: only the first can match."""
     first = shot.frames[0]
     if not first.matches:
-        return "low"
-    return "usable" if first.signals else "suppressed"
+        return LOW
+    return USABLE if first.signals else SUPPRESSED
 
 
 def time_line(shots: Sequence[Shot], duration: float | None) -> Markup:
@@ -86,7 +87,7 @@ def time_line(shots: Sequence[Shot], duration: float | None) -> Markup:
     unit, bars = shots[0].unit, list(_bars(shots))
     length = _length(bars, duration)
     drawn = list(_merge(bars, length / _COLUMNS))
-    lanes = [(state, [bar for bar in drawn if bar.state == state]) for state in ("suppressed", "low")]
+    lanes = [(state, [bar for bar in drawn if bar.state == state]) for state in (SUPPRESSED, LOW)]
     lanes = [(state, marked) for state, marked in lanes if marked]
     counts = {state: sum(bar.state == state for bar in bars) for state in STATES}
     base = _HEIGHT + 2

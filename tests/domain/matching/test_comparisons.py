@@ -14,7 +14,7 @@ from hashdb.domain.signatures import Signature
 from hashdb.hashing import Mode, hash_as
 from hashdb.hashing.pictures import Limits, Picture, read_picture
 from hashdb.hashing.signatures import signatures
-from hashdb.hashing.transforms import NAMES
+from hashdb.hashing.transforms import ORIENTATION_NAMES
 from tests.builders import near, signal, signature, sparse
 from tests.hashing.samples import PHOTOS, encode_picture
 
@@ -81,7 +81,7 @@ def test_a_turned_part_is_laid_where_it_was_cut(view: str) -> None:
 
 
 def test_every_orientation_of_a_query_is_tried() -> None:
-    assert ("whole", *NAMES) == ORIENTATIONS
+    assert ("whole", *ORIENTATION_NAMES) == ORIENTATIONS
 
 
 def test_different_pictures_are_not_laid_over_each_other() -> None:

@@ -234,7 +234,7 @@ def test_the_frames_of_a_retired_video_quarantine_items_that_show_them(db: HashD
     (retired,) = contributed(db, actor, video(*range(100, 120), signals=(signal(1, Algorithm.MD5),)))
     retire(db, other, retired.id)
     with db.store.read() as tx:
-        assert tx.retired.shadow_positions([retired.id]) == {retired.id: {0, OF_FRAMES}}
+        assert tx.shadows.shadow_positions([retired.id]) == {retired.id: {0, OF_FRAMES}}
     quarantined = contributed(
         db,
         other,

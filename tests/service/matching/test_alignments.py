@@ -91,7 +91,7 @@ def test_items_near_query_frames_are_listed_with_segments_or_a_reason(db: HashDB
     contributions.withdraw(db, actor, withdrawn.id, "other")
     query = clip(*range(300, 310), *range(120, 130), away=4)
     near_items = alignments.list_near_frames(db, COMMAND_LINE, replace(query, signals=(md5,)), 10)
-    assert [(each.contribution.id, each.matches, each.digest, len(each.hits)) for each in near_items] == [
+    assert [(each.contribution.id, each.is_match, each.digest, len(each.hits)) for each in near_items] == [
         (film.id, True, None, 10),
         (still.id, True, None, 1),
         (same_file.id, True, Algorithm.MD5, 0),
@@ -114,13 +114,13 @@ def test_a_wider_radius_lists_more_frames_and_transforms_are_named(db: HashDB, a
     assert alignments.list_near_frames(db, COMMAND_LINE, far_query, 10) == ()
     (near_item,) = alignments.list_near_frames(db, COMMAND_LINE, replace(far_query, radius={Algorithm.PDQ: 40}), 10)
     assert [(hit.distance, hit.segment) for hit in near_item.hits] == [(40, None)]
-    assert not near_item.matches
+    assert not near_item.is_match
     frames = tuple(
         Frame(float(at), (signal(at + 50),), 90, {"mirror": (near(signal(seed), 2),)})
         for at, seed in enumerate((1, 2, 3, 4))
     )
     (near_item,) = alignments.list_near_frames(db, COMMAND_LINE, Query((), frames=frames, duration=4.0), 10)
-    assert near_item.matches
+    assert near_item.is_match
     assert {(hit.transform, hit.segment) for hit in near_item.hits} == {("mirror", 1)}
 
 
@@ -152,7 +152,7 @@ def test_windows_and_pages_of_a_query_are_listed_with_their_segments(db: HashDB,
     (contribution,) = contributed(db, actor, document((1, 2, 3), listed))
     query = Query((), frames=(*pages(8, 2, 3), *excerpt(words(2, 300), listed[200:600]).frames))
     (near_item,) = alignments.list_near_frames(db, COMMAND_LINE, query, 10)
-    assert (near_item.contribution.id, near_item.matches) == (contribution.id, True)
+    assert (near_item.contribution.id, near_item.is_match) == (contribution.id, True)
     of_pages = [(hit.at, hit.segment) for hit in near_item.hits if hit.unit is Unit.PAGES]
     of_words = [hit.segment for hit in near_item.hits if hit.unit is Unit.WORDS]
     assert of_pages == [(2, 2), (3, 2)]

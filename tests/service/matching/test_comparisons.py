@@ -70,7 +70,7 @@ def test_a_comparison_equals_a_match_and_stores_nothing(db: HashDB, actor: Actor
     results = matches.match(db, actor, [query for query, _ in pairs.values()]).results
     for (name, comparison), contribution, result in zip(compared.items(), listed, results, strict=True):
         match = next((match for match in result.matches if match.contribution == contribution.id), None)
-        assert comparison.matches is (match is not None) is (name in MATCHING), name
+        assert comparison.is_match is (match is not None) is (name in MATCHING), name
         if match is not None:
             details = comparison.details
             assert (match.segments, match.at, match.frames) == (details.segments, details.at, details.frames), name
@@ -113,8 +113,8 @@ def test_a_text_is_compared_with_a_document(db: HashDB) -> None:
     listed = words(1, 800)
     compared = comparisons.compare(db, COMMAND_LINE, excerpt(words(2, 300), listed[200:600]), document((1, 2), listed))
     (segment,) = compared.details.segments
-    assert compared.matches and segment.unit is Unit.WORDS and compared.verdict is None
+    assert compared.is_match and segment.unit is Unit.WORDS and compared.verdict is None
     assert {hit.segment for hit in compared.hits} == {1}
     of_page = comparisons.compare(db, COMMAND_LINE, query(near(signal(2), 3)), document((1, 2), listed))
-    assert of_page.matches and of_page.details.pages == (2,)
-    assert not comparisons.compare(db, COMMAND_LINE, excerpt(words(2, 300)), document((1, 2), listed)).matches
+    assert of_page.is_match and of_page.details.pages == (2,)
+    assert not comparisons.compare(db, COMMAND_LINE, excerpt(words(2, 300)), document((1, 2), listed)).is_match

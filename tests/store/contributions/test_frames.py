@@ -139,7 +139,7 @@ def test_one_page_or_two_windows_of_a_document_make_a_re_upload(store: Store, me
     (id, text_id) = add(store, member, document((1, 2), words(1, 400)), text(words(1, 30)))
     first_window = position_of(2)
     with store.read() as tx:
-        assert tx.retired.with_enough_signals({id: {position_of(1)}, text_id: {position_of(0)}}) == (id, text_id)
-        assert tx.retired.with_enough_signals({id: {first_window}}) == ()
-        assert tx.retired.with_enough_signals({id: {first_window, position_of(3)}}) == (id,)
-        assert tx.retired.with_enough_signals({id: set()}) == ()
+        assert tx.shadows.with_enough_signals({id: {position_of(1)}, text_id: {position_of(0)}}) == (id, text_id)
+        assert tx.shadows.with_enough_signals({id: {first_window}}) == ()
+        assert tx.shadows.with_enough_signals({id: {first_window, position_of(3)}}) == (id,)
+        assert tx.shadows.with_enough_signals({id: set()}) == ()
