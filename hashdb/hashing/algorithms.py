@@ -97,7 +97,7 @@ def low_frequencies(rows: _Numbers) -> _Numbers:
     """The lowest quarter of the cosine transform (type 2, not scaled) of each row."""
     size = rows.shape[1]
     lowest = size // 4
-    # The steps are those of dcst23 in pocketfft. First, a spectrum whose inverse Fourier transform has the coefficients.
+    # The steps of dcst23 in pocketfft. First, a spectrum whose inverse Fourier transform has the coefficients.
     odd, even = rows[:, 1:-1:2], rows[:, 2::2]
     spectrum = np.empty((len(rows), size // 2 + 1), np.complex128)
     spectrum[:, 0] = 2 * rows[:, 0]
