@@ -68,7 +68,7 @@ def test_without_chunks_nothing_is_looked_up() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 9])
-def test_masks_are_all_differences_of_at_most_the_radius(width: int) -> None:
+def test_flips_are_all_differences_of_at_most_the_radius(width: int) -> None:
     for radius in range(-1, width + 3):
         near = [mask for mask in range(1 << width) if mask.bit_count() <= radius]
         assert flips(width, radius).tolist() == near
