@@ -74,16 +74,16 @@ def test_the_next_request_on_the_connection_of_a_rejected_one_is_answered(
     bad_headers = {"Content-Type": content_type} | _bearer(secret)
     good_headers = {"Content-Type": JSON} | _bearer(served.full)
     query = json.dumps({"queries": [{"signals": [pdq(1)]}]}).encode()
-    seen = set[int]()
+    received = set[int]()
     connection = _connection(served.url)
     for number in range(TIMES):
         status, closes = _request(connection, method, path, b"x" * SIZES[number % len(SIZES)], bad_headers)
-        seen.add(status)
+        received.add(status)
         if closes:
             connection = _connection(served.url)
         assert _request(connection, "POST", "/v1/matches", query, good_headers) == (200, False), (number, status)
     connection.close()
-    assert seen <= statuses
+    assert received <= statuses
 
 
 def test_a_far_too_large_body_closes_the_connection_and_the_answer_says_so(served: Served) -> None:
