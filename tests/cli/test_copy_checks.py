@@ -1,4 +1,4 @@
-"""hashdb audit check --signals, and the policy of organisations of sync and match, against a real service."""
+"""hashdb audit check --signals, and the policy of sync and match, which lists organisations, against a real service."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.cli.conftest import PHOTOS, Commands
 from tests.serving import serving
 
 _SECONDS = 15.0
-"""Within which the first root is there: a task looks every five seconds."""
+"""How long to wait for the first root: the background task runs every five seconds."""
 
 
 @dataclass
 class Member:
-    """A member of a service whose roots an organisation signs."""
+    """A member of a service, and an organisation that signs the roots of the service."""
 
     run: Commands
     client: Client
@@ -38,26 +38,26 @@ class Member:
     folder: Path
 
     def sign(self) -> None:
-        """Sign the root of the active set, once there is one."""
-        until = time.monotonic() + _SECONDS
+        """Wait for a root of the active set, and sign it."""
+        deadline = time.monotonic() + _SECONDS
         while True:
             try:
-                committed = self.client.set_root()
+                latest = self.client.set_root()
                 break
             except NotFound:
-                assert time.monotonic() < until
+                assert time.monotonic() < deadline
                 time.sleep(0.2)
-        root = SetRoot(self.client.log().origin, committed.seq, committed.root)
+        root = SetRoot(self.client.log().origin, latest.seq, latest.root)
         self.client.sign_set(self.organisation.cosign(root.body, int(time.time())))
 
     def write(self, statement: str) -> None:
-        """Write in the copy."""
+        """Change the local copy with an SQL statement."""
         with closing(sqlite3.connect(self.folder / CURRENT / FILE)) as connection, connection:
             connection.execute(statement)
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Member]:
+def alpha(tmp_path: Path) -> Iterator[Member]:
     organisation = Cosigner.new("north.example")
     policy = tmp_path / "quorum.txt"
     policy.write_text(f"witness north {organisation.key}\nquorum north\n")
@@ -73,49 +73,51 @@ def own(tmp_path: Path) -> Iterator[Member]:
             yield Member(run, client, organisation, policy, tmp_path / "own" / "local")
 
 
-def test_a_member_checks_its_copy_and_requires_signatures(own: Member, tmp_path: Path) -> None:
-    run = own.run
+def test_a_member_checks_its_copy_and_requires_signatures(alpha: Member, tmp_path: Path) -> None:
+    run = alpha.run
     check = ("audit", "check", "--checkpoint", tmp_path / "kept.txt", "--save", "--signals")
-    done = run(*check)
-    assert (done.returncode, "there is no local copy" in done.stderr) == (1, True)
-    own.client.contribute([draft(1), draft(2), draft(3)])
+    result = run(*check)
+    assert (result.returncode, "there is no local copy" in result.stderr) == (1, True)
+    alpha.client.contribute([draft(1), draft(2), draft(3)])
     assert run.json("sync")["contributions"] == 3
-    result = run.json(*check)["signals"]
-    assert (result["verified"], result["findings"], result["contributions"]) == (True, [], 3)
-    assert (result["without_commitment"], result["changed"], result["unproven"]) == (0, 0, 0)
-    done = run(*check)
-    assert "\nthe local copy has what the log committed to: 3 contributions (event " in done.stdout
+    check_result = run.json(*check)["signals"]
+    assert (check_result["verified"], check_result["findings"], check_result["contributions"]) == (True, [], 3)
+    assert (check_result["without_commitment"], check_result["changed"], check_result["unproven"]) == (0, 0, 0)
+    result = run(*check)
+    assert "\nthe local copy has what the log committed to: 3 contributions (event " in result.stdout
     local = ("match", "--local", PHOTOS[2])
-    policy = ("--policy", own.policy)
+    policy = ("--policy", alpha.policy)
     assert run(*local).returncode == 0
-    done = run(*local, *policy)
-    assert done.returncode == 1
-    assert done.stderr.startswith("hashdb: the local copy may not be used with this policy: no root of the active set")
+    result = run(*local, *policy)
+    assert result.returncode == 1
+    assert result.stderr.startswith(
+        "hashdb: the local copy may not be used with this policy: no root of the active set"
+    )
     assert run.json("local", "status")["approved"] is None
-    own.sign()
+    alpha.sign()
     assert run("sync", *policy).returncode == 0
-    assert run.json("local", "status")["approved"]["covers"] == own.client.set_root().covers
+    assert run.json("local", "status")["approved"]["covers"] == alpha.client.set_root().covers
     assert "; organisations signed it up to event " in run("local", "status").stdout
     assert run(*local, *policy).returncode == 0
-    assert run(*local, HASHDB_QUORUM=str(own.policy)).returncode == 0
-    own.write("UPDATE signals SET value = zeroblob(32) WHERE contribution = 2")
-    own.write("DELETE FROM contributions WHERE id = 3")
-    done = run(*check)
-    assert done.returncode == 1
-    assert "contribution 2: its hashes in the copy are not those that the log has committed to\n" in done.stdout
-    assert "contribution 3: the active set of the log has it, and the copy has it not (event " in done.stdout
-    assert done.stderr == (
+    assert run(*local, HASHDB_QUORUM=str(alpha.policy)).returncode == 0
+    alpha.write("UPDATE signals SET value = zeroblob(32) WHERE contribution = 2")
+    alpha.write("DELETE FROM contributions WHERE id = 3")
+    result = run(*check)
+    assert result.returncode == 1
+    assert "contribution 2: its hashes in the copy are not those that the log has committed to\n" in result.stdout
+    assert "contribution 3: the active set of the log has it, and the copy has it not (event " in result.stdout
+    assert result.stderr == (
         "hashdb: the local copy is not what the log has: report it to the operator and the other members\n"
     )
-    assert [each["contribution"] for each in run.json(*check, status=1)["signals"]["findings"]] == [2, 3]
+    assert [finding["contribution"] for finding in run.json(*check, status=1)["signals"]["findings"]] == [2, 3]
 
 
-def test_a_policy_is_for_the_copy_and_must_be_one(run: Commands, tmp_path: Path) -> None:
-    done = run("match", "--policy", tmp_path / "quorum.txt", PHOTOS[0])
-    assert (done.returncode, "--policy needs --local" in done.stderr) == (2, True)
+def test_policy_needs_local_and_a_valid_policy_file(run: Commands, tmp_path: Path) -> None:
+    result = run("match", "--policy", tmp_path / "quorum.txt", PHOTOS[0])
+    assert (result.returncode, "--policy needs --local" in result.stderr) == (2, True)
     (tmp_path / "quorum.txt").write_text("witness\n")
     settings = {"HASHDB_URL": "http://127.0.0.1:9", "HASHDB_KEY": "none"}
     for words in (("sync",), ("match", "--local", PHOTOS[0]), ("local", "serve")):
-        done = run(*words, "--policy", tmp_path / "quorum.txt", **settings)
-        assert done.returncode in (1, 2)
-        assert "--policy: " in done.stderr and "line 1 of the policy: it must be `witness NAME VKEY`" in done.stderr
+        result = run(*words, "--policy", tmp_path / "quorum.txt", **settings)
+        assert result.returncode in (1, 2)
+        assert "--policy: " in result.stderr and "line 1 of the policy: it must be `witness NAME VKEY`" in result.stderr

@@ -1,4 +1,4 @@
-"""hashdb opinion, against a served service."""
+"""hashdb opinion, against a real service."""
 
 from __future__ import annotations
 
@@ -10,44 +10,53 @@ from tests.cli.conftest import PHOTOS, Commands
 
 
 @pytest.fixture
-def other(served: str, home: Path, request: pytest.FixtureRequest) -> Commands:
+def other_member(service_url: str, home: Path, request: pytest.FixtureRequest) -> Commands:
     """Another member, with a key that matches and reads the feed."""
-    here = Commands({"HASHDB_HOME": str(home)})
-    added = here.json("member", "add", f"Other {request.node.name}"[:90], "--kind", "platform", "--scope", "match",
+    local = Commands({"HASHDB_HOME": str(home)})
+    added = local.json("member", "add", f"Other {request.node.name}"[:90], "--kind", "platform", "--scope", "match",
                       "--scope", "feed")  # fmt: skip
-    return Commands({"HASHDB_URL": served, "HASHDB_KEY": added["key"]["secret"]})
+    return Commands({"HASHDB_URL": service_url, "HASHDB_KEY": added["key"]["secret"]})
 
 
 @pytest.fixture
-def one(member: Commands) -> int:
-    """A contribution of the member."""
-    said = ("--label", "glorification", "--removed-at", "now")
-    id: int = member.json("contribute", PHOTOS[6], *said)[0]["id"]
-    return id
+def contribution_id(member: Commands) -> int:
+    """The id of a contribution of the member."""
+    metadata = ("--label", "glorification", "--removed-at", "now")
+    number: int = member.json("contribute", PHOTOS[6], *metadata)[0]["id"]
+    return number
 
 
-def test_an_opinion_is_given_and_shown_in_the_match(member: Commands, other: Commands, one: int) -> None:
-    given = other("opinion", str(one), "confirms")
-    assert given.returncode == 0
-    assert f" confirms contribution {one}\n" in given.stdout
-    (found,) = other.json("match", PHOTOS[6])
-    assert {match["contribution"]: match["standing"] for match in found["matches"]}[one] == "confirmed"
+def test_an_opinion_changes_the_standing_shown_in_a_match(
+    member: Commands, other_member: Commands, contribution_id: int
+) -> None:
+    result = other_member("opinion", str(contribution_id), "confirms")
+    assert result.returncode == 0
+    assert f" confirms contribution {contribution_id}\n" in result.stdout
+    (answer,) = other_member.json("match", PHOTOS[6])
+    assert {match["contribution"]: match["standing"] for match in answer["matches"]}[contribution_id] == "confirmed"
 
 
-def test_a_dispute_goes_before_a_reviewer(member: Commands, other: Commands, one: int) -> None:
-    disputed = other.json("opinion", str(one), "disputes", "--reason", "edsa_context", "--note", "a news report")
+def test_a_dispute_opens_a_case(member: Commands, other_member: Commands, contribution_id: int) -> None:
+    disputed = other_member.json(
+        "opinion", str(contribution_id), "disputes", "--reason", "edsa_context", "--note", "a news report"
+    )
     assert (disputed["opinion"], disputed["reason"], disputed["note"]) == (
         ("disputes", "edsa_context", "a news report")
     )
-    assert f", case {disputed['case']}\n" in other("opinion", str(one), "disputes", "--reason", "other").stdout
+    assert (
+        f", case {disputed['case']}\n"
+        in other_member("opinion", str(contribution_id), "disputes", "--reason", "other").stdout
+    )
 
 
-def test_what_is_no_opinion_is_refused_in_a_sentence(member: Commands, other: Commands, one: int) -> None:
-    assert other("opinion", str(one), "disputes").stderr == (
+def test_an_invalid_opinion_is_rejected_in_one_sentence(
+    member: Commands, other_member: Commands, contribution_id: int
+) -> None:
+    assert other_member("opinion", str(contribution_id), "disputes").stderr == (
         "hashdb: reason: is required for a dispute: `hashdb opinion --help` and the API document list the reasons\n"
     )
-    assert other("opinion", str(one), "likes").returncode == 2
-    own = member("opinion", str(one), "confirms")
-    assert (own.returncode, own.stderr) == (
-        (1, f"hashdb: contribution {one} is your own: only other members may give opinions on it\n")
+    assert other_member("opinion", str(contribution_id), "likes").returncode == 2
+    result = member("opinion", str(contribution_id), "confirms")
+    assert (result.returncode, result.stderr) == (
+        (1, f"hashdb: contribution {contribution_id} is your own: only other members may give opinions on it\n")
     )

@@ -90,13 +90,13 @@ def test_what_the_system_says_of_an_address_is_told_apart(error: int, sentence: 
     assert str(bind_error(OSError(error, os.strerror(error)), "::1", 80)) == sentence
 
 
-def test_a_second_service_from_one_home_is_refused(served: str, home: Path) -> None:
+def test_a_second_service_from_one_home_is_refused(service_url: str, home: Path) -> None:
     done = Commands({"HASHDB_HOME": str(home)}).process("serve", "--port", "0")
     assert done.returncode == 1
     assert done.stderr == f"hashdb: another hashdb runs from {home}: stop it, or set HASHDB_HOME\n"
 
 
-def test_the_home_is_readable_by_its_owner_only(served: str, home: Path) -> None:
+def test_the_home_is_readable_by_its_owner_only(service_url: str, home: Path) -> None:
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 

@@ -1,4 +1,4 @@
-"""A server of two workers that answer with their process ids: `python -m tests.cli.two_workers PORT PATIENCE`."""
+"""A server with two workers, which answer with their process ids: `python -m tests.cli.two_workers PORT PATIENCE`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hashdb.cli.worker import ThreadedWorker
 
 
 class Server(SmallServer):
-    """The server."""
+    """A server whose application answers with the process id of its worker."""
 
     def load(self) -> WSGIApplication:
-        """An application for one worker."""
+        """The application of one worker."""
 
         def answer(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             body = str(os.getpid()).encode()

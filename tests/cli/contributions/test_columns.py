@@ -1,4 +1,4 @@
-"""Names of columns, in the spellings of members, and what they hold."""
+"""Column names as members spell them, and the fields that they mean."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from hashdb.cli.contributions.columns import FIELDS, HASHES, OURS, Columns, norm
         ("", None),
     ],
 )
-def test_a_name_holds_a_field(name: str, target: str | None) -> None:
+def test_a_column_name_is_mapped_to_its_field(name: str, target: str | None) -> None:
     assert Columns().plan([name]).targets == (target,)
 
 
-def test_the_algorithm_is_that_of_a_column_of_hashes() -> None:
+def test_a_column_type_is_the_algorithm_only_beside_a_column_hash() -> None:
     assert Columns().plan(["type", "hash"]).targets == ("algorithm", "hash")
     assert Columns().plan(["type", "signal_type", "hash"]).targets == (None, "algorithm", "hash")
     assert Columns().plan(["type", "pdq"]).targets == (None, "pdq")
 
 
-def test_what_the_member_says_comes_first() -> None:
+def test_the_options_of_the_member_override_the_known_names() -> None:
     columns = Columns({"Kategorie": "labels", "label": "reference"}, ["type", "nothing"])
     plan = columns.plan(["kategorie", "label", "Type", "hash", "colour", "taste"])
     assert plan.targets == ("labels", "reference", None, "hash", None, None)
@@ -53,23 +53,23 @@ def test_what_the_member_says_comes_first() -> None:
     assert Columns(ignore_rest=True).plan(["hash", "colour"]).unused == ()
 
 
-def test_two_columns_of_a_field_are_named_until_one_is_left_out() -> None:
+def test_two_columns_for_one_field_are_an_error_until_one_is_ignored() -> None:
     names = ["Labels", "label", "Category"]
     (fault,) = Columns().plan(names).faults
     assert (fault.at, "`Labels`, `label`" in fault.reason) == ("labels", True)
-    assert Columns(ignored=["label"]).plan(names).faults == Columns(ignored=["LABELS"]).plan(names).faults
+    assert Columns(ignored=["label"]).plan(names).faults == Columns(ignored=["LABELS"]).plan(names).faults == ()
 
 
-def test_a_name_with_a_hash_in_it_is_not_repeated() -> None:
+def test_an_error_does_not_repeat_a_column_name_that_is_a_hash() -> None:
     (name,) = Columns().plan(["0f" * 32]).unused
     assert "0f0f" not in Columns().unused_fault([name], "column").reason
 
 
 @given(st.lists(st.text(max_size=12) | st.sampled_from([*OURS, "type", "value"]), max_size=9))
-def test_every_name_is_used_told_or_has_no_letter(names: list[str]) -> None:
+def test_every_column_name_is_used_reported_or_has_no_letter(names: list[str]) -> None:
     plan = Columns().plan(names)
     assert len(plan.targets) == len(names)
     for name, target in zip(names, plan.targets, strict=True):
         assert target in OURS or name in plan.unused or not normalize(name)
-    held = [target for target in plan.targets if target]
-    assert (len(held) > len(set(held))) == bool(plan.faults)
+    used = [target for target in plan.targets if target]
+    assert (len(used) > len(set(used))) == bool(plan.faults)

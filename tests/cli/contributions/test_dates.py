@@ -37,12 +37,12 @@ BERLIN, CAIRO = ZoneInfo("Europe/Berlin"), ZoneInfo("Africa/Cairo")
         ("1793700000250", "unix-milliseconds", None, "2026-11-03T10:00:00.25Z"),
         ("46329", "excel", BERLIN, "2026-11-02T23:00:00Z"),
         ("46329.4166666667", "excel", UTC, "2026-11-03T10:00:00Z"),
-        # Of a day whose midnight does not exist, the first instant; of a midnight that is twice, the first one.
+        # A day that has no midnight begins at its first instant. If midnight occurs twice, the first one counts.
         ("2026-04-24", None, CAIRO, "2026-04-23T22:00:00Z"),
         ("2026-10-25", None, BERLIN, "2026-10-24T22:00:00Z"),
     ],
 )  # fmt: skip
-def test_a_time_is_read(text: str, shape: str | None, zone: ZoneInfo | None, instant: str) -> None:
+def test_a_time_is_read_in_the_given_format(text: str, shape: str | None, zone: ZoneInfo | None, instant: str) -> None:
     assert parse_instant(Dates(zone, shape).read(text)) == parse_instant(instant)
 
 
@@ -67,7 +67,9 @@ def test_a_time_is_read(text: str, shape: str | None, zone: ZoneInfo | None, ins
         ("2026-10-25 02:30", None, BERLIN, "write its offset, +0200 or +0100"),
     ],
 )  # fmt: skip
-def test_another_is_refused_with_what_to_pass(text: str, shape: str | None, zone: ZoneInfo, reason: str) -> None:
+def test_an_ambiguous_or_invalid_time_is_rejected_with_a_hint(
+    text: str, shape: str | None, zone: ZoneInfo, reason: str
+) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)):
         Dates(zone, shape).read(text)
 
@@ -76,7 +78,7 @@ def test_another_is_refused_with_what_to_pass(text: str, shape: str | None, zone
     st.datetimes(datetime(2026, 3, 29), datetime(2026, 3, 29, 4))  # noqa: DTZ001
     | st.datetimes(datetime(2026, 10, 25), datetime(2026, 10, 25, 4))  # noqa: DTZ001
 )
-def test_a_local_time_is_that_instant_or_is_refused_where_it_is_none_or_two(local: datetime) -> None:
+def test_a_local_time_is_rejected_unless_it_is_exactly_one_instant(local: datetime) -> None:
     early, late = (local.replace(tzinfo=BERLIN, fold=fold) for fold in (0, 1))
     if early.utcoffset() == late.utcoffset():
         assert parse_instant(Dates(BERLIN).read(local.isoformat(" "))) == early
@@ -86,7 +88,7 @@ def test_a_local_time_is_that_instant_or_is_refused_where_it_is_none_or_two(loca
 
 
 @given(st.text(max_size=30), st.sampled_from([None, *SHAPES]), st.sampled_from([None, BERLIN]))
-def test_what_is_read_is_rfc_3339(text: str, shape: str | None, zone: ZoneInfo | None) -> None:
+def test_times_are_returned_in_rfc_3339(text: str, shape: str | None, zone: ZoneInfo | None) -> None:
     try:
         read = Dates(zone, shape).read(text)
     except ValueError:
@@ -94,7 +96,7 @@ def test_what_is_read_is_rfc_3339(text: str, shape: str | None, zone: ZoneInfo |
     assert parse_instant(read)
 
 
-def test_a_zone_is_named_or_an_offset() -> None:
+def test_a_time_zone_is_a_name_or_an_offset() -> None:
     zone = Zone()
     assert [zone.convert(text, None, None) for text in ("utc", "Europe/Berlin")] == [UTC, BERLIN]
     assert zone.convert("-03:30", None, None).utcoffset(None) == timedelta(hours=-3, minutes=-30)

@@ -1,4 +1,4 @@
-"""Files as spreadsheets and databases write them, and what is no list at all."""
+"""Lists as spreadsheets and databases write them, and files that are not lists."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def read(folder: Path, octets: bytes, encoding: str | None = None, hint: str = "
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, encoding: str) -> None:
+def test_a_byte_order_mark_sets_the_encoding(tmp_path: Path, encoding: str) -> None:
     assert read(tmp_path, TEXT.encode(encoding)) == TEXT
     assert read(tmp_path, TEXT.encode(encoding), None if encoding == "utf-8" else "latin-1") == TEXT
 
 
-def test_an_encoding_without_a_mark_is_named(tmp_path: Path) -> None:
+def test_without_a_byte_order_mark_the_encoding_must_be_given(tmp_path: Path) -> None:
     assert read(tmp_path, TEXT.replace("✓", "").encode("cp1252"), "cp1252") == TEXT.replace("✓", "")
     assert read(tmp_path, TEXT.encode("utf-16-le"), "utf-16-le") == TEXT
     with pytest.raises(click.UsageError, match=r"is not text in UTF-8: say which$"):
@@ -38,19 +38,19 @@ def test_an_encoding_without_a_mark_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-be"])
-def test_what_is_not_valid_becomes_a_mark_that_no_text_has(tmp_path: Path, encoding: str) -> None:
+def test_invalid_bytes_become_a_lone_surrogate(tmp_path: Path, encoding: str) -> None:
     octets = {"utf-8": b"pdq\na\xe9b\n", "utf-16-be": "\ufeffpdq\na".encode("utf-16-be") + b"\xdc\x00\x00"}
     assert "\udcff" in read(tmp_path, octets[encoding])
 
 
 @pytest.mark.parametrize("beginning", [b"PK\x03\x04", b"\x1f\x8b\x08", b"PAR1", b"SQLite format 3\0", b"a\0b"])
-def test_what_is_no_text_is_told(tmp_path: Path, beginning: bytes) -> None:
+def test_a_file_that_is_not_text_is_rejected(tmp_path: Path, beginning: bytes) -> None:
     with pytest.raises(click.UsageError, match=r"list\.csv is "):
         read(tmp_path, beginning + b"x" * 50)
 
 
 @given(octets=st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, octets: bytes) -> None:
+def test_any_bytes_are_read_or_rejected(tmp_path_factory: pytest.TempPathFactory, octets: bytes) -> None:
     folder = tmp_path_factory.getbasetemp()
     try:
         text = read(folder, octets)

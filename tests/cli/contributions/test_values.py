@@ -1,4 +1,4 @@
-"""Cells as members' files have them, and the fields that they become."""
+"""Cells of members' files, and the fields that they become."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def row(**cells: object) -> Row:
         ("signals", [f"pdq:{HASH}", f"pdq:{HASH}"], [f"pdq:{HASH}"]),
     ],
 )
-def test_hashes_are_read_however_they_are_spelled(name: str, value: object, signals: list[str]) -> None:
+def test_hashes_are_read_in_any_spelling(name: str, value: object, signals: list[str]) -> None:
     assert row(**{name: value}).fields == {"signals": signals}
 
 
@@ -58,15 +58,15 @@ def test_hashes_are_read_however_they_are_spelled(name: str, value: object, sign
         ({"expires_at": True, "notified_at": "3.11.2026"}, "notified_at", "pass --dates day-first"),
     ],
 )
-def test_what_is_not_understood_is_named(cells: dict[str, object], at: str, reason: str) -> None:
-    found = row(**cells)
-    assert found.fields == {}
-    (fault,) = found.faults
+def test_an_invalid_cell_is_reported_with_its_column(cells: dict[str, object], at: str, reason: str) -> None:
+    result = row(**cells)
+    assert result.fields == {}
+    (fault,) = result.faults
     assert fault.at == at and reason in fault.reason
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "read"),
+    ("name", "value", "converted"),
     [
         ("labels", "Graphic Violence", ["graphic_violence"]),
         ("labels", "GLORIFICATION; graphic-violence", ["glorification", "graphic_violence"]),
@@ -96,33 +96,36 @@ def test_what_is_not_understood_is_named(cells: dict[str, object], at: str, reas
         ("removed_at", "2026-11-03", "2026-11-03T00:00:00.000000Z"),
     ],
 )
-def test_other_cells_are_read_as_their_field_has_them(name: str, value: object, read: object) -> None:
-    assert row(**{name: value}).fields == {name: read}
+def test_a_cell_is_converted_to_the_form_of_its_field(name: str, value: object, converted: object) -> None:
+    assert row(**{name: value}).fields == {name: converted}
 
 
-def test_a_hash_with_its_algorithm_is_read_beside_the_column_of_that_algorithm() -> None:
-    both = [f"pdq:{HASH}", f"pdq:{HASH[::-1]}"]
-    assert row(algorithm="PDQ", hash=HASH, pdq=HASH[::-1]) == Row(2, {"signals": both})
-    assert row(algorithm="PDQ", hash="", pdq=HASH) == Row(2, {"signals": both[:1]})
+def test_the_columns_hash_and_pdq_are_both_read() -> None:
+    signals = [f"pdq:{HASH}", f"pdq:{HASH[::-1]}"]
+    assert row(algorithm="PDQ", hash=HASH, pdq=HASH[::-1]) == Row(2, {"signals": signals})
+    assert row(algorithm="PDQ", hash="", pdq=HASH) == Row(2, {"signals": signals[:1]})
     assert row(algorithm="video_md5", hash="AA").fields == {"signals": ["md5:aa"], "media": "video"}
 
 
 ADDRESS = "https://example.org/a,b;c?v=1&w=2"
-OF_ADDRESS = str(url_signals(ADDRESS, for_query=False)[0])
+ADDRESS_SIGNAL = str(url_signals(ADDRESS, for_query=False)[0])
 
 
 @pytest.mark.parametrize(
     ("cells", "signals"),
     [
-        ({"url": ADDRESS}, [OF_ADDRESS]),
-        ({"url": f" hxxps://example[.]org/a,b;c?w=2&v=1&utm_source=x  {'A' * 64}"}, [OF_ADDRESS, f"url:{'a' * 64}"]),
-        ({"url": [ADDRESS]}, [OF_ADDRESS]),
+        ({"url": ADDRESS}, [ADDRESS_SIGNAL]),
+        (
+            {"url": f" hxxps://example[.]org/a,b;c?w=2&v=1&utm_source=x  {'A' * 64}"},
+            [ADDRESS_SIGNAL, f"url:{'a' * 64}"],
+        ),
+        ({"url": [ADDRESS]}, [ADDRESS_SIGNAL]),
         ({"url": "A" * 64}, [f"url:{'a' * 64}"]),
         ({"url": f"{'A' * 64};{'b' * 64}"}, [f"url:{'a' * 64}", f"url:{'b' * 64}"]),
-        ({"algorithm": "URI", "hash": ADDRESS}, [OF_ADDRESS]),
+        ({"algorithm": "URI", "hash": ADDRESS}, [ADDRESS_SIGNAL]),
     ],
 )
-def test_addresses_are_hashed_as_they_are_read_and_their_hashes_are_taken(
+def test_addresses_are_hashed_and_hashes_of_addresses_are_accepted(
     cells: dict[str, object], signals: list[str]
 ) -> None:
     assert row(**cells).fields == {"signals": signals, "media": "document"}
@@ -130,7 +133,7 @@ def test_addresses_are_hashed_as_they_are_read_and_their_hashes_are_taken(
 
 
 @pytest.mark.parametrize("no_address", ["example.org/secret-page", "ftp://example.org/secret-page", "https://", "x y"])
-def test_what_is_no_address_is_not_repeated(no_address: str) -> None:
+def test_an_error_does_not_repeat_an_invalid_address(no_address: str) -> None:
     (fault,) = row(url=no_address).faults
     assert fault.at == "url" and "https://example.org/page" in fault.reason and "secret" not in fault.reason
 
@@ -145,22 +148,22 @@ def test_what_is_no_address_is_not_repeated(no_address: str) -> None:
         (7, "video"),
     ],
 )
-def test_frames_tell_the_kind_of_content(frames: object, media: str) -> None:
+def test_the_frames_determine_the_media(frames: object, media: str) -> None:
     assert row(frames=json.dumps(frames)).fields["media"] == media
 
 
 @pytest.mark.parametrize("empty", ["", " ", "NULL", "null", "NaN", "N/A", "\\N", None])
-def test_a_cell_without_a_value_is_no_field(empty: object) -> None:
+def test_an_empty_cell_gives_no_field(empty: object) -> None:
     assert row(labels=empty, quality=empty, sha256=empty, removed_at=empty).fields == {}
 
 
-def test_hashes_that_name_no_algorithm_have_that_of_the_command_line() -> None:
+def test_hashes_without_an_algorithm_get_that_of_the_command_line() -> None:
     values = Values(algorithm=Algorithm.PDQ)
     assert values.row(1, [("hash", HASH)]).fields == {"signals": [f"pdq:{HASH}"]}
     assert values.row(1, [("signals", f"{HASH} md5:aa")]).fields == {"signals": [f"pdq:{HASH}", "md5:aa"]}
 
 
-def test_a_tier_adds_its_label_and_sets_the_severity_that_the_row_has_not() -> None:
+def test_a_tier_adds_its_label_and_sets_a_missing_severity() -> None:
     fields = row(pdq=HASH, tier="Tier 1: high specific", labels="manifesto").fields
     assert (fields["labels"], fields["severity"]) == (["manifesto", "imminent_threat"], 4)
     assert row(pdq=HASH, tier="2", labels="perpetrator_produced", severity="1").fields["severity"] == 1
@@ -169,7 +172,7 @@ def test_a_tier_adds_its_label_and_sets_the_severity_that_the_row_has_not() -> N
     assert [fault.at for fault in row(pdq=HASH, tier="5").faults] == ["tier"]
 
 
-def test_an_incident_level_and_a_name_are_the_label_of_an_incident() -> None:
+def test_an_incident_level_and_name_become_the_label_of_an_incident() -> None:
     assert row(incident_level="Content Incident", incident="Example City").fields["incident"] == "CI:example-city"
     assert row(incident_level="CIP", incident="PCI:example").fields["incident"] == "PCI:example"
     assert [str(fault.at) for fault in row(incident_level="CIP").faults] == ["incident_level"]

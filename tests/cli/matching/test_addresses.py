@@ -1,4 +1,4 @@
-"""Lists of addresses: hashed, contributed and matched by their lines, without their text."""
+"""Lists of addresses: hashed, contributed and matched line by line, without their text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ https://example.org/channel/one?utm_source=mail
 hxxps://example[.]org/channel/two
   https://example.org/film?e=7#top
 """
-REMOVED = ("--label", "recruitment", "--removed-at", "now")
+METADATA = ("--label", "recruitment", "--removed-at", "now")
 
 
 @pytest.fixture
@@ -27,105 +27,105 @@ def links(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_list_is_hashed_by_lines(run: Commands, links: Path) -> None:
-    done = run("hash", "--urls", links)
+def test_a_list_is_hashed_line_by_line(run: Commands, links: Path) -> None:
+    result = run("hash", "--urls", links)
 
-    (one,) = url_signals("https://example.org/channel/one", for_query=False)
-    assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == f"line 3  {one}"
-    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == ["line 3", "line 4", "line 5"]
-    asked = json.loads(run("hash", "--urls", links, "--transforms", "--json").stdout)
-    assert [(item["line"], len(item["signals"])) for item in asked] == [(3, 1), (4, 1), (5, 2)]
-    assert "path" not in asked[0]
+    (signal,) = url_signals("https://example.org/channel/one", for_query=False)
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[0] == f"line 3  {signal}"
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()] == ["line 3", "line 4", "line 5"]
+    items = json.loads(run("hash", "--urls", links, "--transforms", "--json").stdout)
+    assert [(item["line"], len(item["signals"])) for item in items] == [(3, 1), (4, 1), (5, 2)]
+    assert "path" not in items[0]
 
 
-def test_a_contributed_address_is_matched_by_its_spellings_and_by_nothing_else(
+def test_a_contributed_address_matches_its_spellings_and_no_other_address(
     member: Commands, links: Path, tmp_path: Path
 ) -> None:
     links.write_text(LIST.replace("channel/", "exact/"))
-    done = member("contribute", "--urls", links, *REMOVED)
-    assert (done.returncode, done.stderr) == (0, "")
-    ids = [line.split()[-1] for line in done.stdout.splitlines()]
-    assert done.stdout.splitlines()[2] == f"line 5  contribution {ids[2]}"
-    again = member("contribute", "--urls", links, *REMOVED)
+    result = member("contribute", "--urls", links, *METADATA)
+    assert (result.returncode, result.stderr) == (0, "")
+    ids = [line.split()[-1] for line in result.stdout.splitlines()]
+    assert result.stdout.splitlines()[2] == f"line 5  contribution {ids[2]}"
+    again = member("contribute", "--urls", links, *METADATA)
     assert again.stdout.splitlines()[0] == f"line 3  contribution {ids[0]} (already known)"
 
-    asked = tmp_path / "asked.txt"
-    asked.write_text("http://example.org/exact/two?m=3\nhttps://example.org/film\nhttps://example.org/film?e=7\n")
-    matched = member("match", "--urls", asked)
+    queries = tmp_path / "asked.txt"
+    queries.write_text("http://example.org/exact/two?m=3\nhttps://example.org/film\nhttps://example.org/film?e=7\n")
+    matched = member("match", "--urls", queries)
     assert matched.returncode == 0
     assert matched.stdout.splitlines() == [
         f"line 1  review (1 member)  contribution {ids[1]}: the same address; recruitment, unreviewed",
         "line 2  no match",
         f"line 3  review (1 member)  contribution {ids[2]}: the same address; recruitment, unreviewed",
     ]
-    answers = json.loads(member("match", "--urls", asked, "--json").stdout)
+    answers = json.loads(member("match", "--urls", queries, "--json").stdout)
     assert [(answer["line"], answer["action"]) for answer in answers] == [(1, "review"), (2, "none"), (3, "review")]
     assert answers[0]["matches"][0]["digest"] == "url"
 
 
-def test_an_address_is_a_document_unless_it_is_said_what_it_is(member: Commands, links: Path) -> None:
-    made = json.loads(member("contribute", "--urls", links, *REMOVED, "--json").stdout)
-    assert [item["media"] for item in made] == ["document"] * 3
+def test_the_media_of_an_address_is_document_unless_stated(member: Commands, links: Path) -> None:
+    contributions = json.loads(member("contribute", "--urls", links, *METADATA, "--json").stdout)
+    assert [item["media"] for item in contributions] == ["document"] * 3
     film = links.with_name("film.txt")
     film.write_text("https://example.org/other?v=8")
-    (made,) = json.loads(member("contribute", "--urls", film, *REMOVED, "--media", "video", "--json").stdout)
-    assert made["media"] == "video"
+    (contribution,) = json.loads(member("contribute", "--urls", film, *METADATA, "--media", "video", "--json").stdout)
+    assert contribution["media"] == "video"
 
 
-def test_a_copy_matches_addresses_without_the_service(member: Commands, links: Path, tmp_path: Path) -> None:
-    member("contribute", "--urls", links, *REMOVED)
+def test_a_local_copy_matches_addresses_without_the_service(member: Commands, links: Path, tmp_path: Path) -> None:
+    member("contribute", "--urls", links, *METADATA)
     assert member("sync", HASHDB_HOME=str(tmp_path)).returncode == 0
-    done = member("match", "--local", "--urls", links, HASHDB_HOME=str(tmp_path), HASHDB_URL="http://127.0.0.1:9")
-    assert [line.split(" (")[0] for line in done.stdout.splitlines()] == [
+    result = member("match", "--local", "--urls", links, HASHDB_HOME=str(tmp_path), HASHDB_URL="http://127.0.0.1:9")
+    assert [line.split(" (")[0] for line in result.stdout.splitlines()] == [
         f"line {number}  review" for number in (3, 4, 5)
     ]
 
 
-def test_a_faulty_line_is_named_without_its_text_and_the_others_go_on(member: Commands, tmp_path: Path) -> None:
+def test_an_invalid_line_is_reported_without_its_text_and_the_rest_is_used(member: Commands, tmp_path: Path) -> None:
     links = tmp_path / "links.txt"
     links.write_bytes(b"https://example.org/secret-a\nftp://example.org/secret-b\nsecret\nhttps://example.org/\xff\n")
 
-    for words in (["contribute", *REMOVED], ["match"], ["hash"]):
-        done = member(*words, "--urls", links)
-        assert done.returncode == 1
-        assert len(done.stdout.splitlines()) == 1
-        assert done.stderr.splitlines() == [
+    for words in (["contribute", *METADATA], ["match"], ["hash"]):
+        result = member(*words, "--urls", links)
+        assert result.returncode == 1
+        assert len(result.stdout.splitlines()) == 1
+        assert result.stderr.splitlines() == [
             "hashdb: line 2: is no address of the web: write it as https://example.org/page",
             "hashdb: line 3: is no address of the web: write it as https://example.org/page",
             "hashdb: line 4: is not text in UTF-8",
         ]
-        assert "secret" not in done.stdout + done.stderr
+        assert "secret" not in result.stdout + result.stderr
 
 
-def test_a_list_may_come_by_standard_input_and_be_empty(member: Commands, tmp_path: Path) -> None:
+def test_an_empty_list_is_accepted(member: Commands, tmp_path: Path) -> None:
     empty = tmp_path / "empty.txt"
     empty.write_text("")
-    for words in (["contribute", *REMOVED], ["match"], ["hash"]):
-        done = member(*words, "--urls", empty)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for words in (["contribute", *METADATA], ["match"], ["hash"]):
+        result = member(*words, "--urls", empty)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_what_is_no_list_is_refused(run: Commands, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_list_is_rejected(run: Commands, tmp_path: Path) -> None:
     for name, octets, reason in (
         ("list.xlsx", b"PK\x03\x04", "is a spreadsheet or an archive"),
         ("binary", b"\0\1\2\3", "is not text in UTF-8"),
     ):
         path = tmp_path / name
         path.write_bytes(octets)
-        done = run("hash", "--urls", path)
-        assert done.returncode == 2
-        assert reason in done.stderr
-        assert "--encoding" not in done.stderr
+        result = run("hash", "--urls", path)
+        assert result.returncode == 2
+        assert reason in result.stderr
+        assert "--encoding" not in result.stderr
     assert "cannot be read: is a directory" in run("hash", "--urls", tmp_path).stderr
     assert "cannot be read: no such file" in run("hash", "--urls", tmp_path / "none").stderr
 
 
-def test_a_list_stands_alone_and_takes_no_options_of_files(run: Commands, links: Path, tmp_path: Path) -> None:
+def test_urls_excludes_paths_and_the_options_for_files(run: Commands, links: Path, tmp_path: Path) -> None:
     for words, reason in {
         ("match",): "Missing argument 'PATHS...', or --urls FILE",
         ("hash",): "Missing argument 'PATHS...', or --urls FILE",
-        ("contribute", *REMOVED): "Missing argument 'PATHS...', or --urls FILE",
+        ("contribute", *METADATA): "Missing argument 'PATHS...', or --urls FILE",
         ("match", "--urls", links, "upload.jpg"): "--urls takes the place of PATHS",
         ("match", "https://example.org/film?v=7"): "PATHS are files: write addresses into a list",
         ("hash", "hxxp://example[.]org/film"): "PATHS are files: write addresses into a list",
@@ -135,11 +135,11 @@ def test_a_list_stands_alone_and_takes_no_options_of_files(run: Commands, links:
         ("hash", "--urls", links, "--algorithm", "pdq"): "--urls takes no --algorithm",
         ("hash", "--urls", links, "--format", "vpdq"): "--urls takes no --format",
         ("hash", "--urls", links, "--transforms"): "--transforms needs --json",
-        ("contribute", "--urls", links, *REMOVED, "--profile", "plain"): "--urls takes no --profile",
-        ("contribute", "--urls", links, *REMOVED, "--state", tmp_path / "state"): "--urls takes no --state",
-        ("contribute", "--urls", links, *REMOVED, "--jobs", "2"): "--urls takes no --jobs",
-        ("contribute", "--urls", links, *REMOVED, "--fast"): "--urls takes no --fast",
+        ("contribute", "--urls", links, *METADATA, "--profile", "plain"): "--urls takes no --profile",
+        ("contribute", "--urls", links, *METADATA, "--state", tmp_path / "state"): "--urls takes no --state",
+        ("contribute", "--urls", links, *METADATA, "--jobs", "2"): "--urls takes no --jobs",
+        ("contribute", "--urls", links, *METADATA, "--fast"): "--urls takes no --fast",
     }.items():
-        done = run(*words)
-        assert done.returncode == 2, words
-        assert reason in done.stderr
+        result = run(*words)
+        assert result.returncode == 2, words
+        assert reason in result.stderr

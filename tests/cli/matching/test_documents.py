@@ -1,4 +1,4 @@
-"""Documents and texts on the command line: hashed, contributed and matched by their pages and words."""
+"""Documents and texts on the command line: hashed, contributed and matched by pages and words."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hashdb.domain.matching.matches import FrameMatch, Match
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, WINDOW
-from tests.cli.between import of_version_0_1_0
 from tests.cli.conftest import Commands
-from tests.cli.matching.test_match import FOUND
+from tests.cli.matching.test_match import MATCH
+from tests.cli.proxies import service_of_version_0_1_0
 
-REMOVED = ("--label", "recruitment", "--removed-at", "now")
+METADATA = ("--label", "recruitment", "--removed-at", "now")
 
 
-def words(count: int, seed: int) -> str:
-    """So many words that no other text has."""
+def random_words(count: int, seed: int) -> str:
+    """Random words that no other text has."""
     draw = random.Random(seed)
     return " ".join("".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(4, 9))) for _ in range(count))
 
@@ -32,95 +32,95 @@ def words(count: int, seed: int) -> str:
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     path = tmp_path / "text.txt"
-    path.write_text(words(600, 1))
+    path.write_text(random_words(600, 1))
     return path
 
 
-def test_a_text_is_hashed_by_windows_of_its_words(run: Commands, text: Path) -> None:
-    done = run("hash", text)
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"{text}  600 words, ")
+def test_a_text_is_hashed_in_windows_of_words(run: Commands, text: Path) -> None:
+    result = run("hash", text)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"{text}  600 words, ")
     (item,) = json.loads(run("hash", "--json", text).stdout)
     assert (item["pages"], item["words"], item["quality"]) == (None, 600, None)
     windows = [[first, first + WINDOW] for first in range(0, 601 - WINDOW, LISTED_STEP)]
     assert [frame["words"] for frame in item["frames"]] == windows
     assert all(len(frame["signals"]) == 1 for frame in item["frames"])
-    (asked,) = json.loads(run("hash", "--json", "--transforms", text).stdout)
-    assert [frame["words"][0] for frame in asked["frames"]] == list(range(0, 601 - WINDOW, QUERY_STEP))
+    (query,) = json.loads(run("hash", "--json", "--transforms", text).stdout)
+    assert [frame["words"][0] for frame in query["frames"]] == list(range(0, 601 - WINDOW, QUERY_STEP))
 
 
-def test_a_text_may_come_by_standard_input(text: Path) -> None:
-    def hashed(given: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def test_a_text_is_read_from_standard_input(text: Path) -> None:
+    def run_hash(input: bytes, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "hashdb", "hash", *arguments]
-        return subprocess.run(command, input=given, capture_output=True, timeout=60, check=False)
+        return subprocess.run(command, input=input, capture_output=True, timeout=60, check=False)
 
-    by_name = hashed(b"", "--json", str(text))
-    by_input = hashed(text.read_bytes(), "--json", "-")
+    by_name = run_hash(b"", "--json", str(text))
+    by_input = run_hash(text.read_bytes(), "--json", "-")
     assert json.loads(by_input.stdout) == [{**json.loads(by_name.stdout)[0], "path": "-"}]
-    picture = hashed(b"\x89PNG\r\n\x1a\n" + bytes(400), "-")
+    picture = run_hash(b"\x89PNG\r\n\x1a\n" + bytes(400), "-")
     assert picture.returncode == 1
     assert picture.stderr.decode() == "hashdb: -: is no document, text or video: name a picture by its path\n"
 
 
-def test_what_cannot_be_hashed_says_what_is_read(run: Commands, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_hashed_is_reported_with_the_reason(run: Commands, tmp_path: Path) -> None:
     short, binary, empty = tmp_path / "short.txt", tmp_path / "binary.txt", tmp_path / "empty.txt"
     short.write_text("three short words")
     binary.write_bytes(bytes(range(256)) * 20)
     empty.write_bytes(b"")
-    done = run("hash", short, binary, empty)
-    assert done.returncode == 1
-    said = done.stderr.splitlines()
-    assert said[0] == f"hashdb: {short}: the document has too little text to be hashed: 3 words, and no pictures"
-    assert said[1].startswith(f"hashdb: {binary}: not a picture, video or document of a format that is read (JPEG,")
-    assert said[2] == f"hashdb: {empty}: the file is empty"
+    result = run("hash", short, binary, empty)
+    assert result.returncode == 1
+    errors = result.stderr.splitlines()
+    assert errors[0] == f"hashdb: {short}: the document has too little text to be hashed: 3 words, and no pictures"
+    assert errors[1].startswith(f"hashdb: {binary}: not a picture, video or document of a format that is read (JPEG,")
+    assert errors[2] == f"hashdb: {empty}: the file is empty"
 
 
-FAR = (Algorithm.PDQ, 12)
+FRAME_DISTANCE = {Algorithm.PDQ: 12}
 
 
 @pytest.mark.parametrize(
     ("match", "words"),
     [
         (
-            FOUND._replace(segments=(Segment((3000, 3300), (150, 450), 1.0, 5, 5, 12, unit=Unit.WORDS),)),
+            MATCH._replace(segments=(Segment((3000, 3300), (150, 450), 1.0, 5, 5, 12, unit=Unit.WORDS),)),
             "contribution 1: words 150-450 at word 3000 of this file, 5 windows; glorification, unreviewed",
         ),
         (
-            FOUND._replace(segments=(Segment((1, 3), (7, 9), 1.0, 3, 3, 12, unit=Unit.PAGES),)),
+            MATCH._replace(segments=(Segment((1, 3), (7, 9), 1.0, 3, 3, 12, unit=Unit.PAGES),)),
             "contribution 1: pages 7-9 at page 1 of this file, 3 pages; glorification, unreviewed",
         ),
         (
-            FOUND._replace(segments=(Segment((1, 1), (7, 7), 1.0, 1, 1, 12, unit=Unit.PAGES),)),
+            MATCH._replace(segments=(Segment((1, 1), (7, 7), 1.0, 1, 1, 12, unit=Unit.PAGES),)),
             "contribution 1: page 7 at page 1 of this file, 1 page; glorification, unreviewed",
         ),
         (
-            FOUND._replace(distance={Algorithm.PDQ: 12}, pages=(3,)),
+            MATCH._replace(distance={Algorithm.PDQ: 12}, pages=(3,)),
             "contribution 1: pdq 12 on page 3 of the document; glorification, unreviewed",
         ),
         (
-            FOUND._replace(distance={Algorithm.PDQ: 12}, frames=(FrameMatch(3, dict([FAR]), Unit.PAGES),)),
+            MATCH._replace(distance={Algorithm.PDQ: 12}, frames=(FrameMatch(3, FRAME_DISTANCE, Unit.PAGES),)),
             "contribution 1: pdq 12 on page 3 of this file; glorification, unreviewed",
         ),
         (
-            FOUND._replace(distance={Algorithm.SIMHASH256: 31}, words=((150, 350), (250, 450))),
+            MATCH._replace(distance={Algorithm.SIMHASH256: 31}, words=((150, 350), (250, 450))),
             "contribution 1: simhash256 31 at words 150-350, 250-450 of the text; glorification, unreviewed",
         ),
     ],
 )
-def test_a_match_says_which_pages_and_words(match: Match, words: str) -> None:
+def test_a_match_shows_its_pages_and_words(match: Match, words: str) -> None:
     assert format_match(match) == words
 
 
-def test_a_service_of_version_0_1_0_is_said_to_take_no_texts_and_addresses(
-    member: Commands, served: str, text: Path, tmp_path: Path
+def test_version_0_1_0_is_reported_to_support_no_texts_and_addresses(
+    member: Commands, service_url: str, text: Path, tmp_path: Path
 ) -> None:
     links = tmp_path / "links.txt"
     links.write_text("https://example.org/")
-    with of_version_0_1_0(served) as url:
-        for words, lacks in ((("contribute", *REMOVED), "takes"), (("match",), "knows")):
-            said = member(*words, "--urls", links, HASHDB_URL=url)
-            sentence = f"the service has version 0.1.0, which {lacks} no addresses: its operator can upgrade it"
-            assert (said.returncode, said.stderr) == (1, f"hashdb: {sentence}\n")
-            said = member(*words, text, HASHDB_URL=url)
+    with service_of_version_0_1_0(service_url) as url:
+        for words, verb in ((("contribute", *METADATA), "takes"), (("match",), "knows")):
+            result = member(*words, "--urls", links, HASHDB_URL=url)
+            sentence = f"the service has version 0.1.0, which {verb} no addresses: its operator can upgrade it"
+            assert (result.returncode, result.stderr) == (1, f"hashdb: {sentence}\n")
+            result = member(*words, text, HASHDB_URL=url)
             sentence = "the service has version 0.1.0, which takes no documents and texts"
-            assert (said.returncode, said.stderr) == (1, f"hashdb: {text}: {sentence}\n")
+            assert (result.returncode, result.stderr) == (1, f"hashdb: {text}: {sentence}\n")

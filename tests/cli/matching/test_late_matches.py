@@ -1,4 +1,4 @@
-"""From a picture to a late match: a member's sidecar in its own process, a service, and another member."""
+"""Late matches from end to end: a real service, and a member's sidecar in a process of its own."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
 
 @pytest.fixture
 def sidecar(member: Commands, tmp_path: Path) -> Iterator[Sidecar]:
-    made = Sidecar(tmp_path / "own", member.environment, program(HASHDB))
-    made.start()
+    sidecar = Sidecar(tmp_path / "own", member.environment, program(HASHDB))
+    sidecar.start()
     try:
-        yield made
+        yield sidecar
     finally:
-        made.kill()
+        sidecar.kill()
 
 
-def told(sidecar: Sidecar) -> LookBackReport:
-    """The one report that is not acknowledged, once it is there."""
+def next_report(sidecar: Sidecar) -> LookBackReport:
+    """Wait for the only report that is not acknowledged."""
     with sidecar.client() as client:
         [report] = client.remembered_matches(wait=30)
         return report
@@ -44,7 +44,7 @@ def acknowledge(sidecar: Sidecar, report: LookBackReport) -> None:
         client.acknowledge(report.number)
 
 
-def test_an_upload_is_told_late_and_taken_back_although_the_sidecar_is_killed_in_between(
+def test_a_late_match_and_its_retraction_survive_kills_of_the_sidecar(
     sidecar: Sidecar, member: Commands, tmp_path: Path
 ) -> None:
     original, altered = PHOTOS[4], tmp_path / "altered.jpg"
@@ -54,24 +54,24 @@ def test_an_upload_is_told_late_and_taken_back_although_the_sidecar_is_killed_in
         upload = Upload("post-81", datetime.now(UTC), Query(hash_file(original, ALGORITHMS).signals))
         assert client.remember([upload]) == 1
     sidecar.kill()
-    # What was answered survives.
+    # The upload was acknowledged, so it must survive the kill.
     sidecar.start()
     with Client(member.environment["HASHDB_URL"], member.environment["HASHDB_KEY"]) as service:
         hashed = hash_file(altered, ALGORITHMS)
         draft = Draft(hashed.signals, labels=("glorification",), removed_at=datetime.now(UTC), quality=hashed.quality)
         [recorded] = service.contribute([draft]).recorded
-        matched = told(sidecar)
+        matched = next_report(sidecar)
         sidecar.kill()
-        # It was told, and not acknowledged.
+        # The report was sent but not acknowledged, so the sidecar must send it again.
         sidecar.start()
-        assert told(sidecar) == matched
+        assert next_report(sidecar) == matched
         acknowledge(sidecar, matched)
         service.withdraw(recorded.contribution.id, "false_match")
-        back = told(sidecar)
-        acknowledge(sidecar, back)
+        retraction = next_report(sidecar)
+        acknowledge(sidecar, retraction)
     with sidecar.client() as client:
         assert client.remembered_matches() == ()
     assert (matched.kind, matched.upload) == ("matched", "post-81")
     assert matched.match.contribution == recorded.contribution.id
     assert 0 < (matched.match.distance[Algorithm.PDQ] or 0) <= 31
-    assert (back.kind, back.match, back.reason) == ("taken-back", matched.match, "withdrawn")
+    assert (retraction.kind, retraction.match, retraction.reason) == ("taken-back", matched.match, "withdrawn")

@@ -1,4 +1,4 @@
-"""Outcomes of files: they are sent in batches, and printed as they come."""
+"""Outcomes of files: the command sends them in batches and prints each answer as it arrives."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from hashdb.hashing.videos import HashedFrame
 
 
 def _outcome(number: int, frames: int) -> Outcome:
-    one = HashedFrame(0, 0.0, True, Hashed(()))
-    return Outcome(Path(f"{number}"), Hashed(()), None, (one,) * frames)
+    frame = HashedFrame(0, 0.0, True, Hashed(()))
+    return Outcome(Path(f"{number}"), Hashed(()), None, (frame,) * frames)
 
 
-def test_a_film_is_sent_and_recorded_before_the_next_one_is_hashed() -> None:
+def test_a_film_is_sent_before_the_next_one_is_hashed() -> None:
     outcomes = [_outcome(number, 600 if number < 3 else 0) for number in range(153)]
     hashed, sizes = list[Outcome](), list[tuple[int, int]]()
 
@@ -37,7 +37,7 @@ def test_a_film_is_sent_and_recorded_before_the_next_one_is_hashed() -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_each_answer_is_printed_and_then_recorded_and_the_failed_outcomes_are_returned(
+def test_answers_are_printed_and_recorded_and_failed_outcomes_are_returned(
     as_json: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcomes = [Outcome(Path("a\nb")), Outcome(Path("c"), error="no"), Outcome(Path("line 3"), line=3)]

@@ -1,4 +1,4 @@
-"""Paths on the command line: whatever they are called, and whatever they are."""
+"""Paths on the command line: files and folders of any name and any kind."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from PIL import Image
 from hashdb.cli.output import print_json_array
 from tests.cli.conftest import PHOTOS, Commands
 
-SAID = ("--label", "glorification", "--removed-at", "now")
+METADATA = ("--label", "glorification", "--removed-at", "now")
 
 
 @pytest.fixture
-def oddly_named(tmp_path: Path) -> Path:
-    """A folder with a picture and another file, whose names are Latin-1."""
+def latin_1_names(tmp_path: Path) -> Path:
+    """A folder with a picture and another file, whose names are in Latin-1."""
     folder = tmp_path / "odd"
     folder.mkdir()
     (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(PHOTOS[0].read_bytes())
@@ -26,31 +26,31 @@ def oddly_named(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_name_that_is_too_long_is_told_in_a_sentence(run: Commands) -> None:
-    done = run("hash", "a" * 5000)
-    assert done.returncode == 1
-    assert done.stderr == f"hashdb: {'a' * 5000}: the file cannot be read: file name too long\n"
+def test_a_name_that_is_too_long_is_reported_in_one_sentence(run: Commands) -> None:
+    process = run("hash", "a" * 5000)
+    assert process.returncode == 1
+    assert process.stderr == f"hashdb: {'a' * 5000}: the file cannot be read: file name too long\n"
 
 
-def test_a_folder_that_cannot_be_read_is_named_and_the_others_go_on(run: Commands, tmp_path: Path) -> None:
+def test_an_unreadable_folder_is_reported_and_other_files_are_hashed(run: Commands, tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
     shutil.copy(PHOTOS[0], top / "a.jpg")
-    # Deeper than a path may be long: that keeps root out as well, which tests may run as.
-    here = os.open(top, os.O_RDONLY)
+    # So deep that the path is too long. Not even root, as whom tests may run, can read that.
+    descriptor = os.open(top, os.O_RDONLY)
     for _ in range(20):
-        os.mkdir("d" * 250, dir_fd=here)
-        below = os.open("d" * 250, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(here)
-    said = run.json("hash", top, status=1)
-    assert [one.get("error") for one in said] == [None, "the folder cannot be read: file name too long"]
+        os.mkdir("d" * 250, dir_fd=descriptor)
+        child = os.open("d" * 250, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = child
+    os.close(descriptor)
+    results = run.json("hash", top, status=1)
+    assert [result.get("error") for result in results] == [None, "the folder cannot be read: file name too long"]
     shutil.rmtree(top)
 
 
-@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *SAID)])
-def test_a_name_cannot_begin_a_line_or_reach_the_terminal(
+@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *METADATA)])
+def test_a_file_name_cannot_inject_a_line_or_a_control_code(
     member: Commands, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     folder = tmp_path / "a\nhashdb: all is well\x1b[31m"
@@ -58,15 +58,15 @@ def test_a_name_cannot_begin_a_line_or_reach_the_terminal(
     shutil.copy(PHOTOS[0], folder / "b\rc\u202e.jpg")
     (folder / "none\x9b.jpg").write_bytes(b"\0not a picture")
     (folder / "empty\x07").mkdir()
-    done = member(words[0], folder, folder / "empty\x07", *words[1:])
-    told = f"{tmp_path}/a\\nhashdb: all is well\\x1b[31m"
-    assert done.stdout.startswith(f"{told}/b\\rc\\u202e.jpg")
-    first, second = done.stderr.splitlines()
-    assert first == f"hashdb: {told}/empty\\x07: no pictures, videos or documents in this folder"
-    assert second.startswith(f"hashdb: {told}/none\\x9b.jpg: not a picture")
-    assert all(one.isprintable() for one in done.stdout.replace("\n", ""))
-    said = member.json(words[0], folder, *words[1:], status=1)
-    assert [one["path"] for one in said] == [f"{folder}/b\rc\u202e.jpg", f"{folder}/none\x9b.jpg"]
+    process = member(words[0], folder, folder / "empty\x07", *words[1:])
+    escaped_folder = f"{tmp_path}/a\\nhashdb: all is well\\x1b[31m"
+    assert process.stdout.startswith(f"{escaped_folder}/b\\rc\\u202e.jpg")
+    first, second = process.stderr.splitlines()
+    assert first == f"hashdb: {escaped_folder}/empty\\x07: no pictures, videos or documents in this folder"
+    assert second.startswith(f"hashdb: {escaped_folder}/none\\x9b.jpg: not a picture")
+    assert all(char.isprintable() for char in process.stdout.replace("\n", ""))
+    results = member.json(words[0], folder, *words[1:], status=1)
+    assert [result["path"] for result in results] == [f"{folder}/b\rc\u202e.jpg", f"{folder}/none\x9b.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -78,67 +78,69 @@ def test_a_name_cannot_begin_a_line_or_reach_the_terminal(
         ("hash", "--jobs", "a\nb\x1b[31m", "x"),
         ("restore", "a\nb\x1b[31m"),
         ("audit", "check", "--checkpoint", "a\nb\x1b[31m"),
-        ("contribute", "x", *SAID, "--state", "a\nb\x1b[31m/x"),
+        ("contribute", "x", *METADATA, "--state", "a\nb\x1b[31m/x"),
     ],
 )
-def test_no_error_repeats_a_name_as_it_is(member: Commands, tmp_path: Path, words: tuple[str, ...]) -> None:
-    done = member(*words, HASHDB_HOME=str(tmp_path / "home"))
-    assert done.returncode
-    assert "a\\nb\\x1b[31m" in done.stderr
-    assert all(one.isprintable() for one in done.stderr.replace("\n", ""))
-
-
-def test_names_that_are_not_utf8_are_json_all_the_same(run: Commands, oddly_named: Path) -> None:
-    done = run.process("hash", oddly_named, "--json")
-    said = json.loads(done.stdout)
-    assert [os.fsencode(one["path"]) for one in said] == [os.fsencode(path) for path in sorted(oddly_named.iterdir())]
-    assert ["error" in one for one in said] == [False, True]
-
-
-@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *SAID)])
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_names_that_are_not_utf8_are_told_to_people(
-    member: Commands, oddly_named: Path, words: tuple[str, ...], encoding: str
+def test_every_error_escapes_the_control_codes_of_a_name(
+    member: Commands, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    done = member.process(*words, oddly_named, PYTHONIOENCODING=encoding)
-    assert done.returncode == 1
-    assert f"{oddly_named}/caf\\udce9.jpg" in done.stdout
-    assert done.stderr.startswith(f"hashdb: {oddly_named}/th\\udce9.jpg: not a picture")
+    process = member(*words, HASHDB_HOME=str(tmp_path / "home"))
+    assert process.returncode
+    assert "a\\nb\\x1b[31m" in process.stderr
+    assert all(char.isprintable() for char in process.stderr.replace("\n", ""))
 
 
-def test_the_array_is_printed_as_it_comes_and_closed_whatever_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
-    said: list[dict[str, object]] = [
+def test_json_output_keeps_names_that_are_not_utf_8(run: Commands, latin_1_names: Path) -> None:
+    process = run.process("hash", latin_1_names, "--json")
+    results = json.loads(process.stdout)
+    assert [os.fsencode(result["path"]) for result in results] == [
+        os.fsencode(path) for path in sorted(latin_1_names.iterdir())
+    ]
+    assert ["error" in result for result in results] == [False, True]
+
+
+@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *METADATA)])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_text_output_escapes_names_that_are_not_utf_8(
+    member: Commands, latin_1_names: Path, words: tuple[str, ...], encoding: str
+) -> None:
+    process = member.process(*words, latin_1_names, PYTHONIOENCODING=encoding)
+    assert process.returncode == 1
+    assert f"{latin_1_names}/caf\\udce9.jpg" in process.stdout
+    assert process.stderr.startswith(f"hashdb: {latin_1_names}/th\\udce9.jpg: not a picture")
+
+
+def test_the_json_array_is_printed_item_by_item_and_always_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    items: list[dict[str, object]] = [
         {"path": "a\nb", "signals": ["x", "y"]},
         {"path": "c", "deep": {"pdq": 1}, "none": []},
     ]
     with print_json_array(True) as add:
         assert add is not None
-        for number, one in enumerate(said):
-            add(one)
+        for number, item in enumerate(items):
+            add(item)
             assert capsys.readouterr().out.startswith(",\n {" if number else "[\n {")
     assert capsys.readouterr().out == "\n]\n"
     for count in range(3):
         with print_json_array(True) as add:
             assert add is not None
-            for one in said[:count]:
-                add(one)
-        assert capsys.readouterr().out == f"{json.dumps(said[:count], indent=1)}\n"
+            for item in items[:count]:
+                add(item)
+        assert capsys.readouterr().out == f"{json.dumps(items[:count], indent=1)}\n"
     for count in range(3):
         with pytest.raises(KeyboardInterrupt), print_json_array(True) as add:
             assert add is not None
-            for one in said[:count]:
-                add(one)
+            for item in items[:count]:
+                add(item)
             raise KeyboardInterrupt
-        assert capsys.readouterr().out == (f"{json.dumps(said[:count], indent=1)}\n" if count else "")
+        assert capsys.readouterr().out == (f"{json.dumps(items[:count], indent=1)}\n" if count else "")
 
 
-@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *SAID)])
-def test_a_folder_without_pictures_is_said_to_have_none(
-    member: Commands, tmp_path: Path, words: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("words", [("hash",), ("match",), ("contribute", *METADATA)])
+def test_a_folder_without_pictures_is_reported(member: Commands, tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "notes.log").write_text("not a picture")
-    done = member(*words, tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (
+    process = member(*words, tmp_path)
+    assert (process.returncode, process.stdout, process.stderr) == (
         0,
         "",
         f"hashdb: {tmp_path}: no pictures, videos or documents in this folder\n",
@@ -147,8 +149,8 @@ def test_a_folder_without_pictures_is_said_to_have_none(
 
 
 @pytest.fixture
-def many(tmp_path: Path) -> Path:
-    """As many pictures as processes are started for."""
+def enough_for_processes(tmp_path: Path) -> Path:
+    """Enough pictures for the command to start processes."""
     with Image.open(PHOTOS[0]) as photo:
         photo.resize((96, 64)).save(tmp_path / "000.png")
     for number in range(1, 200):
@@ -156,16 +158,20 @@ def many(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_picture_that_takes_too_long_is_its_own_error_and_the_others_go_on(run: Commands, many: Path) -> None:
+def test_a_picture_that_times_out_is_an_error_and_the_others_are_hashed(
+    run: Commands, enough_for_processes: Path
+) -> None:
     with Image.open(PHOTOS[1]) as photo:
-        photo.resize((9_000, 5_000)).save(many / "100.png", compress_level=1)
-    said = run.json("hash", many, "--jobs", "2", status=1, HASHDB_MEDIA_SECONDS="0.2")
-    errors = {Path(one["path"]).name: one["error"] for one in said if "error" in one}
+        photo.resize((9_000, 5_000)).save(enough_for_processes / "100.png", compress_level=1)
+    results = run.json("hash", enough_for_processes, "--jobs", "2", status=1, HASHDB_MEDIA_SECONDS="0.2")
+    errors = {Path(result["path"]).name: result["error"] for result in results if "error" in result}
     assert errors["100.png"] == "the picture takes longer than 0.2 seconds to hash"
-    assert len(said) == 200
+    assert len(results) == 200
 
 
-def test_processes_say_what_this_one_says(run: Commands, many: Path) -> None:
-    first, *others = run.json("hash", many, "--jobs", "3")
-    assert first["signals"] == run.json("hash", many / "000.png")[0]["signals"]
-    assert {tuple(one["signals"]) for one in others} == {tuple(first["signals"])}
+def test_worker_processes_compute_the_same_hashes_as_the_command_itself(
+    run: Commands, enough_for_processes: Path
+) -> None:
+    first, *others = run.json("hash", enough_for_processes, "--jobs", "3")
+    assert first["signals"] == run.json("hash", enough_for_processes / "000.png")[0]["signals"]
+    assert {tuple(result["signals"]) for result in others} == {tuple(first["signals"])}

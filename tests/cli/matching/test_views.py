@@ -1,4 +1,4 @@
-"""hashdb views, and the secret views of a member's commands: hashed on its machine, also by its local copy."""
+"""hashdb views, and secret views in a member's commands: they are hashed on the member's machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hashdb.hashing import hash_variants
 from tests.builders import draft
 from tests.cli.conftest import PHOTOS, Commands
 
-SAID = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
-AWAY = "http://127.0.0.1:9"
+METADATA = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
+UNREACHABLE = "http://127.0.0.1:9"
 PHOTO = next(path for path in PHOTOS if path.stem == "waves-midnight")
-"""Full of detail: whatever the seed, no strip of it is plain."""
+"""A picture full of detail: no strip of it is plain, whatever the seed."""
 
 
-def test_seeds_are_rotated_listed_and_retired_and_never_printed(run: Commands) -> None:
+def test_seeds_are_rotated_listed_and_retired_but_never_printed(run: Commands) -> None:
     assert run.json("views", "list") == {"seeds": []}
     printed = [run("views", "rotate").stdout for _ in range(2)]
     assert [line.split()[:2] for line in printed] == [["seed", "1"], ["seed", "2"]]
@@ -29,7 +29,7 @@ def test_seeds_are_rotated_listed_and_retired_and_never_printed(run: Commands) -
     assert not re.search("[0-9a-f]{32}", "".join(printed))
 
 
-def test_a_member_contributes_and_finds_secret_views_also_in_its_copy(member: Commands, tmp_path: Path) -> None:
+def test_a_member_contributes_secret_views_and_matches_them_in_its_copy(member: Commands, tmp_path: Path) -> None:
     member.environment["HASHDB_HOME"] = str(tmp_path / "own")
     with Client(member.environment["HASHDB_URL"], member.environment["HASHDB_KEY"]) as client:
         me = client.me()
@@ -38,13 +38,13 @@ def test_a_member_contributes_and_finds_secret_views_also_in_its_copy(member: Co
             for seeds in ((), me.seeds)
         )
         secret = [signal for signal in stored if signal not in known]
-        (only,) = client.contribute([draft(*secret)]).recorded
-    (contributed,) = member.json("contribute", PHOTO, *SAID)
+        (secret_only,) = client.contribute([draft(*secret)]).recorded
+    (contributed,) = member.json("contribute", PHOTO, *METADATA)
     assert contributed["signals"] == list(map(str, stored))
     member.json("withdraw", str(contributed["id"]), "--reason", "other")
     member.json("sync")
     (result,) = member.json("match", PHOTO, "--transforms")
     # Other tests contribute this picture, too.
-    (match,) = [match for match in result["matches"] if match["contribution"] == only.contribution.id]
+    (match,) = [match for match in result["matches"] if match["contribution"] == secret_only.contribution.id]
     assert match["transform"].startswith(f"secret-{me.seeds[0].id}-")
-    assert member.json("match", PHOTO, "--transforms", "--local", HASHDB_URL=AWAY) == [result]
+    assert member.json("match", PHOTO, "--transforms", "--local", HASHDB_URL=UNREACHABLE) == [result]

@@ -1,4 +1,4 @@
-"""Proxies before a real service: one fails as networks and proxies do, one answers as version 0.1.0."""
+"""Proxies in front of a real service: one fails as networks and proxies do, one behaves as version 0.1.0."""
 
 from __future__ import annotations
 
@@ -15,43 +15,47 @@ from hashdb.errors import HashDBError
 from hashdb.wire.problems import problem
 from hashdb.wsgi.problems import status_of
 
-LOST = "the answer is lost"
+LOSE_ANSWER = "lose the answer"
 
 
 @dataclass
-class Between:
-    """Where it listens, and the Idempotency-Key of each POST that came."""
+class FaultyProxy:
+    """The address of the proxy, and the Idempotency-Key of each POST that it received."""
 
     url: str
-    keys: list[str | None] = field(default_factory=list)
+    idempotency_keys: list[str | None] = field(default_factory=list)
 
 
 @contextmanager
-def between(service: str, happens: Callable[[int], HashDBError | str | None]) -> Iterator[Between]:
-    """A proxy that answers the POST of a number (from 1) with an error, loses its answer (LOST), or passes it on."""
+def faulty_proxy(service: str, failure: Callable[[int], HashDBError | str | None]) -> Iterator[FaultyProxy]:
+    """A proxy that asks `failure` for each POST, numbered from 1.
+
+    An error is the answer. With LOSE_ANSWER, the service handles the request and the client gets no answer.
+    With None, the proxy passes the answer on.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._answer(httpx.get(f"{service}{self.path}", headers=self._kept()))
+            self._answer(httpx.get(f"{service}{self.path}", headers=self._forwarded_headers()))
 
         def do_POST(self) -> None:
-            proxy.keys.append(self.headers["Idempotency-Key"])
+            proxy.idempotency_keys.append(self.headers["Idempotency-Key"])
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            happening = happens(len(proxy.keys))
-            if isinstance(happening, HashDBError):
-                status = status_of(type(happening))
-                self._answer(httpx.Response(status, content=json.dumps(problem(happening, status))))
+            outcome = failure(len(proxy.idempotency_keys))
+            if isinstance(outcome, HashDBError):
+                status = status_of(type(outcome))
+                self._answer(httpx.Response(status, content=json.dumps(problem(outcome, status))))
                 return
-            answer = httpx.post(f"{service}{self.path}", content=body, headers=self._kept())
-            if happening is None:
+            answer = httpx.post(f"{service}{self.path}", content=body, headers=self._forwarded_headers())
+            if outcome is None:
                 self._answer(answer)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-        def _kept(self) -> dict[str, str]:
-            named = ("Authorization", "Content-Type", "Idempotency-Key")
-            return {name: self.headers[name] for name in named if name in self.headers}
+        def _forwarded_headers(self) -> dict[str, str]:
+            forwarded = ("Authorization", "Content-Type", "Idempotency-Key")
+            return {name: self.headers[name] for name in forwarded if name in self.headers}
 
         def _answer(self, answer: httpx.Response) -> None:
             self.send_response(answer.status_code)
@@ -59,7 +63,7 @@ def between(service: str, happens: Callable[[int], HashDBError | str | None]) ->
             self.wfile.write(answer.content)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        proxy = Between(f"http://127.0.0.1:{server.server_port}")
+        proxy = FaultyProxy(f"http://127.0.0.1:{server.server_port}")
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -70,10 +74,10 @@ def between(service: str, happens: Callable[[int], HashDBError | str | None]) ->
 
 
 @contextmanager
-def of_version_0_1_0(url: str) -> Iterator[str]:
-    """The address of a service that takes and tells of signatures as that version does: not at all."""
+def service_of_version_0_1_0(url: str) -> Iterator[str]:
+    """The address of a service that, like version 0.1.0, rejects signatures and lists none in /v1/me."""
 
-    class Older(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._answer(b"")
 
@@ -81,8 +85,8 @@ def of_version_0_1_0(url: str) -> Iterator[str]:
             self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
         def _answer(self, body: bytes) -> None:
-            kept = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
-            answer = httpx.request(self.command, url + self.path, content=body, headers=kept)
+            headers = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
+            answer = httpx.request(self.command, url + self.path, content=body, headers=headers)
             status, content = (422, b"{}") if b"signatures" in body else (answer.status_code, answer.content)
             if self.path == "/v1/me":
                 content = json.dumps(
@@ -96,7 +100,7 @@ def of_version_0_1_0(url: str) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Older) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever).start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
