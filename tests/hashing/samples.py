@@ -12,6 +12,16 @@ _ROOT = Path(__file__).parents[2]
 
 PHOTOS = tuple(sorted((_ROOT / "hashdb" / "photos").glob("*.jpg")))
 REFERENCE = _ROOT.parent / "shared" / "data" / "pdq"
+ORIENTATIONS = {
+    "mirror": Image.Transpose.FLIP_LEFT_RIGHT,
+    "flip": Image.Transpose.FLIP_TOP_BOTTOM,
+    "rotate-180": Image.Transpose.ROTATE_180,
+    "transpose": Image.Transpose.TRANSPOSE,
+    "rotate-90": Image.Transpose.ROTATE_90,
+    "rotate-270": Image.Transpose.ROTATE_270,
+    "transverse": Image.Transpose.TRANSVERSE,
+}
+"""The transposition of Pillow for each orientation."""
 NO_REFERENCE = "the reference pictures of PDQ are not beside the repository (../shared/data/pdq)"
 
 

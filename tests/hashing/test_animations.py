@@ -29,9 +29,12 @@ def test_a_file_is_an_animation_if_it_has_several_frames(format: str) -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_pillow_agrees_which_files_are_animations(format: str) -> None:
     for frames in (1, 2):
-        file = BytesIO(_picture(format, frames))
-        assert is_animation(file) is getattr(Image.open(file), "is_animated", False)
-        assert file.tell() == 0 or file.seek(0) == 0
+        octets = _picture(format, frames)
+        with Image.open(BytesIO(octets)) as opened:
+            expected = getattr(opened, "is_animated", False)
+        file = BytesIO(octets)
+        assert is_animation(file) is expected
+        assert file.tell() == 0
 
 
 def test_comments_and_colour_tables_do_not_hide_the_second_frame_of_a_gif() -> None:
@@ -39,8 +42,8 @@ def test_comments_and_colour_tables_do_not_hide_the_second_frame_of_a_gif() -> N
 
 
 @pytest.mark.parametrize(("format", "header"), [("GIF", 1_000), ("WEBP", 21), ("PNG", 45)])
-def test_a_truncated_file_is_an_animation_only_if_the_rest_shows_it(format: str, header: int) -> None:
-    """WebP and PNG state it in a header of this length; of the GIF, the first frame alone is longer."""
+def test_a_truncated_file_is_an_animation_only_if_its_header_states_it(format: str, header: int) -> None:
+    """WebP and PNG state it in a header of this length. The first frame of the GIF is longer than 200 bytes."""
     octets = _picture(format, 2)
     for length in (0, 3, 4, 10, 13, 20, 21, 40, 200):
         file = BytesIO(octets[:length])

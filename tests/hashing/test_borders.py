@@ -22,8 +22,8 @@ def _windows_in(image: Image.Image) -> list[Window]:
     return [window for _, window in find_borders(Picture(image).reduced)]
 
 
-def _is_near(one: Window, other: Window) -> bool:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True)) <= TOLERANCE
+def _is_near(window: Window, expected: Window) -> bool:
+    return max(abs(a - b) for a, b in zip(window, expected, strict=True)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("colour", COLOURS)

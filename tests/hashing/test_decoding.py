@@ -158,7 +158,7 @@ def test_key_frames_of_a_broadcast_can_be_twenty_seconds_apart() -> None:
     assert [round(frame.at) for frame in frames] == [0, 20, 40]
 
 
-def test_a_damaged_middle_is_skipped(hash_video: Callable[[bytes], HashedVideo]) -> None:
+def test_a_damaged_part_of_a_video_is_skipped(hash_video: Callable[[bytes], HashedVideo]) -> None:
     octets = bytearray(films.encoded(films.pictures(), container="mpegts"))
     octets[len(octets) // 3 : len(octets) // 2] = bytes(len(octets) // 2 - len(octets) // 3)
     video = hash_video(bytes(octets))
@@ -258,7 +258,7 @@ def _sound(container: str, codec: str, tracks: int = 1) -> bytes:
         ("tkhd", 76, 0xFFFFFFFF),
     ],
 )
-def test_wrong_numbers_in_a_header_do_no_harm(
+def test_wrong_numbers_in_a_header_give_valid_frames_or_an_error(
     box: str, offset: int, number: int, hash_video: Callable[[bytes], HashedVideo]
 ) -> None:
     video = _hashes_or_reason(hash_video, _with_number(films.film(), box.encode(), offset, number))

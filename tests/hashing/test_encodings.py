@@ -23,7 +23,7 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("encoding", SAMPLES)
-def test_frequent_words_show_an_older_encoding(encoding: str) -> None:
+def test_an_older_encoding_is_recognised_by_frequent_words(encoding: str) -> None:
     octets = SAMPLES[encoding].encode(encoding)
     assert begins_as_text(octets)
     assert decode(octets) == SAMPLES[encoding]

@@ -55,11 +55,13 @@ def inset_places(frames: list[Image.Image]) -> list[tuple[int, ...]]:
     """The places of the insets, in pixels."""
     width, height = frames[0].size
     windows = find_insets([Picture(frame).reduced for frame in frames])
-    return [tuple(round(edge * side) for edge, side in zip(one, (width, height) * 2, strict=True)) for one in windows]
+    return [
+        tuple(round(edge * side) for edge, side in zip(window, (width, height) * 2, strict=True)) for window in windows
+    ]
 
 
 def is_near_place(place: tuple[int, ...], expected: tuple[int, ...]) -> bool:
-    return max(abs(one - other) for one, other in zip(place, expected, strict=True)) <= 1
+    return max(abs(edge - right) for edge, right in zip(place, expected, strict=True)) <= 1
 
 
 @pytest.mark.parametrize("place", [(150, 10, 310, 100), (10, 110, 116, 170), (80, 45, 240, 135), (0, 0, 160, 90)])

@@ -33,7 +33,7 @@ def test_visible_text_is_read_in_order(html: str, expected: str) -> None:
     assert words_in(html) == expected.split()
 
 
-def test_pictures_are_counted() -> None:
+def test_pictures_in_html_are_counted() -> None:
     assert read_html(b"<p><img src=a><img src=b>").pictures == 2
 
 

@@ -56,8 +56,8 @@ def test_a_page_of_a_query_has_no_hashes_of_its_printed_area() -> None:
 
 def _nearest(listed: Iterable[Signal], queried: Sequence[Signal]) -> int:
     return min(
-        one.distance(other)
-        for one in listed
-        for other in queried
-        if one.algorithm is other.algorithm is Algorithm.PHASH256
+        signal.distance(query)
+        for signal in listed
+        for query in queried
+        if signal.algorithm is query.algorithm is Algorithm.PHASH256
     )

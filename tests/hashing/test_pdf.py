@@ -123,7 +123,7 @@ def test_text_is_read_and_scripts_and_macros_are_not_run(worker: Worker) -> None
     assert hash_bytes(worker, hostile.macros()).words == 200
 
 
-def test_progress_is_reported(worker: Worker) -> None:
+def test_the_progress_of_a_document_is_reported(worker: Worker) -> None:
     shares: list[float] = []
     with TemporaryFile() as file:
         file.write(pdf(pictures=[page(number) for number in range(60)]))
@@ -134,7 +134,7 @@ def test_progress_is_reported(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("prefix", [b"", b"\n", b"\xef\xbb\xbf", b"junk of a mail\n\n"])
-def test_a_pdf_is_recognised_also_after_a_few_bytes(prefix: bytes) -> None:
+def test_a_pdf_is_recognised_even_after_some_other_bytes(prefix: bytes) -> None:
     assert is_pdf(prefix + pdf([TEXT]))
 
 

@@ -10,7 +10,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing.pictures import Limits, Picture, read_picture
 from hashdb.hashing.signatures import signatures, signatures_by_view
 from hashdb.hashing.transforms import look_inside
-from tests.hashing.samples import PHOTOS, draw_picture
+from tests.hashing.samples import ORIENTATIONS, PHOTOS, draw_picture
 
 PHOTO, OTHER = (read_picture(photo.read_bytes(), Limits()).colour for photo in PHOTOS[1:9:7])
 
@@ -57,18 +57,7 @@ def test_the_colour_signature_distinguishes_flags_with_little_detail() -> None:
     assert colour > 20
 
 
-@pytest.mark.parametrize(
-    ("name", "rotation"),
-    [
-        ("mirror", Image.Transpose.FLIP_LEFT_RIGHT),
-        ("flip", Image.Transpose.FLIP_TOP_BOTTOM),
-        ("rotate-180", Image.Transpose.ROTATE_180),
-        ("transpose", Image.Transpose.TRANSPOSE),
-        ("rotate-90", Image.Transpose.ROTATE_90),
-        ("rotate-270", Image.Transpose.ROTATE_270),
-        ("transverse", Image.Transpose.TRANSVERSE),
-    ],
-)
+@pytest.mark.parametrize(("name", "rotation"), ORIENTATIONS.items())
 def test_an_orientation_has_the_signatures_of_the_rotated_picture(name: str, rotation: Image.Transpose) -> None:
     views = _views(Picture(PHOTO), name)
     for signature, expected in zip(views[name], _signatures(PHOTO.transpose(rotation)), strict=True):

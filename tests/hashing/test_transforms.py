@@ -43,7 +43,7 @@ def _nearest(signals: tuple[Signal, ...], original: Signal) -> int:
 @pytest.mark.parametrize("algorithm", [Algorithm.PDQ, Algorithm.PHASH256])
 @pytest.mark.parametrize("name", UNDOING_TRANSFORMS)
 @pytest.mark.parametrize("photo", PHOTOS[1:9:3], ids=lambda photo: photo.name)
-def test_an_alteration_is_undone(photo: Path, name: str, algorithm: Algorithm) -> None:
+def test_a_transform_undoes_the_alteration(photo: Path, name: str, algorithm: Algorithm) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
     (original,) = hash_picture(photo.read_bytes(), [algorithm]).signals
     query = hash_transforms(ALTERATIONS[name].upload(picture.colour, 1), [algorithm])

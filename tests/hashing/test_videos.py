@@ -59,7 +59,7 @@ def test_the_first_frame_of_a_shot_has_variants_and_the_others_only_pdq() -> Non
     assert [[signal.algorithm for signal in frame.hashed.signals] for frame in others] == [[Algorithm.PDQ]] * 2
 
 
-def test_a_query_has_all_transforms_every_second_and_else_only_the_mirror() -> None:
+def test_a_query_has_all_transforms_each_second_and_the_mirror_in_between() -> None:
     frames = _hashed(films.film(), Mode.TRANSFORMS, interval=0.5)
     assert len(frames) >= 12
     between = [frame.hashed for frame in frames if len(frame.hashed.transforms) <= 3]

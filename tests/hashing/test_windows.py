@@ -31,7 +31,7 @@ def _photo(path: Path) -> Picture:
 
 
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
-def test_the_whole_picture_has_the_hash_of_imagehash(photo: Path) -> None:
+def test_the_whole_picture_has_the_same_hash_as_in_imagehash(photo: Path) -> None:
     picture = _photo(photo)
     assert phash256_signal(whole_coefficients(picture)) == imagehash_signal(picture, Algorithm.PHASH256)
 

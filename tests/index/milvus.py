@@ -34,7 +34,7 @@ def milvus_lite(folder: Path) -> Iterator[Milvus]:
 
 
 def _start(file: str) -> None:
-    """Start the server of a file, and wait until it listens: pymilvus waits half a second only."""
+    """Start the server of a file, and wait until it listens: pymilvus waits only half a second."""
     from milvus_lite.server_manager import server_manager_instance
 
     address = server_manager_instance.start_and_get_uri(file)

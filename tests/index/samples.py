@@ -8,6 +8,7 @@ from threading import Lock
 from typing import get_args
 
 import numpy as np
+import pytest
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.plan import Chunks
@@ -18,6 +19,7 @@ from hashdb.settings import Settings
 
 ENGINES: tuple[str, ...] = get_args(Settings.model_fields["index"].annotation)
 """Every engine that HASHDB_INDEX can name."""
+for_every_length = pytest.mark.parametrize("bits", [64, 256])
 SKEWED_KINDS = ["equal", "zeros", "bucket", "complements", "neighbors"]
 
 

@@ -102,5 +102,5 @@ class StoreProcess:
 
 
 def files_of(folder: Path) -> set[str]:
-    """The names of all files but the manifest and the lock."""
+    """The names of all files except the manifest and the lock."""
     return {path.name for path in folder.iterdir()} - {"manifest.json", "lock"}

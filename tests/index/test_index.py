@@ -24,7 +24,7 @@ from hashdb.index.milvus import Milvus, MilvusEngine
 from hashdb.index.segment_store import SegmentStore
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import Words, unpack
-from tests.index.milvus import WrittenIndex, milvus_lite
+from tests.index.milvus import WrittenIndex
 from tests.index.samples import (
     ENGINES,
     SKEWED_KINDS,
@@ -32,6 +32,7 @@ from tests.index.samples import (
     at_distance,
     clustered_values,
     find_by_scan,
+    for_every_length,
     skewed_values,
 )
 
@@ -41,14 +42,6 @@ MAKERS: dict[str, Make] = {
     "tiered": lambda bits: TieredIndex(bits, bits // 8),
     "segmented": SegmentedIndex,
 }
-for_every_length = pytest.mark.parametrize("bits", [64, 256])
-
-
-@pytest.fixture(scope="module")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
-    """One server for all tests of this module."""
-    with milvus_lite(tmp_path_factory.mktemp("milvus")) as milvus:
-        yield milvus
 
 
 @pytest.fixture(params=["bktree", "tiered-numpy", "tiered-kernel", "segmented-numpy", "segmented-kernel", "milvus"])

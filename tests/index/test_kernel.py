@@ -21,10 +21,10 @@ from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, implementat
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import Lane, Words, distinct, pack, unpack
+from tests.index.samples import at_distance, for_every_length
 
 _PROBES = 60_000
 """The most chunk values that a generated case looks up."""
-for_every_length = pytest.mark.parametrize("bits", [64, 256])
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +77,6 @@ def numpy_hits(segment: Segment, queries: Words, radius: int) -> list[tuple[int,
     return sorted(zip(*(np.asarray(column).tolist() for column in hits), strict=True))
 
 
-def flipped(value: int, distance: int, bits: int, rng: random.Random) -> int:
-    return value ^ sum(1 << bit for bit in rng.sample(range(bits), distance))
-
-
 def values_of_kind(kind: str, count: int, bits: int, rng: random.Random) -> list[int]:
     """Values that are distributed evenly, or unevenly in the given way."""
     spread = [rng.getrandbits(bits) for _ in range(count)]
@@ -88,8 +84,8 @@ def values_of_kind(kind: str, count: int, bits: int, rng: random.Random) -> list
         case "equal":
             return [spread[0]] * count if count else []
         case "flat":
-            # Zero but for a few bits: nearly every chunk of nearly every value is zero.
-            return [flipped(0, rng.randrange(4), bits, rng) for _ in spread]
+            # Only a few bits are set: nearly every chunk of nearly every value is zero.
+            return [at_distance(0, rng.randrange(4), bits, rng) for _ in spread]
         case "bucket":
             return [value >> 40 << 40 if number % 20 == 0 else value for number, value in enumerate(spread)]
         case "complements":
@@ -128,7 +124,7 @@ def test_the_kernel_and_numpy_find_what_counting_finds(native: Kernel, bits: int
     stored = values_of_kind(kind, data.draw(st.sampled_from([0, 1, 2, 15, 16, 17, 300])), bits, rng)
     queried = [rng.getrandbits(bits), 0, 2**bits - 1, *stored[:5], *(value ^ (2**bits - 1) for value in stored[:2])]
     # Also store values exactly at the radius, and one bit beyond it.
-    stored += [flipped(value, min(radius + beyond, bits), bits, rng) for value in queried[:3] for beyond in (0, 1)]
+    stored += [at_distance(value, min(radius + beyond, bits), bits, rng) for value in queried[:3] for beyond in (0, 1)]
     words, queries = distinct(pack(stored, bits)), pack(queried, bits)
     segment, expected = cut_into(words, cut), count_hits(words, queries, radius)
     table = table_of(segment)
@@ -146,7 +142,9 @@ def test_a_batch_large_enough_to_be_sorted_finds_what_counting_finds(
     rng = random.Random(count)
     words = distinct(pack(values_of_kind(kind, 300, bits, rng), bits))
     stored = unpack(words)
-    queried = [rng.getrandbits(bits) if n % 3 else flipped(rng.choice(stored), n % 45, bits, rng) for n in range(count)]
+    queried = [
+        rng.getrandbits(bits) if n % 3 else at_distance(rng.choice(stored), n % 45, bits, rng) for n in range(count)
+    ]
     # Chunks with one part, with many parts, and with fewer values than parts. The last chunks have many candidates.
     cut = Chunks(bits, (7, 17, 8, *(16,) * (bits // 16 - 2)))
     segment, radius = cut_into(words, cut), 10 if bits == 64 else 31
@@ -159,8 +157,8 @@ def test_a_batch_large_enough_to_be_sorted_finds_what_counting_finds(
 def test_a_batch_finds_what_a_bk_tree_finds(native: Kernel, bits: int) -> None:
     rng = random.Random(bits)
     stored = [rng.getrandbits(bits) for _ in range(2_000)]
-    stored += [flipped(value, rng.randrange(12), bits, rng) for value in stored[:500]]
-    queried = [flipped(rng.choice(stored), n % 40, bits, rng) for n in range(150)]
+    stored += [at_distance(value, rng.randrange(12), bits, rng) for value in stored[:500]]
+    queried = [at_distance(rng.choice(stored), n % 40, bits, rng) for n in range(150)]
     tree = BKTreeIndex(bits)
     tree.add(stored)
     segment = build_segment(pack(stored, bits), 10, Chunks(bits, (16,) * (bits // 16)))
@@ -192,7 +190,7 @@ def centre_and_queries(bits: int, count: int) -> tuple[Segment, Words]:
     """A segment of values around a centre, and queries: the centre twice, and two random values."""
     rng = random.Random(count)
     centre = rng.getrandbits(bits)
-    stored = [flipped(centre, rng.randrange(3, 6), bits, rng) for _ in range(count)]
+    stored = [at_distance(centre, rng.randrange(3, 6), bits, rng) for _ in range(count)]
     cut = Chunks(bits, (16,) * (bits // 16))
     queried = [rng.getrandbits(bits), centre, centre, rng.getrandbits(bits)]
     return cut_into(distinct(pack(stored, bits)), cut), pack(queried, bits)
@@ -276,7 +274,7 @@ def test_one_value_is_searched_in_several_segments_at_once(native: Kernel, bits:
     ]
     queried = [0, 2**bits - 1, *(value for group in groups for value in group[:2])]
     for group in groups:
-        group += [flipped(queried[-1], min(radius + beyond, bits), bits, rng) for beyond in (0, 1)]
+        group += [at_distance(queried[-1], min(radius + beyond, bits), bits, rng) for beyond in (0, 1)]
     parts = search_parts(
         [cut_into(distinct(pack(group, bits)), cut, native) for group in groups],
         radius,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,7 @@ from hashdb.errors import IndexNotReady
 from hashdb.index import milvus as module
 from hashdb.index.milvus import LIMIT, Collection, Milvus, MilvusIndex
 from hashdb.index.vectors import pack, to_octets
-from tests.index.milvus import milvus_lite
 from tests.index.samples import at_distance, find_by_scan
-
-
-@pytest.fixture(scope="module")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milvus]:
-    """One server for all tests of this module."""
-    with milvus_lite(tmp_path_factory.mktemp("milvus")) as milvus:
-        yield milvus
 
 
 def new_collection(milvus: Milvus, name: str, values: list[int]) -> Collection:

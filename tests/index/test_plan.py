@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.index.plan import SCANNED, WIDEST, Chunks, ball_size, choose_chunks, flips, worth_probing, worth_verifying
-
-for_every_length = pytest.mark.parametrize("bits", [64, 256])
+from tests.index.samples import for_every_length
 
 
 @st.composite

@@ -33,15 +33,15 @@ def compiler(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("level", ["-O0", "-O3"])
 def test_the_kernel_compiles_without_a_warning(compiler: str, level: str, tmp_path: Path) -> None:
-    done = run([compiler, *WARNINGS, level, "-fPIC", "-c", KERNEL, "-o", tmp_path / "kernel.o"])
-    assert (done.returncode, done.stderr) == (0, "")
+    result = run([compiler, *WARNINGS, level, "-fPIC", "-c", KERNEL, "-o", tmp_path / "kernel.o"])
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_the_portable_kernel_agrees_with_counting(compiler: str, tmp_path: Path) -> None:
     built = run([compiler, *WARNINGS, "-DPLAIN", "-O2", DRIVER, "-o", tmp_path / "plain"])
     assert (built.returncode, built.stderr) == (0, "")
-    done = run([tmp_path / "plain"])
-    assert (done.returncode, done.stderr) == (0, "")
+    result = run([tmp_path / "plain"])
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("level", ["-O1", "-O3"])
@@ -53,5 +53,5 @@ def test_the_sanitizers_report_nothing_and_searches_agree_with_counting(
         pytest.skip(f"{compiler} has no sanitizers: install those that belong to it (libasan, libubsan, compiler-rt)")
     built = run([compiler, *WARNINGS, *SANITIZERS, "-g", level, DRIVER, "-o", tmp_path / "sanitize"])
     assert (built.returncode, built.stderr) == (0, "")
-    done = run([tmp_path / "sanitize"], UBSAN_OPTIONS="print_stacktrace=1")
-    assert (done.returncode, done.stderr) == (0, "")
+    result = run([tmp_path / "sanitize"], UBSAN_OPTIONS="print_stacktrace=1")
+    assert (result.returncode, result.stderr) == (0, "")

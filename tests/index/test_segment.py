@@ -13,9 +13,8 @@ from hashdb.index.kernel import kernel
 from hashdb.index.plan import Chunks, worth_verifying
 from hashdb.index.segment import Segment, build_segment, max_values
 from hashdb.index.vectors import Hits, pack, unpack
-from tests.index.samples import SKEWED_KINDS, at_distance, find_by_scan, skewed_values
+from tests.index.samples import SKEWED_KINDS, at_distance, find_by_scan, for_every_length, skewed_values
 
-for_every_length = pytest.mark.parametrize("bits", [64, 256])
 SortedHits = list[tuple[int, int, int]]
 
 
@@ -72,7 +71,7 @@ def test_tables_and_scan_find_what_plain_python_finds(engine: str, bits: int, wi
 
 
 @for_every_length
-def test_a_batch_can_have_scanned_and_looked_up_queries(engine: str, bits: int) -> None:
+def test_one_batch_can_mix_scanned_and_looked_up_queries(engine: str, bits: int) -> None:
     rng = random.Random(bits)
     # Half of the values share their first chunk, so a query with this chunk has half of the values as candidates.
     crowd = [rng.getrandbits(bits - 16) for _ in range(1_000)]

@@ -20,16 +20,17 @@ RECOVERY_STEPS = ("manifest", "swap", "swapped", *STEPS)
 """The steps of a process that finds a damaged file: it discards all files and writes them again."""
 
 
+def record_step(steps: list[str], die_at: int, name: str) -> None:
+    """Add the step to the list; kill the process instead if it is step `die_at`."""
+    if len(steps) == die_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    steps.append(name)
+
+
 def work(folder: Path, log: Log, die_at: int) -> list[str]:
     """Flush, flush, merge and flush; return the steps. Kill the process at step `die_at` unless it is negative."""
     steps: list[str] = []
-
-    def step(name: str) -> None:
-        if len(steps) == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        steps.append(name)
-
-    writer = StoreProcess(log.add(300), folder, step)
+    writer = StoreProcess(log.add(300), folder, partial(record_step, steps, die_at))
     writer.write()
     log.add(200).end_every()
     writer.write()
@@ -48,7 +49,7 @@ def completed(log: Log) -> Log:
     return log.add(10)
 
 
-def test_the_work_takes_the_expected_steps(folder: Path) -> None:
+def test_a_store_writes_segments_in_the_expected_steps(folder: Path) -> None:
     assert work(folder, Log(), -1) == list(STEPS) * WRITES
     assert len(files_of(folder)) == 2
 
@@ -74,13 +75,7 @@ def test_all_values_are_found_after_a_kill_at_any_step(folder: Path, die_at: int
 def recover(folder: Path, log: Log, die_at: int) -> list[str]:
     """Find the damaged file and rebuild; return the steps. Kill the process at step `die_at` unless it is negative."""
     steps: list[str] = []
-
-    def step(name: str) -> None:
-        if len(steps) == die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        steps.append(name)
-
-    StoreProcess(log, folder, step).write()
+    StoreProcess(log, folder, partial(record_step, steps, die_at)).write()
     return steps
 
 

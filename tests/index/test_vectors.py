@@ -11,9 +11,15 @@ from hashdb.index import vectors
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import pack, unpack
-from tests.index.samples import SKEWED_KINDS, at_distance, clustered_values, find_by_scan, skewed_values, small_chunks
-
-for_every_length = pytest.mark.parametrize("bits", [64, 256])
+from tests.index.samples import (
+    SKEWED_KINDS,
+    at_distance,
+    clustered_values,
+    find_by_scan,
+    for_every_length,
+    skewed_values,
+    small_chunks,
+)
 
 
 def without_tables(segment: Segment) -> Segment:

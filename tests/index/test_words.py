@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.index.vectors import allocate, copy_columns, distinct, from_octets, is_among, pack, to_octets, unpack
-
-for_every_length = pytest.mark.parametrize("bits", [64, 256])
+from tests.index.samples import for_every_length
 
 
 @for_every_length

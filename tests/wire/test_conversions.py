@@ -17,7 +17,7 @@ from hashdb.wire.conversions import OMIT_DEFAULT, ChangeMirror, FromDomain, Mapp
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A value within another."""
+    """A value that is a field of another value."""
 
     id: int
 

@@ -28,7 +28,7 @@ CONTRIBUTION: dict[str, Any] = {
     "labels": ["glorification", "of_that_list"],
     "removed_at": None,
     "quality": None,
-    "reference": "theirs",
+    "reference": "ref-1",
 }
 
 
