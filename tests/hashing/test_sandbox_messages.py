@@ -1,4 +1,4 @@
-"""Messages between processes arrive unchanged, or not at all."""
+"""Messages between the service and the sandboxed process arrive unchanged, or not at all."""
 
 from __future__ import annotations
 
