@@ -222,7 +222,7 @@ def postgresql_stands_still(folder: Path, seconds: float) -> str:
     """For a minute: it is there and says nothing, and all are refused meanwhile."""
     with postgresql(folder) as (server, scene):
         with scene.busy(8):
-            with server.standing_still():
+            with server.paused():
                 time.sleep(_MINUTE)
             time.sleep(seconds)
         assert scene.ledger.counts["refused"] > 0

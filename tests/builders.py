@@ -134,8 +134,8 @@ def member_with(db: HashDB, *scopes: Scope, a_day: int | None = None, kind: Memb
     return key_of(db, members.add(db, COMMAND_LINE, wanted).id, *(scopes or USUAL))
 
 
-def again(db: HashDB, actor: Actor, *scopes: Scope) -> Actor:
-    """The same member, as it is now, with a new key."""
+def with_new_key(db: HashDB, actor: Actor, *scopes: Scope) -> Actor:
+    """Read the member again, issue it a new key, and return the actor of that key."""
     assert actor.member is not None
     return key_of(db, actor.member.id, *(scopes or USUAL))
 

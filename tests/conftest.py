@@ -199,7 +199,7 @@ def postgres_copies(postgres: PostgresServer, postgres_template: str) -> Iterato
 def postgres_url(postgres_copies: Copies) -> Iterator[str]:
     """The URL of a database on PostgreSQL that has the schema and nothing else, while this test lasts."""
     with postgres_copies.one() as url:
-        schemas.is_made(url)
+        schemas.mark_as_made(url)
         yield url
 
 

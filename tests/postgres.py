@@ -259,7 +259,7 @@ class OwnServer(PostgresServer):
             time.sleep(0.01)
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """Nothing of it runs, for the length of a block: it is there, and says nothing."""
         pids = [self.pid, *children(self.pid)]
         for pid in pids:

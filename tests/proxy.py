@@ -23,7 +23,7 @@ needs_nginx = pytest.mark.skipif(
     not (NGINX and shutil.which("openssl")), reason="no nginx (apt install nginx-light) or no openssl"
 )
 CONF = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text("utf-8")
-ALONE = 1
+FAIL_TIMEOUT = 1
 """Seconds for which a replica that failed is left alone."""
 _STARTS_WITHIN = 20.0
 
@@ -40,8 +40,8 @@ class Proxy(NamedTuple):
 
 
 @contextmanager
-def proxy(folder: Path, replicas: tuple[int, int], *, hurried: bool = True) -> Iterator[Proxy]:
-    """nginx with the file as it is, but for places and ports; `hurried` makes a second of five or ten."""
+def proxy(folder: Path, replicas: tuple[int, int], *, short_timeouts: bool = True) -> Iterator[Proxy]:
+    """nginx with the file as it is, but for places and ports; `short_timeouts` makes a second of five or ten."""
     secrets, (tls, console, plain) = folder / "secrets", (check_port("127.0.0.1", 0) for _ in range(3))
     made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(secrets)]
     subprocess.run(made, check=True, capture_output=True, timeout=30)
@@ -50,9 +50,9 @@ def proxy(folder: Path, replicas: tuple[int, int], *, hurried: bool = True) -> I
     text = text.replace("listen 8443 ssl", f"listen 127.0.0.1:{plain};\n        listen 127.0.0.1:{tls} ssl")
     text = text.replace("listen 8444 ssl", f"listen 127.0.0.1:{console} ssl")
     text = text.replace("/run/secrets/", f"{secrets}/").replace("/dev/stdout", f"{folder}/access.log")
-    if hurried:
+    if short_timeouts:
         text = re.sub(r"client_(header|body)_timeout 10s", r"client_\1_timeout 1s", text)
-        text = text.replace("fail_timeout=5s", f"fail_timeout={ALONE}s")
+        text = text.replace("fail_timeout=5s", f"fail_timeout={FAIL_TIMEOUT}s")
     user = "user root;\n" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(f"{user}daemon off;\n{text}")
     words = [NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]

@@ -1,4 +1,4 @@
-"""Receivers of webhooks on this machine: what came to them, and what they answer."""
+"""Webhook receivers on this machine. They record each request and answer with a status that the test sets."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _WITHIN = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request."""
+    """A request that a receiver got."""
 
     path: str
     headers: dict[str, str]
     body: bytes
 
     @property
-    def said(self) -> Any:
-        """Its JSON."""
+    def json(self) -> Any:
+        """The parsed body."""
         return json.loads(self.body)
 
 
 class Receiver:
-    """A receiver, which answers with `status`."""
+    """A receiver. It answers each request with `status`."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/hook"
@@ -37,15 +37,15 @@ class Receiver:
         self.received: list[Received] = []
         self._changed = Condition()
 
-    def take(self, received: Received) -> int:
-        """Note a request; the status to answer it with."""
+    def record(self, received: Received) -> int:
+        """Record a request, and return the status to answer it with."""
         with self._changed:
             self.received.append(received)
             self._changed.notify_all()
             return self.status
 
     def wait(self, count: int) -> list[Received]:
-        """The requests, once there are so many."""
+        """Wait for `count` requests, and return all requests so far."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.received) >= count, _WITHIN), self.received
             return list(self.received)
@@ -53,24 +53,24 @@ class Receiver:
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """A receiver for as long as the block lasts."""
+    """A receiver that listens while the block runs."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(made.take(Received(self.path, dict(self.headers), body)))
-            self.send_header("Location", made.url)
+            self.send_response(result.record(Received(self.path, dict(self.headers), body)))
+            self.send_header("Location", result.url)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made = Receiver(server.server_port)
+        result = Receiver(server.server_port)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
-            yield made
+            yield result
         finally:
             server.shutdown()
             thread.join()

@@ -18,8 +18,8 @@ FOLDER = Path(__file__).parent / "data" / "schemas"
 _made: set[str] = set()
 
 
-def filled(url: str, schema: str) -> str:
-    """The URL of an empty database, filled as the version with that schema left its own."""
+def restored(url: str, schema: str) -> str:
+    """The URL of an empty database, restored as the version with that schema left its own."""
     kind = "sqlite" if url.startswith("sqlite") else "postgresql"
     text = lzma.decompress((FOLDER / f"{schema}.{kind}.sql.xz").read_bytes()).decode()
     if kind == "sqlite":
@@ -45,7 +45,7 @@ def make(url: str) -> None:
     _made.add(url)
 
 
-def is_made(url: str) -> None:
+def mark_as_made(url: str) -> None:
     """Say that a database has the schema: to find that out takes a connection."""
     _made.add(url)
 

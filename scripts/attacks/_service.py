@@ -85,7 +85,7 @@ def two_replicas(*, workers: int = 2, **settings: str) -> Iterator[Target]:
         upgraded = replicas[0].command("upgrade")
         assert upgraded.returncode == 0, upgraded
         target = _started(stack, replicas, "")
-        before = stack.enter_context(proxy(folder, (replicas[0].port, replicas[1].port), hurried=False))
+        before = stack.enter_context(proxy(folder, (replicas[0].port, replicas[1].port), short_timeouts=False))
         yield Target(str(before.plain), target.replicas, target.db)
 
 

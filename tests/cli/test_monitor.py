@@ -120,7 +120,7 @@ def test_with_a_webhook_alarms_are_posted_and_it_goes_on(own: Commands, tmp_path
         plant(tmp_path)
         await_text(out, "the alarm did not arrive at the webhook: it answered 500; trying again")
         there.status = 204
-        posted = there.wait(2)[1].said
+        posted = there.wait(2)[1].json
         assert (posted["kind"], posted["subject"]) == ("contribution-altered", "contribution 1")
         time.sleep(3)
         assert process.poll() is None

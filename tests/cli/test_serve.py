@@ -321,7 +321,7 @@ def test_two_workers_report_a_case_due_soon_once_by_mail_and_once_by_webhook(tmp
     (mail,) = box.mails
     assert (mail["To"], mail["Subject"]) == ("ada@team.example", "hashdb: 1 case due soon")
     assert "https://console.example/console/cases" in mail.get_content()
-    assert (message.said["type"], message.said["data"]["count"], len(hook.received)) == ("case.due", 1, 1)
+    assert (message.json["type"], message.json["data"]["count"], len(hook.received)) == ("case.due", 1, 1)
 
 
 def test_a_password_that_others_can_read_is_refused(run: Commands, tmp_path: Path) -> None:

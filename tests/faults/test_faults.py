@@ -18,7 +18,7 @@ import pytest
 from tests.faults.scene import Scene
 from tests.postgres import OwnServer
 from tests.processes import children
-from tests.proxy import ALONE, needs_nginx, proxy
+from tests.proxy import FAIL_TIMEOUT, needs_nginx, proxy
 from tests.web.callers import item, pdq
 
 BUSY = {"HASHDB_BUSY_SECONDS": "2"}
@@ -108,7 +108,7 @@ def test_while_postgresql_says_nothing_all_is_refused_and_then_all_goes_on(
 
     with replicas.busy(9), ThreadPoolExecutor(3) as threads:
         time.sleep(_FIRST)
-        with own_postgres.standing_still():
+        with own_postgres.paused():
             answers = list(threads.map(ask, asked))
         assert {one.status_code for one in answers} == {503}
         assert all("Retry-After" in one.headers for one in answers)
@@ -168,6 +168,6 @@ def test_two_replicas_are_upgraded_and_restarted_in_turn_and_no_request_fails(
             one.stop()
             one.start()
             # Until the proxy asks it again.
-            time.sleep(ALONE + _FIRST)
+            time.sleep(FAIL_TIMEOUT + _FIRST)
     assert (replicas.ledger.counts - before).keys() == {"answered"}
     replicas.check()

@@ -36,7 +36,7 @@ from tests.builders import RULES, USUAL, contributed, draft, key_of
 from tests.builders import signal as signal_of
 from tests.postgres import OwnServer
 from tests.processes import exit_code
-from tests.schemas import FOLDER, filled
+from tests.schemas import FOLDER, restored
 
 SCHEMAS = sorted(path.stem for path in FOLDER.glob("*.json"))
 
@@ -63,7 +63,7 @@ def schema(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def db(schema: str, empty_url: str) -> Iterator[HashDB]:
     """Such a database, brought up."""
-    brought_up(filled(empty_url, schema))
+    brought_up(restored(empty_url, schema))
     with closing(open_hashdb(empty_url, RULES)) as db:
         yield db
 
@@ -141,7 +141,7 @@ def die_at(url: str, number: int) -> None:
 
 @pytest.mark.parametrize("number", [5, 8, 12, 16])
 def test_an_upgrade_that_is_killed_is_done_at_the_next_attempt(empty_url: str, number: int) -> None:
-    filled(empty_url, SCHEMAS[0])
+    restored(empty_url, SCHEMAS[0])
     assert exit_code(die_at, empty_url, number) == -signal.SIGKILL
     brought_up(empty_url)
     with closing(open_hashdb(empty_url, RULES)) as db:
@@ -174,7 +174,7 @@ def test_an_upgrade_whose_server_is_killed_is_done_at_the_next_attempt(
     own_postgres: OwnServer, moment: str, number: int
 ) -> None:
     with own_postgres.new_database() as url:
-        filled(url, SCHEMAS[0])
+        restored(url, SCHEMAS[0])
         killing(own_postgres, url, moment, number)
         own_postgres.start()
         with closing(Store(url)) as store, pytest.raises(SchemaOutdated, match=SCHEMAS[0]):

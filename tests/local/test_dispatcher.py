@@ -79,7 +79,7 @@ def test_a_report_is_sent_until_it_arrives_and_the_next_one_waits(
         hook.status = 204
         until_acknowledged(reports, 2)
     assert {one.headers["webhook-id"] for one in refused} == {f"msg_{reports.name}_1"}
-    assert [one.said["data"]["upload"] for one in hook.received[-2:]] == ["a", "b"]
+    assert [one.json["data"]["upload"] for one in hook.received[-2:]] == ["a", "b"]
     assert said == [
         "the webhook of look-back does not take reports: it answered 500; trying again",
         "the webhook of look-back answers again",
@@ -98,8 +98,8 @@ def test_what_is_forgotten_while_the_address_refuses_is_not_sent_later(
         hook.status = 204
         until_acknowledged(reports, 2)
     # One may have been on its way.
-    uploads = {one.said["data"]["upload"] for one in hook.received[refused + 1 :]}
-    assert uploads <= {"b"} and hook.received[-1].said["data"]["upload"] == "b"
+    uploads = {one.json["data"]["upload"] for one in hook.received[refused + 1 :]}
+    assert uploads <= {"b"} and hook.received[-1].json["data"]["upload"] == "b"
 
 
 def test_a_redirect_is_no_delivery(reports: Reports, hook: Receiver, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_of_two_processes_one_sends(reports: Reports, hook: Receiver, tmp_path: 
         # The one that is left goes on.
         reports.record(at(6), [found("last", 17)], [])
         until_acknowledged(reports, 51)
-    assert [one.said["data"]["number"] for one in hook.received] == list(range(1, 52))
+    assert [one.json["data"]["number"] for one in hook.received] == list(range(1, 52))
 
 
 def test_without_an_address_nothing_is_made(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_an_alarm_is_posted_until_it_arrives_and_again_after_a_day(tmp_path: Pat
         assert [alarm.subject for alarm, *_ in reported] == ["contribution 8"]
         assert len(list(reporter.report([ALARM], AT + timedelta(hours=25)))) == 1
         reporter.close()
-        posted = [each.said for each in there.wait(4)]
+        posted = [each.json for each in there.wait(4)]
     assert [each["subject"] for each in posted] == [f"contribution {id}" for id in (7, 7, 8, 7)]
     assert posted[0]["type"] == "monitor.alarm"
     assert posted[0]["todo"] == ADVICE[AlarmKind.SIGNALS_ALTERED]

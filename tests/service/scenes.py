@@ -45,7 +45,6 @@ from hashdb.store import Transaction
 from tests.builders import (
     NOON,
     Clock,
-    again,
     contributed,
     document,
     draft,
@@ -56,6 +55,7 @@ from tests.builders import (
     signature,
     text,
     video,
+    with_new_key,
     words,
 )
 from tests.service.pages import UPSTREAM_PAGE, follow_page
@@ -201,7 +201,7 @@ class FullScene(Scene):
             members.flush(db)
             self.clock.go(days=1)
             counts.seal(db)
-        matches.match(db, again(db, querier), [query(15)])
+        matches.match(db, with_new_key(db, querier), [query(15)])
         for _ in range(2):
             # The service logs the first refusal at once, and the second a minute later.
             with suppress(NotAuthenticated):

@@ -60,11 +60,11 @@ def test_a_read_transaction_may_be_longer_than_the_time_limit(url: str) -> None:
 def test_a_hung_server_is_reported_as_busy_on_every_connection(own_postgres: OwnServer, url: str) -> None:
     with closing(Store(url, BUSY)) as store:
         store.head()
-        with pytest.raises(StoreBusy), store.begin() as transaction, own_postgres.standing_still():
+        with pytest.raises(StoreBusy), store.begin() as transaction, own_postgres.paused():
             append(transaction)
         with store.begin():
             pass
-        with own_postgres.standing_still():
+        with own_postgres.paused():
             # The connection that the thread keeps, the one from the pool, and the new one that replaces it.
             with pytest.raises(StoreBusy):
                 store.head()

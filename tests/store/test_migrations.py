@@ -18,7 +18,7 @@ from hashdb.store import Store, migrations
 from hashdb.store.tables import metadata
 from tests.builders import NOON
 from tests.processes import processes
-from tests.schemas import filled
+from tests.schemas import restored
 
 
 def migrate(url: str) -> str:
@@ -64,7 +64,7 @@ def migrate_to(url: str, revision: str) -> Engine:
 
 
 def test_migrate_returns_the_revision_that_it_started_from(empty_url: str) -> None:
-    filled(empty_url, migrations.OLDEST)
+    restored(empty_url, migrations.OLDEST)
     store = Store(empty_url)
     assert [store.migrate(), store.migrate()] == [migrations.OLDEST, migrations.NEWEST]
     store.close()
@@ -157,7 +157,7 @@ def test_each_migration_only_adds_to_the_schema(tmp_path: Path) -> None:
     versions = sorted(path.stem[:4] for path in Path(migrations.__file__).with_name("versions").glob("*.py"))
     before: dict[str, dict[str, tuple[str, bool]]] = {}
     url = f"sqlite:///{tmp_path}/hashdb.sqlite"
-    filled(url, migrations.OLDEST)
+    restored(url, migrations.OLDEST)
     for revision in versions:
         migrate_to(url, revision).dispose()
         after = column_types(url)
@@ -182,7 +182,7 @@ def test_a_newer_schema_with_additions_is_accepted(empty_url: str) -> None:
 
 
 def test_a_migrated_open_case_counts_for_the_member_that_disputed(empty_url: str) -> None:
-    migrate(filled(empty_url, migrations.OLDEST))
+    migrate(restored(empty_url, migrations.OLDEST))
     store = Store(empty_url)
     with store.read() as tx:
         query = QueueQuery()

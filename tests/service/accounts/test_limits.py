@@ -19,7 +19,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from hashdb.service.review import opinions
 from hashdb.service.stats import counts
-from tests.builders import RULES, Clock, again, contributed, draft, hashdb, query, signal
+from tests.builders import RULES, Clock, contributed, draft, hashdb, query, signal, with_new_key
 
 SHORT_QUERY = Query((signal(1, Algorithm.PHASH),))
 SMALL_BUDGETS = replace(
@@ -132,7 +132,7 @@ def test_counts_that_could_not_be_written_are_written_with_the_next_flush(
 def test_the_budget_factor_of_a_member_multiplies_its_budgets(small: HashDB, actor: Actor) -> None:
     assert actor.member is not None
     members.change(small, COMMAND_LINE, actor.member.id, MemberChange(budget_factor=3))
-    updated = again(small, actor)
+    updated = with_new_key(small, actor)
     assert updated.member is not None and updated.member.limits.budget_factor == 3
     matches.match(small, updated, [query(1)] * 30)
     with pytest.raises(LimitReached, match="30 queries a day"):
@@ -158,7 +158,7 @@ def test_disputes_and_changes_of_opinion_are_counted(small: HashDB, actor: Actor
         opinions.give(small, actor, contribution.id, confirms)
     with pytest.raises(LimitReached, match="5 opinions an hour"):
         opinions.give(small, actor, added[0].id, confirms)
-    match_key = again(small, other, Scope.MATCH)
+    match_key = with_new_key(small, other, Scope.MATCH)
     assert remaining(small, match_key, Budget.OPINIONS) == 5
 
 

@@ -15,7 +15,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
-from tests.builders import NOON, Clock, again, contributed, draft, hashdb
+from tests.builders import NOON, Clock, contributed, draft, hashdb, with_new_key
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def seconds_of_uses(db: HashDB) -> dict[int, int]:
 def test_listing_the_contributions_of_others_is_logged_once_a_day_for_each_key(
     db: HashDB, database_url: str, actor: Actor, clock: Clock
 ) -> None:
-    auditor, other_process = again(db, actor, Scope.AUDIT), hashdb(database_url, clock)
+    auditor, other_process = with_new_key(db, actor, Scope.AUDIT), hashdb(database_url, clock)
     assert actor.member and auditor.key
     contributions.page(db, actor, Filter(), 0, 10)
     contributions.page(db, auditor, Filter(member=actor.member.id), 0, 10)

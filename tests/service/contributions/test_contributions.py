@@ -29,7 +29,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
-from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal
+from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, query, signal, with_new_key
 from tests.service.concurrently import run_concurrently
 
 REQUEST = IdempotencyKey("request-1", b"1" * 32)
@@ -322,9 +322,9 @@ class TestPermissions:
         (contribution,) = contributed(db, actor, draft(1))
         suspend(db, actor)
         with pytest.raises(MemberSuspended):
-            contributions.get(db, again(db, actor), contribution.id)
+            contributions.get(db, with_new_key(db, actor), contribution.id)
         with pytest.raises(MemberSuspended):
-            contributions.page(db, again(db, actor), Filter(), 0, 10)
+            contributions.page(db, with_new_key(db, actor), Filter(), 0, 10)
 
     def test_a_member_lists_its_own_contributions_and_an_auditor_lists_all(
         self, db: HashDB, actor: Actor, other: Actor
@@ -588,7 +588,7 @@ class TestExpiryAndSuspension:
             "member.reinstated",
             "contribution.reinstated",
         ]
-        assert contributions.contribute(db, again(db, actor), [draft(1)]).recorded[0].known
+        assert contributions.contribute(db, with_new_key(db, actor), [draft(1)]).recorded[0].known
 
     def test_concurrent_workers_log_each_suspension_once(self, db: HashDB, actor: Actor) -> None:
         ids = [contribution.id for contribution in contributed(db, actor, *[draft(seed) for seed in range(30)])]

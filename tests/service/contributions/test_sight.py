@@ -20,7 +20,7 @@ from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import feed
 from hashdb.service.stats import counts
-from tests.builders import Clock, again, contributed, draft, hashdb, key_of, member_with, query, signal
+from tests.builders import Clock, contributed, draft, hashdb, key_of, member_with, query, signal, with_new_key
 
 CONFIRMS = OpinionDraft(Stance.CONFIRMS)
 DISPUTES = OpinionDraft(Stance.DISPUTES, "other")
@@ -68,8 +68,8 @@ def test_only_match_keys_of_the_member_that_queried_see_the_contribution(
     db: HashDB, matcher: Actor, contribution: Contribution
 ) -> None:
     matches.match(db, matcher, [query(1)])
-    assert contributions.get(db, again(db, matcher, Scope.MATCH), contribution.id).id == contribution.id
-    for stranger in (member_with(db, Scope.MATCH), again(db, matcher, Scope.CONTRIBUTE)):
+    assert contributions.get(db, with_new_key(db, matcher, Scope.MATCH), contribution.id).id == contribution.id
+    for stranger in (member_with(db, Scope.MATCH), with_new_key(db, matcher, Scope.CONTRIBUTE)):
         with pytest.raises(NotFound):
             contributions.get(db, stranger, contribution.id)
 
@@ -90,7 +90,7 @@ def test_a_reviewer_sees_the_member_of_a_contribution_with_a_case(
 
 
 def test_a_member_sees_that_a_contribution_is_its_own(db: HashDB, actor: Actor, contribution: Contribution) -> None:
-    assert contributions.get(db, again(db, actor, Scope.MATCH), contribution.id).member == contribution.member
+    assert contributions.get(db, with_new_key(db, actor, Scope.MATCH), contribution.id).member == contribution.member
 
 
 def test_a_party_to_a_case_does_not_see_the_contributing_member(
@@ -127,7 +127,7 @@ def test_a_match_key_sees_nothing_of_others_when_only_counts_are_stored(
         contributions.get(db, matcher, contribution.id)
     with pytest.raises(NotFound):
         opinions.give(db, matcher, contribution.id, CONFIRMS)
-    feed_key = again(db, matcher, Scope.MATCH, Scope.FEED)
+    feed_key = with_new_key(db, matcher, Scope.MATCH, Scope.FEED)
     assert opinions.give(db, feed_key, contribution.id, CONFIRMS).contribution == contribution.id
 
 
@@ -161,7 +161,7 @@ def test_a_key_can_wait_in_a_limited_number_of_threads(db: HashDB, matcher: Acto
 def test_a_request_for_an_own_contribution_does_not_wait(db: HashDB, actor: Actor, contribution: Contribution) -> None:
     db.hits_within = 60.0
     started = time.monotonic()
-    assert contributions.get(db, again(db, actor, Scope.MATCH), contribution.id).id == contribution.id
+    assert contributions.get(db, with_new_key(db, actor, Scope.MATCH), contribution.id).id == contribution.id
     assert time.monotonic() - started < 30
 
 
@@ -192,5 +192,5 @@ def test_feedback_by_value_applies_only_to_matched_contributions(
     matches.match(db, matcher, [query(1)])
     counts.flush(db)
     assert feed.give_opinions(db, matcher, feedback, "hashFeedbacks") == 1
-    reader = again(db, member_with(db), Scope.MATCH, Scope.FEED)
+    reader = with_new_key(db, member_with(db), Scope.MATCH, Scope.FEED)
     assert feed.give_opinions(db, reader, [(signal(1), replace(DISPUTES, note="seen"))], "hashFeedbacks") == 1

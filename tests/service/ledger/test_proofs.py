@@ -10,7 +10,7 @@ from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.ledger import checkpoints
-from tests.builders import again, member_with
+from tests.builders import member_with, with_new_key
 from tests.service.independent import root_by_inclusion, root_of, roots_by_consistency
 
 
@@ -83,7 +83,7 @@ def test_only_auditors_of_active_members_get_proofs(db: HashDB) -> None:
     assert reader.member is not None
     for get_proof in (checkpoints.inclusion, checkpoints.consistency):
         with pytest.raises(ScopeMissing):
-            get_proof(db, again(db, reader, Scope.MATCH, Scope.FEED), 1, 2)
+            get_proof(db, with_new_key(db, reader, Scope.MATCH, Scope.FEED), 1, 2)
     members.change(db, COMMAND_LINE, reader.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     with pytest.raises(MemberSuspended):
-        checkpoints.consistency(db, again(db, reader, Scope.AUDIT), 1, 2)
+        checkpoints.consistency(db, with_new_key(db, reader, Scope.AUDIT), 1, 2)

@@ -17,7 +17,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches, neighbors
 from hashdb.service.review import cases, opinions
 from hashdb.service.stats import counts
-from tests.builders import RULES, Clock, again, contributed, draft, hashdb, member_with, query
+from tests.builders import RULES, Clock, contributed, draft, hashdb, member_with, query, with_new_key
 
 CAPPED = replace(RULES, flood_cap=5)
 
@@ -114,7 +114,7 @@ def test_a_small_cap_also_needs_hits_of_three_members(
 def test_hits_of_the_contributor_do_not_count(
     db: HashDB, actor: Actor, three_members: tuple[Actor, ...], contribution: Contribution
 ) -> None:
-    hit(db, actor, again(db, actor), times=50)
+    hit(db, actor, with_new_key(db, actor), times=50)
     hit(db, *three_members[:2], times=50)
     assert neighbors.guard(db) == 0
 

@@ -36,7 +36,6 @@ from tests.builders import (
     NOON,
     RULES,
     Clock,
-    again,
     clip,
     contributed,
     draft,
@@ -47,6 +46,7 @@ from tests.builders import (
     signal,
     sparse,
     video,
+    with_new_key,
 )
 
 PDQ, PHASH256, PHASH = Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH
@@ -230,7 +230,7 @@ def test_match_needs_the_match_scope_and_an_active_member(db: HashDB, actor: Act
         match(db, replace(actor, scopes=frozenset(Scope) - {Scope.MATCH}), query(1))
     members.change(db, COMMAND_LINE, _member(actor), MemberChange(status=MemberStatus.SUSPENDED))
     with pytest.raises(MemberSuspended):
-        match(db, again(db, actor), query(1))
+        match(db, with_new_key(db, actor), query(1))
 
 
 @pytest.mark.parametrize("standing", Standing)

@@ -25,7 +25,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import feed
-from tests.builders import NOON, Clock, again, contributed, draft, member_with, query
+from tests.builders import NOON, Clock, contributed, draft, member_with, query, with_new_key
 from tests.service.concurrently import run_concurrently
 
 CONFIRMS = OpinionDraft(Stance.CONFIRMS)
@@ -144,7 +144,7 @@ def test_repeating_the_same_opinion_changes_nothing(
 ) -> None:
     first = opinions.give(db, other, contribution.id, opinion)
     after = head(db)
-    assert opinions.give(db, again(db, other), contribution.id, opinion) == first
+    assert opinions.give(db, with_new_key(db, other), contribution.id, opinion) == first
     assert not [action for action, _, _ in logged(db, after) if not action.startswith("key.")]
     assert opinions.give(db, other, contribution.id, replace(opinion, note="on second thoughts")).id != first.id
 
@@ -154,7 +154,7 @@ def test_a_member_cannot_give_an_opinion_on_its_own_contribution(
 ) -> None:
     for opinion in (CONFIRMS, DISPUTES):
         with pytest.raises(OwnContribution, match=rf"^contribution {contribution.id} is your own: "):
-            opinions.give(db, again(db, actor, *Scope), contribution.id, opinion)
+            opinions.give(db, with_new_key(db, actor, *Scope), contribution.id, opinion)
     contributions.withdraw(db, actor, contribution.id, "other")
     with pytest.raises(OwnContribution):
         opinions.give(db, actor, contribution.id, CONFIRMS)
@@ -186,7 +186,7 @@ def test_an_opinion_needs_the_match_scope_and_an_active_member(
     with pytest.raises(ScopeMissing):
         opinions.give(db, SYSTEM, contribution.id, CONFIRMS)
     set_status(db, other, MemberStatus.SUSPENDED)
-    suspended = again(db, other)
+    suspended = with_new_key(db, other)
     with pytest.raises(MemberSuspended):
         opinions.give(db, suspended, contribution.id, CONFIRMS)
     with pytest.raises(MemberSuspended):

@@ -17,7 +17,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.matching import benign
 from hashdb.service.review import cases, opinions, proposals
-from tests.builders import Clock, again, contributed, draft, member_with, signal
+from tests.builders import Clock, contributed, draft, member_with, signal, with_new_key
 from tests.service.concurrently import run_concurrently
 
 SUSPENDED = MemberChange(status=MemberStatus.SUSPENDED)
@@ -73,7 +73,7 @@ def test_the_same_request_by_a_second_person_suspends_a_member(
 def test_two_keys_of_one_member_count_as_one_person(db: HashDB, actor: Actor, admin: Actor) -> None:
     proposal = suspend(db, admin, actor)
     head = db.store.head()
-    assert suspend(db, again(db, admin, Scope.ADMIN), actor) == proposal
+    assert suspend(db, with_new_key(db, admin, Scope.ADMIN), actor) == proposal
     assert logged(db, "proposal") == [("proposal.made", str(admin))]
     assert db.store.head().seq == head.seq + 1  # the key that was issued
 

@@ -391,7 +391,7 @@ def test_one_of_several_workers_delivers_in_the_background(
         contributed(db, actor, draft(1))
         endpoint.wait(1)
         contributed(db, actor, draft(2))
-        assert [received.said["data"]["count"] for received in endpoint.wait(2)] == [1, 1]
+        assert [received.json["data"]["count"] for received in endpoint.wait(2)] == [1, 1]
     finally:
         stop.set()
         for worker in workers:

@@ -23,7 +23,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
-from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, signal
+from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, signal, with_new_key
 from tests.service.concurrently import run_concurrently
 from tests.service.copies import Copy
 
@@ -186,7 +186,7 @@ def test_reading_needs_the_feed_scope_and_an_active_member(db: HashDB, actor: Ac
         with pytest.raises(ScopeMissing):
             verb(db, without_scope, 0, 1)
     suspend(db, actor)
-    suspended = again(db, actor)
+    suspended = with_new_key(db, actor)
     for verb in (feed.read, feed.wait):
         with pytest.raises(MemberSuspended):
             verb(db, suspended, 0, 1)
@@ -202,7 +202,7 @@ class TestReadEvents:
     def test_reading_is_logged_once_per_key_and_day(
         self, db: HashDB, actor: Actor, clock: Clock, database_url: str
     ) -> None:
-        second, other_process = again(db, actor), hashdb(database_url, clock)
+        second, other_process = with_new_key(db, actor), hashdb(database_url, clock)
         assert actor.key is not None and second.key is not None
         for service in (db, other_process, db):
             for reader in (actor, actor, second):

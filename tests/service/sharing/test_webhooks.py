@@ -28,7 +28,7 @@ from hashdb.errors import (
 )
 from hashdb.service import HashDB
 from hashdb.service.sharing import webhooks
-from tests.builders import Clock, again, member_with
+from tests.builders import Clock, member_with, with_new_key
 
 URL = "https://example.org/hook"
 DRAFT = WebhookDraft(URL, (Topic.FEED_CHANGED,), "mine")
@@ -62,7 +62,7 @@ def test_adding_changing_renewing_and_deleting_a_webhook_is_logged(db: HashDB, c
 
 
 def test_a_key_can_subscribe_only_to_topics_that_it_may_read(db: HashDB, actor: Actor) -> None:
-    contributor = again(db, actor, Scope.CONTRIBUTE)
+    contributor = with_new_key(db, actor, Scope.CONTRIBUTE)
     for topic in (Topic.FEED_CHANGED, Topic.MATCH_REVERSED):
         with pytest.raises(ScopeMissing):
             webhooks.add(db, contributor, WebhookDraft(URL, (topic,)))

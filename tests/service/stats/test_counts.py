@@ -20,7 +20,7 @@ from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import matches
 from hashdb.service.stats import counts
 from hashdb.store import Transaction
-from tests.builders import NOON, Clock, again, contributed, draft, hashdb, near, query, signal
+from tests.builders import NOON, Clock, contributed, draft, hashdb, near, query, signal, with_new_key
 
 DAY = NOON.date()
 
@@ -274,6 +274,6 @@ def test_there_are_no_reversals_if_no_hits_are_kept(db: HashDB, actor: Actor, ot
 
 
 def test_reversals_need_a_member_with_the_match_scope(db: HashDB, actor: Actor) -> None:
-    for reader in (again(db, actor, Scope.AUDIT, Scope.FEED), COMMAND_LINE):
+    for reader in (with_new_key(db, actor, Scope.AUDIT, Scope.FEED), COMMAND_LINE):
         with pytest.raises(ScopeMissing):
             counts.reversals(db, reader, 0, 10)

@@ -23,7 +23,7 @@ from hashdb.errors import (
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.stats import counts, refusals
-from tests.builders import NOON, Clock, again, hashdb
+from tests.builders import NOON, Clock, hashdb, with_new_key
 
 
 def _logged_refusals(db: HashDB) -> list[Event]:
@@ -94,7 +94,7 @@ def test_a_key_without_the_scope_is_logged_once_an_hour(database_url: str, db: H
 
 def test_requests_of_a_suspended_member_are_logged_once_per_key(db: HashDB, actor: Actor) -> None:
     assert actor.member
-    another = again(db, actor)
+    another = with_new_key(db, actor)
     members.change(db, COMMAND_LINE, actor.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     for key in (actor, another, another):
         refusals.note_access(db, key, MemberSuspended())
