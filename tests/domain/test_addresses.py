@@ -1,4 +1,4 @@
-"""Addresses that others name: what is not of the internet is no target, whatever it looks like."""
+"""Addresses that others send: the service connects only to public ones, in every spelling."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ PRIVATE = [
         ("no:address", "no:address"),
     ],
 )
-def test_an_address_counts_as_its_network(address: str, network: str) -> None:
+def test_network_of_returns_the_network_of_an_address(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_what_is_not_of_the_internet_is_not_public(address: str) -> None:
+def test_a_private_or_reserved_address_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
     assert EgressPolicy().fault("https", address) == "this is not a public address"
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "2a00:1450::1"])
-def test_what_is_of_the_internet_is_public(address: str) -> None:
+def test_an_internet_address_is_public(address: str) -> None:
     assert is_public(ip_address(address))
     assert EgressPolicy().fault("https", address) is None
 
 
-def test_a_network_that_is_named_is_reached_and_no_other() -> None:
-    reach = EgressPolicy((ip_network("10.2.0.0/16"), ip_network("fd00:1::/64")))
+def test_only_the_allowed_private_networks_are_permitted() -> None:
+    policy = EgressPolicy((ip_network("10.2.0.0/16"), ip_network("fd00:1::/64")))
     for address in ("10.2.3.4", "fd00:1::7", "8.8.8.8"):
-        assert reach.permits(ip_address(address))
+        assert policy.permits(ip_address(address))
     for address in ("10.3.0.1", "fd00:2::7", "::ffff:10.2.3.4", "127.0.0.1"):
-        assert not reach.permits(ip_address(address))
+        assert not policy.permits(ip_address(address))
 
 
-def test_without_tls_nothing_is_reached_unless_that_is_allowed() -> None:
+def test_a_url_without_tls_is_rejected_unless_it_is_allowed() -> None:
     assert EgressPolicy().fault("http", "example.org") == "must be a URL that begins with https://"
     assert EgressPolicy(plain=True).fault("http", "example.org") is None
     for scheme in ("ftp", "file", "", "gopher"):

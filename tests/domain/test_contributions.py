@@ -11,7 +11,7 @@ from hashdb.domain.signals import Algorithm
 from tests.builders import NOON, draft, signal
 
 
-def a_contribution() -> Contribution:
+def contribution() -> Contribution:
     sent = draft(1, 2, reference="our-id-1")
     return Contribution(
         id=17,
@@ -29,28 +29,28 @@ def a_contribution() -> Contribution:
     )
 
 
-def test_the_fingerprint_is_of_the_set_of_signals() -> None:
-    one = draft(1, 2).fingerprint()
-    assert len(one) == 32
-    assert draft(2, 1).fingerprint() == one
-    assert draft(1, 2, 1).fingerprint() == one
-    assert draft(1, 2, labels=("manifesto",), removed_at=NOON + timedelta(days=1)).fingerprint() == one
+def test_the_fingerprint_depends_only_on_the_set_of_signals() -> None:
+    fingerprint = draft(1, 2).fingerprint()
+    assert len(fingerprint) == 32
+    assert draft(2, 1).fingerprint() == fingerprint
+    assert draft(1, 2, 1).fingerprint() == fingerprint
+    assert draft(1, 2, labels=("manifesto",), removed_at=NOON + timedelta(days=1)).fingerprint() == fingerprint
 
 
-def test_the_fingerprint_tells_sets_and_algorithms_apart() -> None:
+def test_different_sets_of_signals_have_different_fingerprints() -> None:
     sets = [(), (1,), (2,), (1, 2), (signal(1, Algorithm.PHASH256),), (signal(1, Algorithm.PHASH),)]
     assert len({draft(*signals).fingerprint() for signals in sets}) == len(sets)
 
 
 @pytest.mark.parametrize("signals", [True, False])
 @pytest.mark.parametrize("reference", [True, False])
-def test_what_a_reader_may_not_see_is_empty_and_named(signals: bool, reference: bool) -> None:
-    whole = a_contribution()
-    shown = whole.shown(signals=signals, reference=reference)
-    assert shown.signals == (whole.signals if signals else ())
+def test_a_hidden_field_is_empty_and_listed_as_hidden(signals: bool, reference: bool) -> None:
+    complete = contribution()
+    shown = complete.shown(signals=signals, reference=reference)
+    assert shown.signals == (complete.signals if signals else ())
     assert shown.reference == ("our-id-1" if reference else None)
     assert shown.hidden == {name for name, may in (("signals", signals), ("reference", reference)) if not may}
-    assert shown.labels == whole.labels
+    assert shown.labels == complete.labels
 
 
 def test_quarantined_and_retired_contributions_do_not_match() -> None:

@@ -1,4 +1,4 @@
-"""Frames of a video, and the shots that they make."""
+"""The frames of a video, and how they are split into shots."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from tests.builders import near, signal
 
 
 def frames(*signals: Signal | None, quality: int | None = 90) -> list[Frame]:
-    """A frame a second with these signals; None: a frame without any."""
-    return [Frame(float(at), () if one is None else (one,), quality) for at, one in enumerate(signals)]
+    """One frame a second with these signals. None makes a frame without a signal."""
+    return [Frame(float(at), () if hash is None else (hash,), quality) for at, hash in enumerate(signals)]
 
 
-def shots(made: list[Frame]) -> list[tuple[float, float]]:
-    return [(shot.start, shot.end) for shot in split_shots(made)]
+def shots(of_video: list[Frame]) -> list[tuple[float, float]]:
+    return [(shot.start, shot.end) for shot in split_shots(of_video)]
 
 
-def test_frames_next_to_each_other_that_are_near_the_first_are_a_shot() -> None:
-    one, two = signal(1), signal(2)
-    assert shots(frames(one, near(one, NEAR), near(one, NEAR, 1), two, one)) == [(0, 2), (3, 3), (4, 4)]
-    assert shots(frames(one, near(one, NEAR + 1))) == [(0, 0), (1, 1)]
+def test_successive_frames_near_the_first_are_one_shot() -> None:
+    first, other = signal(1), signal(2)
+    assert shots(frames(first, near(first, NEAR), near(first, NEAR, 1), other, first)) == [(0, 2), (3, 3), (4, 4)]
+    assert shots(frames(first, near(first, NEAR + 1))) == [(0, 0), (1, 1)]
     assert shots([]) == []
 
 
-def test_a_slow_pan_is_many_shots_since_frames_are_compared_with_the_first() -> None:
+def test_a_slow_pan_is_several_shots() -> None:
+    """Each frame is compared with the first one of its shot."""
     pan = [signal(1)]
     for step in range(3):
         pan.append(near(pan[-1], NEAR - 2, step))
@@ -37,28 +38,28 @@ def test_a_slow_pan_is_many_shots_since_frames_are_compared_with_the_first() -> 
 
 
 def test_a_frame_with_further_signals_begins_a_shot() -> None:
-    one, other = signal(1), signal(1, Algorithm.PHASH256)
-    made = [Frame(0.0, (one, other), 90), Frame(1.0, (one,), 90), Frame(2.0, (one, other), 90)]
-    assert shots(made) == [(0, 1), (2, 2)]
+    pdq, phash256 = signal(1), signal(1, Algorithm.PHASH256)
+    video = [Frame(0.0, (pdq, phash256), 90), Frame(1.0, (pdq,), 90), Frame(2.0, (pdq, phash256), 90)]
+    assert shots(video) == [(0, 1), (2, 2)]
 
 
-def test_frames_that_are_not_searched_for_are_apart_from_those_that_are() -> None:
-    one = signal(1)
-    clear, dull = Frame(0.0, (one,), MINIMUM_QUALITY), Frame(1.0, (one,), MINIMUM_QUALITY - 1)
-    assert (clear.matches, dull.matches, Frame(2.0, (one,)).matches) == (True, False, True)
-    assert shots([clear, dull, Frame(2.0, (one,), 90)]) == [(0, 0), (1, 1), (2, 2)]
-    assert shots(frames(None, None, one, None)) == [(0, 1), (2, 2), (3, 3)]
+def test_searchable_and_unsearchable_frames_are_in_different_shots() -> None:
+    hash = signal(1)
+    clear, dull = Frame(0.0, (hash,), MINIMUM_QUALITY), Frame(1.0, (hash,), MINIMUM_QUALITY - 1)
+    assert (clear.matches, dull.matches, Frame(2.0, (hash,)).matches) == (True, False, True)
+    assert shots([clear, dull, Frame(2.0, (hash,), 90)]) == [(0, 0), (1, 1), (2, 2)]
+    assert shots(frames(None, None, hash, None)) == [(0, 1), (2, 2), (3, 3)]
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2 * NEAR), st.sampled_from([None, 20, 90])), max_size=30))
-def test_shots_hold_every_frame_once_in_order_and_only_near_ones(
+def test_shots_have_every_frame_once_in_order_and_only_near_frames(
     described: list[tuple[int, int, int | None]],
 ) -> None:
-    made = [
+    video = [
         Frame(float(at), (near(signal(seed), bits, at),), quality) for at, (seed, bits, quality) in enumerate(described)
     ]
-    split: list[Shot] = list(split_shots(made))
-    assert [frame for shot in split for frame in shot.frames] == made
+    split: list[Shot] = list(split_shots(video))
+    assert [frame for shot in split for frame in shot.frames] == video
     for shot in split:
         first = shot.frames[0]
         assert all(first.signals[0].distance(frame.signals[0]) <= NEAR for frame in shot.frames)
@@ -69,20 +70,22 @@ _SIGNALS = st.lists(st.tuples(st.integers(1, 2), st.integers(0, NEAR)), min_size
 
 
 @given(st.lists(st.tuples(_SIGNALS, st.sampled_from([None, 20, 90])), max_size=20), st.integers(0, 2**60))
-def test_marked_frames_give_the_same_shots_without_their_suppressed_signals(
+def test_marked_frames_keep_their_shots_without_suppressed_signals(
     described: list[tuple[list[tuple[int, int]], int | None]], hidden: int
 ) -> None:
-    made = [
+    video = [
         Frame(float(at), tuple(near(signal(seed), bits, at) for seed, bits in signals), quality)
         for at, (signals, quality) in enumerate(described)
     ]
-    whole = list(split_shots(made))
-    left: list[tuple[Frame, ...]] = []
-    for number, shot in enumerate(whole):
+    complete = list(split_shots(video))
+    remaining: list[tuple[Frame, ...]] = []
+    for number, shot in enumerate(complete):
         first, *others = shot.frames
-        kept = tuple(one for place, one in enumerate(first.signals) if not hidden >> (3 * number + place) & 1)
-        gone = first.signals[0] not in kept
-        left.append((replace(first, signals=kept), *(replace(each, signals=()) if gone else each for each in others)))
-    marked = list(mark_shots(left))
-    assert [tuple(shot.frames) for shot in split_shots(marked)] == left
-    assert all(frame.begins_shot is None for frame in mark_shots(shot.frames for shot in whole))
+        kept = tuple(hash for place, hash in enumerate(first.signals) if not hidden >> (3 * number + place) & 1)
+        is_suppressed = first.signals[0] not in kept
+        remaining.append(
+            (replace(first, signals=kept), *(replace(each, signals=()) if is_suppressed else each for each in others))
+        )
+    marked = list(mark_shots(remaining))
+    assert [tuple(shot.frames) for shot in split_shots(marked)] == remaining
+    assert all(frame.begins_shot is None for frame in mark_shots(shot.frames for shot in complete))

@@ -1,4 +1,4 @@
-"""Labels: the default file holds what the vocabulary promises, and an unknown code is refused by name."""
+"""Labels: the default file has the published vocabulary, and unknown codes are rejected."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_the_default_file_holds_the_published_vocabulary() -> None:
     )
 
 
-def test_every_code_is_of_its_own_kind_only() -> None:
+def test_every_code_is_valid_only_for_its_own_kind() -> None:
     for kind in Vocabulary.kinds():
         for code in getattr(DEFAULT, kind):
             assert [other for other in Vocabulary.kinds() if DEFAULT.fault(other, code) is None] == [kind]
 
 
-def test_an_unknown_code_is_refused_by_name() -> None:
+def test_an_unknown_code_is_rejected_with_the_known_codes() -> None:
     assert DEFAULT.fault("context", "nice") == (
         "'nice' is not a context of this service: edsa_copies_known, contains_victim, synthetic"
     )
@@ -65,11 +65,11 @@ def test_an_entity_is_a_list_and_a_slug(entity: str) -> None:
 @pytest.mark.parametrize(
     "entity", ["", "UN", "UN:", ":example", "un:example", "UN:Example", "UN:-a", "UN:a b", "UN:a\n"]
 )
-def test_another_form_of_entity_is_refused(entity: str) -> None:
+def test_a_malformed_entity_is_rejected(entity: str) -> None:
     assert DEFAULT.entity_fault(entity) == "must be a list and a slug, like UN:example"
 
 
-def test_an_entity_of_an_unknown_list_is_refused_by_name() -> None:
+def test_an_entity_of_an_unknown_list_is_rejected_with_the_known_lists() -> None:
     assert DEFAULT.entity_fault("XX:example") == (
         "'XX' is not an entity list of this service: UN, EU, UK, US-FTO, CA, AU, NZ"
     )
@@ -77,5 +77,5 @@ def test_an_entity_of_an_unknown_list_is_refused_by_name() -> None:
 
 def test_an_incident_is_one_of_three_levels_and_a_slug() -> None:
     assert [incident_fault(f"{level}:example-2026") for level in IncidentLevel] == [None, None, None]
-    for wrong in ("", "CIP", "CIP:", "cip:example", "XX:example", "CIP:Example", "CIP:a\n", "CIP:" + "a" * 65):
-        assert incident_fault(wrong) == "must be PCI:, CIP: or CI: and a slug, like PCI:example-2026"
+    for malformed in ("", "CIP", "CIP:", "cip:example", "XX:example", "CIP:Example", "CIP:a\n", "CIP:" + "a" * 65):
+        assert incident_fault(malformed) == "must be PCI:, CIP: or CI: and a slug, like PCI:example-2026"

@@ -43,7 +43,7 @@ ENUMS = {
 }
 
 
-def test_every_code_of_the_default_vocabulary_and_of_the_enumerations_has_a_meaning_in_their_order() -> None:
+def test_every_code_has_a_meaning_in_the_order_of_its_definition() -> None:
     vocabulary = Settings().vocabulary()
     codes = {kind: getattr(vocabulary, kind) for kind in Vocabulary.kinds()}
     codes |= {"severity": tuple("01234")} | {kind: tuple(enum) for kind, enum in ENUMS.items()}
@@ -52,6 +52,6 @@ def test_every_code_of_the_default_vocabulary_and_of_the_enumerations_has_a_mean
     assert tuple(MEANINGS)[:6] == Vocabulary.kinds()
 
 
-def test_a_meaning_and_an_example_fit_into_one_sentence() -> None:
-    said = [text for both in (MEANINGS, EXAMPLES) for codes in both.values() for text in codes.values()]
-    assert [text for text in said if not text or re.search(r"[.`]$|`|for example|\s$|^\s", text)] == []
+def test_meanings_and_examples_can_be_joined_to_one_sentence() -> None:
+    texts = [text for both in (MEANINGS, EXAMPLES) for codes in both.values() for text in codes.values()]
+    assert [text for text in texts if not text or re.search(r"[.`]$|`|for example|\s$|^\s", text)] == []

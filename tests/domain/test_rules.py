@@ -1,4 +1,4 @@
-"""Rules: what a service accepts, each refusal a sentence at its field."""
+"""Rules: what a service accepts. Each fault is a sentence at its field."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def faults(**fields: object) -> list[Fault]:
 
 def test_an_ordinary_draft_has_no_fault() -> None:
     assert faults() == []
-    whole = draft(
+    complete = draft(
         signal(1, Algorithm.PHASH),
         signal(1, Algorithm.PHASH256),
         severity=4,
@@ -35,17 +35,17 @@ def test_an_ordinary_draft_has_no_fault() -> None:
         notified_at=NOON,
         expires_at=NOON + MICROSECOND,
     )
-    assert list(RULES.draft_faults(whole, NOON)) == []
+    assert list(RULES.draft_faults(complete, NOON)) == []
 
 
-def test_what_an_import_may_leave_unknown_is_no_fault() -> None:
+def test_an_unknown_removal_time_and_quality_are_accepted() -> None:
     assert faults(removed_at=None, quality=None) == []
 
 
-def test_every_fault_of_a_draft_is_told_at_its_field() -> None:
+def test_every_fault_of_a_draft_is_reported_at_its_field() -> None:
     blank = Signal(Algorithm.PHASH, 0)
     disabled = signal(1, Algorithm.DHASH)
-    wrong = draft(
+    invalid = draft(
         1,
         blank,
         disabled,
@@ -60,8 +60,8 @@ def test_every_fault_of_a_draft_is_told_at_its_field() -> None:
         entity="example",
         incident="example",
     )
-    found = {fault.at: fault.reason for fault in RULES.draft_faults(wrong, NOON)}
-    assert list(found) == [
+    reasons = {fault.at: fault.reason for fault in RULES.draft_faults(invalid, NOON)}
+    assert list(reasons) == [
         "signals[1]",
         "signals[2]",
         "quality",
@@ -75,38 +75,40 @@ def test_every_fault_of_a_draft_is_told_at_its_field() -> None:
         "entity",
         "incident",
     ]
-    assert found["signals[1]"] == ("phash with 0 of 64 bits set is not of an ordinary picture (24 to 40 are accepted)")
-    assert found["signals[2]"] == "dhash is not enabled on this service: pdq, phash256, phash"
-    assert found["quality"] == (
+    assert reasons["signals[1]"] == (
+        "phash with 0 of 64 bits set is not of an ordinary picture (24 to 40 are accepted)"
+    )
+    assert reasons["signals[2]"] == "dhash is not enabled on this service: pdq, phash256, phash"
+    assert reasons["quality"] == (
         "quality 49 is too low: the hash would match other pictures by accident; the least is 50"
     )
-    assert found["removed_at"] == found["notified_at"] == "must not be in the future"
-    assert found["expires_at"] == "must be in the future"
-    assert found["labels[1]"].startswith("'nice' is not a behaviour of this service: ")
+    assert reasons["removed_at"] == reasons["notified_at"] == "must not be in the future"
+    assert reasons["expires_at"] == "must be in the future"
+    assert reasons["labels[1]"].startswith("'nice' is not a behaviour of this service: ")
 
 
-def test_the_borders_are_accepted() -> None:
+def test_values_at_the_limits_are_accepted() -> None:
     assert faults(removed_at=NOON + SKEW, notified_at=NOON + SKEW, expires_at=NOON + MICROSECOND, quality=50) == []
 
 
-def test_every_fault_of_an_amendment_is_told_at_its_field() -> None:
-    wrong = Amendment(labels=("nice",), basis="mood", context=("odd",), incident="example", expires_at=NOON)
-    found = [fault.at for fault in RULES.amendment_faults(wrong, NOON)]
-    assert found == ["labels[0]", "context[0]", "expires_at", "basis", "incident"]
+def test_every_fault_of_an_amendment_is_reported_at_its_field() -> None:
+    invalid = Amendment(labels=("nice",), basis="mood", context=("odd",), incident="example", expires_at=NOON)
+    fields = [fault.at for fault in RULES.amendment_faults(invalid, NOON)]
+    assert fields == ["labels[0]", "context[0]", "expires_at", "basis", "incident"]
 
 
-def test_an_amendment_may_leave_out_or_empty_a_field() -> None:
-    emptied = Amendment(severity=None, basis=None, context=(), incident=None, expires_at=None)
-    assert list(RULES.amendment_faults(Amendment(), NOON)) == list(RULES.amendment_faults(emptied, NOON)) == []
+def test_an_amendment_may_omit_or_clear_a_field() -> None:
+    cleared = Amendment(severity=None, basis=None, context=(), incident=None, expires_at=None)
+    assert list(RULES.amendment_faults(Amendment(), NOON)) == list(RULES.amendment_faults(cleared, NOON)) == []
 
 
-def test_a_query_may_hold_what_may_not_be_contributed() -> None:
+def test_a_query_may_have_a_signal_that_may_not_be_contributed() -> None:
     assert list(RULES.query_faults(Query((Signal(Algorithm.PHASH, 0),)))) == []
 
 
-def test_every_fault_of_a_query_is_told_at_its_field() -> None:
-    wrong = Query((signal(1), signal(1, Algorithm.AHASH)), radius={Algorithm.PDQ: 32, Algorithm.PHASH: -1})
-    assert [str(fault) for fault in RULES.query_faults(wrong)] == [
+def test_every_fault_of_a_query_is_reported_at_its_field() -> None:
+    invalid = Query((signal(1), signal(1, Algorithm.AHASH)), radius={Algorithm.PDQ: 32, Algorithm.PHASH: -1})
+    assert [str(fault) for fault in RULES.query_faults(invalid)] == [
         "signals[1]: ahash is not enabled on this service: pdq, phash256, phash",
         "radius.pdq: the radius of pdq must be 0 to 31 bits on this service",
         "radius.phash: the radius of phash must be 0 to 6 bits on this service",
@@ -114,7 +116,7 @@ def test_every_fault_of_a_query_is_told_at_its_field() -> None:
 
 
 @pytest.mark.parametrize(("allowed", "widest"), [({}, 31), ({Algorithm.PDQ: 60}, 60), ({Algorithm.PDQ: 8}, 31)])
-def test_a_radius_is_at_most_the_default_or_what_the_operator_allows(
+def test_the_maximum_radius_is_the_default_or_a_larger_one_of_the_operator(
     allowed: dict[Algorithm, int], widest: int
 ) -> None:
     rules = replace(RULES, max_radius=allowed)

@@ -1,4 +1,4 @@
-"""Seeds: their text form, and that none is shown by accident."""
+"""Seeds: their text form, and that their repr and errors do not show them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashdb.domain.seeds import SEED_BYTES, Seed
 SEED = Seed(7, bytes(range(SEED_BYTES)))
 
 
-def test_a_seed_survives_its_text_form_and_hides_in_its_representation() -> None:
+def test_a_seed_is_parsed_back_and_its_repr_hides_it() -> None:
     assert Seed.parse(SEED.to_text()) == SEED
     for text in (repr(SEED), str(SEED), f"{(SEED,)}"):
         assert SEED.octets.hex() not in text and repr(SEED.octets) not in text
@@ -18,6 +18,6 @@ def test_a_seed_survives_its_text_form_and_hides_in_its_representation() -> None
 @pytest.mark.parametrize(
     "text", ["", "7", "7:", "7:00", f"x:{'0' * 64}", f"7:{'0' * 62} 0", f"7:{'g' * 64}", f"-7:{'0' * 64}"]
 )
-def test_what_is_no_seed_is_refused_without_a_quotation(text: str) -> None:
+def test_a_malformed_seed_is_rejected_without_being_quoted(text: str) -> None:
     with pytest.raises(ValueError, match=r"^is not a seed$"):
         Seed.parse(text)

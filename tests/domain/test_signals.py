@@ -21,31 +21,31 @@ def signals(algorithms: list[Algorithm] = ALGORITHMS) -> st.SearchStrategy[Signa
 
 
 def pairs() -> st.SearchStrategy[tuple[Signal, Signal, Signal]]:
-    return st.sampled_from(ALGORITHMS).flatmap(lambda one: st.tuples(*[signals([one])] * 3))
+    return st.sampled_from(ALGORITHMS).flatmap(lambda algorithm: st.tuples(*[signals([algorithm])] * 3))
 
 
 @given(signals())
-def test_parse_and_str_are_each_others_inverse(one: Signal) -> None:
-    text = str(one)
-    assert Signal.parse(text) == one
+def test_a_signal_is_parsed_back_from_its_text(signal_: Signal) -> None:
+    text = str(signal_)
+    assert Signal.parse(text) == signal_
     assert str(Signal.parse(text)) == text
 
 
 @given(signals())
-def test_the_text_has_leading_zeros_and_is_in_lower_case(one: Signal) -> None:
-    assert re.fullmatch(rf"{one.algorithm}:[0-9a-f]{{{one.algorithm.bits // 4}}}", str(one))
+def test_the_text_of_a_signal_is_lower_case_hex_with_leading_zeros(signal_: Signal) -> None:
+    assert re.fullmatch(rf"{signal_.algorithm}:[0-9a-f]{{{signal_.algorithm.bits // 4}}}", str(signal_))
 
 
 @given(signals())
-def test_to_bytes_and_from_bytes_are_each_others_inverse(one: Signal) -> None:
-    octets = one.to_bytes()
-    assert len(octets) == one.algorithm.bits // 8
-    assert Signal.from_bytes(one.algorithm, octets) == one
-    assert octets.hex() == str(one).partition(":")[2]
+def test_a_signal_is_read_back_from_its_bytes(signal_: Signal) -> None:
+    octets = signal_.to_bytes()
+    assert len(octets) == signal_.algorithm.bits // 8
+    assert Signal.from_bytes(signal_.algorithm, octets) == signal_
+    assert octets.hex() == str(signal_).partition(":")[2]
 
 
 @given(st.text(max_size=80))
-def test_any_other_text_is_refused_with_a_sentence(text: str) -> None:
+def test_arbitrary_text_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"\Amust be algorithm:hex"):
         Signal.parse(text)
 
@@ -60,8 +60,8 @@ def test_the_distance_is_a_metric(three: tuple[Signal, Signal, Signal]) -> None:
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_complement_differs_in_every_bit(algorithm: Algorithm) -> None:
-    one = signal(1, algorithm)
-    assert one.distance(Signal(algorithm, one.value ^ (2**algorithm.bits - 1))) == algorithm.bits
+    hash = signal(1, algorithm)
+    assert hash.distance(Signal(algorithm, hash.value ^ (2**algorithm.bits - 1))) == algorithm.bits
 
 
 def test_signals_of_different_algorithms_are_not_compared() -> None:
@@ -95,7 +95,7 @@ _UNKNOWN = (
         ("phash:d1c4:b2a09f8e7d6", "phash needs 16 hex digits in lower case"),
     ],
 )
-def test_a_refusal_says_what_is_wrong(text: str, sentence: str) -> None:
+def test_a_malformed_signal_is_rejected_with_the_reason(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         Signal.parse(text)
 
@@ -114,7 +114,7 @@ FIGURES = [
 ]
 
 
-def test_every_algorithm_has_its_line() -> None:
+def test_every_algorithm_is_in_the_table_of_figures() -> None:
     assert [name for name, *_ in FIGURES] == list(Algorithm)
 
 
@@ -136,17 +136,17 @@ def test_an_algorithm_has_its_length_radius_and_set_bits(
         assert fault == (None if fewest <= count <= most else expected)
 
 
-def test_the_quality_needed_is_what_pdq_advises() -> None:
+def test_the_minimum_quality_is_that_which_pdq_recommends() -> None:
     assert MINIMUM_QUALITY == 50
 
 
 @pytest.mark.parametrize("value", [0, 2**63, 2**64 - 1])
-def test_what_phash_gives_for_flat_and_gradient_pictures_is_refused(value: int) -> None:
+def test_the_phash_of_a_flat_or_gradient_picture_is_rejected(value: int) -> None:
     assert Signal(Algorithm.PHASH, value).fault()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_the_signals_that_the_tests_draw_may_be_contributed(algorithm: Algorithm) -> None:
+def test_signals_of_the_test_builders_may_be_contributed(algorithm: Algorithm) -> None:
     for seed in range(20):
         drawn = signal(seed, algorithm)
         assert drawn.value.bit_count() == algorithm.bits // 2
@@ -154,5 +154,5 @@ def test_the_signals_that_the_tests_draw_may_be_contributed(algorithm: Algorithm
         assert near(drawn, 5, seed).distance(drawn) == 5
 
 
-def _bits(one: Signal) -> str:
-    return f"{one.value:0{one.algorithm.bits}b}"
+def _bits(signal_: Signal) -> str:
+    return f"{signal_.value:0{signal_.algorithm.bits}b}"

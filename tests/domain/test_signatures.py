@@ -18,9 +18,9 @@ def signatures(kinds: tuple[Kind, ...] = tuple(Kind)) -> st.SearchStrategy[Signa
 
 
 @given(signatures())
-def test_parse_and_str_are_each_others_inverse(one: Signature) -> None:
-    assert Signature.parse(str(one)) == one
-    assert re.fullmatch(rf"{one.kind}:[0-9a-f]{{{2 * one.kind.octets}}}", str(one))
+def test_a_signature_is_parsed_back_from_its_text(signature: Signature) -> None:
+    assert Signature.parse(str(signature)) == signature
+    assert re.fullmatch(rf"{signature.kind}:[0-9a-f]{{{2 * signature.kind.octets}}}", str(signature))
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,17 @@ def test_parse_and_str_are_each_others_inverse(one: Signature) -> None:
         ("colour:" + "0" * 66, "colour needs 64 hex digits, got 66"),
     ],
 )
-def test_a_wrong_text_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_a_malformed_signature_is_rejected_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         Signature.parse(text)
 
 
 @given(st.sampled_from(Kind).flatmap(lambda kind: st.tuples(*[signatures((kind,))] * 2)))
-def test_a_distance_is_symmetrical_and_0_for_equal_ones_only(pair: tuple[Signature, Signature]) -> None:
-    one, other = pair
-    assert one.distance(other) == other.distance(one)
-    assert one.distance(one) == 0
-    assert (one.distance(other) == 0) == (one == other)
+def test_a_distance_is_symmetrical_and_0_only_for_equal_signatures(pair: tuple[Signature, Signature]) -> None:
+    signature, other = pair
+    assert signature.distance(other) == other.distance(signature)
+    assert signature.distance(signature) == 0
+    assert (signature.distance(other) == 0) == (signature == other)
 
 
 def test_details_are_compared_by_the_share_of_bits_that_differ() -> None:
@@ -60,6 +60,6 @@ def test_colours_are_compared_by_the_mean_distance_of_their_parts() -> None:
     assert grey.distance(Signature(Kind.COLOUR, bytes([128 + 30, 128 - 40]) + b"\x80" * 30)) == 50 / 16
 
 
-def test_kinds_are_not_compared() -> None:
+def test_signatures_of_different_kinds_are_not_compared() -> None:
     with pytest.raises(ValueError, match="detail and colour cannot be compared"):
         Signature(Kind.DETAIL, bytes(128)).distance(Signature(Kind.COLOUR, bytes(32)))

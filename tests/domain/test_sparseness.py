@@ -1,4 +1,4 @@
-"""Which hashes tell little, and how near they must come to be the same."""
+"""Sparse hashes: which ones are sparse, and their smaller radius."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.builders import near, signal, sparse
 PHASH256 = Algorithm.PHASH256
 
 
-def test_a_product_of_rows_and_columns_is_sparse_also_with_bits_changed_and_random_bits_are_not() -> None:
+def test_a_product_of_rows_and_columns_is_sparse_and_random_bits_are_not() -> None:
     for seed in range(20):
         assert is_sparse(sparse(seed).value)
         assert is_sparse(sparse(seed).value ^ (1 << 256) - 1)
@@ -24,18 +24,18 @@ def test_a_product_of_rows_and_columns_is_sparse_also_with_bits_changed_and_rand
 
 
 @pytest.mark.parametrize(("left", "top"), [(40, 60), (200, 90), (120, 150), (260, 200)])
-def test_a_small_thing_on_a_plain_ground_is_sparse(left: int, top: int) -> None:
+def test_the_hash_of_a_small_object_on_a_plain_background_is_sparse(left: int, top: int) -> None:
     picture = Image.new("RGB", (320, 240), (200, 210, 220))
     ImageDraw.Draw(picture).ellipse((left, top, left + 12, top + 12), (30, 20, 20))
     assert is_sparse(imagehash_signal(Picture(picture), PHASH256).value)
 
 
-def test_only_phash256_reaches_less_far_and_whichever_of_the_two_is_sparse() -> None:
-    one, thin = signal(1, PHASH256).value, sparse(1).value
-    assert match_radius(PHASH256, one, signal(2, PHASH256).value) == PHASH256.radius
-    assert match_radius(PHASH256, one, thin) == match_radius(PHASH256, thin, one) == PHASH256.radius - SPARSE_MARGIN
+def test_phash256_has_a_smaller_radius_if_either_value_is_sparse() -> None:
+    dense, thin = signal(1, PHASH256).value, sparse(1).value
+    assert match_radius(PHASH256, dense, signal(2, PHASH256).value) == PHASH256.radius
+    assert match_radius(PHASH256, dense, thin) == match_radius(PHASH256, thin, dense) == PHASH256.radius - SPARSE_MARGIN
     assert match_radius(Algorithm.PDQ, thin, thin) == Algorithm.PDQ.radius
 
 
-def test_a_sparse_signal_is_accepted_as_any_other() -> None:
+def test_a_sparse_signal_is_accepted() -> None:
     assert Signal(PHASH256, sparse(1).value).fault() is None

@@ -1,4 +1,4 @@
-"""Spelling: which id is written, and which known word was probably meant."""
+"""Spelling: the id in a text, and the known word that was probably meant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LABELS = ("graphic_violence", "glorification", "incitement", "manifesto")
 
 
 @pytest.mark.parametrize(
-    ("word", "found"),
+    ("word", "expected"),
     [
         ("glorifcation", "glorification"),
         ("Glorification", "glorification"),
@@ -24,21 +24,21 @@ LABELS = ("graphic_violence", "glorification", "incitement", "manifesto")
         ("manifesto" * 100_000, None),
     ],
 )
-def test_the_nearest_word_is_found_whatever_its_case_and_its_separators(word: str, found: str | None) -> None:
-    assert nearest(word, LABELS) == found
+def test_the_nearest_word_is_found_regardless_of_case_and_separators(word: str, expected: str | None) -> None:
+    assert nearest(word, LABELS) == expected
 
 
-def test_the_question_follows_an_error_and_nothing_does_if_no_word_is_near() -> None:
+def test_did_you_mean_suggests_a_near_word_or_nothing() -> None:
     assert did_you_mean("incitment", LABELS) == "; did you mean 'incitement'?"
     assert did_you_mean("zebra", LABELS) == ""
 
 
-def test_of_words_that_differ_in_case_alone_the_first_is_found() -> None:
+def test_the_first_of_two_words_that_differ_only_in_case_is_found() -> None:
     assert nearest("alpha", ("Alpha", "ALPHA")) == "Alpha"
 
 
 @pytest.mark.parametrize(
-    ("shown", "read"),
+    ("text", "expected"),
     [
         ("17", (None, 17)),
         ("#17", (None, 17)),
@@ -63,5 +63,5 @@ def test_of_words_that_differ_in_case_alone_the_first_is_found() -> None:
         ("17 contribution", None),
     ],
 )
-def test_an_id_is_read_as_it_is_shown(shown: str, read: tuple[str | None, int] | None) -> None:
-    assert read_id(shown) == read
+def test_an_id_is_read_in_every_form_that_the_console_shows(text: str, expected: tuple[str | None, int] | None) -> None:
+    assert read_id(text) == expected

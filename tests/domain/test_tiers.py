@@ -1,4 +1,4 @@
-"""Tiers and incident levels: what the codes imply, what a tier sets, and how people write both."""
+"""Tiers and incident levels: the tier that follows from codes, the codes of a tier, and the spellings of both."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from hashdb.settings import Settings
         (("graphic_violence",), 3, None, None, None),
     ],
 )
-def test_the_first_rule_that_holds_names_the_tier(
+def test_the_first_rule_that_applies_sets_the_tier(
     labels: tuple[str, ...], severity: int | None, entity: str | None, incident: str | None, tier: Tier | None
 ) -> None:
     assert tier_of(labels, severity, entity, incident) is tier
 
 
-def test_a_tier_that_is_imported_is_read_back_but_for_what_the_documentation_says_is_lost() -> None:
-    back = {tier: tier_of((label,), severity, None, None) for tier, (label, severity) in TIERS.items()}
-    assert {tier: read for tier, read in back.items() if read is not tier} == {
+def test_an_imported_tier_is_derived_again_except_two_documented_ones() -> None:
+    derived = {tier: tier_of((label,), severity, None, None) for tier, (label, severity) in TIERS.items()}
+    assert {tier: read for tier, read in derived.items() if read is not tier} == {
         Tier.DESIGNATION: Tier.UNOFFICIAL,
         Tier.PROMOTIONAL: Tier.INSPIRATIONAL,
     }
@@ -71,18 +71,18 @@ def test_rules_and_tiers_use_codes_of_the_default_vocabulary() -> None:
         *((tier, tier) for tier in Tier),
     ],
 )
-def test_a_tier_is_read_however_people_write_it(text: str, tier: Tier) -> None:
+def test_a_tier_is_read_in_every_common_spelling(text: str, tier: Tier) -> None:
     assert read_tier(text) is tier
     assert tier.number in (1, 2, 3, 4)
 
 
 @pytest.mark.parametrize("text", ["", "5", "tier", "2 designation", "Tier 2 low", "crisis2", "1 instructional"])
-def test_what_is_no_tier_is_refused_with_all_tiers(text: str) -> None:
+def test_an_unknown_tier_is_rejected_with_all_tiers(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a tier: threat_to_life, "):
         read_tier(text)
 
 
-def test_a_level_is_read_as_people_write_it() -> None:
+def test_an_incident_level_is_read_in_every_common_spelling() -> None:
     assert read_level("perpetrator content incident") is read_level("pci") is IncidentLevel.PCI
     assert read_level("Content Incident") is IncidentLevel.CI
     assert incident_fault(incident_label(IncidentLevel.CIP, "  Example: City (2026) ")) is None

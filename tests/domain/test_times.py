@@ -1,4 +1,4 @@
-"""Instants: RFC 3339 in and out."""
+"""Times: they are parsed and formatted as in RFC 3339."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CALENDAR = "^is not a time of the calendar$"
 
 
 @given(instants)
-def test_format_and_parse_are_each_others_inverse(at: datetime) -> None:
+def test_a_time_is_parsed_back_from_its_text(at: datetime) -> None:
     text = format_instant(at)
     assert len(text) == 27
     assert parse_instant(text) == at
@@ -26,26 +26,26 @@ def test_format_and_parse_are_each_others_inverse(at: datetime) -> None:
 
 
 @given(instants)
-def test_the_stores_number_keeps_every_microsecond(at: datetime) -> None:
+def test_a_time_is_converted_to_microseconds_and_back(at: datetime) -> None:
     assert from_microseconds(to_microseconds(at)) == at
 
 
 @given(instants.filter(lambda at: 2 <= at.year <= 9998), offsets)
-def test_a_time_of_any_zone_is_answered_in_utc(utc: datetime, zone: timezone) -> None:
+def test_a_time_in_any_zone_is_converted_to_utc(utc: datetime, zone: timezone) -> None:
     at = utc.astimezone(zone)
     parsed = parse_instant(at.isoformat())
     assert (parsed, parsed.tzinfo) == (at, UTC)
     assert parse_instant(format_instant(at)) == at
 
 
-def test_numbers_count_from_1970_in_microseconds() -> None:
+def test_microseconds_count_from_1970() -> None:
     assert to_microseconds(EPOCH) == 0
     assert to_microseconds(datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC)) == -1
     assert to_microseconds(datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)) == 10**15
 
 
 @pytest.mark.parametrize(
-    ("text", "written"),
+    ("text", "formatted"),
     [
         ("2026-11-20T10:00:00Z", "2026-11-20T10:00:00.000000Z"),
         ("2026-11-20t10:00:00z", "2026-11-20T10:00:00.000000Z"),
@@ -64,8 +64,8 @@ def test_numbers_count_from_1970_in_microseconds() -> None:
         ("9999-12-31T22:59:59-01:00", "9999-12-31T23:59:59.000000Z"),
     ],
 )
-def test_a_time_is_written_in_one_form(text: str, written: str) -> None:
-    assert format_instant(parse_instant(text)) == written
+def test_a_time_is_formatted_in_one_form(text: str, formatted: str) -> None:
+    assert format_instant(parse_instant(text)) == formatted
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_time_is_written_in_one_form(text: str, written: str) -> None:
         "now",
     ],
 )
-def test_another_form_is_refused(text: str) -> None:
+def test_a_time_in_another_form_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=FORM):
         parse_instant(text)
 
@@ -114,6 +114,6 @@ def test_another_form_is_refused(text: str) -> None:
         "9999-12-31T23:59:59-00:01",
     ],
 )
-def test_a_time_that_never_was_is_refused(text: str) -> None:
+def test_a_time_that_is_not_in_the_calendar_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=CALENDAR):
         parse_instant(text)

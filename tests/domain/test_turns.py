@@ -1,4 +1,4 @@
-"""Turns are given to one key after the other; requests that wait are handled together."""
+"""Turns go to one key after the other, and waiting requests are handled in groups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from hashdb.domain.turns import GroupedRequests, Turns
 
 
-def until(holds: Callable[[], bool]) -> None:
+def wait_until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < end
@@ -23,18 +23,18 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def order(turns: Turns, arrivals: str, holder: str) -> str:
-    """The keys in the order of their turns, where they arrive in this order while `holder` has its turn."""
-    had = list[str]()
+    """The keys in the order of their turns. They arrive in the order of `arrivals` while `holder` has its turn."""
+    keys = list[str]()
 
     def wait(key: str) -> None:
         with turns.turn(key):
-            had.append(key)
+            keys.append(key)
 
     with ThreadPoolExecutor(len(arrivals)) as pool, turns.turn(holder):
         for number, key in enumerate(arrivals, start=1):
             pool.submit(wait, key)
-            until(lambda number=number: turns.waiting == number)  # type: ignore[misc]
-    return "".join(had)
+            wait_until(lambda number=number: turns.waiting == number)  # type: ignore[misc]
+    return "".join(keys)
 
 
 @pytest.mark.parametrize(
@@ -47,21 +47,21 @@ def order(turns: Turns, arrivals: str, holder: str) -> str:
         ("-", "abcabc", "abcabc"),
     ],
 )
-def test_turns_go_round_by_key(holder: str, arrivals: str, expected: str) -> None:
+def test_keys_get_their_turns_one_after_the_other(holder: str, arrivals: str, expected: str) -> None:
     assert order(Turns(), arrivals, holder) == expected
 
 
-def test_as_many_have_a_turn_as_may_at_once() -> None:
+def test_a_third_request_waits_if_two_turns_are_allowed() -> None:
     turns = Turns(2)
     third = turns.turn("a")
     with ThreadPoolExecutor(1) as pool, turns.turn("a"), turns.turn("a"):
         waiting = pool.submit(third.__enter__)
-        until(lambda: turns.waiting == 1)
+        wait_until(lambda: turns.waiting == 1)
         assert not waiting.done()
     assert waiting.done()
 
 
-def test_a_turn_is_given_back_when_its_block_raises() -> None:
+def test_a_turn_ends_when_its_block_raises() -> None:
     turns = Turns()
     for _ in range(2):
         with pytest.raises(ValueError, match="broken"), turns.turn("a"):
@@ -71,19 +71,19 @@ def test_a_turn_is_given_back_when_its_block_raises() -> None:
 
 
 class Item(NamedTuple):
-    """A request of a size."""
+    """A request with a size."""
 
     name: str
     size: int = 1
 
 
 class Groups:
-    """A handler that keeps the groups that it handled; it waits with the first one until it is let go."""
+    """A handler that records the groups that it handled. It blocks in the first one until `go` is set."""
 
     def __init__(self) -> None:
         self.handled = list[str]()
         self.arrived, self.go = Event(), Event()
-        self.together = GroupedRequests[Item, str](most=4)
+        self.grouped = GroupedRequests[Item, str](most=4)
 
     def handle(self, items: Sequence[Item]) -> list[str | Exception]:
         if not self.handled:
@@ -93,16 +93,16 @@ class Groups:
         return [ValueError(item.name) if item.name.isupper() else item.name * 2 for item in items]
 
     def submit(self, items: Sequence[Item]) -> list[Future[str]]:
-        """Submit the first item, and once it is being handled the others, in order."""
+        """Submit the first item, wait until the handler has it, then submit the others in order."""
         with ThreadPoolExecutor(len(items)) as pool:
             first, *others = items
-            answers = [pool.submit(self.together.submit, first, self.handle)]
+            results = [pool.submit(self.grouped.submit, first, self.handle)]
             assert self.arrived.wait(20)
             for number, item in enumerate(others, start=1):
-                answers.append(pool.submit(self.together.submit, item, self.handle))
-                until(lambda number=number: self.together.waiting == number)  # type: ignore[misc]
+                results.append(pool.submit(self.grouped.submit, item, self.handle))
+                wait_until(lambda number=number: self.grouped.waiting == number)  # type: ignore[misc]
             self.go.set()
-        return answers
+        return results
 
 
 @pytest.mark.parametrize(
@@ -115,17 +115,17 @@ class Groups:
         ("ab9cd", ["a", "b", "cd"]),
     ],
 )
-def test_requests_that_wait_are_handled_together_up_to_a_size(items: str, expected: list[str]) -> None:
+def test_waiting_requests_are_handled_in_groups_up_to_a_size(items: str, expected: list[str]) -> None:
     groups = Groups()
     parsed = [Item(name, int(size or 1)) for name, size in re.findall(r"([a-z])(\d?)", items)]
-    answers = groups.submit(parsed)
+    results = groups.submit(parsed)
     assert groups.handled == expected
-    assert [answer.result() for answer in answers] == [item.name * 2 for item in parsed]
+    assert [result.result() for result in results] == [item.name * 2 for item in parsed]
 
 
-def test_each_request_gets_its_own_answer_or_exception() -> None:
-    answers = Groups().submit([Item("a"), Item("B"), Item("c"), Item("D")])
-    assert [repr(answer.exception() or answer.result()) for answer in answers] == [
+def test_each_request_of_a_group_gets_its_own_result_or_exception() -> None:
+    results = Groups().submit([Item("a"), Item("B"), Item("c"), Item("D")])
+    assert [repr(result.exception() or result.result()) for result in results] == [
         "'aa'",
         "ValueError('B')",
         "'cc'",
@@ -133,39 +133,39 @@ def test_each_request_gets_its_own_answer_or_exception() -> None:
     ]
 
 
-def test_what_arrives_while_a_group_waits_for_its_turn_is_in_the_group() -> None:
+def test_a_request_that_arrives_before_the_groups_turn_joins_the_group() -> None:
     turns, groups = Turns(), Groups()
     groups.go.set()
-    together = GroupedRequests[Item, str](most=4, turn=lambda: turns.turn("a"))
+    grouped = GroupedRequests[Item, str](most=4, turn=lambda: turns.turn("a"))
     with ThreadPoolExecutor(6) as pool, turns.turn("b"):
-        answers = []
+        results = []
         for number, name in enumerate("abcdef", start=1):
-            answers.append(pool.submit(together.submit, Item(name), groups.handle))
-            until(lambda number=number: together.waiting == number)  # type: ignore[misc]
+            results.append(pool.submit(grouped.submit, Item(name), groups.handle))
+            wait_until(lambda number=number: grouped.waiting == number)  # type: ignore[misc]
         assert groups.handled == []
-    assert [answer.result() for answer in answers] == ["aa", "bb", "cc", "dd", "ee", "ff"]
+    assert [result.result() for result in results] == ["aa", "bb", "cc", "dd", "ee", "ff"]
     assert groups.handled == ["abcd", "ef"]
 
 
-def test_a_turn_that_does_not_come_is_an_error_of_those_that_wait_for_it() -> None:
+def test_an_error_of_the_turn_is_raised_by_the_requests_that_wait() -> None:
     @contextmanager
     def never() -> Iterator[None]:
         raise OSError("no turn")
         yield
 
-    together = GroupedRequests[Item, str](most=4, turn=never)
+    grouped = GroupedRequests[Item, str](most=4, turn=never)
     for name in "ab":
         with pytest.raises(OSError, match="no turn"):
-            together.submit(Item(name), lambda items: [item.name for item in items])
-    assert together.waiting == 0
+            grouped.submit(Item(name), lambda items: [item.name for item in items])
+    assert grouped.waiting == 0
 
 
-def test_a_handler_that_raises_does_so_for_its_group_and_the_next_one_is_handled() -> None:
-    together = GroupedRequests[Item, str](most=4)
+def test_an_error_of_a_handler_is_raised_only_for_its_group() -> None:
+    grouped = GroupedRequests[Item, str](most=4)
 
     def broken(items: Sequence[Item]) -> list[str | Exception]:
         raise OSError("broken")
 
     with pytest.raises(OSError, match="broken"):
-        together.submit(Item("a"), broken)
-    assert together.submit(Item("b"), lambda items: [item.name for item in items]) == "b"
+        grouped.submit(Item("a"), broken)
+    assert grouped.submit(Item("b"), lambda items: [item.name for item in items]) == "b"

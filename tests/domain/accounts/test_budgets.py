@@ -30,7 +30,7 @@ DHASH = signal(1, Algorithm.DHASH)
         (Query((PDQ, PHASH), transforms={"mirrored": (PDQ, PHASH), "cropped": (PHASH, DHASH)}), 6, 2),
     ],
 )
-def test_a_query_costs_its_signals_and_the_short_ones_that_no_long_one_stands_beside(
+def test_a_query_costs_its_signals_and_its_short_signals_beyond_its_long_ones(
     query: Query, signals: int, short: int
 ) -> None:
     cost = dict(query_cost([query]))
@@ -39,7 +39,7 @@ def test_a_query_costs_its_signals_and_the_short_ones_that_no_long_one_stands_be
     assert cost == ({Budget.SHORT_SIGNALS: short} if short else {})
 
 
-def test_long_signals_of_one_query_do_not_pay_for_short_ones_of_another() -> None:
+def test_long_signals_of_one_query_do_not_offset_short_signals_of_another() -> None:
     assert dict(query_cost([Query((PHASH,)), Query((PDQ, PHASH256))])) == {
         Budget.QUERIES: 2,
         Budget.SIGNALS: 3,
@@ -47,15 +47,15 @@ def test_long_signals_of_one_query_do_not_pay_for_short_ones_of_another() -> Non
     }
 
 
-def test_days_and_hours_are_those_of_utc() -> None:
+def test_budgets_renew_at_the_day_and_hour_of_utc() -> None:
     at = NOON.replace(hour=23, minute=59, second=58)
     assert Budget.QUERIES.renewal(at) == NOON.replace(hour=0) + timedelta(days=1)
     assert Budget.DISPUTES.renewal(at) == Budget.QUERIES.renewal(at)
     assert Budget.DISPUTES.renewal(NOON) == NOON + timedelta(hours=1)
 
 
-def test_what_the_operator_does_not_set_keeps_its_default() -> None:
-    set_ = budget_amounts({Budget.QUERIES: 5})
-    assert set_[Budget.QUERIES] == 5
-    assert set_[Budget.DISPUTES] == Budget.DISPUTES.amount
-    assert set(set_) == set(Budget)
+def test_a_budget_that_the_operator_does_not_set_keeps_its_default() -> None:
+    amounts = budget_amounts({Budget.QUERIES: 5})
+    assert amounts[Budget.QUERIES] == 5
+    assert amounts[Budget.DISPUTES] == Budget.DISPUTES.amount
+    assert set(amounts) == set(Budget)

@@ -1,4 +1,4 @@
-"""Users: roles, and passwords that may be chosen."""
+"""Users: the scopes of roles, and the rules for passwords."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.accounts.users import Role, normalized_password, password_fault
 
 
-def test_an_auditor_sees_and_changes_nothing() -> None:
+def test_each_role_has_its_scopes_and_an_auditor_only_reads() -> None:
     assert Role.AUDITOR.scopes == {Scope.AUDIT}
     assert Role.REVIEWER.scopes == {Scope.AUDIT, Scope.REVIEW}
     assert Role.ADMIN.scopes == {Scope.ADMIN}
@@ -25,9 +25,9 @@ def test_an_auditor_sees_and_changes_nothing() -> None:
         ("пароль из слов", None),
     ],
 )
-def test_a_password_is_long_and_not_the_name(password: str, reason: str | None) -> None:
+def test_a_short_simple_or_name_based_password_is_rejected(password: str, reason: str | None) -> None:
     assert password_fault(password, "ada") == reason
 
 
-def test_a_password_is_the_same_however_it_is_typed() -> None:
+def test_two_unicode_forms_of_one_password_are_equal() -> None:
     assert normalized_password("cafe\u0301 \ufb01n") == normalized_password("caf\u00e9 fin")

@@ -11,7 +11,7 @@ from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, LogKey, Signer, read_checkpoint
 from hashdb.errors import BadNote
 from tests.builders import NOON, tree_root
-from tests.domain.ledger.test_merkle import LEAVES, made
+from tests.domain.ledger.test_merkle import LEAVES, build_proof
 
 SIGNER = Signer("log.example", Ed25519PrivateKey.generate())
 KEYS = Log("log.example", (LogKey(SIGNER.verifier, NOON, None),)).verifiers
@@ -21,14 +21,14 @@ def checkpoint(size: int) -> Checkpoint:
     return Checkpoint("log.example", size, tree_root(LEAVES[:size]))
 
 
-def test_a_checkpoint_is_origin_size_and_root_signed() -> None:
+def test_a_checkpoint_is_the_signed_origin_size_and_root() -> None:
     note = checkpoint(0).signed(SIGNER)
     assert note.startswith("log.example\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\u2014 log.example ")
     for size in range(9):
         assert read_checkpoint(checkpoint(size).signed(SIGNER), KEYS) == (checkpoint(size), SIGNER.verifier)
 
 
-def test_lines_that_others_may_add_are_passed_over() -> None:
+def test_further_lines_in_a_checkpoint_are_ignored() -> None:
     extended = checkpoint(1).signed(SIGNER).partition("\n\n")[0] + "\nfurther\nlines\n"
     assert read_checkpoint(SIGNER.sign(extended), KEYS)[0] == checkpoint(1)
 
@@ -44,17 +44,17 @@ def test_lines_that_others_may_add_are_passed_over() -> None:
         "other.example\n1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n",
     ],
 )
-def test_what_is_signed_and_no_checkpoint_is_refused(text: str) -> None:
+def test_a_signed_text_that_is_not_a_checkpoint_is_rejected(text: str) -> None:
     with pytest.raises(BadNote):
         read_checkpoint(SIGNER.sign(text), KEYS)
 
 
-def test_proofs_hold_for_their_checkpoints_only() -> None:
-    included = Inclusion(6, 8, LEAVES[5], tuple(made(merkle.inclusion(5, 8), LEAVES)))
+def test_a_proof_holds_only_for_its_own_checkpoints() -> None:
+    included = Inclusion(6, 8, LEAVES[5], tuple(build_proof(merkle.inclusion(5, 8), LEAVES)))
     assert included.proves(checkpoint(8))
     assert not included.proves(checkpoint(7))
     assert not replace(included, seq=5).proves(checkpoint(8))
-    consistent = Consistency(3, 8, tuple(made(merkle.consistency(3, 8), LEAVES)))
+    consistent = Consistency(3, 8, tuple(build_proof(merkle.consistency(3, 8), LEAVES)))
     assert consistent.proves(checkpoint(3), checkpoint(8))
     assert not consistent.proves(checkpoint(4), checkpoint(8))
     assert not consistent.proves(checkpoint(3), checkpoint(7))

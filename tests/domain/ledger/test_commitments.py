@@ -1,4 +1,4 @@
-"""Commitments: the documented octets, and what they do not depend on."""
+"""Commitments: they have the documented octets, and do not depend on the order of the lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAR = Signal(Algorithm.PDQ, int("f0" * 32, 16))
 LINES = st.lists(st.text(max_size=20), max_size=6)
 
 
-def test_a_commitment_is_made_as_the_documents_say() -> None:
+def test_a_commitment_is_computed_as_documented() -> None:
     line = "pdq:" + "0f" * 32
     sealed = hashlib.sha256(b"\0" + SALT + line.encode()).digest()
     assert seal(SALT, str(PDQ)) == sealed
@@ -41,27 +41,27 @@ def test_a_commitment_is_made_as_the_documents_say() -> None:
 
 
 @given(LINES, st.randoms())
-def test_the_order_and_repetitions_do_not_matter(lines: list[str], random: object) -> None:
+def test_order_and_repetition_of_lines_do_not_change_a_commitment(lines: list[str], random: object) -> None:
     assert commit_lines(SALT, lines) == commit_lines(SALT, [*reversed(lines), *lines])
 
 
 @given(st.sets(st.text(max_size=20), max_size=6), st.text(max_size=20))
-def test_every_line_and_the_salt_matter(lines: set[str], other: str) -> None:
+def test_another_line_or_salt_changes_the_commitment(lines: set[str], other: str) -> None:
     plain = commit_lines(SALT, lines)
     assert (commit_lines(SALT, lines | {other}) == plain) is (other in lines)
     assert not lines or commit_lines(bytes(16), lines) != plain
 
 
 @given(LINES, LINES)
-def test_a_seal_stands_for_its_line(told: list[str], hidden: list[str]) -> None:
-    assert commit_lines(SALT, told, [seal(SALT, line) for line in hidden]) == commit_lines(SALT, [*told, *hidden])
+def test_a_seal_can_replace_its_line_in_a_commitment(shown: list[str], hidden: list[str]) -> None:
+    assert commit_lines(SALT, shown, [seal(SALT, line) for line in hidden]) == commit_lines(SALT, [*shown, *hidden])
 
 
-def test_the_lines_of_an_item_are_what_can_match() -> None:
+def test_the_lines_of_an_item_are_its_signals_that_can_match() -> None:
     colour = Signature(Kind.COLOUR, bytes(32))
     frames = (
         Frame(0.0, (PDQ,), 90),
-        # Near the first frame, so it is not searched for; and one that is too poor to be.
+        # The second frame is near the first, so it is not searched for. The third has too low a quality.
         Frame(1.0, (PDQ,), 90),
         Frame(2.5, (FAR,), 10),
         Frame(4.0, (FAR, Signal(Algorithm.PHASH, 255)), 90),
@@ -79,18 +79,18 @@ def test_the_lines_of_an_item_are_what_can_match() -> None:
     ]
 
 
-def test_a_place_is_in_thousandths() -> None:
+def test_the_place_of_a_line_is_in_thousandths() -> None:
     assert placed_line(Unit.SECONDS, 0.1 + 0.2, 1.0005, "x") == "seconds:300-1000:x"
 
 
-def test_each_salt_is_new_unless_there_is_one() -> None:
-    one, other = Commitment.new(["x"]), Commitment.new(["x"])
-    assert one.salt != other.salt and one.hash != other.hash and len(one.salt) == SALT_OCTETS
+def test_a_commitment_has_a_new_salt_unless_one_is_passed() -> None:
+    first, second = Commitment.new(["x"]), Commitment.new(["x"])
+    assert first.salt != second.salt and first.hash != second.hash and len(first.salt) == SALT_OCTETS
     assert Commitment.new(["x"], SALT) == (SALT, commit_lines(SALT, ["x"]))
 
 
 @pytest.mark.parametrize("committed", [False, True])
-def test_only_a_first_commitment_and_one_to_added_signals_may_be_logged(committed: bool) -> None:
+def test_only_a_first_commitment_or_one_for_added_signals_may_be_logged(committed: bool) -> None:
     for action in ("contribution.added", "contribution.committed"):
         assert may_commit(action, {}, committed=committed) is not committed
     for fields, may in ((["signals"], True), (["labels", "signatures"], True), (["labels"], False), ("signals", False)):
@@ -99,8 +99,8 @@ def test_only_a_first_commitment_and_one_to_added_signals_may_be_logged(committe
         assert not may_commit(action, {}, committed=committed)
 
 
-@pytest.mark.parametrize("odd", [None, 7, "", "00", "zz" * 32, ["00" * 32], {"a": 1}, "ä" * 64])
-def test_what_is_no_commitment_of_a_service_is_none(odd: object) -> None:
-    assert logged_commitment({"commitment": odd}) is None
+@pytest.mark.parametrize("value", [None, 7, "", "00", "zz" * 32, ["00" * 32], {"a": 1}, "ä" * 64])
+def test_a_malformed_commitment_in_an_event_is_read_as_none(value: object) -> None:
+    assert logged_commitment({"commitment": value}) is None
     assert logged_commitment({"commitment": "01" * 32}) == b"\1" * 32
     assert logged_commitment({}) is None

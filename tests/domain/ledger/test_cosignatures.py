@@ -40,43 +40,43 @@ def test_an_ml_dsa_cosignature_signs_the_names_and_the_tree() -> None:
 
 
 @BOTH
-def test_a_note_tells_who_cosigned_it_and_when(type: KeyType) -> None:
-    log, one, other = Signer.new("log.example/1"), Cosigner.new("w1", type), Cosigner.new("w1", type)
-    note = CHECKPOINT.signed(log) + one.cosign(CHECKPOINT.body, TIME)
-    assert cosigners(note, [other.key, one.key]) == {one.key: TIME}
-    assert cosigners(CHECKPOINT.signed(log), [one.key]) == {}
+def test_cosigners_returns_who_cosigned_a_note_and_when(type: KeyType) -> None:
+    log, cosigner, other = Signer.new("log.example/1"), Cosigner.new("w1", type), Cosigner.new("w1", type)
+    note = CHECKPOINT.signed(log) + cosigner.cosign(CHECKPOINT.body, TIME)
+    assert cosigners(note, [other.key, cosigner.key]) == {cosigner.key: TIME}
+    assert cosigners(CHECKPOINT.signed(log), [cosigner.key]) == {}
 
 
 @BOTH
-def test_a_cosignature_of_another_body_or_time_spoils_the_note(type: KeyType) -> None:
-    log, one = Signer.new("log.example/1"), Cosigner.new("w1", type)
+def test_a_note_with_a_cosignature_of_another_body_or_time_is_rejected(type: KeyType) -> None:
+    log, cosigner = Signer.new("log.example/1"), Cosigner.new("w1", type)
     other = Checkpoint("log.example/1", 8, CHECKPOINT.root).body
     with pytest.raises(BadNote, match="cosignature of w1 does not fit"):
-        cosigners(CHECKPOINT.signed(log) + one.cosign(other, TIME), [one.key])
-    octets = base64.b64decode(one.cosign(CHECKPOINT.body, TIME).split(" ")[2])[4:]
-    later = signature_line(one.key, (TIME + 1).to_bytes(8) + octets[8:])
+        cosigners(CHECKPOINT.signed(log) + cosigner.cosign(other, TIME), [cosigner.key])
+    octets = base64.b64decode(cosigner.cosign(CHECKPOINT.body, TIME).split(" ")[2])[4:]
+    later = signature_line(cosigner.key, (TIME + 1).to_bytes(8) + octets[8:])
     with pytest.raises(BadNote, match="does not fit"):
-        cosigners(CHECKPOINT.signed(log) + later, [one.key])
+        cosigners(CHECKPOINT.signed(log) + later, [cosigner.key])
     with pytest.raises(BadNote, match="does not fit"):
-        cosigners(CHECKPOINT.signed(log) + one.cosign(CHECKPOINT.body, 0), [one.key])
+        cosigners(CHECKPOINT.signed(log) + cosigner.cosign(CHECKPOINT.body, 0), [cosigner.key])
     with pytest.raises(BadNote, match="does not fit"):
-        cosigners(CHECKPOINT.signed(log) + signature_line(one.key, b"short"), [one.key])
+        cosigners(CHECKPOINT.signed(log) + signature_line(cosigner.key, b"short"), [cosigner.key])
 
 
 @BOTH
-def test_keys_survive_their_texts(type: KeyType) -> None:
+def test_a_witness_key_is_read_back_from_its_text_and_pem(type: KeyType) -> None:
     cosigner = Cosigner.new("witness.example/w1", type)
     assert WitnessKey.parse(str(cosigner.key)) == cosigner.key
     assert Cosigner.read("witness.example/w1", private_pem(cosigner.private)).key == cosigner.key
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a+b"])
-def test_a_name_is_one_word(name: str) -> None:
+def test_the_name_of_a_witness_must_be_one_word_without_a_plus(name: str) -> None:
     with pytest.raises(BadNote, match="name of a key"):
         Cosigner.new(name)
 
 
-def test_what_is_no_key_of_a_witness_is_refused() -> None:
+def test_a_malformed_key_of_a_witness_is_rejected() -> None:
     log = Signer.new("log.example/1").verifier
     key = str(Cosigner.new("w1").key)
     name, id, text = key.split("+", 2)
@@ -97,7 +97,7 @@ def test_what_is_no_key_of_a_witness_is_refused() -> None:
             Cosigner.read("w1", pem)
 
 
-def test_the_root_of_a_set_is_signed_under_a_name_of_its_own() -> None:
+def test_the_root_of_an_active_set_is_signed_under_its_own_name() -> None:
     root = SetRoot("log.example/1", 41, CHECKPOINT.root)
     assert root.body.splitlines() == ["log.example/1/set", "41", base64.b64encode(CHECKPOINT.root).decode()]
     assert SetRoot.parse(root.body) == root

@@ -1,4 +1,4 @@
-"""Events: their leaf is RFC 8785 and SHA-256; what those on a contribution add up to is the same for all readers."""
+"""Events: a leaf is SHA-256 of RFC 8785, and all readers of events derive the same state of a contribution."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ numbers = st.integers(-(2**53) + 1, 2**53 - 1)
 details = st.dictionaries(printable, any_text | numbers | st.none() | st.lists(any_text, max_size=4), max_size=6)
 
 
-def test_the_leaf_is_that_of_the_published_example() -> None:
+def test_the_leaf_equals_that_of_the_published_example() -> None:
     example = leaf(1, AT, "system:cli", "member.added", "member:1", "{}")
     assert example.hex() == "a5813f05a35694b72a6603709f8fe1e55d198434a284f92bef4c64f8a8634fa2"
 
@@ -53,7 +53,7 @@ def test_the_leaf_is_that_of_the_published_example() -> None:
     subject=any_text,
     details=details,
 )
-def test_the_leaf_is_that_of_canonical_json(
+def test_the_leaf_is_the_sha_256_of_canonical_json(
     seq: int, at: datetime, actor: str, action: Action, subject: str, details: dict[str, str | int | list[str] | None]
 ) -> None:
     event = {
@@ -68,7 +68,7 @@ def test_the_leaf_is_that_of_canonical_json(
     assert leaf(seq, at, actor, action, subject, canonical(details)) == expected
 
 
-def test_every_field_is_in_the_leaf() -> None:
+def test_every_field_of_an_event_changes_its_leaf() -> None:
     plain = leaf(1, AT, "key:1", "key.issued", "key:2", '{"member":3}')
     others = [
         leaf(2, AT, "key:1", "key.issued", "key:2", '{"member":3}'),
@@ -81,12 +81,12 @@ def test_every_field_is_in_the_leaf() -> None:
     assert len({plain, *others}) == 7
 
 
-def test_an_action_is_named_subject_and_verb_in_the_past() -> None:
+def test_the_name_of_an_action_matches_its_constant() -> None:
     for action in Action:
         assert action.replace("-", "_") == action.name.lower().replace("_", ".", 1)
 
 
-def test_only_what_changes_the_active_contributions_is_in_the_feed() -> None:
+def test_the_feed_has_only_events_that_change_active_contributions() -> None:
     assert {str(action) for action in Action if action.changes_feed} == {
         "contribution.added",
         "contribution.amended",
@@ -103,7 +103,7 @@ def test_only_what_changes_the_active_contributions_is_in_the_feed() -> None:
     }
 
 
-def test_a_subject_is_written_as_kind_and_id() -> None:
+def test_the_subject_of_an_event_is_kind_and_id() -> None:
     assert LogEntry(Action.KEY_ISSUED, "key", 7, {}).subject == "key:7"
     assert Event(1, AT, "system:cli", "key.issued", "key", 7, {}, b"").subject == "key:7"
 
@@ -112,8 +112,8 @@ LATER = [*STATUS_EVENTS.values(), *STANDING_EVENTS.values(), Action.CONTRIBUTION
 histories = st.lists(st.sampled_from(LATER), max_size=12).map(lambda later: [Action.CONTRIBUTION_ADDED, *later])
 
 
-def told(actions: list[Action]) -> list[Event]:
-    """The events of a contribution, as the service writes them: each with what was before it."""
+def events_of(actions: list[Action]) -> list[Event]:
+    """The events of a contribution, as the service writes them: each has the state before it."""
     state, events = ContributionState(), list[Event]()
     for seq, action in enumerate(actions, 1):
         before = state.status if action in STATUS_AFTER else state.standing
@@ -124,13 +124,13 @@ def told(actions: list[Action]) -> list[Event]:
 
 
 @given(histories)
-def test_all_that_reads_the_events_of_a_contribution_agrees_on_its_status_and_standing(actions: list[Action]) -> None:
+def test_all_readers_of_events_agree_on_the_status_and_standing(actions: list[Action]) -> None:
     state, ended, reversed_ = ContributionState(), False, False
     for action in actions:
         state = state.after(action)
         ended = action in ENDING_ACTIONS if action in STATUS_AFTER else ended
         reversed_ = action in REVERSING_ACTIONS if action in STANDING_AFTER else reversed_
-    events = told(actions)
+    events = events_of(actions)
     assert matched_after(actions) == state.matches == (not ended and not reversed_)
 
     replay = Replay(Period(NOON.date(), NOON.date()))

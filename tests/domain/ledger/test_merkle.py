@@ -53,11 +53,11 @@ CONSISTENCY = {
     (1, 1): [],
 }
 leaves = st.lists(st.integers(0, 9), min_size=1, max_size=70).map(lambda ns: [bytes([n]) * 32 for n in ns])
-of_every_size = pytest.mark.parametrize("size", range(1, 34))
+every_size = pytest.mark.parametrize("size", range(1, 34))
 
 
 def tree_head(entries: Sequence[bytes]) -> bytes:
-    """MTH of RFC 9162, 2.1.1, over hashes of leaves, as it is defined."""
+    """MTH of RFC 9162, 2.1.1, over the hashes of leaves."""
     if len(entries) == 1:
         return entries[0]
     half = _half(len(entries))
@@ -91,8 +91,8 @@ def _half(count: int) -> int:
     return half
 
 
-def made(spans: Sequence[merkle.Span], entries: Sequence[bytes]) -> list[bytes]:
-    """A proof, from places as they are stored."""
+def build_proof(spans: Sequence[merkle.Span], entries: Sequence[bytes]) -> list[bytes]:
+    """The proof of these spans, read from nodes as they are stored."""
     inner, _ = merkle.grow(0, (), entries)
     numbered = zip(merkle.inner_subtrees(0, len(entries)), inner, strict=True)
     hashes = {Subtree(0, index): leaf for index, leaf in enumerate(entries)}
@@ -100,45 +100,45 @@ def made(spans: Sequence[merkle.Span], entries: Sequence[bytes]) -> list[bytes]:
     return list(merkle.proof(spans, hashes))
 
 
-def _octets(hashes: Sequence[str]) -> list[bytes]:
-    return [bytes.fromhex(one) for one in hashes]
+def _from_hex(hashes: Sequence[str]) -> list[bytes]:
+    return [bytes.fromhex(text) for text in hashes]
 
 
 @pytest.mark.parametrize("size", range(9))
-def test_the_roots_are_those_of_the_reference(size: int) -> None:
+def test_roots_equal_the_reference_vectors(size: int) -> None:
     assert tree_root(LEAVES[:size]).hex() == ROOTS[size]
 
 
 @pytest.mark.parametrize(("index", "size"), INCLUSION)
-def test_inclusion_proofs_are_those_of_the_reference(index: int, size: int) -> None:
-    expected = _octets(INCLUSION[index, size])
-    assert made(merkle.inclusion(index, size), LEAVES) == expected
+def test_inclusion_proofs_equal_the_reference_vectors(index: int, size: int) -> None:
+    expected = _from_hex(INCLUSION[index, size])
+    assert build_proof(merkle.inclusion(index, size), LEAVES) == expected
     assert merkle.includes(index, size, LEAVES[index], expected, bytes.fromhex(ROOTS[size]))
 
 
 @pytest.mark.parametrize(("first", "second"), CONSISTENCY)
-def test_consistency_proofs_are_those_of_the_reference(first: int, second: int) -> None:
-    expected = _octets(CONSISTENCY[first, second])
-    assert made(merkle.consistency(first, second), LEAVES) == expected
+def test_consistency_proofs_equal_the_reference_vectors(first: int, second: int) -> None:
+    expected = _from_hex(CONSISTENCY[first, second])
+    assert build_proof(merkle.consistency(first, second), LEAVES) == expected
     assert merkle.extends(first, second, bytes.fromhex(ROOTS[first]), bytes.fromhex(ROOTS[second]), expected)
 
 
-@of_every_size
-def test_every_proof_is_that_of_the_definition_and_verifies(size: int) -> None:
+@every_size
+def test_every_proof_equals_that_of_rfc_9162_and_verifies(size: int) -> None:
     entries = [hashlib.sha256(bytes([number])).digest() for number in range(size)]
     root = tree_head(entries)
     assert tree_root(entries) == root
     for number in range(size):
-        included = made(merkle.inclusion(number, size), entries)
+        included = build_proof(merkle.inclusion(number, size), entries)
         assert included == path(number, entries)
         assert merkle.includes(number, size, entries[number], included, root)
-        consistent = made(merkle.consistency(number + 1, size), entries)
+        consistent = build_proof(merkle.consistency(number + 1, size), entries)
         assert consistent == subproof(number + 1, entries, True)
         assert merkle.extends(number + 1, size, tree_head(entries[: number + 1]), root, consistent)
 
 
 @given(leaves, st.data())
-def test_a_tree_grown_in_steps_is_the_same(entries: list[bytes], data: st.DataObject) -> None:
+def test_a_tree_grown_in_two_steps_equals_one_grown_at_once(entries: list[bytes], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(entries)))
     first, edge = merkle.grow(0, (), entries[:at])
     more, edge = merkle.grow(at, edge, entries[at:])
@@ -153,7 +153,7 @@ def test_a_tree_grown_in_steps_is_the_same(entries: list[bytes], data: st.DataOb
 
 
 @given(st.integers(1, 2**40), st.data())
-def test_a_proof_takes_few_reads_however_large_the_tree(size: int, data: st.DataObject) -> None:
+def test_a_proof_needs_at_most_a_logarithmic_number_of_reads(size: int, data: st.DataObject) -> None:
     index = data.draw(st.integers(0, size - 1))
     for spans in (merkle.inclusion(index, size), merkle.consistency(index + 1, size)):
         assert sum(len(merkle.subtrees_of_span(span)) for span in spans) <= 2 * size.bit_length()
@@ -161,7 +161,7 @@ def test_a_proof_takes_few_reads_however_large_the_tree(size: int, data: st.Data
 
 
 @given(leaves, st.data())
-def test_no_other_proof_verifies(entries: list[bytes], data: st.DataObject) -> None:
+def test_an_altered_proof_does_not_verify(entries: list[bytes], data: st.DataObject) -> None:
     size, root = len(entries), tree_head(entries)
     index = data.draw(st.integers(0, size - 1))
     other = data.draw(st.binary(min_size=32, max_size=32).filter(lambda octets: octets not in entries))
@@ -186,7 +186,7 @@ def test_no_other_proof_verifies(entries: list[bytes], data: st.DataObject) -> N
         assert not merkle.extends(index + 1, size, old, root, changed)
 
 
-def test_of_an_empty_tree_there_is_nothing_to_prove() -> None:
+def test_an_empty_tree_needs_no_consistency_proof() -> None:
     root = bytes.fromhex(ROOTS[8])
     assert merkle.consistency(0, 8) == ()
     assert merkle.extends(0, 8, merkle.EMPTY, root, [])

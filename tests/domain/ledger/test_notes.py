@@ -1,4 +1,4 @@
-"""Signed notes: the published example, and what is no note."""
+"""Signed notes: the published example verifies, and malformed notes are rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hashdb.domain.ledger.checkpoints import Signer, Verifier, is_key_name, read
 from hashdb.errors import BadNote
 
 VKEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-"""Of the documentation of Go's package note, as is NOTE."""
+"""The key of the example in the documentation of Go's package note. NOTE is the same example."""
 TEXT = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
 SIGNATURE = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
 NOTE = f"{TEXT}\n\u2014 PeterNeumann {SIGNATURE}\n"
@@ -20,7 +20,7 @@ PETER = Verifier.parse(VKEY)
 
 @pytest.fixture
 def signer() -> Signer:
-    """A new key."""
+    """A signer with a new key."""
     return Signer("log.example/1", Ed25519PrivateKey.generate())
 
 
@@ -30,7 +30,7 @@ def test_the_published_example_verifies() -> None:
     assert read_note(NOTE, [PETER]) == (TEXT, PETER)
 
 
-def test_what_is_signed_is_read_by_its_key_among_others(signer: Signer) -> None:
+def test_a_signed_text_is_read_with_its_key_among_others(signer: Signer) -> None:
     text = "log.example/1\n\nsecond part\n"
     note = signer.sign(text)
     assert note.startswith(f"{text}\n\u2014 log.example/1 ")
@@ -38,7 +38,7 @@ def test_what_is_signed_is_read_by_its_key_among_others(signer: Signer) -> None:
     assert Verifier.parse(str(signer.verifier)) == signer.verifier
 
 
-def test_a_signature_of_an_unknown_key_beside_a_known_one_is_passed_over(signer: Signer) -> None:
+def test_the_signature_of_an_unknown_key_is_ignored(signer: Signer) -> None:
     both = NOTE + signer.sign(TEXT).rpartition("\n\n")[2]
     assert read_note(both, [PETER]) == (TEXT, PETER)
     assert read_note(both, [signer.verifier]) == (TEXT, signer.verifier)
@@ -46,7 +46,7 @@ def test_a_signature_of_an_unknown_key_beside_a_known_one_is_passed_over(signer:
         read_note(both, [])
 
 
-def test_one_bad_signature_of_a_known_key_spoils_the_note(signer: Signer) -> None:
+def test_a_note_with_one_bad_signature_of_a_known_key_is_rejected(signer: Signer) -> None:
     other = signer.sign("Another text\n").rpartition("\n\n")[2]
     with pytest.raises(BadNote, match="signature does not fit the text"):
         read_note(NOTE + other, [PETER, signer.verifier])
@@ -71,7 +71,7 @@ def test_one_bad_signature_of_a_known_key_spoils_the_note(signer: Signer) -> Non
         "x" * 100_000 + NOTE,
     ],
 )
-def test_what_is_no_note_of_the_key_is_refused(note: str) -> None:
+def test_an_altered_or_malformed_note_is_rejected(note: str) -> None:
     with pytest.raises(BadNote):
         read_note(note, [PETER])
 
@@ -90,15 +90,15 @@ def test_what_is_no_note_of_the_key_is_refused(note: str) -> None:
         f"PeterNeumann+c74f20a3+{base64.b64encode(bytes([1]) * 33).decode()}",
     ],
 )
-def test_what_is_no_verifier_key_is_refused(vkey: str) -> None:
+def test_a_malformed_verifier_key_is_rejected(vkey: str) -> None:
     with pytest.raises(BadNote):
         Verifier.parse(vkey)
 
 
-def test_a_key_that_is_no_point_verifies_nothing() -> None:
+def test_an_invalid_public_key_verifies_nothing() -> None:
     assert not Verifier("x", bytes(31)).verifies("text\n", bytes(64))
 
 
-def test_names_have_no_spaces_and_no_plus() -> None:
+def test_the_name_of_a_key_has_no_spaces_and_no_plus() -> None:
     assert all(map(is_key_name, ["log.example/1", "hashdb", "ü"]))
     assert not any(map(is_key_name, ["", "a b", "a+b", "a\u00a0b", "a\nb", "\u2003"]))

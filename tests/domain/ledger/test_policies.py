@@ -1,4 +1,4 @@
-"""Policies: the example of C2SP, quorums, and what each faulty line is told."""
+"""Policies: the example of C2SP, quorums, and the error for each invalid line."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hashdb.errors import BadNote, BadPolicy, NotWitnessed, RootNotSigned
 LOG = Signer.new("log.example/1")
 X = [Cosigner.new(f"x{i}.example") for i in range(3)]
 Y = [Cosigner.new(f"y{i}.example", KeyType.ML_DSA_44) for i in range(3)]
-NAMED = {**{f"X{i}": one for i, one in enumerate(X)}, **{f"Y{i}": one for i, one in enumerate(Y)}}
-LINES = [f"log {LOG.verifier}", *(f"witness {name} {one.key}" for name, one in NAMED.items())]
+NAMED = {**{f"X{i}": key for i, key in enumerate(X)}, **{f"Y{i}": key for i, key in enumerate(Y)}}
+LINES = [f"log {LOG.verifier}", *(f"witness {name} {cosigner.key}" for name, cosigner in NAMED.items())]
 TWO_LEVELS = "\n".join(
     (
         "# Two organisations.",
@@ -32,7 +32,7 @@ TWO_LEVELS = "\n".join(
 CHECKPOINT = Checkpoint("log.example/1", 3, hashlib.sha256(b"root").digest())
 
 
-def test_a_quorum_of_two_levels_holds_for_the_right_sets_only() -> None:
+def test_a_quorum_of_two_levels_holds_only_with_enough_of_both_groups() -> None:
     policy = Policy.parse(TWO_LEVELS)
     assert policy.logs == (LOG.verifier,) and policy.min_witnesses == 3
     for number in range(7):
@@ -41,9 +41,9 @@ def test_a_quorum_of_two_levels_holds_for_the_right_sets_only() -> None:
             assert policy.has_quorum([NAMED[name].key for name in names]) is enough
 
 
-def test_a_note_is_held_against_the_policy() -> None:
+def test_a_note_is_checked_against_the_policy() -> None:
     policy = Policy.parse(TWO_LEVELS)
-    lines = [one.cosign(CHECKPOINT.body, 5) for one in (X[0], X[2], Y[1])]
+    lines = [cosigner.cosign(CHECKPOINT.body, 5) for cosigner in (X[0], X[2], Y[1])]
     stranger = Cosigner.new("stranger").cosign(CHECKPOINT.body, 5)
     checkpoint, signed = policy.check(CHECKPOINT.signed(LOG) + stranger + "".join(lines))
     assert checkpoint == CHECKPOINT and signed == {X[0].key: 5, X[2].key: 5, Y[1].key: 5}
@@ -53,21 +53,21 @@ def test_a_note_is_held_against_the_policy() -> None:
         policy.check(CHECKPOINT.signed(Signer.new("log.example/1")) + "".join(lines))
 
 
-def test_a_policy_without_logs_takes_those_that_are_known_otherwise() -> None:
+def test_a_policy_without_logs_accepts_logs_that_the_caller_passes() -> None:
     policy = Policy.parse(f"witness w {X[0].key} https://w.example/\nquorum w")
-    assert [(one.name, one.url) for one in policy.witnesses] == [("w", "https://w.example/")]
+    assert [(witness.name, witness.url) for witness in policy.witnesses] == [("w", "https://w.example/")]
     note = CHECKPOINT.signed(LOG) + X[0].cosign(CHECKPOINT.body, 5)
     assert policy.check(note, [LOG.verifier])[0] == CHECKPOINT
     with pytest.raises(BadNote):
         policy.check(note)
 
 
-def test_a_policy_may_want_no_witness() -> None:
+def test_a_policy_may_require_no_witness() -> None:
     policy = Policy.parse(f"{LINES[0]}\nquorum none\n")
     assert policy.min_witnesses == 0 and policy.check(CHECKPOINT.signed(LOG)) == (CHECKPOINT, {})
 
 
-def test_the_root_of_the_set_is_held_against_the_policy() -> None:
+def test_the_root_of_the_active_set_is_checked_against_the_policy() -> None:
     policy = Policy.parse(f"witness x {X[0].key}\nwitness y {Y[0].key}\ngroup all all x y\nquorum all\n")
     root = SetRoot("log.example/1", 9, bytes(32))
     note = LOG.sign(root.body) + X[0].cosign(root.body, 5)
@@ -109,15 +109,15 @@ def test_the_root_of_the_set_is_held_against_the_policy() -> None:
         ("quorum\x00X0", "control characters"),
         ("quorum X0\r", "control characters"),
     ],
-    # The keys differ in each process that tests.
+    # Numbers, because the keys in the values differ between test processes.
     ids=count(),
 )
-def test_a_faulty_line_is_named(line: str, reason: str) -> None:
+def test_an_invalid_line_is_reported_with_its_number_and_reason(line: str, reason: str) -> None:
     with pytest.raises(BadPolicy, match=rf"^line {len(LINES) + 1} of the policy: .*({reason})"):
         Policy.parse("\n".join([*LINES, line, "quorum X0"]))
 
 
-def test_there_is_one_quorum_and_an_end() -> None:
+def test_a_policy_needs_exactly_one_quorum_and_has_a_maximum_length() -> None:
     with pytest.raises(BadPolicy, match=r"^the policy has no line `quorum NAME`$"):
         Policy.parse("\n".join(LINES))
     with pytest.raises(BadPolicy, match="one line `quorum NAME`"):

@@ -1,4 +1,4 @@
-"""Receipts: read as written, held against a verifier written apart, and nothing that was altered verifies."""
+"""Receipts: they are read back, an independent verifier accepts them, and altered ones are rejected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOG = Signer.new("log.example/1")
 WITNESSES = (Cosigner.new("w.example/1"), Cosigner.new("w.example/2"), Cosigner.new("w.example/3", KeyType.ML_DSA_44))
 POLICY = Policy.parse(
     f"log {LOG.verifier}\n"
-    + "".join(f"witness w{i} {each.key}\n" for i, each in enumerate(WITNESSES))
+    + "".join(f"witness w{i} {witness.key}\n" for i, witness in enumerate(WITNESSES))
     + "group all 2 w0 w1 w2\nquorum all\n"
 )
 NO_WITNESSES = Policy.parse("quorum none\n")
@@ -42,16 +42,16 @@ def receipt(seq: int, *witnesses: Cosigner, time: int = 1_700_000_000) -> Receip
 
 
 @pytest.mark.parametrize("seq", range(1, len(EVENTS) + 1))
-def test_a_receipt_of_each_event_is_read_as_written_and_proves_it(seq: int) -> None:
-    made = receipt(seq, *WITNESSES[:2])
-    read = Receipt.parse(str(made))
-    assert read == made
-    proved = read.verify(POLICY)
-    assert (proved.event, proved.checkpoint.size) == (EVENTS[seq - 1], len(EVENTS))
-    assert proved.signed == {WITNESSES[0].key: 1_700_000_000, WITNESSES[1].key: 1_700_000_000}
+def test_the_receipt_of_each_event_is_read_back_and_proves_it(seq: int) -> None:
+    written = receipt(seq, *WITNESSES[:2])
+    read = Receipt.parse(str(written))
+    assert read == written
+    proof = read.verify(POLICY)
+    assert (proof.event, proof.checkpoint.size) == (EVENTS[seq - 1], len(EVENTS))
+    assert proof.signed == {WITNESSES[0].key: 1_700_000_000, WITNESSES[1].key: 1_700_000_000}
 
 
-def test_a_verifier_that_only_knows_the_specification_takes_it() -> None:
+def test_an_independent_verifier_accepts_a_receipt() -> None:
     head, _, note = str(receipt(17)).partition("\n\n")
     first, extra, index, *lines = head.split("\n")
     assert (first, index) == ("c2sp.org/tlog-proof@v1", "index 16")
@@ -62,18 +62,18 @@ def test_a_verifier_that_only_knows_the_specification_takes_it() -> None:
     assert root_by_inclusion(16, size, sha256(b"\0" + event), path) == root
 
 
-def test_a_log_of_one_event_needs_no_hashes() -> None:
+def test_the_receipt_of_a_log_with_one_event_has_no_hashes() -> None:
     checkpoint = Checkpoint(LOG.name, 1, leaf_of_event(EVENTS[0]))
     alone = Receipt(EVENTS[0], 0, (), checkpoint.signed(LOG))
     assert Receipt.parse(str(alone)).verify(NO_WITNESSES, [LOG.verifier]).checkpoint == checkpoint
 
 
-def test_keys_of_ml_dsa_count_as_others() -> None:
+def test_a_cosignature_with_ml_dsa_counts_like_ed25519() -> None:
     assert len(receipt(5, *WITNESSES).verify(POLICY).signed) == 3
     assert len(str(receipt(5, *WITNESSES[:2]))) < 4_096
 
 
-def test_too_few_witnesses_prove_nothing() -> None:
+def test_a_receipt_with_too_few_cosignatures_is_rejected() -> None:
     with pytest.raises(NotWitnessed, match="1 of the 3 witnesses of the policy cosigned it: its quorum needs 2"):
         receipt(5, WITNESSES[0]).verify(POLICY)
     stranger = Cosigner.new("w.example/1")
@@ -81,7 +81,7 @@ def test_too_few_witnesses_prove_nothing() -> None:
         receipt(5, WITNESSES[0], stranger).verify(POLICY)
 
 
-def test_without_a_log_in_the_policy_its_key_is_given() -> None:
+def test_a_policy_without_a_log_needs_the_key_of_the_log() -> None:
     assert receipt(5).verify(NO_WITNESSES, [LOG.verifier]).signed == {}
     with pytest.raises(BadNote, match="not signed by a key of this log"):
         receipt(5).verify(NO_WITNESSES, [Signer.new(LOG.name).verifier])
@@ -101,16 +101,16 @@ def test_without_a_log_in_the_policy_its_key_is_given() -> None:
         {"hashes": (bytes(32),) * 5},
     ],
 )
-def test_what_was_altered_is_refused(change: dict[str, Any]) -> None:
+def test_an_altered_receipt_is_rejected(change: dict[str, Any]) -> None:
     with pytest.raises(BadReceipt):
         replace(receipt(5), **change).verify(NO_WITNESSES, [LOG.verifier])
 
 
-def test_an_altered_cosignature_is_refused_although_others_make_the_quorum() -> None:
-    made = receipt(5, *WITNESSES[:2])
+def test_a_forged_cosignature_is_rejected_even_with_a_quorum_of_others() -> None:
+    written = receipt(5, *WITNESSES[:2])
     forged = WITNESSES[2].cosign(Checkpoint(LOG.name, 99, ROOT).body, 1)
     with pytest.raises(BadNote, match=r"the cosignature of w\.example/3 does not fit the text"):
-        replace(made, note=made.note + forged).verify(POLICY)
+        replace(written, note=written.note + forged).verify(POLICY)
 
 
 GOOD = str(receipt(5))
@@ -131,9 +131,9 @@ GOOD = str(receipt(5))
         (GOOD.replace("index 4\n", "index 4\n" + f"{'A' * 43}=\n" * 60), "its third line"),
         (GOOD + "x" * 200_000, "its first line"),
     ],
-    # The keys differ in each process that tests.
+    # Numbers, because the keys in the values differ between test processes.
     ids=count(),
 )
-def test_another_file_is_no_receipt(text: str, reason: str) -> None:
+def test_a_malformed_receipt_is_rejected_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(BadReceipt, match=f"^this is no receipt: ({reason})"):
         Receipt.parse(text).verify(NO_WITNESSES, [LOG.verifier])

@@ -1,4 +1,4 @@
-"""Records: what events add up to, what they leave open, and what nobody's events can break."""
+"""Records: the rows that the events add up to, fields that no event logs, and malformed events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADDED = {"member": 1, "labels": ["b", "a"], "severity": 2, "basis": None, "media
 
 
 def replayed(*events: tuple[str, int, Mapping[str, object]], actor: str = "system:cli") -> ExpectedRecords:
-    """Of these events: action, id of the subject, details."""
+    """The records after these events, each with its action, the id of its subject and its details."""
     records = ExpectedRecords()
     for action, id, details in events:
         records.replay(0, actor, action, action.partition(".")[0], id, json.dumps(details))
@@ -25,7 +25,7 @@ def fields(records: ExpectedRecords, kind: str, id: int) -> dict[str, object]:
     return dict(zip(FIELDS[kind], records.record(kind, id), strict=True))
 
 
-def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() -> None:
+def test_a_new_contribution_is_active_and_has_the_fields_of_its_event() -> None:
     records = replayed((Action.CONTRIBUTION_ADDED, 7, ADDED))
     assert fields(records, "contribution", 7) == {
         "status": "active",
@@ -45,7 +45,7 @@ def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() 
 
 
 @pytest.mark.parametrize(
-    ("events", "said"),
+    ("events", "expected"),
     [
         ([(Action.CONTRIBUTION_WITHDRAWN, {"reason": "other"})], {"status": "withdrawn", "reason": "other"}),
         ([(Action.CONTRIBUTION_EXPIRED, {})], {"status": "expired", "expired": True}),
@@ -58,23 +58,23 @@ def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() 
         ([(Action.CONTRIBUTION_RETIRED, {}), (Action.CONTRIBUTION_CLEARED, {})], {"standing": "unreviewed"}),
         ([(Action.CONTRIBUTION_AMENDED, {"fields": ["severity"], "severity": None})], {"severity": None}),
         ([(Action.CONTRIBUTION_AMENDED, {"fields": ["labels"], "labels": ["c"]})], {"labels": ("c",)}),
-        # Where the event does not say what it is now, nothing is said of it.
+        # An event without the new value leaves the field unknown.
         ([(Action.CONTRIBUTION_AMENDED, {"fields": ["severity"]})], {"severity": NOT_LOGGED, "labels": ("b", "a")}),
-        # Another host's clock may go after.
+        # The clock of another host may be behind.
         (
             [(Action.CONTRIBUTION_EXPIRED, {}), (Action.CONTRIBUTION_AMENDED, {"fields": ["expires_at"]})],
             {"status": "expired", "expired": NOT_LOGGED},
         ),
     ],
 )
-def test_then_it_is_what_its_events_make_of_it(
-    events: list[tuple[Action, dict[str, object]]], said: dict[str, object]
+def test_later_events_change_the_fields_of_a_contribution(
+    events: list[tuple[Action, dict[str, object]]], expected: dict[str, object]
 ) -> None:
     records = replayed((Action.CONTRIBUTION_ADDED, 7, ADDED), *((action, 7, details) for action, details in events))
-    assert fields(records, "contribution", 7).items() >= said.items()
+    assert fields(records, "contribution", 7).items() >= expected.items()
 
 
-def test_events_before_there_was_a_detail_leave_it_open() -> None:
+def test_a_field_missing_in_an_older_event_is_not_logged() -> None:
     records = replayed(
         (Action.KEY_ISSUED, 1, {"member": 3, "scopes": ["match"]}),
         (Action.INCIDENT_ADDED, 1, {"label": "CI:x", "expires": "no"}),
@@ -86,18 +86,21 @@ def test_events_before_there_was_a_detail_leave_it_open() -> None:
     assert records.record("member", 1) == (NOT_LOGGED, "active")
 
 
-def test_an_opinion_is_of_the_member_whose_key_gave_it_and_is_replaced_by_its_next() -> None:
-    said = {"contribution": 5, "opinion": "confirms", "reason": None, "case": None}
+def test_an_opinion_belongs_to_its_keys_member_and_is_replaced_by_the_next() -> None:
+    details = {"contribution": 5, "opinion": "confirms", "reason": None, "case": None}
     events = [
         (Action.KEY_ISSUED, 8, {"member": 3, "scopes": []}),
-        *((Action.OPINION_GIVEN, id, {**said, "contribution": on}) for id, on in ((1, 5), (2, 5), (3, 6))),
+        *(
+            (Action.OPINION_GIVEN, id, {**details, "contribution": contribution})
+            for id, contribution in ((1, 5), (2, 5), (3, 6))
+        ),
     ]
     records = replayed(*events, actor="key:8")
     assert [fields(records, "opinion", id)["replaced"] for id in (1, 2, 3)] == [True, False, False]
     assert {fields(records, "opinion", id)["member"] for id in (1, 2, 3)} == {3}
 
 
-USED: list[tuple[Action, dict[str, object]]] = [
+SIGN_INS: list[tuple[Action, dict[str, object]]] = [
     (Action.USER_ADDED, {"role": "admin"}),
     (Action.USER_SIGNED_IN, {"session": "one"}),
     (Action.USER_SIGNED_IN, {"session": "two"}),
@@ -105,7 +108,7 @@ USED: list[tuple[Action, dict[str, object]]] = [
 
 
 @pytest.mark.parametrize(
-    ("then", "left"),
+    ("ending_event", "open_sessions"),
     [
         ((Action.USER_SIGNED_OUT, {"session": "one"}), "two"),
         ((Action.USER_SIGNED_OUT, {"kept": "one"}), "one"),
@@ -117,16 +120,17 @@ USED: list[tuple[Action, dict[str, object]]] = [
         ((Action.USER_DISABLED, {}), ""),
     ],
 )
-def test_a_session_is_open_from_its_sign_in_until_an_event_ends_it(
-    then: tuple[Action, dict[str, object]], left: str
+def test_a_session_is_open_from_sign_in_until_an_event_ends_it(
+    ending_event: tuple[Action, dict[str, object]], open_sessions: str
 ) -> None:
-    told: list[tuple[Action, dict[str, object]]] = [*USED, then]
-    records = replayed(*((action, 1, details) for action, details in told))
-    assert " ".join(one for one in ("one", "two") if records.sessions.begun_at(1, one) is not None) == left
+    events = [*SIGN_INS, ending_event]
+    records = replayed(*((action, 1, details) for action, details in events))
+    still_open = [session for session in ("one", "two") if records.sessions.begun_at(1, session) is not None]
+    assert " ".join(still_open) == open_sessions
     assert records.sessions.begun_at(2, "one") is None
 
 
-def test_sessions_that_nobody_can_have_any_more_are_forgotten() -> None:
+def test_sessions_older_than_the_longest_lifetime_are_forgotten() -> None:
     records, day = ExpectedRecords(), 86_400_000_000
     for at in range(100):
         records.replay(at * day, "user:1", Action.USER_SIGNED_IN, "user", 1, json.dumps({"session": str(at)}))
@@ -134,24 +138,24 @@ def test_sessions_that_nobody_can_have_any_more_are_forgotten() -> None:
     assert known == list(range(69, 100))
 
 
-def test_what_is_approved_dropped_or_deleted_is_to_be_gone() -> None:
-    made = {"act": "member.suspend", "member": 4}
+def test_a_closed_proposal_and_a_deleted_webhook_have_no_record() -> None:
+    details = {"act": "member.suspend", "member": 4}
     for action in (Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED):
-        records = replayed((Action.PROPOSAL_MADE, 1, made), (Action.PROPOSAL_MADE, 2, made), (action, 1, {}))
+        records = replayed((Action.PROPOSAL_MADE, 1, details), (Action.PROPOSAL_MADE, 2, details), (action, 1, {}))
         assert list(records.ids("proposal")) == [2]
         assert records.record("proposal", 2) == ("member.suspend", "member:4", "system:cli", "system:cli")
     records = replayed((Action.WEBHOOK_ADDED, 1, {"member": 1}), (Action.WEBHOOK_DELETED, 1, {}))
     assert list(records.ids("webhook")) == []
 
 
-def test_ids_may_be_far_apart_and_come_in_any_order() -> None:
+def test_ids_may_be_far_apart_and_in_any_order() -> None:
     ids = [3, 4_096, 1, 2**40, 4_095, -2]
     records = replayed(*((Action.MEMBER_ADDED, id, {"kind": "platform"}) for id in ids))
     assert list(records.ids("member")) == sorted(ids)
     assert records.record("member", 2**41) == records.record("member", 2) == ()
 
 
-def test_what_is_about_nothing_that_was_added_is_passed_over() -> None:
+def test_events_on_unknown_subjects_are_ignored() -> None:
     records = replayed((Action.MEMBER_SUSPENDED, 1, {}), ("member.elected", 1, {}), (Action.FEED_READ, 1, {}))
     records.replay(0, "x", Action.MEMBER_ADDED, "key", 1, "{}")
     records.replay(0, "x", Action.MEMBER_ADDED, "member", 1.5, "{}")
@@ -159,16 +163,16 @@ def test_what_is_about_nothing_that_was_added_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "7"])
-def test_details_that_are_no_object_are_refused(text: str) -> None:
+def test_details_that_are_not_an_object_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"object|Expecting"):
         ExpectedRecords().replay(0, "x", Action.MEMBER_ADDED, "member", 1, text)
 
 
-@pytest.mark.parametrize("odd", [1.5, {"a": 1}, [[1], {}], True, "ä\0"])
-def test_details_of_any_kind_are_taken_for_what_they_are(odd: object) -> None:
+@pytest.mark.parametrize("value", [1.5, {"a": 1}, [[1], {}], True, "ä\0"])
+def test_details_with_values_of_any_type_never_fail(value: object) -> None:
     for action in Action:
-        names = {name: odd for names in FIELDS.values() for name in names}
-        for details in ({}, {**names, "fields": odd}, {**names, "fields": list(names)}):
-            begun = f"{action.partition('.')[0]}.added"
-            records = replayed((begun, 1, details), (action, 1, details), actor="key:1")
+        names = {name: value for names in FIELDS.values() for name in names}
+        for details in ({}, {**names, "fields": value}, {**names, "fields": list(names)}):
+            first_action = f"{action.partition('.')[0]}.added"
+            records = replayed((first_action, 1, details), (action, 1, details), actor="key:1")
             assert all(len(list(records.ids(kind))) < 2 for kind in FIELDS)

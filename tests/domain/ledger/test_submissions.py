@@ -1,4 +1,4 @@
-"""The body of add-checkpoint: what is written is read again, and nothing else is."""
+"""The body of add-checkpoint: it is read back as written, and malformed bodies are rejected."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ EXAMPLE = Submission(5, (bytes(32), bytes(range(32))), NOTE)
 
 
 @given(st.integers(0, 10**15), st.lists(st.binary(min_size=32, max_size=32), max_size=63))
-def test_what_is_written_is_read_again(old: int, hashes: list[bytes]) -> None:
+def test_a_written_submission_is_read_back(old: int, hashes: list[bytes]) -> None:
     submission = Submission(old, tuple(hashes), NOTE)
     assert Submission.parse(str(submission)) == submission
 
 
-def test_it_has_the_form_of_the_specification() -> None:
+def test_a_submission_has_the_form_of_the_specification() -> None:
     assert str(EXAMPLE) == (
         f"old 5\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\nAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n\n{NOTE}"
     )
@@ -45,9 +45,9 @@ def test_it_has_the_form_of_the_specification() -> None:
         (f"old 5\n\n{NOTE[:-1]}", "this is not a signed note"),
         (f"old 5\n\n{NOTE.replace('7', '07', 1)}", "this is not a checkpoint"),
     ],
-    # The key differs in each process that tests.
+    # Numbers, because the key in the values differs between test processes.
     ids=count(),
 )
-def test_another_text_is_refused(text: str, reason: str) -> None:
+def test_a_malformed_submission_is_rejected_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(BadNote, match=f"^{reason}"):
         Submission.parse(text)

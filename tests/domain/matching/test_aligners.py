@@ -1,4 +1,4 @@
-"""Aligned units: windows of words and pages, without a store; seconds are tried with the videos."""
+"""Alignment of windows of words and of pages, without a store. test_frames.py tests that of videos."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ def read(id: int) -> list[ListedShot]:
 
 
 def aligned(
-    asked: tuple[Frame, ...], listed: tuple[Frame, ...], unit: Unit, *, steps: int = 10_000, **fields: int
+    queried: tuple[Frame, ...], listed: tuple[Frame, ...], unit: Unit, *, steps: int = 10_000, **fields: int
 ) -> tuple[Segment, ...]:
-    """The segments of a query and a listed item, each frame compared with each."""
+    """The segments of a query and a listed item. Each queried frame is compared with each listed one."""
     near: dict[Signal, list[Near]] = {}
     times: dict[Signal, tuple[ShotTimes, ...]] = {}
-    for one in listed:
-        (held,) = one.signals
-        times[held] = (*times.get(held, ()), ShotTimes(one.at, one.end))
-        for frame in asked:
+    for listed_frame in listed:
+        (held,) = listed_frame.signals
+        times[held] = (*times.get(held, ()), ShotTimes(listed_frame.at, listed_frame.end))
+        for frame in queried:
             if frame.signals[0].algorithm is not held.algorithm:
                 continue
             distance = frame.signals[0].distance(held)
             if distance <= held.algorithm.radius and len(times[held]) == 1:
                 near.setdefault(held, []).append(Near(frame.at, distance, None))
-    query = Query((), frames=asked, **fields)  # type: ignore[arg-type]
+    query = Query((), frames=queried, **fields)  # type: ignore[arg-type]
     weights = dict.fromkeys(near, 1.0)
-    aligner = Aligner(query, unit, asked, near, weights, read, WorkBudget(steps))
-    found = {signal: stretches for signal, stretches in times.items() if signal in near}
-    return aligner.segments(7, found, asked[-1].end, listed[-1].end) if found else ()
+    aligner = Aligner(query, unit, queried, near, weights, read, WorkBudget(steps))
+    matched = {signal: stretches for signal, stretches in times.items() if signal in near}
+    return aligner.segments(7, matched, queried[-1].end, listed[-1].end) if matched else ()
 
 
-def asked_words(*parts: list[str]) -> tuple[Frame, ...]:
+def query_windows(*parts: list[str]) -> tuple[Frame, ...]:
     return hash_text(" ".join(word for part in parts for word in part), step=QUERY_STEP)
 
 
@@ -52,27 +52,27 @@ WINDOWS = hash_text(" ".join(LISTED))
 
 @pytest.mark.parametrize("start", [0, 30, 410, 777])
 @pytest.mark.parametrize("changed", [0, 10])
-def test_a_segment_ends_where_the_words_agree_no_longer(start: int, changed: int) -> None:
+def test_a_segment_ends_where_the_words_stop_agreeing(start: int, changed: int) -> None:
     rng = random.Random(start)
     copied = [f"other{rng.random()}" if rng.random() * 100 < changed else word for word in LISTED[start : start + 400]]
-    (segment,) = aligned(asked_words(words(2, 615), copied, words(3, 500)), WINDOWS, Unit.WORDS)
+    (segment,) = aligned(query_windows(words(2, 615), copied, words(3, 500)), WINDOWS, Unit.WORDS)
     assert segment.query == pytest.approx((615, 1_015), abs=60)
     assert segment.listed == pytest.approx((start, start + 400), abs=60)
     assert segment.speed == pytest.approx(1.0, abs=0.05)
 
 
-def test_words_that_were_left_out_do_not_end_a_segment() -> None:
-    segments = aligned(asked_words(words(2, 300), LISTED[:400], LISTED[440:800]), WINDOWS, Unit.WORDS)
+def test_omitted_words_do_not_end_a_segment() -> None:
+    segments = aligned(query_windows(words(2, 300), LISTED[:400], LISTED[440:800]), WINDOWS, Unit.WORDS)
     assert segments[0].query == pytest.approx((300, 1_060), abs=60)
     assert segments[0].listed == pytest.approx((0, 800), abs=60)
 
 
 @pytest.mark.parametrize("apart", [-150, -100, 100, 150, 200])
-def test_parts_with_other_words_or_none_between_them_are_two_segments_each_at_its_place(apart: int) -> None:
-    """The second part is two to four steps from where the first one would go on."""
+def test_parts_that_moved_apart_are_two_segments_each_at_its_place(apart: int) -> None:
+    """The second part starts two to four steps away from the place where the first would continue."""
     first, second = LISTED[150:750], LISTED[750 + max(0, apart) : 1_400]
-    asked = asked_words(words(2, 500), first, words(3, max(0, -apart)), second, words(4, 400))
-    segments = sorted(aligned(asked, WINDOWS, Unit.WORDS), key=lambda segment: segment.query)
+    queried = query_windows(words(2, 500), first, words(3, max(0, -apart)), second, words(4, 400))
+    segments = sorted(aligned(queried, WINDOWS, Unit.WORDS), key=lambda segment: segment.query)
     assert [segment.speed for segment in segments] == [1.0, 1.0]
     assert segments[0].listed[0] - segments[0].query[0] == pytest.approx(150 - 500, abs=25)
     assert segments[1].listed[0] - segments[1].query[0] == pytest.approx(150 - 500 + apart, abs=25)
@@ -81,51 +81,52 @@ def test_parts_with_other_words_or_none_between_them_are_two_segments_each_at_it
 
 
 @pytest.mark.parametrize("count", [150, 170, 225])
-def test_of_a_listed_text_that_is_shorter_than_the_windows_around_it_the_query_shows_no_more_words(count: int) -> None:
+def test_a_segment_of_a_short_listed_text_is_not_longer_than_the_text(count: int) -> None:
     listed = words(1, count)
-    (segment,) = aligned(asked_words(words(2, 510), listed, words(3, 500)), hash_text(" ".join(listed)), Unit.WORDS)
+    (segment,) = aligned(query_windows(words(2, 510), listed, words(3, 500)), hash_text(" ".join(listed)), Unit.WORDS)
     assert segment.listed == pytest.approx((0, count), abs=15)
     assert segment.query == pytest.approx((510, 510 + count), abs=15)
     assert segment.length <= count
 
 
-def test_a_text_that_repeats_itself_has_a_segment_for_each_time() -> None:
-    segments = aligned(asked_words(LISTED[:300], words(2, 500), LISTED[:300]), WINDOWS, Unit.WORDS)
+def test_a_passage_that_is_repeated_in_the_query_has_two_segments() -> None:
+    segments = aligned(query_windows(LISTED[:300], words(2, 500), LISTED[:300]), WINDOWS, Unit.WORDS)
     assert sorted(round(segment.query[0], -2) for segment in segments) == [0, 800]
     assert all(segment.listed == pytest.approx((0, 300), abs=60) for segment in segments)
 
 
-def test_segments_stay_within_both_texts_and_are_whole_words() -> None:
-    for segment in aligned(asked_words(LISTED), WINDOWS, Unit.WORDS):
+def test_segments_stay_within_both_texts_and_have_whole_numbers_of_words() -> None:
+    for segment in aligned(query_windows(LISTED), WINDOWS, Unit.WORDS):
         assert 0 <= segment.query[0] < segment.query[1] <= len(LISTED)
         assert 0 <= segment.listed[0] < segment.listed[1] <= len(LISTED)
         assert all(isinstance(place, int) for place in (*segment.query, *segment.listed))
 
 
-def test_of_different_texts_nothing_agrees() -> None:
-    assert aligned(asked_words(words(2, 3_000)), WINDOWS, Unit.WORDS) == ()
+def test_different_texts_have_no_segments() -> None:
+    assert aligned(query_windows(words(2, 3_000)), WINDOWS, Unit.WORDS) == ()
 
 
-def test_pages_are_named_by_their_numbers() -> None:
+def test_segments_of_pages_have_page_numbers() -> None:
     (segment,) = aligned(pages(9, 8, 1, 2, 3, 7), pages(1, 2, 3, 4), Unit.PAGES)
     assert (segment.query, segment.listed, segment.length) == ((3, 5), (1, 3), 3)
     assert {
-        (one.query, one.listed) for one in aligned(pages(3, 20, 30, 40, 50, 60, 1), pages(1, 2, 3), Unit.PAGES)
+        (segment.query, segment.listed)
+        for segment in aligned(pages(3, 20, 30, 40, 50, 60, 1), pages(1, 2, 3), Unit.PAGES)
     } == {
         ((1, 1), (3, 3)),
         ((7, 7), (1, 1)),
     }
 
 
-def test_a_page_is_told_by_pdq_or_by_a_near_phash256_and_others_only_beside_it() -> None:
+def test_pdq_or_a_near_phash256_identifies_a_page_and_phash_does_not() -> None:
     """Pages of plain text are near each other by phash256, and by hashes of 64 bits."""
 
     def by(algorithm: Algorithm, away: int) -> tuple[tuple[Frame, ...], tuple[Frame, ...]]:
         listed = [signal(seed, algorithm) for seed in (1, 2)]
-        asked = [near(one, away) for one in listed]
+        queried = [near(hash, away) for hash in listed]
         return tuple(
-            tuple(Frame(page, (one,), 90, unit=Unit.PAGES) for page, one in enumerate(signals, 1))
-            for signals in (asked, listed)
+            tuple(Frame(page, (hash,), 90, unit=Unit.PAGES) for page, hash in enumerate(signals, 1))
+            for signals in (queried, listed)
         )  # type: ignore[return-value]
 
     assert aligned(*by(Algorithm.PDQ, 16), Unit.PAGES)
@@ -133,12 +134,12 @@ def test_a_page_is_told_by_pdq_or_by_a_near_phash256_and_others_only_beside_it()
     assert aligned(*by(Algorithm.PHASH256, 28), Unit.PAGES)
     assert not aligned(*by(Algorithm.PHASH256, 29), Unit.PAGES)
     assert not aligned(*by(Algorithm.PHASH, 0), Unit.PAGES)
-    (asked, listed), (told, of) = by(Algorithm.PHASH256, 40), by(Algorithm.PDQ, 10)
-    (segment,) = aligned((told[0], asked[1]), (of[0], listed[1]), Unit.PAGES)
+    (queried, listed), (pdq_queried, pdq_listed) = by(Algorithm.PHASH256, 40), by(Algorithm.PDQ, 10)
+    (segment,) = aligned((pdq_queried[0], queried[1]), (pdq_listed[0], listed[1]), Unit.PAGES)
     assert (segment.query, segment.listed) == ((1, 2), (1, 2))
 
 
-def test_the_budget_of_a_request_is_spent() -> None:
+def test_a_work_budget_is_spent_at_its_limit() -> None:
     budget = WorkBudget(5)
     assert not budget.is_spent
     budget.spend(5)
@@ -146,12 +147,12 @@ def test_the_budget_of_a_request_is_spent() -> None:
 
 
 @pytest.mark.parametrize("lengths", [(2_000, 20, 1), (1, 2_000, 150), (20, 20, 2_000)])
-def test_windows_of_any_length_make_segments_of_at_least_a_word_within_the_text(lengths: tuple[int, ...]) -> None:
-    """A member may send what hashdb does not make."""
+def test_windows_of_any_length_give_segments_within_the_text(lengths: tuple[int, ...]) -> None:
+    """A member may send windows that hashdb itself does not make."""
     signals = [signal(seed, Algorithm.SIMHASH256) for seed in range(3)]
     frames = tuple(
-        Frame(50 * place, (one,), unit=Unit.WORDS, length=length)
-        for place, (one, length) in enumerate(zip(signals, lengths, strict=True))
+        Frame(50 * place, (hash,), unit=Unit.WORDS, length=length)
+        for place, (hash, length) in enumerate(zip(signals, lengths, strict=True))
     )
     blurred = tuple(replace(frame, signals=(near(frame.signals[0], 12 * place),)) for place, frame in enumerate(frames))
     for segment in aligned(blurred, frames, Unit.WORDS, min_words=1):

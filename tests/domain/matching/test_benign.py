@@ -1,4 +1,4 @@
-"""Benign signals: how close is close, and which are worth keeping."""
+"""Benign signals: their default radius, and which of them can be near a contribution."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.builders import signal
     ("algorithm", "radius"),
     [("pdq", 15), ("phash256", 23), ("phash", 3), ("dhash", 2), ("whash", 2), ("ahash", 2), ("simhash256", 72)],
 )
-def test_the_usual_radius_is_half_the_algorithms_and_all_of_that_of_texts(algorithm: str, radius: int) -> None:
+def test_the_default_radius_is_half_the_radius_of_pictures_and_that_of_texts(algorithm: str, radius: int) -> None:
     assert default_radius(Algorithm(algorithm)) == radius
     assert BenignDraft((signal(1),)).radius_of(Algorithm(algorithm)) == radius
     assert BenignDraft((signal(1),), {Algorithm(algorithm): 1}).radius_of(Algorithm(algorithm)) == 1
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
-def test_a_value_is_within_reach_if_one_that_may_be_contributed_is_close(algorithm: Algorithm) -> None:
+def test_an_entry_is_useful_only_near_a_value_that_may_be_contributed(algorithm: Algorithm) -> None:
     radius = default_radius(algorithm)
     for count in range(algorithm.bits + 1):
         nearest = min(abs(count - allowed) for allowed in algorithm.set_bits)

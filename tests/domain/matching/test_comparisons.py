@@ -1,4 +1,4 @@
-"""Two items side by side: pairs of hashes, and how one picture is laid over the other."""
+"""Two items side by side: pairs of hashes, and where one picture is part of the other."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ TURNS = {
 
 
 @cache
-def asked() -> Mapping[str, Sequence[Signature]]:
-    """The signatures of the photograph in all its forms."""
+def queried() -> Mapping[str, Sequence[Signature]]:
+    """The signatures of the photograph and of all its transforms."""
     return dict(hash_as(encode_picture(PHOTO), [Algorithm.PHASH256], Limits(), Mode.TRANSFORMS).signatures)
 
 
 def listed(picture: Image.Image) -> Sequence[Signature]:
-    """What a contribution of a picture stores."""
+    """The signatures that a contribution of a picture stores."""
     return signatures(Picture(picture))
 
 
-def test_the_items_own_hashes_are_paired_by_algorithm() -> None:
+def test_the_hashes_of_two_items_are_paired_by_algorithm() -> None:
     md5 = signal(1, Algorithm.MD5)
-    mine = signal(1), signal(9), sparse(1), md5
-    pairs = own_pairs(mine, [near(signal(1), 31), signal(9), near(sparse(1), 30), signal(2, Algorithm.PHASH), md5])
+    queried = signal(1), signal(9), sparse(1), md5
+    pairs = own_pairs(queried, [near(signal(1), 31), signal(9), near(sparse(1), 30), signal(2, Algorithm.PHASH), md5])
     assert [(pair.queried, pair.bits, pair.radius, pair.agrees) for pair in pairs] == [
         (signal(1), 31, 31, True),
         # As in a match, sparse hashes have a smaller radius.
@@ -49,13 +49,13 @@ def test_the_items_own_hashes_are_paired_by_algorithm() -> None:
     ]
 
 
-def test_each_view_is_paired_with_the_nearest_hash_and_narrow_views_have_their_radius() -> None:
-    one = signal(1, Algorithm.PHASH256)
-    stored = [signal(2, Algorithm.PHASH256), signal(3), near(one, 40)]
+def test_each_view_is_paired_with_the_nearest_hash_and_its_own_radius() -> None:
+    hash = signal(1, Algorithm.PHASH256)
+    stored = [signal(2, Algorithm.PHASH256), signal(3), near(hash, 40)]
     views = {
         "whole": [signal(5, Algorithm.PHASH256), signal(3)],
-        "mirror": [one],
-        "tile-left": [one],
+        "mirror": [hash],
+        "tile-left": [hash],
         "cut-top": [signal(4, Algorithm.PHASH)],
     }
     pairs = nearest_pairs(views, stored)
@@ -68,22 +68,22 @@ def test_each_view_is_paired_with_the_nearest_hash_and_narrow_views_have_their_r
 
 
 @pytest.mark.parametrize("view", TURNS)
-def test_a_turned_part_is_laid_where_it_was_cut(view: str) -> None:
+def test_a_cropped_turned_part_is_placed_where_it_was_cropped(view: str) -> None:
     window = (0.1, 0.05, 0.85, 0.9)
     turn = TURNS[view]
     whole = PHOTO if turn is None else PHOTO.transpose(turn)
     left, top, right, bottom = (round(edge * side) for edge, side in zip(window, whole.size * 2, strict=True))
     part = whole.crop((left, top, right, bottom))
-    found = overlay(asked(), listed(part))
-    assert found is not None
-    assert (found.view, found.placement.is_first_larger) == (view, True)
-    assert found.placement.window == pytest.approx(window, abs=0.03)
+    comparison = overlay(queried(), listed(part))
+    assert comparison is not None
+    assert (comparison.view, comparison.placement.is_first_larger) == (view, True)
+    assert comparison.placement.window == pytest.approx(window, abs=0.03)
 
 
 def test_every_orientation_of_a_query_is_tried() -> None:
     assert ("whole", *ORIENTATION_NAMES) == ORIENTATIONS
 
 
-def test_different_pictures_are_not_laid_over_each_other() -> None:
-    assert overlay(asked(), listed(OTHER)) is None
+def test_different_pictures_have_no_overlay() -> None:
+    assert overlay(queried(), listed(OTHER)) is None
     assert overlay({"whole": [signature(1)]}, []) is None

@@ -1,4 +1,4 @@
-"""Which hashes tell that a page is the listed one."""
+"""Pages: which hashes identify a listed page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal, is_sparse
 from tests.builders import signal, sparse
 
 DOCUMENT, VIDEO = Extent(None, 3, 500), Extent(60.0)
-ONE = signal(2, Algorithm.PHASH256)
+DENSE = signal(2, Algorithm.PHASH256)
 """A hash that is not sparse."""
 
 
 @pytest.mark.parametrize("algorithm", PERCEPTUAL)
-def test_only_hashes_of_256_bits_tell_a_page_within_a_smaller_radius(algorithm: Algorithm) -> None:
+def test_a_page_is_identified_within_a_smaller_radius_than_a_picture(algorithm: Algorithm) -> None:
     radius = RADII.get(algorithm, -1)
     assert radius < algorithm.radius
     assert [bits for bits in range(algorithm.radius + 1) if identifies_page(signal(2, algorithm), bits)] == [
@@ -25,13 +25,13 @@ def test_only_hashes_of_256_bits_tell_a_page_within_a_smaller_radius(algorithm: 
     ]
 
 
-def test_a_sparse_hash_tells_a_page_only_if_it_is_nearer() -> None:
+def test_a_sparse_hash_identifies_a_page_only_within_its_own_radius() -> None:
     assert identifies_page(sparse(1), SPARSE_RADIUS)
     assert not identifies_page(sparse(1), SPARSE_RADIUS + 1)
     assert RADII[Algorithm.PHASH256] > SPARSE_RADIUS
 
 
-def test_the_hash_of_a_page_is_sparse_before_that_of_a_picture_is() -> None:
+def test_the_hash_of_a_page_counts_as_sparse_earlier_than_that_of_a_picture() -> None:
     between = next(
         value for seed in range(200) if is_sparse(value := _blend(seed), SPARSE_PAGE) and not is_sparse(value)
     )
@@ -39,13 +39,13 @@ def test_the_hash_of_a_page_is_sparse_before_that_of_a_picture_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "distance", "transform", "is_far"),
+    ("hash", "distance", "transform", "is_far"),
     [
-        (ONE, 28, None, False),
-        (ONE, 29, None, True),
-        (ONE, 28, "border", False),
-        (ONE, 2, "tile-left", True),
-        (ONE, 2, "tilt-right", True),
+        (DENSE, 28, None, False),
+        (DENSE, 29, None, True),
+        (DENSE, 28, "border", False),
+        (DENSE, 2, "tile-left", True),
+        (DENSE, 2, "tilt-right", True),
         (sparse(1), 14, None, False),
         (sparse(1), 15, None, True),
         (signal(2), 16, None, False),
@@ -54,17 +54,17 @@ def test_the_hash_of_a_page_is_sparse_before_that_of_a_picture_is() -> None:
         (signal(2, Algorithm.PHASH), 6, None, False),
     ],
 )
-def test_what_tells_no_page_is_far_of_documents_and_of_nothing_else(
-    found: Signal, distance: int, transform: str | None, is_far: bool
+def test_a_signal_that_identifies_no_page_is_too_far_only_for_documents(
+    hash: Signal, distance: int, transform: str | None, is_far: bool
 ) -> None:
-    through = {} if transform is None else {found: transform}
+    through = {} if transform is None else {hash: transform}
     for extent in (DOCUMENT, VIDEO, None):
-        picture = Holder(found, 1, 1, None, Standing.UNREVIEWED, None)
-        held = {found: [picture, picture._replace(contribution=2, extent=extent)]}
+        picture = Holder(hash, 1, 1, None, Standing.UNREVIEWED, None)
+        held = {hash: [picture, picture._replace(contribution=2, extent=extent)]}
         known: dict[Signal, bool] = {}
-        expected = {found} if is_far and extent is DOCUMENT else set()
-        assert too_far_for_pages({found: distance}, through, held, known) == expected
-        assert too_far_for_pages({found: distance}, through, held, known) == expected
+        expected = {hash} if is_far and extent is DOCUMENT else set()
+        assert too_far_for_pages({hash: distance}, through, held, known) == expected
+        assert too_far_for_pages({hash: distance}, through, held, known) == expected
 
 
 def _blend(seed: int) -> int:

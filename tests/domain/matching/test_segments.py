@@ -5,16 +5,16 @@ from __future__ import annotations
 from hashdb.domain.matching.segments import Segment, share
 
 
-def test_a_segment_is_as_long_as_its_stretch_of_the_query() -> None:
+def test_the_length_of_a_segment_is_that_of_its_stretch_of_the_query() -> None:
     assert Segment((20.0, 30.0), (48.0, 56.0), 0.8, 10, 10, 8).length == 10.0
 
 
-def test_shares_count_what_overlaps_once() -> None:
+def test_a_share_counts_overlapping_stretches_once() -> None:
     assert share([(0, 10), (5, 15), (30, 40)], 50) == 0.5
     assert share([], 50) == share([(0, 10)], 0) == 0
     assert share([(0, 90)], 50) == 1
 
 
-def test_times_are_told_to_the_millisecond() -> None:
-    told = Segment((20.00049, 30.0), (48.123456, 56.0), 0.79999, 10, 10, 8).rounded()
-    assert (told.query, told.listed, told.speed) == ((20.0, 30.0), (48.123, 56.0), 0.8)
+def test_times_are_rounded_to_milliseconds() -> None:
+    rounded_segment = Segment((20.00049, 30.0), (48.123456, 56.0), 0.79999, 10, 10, 8).rounded()
+    assert (rounded_segment.query, rounded_segment.listed, rounded_segment.speed) == ((20.0, 30.0), (48.123, 56.0), 0.8)

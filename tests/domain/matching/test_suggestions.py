@@ -1,4 +1,4 @@
-"""From what an index holds to matches."""
+"""From the values that an index finds to matches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEAR = Algorithm.PHASH256.radius - SPARSE_MARGIN
 
 
 def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-    """Every value holds one other, a bit away."""
+    """Every value has one neighbor, one bit away."""
     return [[Neighbor(1, value ^ 1)] for value in values]
 
 
@@ -38,57 +38,57 @@ def holder(held: Signal, contribution: int, member: int = 1, severity: int | Non
     return Holder(held, contribution, member, severity, Standing.UNREVIEWED, about)
 
 
-def answered(
+def results_of(
     query: Query,
     found: Distances,
     held: Sequence[Holder],
     algorithms: Mapping[int, frozenset[Algorithm]] | None = None,
 ) -> tuple[Result, ...]:
-    """What is answered of one query, where contributions have signals of these algorithms, too."""
+    """The results of one query. Contributions also have signals of `algorithms`."""
 
     def overruling_algorithms(ids: Collection[int]) -> Mapping[int, frozenset[Algorithm]]:
-        return {id: of for id, of in (algorithms or {}).items() if id in ids}
+        return {id: names for id, names in (algorithms or {}).items() if id in ids}
 
-    by_signal = {signal: [one for one in held if one.signal == signal] for signal in found}
+    by_signal = {signal: [stored for stored in held if stored.signal == signal] for signal in found}
     return build_results([query], decide([query], [found], [{}], by_signal, overruling_algorithms))
 
 
-def test_what_is_found_is_told_with_the_distance_to_the_nearest_of_a_query() -> None:
-    one = signal(1)
-    (found,), (through,) = suggest([Query((one, Signal(one.algorithm, one.value ^ 1)))], search)
-    assert found == {Signal(one.algorithm, one.value ^ 1): 1, one: 1}
+def test_a_suggestion_has_the_distance_to_the_nearest_signal_of_the_query() -> None:
+    hash = signal(1)
+    (found,), (through,) = suggest([Query((hash, Signal(hash.algorithm, hash.value ^ 1)))], search)
+    assert found == {Signal(hash.algorithm, hash.value ^ 1): 1, hash: 1}
     assert through == {}
 
 
-def _frames(count: int) -> Query:
-    """A video of so many frames, each a second after the one before."""
-    made = tuple(Frame(float(at), (signal(at),), 90) for at in range(count))
-    return Query((), frames=made, duration=float(count))
+def _video(count: int) -> Query:
+    """The query of a video with `count` frames, one a second."""
+    frames = tuple(Frame(float(at), (signal(at),), 90) for at in range(count))
+    return Query((), frames=frames, duration=float(count))
 
 
-def test_all_frames_are_searched_for_and_what_is_found_is_told_at_their_places() -> None:
-    expanded = expand([Query((signal(900),)), _frames(400), Query((signal(901),))])
+def test_all_frames_are_searched_and_suggestions_are_listed_by_frame() -> None:
+    expanded = expand([Query((signal(900),)), _video(400), Query((signal(901),))])
     suggested, _, thinned = suggest_expanded(expanded, search)
     assert not thinned
     plain, _ = suggest(expanded.queries, search)
     assert suggested == plain
 
 
-def test_where_very_much_is_near_fewer_frames_are_searched_for_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_very_many_neighbors_evenly_spread_frames_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     def search_cluster(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         return [[Neighbor(1, value ^ 1 << bit) for bit in range(10)] for value in values]
 
     monkeypatch.setattr(suggestions, "MOST_NEAR", 2_000)
-    expanded = expand([Query((signal(900),)), _frames(1_000)])
+    expanded = expand([Query((signal(900),)), _video(1_000)])
     suggested, _, thinned = suggest_expanded(expanded, search_cluster)
     assert thinned == {1}
     assert suggested[0]
-    found = [place for place, distances in enumerate(suggested[1:]) if distances]
-    assert 200 <= len(found) <= 350
-    assert max(after - before for before, after in pairwise(found)) <= 5
+    searched = [place for place, distances in enumerate(suggested[1:]) if distances]
+    assert 200 <= len(searched) <= 350
+    assert max(after - before for before, after in pairwise(searched)) <= 5
 
 
-def test_a_clip_is_searched_for_whole_beside_a_film_that_very_much_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_is_searched_in_full_even_if_a_film_is_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = Query((), frames=tuple(Frame(float(at), (signal(5_000 + at),), 90) for at in range(10)), duration=10.0)
     few = {signal.value for frame in clip.frames for signal in frame.signals}
 
@@ -96,113 +96,113 @@ def test_a_clip_is_searched_for_whole_beside_a_film_that_very_much_is_near(monke
         return [[Neighbor(1, value ^ 1 << bit) for bit in range(1 if value in few else 10)] for value in values]
 
     monkeypatch.setattr(suggestions, "MOST_NEAR", 2_000)
-    expanded = expand([_frames(1_000), clip])
+    expanded = expand([_video(1_000), clip])
     suggested, _, thinned = suggest_expanded(expanded, search_cluster)
     assert thinned == {0}
     assert all(suggested[place] for place in expanded.frames[1])
     assert sum(map(len, suggested)) < 3_500
 
 
-def test_a_video_of_which_nothing_was_aligned_is_truncated() -> None:
+def test_the_result_of_a_video_that_was_not_aligned_is_truncated() -> None:
     matched = FramesMatched()
     matched.truncated = True
-    query = _frames(2)
-    (told,) = build_results([query], decide([query], [{}], [{}], {}, lambda ids: {}, {0: matched}))
-    assert (told.matches, told.truncated, told.action) == ((), True, "review")
+    query = _video(2)
+    (result,) = build_results([query], decide([query], [{}], [{}], {}, lambda ids: {}, {0: matched}))
+    assert (result.matches, result.truncated, result.action) == ((), True, "review")
 
 
-def test_the_transform_of_a_video_as_a_whole_is_told() -> None:
+def test_a_match_by_the_signals_of_a_whole_video_has_its_transform() -> None:
     one, two = signal(1), signal(2)
     held = {one: [holder(one, 1)], two: [holder(two, 2)]}
     matched = FramesMatched({2: ContributionMatched(FrameDetails(), [(held[two][0], 3, None)])})
-    query, through = _frames(2), {one: "mirror", two: "mirror"}
+    query, through = _video(2), {one: "mirror", two: "mirror"}
     decided = decide([query], [{one: 5, two: 5}], [through], held, lambda ids: {}, {0: matched})
-    (told,) = build_results([query], decided)
-    assert {match.contribution: match.transform for match in told.matches} == {1: "mirror", 2: None}
+    (result,) = build_results([query], decided)
+    assert {match.contribution: match.transform for match in result.matches} == {1: "mirror", 2: None}
 
 
-def test_what_only_a_transform_found_is_told_with_its_name() -> None:
-    one, two = signal(1), signal(2)
-    (found,), (through,) = suggest([Query((one,), transforms={"mirror": (two,)})], search)
+def test_a_suggestion_by_a_transform_only_has_the_name_of_the_transform() -> None:
+    own, mirrored = signal(1), signal(2)
+    (found,), (through,) = suggest([Query((own,), transforms={"mirror": (mirrored,)})], search)
     assert len(found) == 2
-    assert through == {Signal(two.algorithm, two.value ^ 1): "mirror"}
+    assert through == {Signal(mirrored.algorithm, mirrored.value ^ 1): "mirror"}
 
 
 @pytest.mark.parametrize(
     ("name", "named", "radius"),
     [("cut-left", None, 31), ("secret-2-1", None, 40), ("mirror", None, 46), ("", None, 46), ("cut-left", 40, 40)],
 )
-def test_what_asks_for_a_precise_part_searches_narrowly_unless_a_radius_is_named(
+def test_a_cropped_view_has_a_smaller_radius_unless_the_query_sets_one(
     name: str, named: int | None, radius: int
 ) -> None:
     searched = []
 
-    def note(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+    def record(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         searched.append((values, radius))
         return [[] for _ in values]
 
     own, part = signal(1, Algorithm.PDQ), signal(2, Algorithm.PHASH256)
     transforms, radii = {name: (part,)} if name else {}, {Algorithm.PHASH256: named} if named else {}
-    suggest([Query((own,) if name else (own, part), radius=radii, transforms=transforms)], note)
+    suggest([Query((own,) if name else (own, part), radius=radii, transforms=transforms)], record)
     assert searched == [([own.value], 31), ([part.value], radius)]
 
 
-def test_the_test_item_is_found_whatever_the_index_holds() -> None:
-    asked = near(TEST_SIGNALS[0], 4)
-    (found,), _ = suggest([Query((asked, TEST_SIGNALS[2]))], lambda algorithm, values, radius: [[] for _ in values])
+def test_the_test_item_is_found_with_an_empty_index() -> None:
+    queried = near(TEST_SIGNALS[0], 4)
+    (found,), _ = suggest([Query((queried, TEST_SIGNALS[2]))], lambda algorithm, values, radius: [[] for _ in values])
     assert found == {TEST_SIGNALS[0]: 4, TEST_SIGNALS[2]: 0}
-    (match,) = answered(Query((asked,)), found, [])[0].matches
+    (match,) = results_of(Query((queried,)), found, [])[0].matches
     assert (match.contribution, match.labels) == (0, ("test",))
     assert match.distance == {Algorithm.PDQ: 4, Algorithm.PHASH: 0}
 
 
-def test_phash_alone_is_no_match_where_another_algorithm_could_have_agreed() -> None:
+def test_phash_alone_is_no_match_if_both_sides_have_pdq() -> None:
     pdq, phash, wide = signal(1), signal(1, Algorithm.PHASH), signal(1, Algorithm.PHASH256)
-    asked, narrow, wider = Query((pdq, phash)), Query((phash,)), Query((phash, wide))
+    with_pdq, phash_only, with_phash256 = Query((pdq, phash)), Query((phash,)), Query((phash, wide))
     held = [holder(phash, 1), holder(phash, 2)]
-    of_one = {1: frozenset({Algorithm.PDQ})}
-    for query, expected in ((asked, [2]), (narrow, [1, 2]), (wider, [1, 2])):
-        (one,) = answered(query, {phash: 0}, held, of_one)
-        assert [match.contribution for match in one.matches] == expected
-    (both,) = answered(asked, {phash: 0, pdq: 3}, [*held, holder(pdq, 1)], of_one)
+    algorithms = {1: frozenset({Algorithm.PDQ})}
+    for query, expected in ((with_pdq, [2]), (phash_only, [1, 2]), (with_phash256, [1, 2])):
+        (result,) = results_of(query, {phash: 0}, held, algorithms)
+        assert [match.contribution for match in result.matches] == expected
+    (both,) = results_of(with_pdq, {phash: 0, pdq: 3}, [*held, holder(pdq, 1)], algorithms)
     assert [match.agree for match in both.matches] == [(Algorithm.PDQ, Algorithm.PHASH), (Algorithm.PHASH,)]
 
 
-def test_phash_alone_does_not_find_the_test_item_beside_pdq() -> None:
-    asked = Query((signal(1), TEST_SIGNALS[2]))
-    assert answered(asked, {TEST_SIGNALS[2]: 0}, [])[0].matches == ()
+def test_phash_alone_does_not_match_the_test_item_if_the_query_has_pdq() -> None:
+    query = Query((signal(1), TEST_SIGNALS[2]))
+    assert results_of(query, {TEST_SIGNALS[2]: 0}, [])[0].matches == ()
 
 
-def test_members_share_a_full_answer_and_nobody_is_pushed_out() -> None:
+def test_a_full_result_has_matches_of_every_member() -> None:
     close, far = near(signal(1), 2), near(signal(1), 30)
     held = [holder(close, id, member=1) for id in range(1, 1_006)]
     held += [holder(far, id, member=2, severity=4) for id in range(2_000, 2_003)]
-    (one,) = answered(Query((signal(1),)), {close: 2, far: 30}, held)
-    ids = [match.contribution for match in one.matches]
+    (result,) = results_of(Query((signal(1),)), {close: 2, far: 30}, held)
+    ids = [match.contribution for match in result.matches]
     assert ids == [*range(1, 998), 2_000, 2_001, 2_002]
-    assert (one.members, one.severity, one.truncated) == (2, 4, True)
+    assert (result.members, result.severity, result.truncated) == (2, 4, True)
 
 
-def test_a_member_that_is_alone_has_the_whole_answer() -> None:
+def test_one_member_alone_can_fill_the_result() -> None:
     value = signal(1)
-    (one,) = answered(Query((value,)), {value: 0}, [holder(value, id) for id in range(1, MATCHES_A_QUERY + 2)])
-    assert [match.contribution for match in one.matches] == list(range(1, MATCHES_A_QUERY + 1))
-    assert (one.members, one.truncated) == (1, True)
+    (result,) = results_of(Query((value,)), {value: 0}, [holder(value, id) for id in range(1, MATCHES_A_QUERY + 2)])
+    assert [match.contribution for match in result.matches] == list(range(1, MATCHES_A_QUERY + 1))
+    assert (result.members, result.truncated) == (1, True)
 
 
-def test_each_member_has_its_nearest() -> None:
+def test_a_full_result_has_the_nearest_matches_of_each_member() -> None:
     values = [near(signal(1), bits) for bits in (4, 8, 12)]
     found = dict(zip(values, (4, 8, 12), strict=True))
     held = [holder(values[id % 3], id, member=id % 2 + 1) for id in range(1, 3_001)]
-    (one,) = answered(Query((signal(1),)), found, held)
-    assert sorted(match.contribution for match in one.matches) == sorted(id for id in range(1, 3_001) if id % 3 == 0)
+    (result,) = results_of(Query((signal(1),)), found, held)
+    assert sorted(match.contribution for match in result.matches) == sorted(id for id in range(1, 3_001) if id % 3 == 0)
     held += [holder(values[2], 9_000, member=3)]
-    (one,) = answered(Query((signal(1),)), found, held)
-    assert one.matches[-1].contribution == 9_000
-    assert len(one.matches) == 1_000
+    (result,) = results_of(Query((signal(1),)), found, held)
+    assert result.matches[-1].contribution == 9_000
+    assert len(result.matches) == 1_000
 
 
-def test_queries_with_the_same_values_in_the_same_order_choose_once() -> None:
+def test_queries_with_the_same_values_in_the_same_order_share_one_choice() -> None:
     one, two = signal(1), signal(2)
     held = {one: [holder(one, id) for id in range(1, 1_001)], two: [holder(two, id) for id in range(1_001, 2_001)]}
     found = [{one: 1, two: 2}, {one: 3, two: 9}, {one: 4, two: 2}]
@@ -210,42 +210,43 @@ def test_queries_with_the_same_values_in_the_same_order_choose_once() -> None:
     assert first.chosen is second.chosen
     assert [group[0].contribution for group in first.chosen] == list(range(1, 1_001))
     assert [group[0].contribution for group in third.chosen] == list(range(1_001, 2_001))
-    told = build_results([Query((one, two))] * 3, [first, second, third])
-    assert [result.matches[0].distance for result in told] == [
+    results = build_results([Query((one, two))] * 3, [first, second, third])
+    assert [result.matches[0].distance for result in results] == [
         {one.algorithm: 1},
         {one.algorithm: 3},
         {one.algorithm: 2},
     ]
 
 
-def test_after_a_full_answer_queries_are_told_what_they_would_have_matched() -> None:
+def test_beyond_the_limit_of_a_request_queries_return_only_their_summary() -> None:
     value = signal(1)
     held = [holder(value, id, severity=id % 4) for id in range(1, 1_001)]
     found: list[Distances] = [{value: bits % 9} for bits in range(30)]
     decided = decide([Query((value,))] * 30, found, [{}] * 30, {value: held}, lambda ids: {})
-    assert [len(one.chosen) for one in decided] == [1_000] * 20 + [0] * 10
-    assert all((one.truncated, one.severity, one.members) == (True, 3, frozenset({1})) for one in decided[20:])
-    assert len({id(one) for one in decided}) == 10, "what was decided once is not decided again"
+    assert [len(decision.chosen) for decision in decided] == [1_000] * 20 + [0] * 10
+    summaries = [(decision.truncated, decision.severity, decision.members) for decision in decided[20:]]
+    assert summaries == [(True, 3, frozenset({1}))] * 10
+    assert len({id(decision) for decision in decided}) == 10, "equal queries share one decision"
 
 
-def test_of_sparse_hashes_only_those_that_are_nearer_are_found_unless_a_radius_is_named() -> None:
-    asked = sparse(1)
-    stored = [near(asked, NEAR), near(asked, NEAR + 1)]
-    found = {one: asked.distance(one) for one in stored}
+def test_sparse_hashes_have_a_smaller_radius_unless_the_query_sets_one() -> None:
+    queried = sparse(1)
+    stored = [near(queried, NEAR), near(queried, NEAR + 1)]
+    found = {hash: queried.distance(hash) for hash in stored}
 
-    def all_of_them(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        return [[Neighbor(bits, one.value) for one, bits in found.items()] for _ in values]
+    def search_all(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        return [[Neighbor(bits, hash.value) for hash, bits in found.items()] for _ in values]
 
     named = {Algorithm.PHASH256: Algorithm.PHASH256.radius}
-    (usual, wide), _ = suggest([Query((asked,)), Query((asked,), radius=named)], all_of_them)
-    assert usual == {stored[0]: NEAR}
+    (default, wide), _ = suggest([Query((queried,)), Query((queried,), radius=named)], search_all)
+    assert default == {stored[0]: NEAR}
     assert wide == found
-    (through,), (names,) = suggest([Query((signal(1),), transforms={"mirror": (asked,)})], all_of_them)
+    (through,), (names,) = suggest([Query((signal(1),), transforms={"mirror": (queried,)})], search_all)
     assert stored[0] in through and stored[0] in names and stored[1] not in through
 
 
-def test_by_phash256_a_page_is_near_within_28_bits_and_a_frame_of_a_video_within_46() -> None:
-    asked, page, frame = (signal(seed, Algorithm.PHASH256) for seed in (1, 2, 3))
+def test_phash256_matches_a_page_within_28_bits_and_a_frame_within_46() -> None:
+    queried, page, frame = (signal(seed, Algorithm.PHASH256) for seed in (1, 2, 3))
     held = [
         holder(page, 1)._replace(extent=Extent(None, 3, 500)),
         holder(frame, 2)._replace(extent=Extent(60.0)),
@@ -253,31 +254,31 @@ def test_by_phash256_a_page_is_near_within_28_bits_and_a_frame_of_a_video_within
     ]
 
     def ids(distance: int) -> list[int]:
-        (result,) = answered(Query((asked,)), {page: distance, frame: distance}, held)
+        (result,) = results_of(Query((queried,)), {page: distance, frame: distance}, held)
         return sorted(match.contribution for match in result.matches)
 
     assert ids(28) == [1, 2, 3]
     assert ids(29) == [2, 3]
 
 
-def test_a_strip_of_a_picture_tells_no_page_but_a_frame_of_a_video() -> None:
-    asked, page, frame = (signal(seed, Algorithm.PHASH256) for seed in (1, 2, 3))
+def test_a_strip_of_a_picture_matches_a_frame_of_a_video_but_no_page() -> None:
+    queried, page, frame = (signal(seed, Algorithm.PHASH256) for seed in (1, 2, 3))
     held = {
         page: [holder(page, 1)._replace(extent=Extent(None, 3, None))],
         frame: [holder(frame, 2)._replace(extent=Extent(60.0))],
     }
-    for name, found in (("tile-top", [2]), ("mirror", [1, 2])):
-        query = Query((asked,), transforms={name: (signal(4, Algorithm.PHASH256),)})
+    for name, expected in (("tile-top", [2]), ("mirror", [1, 2])):
+        query = Query((queried,), transforms={name: (signal(4, Algorithm.PHASH256),)})
         selected = decide([query], [{page: 8, frame: 8}], [{page: name, frame: name}], held, lambda _: {})
         (result,) = build_results([query], selected)
-        assert sorted(match.contribution for match in result.matches) == found
+        assert sorted(match.contribution for match in result.matches) == expected
 
 
-def test_queries_that_are_near_and_far_from_a_page_share_no_choice() -> None:
-    asked, page = signal(1, Algorithm.PHASH256), signal(2, Algorithm.PHASH256)
+def test_queries_near_to_and_far_from_a_page_share_no_choice() -> None:
+    queried, page = signal(1, Algorithm.PHASH256), signal(2, Algorithm.PHASH256)
     held = {page: [holder(page, 1)._replace(extent=Extent(None, 3, None))]}
     near_page, far_page = build_results(
-        [Query((asked,))] * 2, decide([Query((asked,))] * 2, [{page: 10}, {page: 40}], [{}, {}], held, lambda _: {})
+        [Query((queried,))] * 2, decide([Query((queried,))] * 2, [{page: 10}, {page: 40}], [{}, {}], held, lambda _: {})
     )
     assert near_page.matches
     assert not far_page.matches

@@ -1,4 +1,4 @@
-"""The test item: a picture of the package, and the signals that are published of it."""
+"""The test item: a picture of the package, and its published signals."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from scripts.test_picture import PICTURE, drawn
 FOLDER = Path(hashdb.__file__).parent
 
 
-def test_the_published_signals_are_those_of_the_picture() -> None:
+def test_the_published_signals_of_the_test_item_are_those_of_the_picture() -> None:
     hashed = hash_file(PICTURE, OF_PICTURES)
     assert hashed.signals == TEST_SIGNALS
     assert hashed.quality == contribution_of_test_item(OF_PICTURES).quality
     assert not [signal for signal in TEST_SIGNALS if signal.fault()]
 
 
-def test_the_picture_is_the_one_that_the_script_draws() -> None:
+def test_the_script_draws_the_picture_of_the_package() -> None:
     with Image.open(PICTURE) as picture:
         difference = ImageChops.difference(
             picture.convert("RGB"), drawn().quantize(64, dither=Image.Dither.NONE).convert("RGB")
@@ -36,14 +36,14 @@ def test_the_picture_is_the_one_that_the_script_draws() -> None:
     assert difference.getbbox() is None
 
 
-def test_it_is_near_within_the_radius_and_no_further() -> None:
+def test_the_test_item_is_near_only_within_the_radius() -> None:
     signal = TEST_SIGNALS[0]
     other = Signal(signal.algorithm, signal.value ^ 0b111)
     assert near_test_item(other, 3) == (3, signal)
     assert near_test_item(other, 2) is None
 
 
-def test_no_photograph_is_near_it() -> None:
+def test_no_photograph_of_the_package_is_near_the_test_item() -> None:
     photos = list((FOLDER / "photos").glob("*.jpg"))
     assert len(photos) == 18
     for photo in photos:
@@ -51,6 +51,6 @@ def test_no_photograph_is_near_it() -> None:
             assert near_test_item(signal, signal.algorithm.radius) is None
 
 
-def test_it_holds_its_own_signals_only() -> None:
+def test_the_test_item_holds_only_its_own_signals() -> None:
     assert list(TEST_HOLDERS) == [holder.signal for holder in TEST_HOLDERS.values()] == list(TEST_SIGNALS)
     assert {holder.contribution for holder in TEST_HOLDERS.values()} == {TEST_ID}

@@ -1,4 +1,4 @@
-"""Verification: what speaks for a match and what against it."""
+"""Verification: the evidence for and against a match."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER = read_picture(PHOTOS[8].read_bytes(), Limits()).colour
 
 
 def _card(seed: int) -> Image.Image:
-    """A post of an app: the same frame, other words (dashes of random lengths)."""
+    """A post of an app. Each seed has the same layout and other words, drawn as dashes of random lengths."""
     rng, card = random.Random(seed), Image.new("RGB", (400, 400), "white")
     draw = ImageDraw.Draw(card)
     draw.ellipse((20, 20, 70, 70), fill="navy")
@@ -47,31 +47,31 @@ def _flag(*colours: str) -> Image.Image:
     return flag
 
 
-def _verdict(listed: Image.Image, asked: Image.Image) -> Verdict:
-    """The verdict on a picture, as if the index had suggested it: its own hash is taken as found."""
+def _verdict(listed: Image.Image, queried: Image.Image) -> Verdict:
+    """The verdict on a picture, as if the index had found its own hash."""
     stored = hash_variants(encode_picture(listed), ALGORITHMS, Profile.BALANCED)
-    query = hash_transforms(encode_picture(asked), ALGORITHMS)
+    query = hash_transforms(encode_picture(queried), ALGORITHMS)
     views: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
-    # The hashes are made to agree, so that signatures alone decide.
+    # The query gets a hash of the listed picture, so that only the signatures decide.
     views = {**views, WHOLE: (*query.signals, stored.signals[0])}
     signatures = dict(stored.signatures).get(WHOLE, ())
     return verify(PreparedQuery(views, dict(query.signatures)), stored.signals, signatures, {stored.signals[0]: 0})
 
 
-def test_the_views_that_agree_are_named() -> None:
-    asked = PreparedQuery({"border": [PDQ], "mirror": [near(PDQ, 60)], WHOLE: [near(PDQ, 12)]}, {})
-    verdict = verify(asked, [signal(2), PDQ], [], {PDQ: 0})
+def test_a_verdict_lists_the_views_that_agree() -> None:
+    query = PreparedQuery({"border": [PDQ], "mirror": [near(PDQ, 60)], WHOLE: [near(PDQ, 12)]}, {})
+    verdict = verify(query, [signal(2), PDQ], [], {PDQ: 0})
     assert verdict.views == (WHOLE, "border")
     assert (verdict.detail, verdict.colour, verdict.contradicted) == (None, None, False)
 
 
-def test_sparse_hashes_agree_only_if_they_are_nearer() -> None:
-    one = sparse(1)
-    asked = PreparedQuery({WHOLE: [near(one, 26)], "middle": [near(one, 34)]}, {})
-    assert verify(asked, [one], [], {one: 26}).views == (WHOLE,)
+def test_sparse_hashes_agree_only_within_a_smaller_radius() -> None:
+    hash = sparse(1)
+    query = PreparedQuery({WHOLE: [near(hash, 26)], "middle": [near(hash, 34)]}, {})
+    assert verify(query, [hash], [], {hash: 26}).views == (WHOLE,)
 
 
-def test_signals_alone_remain_a_match_and_score_by_distance_but_little() -> None:
+def test_a_match_by_signals_alone_has_a_low_score_that_falls_with_distance() -> None:
     verdicts = [
         verify(PreparedQuery({WHOLE: [PDQ]}, {}), [near(PDQ, bits)], [], {near(PDQ, bits): bits})
         for bits in (0, 10, 20, 31)
@@ -82,7 +82,7 @@ def test_signals_alone_remain_a_match_and_score_by_distance_but_little() -> None
     assert not any(verdict.contradicted for verdict in verdicts)
 
 
-def test_an_equal_digest_is_certain() -> None:
+def test_an_equal_digest_has_the_maximum_score() -> None:
     digest = signal(1, Algorithm.SHA256)
     assert verify(PreparedQuery({WHOLE: [digest]}, {}), [digest], [], {digest: 0}).score == MAX_SCORE
 
@@ -107,7 +107,7 @@ def test_a_different_photograph_is_contradicted() -> None:
 
 
 def _flipped(signature: Signature) -> Signature:
-    """A detail with 35 % of its bits changed, as an attacker changes them; a colour as it is."""
+    """A detail with 35 % of its bits changed, as by an attacker. A colour is returned unchanged."""
     if signature.kind is not Kind.DETAIL:
         return signature
     places = random.Random(1).sample(range(1_024), 358)
@@ -116,18 +116,18 @@ def _flipped(signature: Signature) -> Signature:
 
 
 def _changed(picture: Image.Image, names: Sequence[str]) -> Verdict:
-    """The verdict on a picture of which the details are changed, and only these views have signals."""
+    """The verdict on a picture with changed details. Only these views have signals."""
     stored, query = (
         hash_variants(encode_picture(picture), ALGORITHMS, Profile.BALANCED),
         hash_transforms(encode_picture(picture), ALGORITHMS),
     )
     every: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
     signatures = {name: [_flipped(signature) for signature in of_view] for name, of_view in query.signatures}
-    asked = PreparedQuery({name: every[name] for name in names}, signatures)
-    return verify(asked, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
+    prepared = PreparedQuery({name: every[name] for name in names}, signatures)
+    return verify(prepared, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
 
 
-def test_a_changed_detail_contradicts_one_strip_of_a_photograph_but_not_two_nor_the_whole() -> None:
+def test_a_changed_detail_contradicts_one_strip_but_not_two_or_the_whole() -> None:
     for names in ([WHOLE], ["tile-left", "tile-right"], ["middle", "tile-bottom"]):
         verdict = _changed(PHOTO, names)
         assert not verdict.contradicted, names
@@ -137,33 +137,33 @@ def test_a_changed_detail_contradicts_one_strip_of_a_photograph_but_not_two_nor_
     assert _changed(PHOTO, ["tile-left"]).contradicted
 
 
-def test_a_changed_detail_contradicts_a_card_and_a_flag_whatever_agrees() -> None:
+def test_a_changed_detail_contradicts_a_card_and_a_flag_in_any_view() -> None:
     assert _changed(_card(1), [WHOLE, "mirror", "middle"]).contradicted
-    # Whether the middle of a flag has a hash, the processor's rounding decides.
+    # The middle of a flag is left out: whether it has a hash depends on the rounding of the processor.
     assert _changed(_flag("red", "white", "navy"), [WHOLE, "mirror"]).contradicted
 
 
 @pytest.mark.parametrize("name", ["black box over 35 %", "35 % off one side"])
-def test_what_was_covered_or_cut_off_of_a_photograph_does_not_contradict_its_hashes(name: str) -> None:
+def test_a_covered_or_cropped_photograph_is_not_contradicted(name: str) -> None:
     stored = hash_variants(encode_picture(PHOTO), ALGORITHMS, Profile.BALANCED)
     for number in range(4):
         query = hash_transforms(encode_picture(ALTERATIONS[name].apply(PHOTO, number)), ALGORITHMS)
-        asked = PreparedQuery({WHOLE: query.signals, **dict(query.transforms)}, dict(query.signatures))
-        verdict = verify(asked, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
+        prepared = PreparedQuery({WHOLE: query.signals, **dict(query.transforms)}, dict(query.signatures))
+        verdict = verify(prepared, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
         assert verdict.views
         assert not verdict.contradicted, number
 
 
-def test_photographs_are_told_from_cards_and_flags() -> None:
-    def is_like(picture: Image.Image) -> bool:
+def test_is_photograph_distinguishes_photographs_from_cards_and_flags() -> None:
+    def is_photograph_of(picture: Image.Image) -> bool:
         return is_photograph(
             dict(hash_variants(encode_picture(picture), ALGORITHMS, Profile.BALANCED).signatures)[WHOLE]
         )
 
-    assert is_like(PHOTO)
-    assert is_like(OTHER)
-    assert not is_like(_card(1))
-    assert not is_like(_flag("red", "white", "navy"))
+    assert is_photograph_of(PHOTO)
+    assert is_photograph_of(OTHER)
+    assert not is_photograph_of(_card(1))
+    assert not is_photograph_of(_flag("red", "white", "navy"))
     assert not is_photograph([])
 
 
@@ -185,14 +185,14 @@ def _colour(*parts: tuple[int, int]) -> Signature:
     return Signature(Kind.COLOUR, b"".join(bytes([128 + cb, 128 + cr]) for cb, cr in parts * (16 // len(parts))))
 
 
-def test_what_a_filter_does_to_all_colours_alike_does_not_count() -> None:
+def test_a_filter_that_changes_all_colours_equally_makes_no_difference() -> None:
     original = _colour((60, 0), (-40, 20), (0, -50), (10, 40))
     assert colour_difference(original, _colour((30, 0), (-20, 10), (0, -25), (5, 20))) == 0
     assert colour_difference(original, _colour((66, 8), (-34, 28), (6, -42), (16, 48))) < 4
     assert colour_difference(original, _colour((-60, 0), (40, -20), (0, 50), (-10, -40))) > 20
 
 
-def test_grey_and_tinted_colours_tell_nothing() -> None:
+def test_grey_and_evenly_tinted_colours_count_as_grey() -> None:
     assert is_grey(_colour((0, 0)))
     assert is_grey(_colour((-18, 12), (-14, 10)))
     assert not is_grey(_colour((0, 0), (30, 0)))

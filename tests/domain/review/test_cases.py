@@ -1,4 +1,4 @@
-"""The table of standings, row by row, as far as decisions go; and when a case is opened."""
+"""The table of standings, row by row, for decisions; and when a case is opened."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ HELD_AND_UPHELD = replace(HOLDS, decision=Decision.UPHOLD)
         ((QUARANTINED, FOLLOWS), Standing.QUARANTINED),
     ],
 )
-def test_the_last_decision_counts_and_then_what_is_held(cases: tuple[Case, ...], expected: Standing | None) -> None:
+def test_the_last_decision_sets_the_standing_then_a_holding_case(
+    cases: tuple[Case, ...], expected: Standing | None
+) -> None:
     assert ruling(cases) is expected
 
 
@@ -58,7 +60,9 @@ def test_the_last_decision_counts_and_then_what_is_held(cases: tuple[Case, ...],
         ((RETIRED, OPEN), False, False),
     ],
 )
-def test_what_contradicts_the_last_word_opens_a_case(cases: tuple[Case, ...], disputed: bool, confirmed: bool) -> None:
+def test_an_opinion_against_the_last_decision_opens_a_case(
+    cases: tuple[Case, ...], disputed: bool, confirmed: bool
+) -> None:
     assert (opens_case(Stance.DISPUTES, cases), opens_case(Stance.CONFIRMS, cases)) == (disputed, confirmed)
 
 
@@ -66,7 +70,7 @@ def test_a_case_is_open_until_it_is_decided() -> None:
     assert (OPEN.state, UPHELD.state) == (CaseState.OPEN, CaseState.DECIDED)
 
 
-def test_who_decided_is_hidden_from_the_parties() -> None:
+def test_parties_do_not_see_who_decided_or_the_member() -> None:
     assert UPHELD.shown(decided_by=True, member=True) == UPHELD
     assert UPHELD.shown(decided_by=False, member=True) == replace(
         UPHELD, decided_by=None, hidden=frozenset({"decided_by"})
@@ -76,7 +80,7 @@ def test_who_decided_is_hidden_from_the_parties() -> None:
 
 @pytest.mark.parametrize("before", Standing)
 @pytest.mark.parametrize("after", Standing)
-def test_a_match_ends_or_begins_where_the_standing_says_so(before: Standing, after: Standing) -> None:
-    found = StandingChange(before, after)
-    assert found.ends is (before.matches and not after.matches)
-    assert found.begins is (after.matches and not before.matches)
+def test_a_change_of_standing_ends_or_begins_a_match(before: Standing, after: Standing) -> None:
+    change = StandingChange(before, after)
+    assert change.ends is (before.matches and not after.matches)
+    assert change.begins is (after.matches and not before.matches)

@@ -13,13 +13,13 @@ DAY = timedelta(days=1)
 OPEN = Incident(1, "CI:x", NOON, None, True)
 
 
-def test_an_incident_has_an_expiry_if_it_ends_and_says_so() -> None:
+def test_an_incident_has_an_expiry_if_it_has_an_end_and_expires() -> None:
     ended = IncidentChange(end=NOON + DAY).apply_to(OPEN)
     assert (OPEN.expiry, ended.expiry) == (None, NOON + DAY)
     assert IncidentChange(expires=False).apply_to(ended).expiry is None
 
 
-def test_a_change_leaves_what_it_does_not_name() -> None:
+def test_a_change_leaves_other_fields_as_they_are() -> None:
     ended = IncidentChange(end=NOON + DAY).apply_to(OPEN)
     assert IncidentChange().apply_to(ended) == ended
     assert IncidentChange(end=None).apply_to(ended) == OPEN
@@ -30,7 +30,7 @@ def test_a_change_leaves_what_it_does_not_name() -> None:
     ("end", "wrong"),
     [(None, False), (NOON + timedelta(microseconds=1), False), (NOON, True), (NOON - DAY, True)],
 )
-def test_an_incident_ends_after_it_started(end: datetime | None, wrong: bool) -> None:
+def test_an_incident_must_end_after_its_start(end: datetime | None, wrong: bool) -> None:
     assert (end_fault(NOON, end) is not None) == wrong
 
 
@@ -48,7 +48,9 @@ def test_an_incident_ends_after_it_started(end: datetime | None, wrong: bool) ->
         (None, ("incitement",), 4, 4),
     ],
 )
-def test_the_earliest_counts(own: int | None, labels: tuple[str, ...], end: int | None, expected: int | None) -> None:
+def test_a_contribution_expires_at_the_earliest_of_its_expiries(
+    own: int | None, labels: tuple[str, ...], end: int | None, expected: int | None
+) -> None:
     def at(days: int | None) -> datetime | None:
         return None if days is None else NOON + days * DAY
 

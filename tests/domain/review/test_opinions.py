@@ -1,4 +1,4 @@
-"""The table of standings, row by row, as far as opinions go; and what counts."""
+"""The table of standings, row by row, for opinions; and which opinions count."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from tests.builders import NOON
 
 CONFIRMS = Opinion(1, 17, 3, "Member", Stance.CONFIRMS, None, "a note", NOON, None, counts=True)
 DISPUTES = replace(CONFIRMS, id=2, stance=Stance.DISPUTES, reason="edsa_context")
-SILENT = replace(CONFIRMS, counts=False), replace(DISPUTES, counts=False)
+NOT_COUNTED = replace(CONFIRMS, counts=False), replace(DISPUTES, counts=False)
 
-opinions = st.lists(st.sampled_from([CONFIRMS, DISPUTES, *SILENT]), max_size=6)
+opinions = st.lists(st.sampled_from([CONFIRMS, DISPUTES, *NOT_COUNTED]), max_size=6)
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("given", "expected"),
     [
         ((), Standing.UNREVIEWED),
-        (SILENT, Standing.UNREVIEWED),
+        (NOT_COUNTED, Standing.UNREVIEWED),
         ((CONFIRMS,), Standing.CONFIRMED),
-        ((CONFIRMS, *SILENT), Standing.CONFIRMED),
+        ((CONFIRMS, *NOT_COUNTED), Standing.CONFIRMED),
         ((DISPUTES,), Standing.DISPUTED),
         ((CONFIRMS, DISPUTES, CONFIRMS), Standing.DISPUTED),
     ],
 )
-def test_a_dispute_goes_before_confirmations_and_these_before_nothing(
-    said: tuple[Opinion, ...], expected: Standing
+def test_disputes_outweigh_confirmations_and_uncounted_opinions_are_ignored(
+    given: tuple[Opinion, ...], expected: Standing
 ) -> None:
-    assert standing(said, None) is expected
+    assert standing(given, None) is expected
 
 
 @given(opinions, st.sampled_from([Standing.QUARANTINED, Standing.RETIRED]))
-def test_what_was_ruled_goes_before_all_opinions(said: list[Opinion], ruled: Standing) -> None:
-    assert standing(said, ruled) is ruled
+def test_a_decision_outweighs_all_opinions(given: list[Opinion], ruled: Standing) -> None:
+    assert standing(given, ruled) is ruled
 
 
 @given(opinions, st.randoms())
-def test_neither_order_nor_what_does_not_count_changes_a_standing(said: list[Opinion], order: object) -> None:
-    turned = sorted(said, key=lambda one: (order.random(), one.id))  # type: ignore[attr-defined]
-    assert standing(said, None) is standing([one for one in turned if one.counts], None)
+def test_order_and_uncounted_opinions_do_not_change_the_standing(given: list[Opinion], order: object) -> None:
+    shuffled = sorted(given, key=lambda opinion: (order.random(), opinion.id))  # type: ignore[attr-defined]
+    assert standing(given, None) is standing([opinion for opinion in shuffled if opinion.counts], None)
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,13 @@ def test_neither_order_nor_what_does_not_count_changes_a_standing(said: list[Opi
         (Stance.DISPUTES, False, False, True, False),
     ],
 )
-def test_what_counts(stance: Stance, replaced: bool, suspended: bool, answered: bool, expected: bool) -> None:
+def test_an_opinion_counts_unless_replaced_suspended_or_an_answered_dispute(
+    stance: Stance, replaced: bool, suspended: bool, answered: bool, expected: bool
+) -> None:
     assert opinion_counts(stance, replaced=replaced, suspended=suspended, answered=answered) is expected
 
 
-def test_a_dispute_needs_a_reason_and_a_confirmation_takes_none() -> None:
+def test_a_dispute_needs_a_reason_and_a_confirmation_must_have_none() -> None:
     assert OpinionDraft(Stance.DISPUTES, "other").fault() is None
     assert OpinionDraft(Stance.CONFIRMS, None).fault() is None
     assert (
@@ -74,12 +76,12 @@ def test_a_dispute_needs_a_reason_and_a_confirmation_takes_none() -> None:
     assert OpinionDraft(Stance.CONFIRMS, "other").fault() == "is for disputes only: leave it out to confirm"
 
 
-def test_an_opinion_is_known_by_all_that_was_said() -> None:
+def test_an_opinion_equals_a_draft_only_with_the_same_reason_and_note() -> None:
     assert DISPUTES.equals(OpinionDraft(Stance.DISPUTES, "edsa_context", "a note"))
     for other in (("other", "a note"), ("edsa_context", None)):
         assert not DISPUTES.equals(OpinionDraft(Stance.DISPUTES, *other))
 
 
-def test_a_note_that_is_not_shown_is_named_as_hidden() -> None:
+def test_a_note_that_is_not_shown_is_listed_as_hidden() -> None:
     assert DISPUTES.shown(note=True) == DISPUTES
     assert DISPUTES.shown(note=False) == replace(DISPUTES, note=None, hidden=frozenset({"note"}))

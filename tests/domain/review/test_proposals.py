@@ -1,9 +1,9 @@
-"""Proposals: what is asked, and of what."""
+"""Proposals: the subject of a proposed change."""
 
 from __future__ import annotations
 
 from hashdb.domain.review.incidents import ProposedChange, TwoPersonAction
 
 
-def test_a_request_names_its_subject_as_the_log_does() -> None:
+def test_the_subject_of_a_proposal_has_the_form_of_the_log() -> None:
     assert ProposedChange(TwoPersonAction.SUSPEND, "member", 3, {"status": "suspended"}).subject == "member:3"

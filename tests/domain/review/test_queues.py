@@ -1,4 +1,4 @@
-"""Ages of cases."""
+"""Queues: the ages of cases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from hashdb.domain.review.queues import Age
 
 
-def test_every_age_is_one_of_them() -> None:
+def test_the_ages_of_cases_follow_each_other_without_a_gap() -> None:
     bounds = [age.bounds for age in Age]
     assert (bounds[0][0], bounds[-1][1]) == (timedelta(0), None)
-    assert all(below == least for (_, below), (least, _) in pairwise(bounds))
+    assert all(end == start for (_, end), (start, _) in pairwise(bounds))

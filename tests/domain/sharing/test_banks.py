@@ -1,4 +1,4 @@
-"""Banks: names that HMA's clients take, each once."""
+"""Banks: unique names that clients of HMA accept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def member(id: int, name: str) -> Member:
     return Member(id, name, MemberKind.PLATFORM, MemberStatus.ACTIVE, "", MemberLimits(), NOON)
 
 
-def test_names_are_upper_case_with_underscores_and_each_is_there_once() -> None:
+def test_bank_names_are_unique_and_upper_case_with_underscores() -> None:
     members = [member(7, "alpha video"), member(3, "Alpha-Video"), member(4, "Überblick & Co."), member(5, "日本")]
     assert bank_names([member(1, "Alpha 3"), member(2, "Alpha"), member(3, "alpha")]) == {
         1: "ALPHA_3",

@@ -1,4 +1,4 @@
-"""Deliveries: what is sent, and when it is tried again."""
+"""Deliveries: the text of a message, and the pauses between attempts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hashdb.domain.sharing.webhooks import (
 from tests.builders import NOON
 
 
-def test_a_message_is_the_same_text_each_time() -> None:
-    written = b'{"data":{"after":1,"count":2},"timestamp":"2026-11-20T12:00:00.000000Z","type":"feed.changed"}'
-    # The stored details come back in an order of the database's own.
+def test_a_message_is_encoded_to_the_same_text_each_time() -> None:
+    encoded = b'{"data":{"after":1,"count":2},"timestamp":"2026-11-20T12:00:00.000000Z","type":"feed.changed"}'
+    # The database may return the keys of the details in any order.
     for data in ({"count": 2, "after": 1}, {"after": 1, "count": 2}):
-        assert encode_message(Message("msg_1", "feed.changed", NOON, data)) == written
+        assert encode_message(Message("msg_1", "feed.changed", NOON, data)) == encoded
 
 
-def test_attempts_go_on_for_about_a_day_with_pauses_that_grow() -> None:
+def test_a_delivery_is_retried_for_about_a_day_with_growing_pauses() -> None:
     assert list(RETRY_PAUSES) == sorted(RETRY_PAUSES)
     assert timedelta(hours=23) < timedelta(seconds=sum(RETRY_PAUSES)) < timedelta(hours=25)
     for attempts, seconds in enumerate(RETRY_PAUSES, 1):
@@ -34,10 +34,10 @@ def test_attempts_go_on_for_about_a_day_with_pauses_that_grow() -> None:
     assert pause_after(len(RETRY_PAUSES) + 1, "feed.changed") is None
 
 
-def test_a_test_is_sent_once() -> None:
+def test_a_test_message_is_not_retried() -> None:
     assert pause_after(1, TEST_TOPIC) is None
 
 
-def test_a_receiver_may_say_that_it_is_gone() -> None:
+def test_only_status_410_marks_the_receiver_as_gone() -> None:
     assert Attempt(410, 5, Trouble.STATUS).gone
     assert not Attempt(404, 5, Trouble.STATUS).gone

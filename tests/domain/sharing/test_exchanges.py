@@ -1,4 +1,4 @@
-"""Records: what is gone, how a value is numbered, and whether a contribution matched at an event."""
+"""Exchange records: the number of a value, and whether a contribution matches after its events."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ A = Action
         ([A.CONTRIBUTION_ADDED, A.CONTRIBUTION_RETIRED, A.CONTRIBUTION_CLEARED], True),
     ],
 )
-def test_whether_it_matched_follows_from_its_events(actions: list[Action], expected: bool) -> None:
+def test_a_contribution_matches_after_events_that_leave_it_active(actions: list[Action], expected: bool) -> None:
     assert matched_after(actions) is expected
 
 
-def test_a_value_has_one_number_and_it_fits_into_a_long() -> None:
-    one, again, other = (ExchangeRecord(seq, NOON, signal(seed), (), ()) for seq, seed in ((1, 1), (9, 1), (1, 2)))
-    assert one.number == again.number != other.number
-    assert 0 < one.number < 2**56
-    assert one.gone
+def test_a_value_always_has_the_same_number_below_2_to_the_56() -> None:
+    first, again, other = (ExchangeRecord(seq, NOON, signal(seed), (), ()) for seq, seed in ((1, 1), (9, 1), (1, 2)))
+    assert first.number == again.number != other.number
+    assert 0 < first.number < 2**56
+    assert first.gone

@@ -1,4 +1,4 @@
-"""Upstreams: what their standing sets here, and how long a failing one is left alone."""
+"""Upstreams: how their standing changes the standing here, and the pauses after failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNREVIEWED, CONFIRMED, DISPUTED, QUARANTINED, RETIRED = Standing
 
 
 @pytest.mark.parametrize(
-    ("own", "there", "ruled", "here"),
+    ("own", "upstream", "ruled", "combined"),
     [
         (UNREVIEWED, UNREVIEWED, False, UNREVIEWED),
         (UNREVIEWED, CONFIRMED, False, UNREVIEWED),
@@ -24,24 +24,25 @@ UNREVIEWED, CONFIRMED, DISPUTED, QUARANTINED, RETIRED = Standing
         (QUARANTINED, UNREVIEWED, True, QUARANTINED),
     ],
 )
-def test_what_does_not_match_there_does_not_match_here_and_a_dispute_stands_until_it_is_decided(
-    own: Standing, there: Standing, ruled: bool, here: Standing
+def test_the_standing_at_the_upstream_is_combined_with_the_own_standing(
+    own: Standing, upstream: Standing, ruled: bool, combined: Standing
 ) -> None:
-    assert combine_standings(own, standing_from_upstream(there), ruled=ruled) is here
+    """An item that does not match at the upstream does not match here. A dispute there counts until a decision here."""
+    assert combine_standings(own, standing_from_upstream(upstream), ruled=ruled) is combined
 
 
-def test_pauses_grow_to_ten_minutes() -> None:
+def test_pauses_after_failed_syncs_grow_to_ten_minutes() -> None:
     assert PERIOD <= pause_before(1) <= 2 * PERIOD < pause_before(5)
     assert 300 <= pause_before(10_000).total_seconds() <= 600
 
 
-def test_an_origin_counts_by_log_and_member_and_never_as_a_member_of_this_service() -> None:
-    one = Origin("eu.example/log+a1b2c3d4", 5, 2)
+def test_the_source_of_an_origin_is_negative_and_depends_on_log_and_member() -> None:
+    origin = Origin("eu.example/log+a1b2c3d4", 5, 2)
     others = [
-        one._replace(member=3),
-        one._replace(log="eu.example/log+00000000"),
+        origin._replace(member=3),
+        origin._replace(log="eu.example/log+00000000"),
         Origin("eu.example/log+a1b2c3d", 5, 42),
     ]
-    sources = {each.source for each in (one, *others)}
+    sources = {each.source for each in (origin, *others)}
     assert len(sources) == 4 and max(sources) < 0
-    assert one.source == one._replace(contribution=6).source
+    assert origin.source == origin._replace(contribution=6).source

@@ -1,4 +1,4 @@
-"""Webhooks: signatures are those of Standard Webhooks, and addresses are looked at before anything is sent."""
+"""Webhooks: signatures follow Standard Webhooks, and the URL is checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.sharing.webhooks import Topic, secret_text, sign, url_fault
 
 
-def test_the_signature_is_that_of_the_standards_example() -> None:
-    """The example of standardwebhooks' libraries."""
+def test_the_signature_equals_that_of_the_example_of_standard_webhooks() -> None:
+    """The example is from the libraries of Standard Webhooks."""
     secret, id, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}'
     assert sign(secret, id, 1614265330, body) == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 @pytest.mark.parametrize("secret", ["", "secret", "whsec_!", "whsec_YQ"])
-def test_what_is_no_secret_is_told(secret: str) -> None:
+def test_a_malformed_secret_is_rejected(secret: str) -> None:
     with pytest.raises(ValueError, match=r"secret|base64|padding"):
         sign(secret, "msg_1", 1, b"")
 
 
-def test_a_secret_is_spelled_as_it_signs() -> None:
+def test_different_secrets_give_different_signatures() -> None:
     assert sign(secret_text(b"a" * 32), "msg_1", 1, b"x") != sign(secret_text(b"b" * 32), "msg_1", 1, b"x")
 
 
@@ -52,11 +52,11 @@ def test_a_secret_is_spelled_as_it_signs() -> None:
         ("https://169.254.169.254/latest/", "this is not a public address"),
     ],
 )
-def test_an_address_to_which_nothing_is_sent_is_told(url: str, reason: str | None) -> None:
+def test_the_url_of_a_webhook_must_be_https_and_public(url: str, reason: str | None) -> None:
     assert url_fault(url, EgressPolicy()) == reason
 
 
-def test_what_is_told_takes_the_scope_of_what_is_then_asked() -> None:
+def test_each_topic_needs_the_scope_of_the_request_that_follows() -> None:
     assert {topic: topic.scope for topic in Topic} == {
         Topic.FEED_CHANGED: Scope.FEED,
         Topic.MATCH_REVERSED: Scope.MATCH,

@@ -29,7 +29,7 @@ COUNTS = [
 ]
 
 
-def test_a_count_is_a_line_and_lines_are_sorted_by_their_octets() -> None:
+def test_each_count_is_a_line_and_lines_are_sorted_by_their_bytes() -> None:
     assert lines(reversed(COUNTS)) == (
         "query 10 any none 1",
         "query 3 pdq hit 12",
@@ -37,14 +37,14 @@ def test_a_count_is_a_line_and_lines_are_sorted_by_their_octets() -> None:
     )
 
 
-def test_the_digest_is_what_sha256sum_says_of_the_day_and_the_lines() -> None:
+def test_the_digest_equals_sha256sum_of_the_day_and_the_lines() -> None:
     text = "\n".join([DAY.isoformat(), *lines(COUNTS), ""]).encode()
     assert digest(DAY, COUNTS) == hashlib.sha256(text).hexdigest()
-    said = run(["sha256sum"], input=text, capture_output=True, check=True).stdout.decode()
-    assert digest(DAY, COUNTS) == said.split()[0]
+    output = run(["sha256sum"], input=text, capture_output=True, check=True).stdout.decode()
+    assert digest(DAY, COUNTS) == output.split()[0]
 
 
-def test_the_digest_is_of_that_day_and_those_numbers_in_any_order() -> None:
+def test_the_digest_depends_on_day_and_counts_but_not_on_their_order() -> None:
     assert digest(DAY, COUNTS) == digest(DAY, COUNTS[::-1])
     others = [digest(date(2026, 11, 21), COUNTS), digest(DAY, COUNTS[1:]), digest(DAY, [])]
     others.append(digest(DAY, [COUNTS[0]._replace(times=13), *COUNTS[1:]]))
@@ -52,5 +52,5 @@ def test_the_digest_is_of_that_day_and_those_numbers_in_any_order() -> None:
 
 
 @given(st.dates())
-def test_a_day_is_a_number_and_back(day: date) -> None:
+def test_a_day_is_converted_to_a_number_and_back(day: date) -> None:
     assert day_of(number_of_day(day)) == day

@@ -1,4 +1,4 @@
-"""Reviews: whose contributions hold, each row of the definition; the rest is held against the log elsewhere."""
+"""Reviews: whether contributions hold, for each row of the definition, and which decisions were reversed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from tests.builders import NOON
 TODAY = Period(NOON.date(), NOON.date())
 
 
-def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
-    """What is said of contribution 17 of member 3: `+`, `-` (case 10), `-11` (case 11), `uphold`, `open-12`."""
-    taken = Reviews(TODAY, {17: 3}.get, only)
-    for word in said.split():
+def reviews(history: str, *, only: int | None = None, days: int = 0) -> Reviews:
+    """The reviews after a history of contribution 17 of member 3.
+
+    Its words are opinions, `+`, `-` (in case 10) or `-11` (in case 11), and events of cases, `uphold` or `open-12`.
+    """
+    replayed = Reviews(TODAY, {17: 3}.get, only)
+    for word in history.split():
         verb, _, number = word.partition("-")
         case, action, kind = int(number or 10), "case.decided", "case"
         details: dict[str, str | int] = {"contribution": 17, "decision": verb}
@@ -29,12 +32,12 @@ def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
             action, kind = "opinion.given", "opinion"
             opinion = "confirms" if word == "+" else "disputes"
             details = {"contribution": 17, "opinion": opinion, "reason": "other", "case": case}
-        taken.add_event(Event(2, NOON + timedelta(days=days), "key:1", action, kind, case, details, b""))
-    return taken
+        replayed.add_event(Event(2, NOON + timedelta(days=days), "key:1", action, kind, case, details, b""))
+    return replayed
 
 
 @pytest.mark.parametrize(
-    ("said", "standing", "holds"),
+    ("history", "standing", "holds"),
     [
         ("+", "confirmed", True),
         ("-", "disputed", False),
@@ -53,19 +56,21 @@ def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
         ("+ open-12 quarantine-12", "quarantined", False),
     ],
 )
-def test_a_contribution_holds_or_not(said: str, standing: str, holds: bool | None) -> None:
+def test_opinions_and_decisions_set_whether_a_contribution_holds(
+    history: str, standing: str, holds: bool | None
+) -> None:
     expected = {} if holds is None else {3: Precision(int(holds), int(not holds))}
-    assert reviews(said).precision({17: Standing(standing)}.__getitem__) == expected
+    assert reviews(history).precision({17: Standing(standing)}.__getitem__) == expected
 
 
-def test_the_decisions_on_disputes_are_told_apart() -> None:
-    found = reviews("+ uphold - retire-10 -11 -11 uphold-11 quarantine-12").reviewed()
-    assert found.decided == {"quarantine": 1, "retire": 1, "uphold": 2}
-    assert found.disputes_decided == {"retire": 1, "uphold": 1}
+def test_decisions_on_disputes_are_counted_separately() -> None:
+    counts = reviews("+ uphold - retire-10 -11 -11 uphold-11 quarantine-12").reviewed()
+    assert counts.decided == {"quarantine": 1, "retire": 1, "uphold": 2}
+    assert counts.disputes_decided == {"retire": 1, "uphold": 1}
 
 
 @pytest.mark.parametrize(
-    ("said", "again", "reversed_"),
+    ("history", "again", "reversed_"),
     [
         ("uphold", 0, 0),
         ("uphold retire-11", 1, 1),
@@ -73,34 +78,32 @@ def test_the_decisions_on_disputes_are_told_apart() -> None:
         ("quarantine uphold-11", 1, 1),
         ("quarantine retire-11", 1, 0),
         ("uphold uphold-11", 1, 0),
-        # Each decision is compared with the next one alone.
+        # Each decision is compared only with the next one.
         ("uphold retire-11 uphold-12", 2, 2),
         ("quarantine retire-11 uphold-12", 2, 1),
     ],
 )
-def test_a_decision_is_reversed_by_the_next_one_if_that_says_the_opposite(
-    said: str, again: int, reversed_: int
-) -> None:
-    (by,) = reviews(said).deciders().values()
-    assert (by.count, by.again, by.reversed) == (len(said.split()), again, reversed_)
-    assert by.stood == round(1 - reversed_ / len(said.split()), 4)
+def test_a_decision_is_reversed_if_the_next_one_is_the_opposite(history: str, again: int, reversed_: int) -> None:
+    (by,) = reviews(history).deciders().values()
+    assert (by.count, by.again, by.reversed) == (len(history.split()), again, reversed_)
+    assert by.stood == round(1 - reversed_ / len(history.split()), 4)
 
 
 def test_a_decision_before_the_period_counts_for_nobody() -> None:
-    taken = reviews("uphold", days=-1)
+    replayed = reviews("uphold", days=-1)
     details: dict[str, object] = {"contribution": 17, "decision": "retire"}
-    taken.add_event(Event(3, NOON, "user:2", "case.decided", "case", 11, details, b""))  # type: ignore[arg-type]
-    assert set(taken.deciders()) == {"user:2"}
-    assert (taken.deciders()["user:2"].again, taken.deciders()["user:2"].to_decide.count) == (0, 0)
+    replayed.add_event(Event(3, NOON, "user:2", "case.decided", "case", 11, details, b""))  # type: ignore[arg-type]
+    assert set(replayed.deciders()) == {"user:2"}
+    assert (replayed.deciders()["user:2"].again, replayed.deciders()["user:2"].to_decide.count) == (0, 0)
 
 
-def test_only_what_was_said_or_decided_in_the_period_is_judged() -> None:
+def test_opinions_and_decisions_before_the_period_are_ignored() -> None:
     before = reviews("+ - retire", days=-1)
     assert before.precision({17: Standing.RETIRED}.__getitem__) == {}
     assert (before.reviewed().confirms, before.reviewed().disputes_decided) == (0, {})
 
 
-def test_of_one_member_only_its_contributions_count() -> None:
+def test_reviews_of_one_member_count_only_its_contributions() -> None:
     assert reviews("+", only=3).reviewed().confirms == 1
     assert reviews("+", only=4).reviewed().confirms == 0
     assert reviews("+", only=4).precision({17: Standing.CONFIRMED}.__getitem__) == {}

@@ -9,11 +9,11 @@ from dataclasses import replace
 from hashdb.web.console.contributions import lines
 from hashdb.wire.contributions import ContributionOut
 from tests.builders import signal
-from tests.domain.matching.test_neighbors import ONE
+from tests.domain.matching.test_neighbors import CONTRIBUTION
 
 
 def test_csv_has_a_column_for_each_field_and_no_formula() -> None:
-    contribution = replace(ONE, signals=(signal(1), signal(2)), labels=("manifesto",), reference='=1+1,"x"\n')
+    contribution = replace(CONTRIBUTION, signals=(signal(1), signal(2)), labels=("manifesto",), reference='=1+1,"x"\n')
     head, row = list(csv.reader("".join(lines([contribution], "csv")).splitlines(keepends=True)))
     values = dict(zip(head, row, strict=True))
     assert values["signals"] == f"{signal(1)} {signal(2)}"
@@ -22,6 +22,6 @@ def test_csv_has_a_column_for_each_field_and_no_formula() -> None:
 
 
 def test_each_line_of_json_is_a_contribution_as_in_the_api() -> None:
-    text = "".join(lines([ONE, replace(ONE, id=2)], "jsonl"))
+    text = "".join(lines([CONTRIBUTION, replace(CONTRIBUTION, id=2)], "jsonl"))
     assert [ContributionOut.model_validate_json(line).id for line in text.splitlines()] == [1, 2]
     assert json.loads(text.splitlines()[0])["member"] == {"id": 1, "name": "Example"}
