@@ -60,7 +60,7 @@ def stripes() -> Iterator[Image.Image]:
 
 
 def grids() -> Iterator[Image.Image]:
-    """Lines on a plain ground, and dots."""
+    """Lines on a plain background, and dots."""
     for count in COUNTS:
         for width in (0.05, 0.2):
             level, upright = ROWS * count % 1 < width, COLUMNS * count % 1 < width
@@ -93,7 +93,7 @@ def bands() -> Iterator[Image.Image]:
 
 
 def shapes() -> Iterator[Image.Image]:
-    """What an application shows while it starts: one plain shape in the middle of a plain ground."""
+    """What an application shows while it starts: one plain shape in the middle of a plain background."""
     for ground, ink in (("black", "white"), ("white", "black"), ("white", "#3366cc"), ("#3366cc", "white")):
         for size in (0.1, 0.15, 0.2, 0.25, 0.3, 0.4):
             for shape in ("ellipse", "rectangle", "rounded", "ring", "triangle", "play", "bars", "dots"):

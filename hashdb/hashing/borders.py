@@ -26,7 +26,7 @@ _ROUNDS = 4
 """The most bands inside bands."""
 _MAX_TEXT_HEIGHT = 0.3
 """The highest block of text, as a fraction of the height of the picture."""
-_MIN_TEXT_GROUND = 0.02
+_MIN_TEXT_BACKGROUND = 0.02
 """The least fraction of pixels of the caption's grey in a line of text."""
 _EDGE_LINES = 3
 """How many lines further inside the pixels are compared with those of a caption's last line."""
@@ -94,12 +94,12 @@ def _band_thicknesses(lines: Floats, *, text: bool) -> tuple[int, int]:
 def _band_thickness(lines: Floats, *, text: bool) -> int:
     """How many of the first lines form a band; with `text`, a caption."""
     evenness = _CAPTION if text else _BORDER
-    is_ground = _band_pixels(lines, evenness.max_off)
-    if is_ground is None:
+    is_background = _band_pixels(lines, evenness.max_off)
+    if is_background is None:
         return 0
-    shares = is_ground.mean(axis=1)
+    shares = is_background.mean(axis=1)
     is_plain = shares >= evenness.min_share
-    end = _caption_end(is_ground, shares, is_plain) if text else _first_true(~is_plain)
+    end = _caption_end(is_background, shares, is_plain) if text else _first_true(~is_plain)
     if end < max(1, _MIN_THICKNESS * max(lines.shape)):
         return 0
     return _sharpest_step(lines, end)
@@ -115,26 +115,26 @@ def _band_pixels(lines: Floats, max_off: float) -> NDArray[np.bool_] | None:
         grey = np.partition(lines[first], middle)[middle]
         # A caption begins with a line without text, which is as even as a border.
         if (np.abs(lines[first] - grey) <= _BORDER.max_off).mean() >= _BORDER.min_share:
-            is_ground: NDArray[np.bool_] = np.abs(lines - grey) <= max_off
-            is_ground[: first + 1] = True
-            return is_ground
+            is_background: NDArray[np.bool_] = np.abs(lines - grey) <= max_off
+            is_background[: first + 1] = True
+            return is_background
     return None
 
 
-def _caption_end(is_ground: NDArray[np.bool_], shares: NDArray[np.float64], is_plain: NDArray[np.bool_]) -> int:
+def _caption_end(is_background: NDArray[np.bool_], shares: NDArray[np.float64], is_plain: NDArray[np.bool_]) -> int:
     """How many of the first lines are a caption.
 
-    `is_ground` says which pixels have the caption's grey, `shares` what fraction of each line that is, and `is_plain`
-    which lines are plain.
+    `is_background` says which pixels have the caption's grey, `shares` what fraction of each line that is, and
+    `is_plain` which lines are plain.
     """
-    height = len(is_ground)
+    height = len(is_background)
     # Plain lines, up to the first line that has hardly any pixel of the caption's grey.
-    plain = np.flatnonzero(is_plain[: _first_true(shares < _MIN_TEXT_GROUND)])
+    plain = np.flatnonzero(is_plain[: _first_true(shares < _MIN_TEXT_BACKGROUND)])
     # Between plain lines is text. Where too many lines are not plain, the picture begins.
     plain = plain[: _first_true(np.diff(plain) > _MAX_TEXT_HEIGHT * height) + 1]
     plain = plain[plain < height - _EDGE_LINES]
     # How many pixels change their grey after each plain line.
-    edges = (is_ground[plain] & ~is_ground[plain + _EDGE_LINES]).mean(axis=1)
+    edges = (is_background[plain] & ~is_background[plain + _EDGE_LINES]).mean(axis=1)
     if not len(edges):
         return height
     clearest = float(edges.max())

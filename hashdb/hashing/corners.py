@@ -1,7 +1,7 @@
-"""Find the corners of a picture that lies whole on a plain ground, tilted or seen from the side, and lay it straight.
+"""Find the corners of a picture that lies whole on a plain background, tilted or askew, and lay it straight.
 
-The outline of what differs from the ground is taken for the sides of the picture. Four lines are fitted to it, and the
-corners are where they cross.
+The outline of what differs from the background is taken for the sides of the picture. Four lines are fitted to it, and
+the corners are where they cross.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from PIL import Image, ImageFilter
 from hashdb.hashing.reductions import Floats
 
 _RING: Final = 2
-"""Pixels at the edges of the frame, by which the ground is known."""
+"""Pixels at the edges of the frame, by which the background is known."""
 _MIN_OFF, _MAX_OFF, _NOISE_FACTOR = 7, 24, 3
-"""Greys by which a pixel of the picture differs from the ground: 7 and three times the ground's noise, at most 24."""
-_MIN_GROUND: Final = 0.6
-"""The least share of the ring that is ground."""
+"""Greys by which a pixel of the picture differs from the background: 7 and three times its noise, at most 24."""
+_MIN_BACKGROUND: Final = 0.6
+"""The least share of the ring that is background."""
 _MIN_AREA: Final = 0.12
 """The least area of the picture, as a share of the frame."""
 _MAX_FROM_MIDDLE: Final = 0.6
@@ -78,18 +78,18 @@ def _find_corners(grey: Floats) -> _Points | None:
 
 
 def _outlines(grey: Floats) -> Iterator[_Points]:
-    """The outline of what is not ground: the first and the last such pixel of each row and column.
+    """The outline of what is not background: the first and the last such pixel of each row and column.
 
-    First of all pixels that differ from the ground. Then only of darker ones, since a screen has a dark edge, and a
+    First of all pixels that differ from the background. Then only of darker ones, since a screen has a dark edge, and a
     lamp shines on what is around it. None if the edges of the frame are not plain.
     """
     ring = np.concatenate([part.ravel() for part in (grey[:_RING], grey[-_RING:], grey[:, :_RING], grey[:, -_RING:])])
-    ground = np.median(ring)
-    distances = np.abs(ring - ground)
+    background = np.median(ring)
+    distances = np.abs(ring - background)
     off = min(_MAX_OFF, _MIN_OFF + _NOISE_FACTOR * float(np.median(distances)))
-    if (distances < off).mean() < _MIN_GROUND:
+    if (distances < off).mean() < _MIN_BACKGROUND:
         return
-    for mask in (np.abs(grey - ground) >= off, grey <= ground - off):
+    for mask in (np.abs(grey - background) >= off, grey <= background - off):
         # A pixel becomes as most of the nine around it: noise and dust disappear.
         cleaned = np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(_MAJORITY)) > 0
         height, width = cleaned.shape

@@ -17,7 +17,7 @@ from hashdb.domain.signals import without_faults
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.transforms import Transform
-from hashdb.hashing.variants import DEEP, MIDDLE, STRIPS, fitness
+from hashdb.hashing.variants import DEEPEST_CUT, MIDDLE, STRIPS, fitness
 from hashdb.hashing.windows import (
     SAMPLES,
     Window,
@@ -31,6 +31,7 @@ from hashdb.hashing.windows import (
 _OFF_A_SIDE = (0.175, 0.208, 0.241, 0.274, 0.303)
 """Fractions that one side may have lost: less and more than these, the whole query is near a stored part."""
 _OFF_ALL_SIDES = (0.16, 0.173, 0.186, 0.2, 0.214, 0.23)
+"""Fractions that each of the four sides may have lost."""
 _TILTS: Final = (5.8, 7.2, 8.6, 10.0, 11.7, 13.4, 15.1, 16.8, 18.4, 20.0)
 """Degrees by which a picture may have been tilted before it was cropped to what has no empty corners."""
 _SIDES = ("left", "top", "right", "bottom")
@@ -57,7 +58,7 @@ def cut_windows(width: int, height: int) -> dict[str, list[Window]]:
     """The upright parts that are asked for of a picture of this size, by the name of the cut."""
     windows = {"cut-all": [_within(MIDDLE, Window(off, off, 1 - off, 1 - off)) for off in _OFF_ALL_SIDES]}
     for side, name in enumerate(_SIDES):
-        windows[f"cut-{name}"] = [_within(_without(side, DEEP), _without(side, off)) for off in _OFF_A_SIDE]
+        windows[f"cut-{name}"] = [_within(_without(side, DEEPEST_CUT), _without(side, off)) for off in _OFF_A_SIDE]
     windows["shape"] = list(proportioned(width, height))
     for name, strip in zip(("left", "right", "top", "bottom"), STRIPS, strict=True):
         windows[f"tile-{name}"] = [strip]
@@ -83,6 +84,7 @@ def _within(part: Window, rest: Window) -> Window:
 
 
 def _signals(name: str, parts: list[Floats]) -> Iterator[Transform]:
+    """The signals of parts, by their coefficients, as one transform; nothing if no signal is without a fault."""
     if signals := without_faults(dict.fromkeys(map(phash256_signal, parts))):
         yield name, signals
 
@@ -94,11 +96,13 @@ def turned_back(picture: Image.Image, degrees: float) -> Floats:
     """
     width, height = picture.size
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    # The size of the middle in pixels of the query, then of the step between two samples.
     share = MIDDLE.right - MIDDLE.left
     across, down = share * (width * cosine + height * abs(sine)), share * (width * abs(sine) + height * cosine)
     x, y = across / SAMPLES, down / SAMPLES
+    # Where the upper left corner of the middle is. From there, the samples lie along its tilted sides.
     left = (width - cosine * across + sine * down) / 2
     top = (height - sine * across - cosine * down) / 2
-    places = (cosine * x, -sine * y, left, sine * x, cosine * y, top)
-    sampled = picture.transform((SAMPLES, SAMPLES), Image.Transform.AFFINE, places, Image.Resampling.BILINEAR)
+    matrix = (cosine * x, -sine * y, left, sine * x, cosine * y, top)
+    sampled = picture.transform((SAMPLES, SAMPLES), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     return sampled_coefficients(np.asarray(sampled))

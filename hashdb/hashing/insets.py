@@ -27,32 +27,33 @@ from hashdb.hashing.windows import Box, Window, coefficients, distinct, phash256
 if TYPE_CHECKING:
     from hashdb.hashing.videos import HashedFrame
 
-STRETCH: Final = 2.0
+STRETCH_SECONDS: Final = 2.0
 """Seconds of frames that are looked at together."""
-_FEWEST = 4
+_MIN_FRAMES = 4
 """The least number of frames of a stretch."""
-MOST: Final = 2
+MAX_INSETS: Final = 2
 """The most insets that are returned for one stretch."""
-_LEAST: Final = 0.18
+_MIN_SIDE: Final = 0.18
 """The shortest side of an inset, as a share of the frame's."""
-_MOST: Final = 0.94
-"""The most that the smaller of its shares of the frame's sides is: a larger part has nearly the frame's hash."""
-_LINES: Final = 10
-"""The clearest edges in each direction that are looked at."""
-_CLEAR = 40.0
-"""Greys: a difference between two pixels counts no more."""
-_RIDGE = (-4.0, 8.0)
-"""Greys by which a difference exceeds those beside it: an inset's edge is a pixel wide. Less or more does not count."""
-_USUAL = 2.0
+_MAX_SIDE: Final = 0.94
+"""The longest one of the side that is the smaller share of the frame's: a larger part has nearly the frame's hash."""
+_MAX_EDGES: Final = 10
+"""How many edges in each direction, the clearest, are looked at."""
+_MAX_DIFFERENCE = 40.0
+"""Greys: a larger difference between two pixels counts as this one."""
+_MIN_RIDGE, _MAX_RIDGE = -4.0, 8.0
+"""Greys: a lower or higher ridge counts as these, so that a few pixels cannot make an edge."""
+_USUAL_RIDGE = 2.0
 """Greys of a ridge that are usual without an edge."""
 _STRIP = 6
-"""Pixels beside an edge whose sharpness is compared."""
-_LEAST_CLARITY: Final = 0.35
+"""How many pixels on both sides of an edge are compared in their sharpness."""
+_MIN_CLARITY: Final = 0.35
 """What the least clear edge has at least; 1 is a ridge of 3 greys, or an inside 2.7 times as sharp as the outside."""
-_ENOUGH_CLARITY: Final = 2.0  # a clearer edge counts no more
-_APART = 3
-"""Pixels by which an edge of another inset is elsewhere."""
-_SHORTEST = 64
+_MAX_CLARITY: Final = 2.0
+"""A clearer edge counts as this one."""
+_MIN_APART = 3
+"""Pixels by which an edge of another inset must be elsewhere."""
+_MIN_FRAME_SIDE = 64
 """Pixels of a frame's shorter side, below which nothing is looked for."""
 
 _Ints = NDArray[np.int64]
@@ -90,7 +91,7 @@ def _stretches(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[_Stret
     stretch: list[tuple[HashedFrame, _ReducedFrame]] = []
     for frame, picture in frames:
         reduced = _ReducedFrame(picture.reduced, sample_changes(picture.sampled))
-        is_long = len(stretch) >= _FEWEST and frame.at - stretch[0][0].at >= STRETCH
+        is_long = len(stretch) >= _MIN_FRAMES and frame.at - stretch[0][0].at >= STRETCH_SECONDS
         if stretch and (is_long or reduced.grey.shape != stretch[0][1].grey.shape):
             yield _Stretch(stretch, find_insets([reduced.grey for _, reduced in stretch]))
             stretch = []
@@ -118,30 +119,33 @@ def find_insets(greys: Sequence[Floats]) -> tuple[Window, ...]:
     `greys` are reduced frames of one size: a few seconds, during which an inset would stay where it is.
     """
     height, width = greys[0].shape
-    if len(greys) < 2 or min(height, width) < _SHORTEST:
+    if len(greys) < 2 or min(height, width) < _MIN_FRAME_SIDE:
         return ()
     down, across = _ridges(greys), _ridges([grey.T for grey in greys])
     boxes = _boxes(_edges(down), _edges(across), height, width)
     clarity = _clarity(boxes, _running_sums(down), _running_sums(across), _sharpness(greys))
-    is_clear = np.nanmin(clarity, axis=0) > _LEAST_CLARITY
+    is_clear = np.nanmin(clarity, axis=0) > _MIN_CLARITY
     boxes, clarity = boxes[:, is_clear], clarity[:, is_clear]
-    # Four clear edges tell more than two: the others are those of the frame.
-    score = np.nansum(np.minimum(clarity, _ENOUGH_CLARITY), axis=0) / np.sqrt(np.isfinite(clarity).sum(axis=0))
+    # NaN is an edge of the frame. An inset with four edges of its own is likelier than one with two as clear ones.
+    score = np.nansum(np.minimum(clarity, _MAX_CLARITY), axis=0) / np.sqrt(np.isfinite(clarity).sum(axis=0))
     chosen: list[_Ints] = []
     for box in boxes[:, np.argsort(-score, kind="stable")].T:
-        if all(np.abs(box - other).max() > _APART for other in chosen):
+        if all(np.abs(box - other).max() > _MIN_APART for other in chosen):
             chosen.append(box)
-            if len(chosen) == MOST:
+            if len(chosen) == MAX_INSETS:
                 break
     return tuple(Box(left, top, right, bottom).window(width, height) for top, bottom, left, right in chosen)
 
 
 def _ridges(greys: Sequence[Floats]) -> Floats:
-    """How much more two neighbouring lines differ than those two and three lines away, at each pixel, in all frames."""
-    differences = np.mean([np.minimum(np.abs(np.diff(grey, axis=0)), _CLEAR) for grey in greys], axis=0)
+    """How much more two neighbouring lines differ than those two and three lines away, at each pixel, in all frames.
+
+    An inset's edge is one pixel wide, so it is a ridge of the differences.
+    """
+    differences = np.mean([np.minimum(np.abs(np.diff(grey, axis=0)), _MAX_DIFFERENCE) for grey in greys], axis=0)
     padded = np.pad(differences, ((3, 3), (0, 0)), mode="edge")
     beside = np.maximum(np.maximum(padded[:-6], padded[1:-5]), np.maximum(padded[5:-1], padded[6:]))
-    ridges: Floats = np.clip(differences - beside, *_RIDGE)
+    ridges: Floats = np.clip(differences - beside, _MIN_RIDGE, _MAX_RIDGE)
     return ridges
 
 
@@ -150,14 +154,15 @@ def _edges(ridges: Floats) -> _Ints:
 
     Insets are often in the middle, so where there may be an edge, there may be one opposite.
     """
-    sums = np.pad((ridges - _USUAL).cumsum(axis=1), ((0, 0), (1, 0)))
-    runs = sums - np.minimum.accumulate(sums, axis=1)
-    ends = runs.argmax(axis=1)
+    # Of each line, the stretch in which the ridge exceeds the usual one by most in total: where it ends and begins.
+    sums = np.pad((ridges - _USUAL_RIDGE).cumsum(axis=1), ((0, 0), (1, 0)))
+    stretches = sums - np.minimum.accumulate(sums, axis=1)
+    ends = stretches.argmax(axis=1)
     lines = np.arange(len(ridges))
-    best = runs[lines, ends]
+    best = stretches[lines, ends]
     starts = np.array([sums[line, : end + 1].argmin() for line, end in zip(lines, ends, strict=True)])
-    is_long = (ends - starts >= _LEAST * ridges.shape[1]) & (best > 0)
-    candidates = lines[is_long][np.argsort(-best[is_long], kind="stable")][:_LINES] + 1
+    is_long = (ends - starts >= _MIN_SIDE * ridges.shape[1]) & (best > 0)
+    candidates = lines[is_long][np.argsort(-best[is_long], kind="stable")][:_MAX_EDGES] + 1
     length = len(ridges) + 1
     return np.unique(np.concatenate(([0, length], candidates, length - candidates)))
 
@@ -165,13 +170,17 @@ def _edges(ridges: Floats) -> _Ints:
 def _boxes(rows: _Ints, columns: _Ints, height: int, width: int) -> _Ints:
     """Top, bottom, left and right of all boxes between such lines that are neither too small nor nearly the frame."""
     top, bottom, left, right = (edges.ravel() for edges in np.meshgrid(rows, rows, columns, columns, indexing="ij"))
-    is_large = (bottom - top >= _LEAST * height) & (right - left >= _LEAST * width)
-    is_part = (bottom - top <= _MOST * height) | (right - left <= _MOST * width)
+    is_large = (bottom - top >= _MIN_SIDE * height) & (right - left >= _MIN_SIDE * width)
+    is_part = (bottom - top <= _MAX_SIDE * height) | (right - left <= _MAX_SIDE * width)
     return np.stack((top, bottom, left, right))[:, is_large & is_part]
 
 
 def _clarity(boxes: _Ints, down: _Sums, across: _Sums, sharpness: _Sums) -> _Sums:
-    """How clear each edge of each box is; not a number where the edge is the frame's."""
+    """How clear each edge (top, bottom, left, right) of each box is; NaN where the edge is the frame's.
+
+    An edge is clear by its ridge, or because the inside of the box is sharper there than the outside. `down`, `across`
+    and `sharpness` are running sums.
+    """
     top, bottom, left, right = boxes
     height, width = (length - 1 for length in sharpness.shape)
 
@@ -181,6 +190,7 @@ def _clarity(boxes: _Ints, down: _Sums, across: _Sums, sharpness: _Sums) -> _Sum
         mean: _Sums = total / np.maximum((last - first) * (stop - start), 1) + 0.5
         return mean
 
+    # How many times as sharp the strip inside each edge is as the one outside it.
     contrasts = (
         sharp(top, np.minimum(top + _STRIP, bottom), left, right)
         / sharp(np.maximum(top - _STRIP - 1, 0), np.maximum(top - 1, 0), left, right),
@@ -191,6 +201,7 @@ def _clarity(boxes: _Ints, down: _Sums, across: _Sums, sharpness: _Sums) -> _Sum
         sharp(top, bottom, np.maximum(right - _STRIP, left), right)
         / sharp(top, bottom, np.minimum(right + 1, width), np.minimum(right + _STRIP + 1, width)),
     )
+    # The mean ridge along each edge.
     ridges = (
         (down[top, right] - down[top, left]) / (right - left),
         (down[bottom, right] - down[bottom, left]) / (right - left),

@@ -13,26 +13,29 @@ from hashdb.hashing.reductions import Floats
 from hashdb.hashing.variants import fitness
 from hashdb.hashing.windows import Window, coefficients, distinct, phash256_signal
 
-_INK: Final = 24
+_MIN_INK: Final = 24
 """Greys by which ink differs from the paper, at least."""
-_SHARES: Final = (0.0, 0.03, 0.08)
-"""The share of a line that is ink, above which it is printed: with the last short line and the page number, or without.
+_INK_SHARES: Final = (0.0, 0.03, 0.08)
+"""The share of ink above which a row or column of pixels belongs to the printed area, for each of three areas.
 
-The search for borders in a screenshot (`hashing/borders.py`) may find either.
+With the lower shares, the area includes the last short line of a paragraph and the page number; with the higher ones it
+does not. The search for borders in a screenshot (`hashing/borders.py`) may find any of these areas.
 """
 _MARGINS: Final = (0.02, 0.045)
 """What may be left of the margins, as a share of the page."""
-_DIFFER: Final = 0.004  # fraction of a side by which areas differ at least
-_SMALLEST: Final = 16
+_MIN_DIFFERENCE: Final = 0.004
+"""By how much areas differ at least, as a fraction of a side."""
+_MIN_SIDE: Final = 16
 """Pixels of a side below which nothing is looked for."""
 
 
 def printed_signals(picture: Picture) -> Iterator[Signal]:
     """The phash256 signals of the printed area of a page: as it is, with a little margin, and inverted (dark mode)."""
-    if min(picture.colour.size) < _SMALLEST:
+    if min(picture.colour.size) < _MIN_SIDE:
         return
     grey, is_fit = picture.reduced, fitness(picture)
     areas = printed_areas(grey)
+    # Around the largest area is a margin, around the others may be text.
     wider = [_widen(area, margin) for area in areas[:1] for margin in _MARGINS]
     for window in (*areas, *wider):
         if is_fit(window):
@@ -44,9 +47,9 @@ def printed_areas(grey: Floats) -> tuple[Window, ...]:
     """The areas that differ from the paper, at most three, the largest one first. The paper is what is at the edges."""
     height, width = grey.shape
     edges = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
-    ink = np.abs(grey - np.median(edges)) > _INK
+    ink = np.abs(grey - np.median(edges)) > _MIN_INK
     areas: list[Window] = []
-    for share in _SHARES:
+    for share in _INK_SHARES:
         rows = np.flatnonzero(ink.mean(axis=1) > share)
         if not len(rows):
             continue
@@ -56,7 +59,7 @@ def printed_areas(grey: Floats) -> tuple[Window, ...]:
         left, right = (float(column / width) for column in (columns[0], columns[-1] + 1))
         top, bottom = (float(row / height) for row in (rows[0], rows[-1] + 1))
         areas.append(Window(left, top, right, bottom))
-    return distinct(areas, _DIFFER)
+    return distinct(areas, _MIN_DIFFERENCE)
 
 
 def _widen(area: Window, margin: float) -> Window:

@@ -1,4 +1,4 @@
-"""Reduce a picture to what its hashes start from, in C where it was compiled, else by NumPy and Pillow.
+"""Reduce a picture to what its hashes start from, by the C library if it was compiled, else by NumPy and Pillow.
 
 PDQ starts from the blurred luminance at 64 x 64 places. phash256 and phash start from the grey picture at 64 x 64 and
 32 x 32 pixels, as Pillow's Lanczos filter makes it. The C library computes both to the bit: whole numbers for the grey
@@ -26,6 +26,7 @@ _VERSION = 3
 """The hashdb_version() of a compatible reductions.c."""
 _SAMPLES = 64
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+"""The weights of red, green and blue."""
 _BANDS_A_STRIP, _STRIP_PIXELS = 8, 250_000
 """The size of the strips in which pixels are read: in bands by NumPy, in pixels by the C library."""
 _MIN_RATIO = 2
@@ -73,16 +74,21 @@ class Bands:
 @lru_cache(maxsize=64)
 def bands(length: int) -> Bands:
     """The 64 bands that blur and sample a side of `length` pixels."""
+    # The sample in the middle of each 64th of the side.
     rows = [_band((2 * sample + 1) * length // (2 * _SAMPLES), length) for sample in range(_SAMPLES)]
     weights = np.zeros((_SAMPLES, max(len(row) for _, row in rows)), np.float32)
-    for place, (_, row) in enumerate(rows):
-        weights[place, : len(row)] = row
+    for sample, (_, row) in enumerate(rows):
+        weights[sample, : len(row)] = row
     return Bands(np.array([(first, first + len(row)) for first, row in rows], np.int32), weights)
 
 
-def _band(place: int, length: int) -> tuple[int, NDArray[np.float64]]:
-    """The first line and the weights of the band at `place`: the mean over a box of means over boxes."""
-    start, stop = _box(np.array([place]), length)
+def _band(line: int, length: int) -> tuple[int, NDArray[np.float64]]:
+    """The first line and the weights of the band around a line.
+
+    The blur is a box filter, applied twice. So each line in the box around `line` adds its share to the lines of its
+    own box. The weights are the sum of these boxes, computed from where they begin and end.
+    """
+    start, stop = _box(np.array([line]), length)
     starts, stops = _box(np.arange(start[0], stop[0]), length)
     share = 1 / ((stops - starts) * len(starts))
     first, last = int(starts[0]), int(stops[-1])
@@ -92,13 +98,14 @@ def _band(place: int, length: int) -> tuple[int, NDArray[np.float64]]:
     return first, np.cumsum(steps[:-1])
 
 
-def _box(places: NDArray[np.intp], length: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The start and stop of the box around each place: a 128th of the side, cut at the edges."""
+def _box(lines: NDArray[np.intp], length: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The start and stop of the box around each line: a 128th of the side, cut at the edges."""
     size = -(-length // (2 * _SAMPLES))
-    return np.maximum(places - (size - 1) // 2, 0), np.minimum(places + size // 2 + 1, length)
+    return np.maximum(lines - (size - 1) // 2, 0), np.minimum(lines + size // 2 + 1, length)
 
 
 def _sample(library: ctypes.CDLL, colour: Image.Image) -> Floats:
+    """What `sample` returns, by the library: it blurs the colours vertically, strip by strip, then does the rest."""
     width, height = colour.size
     down, across = bands(height), bands(width)
     blurred, channels = np.zeros((_SAMPLES, width * 4), np.float32), 0
@@ -138,29 +145,35 @@ def _sample_by_numpy(colour: Image.Image) -> Floats:
 
 
 def _reduce_by_pillow(colour: Image.Image, sides: Sequence[int]) -> tuple[Octets, ...]:
+    """What `reduce_greys` returns, by Pillow."""
     grey = colour.convert("L")
     return tuple(np.asarray(grey.resize((side, side), Image.Resampling.LANCZOS)) for side in sides)
 
 
 def _reduce(library: ctypes.CDLL, colour: Image.Image, sides: Sequence[int]) -> tuple[Octets, ...]:
+    """What `reduce_greys` returns, by the library: it reduces the width, strip by strip, then the height."""
     width, height = colour.size
     across, down = ([_weights(library, length, side) for side in sides] for length in colour.size)
-    between = [np.empty((height, side), np.uint8) for side in sides]
+    # The greys after the width is reduced.
+    narrowed = [np.empty((height, side), np.uint8) for side in sides]
     count, pointers = len(sides), ctypes.c_void_p * len(sides)
     sizes, tables = (ctypes.c_int32 * count)(*sides), pointers(*map(_address, across))
     for top, pixels in _strips(colour):
-        places = pointers(*(_address(lines[top:]) for lines in between))
+        targets = pointers(*(_address(lines[top:]) for lines in narrowed))
         rows, _, channels = pixels.shape
-        if not library.hashdb_across(_address(pixels), width, channels, rows, count, sizes, tables, places):
+        if not library.hashdb_across(_address(pixels), width, channels, rows, count, sizes, tables, targets):
             raise MemoryError
     results = tuple(np.empty((side, side), np.uint8) for side in sides)
-    for lines, weights, result in zip(between, down, results, strict=True):
+    for lines, weights, result in zip(narrowed, down, results, strict=True):
         library.hashdb_down(_address(lines), height, len(result), _address(weights), _address(result))
     return results
 
 
 def _weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
-    """The weights (`side` x n) of a side of `length` pixels, cached: computing them takes longer than the reduction."""
+    """The weights (`side` x n) that reduce `length` pixels to `side`.
+
+    They are cached, since computing them takes longer than the reduction.
+    """
     compute = _cached_weights if length <= _LONGEST_CACHED else _compute_weights
     return compute(library, length, side)
 
@@ -202,7 +215,10 @@ _capsule_pointer.argtypes, _capsule_pointer.restype = [ctypes.py_object, ctypes.
 
 
 def _borrowed(colour: Image.Image) -> Octets | None:
-    """The pixels of an RGB picture where Pillow has them, not a copy; None if they are not in one piece."""
+    """The pixels of an RGB picture in Pillow's own memory, not a copy; None if they are not in one piece.
+
+    Each has four bytes, of which the last one means nothing.
+    """
     try:
         _, capsule = colour.__arrow_c_array__()
     except ValueError:
@@ -235,6 +251,7 @@ _TYPES = {"p": ctypes.c_void_p, "q": ctypes.c_int64, "i": ctypes.c_int32}
 
 @cache
 def _library() -> ctypes.CDLL | None:
+    """The C library; None if it was not built, is switched off, or does not reduce as this version of Pillow does."""
     spec = find_spec("hashdb.hashing._reductions")
     if spec is None or spec.origin is None or os.environ.get("HASHDB_KERNEL") == "0":
         return None

@@ -49,7 +49,7 @@ class Inside(NamedTuple):
     panels: Sequence[tuple[Window, Floats]] = ()
     """Each panel, and its 32 x 32 coefficients."""
     straightened: Sequence[Floats] = ()
-    """The 32 x 32 coefficients of a picture that lay tilted on a plain ground, laid straight, and of its panels.
+    """The 32 x 32 coefficients of a picture that lay tilted on a plain background, laid straight, and of its panels.
 
     Their transforms are called `flat`.
     """
@@ -139,7 +139,7 @@ def _panels(picture: Picture, parts: Parts) -> list[tuple[Window, Floats]]:
 
 
 def _straighten(grey: Floats) -> list[Floats]:
-    """The coefficients of what lies tilted on a plain ground, and of its panels: a screen has a dark edge."""
+    """The coefficients of what lies tilted on a plain background, and of its panels: a screen has a dark edge."""
     straight = straighten(grey)
     if straight is None:
         return []

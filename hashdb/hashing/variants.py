@@ -26,6 +26,7 @@ def _centred(*shares: float) -> tuple[Window, ...]:
 def _sides(*shares: float) -> tuple[Window, ...]:
     """For each fraction and each side, the picture without it at this side."""
     cuts = [(share, 0, 0, 0) for share in shares]
+    # The four numbers turned round: the fraction is cut off each side in turn.
     return tuple(_cut(*cut[turn:], *cut[:turn]) for cut in cuts for turn in range(4))
 
 
@@ -44,23 +45,26 @@ def _strips(share: float) -> tuple[Window, ...]:
 
 
 def _cut(left: float, top: float, right: float, bottom: float) -> Window:
+    """The picture without these fractions at its sides."""
     return Window(left, top, 1 - right, 1 - bottom)
 
 
-DEEP: Final = 0.35
-"""The largest fraction that is off at one side, of the parts that have the other three sides."""
+DEEPEST_CUT: Final = 0.35
+"""The largest fraction that is cut off one side, of the parts that have the other three sides."""
 MIDDLE: Final = _centred(0.32)[0]
+"""The middle of the picture: 36 % of its width and height."""
 STRIPS: Final = _strips(0.25)
+"""A quarter of the picture at each side."""
 STRIP_QUALITY: Final = 25
 """The least quality of a strip: strips often show sky or ground, and only a search within 31 bits finds a strip."""
 _CORNERS = _corners((0.08, 0.06), (0.06, 0.08))
 WINDOWS: Final = {
     Profile.PLAIN: (),
-    Profile.BALANCED: (*_centred(0.03, 0.06, 0.1, 0.14), MIDDLE, *_sides(0.08, 0.14, DEEP), *_CORNERS, *STRIPS),
+    Profile.BALANCED: (*_centred(0.03, 0.06, 0.1, 0.14), MIDDLE, *_sides(0.08, 0.14, DEEPEST_CUT), *_CORNERS, *STRIPS),
     Profile.THOROUGH: (
         *_centred(0.03, 0.06, 0.1, 0.14, 0.18, 0.22),
         MIDDLE,
-        *_sides(0.08, 0.14, 0.2, 0.27, DEEP),
+        *_sides(0.08, 0.14, 0.2, 0.27, DEEPEST_CUT),
         *_CORNERS,
         *_corners((0.1, 0.05), (0.05, 0.1)),
         *STRIPS,

@@ -22,10 +22,14 @@ from hashdb.hashing.reductions import Floats, Octets
 
 _LONGEST_CROPPED_SIDE = 1024  # pixels
 SAMPLES: Final = 64
-_FREQUENCIES, _LOBES = 16, 3  # lobes of the Lanczos filter
+"""At so many places in each direction a picture is sampled."""
+_FREQUENCIES = 16
+_LOBES = 3
+"""The lobes of the Lanczos filter on each side: how many samples away a pixel still counts."""
 
 
 def _cosines(frequencies: int) -> NDArray[np.float64]:
+    """The matrix (frequencies x samples) of the cosine transform (type 2, not scaled) of a row of samples."""
     cosines: NDArray[np.float64] = np.cos(
         np.pi / (2 * SAMPLES) * np.arange(frequencies)[:, None] * (2 * np.arange(SAMPLES) + 1)
     )
@@ -63,27 +67,30 @@ class Box(NamedTuple):
 
 WHOLE: Final = Window(0, 0, 1, 1)
 _PROPORTIONS = (9 / 16, 16 / 9)
-_LEAST_CUT = 0.06  # fraction of a side: with less cut off, a part is nearly the whole
+"""Width through height."""
+_MIN_CUT = 0.06
+"""With less cut off than this fraction of a side, a part is nearly the whole."""
 
 
 def proportioned(width: int, height: int) -> tuple[Window, ...]:
-    """The largest centred parts of a picture of this size with the proportions 9:16 and 16:9, but what is nearly whole.
+    """The largest centred parts of a picture of this size with the proportions 9:16 and 16:9; not one nearly as large.
 
-    Whatever is cut off at the left and the right, or above and below, the part of the rest is the same.
+    If as much is cut off the picture at the left as at the right, or above as below, such a part stays the same, unless
+    it is cut too.
     """
     windows = []
     for proportion in _PROPORTIONS:
         across, down = min(1, height * proportion / width), min(1, width / proportion / height)
-        if min(across, down) < 1 - _LEAST_CUT:
+        if min(across, down) < 1 - _MIN_CUT:
             windows.append(Window((1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2))
     return tuple(windows)
 
 
-def distinct(windows: Iterable[Window], least: float) -> tuple[Window, ...]:
-    """The parts without those that are at most `least` from an earlier one."""
+def distinct(windows: Iterable[Window], min_distance: float) -> tuple[Window, ...]:
+    """The parts without those that are at most `min_distance` from an earlier one."""
     chosen: list[Window] = []
     for window in windows:
-        if all(window.distance(earlier) > least for earlier in chosen):
+        if all(window.distance(earlier) > min_distance for earlier in chosen):
             chosen.append(window)
     return tuple(chosen)
 
@@ -138,26 +145,29 @@ def coefficients(grey: Floats, window: Window, frequencies: int = _FREQUENCIES) 
     return transformed
 
 
-def phash256_signal(transformed: Floats) -> Signal:
+def phash256_signal(coefficients: Floats) -> Signal:
     """The signal whose bits say which of the 16 x 16 coefficients are greater than their median."""
-    lower, upper = np.partition(transformed, (127, 128), axis=None)[127:129]
-    bits = np.packbits(transformed > (lower + upper) / 2)
+    lower, upper = np.partition(coefficients, (127, 128), axis=None)[127:129]
+    bits = np.packbits(coefficients > (lower + upper) / 2)
     return Signal.from_bytes(Algorithm.PHASH256, bits.tobytes())
 
 
 @lru_cache(maxsize=4096)
 def _sampling_matrix(length: int, first: float, last: float, frequencies: int) -> Floats:
     """The matrix (frequencies x length) that samples and transforms a side from `first` to `last` (fractions)."""
+    # In pixels: the part of the side, and the middle of each sample and of each pixel.
     start, stop = first * length, last * length
     step = (stop - start) / SAMPLES
     middles = start + (np.arange(SAMPLES) + 0.5) * step
     pixels = np.arange(length) + 0.5
+    # From each sample to each pixel, in units of the filter: a sample is as wide as a step, but at least one pixel.
     distances = (pixels[None] - middles[:, None]) / max(step, 1)
-    # Few pixels count for a sample, and sines are most of the time.
+    # Sines take most of the time, and few pixels count for a sample: only these are computed.
     near = (np.abs(distances) < _LOBES) & (pixels > start) & (pixels < stop)
     weights = np.zeros_like(distances)
     weights[near] = np.sinc(distances[near]) * np.sinc(distances[near] / _LOBES)
     sums = weights.sum(axis=1, keepdims=True)
+    # The weights of a sample sum up to 1.
     weights /= np.where(np.abs(sums) < 1e-6, 1, sums)
     return np.ascontiguousarray((_cosines(frequencies) @ weights).astype(np.float32))
 
@@ -165,6 +175,7 @@ def _sampling_matrix(length: int, first: float, last: float, frequencies: int) -
 def _largest_upright(width: float, height: float, angle: float) -> tuple[float, float]:
     """Width and height of the largest upright rectangle inside a rectangle rotated by a small angle in radians."""
     sine, cosine = math.sin(angle), math.cos(angle)
+    # So long and narrow a picture is left whole: the formula below does not hold for it.
     if min(width, height) <= 2 * sine * cosine * max(width, height):
         return width, height
     scale = cosine**2 - sine**2

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from hashdb.domain.signals import SIGNALS_OF_TRANSFORMS, Algorithm, Signal
 from hashdb.hashing import hash_picture, hash_transforms
-from hashdb.hashing.panels import MOST, find_panels, reduce_for_panels
+from hashdb.hashing.panels import MAX_PANELS, find_panels, reduce_for_panels
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.windows import Box
 from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
@@ -59,7 +59,7 @@ def test_a_panel_is_found_at_its_exact_place(name: str) -> None:
     picture, panel = PICTURES[name]
     panels = find_panels(reduce_for_panels(Picture(picture)))
     assert panel in panels
-    assert len(set(panels)) == len(panels) <= MOST
+    assert len(set(panels)) == len(panels) <= MAX_PANELS
 
 
 def test_more_than_a_third_of_the_photographs_have_no_panel() -> None:
