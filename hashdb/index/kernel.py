@@ -38,13 +38,13 @@ def _pointers(*names: str) -> list[tuple[str, type[ctypes.c_void_p]]]:
 
 
 class _Segment(ctypes.Structure):
-    """The arrays of `Table`: two lanes, the chunks, and the tables with rows (`ids`) or 64-bit values (`ordered`)."""
+    """The arrays of `Table`: two lanes, the chunks, and the tables with rows, or with values of 64 bits."""
 
     _fields_ = [
         *_pointers("first", "second"),
         ("rows", ctypes.c_int64),
         ("chunks", ctypes.c_int32),
-        *_pointers("widths", "shifts", "bases", "offsets", "ids", "ordered"),
+        *_pointers("widths", "shifts", "bases", "offsets", "entry_rows", "entry_values"),
     ]
 
 

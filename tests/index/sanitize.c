@@ -127,14 +127,15 @@ static int64_t sort_distinct(uint64_t *values, int64_t rows) {
 }
 
 static void check_order(const uint64_t *values, int64_t rows, int words, int shift, int width, uint32_t base,
-                        const uint32_t *table, const uint32_t *ids, const uint64_t *ordered) {
+                        const uint32_t *table, const uint32_t *entry_rows, const uint64_t *entry_values) {
     CHECK(table[0] == base && table[(size_t)1 << width] == base + rows);
     for (uint32_t value = 0; value >> width == 0; value++) {
         CHECK(table[value] <= table[value + 1]);
         for (uint32_t at = table[value] - base; at < table[value + 1] - base; at++) {
-            const uint64_t *one = ids ? values + (int64_t)ids[at] * words : ordered + at;
+            const uint64_t *one = entry_rows ? values + (int64_t)entry_rows[at] * words : entry_values + at;
             CHECK(plain_chunk(one, words, shift, width) == value);
-            if (at > table[value] - base) CHECK(ids ? ids[at - 1] < ids[at] : ordered[at - 1] < ordered[at]);
+            if (at == table[value] - base) continue;
+            CHECK(entry_rows ? entry_rows[at - 1] < entry_rows[at] : entry_values[at - 1] < entry_values[at]);
         }
     }
 }
@@ -147,8 +148,8 @@ typedef struct {
     int8_t radii[CHUNKS];
     const uint32_t *flips[CHUNKS];
     int32_t counts[CHUNKS];
-    uint64_t *lanes[2], *ordered;
-    uint32_t *offsets, *ids;
+    uint64_t *lanes[2], *entry_values;
+    uint32_t *offsets, *entry_rows;
 } Case;
 
 /* Makes chunks of 8 to 12 bits. One may have up to 17, rarely 20, and is searched at radius 1 at most. */
@@ -166,8 +167,8 @@ static void make_chunks(Case *c, int words, int64_t rows) {
         places += ((int64_t)1 << width) + 1;
     }
     c->offsets = allocate((size_t)places * sizeof *c->offsets);
-    c->ids = words == 1 ? NULL : allocate((size_t)(rows * chunks) * sizeof *c->ids);
-    c->ordered = words == 1 ? allocate((size_t)(rows * chunks) * sizeof *c->ordered) : NULL;
+    c->entry_rows = words == 1 ? NULL : allocate((size_t)(rows * chunks) * sizeof *c->entry_rows);
+    c->entry_values = words == 1 ? allocate((size_t)(rows * chunks) * sizeof *c->entry_values) : NULL;
     c->segment.chunks = chunks;
 }
 
@@ -187,10 +188,10 @@ static Case *make_case(const uint64_t *values, int64_t rows, int words, int radi
     make_chunks(c, words, rows);
     for (int chunk = 0; chunk < c->segment.chunks; chunk++) {
         uint32_t base = (uint32_t)(chunk * rows), *table = c->offsets + c->bases[chunk];
-        uint32_t *ids = words == 1 ? NULL : c->ids + base;
-        uint64_t *ordered = words == 1 ? c->ordered + base : NULL;
-        hashdb_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids, ordered);
-        check_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, ids, ordered);
+        uint32_t *entry_rows = words == 1 ? NULL : c->entry_rows + base;
+        uint64_t *entry_values = words == 1 ? c->entry_values + base : NULL;
+        hashdb_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, entry_rows, entry_values);
+        check_order(values, rows, words, c->shifts[chunk], c->widths[chunk], base, table, entry_rows, entry_values);
     }
     for (int lane = 0; lane < 2; lane++) {
         c->lanes[lane] = allocate((size_t)rows * width * sizeof(uint64_t));
@@ -198,7 +199,7 @@ static Case *make_case(const uint64_t *values, int64_t rows, int words, int radi
             memcpy(c->lanes[lane] + (size_t)row * width, values + row * words + 2 * lane, width * sizeof(uint64_t));
     }
     c->segment = (Segment){c->lanes[0], words == 1 ? NULL : c->lanes[1], rows,       c->segment.chunks, c->widths,
-                           c->shifts,   c->bases,                        c->offsets, c->ids, c->ordered};
+                           c->shifts,   c->bases,                        c->offsets, c->entry_rows, c->entry_values};
     set_radii(c, radius, limit);
     return c;
 }
@@ -208,8 +209,8 @@ static void free_case(Case *c) {
     free(c->lanes[0]);
     free(c->lanes[1]);
     free(c->offsets);
-    free(c->ids);
-    free(c->ordered);
+    free(c->entry_rows);
+    free(c->entry_values);
     free(c);
 }
 
@@ -228,14 +229,14 @@ static void free_hits(Hits *hits) {
 }
 
 /* Lists the implementations that this processor supports, and the one that is chosen. */
-static int list_ways(const Way **all) {
+static int list_variants(const Variant **all) {
     int many = 0;
-    all[many++] = &way_portable;
-    all[many++] = best_way();
+    all[many++] = &variant_portable;
+    all[many++] = best_variant();
 #ifdef CLONES
-    if (has_popcnt()) all[many++] = &way_popcnt;
-    if (has_avx2()) all[many++] = &way_avx2;
-    if (has_wide()) all[many++] = &way_wide;
+    if (has_popcnt()) all[many++] = &variant_popcnt;
+    if (has_avx2()) all[many++] = &variant_avx2;
+    if (has_wide()) all[many++] = &variant_wide;
 #endif
     return many;
 }
@@ -245,8 +246,8 @@ static void damage(Case *c, const uint64_t *queries, int words, Hits *hits) {
     (void)words;
     c->probes.limit = INT64_MAX;
     for (int64_t i = 0; i < rows * chunks; i++) {
-        if (c->ids) c->ids[i] = (uint32_t)rows + (uint32_t)(i % 2 ? 0 : 1u << 31);
-        else c->ordered[i] = random_word();
+        if (c->entry_rows) c->entry_rows[i] = (uint32_t)rows + (uint32_t)(i % 2 ? 0 : 1u << 31);
+        else c->entry_values[i] = random_word();
     }
     hashdb_probe(&c->segment, &c->probes, queries, ASKED, 64, hits);
     for (int chunk = 0; chunk < chunks; chunk++)
@@ -264,7 +265,7 @@ static void check_near(Case *c, const uint16_t *distances, int64_t rows, int wor
     Part parts[] = {{&c->segment, &c->probes}, {&plain, NULL}};
     Parts all = {parts, 2, words, radius};
     int64_t expected = 0;
-    plain.ordered = NULL;
+    plain.entry_values = NULL;
     plain.chunks = 0;
     for (int octet = 0; octet < 8 * words; octet++) asked[octet] = (uint8_t)(query[octet / 8] >> (56 - octet % 8 * 8));
     for (int64_t row = 0; row < rows; row++) expected += 2 * (distances[row] <= radius);
@@ -296,18 +297,18 @@ static void run(int number) {
     }
     uint16_t *distances = distances_of(values, rows, words, queries, asked);
     Case *c = make_case(values, rows, words, radius, limit);
-    const Way *all[5];
+    const Variant *all[5];
     Hits hits = allocate_hits(number % 4 ? rows * asked : below(8));
-    for (int way = list_ways(all); way--;) {
+    for (int variant = list_variants(all); variant--;) {
         hits.count = 0;
-        CHECK(probe(&c->segment, &c->probes, queries, asked, (unsigned)radius, &hits, all[way]) == DONE);
+        CHECK(probe(&c->segment, &c->probes, queries, asked, (unsigned)radius, &hits, all[variant]) == DONE);
         for (int64_t i = 0; words == 1 && i < hits.count && i < hits.room; i++)
             hits.rows[i] = row_at(&c->segment, hits.rows[i]);
         compare(distances, rows, asked, radius, &hits);
         for (int far = 0; far < 2; far++) {
             int reach = far ? 64 * words : radius;
             hits.count = 0;
-            all[way]->scan(&c->segment, queries, asked, 0, (unsigned)reach, &hits);
+            all[variant]->scan(&c->segment, queries, asked, 0, (unsigned)reach, &hits);
             compare(distances, rows, asked, reach, &hits);
         }
     }
