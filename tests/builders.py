@@ -1,4 +1,4 @@
-"""What the tests are about: signals, drafts, members with keys, and a clock that is set by hand."""
+"""Builders of the tests: signals, drafts, queries, members with keys, and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _names = count(1)
 
 
 class Clock:
-    """A clock that stands still until it is set."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self, at: datetime = NOON) -> None:
         self.at = at
@@ -45,19 +45,19 @@ class Clock:
         return self.at
 
     def go(self, **by: float) -> None:
-        """Go on (or back) by days, hours, seconds, …"""
+        """Move the clock forward (or back) by days, hours, seconds, …"""
         self.at += timedelta(**by)
 
 
 @cache
 def signal(seed: int, algorithm: Algorithm = Algorithm.PDQ) -> Signal:
-    """A random signal with exactly half of its bits set, always the same for a seed."""
+    """A random signal with exactly half of its bits set, always the same for one seed."""
     rng = random.Random(f"{algorithm}:{seed}")
     return Signal(algorithm, sum(1 << bit for bit in rng.sample(range(algorithm.bits), algorithm.bits // 2)))
 
 
 def signature(seed: int, kind: Kind = Kind.DETAIL) -> Signature:
-    """A random signature, always the same for a seed."""
+    """A random signature, always the same for one seed."""
     return Signature(kind, random.Random(f"{kind}:{seed}").randbytes(kind.octets))
 
 
@@ -75,7 +75,7 @@ def sparse(seed: int) -> Signal:
 
 
 def near(origin: Signal, distance: int, seed: int = 0) -> Signal:
-    """A signal at that distance whose number of set bits differs by one at most."""
+    """A signal at this distance from `origin`. The numbers of their set bits differ by at most one."""
     rng = random.Random(seed)
     bits = range(origin.algorithm.bits)
     ones = [bit for bit in bits if origin.value >> bit & 1]
@@ -85,53 +85,53 @@ def near(origin: Signal, distance: int, seed: int = 0) -> Signal:
 
 
 def draft(*signals: Signal | int, **fields: object) -> Draft:
-    """A draft of these signals (a number is the seed of one), removed an hour before noon."""
-    made = tuple(signal(one) if isinstance(one, int) else one for one in signals)
-    usual = Draft(made, labels=("glorification",), removed_at=NOON - timedelta(hours=1), quality=90)
+    """A draft with these signals (a number is the seed of a signal), removed an hour before noon."""
+    all_signals = tuple(signal(one) if isinstance(one, int) else one for one in signals)
+    usual = Draft(all_signals, labels=("glorification",), removed_at=NOON - timedelta(hours=1), quality=90)
     return replace(usual, **fields)  # type: ignore[arg-type]
 
 
 def film(*seeds: int, away: int = 0, quality: int = 90) -> tuple[Frame, ...]:
-    """A frame for each seed, a second apart, whose signal is `away` bits from the one that the seed makes."""
+    """A frame for each seed, a second apart, whose signal differs in `away` bits from the signal of the seed."""
     return tuple(Frame(float(at), (near(signal(seed), away),), quality) for at, seed in enumerate(seeds))
 
 
 def video(*seeds: int, signals: tuple[Signal, ...] = (), **fields: object) -> Draft:
-    """A draft of a video with a frame for each seed, and of these signals of the item itself."""
+    """A draft of a video with a frame for each seed, and with these signals of the item itself."""
     return draft(
         *signals, media=Media.VIDEO, frames=film(*seeds), duration=float(len(seeds)), **{"quality": None, **fields}
     )
 
 
 def clip(*seeds: int, away: int = 4) -> Query:
-    """A query of a video with a frame near that of each seed."""
+    """A query of a video with a frame near the frame of each seed."""
     return Query((), frames=film(*seeds, away=away), duration=float(len(seeds)))
 
 
 def query(*signals: Signal | int, **radius: int) -> Query:
-    """A query of these signals (a number is the seed of one), with radii by the names of algorithms."""
-    made = tuple(signal(one) if isinstance(one, int) else one for one in signals)
-    return Query(made, radius={Algorithm(name): bits for name, bits in radius.items()})
+    """A query with these signals (a number is the seed of a signal). Radii are given by the names of algorithms."""
+    all_signals = tuple(signal(one) if isinstance(one, int) else one for one in signals)
+    return Query(all_signals, radius={Algorithm(name): bits for name, bits in radius.items()})
 
 
 def hashdb(
     url: str, clock: Clock, rules: Rules = RULES, busy_seconds: float = 10.0, signing: Signing | None = None
 ) -> HashDB:
-    """A service over the database at `url`, whose schema is made if it is not there."""
+    """A service over the database at `url`. The schema is created if it is missing."""
     schemas.make(url)
     store = Store(url, busy_seconds)
     return HashDB(store, rules, clock, signing=signing)
 
 
 def key_of(db: HashDB, member: int, *scopes: Scope) -> Actor:
-    """Who holds a new key of a member."""
+    """Issue a new key of a member, and return the actor of that key."""
     return members.authenticate(db, members.issue_key(db, COMMAND_LINE, member, KeyDraft(frozenset(scopes))).secret)
 
 
 def member_with(db: HashDB, *scopes: Scope, a_day: int | None = None, kind: MemberKind = MemberKind.PLATFORM) -> Actor:
-    """Who holds a key of a new member, with these scopes (else those of a platform)."""
-    wanted = MemberDraft(f"Member {next(_names)}", kind, limits=MemberLimits(a_day))
-    return key_of(db, members.add(db, COMMAND_LINE, wanted).id, *(scopes or USUAL))
+    """Add a member, and return the actor of its key with these scopes (by default those of a platform)."""
+    member = MemberDraft(f"Member {next(_names)}", kind, limits=MemberLimits(a_day))
+    return key_of(db, members.add(db, COMMAND_LINE, member).id, *(scopes or USUAL))
 
 
 def with_new_key(db: HashDB, actor: Actor, *scopes: Scope) -> Actor:
@@ -141,29 +141,29 @@ def with_new_key(db: HashDB, actor: Actor, *scopes: Scope) -> Actor:
 
 
 def contributed(db: HashDB, actor: Actor, *drafts: Draft) -> tuple[Contribution, ...]:
-    """What was recorded of these drafts."""
-    return tuple(one.contribution for one in contributions.contribute(db, actor, drafts).recorded)
+    """Contribute these drafts, and return the contributions."""
+    return tuple(recorded.contribution for recorded in contributions.contribute(db, actor, drafts).recorded)
 
 
 def words(seed: int, count: int) -> list[str]:
-    """So many words of a language that nobody speaks, always the same for a seed."""
+    """`count` words of a language that nobody speaks, always the same for one seed."""
     rng = random.Random(f"words:{seed}")
     return ["".join(rng.choices("aeioubdfgkmnprstvz", k=5)) for _ in range(count)]
 
 
 def text(*parts: list[str], **fields: object) -> Draft:
-    """A draft of a text of these words, by its windows."""
+    """A draft of a text with these words, hashed by windows."""
     frames = hash_text(" ".join(chain(*parts)))
     return draft(**{"media": Media.TEXT, "frames": frames, "quality": None, **fields})
 
 
 def excerpt(*parts: list[str], **fields: object) -> Query:
-    """A query of a text of these words, by its windows."""
+    """A query of a text with these words, hashed by windows."""
     return replace(Query((), frames=hash_text(" ".join(chain(*parts)), step=QUERY_STEP)), **fields)  # type: ignore[arg-type]
 
 
 def pages(*seeds: int, away: int = 0) -> tuple[Frame, ...]:
-    """A page for each seed, whose signal is `away` bits from the one that the seed makes."""
+    """A page for each seed, whose signal differs in `away` bits from the signal of the seed."""
     signals = [near(signal(seed), away) for seed in seeds]
     return tuple(Frame(page, (one,), 90, unit=Unit.PAGES) for page, one in enumerate(signals, 1))
 
@@ -177,10 +177,10 @@ def document(seeds: tuple[int, ...], *parts: list[str], **fields: object) -> Dra
 def copied(
     id: int, signals: Sequence[Signal], frames: Sequence[Frame] = (), signatures: Sequence[Signature] = ()
 ) -> CopiedContribution:
-    """A contribution as it comes from the feed, with a commitment to its signals and signatures."""
+    """A contribution as the feed returns it, with a commitment to its signals and signatures."""
 
-    def octets(of: Signal) -> tuple[Algorithm, bytes]:
-        return of.algorithm, of.to_bytes()
+    def octets(signal: Signal) -> tuple[Algorithm, bytes]:
+        return signal.algorithm, signal.to_bytes()
 
     salt = random.Random(id).randbytes(16)
     shots = [

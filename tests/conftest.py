@@ -1,4 +1,4 @@
-"""What every test may ask for, and what holds for all of them."""
+"""Fixtures for every test, and hooks that hold for all of them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ settings.register_profile("hashdb", deadline=None)
 settings.register_profile("hashdb-ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("hashdb-ci" if REQUIRE_ALL or os.environ.get("CI") else "hashdb")
 
-# While tests are collected, all that is made stays: to search it for garbage takes longer than to collect them. Not by
-# gc.disable, after which some modules enable it again.
+# Collection makes many objects and drops none: a garbage collection would take longer than the collection of the tests.
+# Not by gc.disable: some modules enable it again.
 gc.set_threshold(0)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell ignores Ctrl-C in what it starts in the background, and each process that a test starts would inherit it.
+    # A shell lets a background process ignore Ctrl-C, and each process that a test starts would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -50,7 +50,7 @@ def _without_settings(patch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _session_without_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Whoever runs the tests may have a hashdb of their own: fixtures of any scope do not see its settings."""
+    """Hide the settings of the developer's own hashdb from fixtures of any scope."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         _without_settings(patch)
@@ -59,13 +59,16 @@ def _session_without_settings(tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(autouse=True)
 def _test_without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees what another one left."""
+    """Hide the settings that another test left."""
     _without_settings(monkeypatch)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_passwords() -> Iterator[PasswordHasher]:
-    """A password costs 64 MiB and 50 ms or more to be recognised, and hundreds are; what they cost is tried apart."""
+    """Make the check of a password cheap: it takes 64 MiB and 50 ms or more, and the tests make hundreds.
+
+    The value is the real hasher, for the test of its cost.
+    """
     usual = sessions.HASHER
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "HASHER", PasswordHasher(time_cost=1, memory_cost=64))
@@ -73,7 +76,7 @@ def cheap_passwords() -> Iterator[PasswordHasher]:
 
 
 class _Compiled(dict[Any, Any]):
-    """Compiled statements by the name of the dialect, whichever engine compiled them."""
+    """Compiled statements by the name of the dialect, for all engines."""
 
     def get(self, key: Any, default: Any = None) -> Any:
         dialect, *rest = key
@@ -86,7 +89,7 @@ class _Compiled(dict[Any, Any]):
 
 @pytest.fixture(scope="session", autouse=True)
 def _statements_compiled_once() -> Iterator[None]:
-    """Each test opens a database of its own, and would compile each statement again: a third of its time."""
+    """Share compiled statements. Each test has its own database; to compile again would take a third of its time."""
     compiled, dialects, compile = _Compiled(), dict[str, Dialect](), thread_connections._compile
 
     def share(connection: Connection) -> None:
@@ -103,7 +106,7 @@ def _statements_compiled_once() -> Iterator[None]:
 
 
 class _Route(Rule):
-    """A rule that takes over what an equal rule of another application was compiled to."""
+    """A rule that reuses the compiled form of an equal rule of another application."""
 
     compiled: ClassVar[dict[object, dict[str, Any]]] = {}
 
@@ -117,7 +120,7 @@ class _Route(Rule):
 
 
 class _Templates(BytecodeCache):
-    """What templates were compiled to, whichever application compiled them."""
+    """Compiled templates, for all applications."""
 
     def __init__(self) -> None:
         self._compiled: dict[str, bytes] = {}
@@ -132,7 +135,7 @@ class _Templates(BytecodeCache):
 
 @pytest.fixture(scope="session", autouse=True)
 def _routes_and_templates_compiled_once() -> Iterator[None]:
-    """Most tests of the web make an application, which would compile each route and each template again."""
+    """Share compiled routes and templates: most tests of the web make an application, which would compile them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "url_rule_class", _Route)
         patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _Templates()})
@@ -141,12 +144,12 @@ def _routes_and_templates_compiled_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _authorities_read_once() -> Iterator[None]:
-    """Each client of httpx would read the 140 certificates of certifi again: as long as ten requests take here."""
-    anew, file = ssl.create_default_context, certifi.where()
-    usual = anew(cafile=file)
+    """Share one TLS context: a client of httpx reads the 140 certificates of certifi, as slow as ten requests."""
+    create_default, file = ssl.create_default_context, certifi.where()
+    shared = create_default(cafile=file)
 
     def create(*words: Any, **named: Any) -> ssl.SSLContext:
-        return usual if not words and named == {"cafile": file} else anew(*words, **named)
+        return shared if not words and named == {"cafile": file} else create_default(*words, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", create)
@@ -155,7 +158,7 @@ def _authorities_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """One server for each process of pytest-xdist."""
+    """A PostgreSQL server, one for each process of pytest-xdist."""
     try:
         with postgres_server() as server:
             yield server
@@ -165,7 +168,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[OwnServer]:
-    """One that may be stopped and killed, whatever TEST_DATABASE_URL says."""
+    """A server that a test may stop and kill. It is not the one of TEST_DATABASE_URL."""
     try:
         with own_server() as server:
             yield server
@@ -175,14 +178,14 @@ def own_postgres() -> Iterator[OwnServer]:
 
 @pytest.fixture
 def empty_postgres_url(postgres: PostgresServer) -> Iterator[str]:
-    """The URL of an empty database on PostgreSQL, of this test alone."""
+    """The URL of an empty database on PostgreSQL that only this test uses."""
     with postgres.new_database() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: PostgresServer) -> Iterator[str]:
-    """The name of a database with the schema, which others are copied from: to migrate takes ten times as long."""
+    """The name of a database with the schema. Others are copied from it: to migrate takes ten times as long."""
     with postgres.new_database() as url:
         schemas.make(url)
         yield str(make_url(url).database)
@@ -190,15 +193,15 @@ def postgres_template(postgres: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_copies(postgres: PostgresServer, postgres_template: str) -> Iterator[Copies]:
-    """The databases that tests have one after another."""
+    """The databases that the tests use one after another."""
     with closing(Copies(postgres, postgres_template)) as copies:
         yield copies
 
 
 @pytest.fixture
 def postgres_url(postgres_copies: Copies) -> Iterator[str]:
-    """The URL of a database on PostgreSQL that has the schema and nothing else, while this test lasts."""
-    with postgres_copies.one() as url:
+    """The URL of a database on PostgreSQL that has the schema and no rows. Only this test uses it."""
+    with postgres_copies.borrow() as url:
         schemas.mark_as_made(url)
         yield url
 
@@ -208,7 +211,7 @@ BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 @pytest.fixture(params=BOTH)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of this test alone: once on SQLite, once on PostgreSQL."""
+    """The URL of an empty database that only this test uses: once on SQLite, once on PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/hashdb.sqlite"
     url: str = request.getfixturevalue("empty_postgres_url")
@@ -217,25 +220,25 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(params=BOTH)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The same of one that has the schema and nothing else."""
+    """The URL of a database that has the schema and no rows: once on SQLite, once on PostgreSQL."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/hashdb.sqlite"
         schemas.make(url)
         return url
-    copied: str = request.getfixturevalue("postgres_url")
-    return copied
+    postgres_url: str = request.getfixturevalue("postgres_url")
+    return postgres_url
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """No test has examples in its docstrings: what looks for them in hashdb need not read each test as well."""
-    found = yield
-    return [one for one in found if not isinstance(one, DoctestModule)]
+    """Collect no doctests of tests: they have none, and the doctest plugin would read each file."""
+    collectors = yield
+    return [collector for collector in collectors if not isinstance(collector, DoctestModule)]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever needs the server says so, for `-m "not postgres"`."""
+    """Mark the tests that need PostgreSQL, for `-m "not postgres"`."""
     for item in items:
         if "postgres" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.postgres)
@@ -243,16 +246,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Keep the collected tests and their modules out of each later garbage collection: they stay to the end."""
+    """Keep the collected tests and their modules out of each later garbage collection: they stay until the end."""
     gc.collect()
     gc.freeze()
-    # Python's default of 700 new objects is less than one request makes: searches would take a tenth of the time.
+    # Python collects after 700 new objects, and one request makes more: collections would take a tenth of the time.
     gc.set_threshold(20_000)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With HASHDB_REQUIRE_ALL=1 nothing that can be installed is skipped: what cannot run has failed."""
+    """With HASHDB_REQUIRE_ALL=1, fail each skipped test, unless nothing can be installed to run it."""
     report = yield
     if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail") and not _excused(report):
         _fail(report)
@@ -261,7 +264,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """The same for whole files, as pytest.importorskip skips them."""
+    """With HASHDB_REQUIRE_ALL=1, fail each file that pytest.importorskip skips."""
     report = yield
     if REQUIRE_ALL and report.skipped:
         _fail(report)
@@ -269,7 +272,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def _excused(report: pytest.TestReport) -> bool:
-    """Whether what is missing is not for a package to install: pictures that stand beside the repository, or not."""
+    """Whether no package can provide what is missing: pictures of a folder beside the repository."""
     return NO_REFERENCE in str(report.longrepr)
 
 

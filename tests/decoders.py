@@ -1,4 +1,4 @@
-"""Everything here that reads what strangers wrote: a name, examples that are right, and a call that may only refuse."""
+"""Every function of hashdb that reads untrusted bytes: its name, valid examples, and the errors that it may raise."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ from tests.hashing.samples import draw_picture, encode_picture
 from tests.web.callers import item, pdq
 from tests.web.pictures import METADATA
 
-TERMS = ValidationContext(RULES, NOON)
+CONTEXT = ValidationContext(RULES, NOON)
 WINDOW = f"{Algorithm.SIMHASH256}:{'0f' * 32}"
 DOCUMENT = [{"page": 3, "quality": 90, "signals": [pdq(1)]}, {"words": [100, 250], "signals": [WINDOW]}]
 LISTED = replace(
@@ -89,7 +89,7 @@ _RECEIPT = Receipt(_EVENT, 0, (), Checkpoint(SIGNER.name, 1, leaf_of_event(_EVEN
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """A call that reads bytes, some that it takes, what it may raise, and the models of hashdb/wire that it fills."""
+    """A function that reads bytes, examples that it accepts, errors that it may raise, and the models that it fills."""
 
     read: Callable[[bytes], object]
     examples: tuple[bytes, ...]
@@ -97,7 +97,7 @@ class Decoder:
     models: tuple[type[BaseModel], ...] = ()
 
     def __call__(self, octets: bytes) -> bool:
-        """Whether it takes the bytes; any error that it does not declare goes on."""
+        """Whether it accepts the bytes. An error that is not in `raises` is not caught."""
         try:
             self.read(octets)
         except self.raises:
@@ -113,14 +113,16 @@ def _json(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def _body(model: type[BaseModel], example: object, then: Callable[[BaseModel], object] = lambda one: one) -> Decoder:
-    return Decoder(lambda octets: then(read(model, octets, TERMS)), (_json(example),), models=(model,))
+def _body(
+    model: type[BaseModel], example: object, then: Callable[[BaseModel], object] = lambda parsed: parsed
+) -> Decoder:
+    return Decoder(lambda octets: then(read(model, octets, CONTEXT)), (_json(example),), models=(model,))
 
 
 def _query(model: type[BaseModel], *examples: bytes) -> Decoder:
-    # As a view does it: a query string, then the model; what it refuses becomes InvalidInput there.
+    # As a view does: it parses the query string, then the model. The view turns a ValidationError into InvalidInput.
     def decode(octets: bytes) -> object:
-        return model.model_validate(dict(parse_qsl(_text(octets))), context=TERMS)
+        return model.model_validate(dict(parse_qsl(_text(octets))), context=CONTEXT)
 
     return Decoder(decode, examples, (ValidationError,), (model,))
 
@@ -158,13 +160,13 @@ _MESSAGE = _json({"type": "feed.changed", "timestamp": "2026-11-20T10:00:00Z", "
 
 
 def _message(octets: bytes) -> object:
-    """A webhook's body of whoever has the secret."""
+    """Read the body of a webhook message from a sender that has the secret."""
     headers = {"webhook-id": "a", "webhook-timestamp": "9", "webhook-signature": sign(_SECRET, "a", 9, octets)}
     return webhooks.verify(_SECRET, headers, octets, now=9)
 
 
 def _signature(octets: bytes) -> object:
-    """A webhook's headers of whoever has not."""
+    """Read the headers of a webhook message from a sender that lacks the secret."""
     return webhooks.verify(_SECRET, dict(parse_qsl(_text(octets))), _MESSAGE, now=9)
 
 
@@ -206,7 +208,7 @@ DECODERS: dict[str, Decoder] = {
     "pictures": _pictures(),
     "videos": _videos(),
     "contributions": Decoder(
-        lambda octets: read_drafts(octets, TERMS),
+        lambda octets: read_drafts(octets, CONTEXT),
         (
             _json({"contributions": [item(1), item(2)]}),
             _json({"contributions": [item(signals=[], quality=None, media="document", frames=DOCUMENT)]}),
@@ -214,12 +216,12 @@ DECODERS: dict[str, Decoder] = {
         models=(ContributionsIn,),
     ),
     "metadata": Decoder(
-        lambda octets: read_metadata(_text(octets), 2, TERMS),
+        lambda octets: read_metadata(_text(octets), 2, CONTEXT),
         (_json(METADATA), _json([METADATA, METADATA])),
         models=(MetadataIn,),
     ),
     "queries": Decoder(
-        lambda octets: read_queries(octets, TERMS),
+        lambda octets: read_queries(octets, CONTEXT),
         (
             _json({"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 9}}]}),
             _json({"queries": [{"signals": [], "frames": DOCUMENT, "min_words": 300}]}),
@@ -227,17 +229,17 @@ DECODERS: dict[str, Decoder] = {
         models=(QueriesIn,),
     ),
     "queries to remember": Decoder(
-        lambda octets: read_remembering(octets, TERMS),
+        lambda octets: read_remembering(octets, CONTEXT),
         (_json({"queries": [{"id": "u", "signals": [pdq(1)], "remember": "post-81"}]}),),
         models=(RememberingQueriesIn,),
     ),
     "uploads": Decoder(
-        lambda octets: read_uploads(octets, TERMS),
+        lambda octets: read_uploads(octets, CONTEXT),
         (_json({"uploads": [{"id": "post-81", "at": "2026-11-19T10:00:00Z", "signals": [pdq(1)]}]}),),
         models=(UploadsIn,),
     ),
     "reports to acknowledge": _body(AcknowledgedIn, {"number": 7}),
-    "which reports": _query(ReportsQuery, b"after=7&limit=10&wait=20", b""),
+    "parameters of reports": _query(ReportsQuery, b"after=7&limit=10&wait=20", b""),
     "additions": _body(AdditionsIn, {"contributions": [{"id": 1, "signals": [pdq(1), pdq(2)]}]}),
     "an addition": _body(SignalsIn, {"signals": [pdq(1), pdq(2)]}),
     "look-ups": _body(LookupIn, {"signals": [pdq(1)]}),
@@ -245,7 +247,7 @@ DECODERS: dict[str, Decoder] = {
     "withdrawals": _body(WithdrawalIn, {"reason": "other"}),
     "opinions": _body(OpinionIn, {"opinion": "disputes", "reason": "edsa_context", "note": "x"}),
     "piles": _body(UpholdIn, {"note": "As described.", "upto": 7}),
-    "case-notes": _body(CaseNoteIn, {"text": "Seen before?"}),
+    "case notes": _body(CaseNoteIn, {"text": "Seen before?"}),
     "batches": _body(BatchIn, {"note": "As described.", "reason": "other", "days": 7}),
     "decisions": _body(DecisionIn, {"decision": "uphold", "note": None}),
     "benign signals": _body(BenignIn, {"signals": [pdq(1)], "radius": {"pdq": 3}, "note": "card"}),
@@ -266,12 +268,12 @@ DECODERS: dict[str, Decoder] = {
     "webhooks' signatures": Decoder(_signature, (_HEADERS.encode(),)),
     "lists": _query(pages.PageQuery, b"limit=5&after=7"),
     "lists of deliveries": _query(DeliveriesQuery, b"outcome=failed&limit=5&after=7"),
-    "what is contributed": _query(pages.ContributeQuery, b"imported=1"),
-    "what is contributed of pictures": _query(pages.MediaQuery, b"profile=thorough"),
-    "what is erased": _query(pages.EraseQuery, b"now=1"),
-    "what is matched": _query(pages.MatchesQuery, b"include=quarantined"),
-    "what is matched of pictures": _query(pages.MediaMatchesQuery, b"include=quarantined&transforms=1"),
-    "what is hashed of pictures": _query(pages.SignalsQuery, b"transforms=1"),
+    "parameters of a contribution": _query(pages.ContributeQuery, b"imported=1"),
+    "parameters of a contribution of pictures": _query(pages.MediaQuery, b"profile=thorough"),
+    "parameters of an erasure": _query(pages.EraseQuery, b"now=1"),
+    "parameters of a match": _query(pages.MatchesQuery, b"include=quarantined"),
+    "parameters of a match of pictures": _query(pages.MediaMatchesQuery, b"include=quarantined&transforms=1"),
+    "parameters of the hashing of pictures": _query(pages.SignalsQuery, b"transforms=1"),
     "the console's benign entries": _query(BenignPageQuery, b"text=card&algorithm=pdq&whose=own&after=3.3"),
     "the console's cases": _query(CasesPageQuery, b"state=decided&before=9", b"pile=3"),
     "the console's contributions": _query(
@@ -295,11 +297,11 @@ DECODERS: dict[str, Decoder] = {
         pages.ReceiptsQuery, b"seq=1&witnessed=1", b"subject=contribution:17&action=contribution.added"
     ),
     "proofs": _query(pages.ConsistencyQuery, b"first=1&second=2"),
-    "the root of the set": _query(pages.SetQuery, b"signed=1"),
+    "the root of the active set": _query(pages.SetQuery, b"signed=1"),
     "days": _query(pages.DayQuery, b"day=2026-11-20"),
     "StopNCII's cursor": _foreign(stopncii.FetchQuery, b"startTimestamp=5&pageSize=3&nextPageToken=1-2"),
     "StopNCII's hashes": Decoder(
-        lambda octets: read(stopncii.HashesIn, octets, TERMS).items(
+        lambda octets: read(stopncii.HashesIn, octets, CONTEXT).items(
             partial(hash_value, for_query=False, accept_text=True)
         ),
         (
@@ -310,7 +312,7 @@ DECODERS: dict[str, Decoder] = {
         models=(stopncii.HashesIn,),
     ),
     "StopNCII's feedback": Decoder(
-        lambda octets: read(stopncii.FeedbacksIn, octets, TERMS).opinions(RULES.vocabulary.reason),
+        lambda octets: read(stopncii.FeedbacksIn, octets, CONTEXT).opinions(RULES.vocabulary.reason),
         (_json({"hashFeedbacks": [{"hashValue": pdq(1)[4:], "feedbackValue": "NotBlocked", "tags": ["other"]}]}),),
         models=(stopncii.FeedbacksIn,),
     ),
@@ -368,14 +370,14 @@ DECODERS: dict[str, Decoder] = {
         lambda octets: parse_hash_lines(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}\ncolour:{'80' * 32}".encode(),)
     ),
     "the debugger's videos": Decoder(
-        lambda octets: parse_item(_text(octets), TERMS),
+        lambda octets: parse_item(_text(octets), CONTEXT),
         (
             _json({"frames": [{"at": 0, "signals": [pdq(1)], "quality": 90}], "duration": 1}),
             f"0,90,{pdq(1)[4:]},0.000\n".encode(),
         ),
     ),
     "the feed of an upstream": Decoder(
-        lambda octets: read_page(octets, TERMS), (_PAGE_OF_FEED,), (ValueError,), (OriginOut,)
+        lambda octets: read_page(octets, CONTEXT), (_PAGE_OF_FEED,), (ValueError,), (OriginOut,)
     ),
     "streams of the feed": Decoder(
         parse_lines,

@@ -1,4 +1,4 @@
-"""Documents of every kind for the tests, usual ones and hostile ones, all made here."""
+"""Builders of documents of every type for the tests."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationship
 
 
 def prose(seed: int = 1, words: int = 300) -> str:
-    """A text of so many words that no other seed has."""
+    """A text of `words` words. Each seed gives another text."""
     random = Random(seed)
-    made = ["".join(random.choices(_SYLLABLES, k=random.randint(1, 4))) for _ in range(words)]
-    return " ".join(word + ("." if place % 11 == 10 else "") for place, word in enumerate(made))
+    generated = ["".join(random.choices(_SYLLABLES, k=random.randint(1, 4))) for _ in range(words)]
+    return " ".join(word + ("." if place % 11 == 10 else "") for place, word in enumerate(generated))
 
 
 @cache
 def page(seed: int = 1) -> Image.Image:
-    """The picture of a page with lines of text of different lengths, as grey bars of words."""
+    """The picture of a page with lines of different lengths, whose words are black bars."""
     random = Random(seed)
     image = Image.new("RGB", (707, 1000), "white")
     draw, y = ImageDraw.Draw(image), 80
@@ -44,7 +44,7 @@ def page(seed: int = 1) -> Image.Image:
 def pdf(
     texts: Sequence[str] = (), *, pictures: Iterable[Image.Image] = (), extra: str = "", box: str = "0 0 595 842"
 ) -> bytes:
-    """A PDF with a page of each text, in lines, then one of each picture. `extra` is of its catalog."""
+    """A PDF with a page for each text, in lines, then a page for each picture. `extra` is added to its catalog."""
     objects: list[bytes] = [b"", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman >>"]
     kids: list[int] = []
 
@@ -77,7 +77,7 @@ def pdf(
 
 
 def stream(content: bytes, entries: str = "") -> bytes:
-    """An object of PDF that is a stream."""
+    """A stream object of a PDF."""
     return f"<< /Length {len(content)} {entries} >>\nstream\n".encode() + content + b"\nendstream"
 
 
@@ -99,9 +99,9 @@ def with_objects(objects: Sequence[bytes], trailer: str = "") -> bytes:
 def archive(parts: Mapping[str, str | bytes], method: int = DEFLATED) -> bytes:
     """A ZIP of these files."""
     file = BytesIO()
-    with ZipFile(file, "w", method) as made:
+    with ZipFile(file, "w", method) as zip_file:
         for name, content in parts.items():
-            made.writestr(name, content)
+            zip_file.writestr(name, content)
     return file.getvalue()
 
 

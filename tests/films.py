@@ -1,4 +1,4 @@
-"""Small films for the tests, of pans over the photographs of the package; each is encoded once a session."""
+"""Small films for the tests: pans over the photographs of the package. Each film is encoded once a session."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ SIZE = (160, 90)
 
 @cache
 def film(seed: int = 1, seconds: float = 6.0, size: tuple[int, int] = SIZE) -> bytes:
-    """The bytes of an MP4 of this length, with a cut every 2 seconds. Another seed shows other things."""
+    """The bytes of an MP4 of this length, with a cut every 2 seconds. Another seed shows other photographs."""
     return encoded(pictures(seed, seconds, size))
 
 
 @cache
 def pictures(seed: int = 1, seconds: float = 6.0, size: tuple[int, int] = SIZE) -> tuple[Image.Image, ...]:
-    """The frames of that film: each shot moves slowly over a part of another photograph."""
+    """The frames of the film of this seed: each shot moves slowly over a part of another photograph."""
     rng = np.random.default_rng(seed)
-    order, frames, a_shot = rng.permutation(len(PHOTOS)), round(seconds * RATE), round(SHOT * RATE)
-    made: list[Image.Image] = []
-    for shot in range(-(-frames // a_shot)):
+    order, frames, frames_per_shot = rng.permutation(len(PHOTOS)), round(seconds * RATE), round(SHOT * RATE)
+    images: list[Image.Image] = []
+    for shot in range(-(-frames // frames_per_shot)):
         photo = _photo(PHOTOS[order[shot % len(PHOTOS)]])
         width = photo.width * rng.uniform(0.5, 0.8)
         height = min(photo.height, width * size[1] / size[0])
         first, last = (rng.uniform(0, [photo.width - width, photo.height - height]) for _ in range(2))
-        for place in range(min(a_shot, frames - len(made))):
-            left, top = first + (last - first) * 0.15 * place / a_shot
+        for place in range(min(frames_per_shot, frames - len(images))):
+            left, top = first + (last - first) * 0.15 * place / frames_per_shot
             box = (left, top, left + width, top + height)
-            made.append(photo.resize(size, Image.Resampling.BILINEAR, box))
-    return tuple(made)
+            images.append(photo.resize(size, Image.Resampling.BILINEAR, box))
+    return tuple(images)
 
 
 def encoded(
@@ -55,9 +55,9 @@ def encoded(
     pixels: str = "yuv420p",
     options: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The bytes of a video of these pictures, which are all of one size, each side even."""
+    """The bytes of a video of these pictures. All have the same size, and each side is even."""
     if codec == "libx264":
-        # With its look-ahead, the same pictures become other bytes now and then.
+        # With look-ahead, x264 sometimes encodes the same pictures to other bytes.
         options = {"x264-params": "rc-lookahead=0:sync-lookahead=0:mbtree=0"} | dict(options or {})
     file, pictures = BytesIO(), [VideoFrame.from_ndarray(np.asarray(image.convert("RGB"))) for image in frames]
     with av.open(file, "w", format=container) as output:

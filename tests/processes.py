@@ -1,4 +1,4 @@
-"""Real processes for the tests, forked from a server that has imported hashdb already."""
+"""Processes for the tests, forked from a server that has already imported hashdb."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _CONTEXT.set_forkserver_preload(["alembic.command", "psycopg", "tests.builders",
 
 @contextmanager
 def processes(count: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool in which `count` functions run at once, each in a process of its own."""
+    """A pool that runs `count` functions at once, each in its own process."""
     with ProcessPoolExecutor(count, mp_context=_CONTEXT) as pool:
         yield pool
 
 
 def exit_code(function: Callable[..., None], *words: object) -> int | None:
-    """How a process of its own ends that calls a function: 0, or −9 where it is killed."""
+    """Call a function in its own process, and return the exit code of the process: 0, or −9 if it was killed."""
     process = _CONTEXT.Process(target=function, args=words)
     process.start()
     process.join(60)
@@ -28,9 +28,9 @@ def exit_code(function: Callable[..., None], *words: object) -> int | None:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that one has started (Linux)."""
-    found: list[int] = []
+    """The ids of the child processes of a process (Linux)."""
+    pids: list[int] = []
     for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
-            found += map(int, tasks.read_text().split())
-    return found
+            pids += map(int, tasks.read_text().split())
+    return pids

@@ -1,4 +1,4 @@
-"""nginx as deploy/nginx/nginx.conf has it, before services on 127.0.0.1."""
+"""nginx with deploy/nginx/nginx.conf, in front of services on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ needs_nginx = pytest.mark.skipif(
 )
 CONF = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text("utf-8")
 FAIL_TIMEOUT = 1
-"""Seconds for which a replica that failed is left alone."""
+"""Seconds for which nginx sends nothing to a replica that failed."""
 _STARTS_WITHIN = 20.0
 
 
 class Proxy(NamedTuple):
-    """Where it listens: with TLS, for the console, and without TLS on this machine; its certificate and its logs."""
+    """The addresses of the proxy (the API with TLS, the console, the API without TLS), its certificate and its logs."""
 
     tls: httpx.URL
     console: httpx.URL
@@ -41,10 +41,13 @@ class Proxy(NamedTuple):
 
 @contextmanager
 def proxy(folder: Path, replicas: tuple[int, int], *, short_timeouts: bool = True) -> Iterator[Proxy]:
-    """nginx with the file as it is, but for places and ports; `short_timeouts` makes a second of five or ten."""
+    """nginx with the deployed file, in which only paths and ports are replaced.
+
+    `short_timeouts` also replaces its timeouts of 5 and 10 seconds by 1 second.
+    """
     secrets, (tls, console, plain) = folder / "secrets", (check_port("127.0.0.1", 0) for _ in range(3))
-    made = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(secrets)]
-    subprocess.run(made, check=True, capture_output=True, timeout=30)
+    make_secrets = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(secrets)]
+    subprocess.run(make_secrets, check=True, capture_output=True, timeout=30)
     text = re.sub(r" /tmp/", f" {folder}/", CONF).replace("/dev/stderr", f"{folder}/error.log")
     text = text.replace("web-1:8000", f"127.0.0.1:{replicas[0]}").replace("web-2:8000", f"127.0.0.1:{replicas[1]}")
     text = text.replace("listen 8443 ssl", f"listen 127.0.0.1:{plain};\n        listen 127.0.0.1:{tls} ssl")
@@ -56,14 +59,14 @@ def proxy(folder: Path, replicas: tuple[int, int], *, short_timeouts: bool = Tru
     user = "user root;\n" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(f"{user}daemon off;\n{text}")
     words = [NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
-    tried = subprocess.run([*words, "-t"], capture_output=True, text=True, timeout=20, check=False)
-    assert tried.returncode == 0, tried.stderr
+    checked = subprocess.run([*words, "-t"], capture_output=True, text=True, timeout=20, check=False)
+    assert checked.returncode == 0, checked.stderr
     process = subprocess.Popen(words)
     try:
-        served = (("https", tls), ("https", console), ("http", plain))
-        there = [httpx.URL(f"{scheme}://127.0.0.1:{port}") for scheme, port in served]
-        _await(there[-1])
-        yield Proxy(there[0], there[1], there[2], secrets / "tls_crt", folder / "access.log", folder / "error.log")
+        ports = (("https", tls), ("https", console), ("http", plain))
+        urls = [httpx.URL(f"{scheme}://127.0.0.1:{port}") for scheme, port in ports]
+        _await(urls[-1])
+        yield Proxy(urls[0], urls[1], urls[2], secrets / "tls_crt", folder / "access.log", folder / "error.log")
     finally:
         process.terminate()
         process.wait(20)

@@ -1,4 +1,4 @@
-"""A home whose service publishes all that there is to verify: commitments, a root, cosignatures, policies, receipts."""
+"""A home whose service publishes all that can be verified: commitments, a root, cosignatures, policies, receipts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ORIGIN = "hashes.example/log"
 def publish(home: Path, folder: Path, url: str | None = None) -> dict[str, str]:
     """Fill a new home, and write `policy.txt` and `organisations.txt` into a folder; return the service's settings.
 
-    Its database is the one at `url`, if it is given.
+    The service uses the database at `url`, if it is given.
     """
     home.mkdir(parents=True)
     settings = Settings(home=home, origin=ORIGIN, **({} if url is None else {"database_url": url}))  # type: ignore[arg-type]
@@ -52,13 +52,13 @@ def publish(home: Path, folder: Path, url: str | None = None) -> dict[str, str]:
 
 
 def sign(db: HashDB) -> tuple[str, str]:
-    """Let an organisation sign the root, and a witness a checkpoint; return the policies that ask for them."""
+    """Let an organisation sign the root, and a witness a checkpoint; return the policies that require both."""
     witness, organisation = Cosigner.new("witness.example"), Cosigner.new("alpha.example")
     log = "".join(f"log {key}\n" for key in checkpoints.log(db).verifiers)
     policy = f"{log}witness one {witness.key}\nquorum one\n"
     organisations = f"{log}witness alpha {organisation.key}\nquorum alpha\n"
-    asked = Witness("one", witness.key, "https://witness.example/")
-    witnessed = replace(Policy.parse(policy), witnesses=(asked,))
+    witness_with_url = Witness("one", witness.key, "https://witness.example/")
+    witnessed = replace(Policy.parse(policy), witnesses=(witness_with_url,))
     db.rules = replace(db.rules, witnesses=witnessed, organisations=Policy.parse(organisations))
     time = int(db.now().timestamp())
     active_set.keep(db, at_once=True)

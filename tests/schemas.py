@@ -1,4 +1,4 @@
-"""Databases that have the schema and nothing else, made once and then copied; and those of earlier versions."""
+"""Databases with the schema and no rows, created once and then copied; and databases of earlier versions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sqlalchemy import create_engine, make_url
 from hashdb.store import Store
 
 FOLDER = Path(__file__).parent / "data" / "schemas"
-"""Databases as earlier versions left them; scripts/schemas writes them."""
+"""Dumps of databases of earlier versions; scripts/schemas writes them."""
 _made: set[str] = set()
 
 
 def restored(url: str, schema: str) -> str:
-    """The URL of an empty database, restored as the version with that schema left its own."""
+    """Fill an empty database with the dump of the version with this schema, and return its URL."""
     kind = "sqlite" if url.startswith("sqlite") else "postgresql"
     text = lzma.decompress((FOLDER / f"{schema}.{kind}.sql.xz").read_bytes()).decode()
     if kind == "sqlite":
@@ -36,7 +36,7 @@ def restored(url: str, schema: str) -> str:
 
 
 def make(url: str) -> None:
-    """Make the schema in a database that may have it already; in a new file of SQLite, by copying one."""
+    """Create the schema in a database, unless it has it. A new SQLite file is a copy of a file that has it."""
     name = make_url(url).database if url.startswith("sqlite") else None
     if name and not Path(name).exists():
         Path(name).write_bytes(_file())
@@ -46,7 +46,7 @@ def make(url: str) -> None:
 
 
 def mark_as_made(url: str) -> None:
-    """Say that a database has the schema: to find that out takes a connection."""
+    """Record that a database has the schema, so that `make` need not connect to check it."""
     _made.add(url)
 
 

@@ -1,4 +1,4 @@
-"""A real service on 127.0.0.1 for the length of a test: bounded in time, stopped by its own pid."""
+"""A real service on 127.0.0.1 for the length of a test, bounded in time and stopped by its own pid."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def serving(
     python: str = sys.executable,
     **settings: str,
 ) -> Iterator[str]:
-    """The address of `hashdb serve` from a home, on a free port, when it is ready (`within` seconds).
+    """Start `hashdb serve` from a home on a free port, and give its address once it is ready (`within` seconds).
 
-    What it writes goes to `log` (a file in the home's parent by default) and is shown where it does not start.
+    Its output goes to `log` (by default a file in the parent of the home). If it does not start, the error shows it.
     """
     out = log or home.parent / f"{home.name}.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    # A script measures a service that is started as an operator starts it, and may name the Python of another version.
+    # A script measures a service that is started as operators start it, and may use another version of Python.
     start = program(HASHDB) if "PYTEST_VERSION" in os.environ else [python, "-m", "hashdb"]
     words = [*start, "serve", "--port", "0", "--workers", str(workers)]
     with out.open("wb") as file:

@@ -1,4 +1,4 @@
-"""The snippets of a Markdown page that are marked `run`, run in order in one shell."""
+"""Runs the snippets of a Markdown page that are marked `run`, in order, in one shell."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MARK = "\x1e"
 
 @dataclass(frozen=True)
 class Step:
-    """A piece of shell, and what the page says that it prints (None: nothing is said)."""
+    """A shell command, and the output that the page shows for it (None: the page shows none)."""
 
     line: int
     command: str
@@ -29,13 +29,13 @@ class Step:
 
 
 def steps(page: str) -> Iterator[Step]:
-    """What is to be run: each command of a `console run`, and each `bash run` or `python run` as a whole.
+    """The steps of a page: each command of a `console run` block, and each `bash run` or `python run` block as a whole.
 
-    What a `text` block directly after a `python run` or `bash run` holds is what that prints. A `python save NAME` is
-    saved under that name.
+    A `text` block directly after a `python run` or `bash run` block shows its output. A `python save NAME` block is
+    saved to the file NAME.
     """
-    found = list(_FENCE.finditer(page))
-    for block, after in zip(found, [*found[1:], None], strict=True):
+    blocks = list(_FENCE.finditer(page))
+    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
         language, run, text = block.groups()
         line = page.count("\n", 0, block.start()) + 1
         if not run:
@@ -61,13 +61,13 @@ def _commands(text: str, line: int) -> Iterator[Step]:
 
 
 def run(page: Path, folder: Path, settings: Mapping[str, str], replace: Mapping[str, str]) -> list[str]:
-    """Run the snippets of a page in a folder, and tell of each that does not print what the page says."""
+    """Run the snippets of a page in a folder, and return a message for each whose output differs from the page."""
     todo = list(steps(page.read_text("utf-8")))
     assert todo, f"{page.name} marks no snippet"
-    script = "set -u -o pipefail\n" + "".join(f"{one.command}\nprintf '{_MARK}%s\\n' $?\n" for one in todo)
-    for here, there in replace.items():
-        script = script.replace(here, there)
-    done = subprocess.run(
+    script = "set -u -o pipefail\n" + "".join(f"{step.command}\nprintf '{_MARK}%s\\n' $?\n" for step in todo)
+    for old, new in replace.items():
+        script = script.replace(old, new)
+    result = subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
         env={**_environment(folder), **settings},
@@ -77,22 +77,22 @@ def run(page: Path, folder: Path, settings: Mapping[str, str], replace: Mapping[
         timeout=120,
         check=False,
     )
-    printed = re.findall(rf"(.*?){_MARK}(\d+)\n", done.stdout, re.DOTALL)
-    assert len(printed) == len(todo), done.stdout
+    printed = re.findall(rf"(.*?){_MARK}(\d+)\n", result.stdout, re.DOTALL)
+    assert len(printed) == len(todo), result.stdout
     return [
-        f"{page.name}:{one.line}: {one.command.strip()}\nended with {status} and printed\n{output}"
-        for one, (output, status) in zip(todo, printed, strict=True)
-        if status != "0" or (one.output is not None and not fits(output, one.output))
+        f"{page.name}:{step.line}: {step.command.strip()}\nended with {status} and printed\n{output}"
+        for step, (output, status) in zip(todo, printed, strict=True)
+        if status != "0" or (step.output is not None and not fits(output, step.output))
     ]
 
 
-def fits(output: str, said: str) -> bool:
-    """Whether an output is what a page says, where `…` stands for anything within a line."""
-    return bool(re.fullmatch(".*".join(map(re.escape, said.rstrip("\n").split("…"))), output.rstrip("\n")))
+def fits(output: str, shown: str) -> bool:
+    """Whether an output is the one that a page shows, in which `…` stands for any text within a line."""
+    return bool(re.fullmatch(".*".join(map(re.escape, shown.rstrip("\n").split("…"))), output.rstrip("\n")))
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """The environment of somebody who has installed hashdb in a folder with a clone's photographs and examples."""
+    """The environment of a user who installed hashdb, and whose folder has the photographs and examples of a clone."""
     programs = folder / "bin"
     programs.mkdir()
     started = {"python": [sys.executable], "hashdb": program(HASHDB), "threatexchange": program(THREATEXCHANGE)}
@@ -103,7 +103,7 @@ def _environment(folder: Path) -> dict[str, str]:
     for name in ("hashdb/photos", "hashdb/test.png", "examples"):
         (folder / name).symlink_to(ROOT / name)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    # -P: the folder has the photographs below the name of the package.
+    # PYTHONSAFEPATH: the folder has a subfolder `hashdb`, for the photographs, which Python must not import.
     paths = {
         "PATH": f"{programs}{os.pathsep}{kept['PATH']}",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{EXTENSION}",

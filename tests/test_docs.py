@@ -261,20 +261,20 @@ def test_the_commands_of_the_readme_exist() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_command_can_be_given_as_it_is_written(page: Path) -> None:
     text = page.read_text("utf-8")
-    for words in usages.typed(text):
-        assert usages.fault(words, whole=True) is None, words
-    for words in usages.named(_without_fences(text)):
-        assert usages.fault(words, whole=page.name == "runbook.md") is None, words
+    for words in usages.commands_in_blocks(text):
+        assert usages.usage_error(words, whole=True) is None, words
+    for words in usages.commands_in_text(_without_fences(text)):
+        assert usages.usage_error(words, whole=page.name == "runbook.md") is None, words
 
 
 def test_a_command_that_cannot_be_given_is_told() -> None:
     for words in ("key list", "key revoke 1", "case list --state open"):
-        assert usages.fault(words, whole=True) is None
+        assert usages.usage_error(words, whole=True) is None
     for words in ("key", "key revoke", "key revoke 1 2", "key list --nothing", "case list --state lost", "nothing"):
-        assert usages.fault(words, whole=True)
+        assert usages.usage_error(words, whole=True)
     for words in ("key", "key revoke", "key add … --scope … --hide-distances"):
-        assert usages.fault(words, whole=False) is None
-    assert usages.fault("key list --nothing", whole=False)
+        assert usages.usage_error(words, whole=False) is None
+    assert usages.usage_error("key list --nothing", whole=False)
 
 
 def test_every_decision_has_its_three_parts() -> None:

@@ -28,17 +28,17 @@ def _database_of(url: str) -> str | None:
 
 
 def test_the_next_test_has_the_same_database_without_rows(postgres_copies: Copies) -> None:
-    with postgres_copies.one() as first:
+    with postgres_copies.borrow() as first:
         assert _add_member(first) == 1
-    with postgres_copies.one() as second:
+    with postgres_copies.borrow() as second:
         assert _database_of(second) == _database_of(first)
         assert _add_member(second) == 1
 
 
 def test_who_had_it_before_cannot_connect_again(postgres_copies: Copies) -> None:
-    with postgres_copies.one() as first:
+    with postgres_copies.borrow() as first:
         pass
-    with postgres_copies.one() as second:
+    with postgres_copies.borrow() as second:
         assert _database_of(second) == _database_of(first)
         engine = create_engine(first)
         with pytest.raises(OperationalError, match="does not exist"):
@@ -47,10 +47,10 @@ def test_who_had_it_before_cannot_connect_again(postgres_copies: Copies) -> None
 
 
 def test_a_database_with_a_connection_that_was_left_open_is_dropped(postgres_copies: Copies) -> None:
-    with postgres_copies.one() as first:
+    with postgres_copies.borrow() as first:
         engine = create_engine(first)
         left = engine.connect()
-    with postgres_copies.one() as second:
+    with postgres_copies.borrow() as second:
         assert _database_of(second) != _database_of(first)
         with pytest.raises(OperationalError):
             left.execute(text("SELECT 1"))
@@ -72,11 +72,11 @@ def test_a_database_with_a_connection_that_was_left_open_is_dropped(postgres_cop
     ],
 )
 def test_a_database_whose_schema_was_changed_is_dropped(postgres_copies: Copies, statement: str) -> None:
-    with postgres_copies.one() as first:
+    with postgres_copies.borrow() as first:
         engine = create_engine(first)
         with engine.begin() as connection:
             connection.execute(text(statement))
         engine.dispose()
-    with postgres_copies.one() as second:
+    with postgres_copies.borrow() as second:
         assert _database_of(second) != _database_of(first)
         assert _add_member(second) == 1

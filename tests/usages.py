@@ -1,4 +1,4 @@
-"""Commands as a page writes them, held to what the command line takes; none is run."""
+"""Compares the commands that a page shows with the command line. It runs none of them."""
 
 from __future__ import annotations
 
@@ -14,59 +14,59 @@ _BLOCK = re.compile(r"^```(?:bash|console)(?: run)?\n(.*?)^```$", re.DOTALL | re
 _COMMAND = re.compile(r"(?:^|[\s(])hashdb( [a-z].*?)(?=\s*(?:[|)]|\d?>|$))")
 
 
-def typed(page: str) -> Iterator[str]:
-    """The words after `hashdb` of each command in the blocks of a page, as far as a pipe or a redirection."""
+def commands_in_blocks(page: str) -> Iterator[str]:
+    """The words after `hashdb` of each command in the code blocks of a page, up to a pipe or a redirection."""
     for block in _BLOCK.findall(page):
         for line in block.replace("\\\n", " ").splitlines():
-            if found := _COMMAND.search(line):
-                yield found[1]
+            if match := _COMMAND.search(line):
+                yield match[1]
 
 
-def named(page: str) -> list[str]:
-    """The words after `hashdb` of each command within the sentences of a page."""
+def commands_in_text(page: str) -> list[str]:
+    """The words after `hashdb` of each command in the text of a page."""
     return re.findall(r"`hashdb( [a-z][^`]*)`", page)
 
 
-def fault(words: str, *, whole: bool) -> str | None:
-    """Why a command cannot be given so, or None.
+def usage_error(words: str, *, whole: bool) -> str | None:
+    """Why the command line would reject these words, or None.
 
-    Without `whole` it is only named: it may be a group, or lack what it needs, as long as it has the options.
+    Without `whole`, the words only name a command: it may be a group, or lack arguments, but must have the options.
     """
     command: click.Command = hashdb
     rest = shlex.split(words)
     while isinstance(command, click.Group) and rest:
         try:
-            _, found, rest = command.resolve_command(click.Context(command), rest)
+            _, subcommand, rest = command.resolve_command(click.Context(command), rest)
         except click.UsageError:
             return f"{rest[0]} is no command"
-        assert found is not None
-        command = found
+        assert subcommand is not None
+        command = subcommand
     if isinstance(command, click.Group):
         return "is a group of commands" if whole else None
-    return _given(command, rest) if whole else _unknown(command, rest)
+    return _parse_error(command, rest) if whole else _unknown_option(command, rest)
 
 
-def _unknown(command: click.Command, words: list[str]) -> str | None:
-    known = {"--help"} | {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+def _unknown_option(command: click.Command, words: list[str]) -> str | None:
+    known = {"--help"} | {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     return next((f"{word} is no option" for word in words if word.startswith("--") and word not in known), None)
 
 
-def _given(command: click.Command, words: list[str]) -> str | None:
+def _parse_error(command: click.Command, words: list[str]) -> str | None:
     try:
-        given, left, _ = command.make_parser(click.Context(command)).parse_args(words)
+        values_by_name, left, _ = command.make_parser(click.Context(command)).parse_args(words)
     except click.UsageError as error:
         return error.format_message()
     faults = [f"{word} is too many" for word in left]
-    for one in command.params:
-        values = _values(given.get(one.name or ""))
-        if one.required and not values:
-            faults.append(f"{one.name} is missing")
-        if isinstance(one.type, click.Choice):
-            faults += [f"{value} is no choice" for value in values if value not in one.type.choices]
+    for parameter in command.params:
+        values = _values(values_by_name.get(parameter.name or ""))
+        if parameter.required and not values:
+            faults.append(f"{parameter.name} is missing")
+        if isinstance(parameter.type, click.Choice):
+            faults += [f"{value} is no choice" for value in values if value not in parameter.type.choices]
     return "; ".join(faults) or None
 
 
-def _values(given: object) -> list[object]:
-    if isinstance(given, tuple | list):
-        return list(given)
-    return [given] if isinstance(given, str) else []
+def _values(value: object) -> list[object]:
+    if isinstance(value, tuple | list):
+        return list(value)
+    return [value] if isinstance(value, str) else []

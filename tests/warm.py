@@ -1,11 +1,11 @@
-"""Commands as processes that are forked from one that has imported them: a fork takes milliseconds, a start a second.
+"""Runs commands in forks of a process that has imported them: a fork takes milliseconds, a new process a second.
 
-`program(HASHDB)` stands for `python -m hashdb` in the words of a process. The process that it starts is a relay: it
-hands its words, environment, folder and open files to a server, which forks the command. The relay passes signals on,
-and ends as the command ends.
+`program(HASHDB)` replaces `python -m hashdb` in the words of a process. The process that it starts is a relay: it sends
+its arguments, environment, folder and open files to a server, which forks the command. The relay passes signals on, and
+ends as the command ends.
 
-Tests start `python -m hashdb` where they are about the start itself, the encoding of the streams, who is whose process,
-or what an import reads from the environment.
+Tests start `python -m hashdb` if they test the start itself, the encoding of the streams, the tree of processes, or
+what an import reads from the environment.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 HASHDB, THREATEXCHANGE = "hashdb.cli:main", "threatexchange.cli.main:main"
 PID_FILE = "WARM_PID_FILE"
-"""Names in the environment of a relay where its command writes its own id."""
+"""The environment variable that names the file to which the command of a relay writes its process id."""
 _SIZE = struct.Struct("!I")
 
 
 @cache
 def program(entry: str) -> list[str]:
-    """The first words of a process that runs a function `module:name`, as a console script does."""
+    """The first words of a process that runs the function `module:name`, as a console script does."""
     import atexit
     import shutil
     import subprocess
@@ -63,7 +63,7 @@ def program(entry: str) -> list[str]:
 
 
 def serve(entry: str, listener: int) -> None:
-    """Fork a command for each relay, until standard input ends, as it does where the tests are killed."""
+    """Fork a command for each relay, until standard input ends. It also ends if the tests are killed."""
     main = _imported(entry)
     life = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -100,31 +100,31 @@ def _imported(entry: str) -> Callable[[], object]:
         group: click.Group = vars(sys.modules[module])["hashdb"]
         for command in group.list_commands(click.Context(group)):
             group.get_command(click.Context(group), command)
-        for one in ("alembic.command", "hashdb.client", "psycopg"):
-            importlib.import_module(one)
-    # What is never collected need not be copied for a process that looks for what to collect.
+        for lazy in ("alembic.command", "hashdb.client", "psycopg"):
+            importlib.import_module(lazy)
+    # A child process copies each object that its garbage collector looks at; frozen objects are left out.
     gc.collect()
     gc.freeze()
     return main
 
 
 def _keep(relay: socket.socket, main: Callable[[], object]) -> None:
-    """Run one command for a relay: returns in the process of the command, as it ends."""
+    """Run a command for a relay. It returns only in the process of the command, when the command ends."""
     head, files, _, _ = socket.recv_fds(relay, _SIZE.size, 3)
-    told = b""
-    while len(told) < _SIZE.unpack(head)[0]:
-        told += relay.recv(65_536)
+    request = b""
+    while len(request) < _SIZE.unpack(head)[0]:
+        request += relay.recv(65_536)
     pid = os.fork()
     if pid == 0:
         relay.close()
-        _become(files, told)
+        _become(files, request)
         main()
         return
     for file in files:
         os.close(file)
     ended = os.pidfd_open(pid)
     while ended not in _readable(ended, relay.fileno()):
-        # A relay that is killed ends its command.
+        # If the relay is killed, its command is killed, too.
         os.kill(pid, (relay.recv(1) or bytes([signal.SIGKILL]))[0])
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with suppress(BrokenPipeError):
@@ -132,8 +132,8 @@ def _keep(relay: socket.socket, main: Callable[[], object]) -> None:
     os._exit(0)
 
 
-def _become(files: list[int], told: bytes) -> None:
-    """Take over what a relay was started with."""
+def _become(files: list[int], request: bytes) -> None:
+    """Take over the arguments, the environment, the folder and the open files of a relay."""
     import tempfile
     import time
 
@@ -143,14 +143,14 @@ def _become(files: list[int], told: bytes) -> None:
     sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-    head, folder, *texts = told.split(b"\0")
+    head, folder, *texts = request.split(b"\0")
     mask, count = map(int, head.split())
     sys.argv = ["program", *map(os.fsdecode, texts[:count])]
     os.environ.clear()
     os.environb.update(dict(text.split(b"=", 1) for text in texts[count:]))
-    if told_file := os.environ.pop(PID_FILE, ""):
-        with open(told_file, "w") as written:
-            written.write(str(os.getpid()))
+    if pid_file := os.environ.pop(PID_FILE, ""):
+        with open(pid_file, "w") as file_of_pid:
+            file_of_pid.write(str(os.getpid()))
     os.chdir(folder)
     os.umask(mask)
     time.tzset()
@@ -162,10 +162,10 @@ def _relay(address: str, *words: str) -> NoReturn:
         server.connect(address)
         mask = os.umask(0o077)
         texts = [os.getcwd(), *words, *(f"{name}={value}" for name, value in os.environ.items())]
-        # In octets: what a name is in text depends on the encoding of this process.
-        told = b"\0".join([b"%d %d" % (mask, len(words)), *map(os.fsencode, texts)])
-        socket.send_fds(server, [_SIZE.pack(len(told))], [0, 1, 2])
-        server.sendall(told)
+        # As bytes: the text of a name depends on the encoding of this process.
+        request = b"\0".join([b"%d %d" % (mask, len(words)), *map(os.fsencode, texts)])
+        socket.send_fds(server, [_SIZE.pack(len(request))], [0, 1, 2])
+        server.sendall(request)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: server.sendall(bytes([number])))
         code = int(server.recv(16) or str(-signal.SIGKILL))
