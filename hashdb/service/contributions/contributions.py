@@ -206,12 +206,18 @@ def emit_pending(db: HashDB, limit: int = 500) -> int:
 
 
 def record_withdrawal(
-    tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime, *, on_request: bool = False
+    tx: Transaction,
+    actor: Actor,
+    contribution: Contribution,
+    reason: str,
+    now: datetime,
+    *,
+    at_contributors_request: bool = False,
 ) -> None:
-    """Withdraw a locked contribution, and log that; `on_request`: an admin does what the contributor asked for."""
+    """Withdraw a locked contribution, and log that; `at_contributors_request`: an admin acts for it."""
     tx.contributions.withdraw(contribution.id, reason, now)
     details: Details = {"reason": reason, "before": str(contribution.status)}
-    if on_request:
+    if at_contributors_request:
         details = {**details, "on_request_of": f"member:{contribution.member}"}
     tx.audit.append(now, actor, [LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", contribution.id, details)])
 

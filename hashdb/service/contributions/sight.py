@@ -77,7 +77,7 @@ def _is_settled(db: HashDB, actor: Actor, contribution: int) -> bool:
     with db.store.read() as tx:
         if _was_returned(tx, actor, contribution):
             return True
-        return actor.is_member(tx.hits.contributors([contribution]).get(contribution))
+        return actor.is_member(tx.contributions.contributors([contribution]).get(contribution))
 
 
 def _was_returned(tx: Transaction, actor: Actor, contribution: int) -> bool:

@@ -93,4 +93,4 @@ def _may_know(tx: Transaction, actor: Actor, event: Event) -> bool:
         contribution = tx.cases.one(event.id).contribution
     if contribution is None:
         return False
-    return tx.hits.contributors([contribution]).get(contribution) == actor.member.id
+    return tx.contributions.contributors([contribution]).get(contribution) == actor.member.id

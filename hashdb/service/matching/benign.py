@@ -58,7 +58,7 @@ def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
         lost = Counter(held.contribution for held in tx.suppressions.unsuppressed(ids, touched))
         # Contributions of which the entry would suppress every signal that matches.
         silenced = sum(1 for id, number in tx.suppressions.count_unsuppressed(ids).items() if number == lost[id])
-        contributors = set(tx.hits.contributors(ids).values())
+        contributors = set(tx.contributions.contributors(ids).values())
         return BenignImpact(lost.total(), len(ids), members=len(contributors), silenced=silenced)
 
 

@@ -43,7 +43,7 @@ from hashdb.store import Transaction
 
 _ROUND = 50
 """Items of a batch that are done before the next batch has its turn."""
-DRAFTS_KEPT, KEPT = timedelta(days=1), timedelta(days=90)
+PREVIEWS_KEPT, ENDED_KEPT = timedelta(days=1), timedelta(days=90)
 """How long a preview that nobody confirmed is kept, and a batch that has ended."""
 _SKIPS: dict[type[HashDBError], Skip] = {
     AlreadyDecided: Skip.DECIDED,
@@ -59,8 +59,8 @@ _SKIPS: dict[type[HashDBError], Skip] = {
 class Done(NamedTuple):
     """What became of an item. `why` is a `Skip` or the slug of an error, `made` a kind:id.
 
-    `before` has what an undo needs: `opened` if a case was opened, or the member's own expiry before (`own`) and after
-    the act (`set`).
+    `before` has what an undo needs. For a hold that is `opened`, if it opened the case. For a changed expiry it is the
+    one that the member itself had set before the act (`own`), and the one that the act has set (`set`).
     """
 
     outcome: ItemOutcome
@@ -80,11 +80,12 @@ def carry_out(db: HashDB) -> int:
     and any number of processes may run this at the same time. A batch that needs the index while it is built waits.
     Raises Unavailable after the others were carried out.
     """
-    finished, after, ended = 0, defaultdict[int, int](lambda: -1), set[int]()
+    # By batch, the position after which its next round begins; and the batches for which this call has no more to do.
+    finished, after, done_with = 0, defaultdict[int, int](lambda: -1), set[int]()
     waits: Unavailable | None = None
     while not db.stopping():
         with db.store.read() as tx:
-            running = [id for id in tx.batches.running() if id not in ended]
+            running = [id for id in tx.batches.running() if id not in done_with]
         if not running:
             break
         # A round of each, so that a small batch does not wait for a large one.
@@ -94,8 +95,10 @@ def carry_out(db: HashDB) -> int:
             except Unavailable as error:
                 waits, last, done = error, None, 0
             finished += done
-            after[id] = -1 if last is None else last
-            ended |= {id} if last is None else set()
+            if last is None:
+                done_with.add(id)
+            else:
+                after[id] = last
     if waits is not None:
         raise waits
     return finished
@@ -105,13 +108,14 @@ def prune(db: HashDB) -> int:
     """Delete previews that were not confirmed within a day, and batches that ended 90 days ago; return how many."""
     with db.store.begin() as tx:
         now = db.now()
-        return tx.batches.prune(now - DRAFTS_KEPT, now - KEPT)
+        return tx.batches.prune(now - PREVIEWS_KEPT, now - ENDED_KEPT)
 
 
 def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
-    """Do the next items of a batch; return how many were finished, and the last position, or None after the last one.
+    """Do the next items of a batch; return how many were finished, and the last position.
 
-    Raises Unavailable.
+    The position is None if this call has no more to do for the batch: it has ended or was stopped, or this process
+    stops. Raises Unavailable.
     """
     with db.store.read() as tx:
         batch, items = tx.batches.one(id), tx.batches.waiting(id, after, _ROUND)
@@ -123,6 +127,7 @@ def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
             return finished, None
         finished += _finish(db, batch, item.position, item.subject)
     if batch.action in (BatchAction.BENIGN, BatchAction.CONFIRM, BatchAction.UNDO):
+        # The items only added or deleted benign entries. This suppresses, or restores, the signals near them.
         with db.store.read() as tx:
             actor = present_actor(tx, batch.actor)
         benign.settle(db, actor)
@@ -153,7 +158,9 @@ def _finish(db: HashDB, batch: Batch, position: int, subject: int) -> bool:
         db.background.failed(Task.BATCHES, error)
         done = Done(ItemOutcome.FAILED, "error")
     with db.store.begin() as tx:
-        return _record(db, tx, batch, position, done) if tx.batches.lock_item(batch.id, position) else False
+        if tx.batches.lock_item(batch.id, position) is None:
+            return False
+        return _record(db, tx, batch, position, done)
 
 
 def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRules, seq: int) -> bool:
@@ -164,7 +171,8 @@ def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRule
             return False
         now, actor = db.now(), present_actor(tx, batch.actor)
         _lock(tx, batch, subject, near, now)
-        examiner = Examiner(db, tx, actor, batch, rules, now, lambda change: tx.proposals.find_same(change, now))
+        find_same = partial(tx.proposals.find_same, now=now)
+        examiner = Examiner(db, tx, actor, batch, rules, now, find_same=find_same)
         examined = examiner.examine([subject])[subject]
         if examined.skip is not None:
             done = Done(ItemOutcome.SKIPPED, examined.skip)
@@ -208,7 +216,7 @@ def _retired(tx: Transaction, batch: Batch, subject: int, now: datetime) -> tupl
             if request.act is TwoPersonAction.RETIRE:
                 return tx.cases.one(request.id).contribution, _places(pending.proposal)
         return None, None
-    return (subject if batch.picks is Picks.CONTRIBUTION else _contribution_of(tx, batch, subject)), None
+    return _contribution_of(tx, batch, subject), None
 
 
 def _places(proposal: Proposal) -> list[int] | None:
@@ -232,9 +240,12 @@ def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
 
 
 def _lock(tx: Transaction, batch: Batch, subject: int, near: NearShadow | None, now: datetime) -> None:
-    """Lock what the act changes before it is examined, in the order of all transactions that lock it."""
+    """Lock what the act changes before it is examined, in the order of all transactions that lock it.
+
+    Nothing for a proposal: the act that it asks for locks what it changes, as `decide_within` does for a retirement.
+    """
     id = _contribution_of(tx, batch, subject)
-    member = None if id is None else tx.hits.contributors([id]).get(id)
+    member = None if id is None else tx.contributions.contributors([id]).get(id)
     if id is not None and member is not None:
         lock_with_twins(tx, member, id, near, now)
 
@@ -282,6 +293,7 @@ class _Act(NamedTuple):
         return self.tx.cases.one(opened.id)
 
     def _hold(self) -> Done:
+        """Quarantine the contribution until its case is decided; open a case if there is none."""
         case = self.examined.case
         if case is None:
             return Done(ItemOutcome.DONE, made=f"case:{self._open(holds=True).id}", before={"opened": 1})
@@ -296,7 +308,12 @@ class _Act(NamedTuple):
     def _withdraw(self) -> Done:
         assert self.examined.contribution is not None and self.batch.choices.reason is not None
         record_withdrawal(
-            self.tx, self.actor, self.examined.contribution, self.batch.choices.reason, self.now, on_request=True
+            self.tx,
+            self.actor,
+            self.examined.contribution,
+            self.batch.choices.reason,
+            self.now,
+            at_contributors_request=True,
         )
         return Done(ItemOutcome.DONE, made=f"contribution:{self.examined.contribution.id}")
 
@@ -317,8 +334,8 @@ class _Act(NamedTuple):
         return Done(ItemOutcome.DONE, made=f"contribution:{contribution.id}", before=before)
 
     def _confirm(self) -> Done:
-        assert self.examined.proposal is not None
-        proposal = self.examined.proposal.proposal
+        assert self.examined.pending is not None
+        proposal = self.examined.pending.proposal
         request = proposal.request
         if request.act is TwoPersonAction.RETIRE:
             case, note = self.tx.cases.one(request.id), self.batch.choices.note
@@ -340,16 +357,21 @@ class _Act(NamedTuple):
         return done
 
     def _drop(self) -> Done:
-        assert self.examined.proposal is not None
-        proposals.drop_within(self.db, self.tx, self.actor, self.examined.proposal.proposal.id)
-        return Done(ItemOutcome.DONE, made=f"proposal:{self.examined.proposal.proposal.id}")
+        assert self.examined.pending is not None
+        proposals.drop_within(self.db, self.tx, self.actor, self.examined.pending.proposal.id)
+        return Done(ItemOutcome.DONE, made=f"proposal:{self.examined.pending.proposal.id}")
 
     def _undo(self) -> Done:
-        if self.examined.proposal is not None:
+        """Undo an item of another batch. The examiner has set only what that needs.
+
+        That is a proposal to drop, a benign entry to delete, or the amendment back to the former expiry. Otherwise the
+        item was a decision or a hold, which a decision to uphold reverses.
+        """
+        if self.examined.pending is not None:
             return self._drop()
-        if self.examined.entry is not None:
-            benign.delete_within(self.db, self.tx, self.actor, self.examined.entry)
-            return Done(ItemOutcome.DONE, made=f"benign:{self.examined.entry}")
+        if self.examined.benign_entry_id is not None:
+            benign.delete_within(self.db, self.tx, self.actor, self.examined.benign_entry_id)
+            return Done(ItemOutcome.DONE, made=f"benign:{self.examined.benign_entry_id}")
         if self.examined.amendment is not None:
             return self._expire()
         return self._decide(Decision.UPHOLD)

@@ -29,23 +29,27 @@ FindSame = Callable[[ProposedChange], PendingProposal | None]
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What an act would change at an item; `skip` is why it changes nothing.
-
-    `case` is the open case, or the one that is undone. With `proposes` the act only proposes; with `confirms` it
-    carries out what another person proposed. `undoes` is the action that an undo takes back. The act adds a benign
-    entry by the `draft`, deletes the benign `entry`, or sets an expiry by the `amendment`.
-    """
+    """What an act would change at an item. Only the fields that the act needs are set."""
 
     skip: Skip | None = None
+    """Why the act changes nothing; None if it changes something."""
     contribution: Contribution | None = None
     case: Case | None = None
-    proposal: PendingProposal | None = None
+    """The open case, or the one that is undone."""
+    pending: PendingProposal | None = None
+    """The proposal that the act confirms or drops."""
     draft: BenignDraft | None = None
+    """The benign entry that the act adds."""
     amendment: Amendment | None = None
-    entry: int | None = None
+    """The expiry that the act sets."""
+    benign_entry_id: int | None = None
+    """The benign entry that an undo deletes."""
     undoes: BatchAction | None = None
+    """The action that an undo takes back."""
     proposes: bool = False
+    """Whether the act only proposes a change."""
     confirms: bool = False
+    """Whether the act carries out what another person proposed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +204,13 @@ class Examiner:
             return Examined(Skip.GONE)
         request = pending.proposal.request
         if not self._confirms(request):
-            return Examined(Skip.NOT_ALLOWED, proposal=pending)
+            return Examined(Skip.NOT_ALLOWED, pending=pending)
         if self.batch.action is BatchAction.DROP:
-            return Examined(None, proposal=pending)
+            return Examined(None, pending=pending)
         if pending.person == person_of(self.actor):
-            return Examined(Skip.OWN, proposal=pending)
+            return Examined(Skip.OWN, pending=pending)
         if request.act is not TwoPersonAction.RETIRE:
-            return Examined(None, proposal=pending, confirms=True)
+            return Examined(None, pending=pending, confirms=True)
         case = known.cases[request.id]
         skip = Skip.DECIDED if case.state is CaseState.DECIDED else Skip.TAKEN if case.id in known.taken else None
         return Examined(skip, known.contributions[case.contribution], case, pending, confirms=True)
@@ -231,7 +235,7 @@ class Examiner:
             if pending is None:
                 return Examined(Skip.GONE)
             skip = None if self._confirms(pending.proposal.request) else Skip.NOT_ALLOWED
-            return Examined(skip, proposal=pending, undoes=action)
+            return Examined(skip, pending=pending, undoes=action)
         kind = item.made_kind
         if item.outcome is not ItemOutcome.DONE or not action.undoable or kind == "member":
             return Examined(Skip.FINAL)
@@ -241,7 +245,7 @@ class Examiner:
             return self._examine_undo_case(action, item, known)
         if kind == "benign":
             there = item.made_id in known.entries
-            return Examined(None, entry=item.made_id, undoes=action) if there else Examined(Skip.GONE)
+            return Examined(None, benign_entry_id=item.made_id, undoes=action) if there else Examined(Skip.GONE)
         contribution, own = known.contributions[item.made_id], known.own[item.made_id]
         before = item.before.get("own")
         if item.before.get("set") != (None if own is None else format_instant(own)):

@@ -60,7 +60,7 @@ def flush(db: HashDB) -> bool:
                 db.budgets.synchronise((), tx.budgets.used(now), now)
             return refusals.log_anonymous(db)
         with db.store.read() as tx:
-            contributors = tx.hits.contributors({contribution for _, _, contribution in tally.hits})
+            contributors = tx.contributions.contributors({contribution for _, _, contribution in tally.hits})
         with db.store.begin() as tx:
             tx.counts.lock()
             now = db.now()

@@ -102,7 +102,7 @@ def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
     """What the next events past `after` change, and how many events these are."""
     events = tx.audit.since(after, BLOCK)
     counts = {day_number: tx.counts.of_day(day_of(day_number)) for day_number in sealed_days(events)}
-    return deltas(events, tx.hits.contributors(changed_contributions(events)), after, counts), len(events)
+    return deltas(events, tx.contributions.contributors(changed_contributions(events)), after, counts), len(events)
 
 
 def _day_figures(day: date, figures: Counter[str]) -> DayFigures:

@@ -177,6 +177,11 @@ class Contributions(Repository):
         """The contributions with these ids, without the `hidden` fields; ids that do not exist are left out."""
         return self._read(self._rows_in(_contributions(now), contributions.c.id, ids), hidden) if ids else {}
 
+    def contributors(self, ids: Collection[int]) -> dict[int, int]:
+        """The member of each contribution, by the id of the contribution; ids that do not exist are left out."""
+        query = select(contributions.c.id, contributions.c.member_id)
+        return dict(map(tuple, self._rows_in(query, contributions.c.id, ids)))
+
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
         """One contribution; `lock` locks it until the transaction ends. Raises NotFound."""
         if lock:

@@ -180,11 +180,6 @@ class Hits(Repository):
         rows = [{**attributes(hit, *hits.c.keys()), "distance": dict(hit.distance)} for hit in ordered]
         upsert(self._connection, hits, rows, add=("times",), keep_least=("first_at", "seq"), keep_most=("last_at",))
 
-    def contributors(self, ids: Collection[int]) -> dict[int, int]:
-        """The members whose contributions these are, by the contribution's id."""
-        query = select(contributions.c.id, contributions.c.member_id)
-        return dict(map(tuple, self._rows_in(query, contributions.c.id, ids)))
-
     def returned_to(self, member: int, ids: Collection[int]) -> set[int]:
         """Those of the contributions that a member has received as a match."""
         query = select(hits.c.contribution).distinct().where(hits.c.member == member)

@@ -35,7 +35,7 @@ def test_hits_of_a_contribution_on_one_day_are_merged(store: Store) -> None:
 def test_contributors_are_returned_by_contribution(store: Store, member: Member) -> None:
     with store.begin() as tx:
         first, second = tx.contributions.add(member, [draft(1), draft(2)], NOON)
-        assert tx.hits.contributors([first.id, second.id, 99]) == {first.id: member.id, second.id: member.id}
+        assert tx.contributions.contributors([first.id, second.id, 99]) == {first.id: member.id, second.id: member.id}
 
 
 def _add_withdrawn(store: Store, member: Member, count: int) -> list[int]:
