@@ -1,6 +1,7 @@
 """The views of the log that need no search index: keys, what is read when it changes, and retired signals.
 
 The follower passes each view the kinds of subject of the new events (`log.source`), which say what must be read again.
+`advance` returns False if the view must `start` again instead; these views never must.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hashdb.index.follower import LogSnapshot
 from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
 from hashdb.index.vectors import from_octets
 from hashdb.store import Store, Transaction
-from hashdb.store.matching.benign import BenignBall
+from hashdb.store.matching.benign import BenignSignal
 
 Kinds = frozenset[str]
 """The kinds of subject of some events."""
@@ -65,7 +66,7 @@ _Content = TypeVar("_Content")
 
 
 class CachedRead(Generic[_Content]):
-    """What `read` returns of the store, read at the first use after an event on a subject of one of the kinds."""
+    """What `read` returns, kept until an event on a subject of one of the kinds. The next use then reads again."""
 
     def __init__(self, store: Store, kinds: Kinds, read: Callable[[Transaction], _Content]) -> None:
         """Nothing is read yet."""
@@ -101,12 +102,12 @@ class UpstreamCache(CachedRead[frozenset[int]]):
 class IntakeRules:
     """The content of the database that drafts are checked against: the benign list and the incidents."""
 
-    def __init__(self, balls: Iterable[BenignBall], incidents: Iterable[Incident]) -> None:
+    def __init__(self, benign_signals: Iterable[BenignSignal], incidents: Iterable[Incident]) -> None:
         """Index every benign signal with its radius, and every incident by its label."""
         self.incidents: Mapping[str, Incident] = {incident.label: incident for incident in incidents}
         # By algorithm and radius: the benign values, each with the id of its entry.
         self._entries: dict[tuple[Algorithm, int], dict[int, int]] = defaultdict(dict)
-        for entry, signal, radius in balls:
+        for entry, signal, radius in benign_signals:
             self._entries[signal.algorithm, radius].setdefault(signal.value, entry)
         self._indexes: dict[tuple[Algorithm, int], TieredIndex] = {}
         for (algorithm, radius), values in self._entries.items():
@@ -155,7 +156,11 @@ NearSignals = Mapping[Signal, Sequence[Signal]]
 
 
 class RetiredSignals:
-    """The signals of contributions that ever had a case, in small indexes of their own."""
+    """The signals of contributions that ever had a case, in small indexes of their own.
+
+    That is more than the retired ones, since a decision can be reversed and a member can withdraw under a case. The
+    store decides which of them count.
+    """
 
     def __init__(self, store: Store, radii: Mapping[Algorithm, int]) -> None:
         """Empty; `radii` has the search radius in bits of each enabled algorithm."""
@@ -205,14 +210,14 @@ class RetiredSignals:
     def _add(
         self, added: Mapping[Algorithm, Sequence[bytes]], indexes: dict[Algorithm, TieredIndex], digests: set[Signal]
     ) -> None:
-        """Add big-endian values to the indexes, without those of algorithms that are not enabled, and the digests."""
+        """Add digests to `digests`, and the big-endian values of each enabled algorithm to its index."""
         for algorithm, values in added.items():
             if algorithm.is_digest:
                 digests.update(Signal.from_bytes(algorithm, value) for value in values)
-            if algorithm not in self._radii:
-                continue
-            index = indexes.setdefault(algorithm, TieredIndex(algorithm.bits, self._radii[algorithm]))
-            if len(values) < FLUSH_SIZE:
-                index.add(map(int.from_bytes, values))
-            else:
-                index.load(from_octets(b"".join(values), algorithm.bits), 0)
+            elif algorithm in self._radii:
+                index = indexes.setdefault(algorithm, TieredIndex(algorithm.bits, self._radii[algorithm]))
+                if len(values) < FLUSH_SIZE:
+                    index.add(map(int.from_bytes, values))
+                else:
+                    # So many at once become one segment, instead of going through memory.
+                    index.load(from_octets(b"".join(values), algorithm.bits), seq=0)

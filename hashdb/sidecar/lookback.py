@@ -17,7 +17,7 @@ _WAITING = BoundedSemaphore(4)
 
 def remember(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Remember uploads durably."""
-    uploads = read_uploads(read_json(request, state.settings, frames=True), state.validation_context())
+    uploads = read_uploads(read_json(request, state.settings, may_have_frames=True), state.validation_context())
     state.index.remember(uploads)
     return model_reply(RememberedOut.build(remembered=len(uploads)))
 

@@ -45,7 +45,7 @@ def match_plain(state: SidecarState, text: bytes) -> bytes:
 def match(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Find contributions that match items."""
     _only_active(read_query(request, MatchesQuery, state.validation_context()))
-    return Reply(match_plain(state, read_json(request, state.settings, frames=True)))
+    return Reply(match_plain(state, read_json(request, state.settings, may_have_frames=True)))
 
 
 def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -103,4 +103,4 @@ def _video_place() -> Iterator[None]:
 
 
 def _only_active(params: MatchesQuery) -> None:
-    reject_field("include", None if params.include is None else "a local copy has no quarantined contributions")
+    reject_field("include", "a local copy has no quarantined contributions" if params.with_quarantined else None)

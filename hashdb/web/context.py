@@ -159,12 +159,12 @@ def validation_context_of(db: HashDB) -> ValidationContext:
     )
 
 
-def body(*, frames: bool = False) -> bytes:
-    """The JSON body of this request, which may be larger if it may have `frames` of videos, and has some.
+def body(*, may_have_frames: bool = False) -> bytes:
+    """The JSON body of this request. One that `may_have_frames` of videos, and has some, may be larger.
 
     Raises WrongContentType, MalformedRequest, TooLarge.
     """
-    return bodies.read_json(flask.request, app_state().settings, frames=frames)
+    return bodies.read_json(flask.request, app_state().settings, may_have_frames=may_have_frames)
 
 
 def query(model: type[_Query]) -> _Query:

@@ -122,7 +122,7 @@ class _Operation:
     summary: str
     description: str
     answers: Mapping[int, _Class]
-    scopes: Sequence[Scope] | None
+    any_scope: Sequence[Scope] | None
     body: type[BaseModel] | type[str] | None
     body_type: str
     query: type[BaseModel] | None
@@ -137,7 +137,7 @@ _OPERATIONS: dict[Callable[..., Any], _Operation] = {}
 def operation(
     answers: Mapping[int, _Class],
     *,
-    scopes: Sequence[Scope] | None = (),
+    any_scope: Sequence[Scope] | None = (),
     body: type[BaseModel] | type[str] | None = None,
     form: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
@@ -145,7 +145,9 @@ def operation(
     idempotent: bool = False,
     errors: Sequence[int] = (),
 ) -> Callable[[View], Callable[..., Response]]:
-    """Document a view, and require a key with one of `scopes` before anything is read (None: no key is needed).
+    """Document a view, and require a key with any scope in `any_scope`, if it has some, before anything is read.
+
+    With `any_scope=None`, no key is needed.
 
     The name of the view is the id of the operation, and its docstring is the summary and the description.
 
@@ -159,8 +161,8 @@ def operation(
     def decorate(view: View) -> Callable[..., Response]:
         @wraps(view)
         def guarded(**values: Any) -> Response:
-            if scopes is not None:
-                admit(actor(), *scopes)
+            if any_scope is not None:
+                admit(actor(), *any_scope)
                 if query is None and request.args:
                     read_query(QueryString)
             content = view(**values)
@@ -172,13 +174,13 @@ def operation(
             summary=summary.removesuffix("."),
             description=description,
             answers=answers,
-            scopes=scopes,
+            any_scope=any_scope,
             body=body or form,
             body_type=FORM if form else TEXT if body is str else JSON,
             query=query,
             streams=streams,
             idempotent=idempotent,
-            errors=_refusals(scopes is not None, body is not None or form is not None, errors),
+            errors=_refusals(any_scope is not None, body is not None or form is not None, errors),
         )
         return guarded
 
@@ -264,8 +266,8 @@ class _Document:
             answers[str(min(documented.answers))]["content"][media_type] = {"schema": {"type": "string"}}
         answers |= {str(status): self._refusal(status) for status in documented.errors}
         operation: dict[str, Any] = {"summary": documented.summary, "parameters": parameters, "responses": answers}
-        operation["description"] = f"{documented.description}\n\n{_needed_key(documented.scopes)}"
-        if documented.scopes is not None:
+        operation["description"] = f"{documented.description}\n\n{_needed_key(documented.any_scope)}"
+        if documented.any_scope is not None:
             operation["security"] = [{"key": []}]
         if documented.body is not None:
             content = {documented.body_type: {"schema": self._body(documented.body)}}

@@ -127,6 +127,11 @@ class MatchesQuery(QueryString):
         None, description="`quarantined`: also return quarantined and retired contributions. Needs the scope `audit`."
     )
 
+    @property
+    def with_quarantined(self) -> bool:
+        """Whether to return quarantined and retired contributions, too."""
+        return self.include is not None
+
 
 class SignalsQuery(QueryString):
     """Options of hashing pictures."""

@@ -22,14 +22,14 @@ _AT_ONCE = 256 * 1024
 """Bytes that one read takes of a body that is discarded."""
 
 
-def read_json(request: Request, settings: Settings, *, frames: bool = False) -> bytes:
-    """The JSON body of a request, which may be larger if it may have `frames` of videos, and has some.
+def read_json(request: Request, settings: Settings, *, may_have_frames: bool = False) -> bytes:
+    """The JSON body of a request. One that `may_have_frames` of videos, and has some, may be larger.
 
     Raises WrongContentType, MalformedRequest, TooLarge.
     """
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise WrongContentType("application/json")
-    if frames:
+    if may_have_frames:
         request.max_content_length = max(settings.max_body, settings.video_max_body)
     text = read_all(request)
     if len(text) > settings.max_body and b'"frames"' not in text:

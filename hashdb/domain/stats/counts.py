@@ -221,8 +221,8 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """The use of a key, with `lag` if it has read the feed."""
+    """The use of a key of a member, with `lag` if it has read the feed."""
 
-    use: Use
+    last_use: Use
     member: int
     lag: Lag | None

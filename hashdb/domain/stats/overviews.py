@@ -191,7 +191,9 @@ class MemberFigures:
     added: int
     active: int
     timed: int
+    """Of those added, how many state when the item was removed."""
     in_hour: int
+    """Of those timed, how many were contributed within an hour of that."""
     queries: int
     hits: int
     precision: Precision

@@ -23,7 +23,7 @@ from hashdb.service.contributions.intake import append_checked, with_intake
 from hashdb.service.review.proposals import require_second_person
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.matching.benign import BenignBall, PlacedSignal, UnappliedEntry
+from hashdb.store.matching.benign import BenignSignal, PlacedSignal, UnappliedEntry
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[BenignEntry, ...]:
@@ -52,8 +52,8 @@ def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
     reject(db.rules.benign_faults(draft))
     db.index.catch_up()
     with db.store.read() as tx:
-        balls = [BenignBall(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
-        touched = within_reach(db, tx, balls)
+        benign_signals = [BenignSignal(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
+        touched = within_reach(db, tx, benign_signals)
         ids = tx.suppressions.contributions_with(touched)
         lost = Counter(held.contribution for held in tx.suppressions.unsuppressed(ids, touched))
         # Contributions of which the entry would suppress every signal that matches.
@@ -146,7 +146,7 @@ def _changed_drafts(tx: Transaction, drafts: Sequence[BenignDraft]) -> list[tupl
         if id is None:
             changed.append((draft, None))
         elif not deleted:
-            stored = {(ball.signal, ball.radius) for ball in tx.benign.signals(id)}
+            stored = {(listed.signal, listed.radius) for listed in tx.benign.signals(id)}
             if stored != {(signal, draft.radius_of(signal.algorithm)) for signal in draft.signals}:
                 changed.append((draft, id))
     return changed
@@ -233,12 +233,12 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
     return bool(placed)
 
 
-def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> set[Signal]:
+def within_reach(db: HashDB, tx: Transaction, benign_signals: Collection[BenignSignal]) -> set[Signal]:
     """The stored signals within the radius of any of these benign signals. Raises IndexNotReady."""
     touched: set[Signal] = set()
-    ordered = sorted(balls, key=_algorithm_and_radius)
+    ordered = sorted(benign_signals, key=_algorithm_and_radius)
     for (algorithm, radius), group in groupby(ordered, key=_algorithm_and_radius):
-        values = [ball.signal.value for ball in group]
+        values = [listed.signal.value for listed in group]
         if algorithm in db.rules.searched_algorithms:
             results = db.index.search(algorithm, values, radius)
             touched.update(Signal(algorithm, neighbor.value) for neighbors in results for neighbor in neighbors)
@@ -258,8 +258,8 @@ def _scan(tx: Transaction, algorithm: Algorithm, values: Sequence[int], radius: 
         yield from (Signal.from_bytes(algorithm, octets) for octets in to_octets(words[near]))
 
 
-def _algorithm_and_radius(ball: BenignBall) -> tuple[Algorithm, int]:
-    return ball.signal.algorithm, ball.radius
+def _algorithm_and_radius(listed: BenignSignal) -> tuple[Algorithm, int]:
+    return listed.signal.algorithm, listed.radius
 
 
 def _amended_entries(placed: Sequence[PlacedSignal], entry: UnappliedEntry, change: str) -> list[LogEntry]:

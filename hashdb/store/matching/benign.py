@@ -31,7 +31,7 @@ from hashdb.store.tables import (
 )
 
 
-class BenignBall(NamedTuple):
+class BenignSignal(NamedTuple):
     """A benign signal: an entry suppresses all signals within the radius (bits) of it."""
 
     entry: int
@@ -99,14 +99,14 @@ class BenignList(Repository):
         query = select(benign.c.id).where(benign.c.deleted_at.is_(None))
         return frozenset(row.id for row in self._rows_in(query, benign.c.id, ids))
 
-    def all_signals(self) -> tuple[BenignBall, ...]:
+    def all_signals(self) -> tuple[BenignSignal, ...]:
         """Every benign signal of all entries, in the order of the entries' ids."""
         query = select(*_EVERY.c).join(benign, benign.c.id == _EVERY.c.benign_id).where(benign.c.deleted_at.is_(None))
-        return tuple(map(_ball, self._connection.execute(query.order_by(_EVERY.c.benign_id))))
+        return tuple(map(_benign_signal, self._connection.execute(query.order_by(_EVERY.c.benign_id))))
 
-    def signals(self, id: int) -> tuple[BenignBall, ...]:
+    def signals(self, id: int) -> tuple[BenignSignal, ...]:
         """The signals of one entry."""
-        return tuple(self._balls([id])[id])
+        return tuple(self._signals_by_id([id])[id])
 
     def built_in(self) -> dict[str, tuple[int, bool]]:
         """The newest entry of each recorded name of the built-in list, and whether it is deleted."""
@@ -139,23 +139,23 @@ class BenignList(Repository):
             self._connection.execute(of_texts.values(settled=True))
 
     def _entries(self, rows: Sequence[Row[Any]]) -> tuple[BenignEntry, ...]:
-        balls_by_id = self._balls([row.id for row in rows])
+        signals_by_id = self._signals_by_id([row.id for row in rows])
         return tuple(
             BenignEntry(
                 **attributes(row, "id", "note", "built_in", "created_at", "masked"),
-                signals=tuple(ball.signal for ball in balls_by_id[row.id]),
-                radius={ball.signal.algorithm: ball.radius for ball in balls_by_id[row.id]},
+                signals=tuple(listed.signal for listed in signals_by_id[row.id]),
+                radius={listed.signal.algorithm: listed.radius for listed in signals_by_id[row.id]},
             )
             for row in rows
         )
 
-    def _balls(self, ids: Collection[int]) -> Mapping[int, Sequence[BenignBall]]:
+    def _signals_by_id(self, ids: Collection[int]) -> Mapping[int, Sequence[BenignSignal]]:
         """The signals of entries, by entry."""
-        balls_by_id: dict[int, list[BenignBall]] = {id: [] for id in ids}
+        signals_by_id: dict[int, list[BenignSignal]] = {id: [] for id in ids}
         query = select(*_EVERY.c).order_by(_EVERY.c.benign_id, _EVERY.c.position)
         for row in self._rows_in(query, _EVERY.c.benign_id, ids):
-            balls_by_id[row.benign_id].append(_ball(row))
-        return balls_by_id
+            signals_by_id[row.benign_id].append(_benign_signal(row))
+        return signals_by_id
 
 
 def _counted(table: Table) -> ColumnElement[int]:
@@ -194,8 +194,8 @@ def _chosen(filter: BenignFilter) -> Select[Any]:
     return query
 
 
-def _ball(row: Row[Any]) -> BenignBall:
-    return BenignBall(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius)
+def _benign_signal(row: Row[Any]) -> BenignSignal:
+    return BenignSignal(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius)
 
 
 class PlacedSignal(NamedTuple):

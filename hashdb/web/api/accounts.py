@@ -24,7 +24,7 @@ _ADMIN = [Scope.ADMIN]
 
 
 @members_api.get("")
-@operation({200: MembersOut}, scopes=_ADMIN, query=PageQuery)
+@operation({200: MembersOut}, any_scope=_ADMIN, query=PageQuery)
 def list_members() -> MembersOut:
     """List the members.
 
@@ -34,7 +34,7 @@ def list_members() -> MembersOut:
 
 
 @members_api.post("")
-@operation({201: MemberOut}, scopes=_ADMIN, body=MemberIn, errors=[409])
+@operation({201: MemberOut}, any_scope=_ADMIN, body=MemberIn, errors=[409])
 def create_member() -> MemberOut:
     """Add a member.
 
@@ -46,7 +46,7 @@ def create_member() -> MemberOut:
 
 
 @members_api.get("/<id:member_id>")
-@operation({200: MemberOut}, scopes=_ADMIN, errors=[404])
+@operation({200: MemberOut}, any_scope=_ADMIN, errors=[404])
 def get_member(member_id: int) -> MemberOut:
     """Get one member.
 
@@ -56,7 +56,7 @@ def get_member(member_id: int) -> MemberOut:
 
 
 @members_api.patch("/<id:member_id>")
-@operation({200: MemberOut, 202: ProposalOut}, scopes=_ADMIN, body=MemberChangeIn, errors=[404, 409])
+@operation({200: MemberOut, 202: ProposalOut}, any_scope=_ADMIN, body=MemberChangeIn, errors=[404, 409])
 def update_member(member_id: int) -> MemberOut | ProposalOut:
     """Change, suspend or reinstate a member.
 
@@ -72,7 +72,7 @@ def update_member(member_id: int) -> MemberOut | ProposalOut:
 
 
 @members_api.get("/<id:member_id>/keys")
-@operation({200: KeysOut}, scopes=_ADMIN, query=PageQuery, errors=[404])
+@operation({200: KeysOut}, any_scope=_ADMIN, query=PageQuery, errors=[404])
 def list_keys(member_id: int) -> KeysOut:
     """List the keys of a member.
 
@@ -82,7 +82,7 @@ def list_keys(member_id: int) -> KeysOut:
 
 
 @members_api.post("/<id:member_id>/keys")
-@operation({201: IssuedKeyOut}, scopes=_ADMIN, body=KeyIn, errors=[404])
+@operation({201: IssuedKeyOut}, any_scope=_ADMIN, body=KeyIn, errors=[404])
 def issue_key(member_id: int) -> IssuedKeyOut:
     """Issue a key to a member.
 
@@ -94,7 +94,7 @@ def issue_key(member_id: int) -> IssuedKeyOut:
 
 
 @members_api.delete("/<id:member_id>/keys/<id:key_id>")
-@operation({204: None}, scopes=_ADMIN, errors=[404, 409])
+@operation({204: None}, any_scope=_ADMIN, errors=[404, 409])
 def revoke_key(member_id: int, key_id: int) -> None:
     """Revoke a key.
 

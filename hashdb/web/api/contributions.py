@@ -38,7 +38,7 @@ blueprint = ApiBlueprint(
 @blueprint.post("")
 @operation(
     {201: ReceiptOut},
-    scopes=[Scope.CONTRIBUTE],
+    any_scope=[Scope.CONTRIBUTE],
     body=ContributionsIn,
     query=ContributeQuery,
     idempotent=True,
@@ -52,7 +52,7 @@ def create_contributions() -> ReceiptOut:
     existing contribution is returned, with `known` true.
     """
     imported = bool(query(ContributeQuery).imported)
-    text = body(frames=True)
+    text = body(may_have_frames=True)
     key = read_idempotency_key(text, *([b"imported"] if imported else ()))
     return contribute(hashdb(), actor(), text, key, replace(validation_context(), imported=imported))
 
@@ -71,7 +71,7 @@ def contribute(
 @blueprint.post("/media")
 @operation(
     {201: ReceiptOut, 202: JobOut},
-    scopes=[Scope.CONTRIBUTE],
+    any_scope=[Scope.CONTRIBUTE],
     form=ContributedMediaIn,
     query=MediaQuery,
     idempotent=True,
@@ -147,7 +147,7 @@ def list_frames(contribution_id: int) -> FramesOut:
 
 
 @blueprint.patch("/<id:contribution_id>")
-@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], body=AmendmentIn, errors=[404, 409])
+@operation({200: ContributionOut}, any_scope=[Scope.CONTRIBUTE], body=AmendmentIn, errors=[404, 409])
 def amend_contribution(contribution_id: int) -> ContributionOut:
     """Change your contribution.
 
@@ -158,7 +158,7 @@ def amend_contribution(contribution_id: int) -> ContributionOut:
 
 
 @blueprint.post("/<id:contribution_id>/signals")
-@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], body=SignalsIn, errors=[404, 409, 429])
+@operation({200: ContributionOut}, any_scope=[Scope.CONTRIBUTE], body=SignalsIn, errors=[404, 409, 429])
 def add_signals(contribution_id: int) -> ContributionOut:
     """Add signals to your contribution.
 
@@ -172,7 +172,7 @@ def add_signals(contribution_id: int) -> ContributionOut:
 
 
 @blueprint.post("/signals")
-@operation({200: ReceiptOut}, scopes=[Scope.CONTRIBUTE], body=AdditionsIn, errors=[429])
+@operation({200: ReceiptOut}, any_scope=[Scope.CONTRIBUTE], body=AdditionsIn, errors=[429])
 def add_signals_to_many() -> ReceiptOut:
     """Add signals to your contributions.
 
@@ -183,7 +183,7 @@ def add_signals_to_many() -> ReceiptOut:
 
 
 @blueprint.post("/lookups")
-@operation({200: ContributionsOut}, scopes=[Scope.CONTRIBUTE], body=LookupIn, query=PageQuery)
+@operation({200: ContributionsOut}, any_scope=[Scope.CONTRIBUTE], body=LookupIn, query=PageQuery)
 def look_up_contributions() -> ContributionsOut:
     """Find your contributions by their signals.
 
@@ -195,7 +195,7 @@ def look_up_contributions() -> ContributionsOut:
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")
-@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], body=WithdrawalIn, errors=[404, 409])
+@operation({200: ContributionOut}, any_scope=[Scope.CONTRIBUTE], body=WithdrawalIn, errors=[404, 409])
 def withdraw_contribution(contribution_id: int) -> ContributionOut:
     """Withdraw your contribution.
 
@@ -206,7 +206,7 @@ def withdraw_contribution(contribution_id: int) -> ContributionOut:
 
 
 @blueprint.delete("/<id:contribution_id>/content")
-@operation({204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], query=EraseQuery, errors=[404, 409])
+@operation({204: None}, any_scope=[Scope.CONTRIBUTE, Scope.ADMIN], query=EraseQuery, errors=[404, 409])
 def erase_contribution(contribution_id: int) -> None:
     """Erase the content of a contribution.
 

@@ -1,6 +1,6 @@
 """The ledger: /v1/events, and what proves the log: /v1/log, /v1/checkpoint, /v1/proofs, /v1/set.
 
-Routes with `scopes=None` need no key; those without `scopes` need any key.
+Routes with `any_scope=None` need no key; those without `any_scope` need any key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ events_api = ApiBlueprint("events", tag="Audit log", about="For auditors: every 
 
 
 @events_api.get("")
-@operation({200: EventsOut}, scopes=[Scope.AUDIT], query=EventsQuery)
+@operation({200: EventsOut}, any_scope=[Scope.AUDIT], query=EventsQuery)
 def list_events() -> EventsOut:
     """List the events of the audit log.
 
@@ -42,7 +42,7 @@ proofs_api = ApiBlueprint(
 
 
 @proofs_api.get("/log")
-@operation({200: LogOut}, scopes=None)
+@operation({200: LogOut}, any_scope=None)
 def get_log() -> LogOut:
     """Get the log's name, keys and witnesses.
 
@@ -53,7 +53,7 @@ def get_log() -> LogOut:
 
 
 @proofs_api.get("/checkpoint")
-@operation({200: str}, scopes=None)
+@operation({200: str}, any_scope=None)
 def get_checkpoint() -> str:
     """Get the newest signed checkpoint.
 
@@ -64,7 +64,7 @@ def get_checkpoint() -> str:
 
 
 @proofs_api.get("/checkpoint/cosigned")
-@operation({200: str}, scopes=None, errors=[404])
+@operation({200: str}, any_scope=None, errors=[404])
 def get_cosigned_checkpoint() -> str:
     """Get the newest checkpoint that the witnesses cosigned.
 
@@ -76,7 +76,7 @@ def get_cosigned_checkpoint() -> str:
 
 
 @proofs_api.get("/proofs/inclusion")
-@operation({200: InclusionOut}, scopes=[Scope.AUDIT], query=InclusionQuery)
+@operation({200: InclusionOut}, any_scope=[Scope.AUDIT], query=InclusionQuery)
 def prove_inclusion() -> InclusionOut:
     """Prove that an event is in the log.
 
@@ -87,7 +87,7 @@ def prove_inclusion() -> InclusionOut:
 
 
 @proofs_api.get("/proofs/consistency")
-@operation({200: ConsistencyOut}, scopes=[Scope.AUDIT], query=ConsistencyQuery)
+@operation({200: ConsistencyOut}, any_scope=[Scope.AUDIT], query=ConsistencyQuery)
 def prove_consistency() -> ConsistencyOut:
     """Prove that the log only grew.
 
@@ -113,7 +113,7 @@ def get_receipt() -> str:
 
 
 @proofs_api.get("/set")
-@operation({200: SetOut}, scopes=[Scope.FEED, Scope.AUDIT], query=SetQuery, errors=[404])
+@operation({200: SetOut}, any_scope=[Scope.FEED, Scope.AUDIT], query=SetQuery, errors=[404])
 def get_set() -> SetOut:
     """Get the root of the active set.
 
@@ -125,7 +125,7 @@ def get_set() -> SetOut:
 
 
 @proofs_api.get("/set/blocks/<id:level>/<id:number>")
-@operation({200: SetBlockOut}, scopes=[Scope.FEED, Scope.AUDIT], errors=[404])
+@operation({200: SetBlockOut}, any_scope=[Scope.FEED, Scope.AUDIT], errors=[404])
 def get_set_block(level: int, number: int) -> SetBlockOut:
     """Get a block of the active set's tree.
 

@@ -29,17 +29,18 @@ matches_api = ApiBlueprint("matches", tag="Match", about="For members: ask wheth
 
 
 @matches_api.post("")
-@operation({200: AnswerOut}, scopes=[Scope.MATCH], body=QueriesIn, query=MatchesQuery)
+@operation({200: AnswerOut}, any_scope=[Scope.MATCH], body=QueriesIn, query=MatchesQuery)
 def match_signals() -> Response:
     """Find contributions that match items.
 
     Send 1 to 1,000 queries with at most 4,000 signals in all; each query is one item with its hashes. The response has
     a result for each query, in order. A match is advice to review.
     """
-    quarantined = query(MatchesQuery).include is not None
-    text = body(frames=True)
+    quarantined = query(MatchesQuery).with_quarantined
+    text = body(may_have_frames=True)
     is_large = len(text) > LARGE
-    # The turn covers parsing and writing as well, because both block all other threads.
+    # Large requests of a key are answered one after the other, in turns. The turn covers parsing and writing as well,
+    # because both block all other threads.
     with matches.batch_turn(hashdb(), actor()) if is_large else nullcontext():
         queries = read_queries(text, validation_context())
         matched = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
@@ -47,7 +48,7 @@ def match_signals() -> Response:
 
 
 @matches_api.post("/media")
-@operation({200: AnswerOut, 202: JobOut}, scopes=[Scope.MATCH], form=MediaIn, query=MediaMatchesQuery)
+@operation({200: AnswerOut, 202: JobOut}, any_scope=[Scope.MATCH], form=MediaIn, query=MediaMatchesQuery)
 def match_pictures() -> Response:
     """Find contributions that match pictures, videos and documents.
 
@@ -60,7 +61,7 @@ def match_pictures() -> Response:
 
     def finish(caller: Actor, hashed: Sequence[HashedFile]) -> str:
         queries = [file.to_query() for file in hashed]
-        matched = matches.match(db, caller, queries, quarantined=params.include is not None)
+        matched = matches.match(db, caller, queries, quarantined=params.with_quarantined)
         return answer_text(with_hashes(matched, hashed))
 
     files = media.read_form(metadata=False).files
@@ -73,7 +74,7 @@ signals_api = ApiBlueprint(
 
 
 @signals_api.post("")
-@operation({200: PicturesOut, 202: JobOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn, query=SignalsQuery)
+@operation({200: PicturesOut, 202: JobOut}, any_scope=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn, query=SignalsQuery)
 def hash_pictures() -> Response:
     """Hash pictures, videos and documents.
 
@@ -84,6 +85,7 @@ def hash_pictures() -> Response:
     """
     mode = Mode.TRANSFORMS if query(SignalsQuery).transforms else Mode.PLAIN
     files = media.read_form(metadata=False).files
+    # The frames of a video or a document are as a contribution has them: without transforms, at the usual interval.
     return media.answer_files(files, _hashes, [Mode.PLAIN if file.has_parts else mode for file in files])
 
 
@@ -99,7 +101,7 @@ _ADMIN = [Scope.ADMIN]
 
 
 @benign_api.get("")
-@operation({200: BenignsOut}, scopes=_ADMIN, query=PageQuery)
+@operation({200: BenignsOut}, any_scope=_ADMIN, query=PageQuery)
 def list_benign_entries() -> BenignsOut:
     """List the benign entries.
 
@@ -109,7 +111,7 @@ def list_benign_entries() -> BenignsOut:
 
 
 @benign_api.post("")
-@operation({201: BenignOut, 202: ProposalOut}, scopes=_ADMIN, body=BenignIn)
+@operation({201: BenignOut, 202: ProposalOut}, any_scope=_ADMIN, body=BenignIn)
 def create_benign_entry() -> BenignOut | ProposalOut:
     """Add a benign entry.
 
@@ -124,7 +126,7 @@ def create_benign_entry() -> BenignOut | ProposalOut:
 
 
 @benign_api.delete("/<id:benign_id>")
-@operation({204: None}, scopes=_ADMIN, errors=[404])
+@operation({204: None}, any_scope=_ADMIN, errors=[404])
 def delete_benign_entry(benign_id: int) -> None:
     """Delete a benign entry.
 

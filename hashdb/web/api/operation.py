@@ -16,7 +16,7 @@ blueprint = ApiBlueprint("operation", tag="Operation", about="For operators: hea
 
 
 @blueprint.get("/healthz")
-@operation({200: HealthOut}, scopes=None)
+@operation({200: HealthOut}, any_scope=None)
 def check_liveness() -> HealthOut:
     """Check that the process is alive.
 
@@ -26,7 +26,7 @@ def check_liveness() -> HealthOut:
 
 
 @blueprint.get("/readyz")
-@operation({200: ReadyOut}, scopes=None)
+@operation({200: ReadyOut}, any_scope=None)
 def check_readiness() -> ReadyOut:
     """Check that the service is ready.
 
@@ -36,7 +36,7 @@ def check_readiness() -> ReadyOut:
 
 
 @blueprint.get("/metrics")
-@operation({200: str}, scopes=[Scope.ADMIN], errors=[404])
+@operation({200: str}, any_scope=[Scope.ADMIN], errors=[404])
 def get_metrics() -> Response:
     """Get the metrics for Prometheus.
 

@@ -21,7 +21,7 @@ opinions_api = ApiBlueprint(
 
 
 @opinions_api.post("/<id:contribution_id>/opinions")
-@operation({201: review.OpinionOut}, scopes=[Scope.MATCH], body=review.OpinionIn, idempotent=True, errors=[404, 409])
+@operation({201: review.OpinionOut}, any_scope=[Scope.MATCH], body=review.OpinionIn, idempotent=True, errors=[404, 409])
 def give_opinion(contribution_id: int) -> review.OpinionOut:
     """Confirm or dispute a contribution.
 
@@ -72,7 +72,7 @@ def get_case(case_id: int) -> review.CaseOut:
 
 @cases_api.post("/<id:case_id>/decision")
 @operation(
-    {200: review.CaseOut, 202: review.ProposalOut}, scopes=[Scope.REVIEW], body=review.DecisionIn, errors=[404, 409]
+    {200: review.CaseOut, 202: review.ProposalOut}, any_scope=[Scope.REVIEW], body=review.DecisionIn, errors=[404, 409]
 )
 def decide_case(case_id: int) -> review.CaseOut | review.ProposalOut:
     """Decide a case.
@@ -96,7 +96,7 @@ _WHO = [Scope.ADMIN, Scope.REVIEW]
 
 
 @proposals_api.get("")
-@operation({200: review.ProposalsOut}, scopes=_WHO, query=PageQuery)
+@operation({200: review.ProposalsOut}, any_scope=_WHO, query=PageQuery)
 def list_proposals() -> review.ProposalsOut:
     """List the open proposals.
 
@@ -107,7 +107,7 @@ def list_proposals() -> review.ProposalsOut:
 
 
 @proposals_api.delete("/<id:proposal_id>")
-@operation({204: None}, scopes=_WHO, errors=[404])
+@operation({204: None}, any_scope=_WHO, errors=[404])
 def drop_proposal(proposal_id: int) -> None:
     """Drop a proposal.
 
@@ -124,7 +124,7 @@ _ADMIN = [Scope.ADMIN]
 
 
 @incidents_api.get("")
-@operation({200: review.IncidentsOut}, scopes=_ADMIN, query=PageQuery)
+@operation({200: review.IncidentsOut}, any_scope=_ADMIN, query=PageQuery)
 def list_incidents() -> review.IncidentsOut:
     """List the incidents.
 
@@ -134,7 +134,7 @@ def list_incidents() -> review.IncidentsOut:
 
 
 @incidents_api.post("")
-@operation({201: review.IncidentOut}, scopes=_ADMIN, body=review.IncidentIn, errors=[409])
+@operation({201: review.IncidentOut}, any_scope=_ADMIN, body=review.IncidentIn, errors=[409])
 def create_incident() -> review.IncidentOut:
     """Open an incident.
 
@@ -146,7 +146,7 @@ def create_incident() -> review.IncidentOut:
 
 
 @incidents_api.get("/<id:incident_id>")
-@operation({200: review.IncidentOut}, scopes=_ADMIN, errors=[404])
+@operation({200: review.IncidentOut}, any_scope=_ADMIN, errors=[404])
 def get_incident(incident_id: int) -> review.IncidentOut:
     """Get one incident.
 
@@ -156,7 +156,7 @@ def get_incident(incident_id: int) -> review.IncidentOut:
 
 
 @incidents_api.patch("/<id:incident_id>")
-@operation({200: review.IncidentOut}, scopes=_ADMIN, body=review.IncidentChangeIn, errors=[404])
+@operation({200: review.IncidentOut}, any_scope=_ADMIN, body=review.IncidentChangeIn, errors=[404])
 def update_incident(incident_id: int) -> review.IncidentOut:
     """Change an incident.
 

@@ -34,7 +34,7 @@ _NDJSON = "application/x-ndjson"
 
 
 @changes_api.get("")
-@operation({200: ChangesOut}, scopes=[Scope.FEED], query=ChangesQuery, streams=[_NDJSON], errors=[410])
+@operation({200: ChangesOut}, any_scope=[Scope.FEED], query=ChangesQuery, streams=[_NDJSON], errors=[410])
 def list_changes() -> Response:
     """Read the changes of the feed.
 
@@ -187,7 +187,7 @@ reversals_api = ApiBlueprint("reversals", tag="Reversals", about="For members: l
 
 
 @reversals_api.get("")
-@operation({200: ReversalsOut}, scopes=[Scope.MATCH], query=PageQuery)
+@operation({200: ReversalsOut}, any_scope=[Scope.MATCH], query=PageQuery)
 def list_reversals() -> ReversalsOut:
     """List matches that were reversed later.
 

@@ -16,7 +16,7 @@ counts_api = ApiBlueprint("counts", tag="Counts", about="For auditors: what the 
 
 
 @counts_api.get("")
-@operation({200: CountsOut}, scopes=[Scope.AUDIT], query=DayQuery)
+@operation({200: CountsOut}, any_scope=[Scope.AUDIT], query=DayQuery)
 def get_counts() -> CountsOut:
     """Get the counts of a day.
 
@@ -34,7 +34,7 @@ _NAMES = {_JSON: "json", _CSV: "csv", _HTML: "html"}
 
 
 @reports_api.get("/transparency")
-@operation({200: ReportOut}, scopes=[Scope.AUDIT], query=ReportQuery, streams=(_CSV, _HTML))
+@operation({200: ReportOut}, any_scope=[Scope.AUDIT], query=ReportQuery, streams=(_CSV, _HTML))
 def get_transparency_report() -> Response:
     """Get the transparency report of a period.
 

@@ -205,10 +205,10 @@ def _needed_fields(batch: Batch) -> frozenset[str]:
 def _list_page(form: Form) -> Response:
     heads: tuple[Column[Batch], ...] = (
         Column("Batch", "batch", lambda batch: batch.id, number=True),
-        Column("Act", "act", lambda batch: (batch.action, batch.id), rises=True),
+        Column("Act", "act", lambda batch: (batch.action, batch.id), ascending_first=True),
         Column("Rows", "rows", lambda batch: (batch.size, batch.id), number=True),
-        Column("State", "state", lambda batch: (batch.state, batch.id), rises=True),
-        Column("By", "actor", lambda batch: (batch.actor, batch.id), rises=True),
+        Column("State", "state", lambda batch: (batch.state, batch.id), ascending_first=True),
+        Column("By", "actor", lambda batch: (batch.actor, batch.id), ascending_first=True),
         Column("Begun", "begun", lambda batch: (batch.begun_at, batch.id)),
     )
     rows = pages.read_all(partial(bulk.page, hashdb(), actor()))

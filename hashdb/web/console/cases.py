@@ -33,8 +33,8 @@ _QUEUE_FIELDS = ("state", "sort", "order", *_FILTER_FIELDS, "pile")
 """The fields of the address that go from the page of a queue to the page of a case."""
 _MAX_MEMBERS = 24  # in the facet of members
 _WAITING: tuple[Column[Any], ...] = (
-    Column("Case", QueueOrder.OPENED, number=True, rises=True),
-    Column("Due", QueueOrder.CLOCK, rises=True),
+    Column("Case", QueueOrder.OPENED, number=True, ascending_first=True),
+    Column("Due", QueueOrder.CLOCK, ascending_first=True),
     Column("Severity", QueueOrder.SEVERITY),
     Column("Reason, disputed by"),
     Column("Labels"),

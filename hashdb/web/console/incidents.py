@@ -92,8 +92,8 @@ def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "")
         return state(incident, now) == "ended", -incident.start.timestamp()
 
     heads: tuple[Column[Incident], ...] = (
-        Column("Incident", "incident", lambda incident: incident.label, rises=True),
-        Column("State", "state", current_first, rises=True),
+        Column("Incident", "incident", lambda incident: incident.label, ascending_first=True),
+        Column("State", "state", current_first, ascending_first=True),
         Column("Begins", "begins", lambda incident: (incident.start, incident.id)),
         Column("Ends", "ends", lambda incident: incident.end and (incident.end, incident.id)),
         Column("Contributions"),

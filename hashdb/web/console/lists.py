@@ -29,14 +29,14 @@ class Column(Generic[Row]):
     """The head of a column. With `sort`, the name of the order in the address, it orders the list.
 
     `key` returns what rows are ordered by, if the view has all rows. `number`: its cells are numbers, on the right.
-    `rises`: the first click puts the least first.
+    `ascending_first`: the first click puts the least first.
     """
 
     label: str
     sort: str = ""
     key: Callable[[Row], Any] | None = None
     number: bool = False
-    rises: bool = False
+    ascending_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class ListPage:
 
     def sorted_by(self, column: Column[Any]) -> str:
         """The URL of the list in the order of a column; the other way round if it has that order already."""
-        down = not self.descending if column.sort == self.sort else not column.rises
+        down = not self.descending if column.sort == self.sort else not column.ascending_first
         return self.address(sort=column.sort, order="down" if down else "up")
 
     @property
@@ -158,7 +158,7 @@ def page_of_all(
     sort = query.sort or first
     if sort not in orders:
         reject_field("sort", f"must be one of {', '.join(orders)}")
-    descending = not orders[sort].rises if query.order is None else query.order == "down"
+    descending = not orders[sort].ascending_first if query.order is None else query.order == "down"
     ordered = _ordered(rows, orders[sort].key, descending)
     start = min(query.row, len(ordered) or 1) - 1
     page = tuple(ordered[start : start + query.limit])

@@ -72,8 +72,7 @@ def change(member_id: int) -> Response:
         assert isinstance(changed, Member)  # Only a suspension needs a second person.
     except pages.REFUSALS as error:
         return _member_page(member, sent.refused(error))
-    notice = f"{sent.text('name') or changed.id} was changed."
-    return pages.redirect_with_notice(notice, "members.show", member_id=member_id)
+    return pages.redirect_with_notice(f"{changed.name} was changed.", "members.show", member_id=member_id)
 
 
 @blueprint.get("/keys/<id:key_id>")
@@ -141,6 +140,7 @@ def revoke_key(member_id: int, key_id: int) -> Response:
 def _list_page(form: Form) -> Response:
     rows = pages.read_all(partial(members.page, hashdb(), actor()))
     params, figures, uses = query(ListQuery), _figures(), _uses()
+    # The heads read `activity` only when the list is sorted, so it is filled before that.
     activity: dict[int, Activity] = {}
     heads = _heads(activity, figures, uses)
     if params.sort in _OF_ACTIVITY:
@@ -165,22 +165,23 @@ def _heads(
     """The heads of the list; each mapping is by member id."""
 
     def share_in_hour(figure: MemberFigures) -> float | None:
+        """The share contributed within an hour of the removal, of those that state its time."""
         return figure.in_hour / figure.timed if figure.timed else None
 
     def changes_behind(use: KeyUse | None) -> int | None:
         return use.lag.changes if use and use.lag else None
 
     return (
-        Column("Member", "name", lambda member: member.name.casefold(), rises=True),
+        Column("Member", "name", lambda member: member.name.casefold(), ascending_first=True),
         Column("Active", "active", lambda member: figures[member.id].active, number=True),
         Column("Added", "added", lambda member: activity[member.id].contributions, number=True),
         Column("Within 1\N{NO-BREAK SPACE}h", "timely", lambda member: share_in_hour(figures[member.id]), number=True),
         Column("Queries", "queries", lambda member: figures[member.id].queries, number=True),
         Column("Hits", "hits", lambda member: figures[member.id].hits, number=True),
         Column("Opinions", "opinions", lambda member: activity[member.id].opinions, number=True),
-        Column("Precision", "precision", lambda member: figures[member.id].precision.share, rises=True),
+        Column("Precision", "precision", lambda member: figures[member.id].precision.share, ascending_first=True),
         Column("Last contribution", "last", lambda member: activity[member.id].last),
-        Column("Key last used", "used", lambda member: uses[member.id].use.used_at if member.id in uses else None),
+        Column("Key last used", "used", lambda member: uses[member.id].last_use.used_at if member.id in uses else None),
         Column("Feed", "behind", lambda member: changes_behind(uses.get(member.id))),
     )
 
@@ -215,15 +216,16 @@ def _uses() -> dict[int, KeyUse]:
     latest: dict[int, KeyUse] = {}
     for key_use in members.key_uses(hashdb(), actor()).values():
         before = latest.setdefault(key_use.member, key_use)
-        use = max(before.use, key_use.use, key=lambda use: use.used_at)
-        lag = max((use.lag for use in (before, key_use) if use.lag), key=lambda lag: lag.changes, default=None)
-        latest[key_use.member] = KeyUse(use, key_use.member, lag)
+        last_use = max(before.last_use, key_use.last_use, key=lambda use: use.used_at)
+        lags = [use.lag for use in (before, key_use) if use.lag]
+        lag = max(lags, key=lambda lag: lag.changes, default=None)
+        latest[key_use.member] = KeyUse(last_use, key_use.member, lag)
     return latest
 
 
 def _keys(member: int) -> list[Key]:
     """The keys of a member: valid ones first, then newest first."""
-    now, keys = hashdb().now(), members.keys(hashdb(), actor(), member, 0, 1000)
+    now, keys = hashdb().now(), pages.read_all(partial(members.keys, hashdb(), actor(), member))
     return sorted(keys, key=lambda key: (not key.valid(now), -key.id))
 
 

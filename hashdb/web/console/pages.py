@@ -17,7 +17,7 @@ from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 
 from hashdb import __version__
-from hashdb.domain.accounts.members import Member, Scope
+from hashdb.domain.accounts.members import Key, Member, Scope
 from hashdb.domain.accounts.users import User
 from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from hashdb.domain.review.bulk import Batch
@@ -69,7 +69,7 @@ MENU = (
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
-_Row = TypeVar("_Row", bound=Member | Webhook | Incident | User | Proposal | Batch)
+_Row = TypeVar("_Row", bound=Member | Key | Webhook | Incident | User | Proposal | Batch)
 # By the kind of an actor or a subject of the log: the view of its page, and the argument of the view for its id.
 _PAGES = {
     "batch": ("console.batches.show", "batch_id"),

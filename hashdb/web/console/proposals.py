@@ -33,10 +33,12 @@ def browse() -> Response:
     """List the proposals in the order in which they expire."""
     heads: tuple[Column[Proposal], ...] = (
         Column("Proposal", "proposal", lambda proposal: proposal.id, number=True),
-        Column("Expires", "expires", lambda proposal: (proposal.expires_at, proposal.id), rises=True),
-        Column("Change", "change", lambda proposal: (_ACTIONS[proposal.request.act], proposal.id), rises=True),
+        Column("Expires", "expires", lambda proposal: (proposal.expires_at, proposal.id), ascending_first=True),
+        Column(
+            "Change", "change", lambda proposal: (_ACTIONS[proposal.request.act], proposal.id), ascending_first=True
+        ),
         Column("Subject"),
-        Column("Proposed by", "actor", lambda proposal: (proposal.actor, proposal.id), rises=True),
+        Column("Proposed by", "actor", lambda proposal: (proposal.actor, proposal.id), ascending_first=True),
         Column("Proposed", "proposed", lambda proposal: (proposal.proposed_at, proposal.id)),
     )
     rows = pages.read_all(partial(proposals.page, hashdb(), actor()))

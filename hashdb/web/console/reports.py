@@ -120,7 +120,7 @@ def _list_page(form: Form) -> Response:
         Column("Members"),
         Column("State"),
         Column("Events read", "events", lambda job: (job.done, job.id), number=True),
-        Column("Requested by", "actor", lambda job: (job.actor, job.id), rises=True),
+        Column("Requested by", "actor", lambda job: (job.actor, job.id), ascending_first=True),
         Column("Requested", "requested", lambda job: job.id),
     )
     rows = jobs.latest(hashdb(), actor(), jobs.KEPT)

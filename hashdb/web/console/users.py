@@ -17,10 +17,10 @@ from hashdb.wire.users import UserChangeIn, UserIn
 
 blueprint = pages.blueprint_of("users", __name__)
 _COLUMNS: tuple[Column[User], ...] = (
-    Column("User", "name", lambda user: user.name.casefold(), rises=True),
-    Column("Role", "role", lambda user: str(user.role), rises=True),
-    Column("Status", "status", lambda user: str(user.status), rises=True),
-    Column("Signs in with", "signs", lambda user: str(user.sign_in), rises=True),
+    Column("User", "name", lambda user: user.name.casefold(), ascending_first=True),
+    Column("Role", "role", lambda user: str(user.role), ascending_first=True),
+    Column("Status", "status", lambda user: str(user.status), ascending_first=True),
+    Column("Signs in with", "signs", lambda user: str(user.sign_in), ascending_first=True),
     Column("Second factor", "factor", lambda user: user.second_factor),
     Column("Added", "added", lambda user: user.id),
 )

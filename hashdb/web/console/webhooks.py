@@ -21,8 +21,8 @@ blueprint = pages.blueprint_of("webhooks", __name__)
 _DELIVERIES: tuple[Column[Delivery], ...] = (
     Column("Delivery", "delivery", lambda delivery: delivery.id, number=True),
     Column("Created", "created", lambda delivery: (delivery.message.at, delivery.id)),
-    Column("Topic", "topic", lambda delivery: (str(delivery.message.topic), delivery.id), rises=True),
-    Column("Outcome", "outcome", lambda delivery: (str(delivery.outcome), delivery.id), rises=True),
+    Column("Topic", "topic", lambda delivery: (str(delivery.message.topic), delivery.id), ascending_first=True),
+    Column("Outcome", "outcome", lambda delivery: (str(delivery.outcome), delivery.id), ascending_first=True),
     Column("Response"),
     Column("Actions"),
 )
@@ -34,7 +34,9 @@ def browse() -> Response:
     names = {int(id): name for id, name in pages.member_choices()}
     heads: tuple[Column[Webhook], ...] = (
         Column("Webhook", "webhook", lambda webhook: webhook.id, number=True),
-        Column("Member", "member", lambda webhook: (names[webhook.member].casefold(), webhook.id), rises=True),
+        Column(
+            "Member", "member", lambda webhook: (names[webhook.member].casefold(), webhook.id), ascending_first=True
+        ),
         Column("State", "state", lambda webhook: (state(webhook), webhook.id)),
         Column("Topics"),
         Column("Address"),

@@ -28,7 +28,9 @@ def secret(db: HashDB, actor: Actor) -> str:
 def seconds_of_uses(db: HashDB) -> dict[int, int]:
     """The second after noon at which each key was used."""
     members.flush(db)
-    return {id: int((key.use.used_at - NOON).total_seconds()) for id, key in members.key_uses(db, COMMAND_LINE).items()}
+    return {
+        id: int((key.last_use.used_at - NOON).total_seconds()) for id, key in members.key_uses(db, COMMAND_LINE).items()
+    }
 
 
 def test_listing_the_contributions_of_others_is_logged_once_a_day_for_each_key(
@@ -75,7 +77,7 @@ def test_the_latest_use_in_any_process_is_stored(
     members.flush(second)
     assert reader.key
     last = members.key_uses(db, COMMAND_LINE)[reader.key.id]
-    assert last.use == Use(last.use.key, clock(), clock(), db.store.head().seq)
+    assert last.last_use == Use(last.last_use.key, clock(), clock(), db.store.head().seq)
     second.close()
 
 

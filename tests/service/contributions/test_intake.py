@@ -14,14 +14,14 @@ from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB
 from hashdb.service.contributions.intake import StaleRead, append_checked
 from hashdb.service.views import IntakeRules
-from hashdb.store.matching.benign import BenignBall
+from hashdb.store.matching.benign import BenignSignal
 from tests.builders import NOON, draft, near, signal
 
 BENIGN_ENTRIES = (
-    BenignBall(1, signal(1), 15),
-    BenignBall(2, signal(1), 31),
-    BenignBall(3, signal(2), 0),
-    BenignBall(4, signal(1, Algorithm.PHASH), 3),
+    BenignSignal(1, signal(1), 15),
+    BenignSignal(2, signal(1), 31),
+    BenignSignal(3, signal(2), 0),
+    BenignSignal(4, signal(1, Algorithm.PHASH), 3),
 )
 
 

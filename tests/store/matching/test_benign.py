@@ -8,7 +8,7 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import NotFound
 from hashdb.store import Store
-from hashdb.store.matching.benign import BenignBall, UnappliedEntry
+from hashdb.store.matching.benign import BenignSignal, UnappliedEntry
 from tests.builders import NOON, signal
 
 DRAFT = BenignDraft((signal(1), signal(1, Algorithm.PHASH)), {Algorithm.PDQ: 9}, "a card", "one")
@@ -20,7 +20,7 @@ def test_an_entry_is_returned_as_it_was_added(store: Store) -> None:
     with store.read() as tx:
         assert tx.benign.one(added.id) == added
         assert tx.benign.page(0, 10) == (added,)
-        near = (BenignBall(added.id, DRAFT.signals[0], 9), BenignBall(added.id, DRAFT.signals[1], 3))
+        near = (BenignSignal(added.id, DRAFT.signals[0], 9), BenignSignal(added.id, DRAFT.signals[1], 3))
         assert tx.benign.all_signals() == tx.benign.signals(added.id) == near
         assert tx.benign.built_in() == {"one": (added.id, False)}
     assert (added.signals, added.radius) == (DRAFT.signals, {Algorithm.PDQ: 9, Algorithm.PHASH: 3})

@@ -14,7 +14,7 @@ from hashdb.wire.pages import ListQuery
 
 ROWS = (("b", 2), ("a", None), ("c", 1), ("d", 2))
 COLUMNS: tuple[Column[tuple[str, int | None]], ...] = (
-    Column("Name", "name", lambda row: row[0], rises=True),
+    Column("Name", "name", lambda row: row[0], ascending_first=True),
     Column("Used", "used", lambda row: row[1]),
     Column("Note"),
 )
