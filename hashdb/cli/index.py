@@ -43,7 +43,7 @@ def check(sample: int, as_json: bool) -> int:
         raise BadSetting("HASHDB_INDEX", "bktree stores no index to check: restart the service instead")
     with open_home(settings, settings.home / "index", engine=configured_engine(settings)) as db:
         try:
-            with progress_bar("comparing the index", index_check.backlog(db)) as advance:
+            with progress_bar("comparing the index", index_check.values_to_read(db)) as advance:
                 compared = index_check.check(db, sample, advance)
         except IndexNotReady:
             click.echo(

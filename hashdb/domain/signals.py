@@ -144,8 +144,8 @@ _THOROUGH_FROM = 3
 """The lowest severity with the profile `thorough`."""
 
 
-def without_faults(signals: Iterable[Signal]) -> tuple[Signal, ...]:
-    """The signals whose `fault` is None."""
+def usable_signals(signals: Iterable[Signal]) -> tuple[Signal, ...]:
+    """The signals that can match reliably: those whose `fault` is None."""
     return tuple(signal for signal in signals if signal.fault() is None)
 
 

@@ -12,7 +12,7 @@ from hashdb.domain.frames import Extent
 from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.matches import Holder, Match, MatchDetails, Neighbor, Query, StoredItem
 from hashdb.domain.matching.suggestions import build_results, decide, suggest
-from hashdb.domain.signals import Algorithm, Signal, without_faults
+from hashdb.domain.signals import Algorithm, Signal, usable_signals
 from hashdb.domain.signatures import WHOLE
 from hashdb.hashing import Hashed
 from hashdb.index.segment import build_segment
@@ -24,7 +24,7 @@ _DETAILS: Final = MatchDetails((), (), None, datetime(2026, 1, 1, tzinfo=UTC))
 def stored_item(hashed: Hashed) -> StoredItem:
     """What a service stores of these hashes: it refuses signals with a fault."""
     signatures = dict(hashed.signatures).get(WHOLE, ())
-    return StoredItem(without_faults(hashed.signals), signatures)
+    return StoredItem(usable_signals(hashed.signals), signatures)
 
 
 def query_of(hashed: Hashed, radius: Mapping[Algorithm, int]) -> Query:

@@ -22,7 +22,7 @@ from hashdb.domain.signals import (
     Algorithm,
     Profile,
     Signal,
-    without_faults,
+    usable_signals,
 )
 from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import UnreadablePicture, os_reason
@@ -148,7 +148,7 @@ def _turned_by_pdq_only(transforms: Iterable[Transform]) -> Iterator[Transform]:
 def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
     """The hashes of a frame of a query between those that have all transforms: its own, and those of its mirror."""
     hashed = _hash(picture, algorithms)
-    mirror = without_faults(mirrored(picture, algorithms))
+    mirror = usable_signals(mirrored(picture, algorithms))
     return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
 
 
@@ -159,7 +159,7 @@ def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> 
     query is asked for as it is: copies of a document have the same pages.
     """
     hashed = _hash(picture, [algorithm for algorithm in algorithms if algorithm.bits == 256])
-    own = replace(hashed, signals=without_faults(hashed.signals))
+    own = replace(hashed, signals=usable_signals(hashed.signals))
     if own.quality is not None and own.quality < MINIMUM_QUALITY:
         return replace(own, signals=tuple(signal for signal in own.signals if signal.algorithm is Algorithm.PDQ))
     if mode in (Mode.PLAIN, Mode.TRANSFORMS):

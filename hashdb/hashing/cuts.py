@@ -13,11 +13,11 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from hashdb.domain.signals import without_faults
+from hashdb.domain.signals import usable_signals
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.transforms import Transform
-from hashdb.hashing.variants import DEEPEST_CUT, MIDDLE, STRIPS, fitness
+from hashdb.hashing.variants import DEEPEST_CUT, MIDDLE, STRIPS, part_filter
 from hashdb.hashing.windows import (
     SAMPLES,
     Window,
@@ -45,10 +45,10 @@ def cuts(picture: Picture) -> Iterator[Transform]:
     """
     if picture.is_tiny:
         return
-    grey, is_fit = picture.reduced, fitness(picture)
+    grey, is_usable = picture.reduced, part_filter(picture)
     for name, windows in cut_windows(*picture.colour.size).items():
-        yield from _signals(name, [coefficients(grey, window) for window in windows if is_fit(window)])
-    if is_fit(MIDDLE):
+        yield from _signals(name, [coefficients(grey, window) for window in windows if is_usable(window)])
+    if is_usable(MIDDLE):
         half = half_size(grey)
         for name, sign in (("turn-left", -1), ("turn-right", 1)):
             yield from _signals(name, [turned_back(half, sign * degrees) for degrees in _TILTS])
@@ -85,7 +85,7 @@ def _within(part: Window, rest: Window) -> Window:
 
 def _signals(name: str, parts: list[Floats]) -> Iterator[Transform]:
     """The signals of parts, by their coefficients, as one transform; nothing if no signal is without a fault."""
-    if signals := without_faults(dict.fromkeys(map(phash256_signal, parts))):
+    if signals := usable_signals(dict.fromkeys(map(phash256_signal, parts))):
         yield name, signals
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.domain.signals import MINIMUM_QUALITY, without_faults
+from hashdb.domain.signals import MINIMUM_QUALITY, usable_signals
 from hashdb.hashing.borders import MIN_DIFFERENCE
 from hashdb.hashing.pdq import Changes, sample_changes
 from hashdb.hashing.pictures import Picture
@@ -108,7 +108,7 @@ def _with_transforms(frame: HashedFrame, reduced: _ReducedFrame, insets: Sequenc
     mirrored = [mirror(original) for original in originals]
     transforms = list(frame.hashed.transforms)
     for name, parts in (("inset", originals), ("inset-mirror", mirrored)):
-        if signals := without_faults(map(phash256_signal, parts)):
+        if signals := usable_signals(map(phash256_signal, parts)):
             transforms.append((name, signals))
     return frame._replace(hashed=replace(frame.hashed, transforms=tuple(transforms)))
 

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from hashdb.domain.signals import Signal, without_faults
+from hashdb.domain.signals import Signal, usable_signals
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
-from hashdb.hashing.variants import fitness
+from hashdb.hashing.variants import part_filter
 from hashdb.hashing.windows import Window, coefficients, distinct, phash256_signal
 
 _MIN_INK: Final = 24
@@ -33,14 +33,15 @@ def printed_signals(picture: Picture) -> Iterator[Signal]:
     """The phash256 signals of the printed area of a page: as it is, with a little margin, and inverted (dark mode)."""
     if min(picture.colour.size) < _MIN_SIDE:
         return
-    grey, is_fit = picture.reduced, fitness(picture)
+    grey, is_usable = picture.reduced, part_filter(picture)
     areas = printed_areas(grey)
     # Around the largest area is a margin, around the others may be text.
     wider = [_widen(area, margin) for area in areas[:1] for margin in _MARGINS]
     for window in (*areas, *wider):
-        if is_fit(window):
+        if is_usable(window):
             of_area = coefficients(grey, window)
-            yield from without_faults(map(phash256_signal, (of_area, -of_area) if window in areas else (of_area,)))
+            # `-of_area` are the coefficients of the inverted picture. Only areas without a margin are inverted.
+            yield from usable_signals(map(phash256_signal, (of_area, -of_area) if window in areas else (of_area,)))
 
 
 def printed_areas(grey: Floats) -> tuple[Window, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import MINIMUM_QUALITY, Signal, without_faults
+from hashdb.domain.signals import MINIMUM_QUALITY, Signal, usable_signals
 from hashdb.hashing.pdq import has_detail, sample_changes
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.transforms import Transform
@@ -51,7 +51,7 @@ def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
         return
     changes = sample_changes(picture.sampled)
     windows = (window for window in secret_windows(seed.octets) if part_quality(changes, window) >= MINIMUM_QUALITY)
-    yield from without_faults(phash256_signal(coefficients(picture.reduced, window)) for window in windows)
+    yield from usable_signals(phash256_signal(coefficients(picture.reduced, window)) for window in windows)
 
 
 def secret_transforms(picture: Picture, seeds: Sequence[Seed]) -> Iterator[Transform]:
@@ -60,5 +60,5 @@ def secret_transforms(picture: Picture, seeds: Sequence[Seed]) -> Iterator[Trans
         return
     for seed in seeds:
         for place, window in enumerate(secret_windows(seed.octets), 1):
-            if signals := without_faults([phash256_signal(coefficients(picture.reduced, window))]):
+            if signals := usable_signals([phash256_signal(coefficients(picture.reduced, window))]):
                 yield f"secret-{seed.id}-{place}", signals

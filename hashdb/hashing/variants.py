@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal, without_faults
+from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal, usable_signals
 from hashdb.hashing.borders import find_borders
 from hashdb.hashing.pdq import Changes, quality_from, sample_changes
 from hashdb.hashing.pictures import SHORTEST_SIDE, Picture
@@ -105,23 +105,23 @@ def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Si
 def _variants(picture: Picture, windows: Sequence[Window], tilts: Sequence[float]) -> Iterator[Signal]:
     if picture.is_tiny:
         return
-    grey, is_fit = picture.reduced, fitness(picture)
+    grey, is_usable = picture.reduced, part_filter(picture)
     parts = [(grey, window) for window in (*windows, *(window for _, window in find_borders(grey)))]
     parts += [rotate(grey, degrees) for degrees in tilts]
-    signals = (phash256_signal(coefficients(pixels, window)) for pixels, window in parts if is_fit(window))
-    yield from without_faults(dict.fromkeys(signals))
+    signals = (phash256_signal(coefficients(pixels, window)) for pixels, window in parts if is_usable(window))
+    yield from usable_signals(dict.fromkeys(signals))
 
 
-def fitness(picture: Picture) -> Callable[[Window], bool]:
-    """A function that says whether a part of the picture is large enough, and not too plain, to match reliably."""
+def part_filter(picture: Picture) -> Callable[[Window], bool]:
+    """A function that returns whether a part of the picture is large enough, and not too plain, to match reliably."""
     (width, height), changes = picture.colour.size, sample_changes(picture.sampled)
 
-    def is_fit(window: Window) -> bool:
+    def is_usable(window: Window) -> bool:
         shortest = min(width * (window.right - window.left), height * (window.bottom - window.top))
         least = STRIP_QUALITY if window in STRIPS else MINIMUM_QUALITY
         return shortest >= SHORTEST_SIDE and part_quality(changes, window) >= least
 
-    return is_fit
+    return is_usable
 
 
 def part_quality(changes: Changes, window: Window) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashdb.domain.frames import FRAMES_AN_ITEM, Frame
-from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal, without_faults
+from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal, usable_signals
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Mode, hash_frame, hash_further_frame
 from hashdb.hashing.animations import is_animation
@@ -286,4 +286,4 @@ def _hash_each(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> Ite
 
 def _usable(hashed: Hashed, quality: int) -> Hashed:
     """The hashes with this quality, without those that have a fault."""
-    return replace(hashed, signals=without_faults(hashed.signals), quality=quality)
+    return replace(hashed, signals=usable_signals(hashed.signals), quality=quality)

@@ -27,7 +27,7 @@ class Compared(NamedTuple):
     missing: int
     """Values within the radius of a query that the index did not find."""
     wrong: int
-    """Values that the index found at a wrong distance."""
+    """Queries for which the index returned a value with a wrong distance."""
     stale: int
     """Values that the index found and no contribution holds any more. Answers omit them; a later merge removes them."""
     damaged: bool
@@ -39,8 +39,8 @@ class Compared(NamedTuple):
         return not (self.missing or self.wrong or self.damaged)
 
 
-def backlog(db: HashDB) -> int:
-    """The approximate number of values that `check` reads."""
+def values_to_read(db: HashDB) -> int:
+    """The approximate number of values that `check` reads: all of the store, to choose queries and to compare."""
     return 2 * db.index.backlog()
 
 
@@ -54,6 +54,7 @@ def check(db: HashDB, sample: int, progress: Progress) -> Mapping[Algorithm, Com
 
 
 def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) -> Compared:
+    # The usual radius is that for which the index is built, also if `HASHDB_MAX_RADIUS` allows wider queries.
     with db.store.read() as tx:
         queries = _queries(algorithm, _values(tx, algorithm, progress), sample)
         # A tree of the queries, searched for each value of the store, gives the same pairs as a tree of the store
@@ -83,7 +84,7 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
             values = {neighbor.value for neighbor in neighbors}
             missing |= expected[query] - values
             extra |= values - expected[query]
-    # Values that changed since the store was read are no difference.
+    # A value that was withdrawn since the store was read is not missing, and one that was added since is not stale.
     missing, extra = _lasting(db, algorithm, missing), extra - _lasting(db, algorithm, extra)
     return Compared(count, in_files, len(queries), len(missing), wrong, len(extra), damaged=False)
 
@@ -98,7 +99,8 @@ def _values(tx: Transaction, algorithm: Algorithm, progress: Progress) -> Iterat
 
 
 def _queries(algorithm: Algorithm, values: Iterator[int], sample: int) -> list[int]:
-    """A random sample of the values, each with some bits flipped, so that it has its value within the radius."""
+    """A random sample of the values, each with at most `radius` bits flipped, so that a search must find its value."""
+    # The least by a random key are a sample of an iterator, in little memory.
     chosen = heapq.nsmallest(sample, values, key=lambda value: random.random())
     return list({value ^ _random_bits(algorithm, random.randint(0, algorithm.radius)) for value in chosen})
 

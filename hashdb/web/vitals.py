@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hashdb import __version__
 from hashdb.domain.accounts.members import MemberKind
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.stats.counts import ANY_ALGORITHM, CountKind, QueryOutcome, RefusalReason
+from hashdb.domain.stats.counts import ANY_ALGORITHM, AccessRefusal, CountKind, QueryOutcome
 from hashdb.errors import InvalidInput
 from hashdb.service.health import Vitals
 from hashdb.service.schedule import BACKGROUND_TASKS
@@ -21,9 +21,9 @@ _ZERO_COUNTS = tuple(
     for kind, algorithms, outcomes in (
         (CountKind.QUERY, (ANY_ALGORITHM, *Algorithm), (QueryOutcome.HIT, QueryOutcome.NONE)),
         (CountKind.HIT, (ANY_ALGORITHM, *Algorithm), (QueryOutcome.OWN, QueryOutcome.OTHERS)),
-        # The many other codes each name a field, and start with their first refusal.
+        # Of refused contributions, only this code. The many others each name a field, and start with their first one.
         (CountKind.REFUSAL, (ANY_ALGORITHM,), (InvalidInput.slug,)),
-        (CountKind.ACCESS, (ANY_ALGORITHM,), tuple(RefusalReason)),
+        (CountKind.ACCESS, (ANY_ALGORITHM,), tuple(AccessRefusal)),
     )
     for member in MemberKind
     for algorithm in algorithms

@@ -14,7 +14,7 @@ from hashdb.domain.review.incidents import TwoPersonAction
 from hashdb.domain.rules import Vocabulary
 from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic, Trouble
 from hashdb.domain.signals import Algorithm, Profile
-from hashdb.domain.stats.counts import RefusalReason
+from hashdb.domain.stats.counts import AccessRefusal
 from hashdb.domain.tiers import IncidentLevel, Tier
 from hashdb.settings import Settings
 
@@ -38,7 +38,7 @@ ENUMS = {
     "topic": Topic,
     "outcome": DeliveryOutcome,
     "trouble": Trouble,
-    "refusal": RefusalReason,
+    "refusal": AccessRefusal,
     "action": Action,
 }
 

@@ -184,7 +184,7 @@ class Actor:
         return self.key is None or not self.key.hides_distances
 
     def require(self, *any_of: Scope) -> None:
-        """Raise MemberSuspended for a suspended member, or ScopeMissing without any of the scopes (if given)."""
+        """Raise MemberSuspended for a suspended member, or ScopeMissing if the actor has none of the given scopes."""
         if self.member is not None and self.member.status is MemberStatus.SUSPENDED:
             raise MemberSuspended()
         for scope in any_of:
@@ -192,6 +192,10 @@ class Actor:
                 return
         if any_of:
             raise ScopeMissing(" or ".join(any_of))
+
+    def require_not_suspended(self) -> None:
+        """Raise MemberSuspended for a suspended member; no scope is required."""
+        self.require()
 
     def require_member(self, scope: Scope) -> Member:
         """The member that acts, which must have `scope`. Raises as `require`, and ScopeMissing for other actors."""

@@ -113,8 +113,8 @@ def day_of(number: int) -> date:
     return date(number // 10_000, number // 100 % 100, number % 100)
 
 
-class RefusalReason(StrEnum):
-    """Why a request was refused: it had no valid key, or a key without the scope."""
+class AccessRefusal(StrEnum):
+    """Why access was refused (`CountKind.ACCESS`): there was no valid key, scope, user or form."""
 
     NO_KEY = "no-key"
     UNKNOWN_KEY = "unknown-key"

@@ -272,7 +272,7 @@ class Report:
     refused: Mapping[str, int]
     """Refused requests to contribute, by the slug of the error, or the slug and a field."""
     turned_away: Mapping[str, int]
-    """Requests without a valid key, scope or role, by `RefusalReason`."""
+    """Requests without a valid key, scope or role, by `AccessRefusal`."""
     days: Mapping[date, DayReport]
 
 

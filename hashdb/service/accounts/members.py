@@ -30,7 +30,7 @@ from hashdb.domain.ledger.events import Action, Details, LogEntry, secret_tag
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import future_fault
 from hashdb.domain.sharing.feed import bank_name
-from hashdb.domain.stats.counts import KeyUse, RefusalReason
+from hashdb.domain.stats.counts import AccessRefusal, KeyUse
 from hashdb.domain.times import format_instant
 from hashdb.errors import AlreadyRevoked, Fault, NameTaken, NotAuthenticated, NotFound, reject
 from hashdb.service import HashDB
@@ -47,15 +47,15 @@ _SECRET_BYTES = 32
 def authenticate(db: HashDB, secret: str) -> Actor:
     """The actor whose key has this secret. Raises NotAuthenticated, and counts the refusal."""
     if not secret.startswith(_PREFIX):
-        raise _refused(db, RefusalReason.UNKNOWN_KEY if secret else RefusalReason.NO_KEY)
+        raise _refused(db, AccessRefusal.UNKNOWN_KEY if secret else AccessRefusal.NO_KEY)
     db.follower.catch_up()
     key_and_actor = db.keys.find(_digest(secret))
     if key_and_actor is None:
-        raise _refused(db, RefusalReason.UNKNOWN_KEY)
+        raise _refused(db, AccessRefusal.UNKNOWN_KEY)
     key, actor = key_and_actor
     now = db.now()
     if not key.valid(now):
-        reason = RefusalReason.EXPIRED_KEY if key.revoked_at is None else RefusalReason.REVOKED_KEY
+        reason = AccessRefusal.EXPIRED_KEY if key.revoked_at is None else AccessRefusal.REVOKED_KEY
         raise _refused(db, reason, key.member)
     db.stats.note_use(now, key.id)
     return actor
@@ -204,7 +204,7 @@ def change_from(content: Mapping[str, Any]) -> MemberChange:
     )
 
 
-def _refused(db: HashDB, reason: RefusalReason, member: int = 0) -> NotAuthenticated:
+def _refused(db: HashDB, reason: AccessRefusal, member: int = 0) -> NotAuthenticated:
     db.stats.note_refused_request(db.now(), member, Refusal(None, reason))
     return NotAuthenticated()
 

@@ -28,7 +28,7 @@ from hashdb.domain.accounts.users import (
 )
 from hashdb.domain.addresses import network_of
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.domain.stats.counts import RefusalReason
+from hashdb.domain.stats.counts import AccessRefusal
 from hashdb.errors import Fault, InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused
 from hashdb.service import HashDB
 from hashdb.service.stats.buffer import Refusal
@@ -234,7 +234,7 @@ def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Open
 def _log_refusal(db: HashDB, tx: Transaction, user: User | None, now: datetime, wrong: str, counted: Counted) -> None:
     """Log a failed sign-in of a user, and what was wrong; only count one of an unknown name: anybody could fill it."""
     if user is None:
-        db.stats.note_refused_request(now, 0, Refusal(None, RefusalReason.UNKNOWN_USER))
+        db.stats.note_refused_request(now, 0, Refusal(None, AccessRefusal.UNKNOWN_USER))
         # This writes too, so that the response takes as long as for a name that exists.
         tx.sessions.lock_tries(counted, now)
         return

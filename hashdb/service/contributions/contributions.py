@@ -100,7 +100,7 @@ def check(
 
 def get(db: HashDB, actor: Actor, id: int) -> Contribution:
     """A contribution, with the fields that the actor may see. Raises NotFound, TooManyAtOnce, StoreBusy."""
-    actor.require()
+    actor.require_not_suspended()
     if id == TEST_ID:
         return contribution_of_test_item(db.rules.algorithms)
     await_hits(db, actor, id)
@@ -135,7 +135,7 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
 
     The member's own, with scope `audit` any. Raises ScopeMissing if another member's are requested without it.
     """
-    actor.require()
+    actor.require_not_suspended()
     if not actor.has(Scope.AUDIT) and actor.member is not None:
         if chosen.member not in (None, actor.member.id):
             raise ScopeMissing(Scope.AUDIT)

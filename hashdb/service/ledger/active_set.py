@@ -291,7 +291,7 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
 
     Raises InvalidInput for lines that are not signatures, of unknown organisations, or of no such root.
     """
-    actor.require()
+    actor.require_not_suspended()
     keys = {(key.name, key.id): key for key in (() if db.rules.organisations is None else db.rules.organisations.keys)}
     try:
         _, signatures = split_note(f"\n\n{lines}")

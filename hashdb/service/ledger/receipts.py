@@ -15,8 +15,8 @@ from hashdb.service import HashDB
 from hashdb.service.ledger import checkpoints, witnesses
 from hashdb.store import Transaction
 
-_SHOWN_TO_PARTIES: Final = (Action.CASE_OPENED, Action.CASE_HELD, Action.CASE_DECIDED)
-"""The events on cases that parties know; the others are between reviewers."""
+_SHOWN_TO_CONTRIBUTOR: Final = (Action.CASE_OPENED, Action.CASE_HELD, Action.CASE_DECIDED)
+"""The events on cases that the contributor may know; the others are between reviewers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +32,39 @@ def receipt(db: HashDB, actor: Actor, chosen: ChosenEvent, *, witnessed: bool = 
     """The receipt of an event, over the newest checkpoint that the quorum of witnesses cosigned, if it has the event.
 
     Otherwise it is over a checkpoint of now; with `witnessed`, NotCosigned is raised then.
-    With the scope `audit` of any event; else of those on the member's contributions, its opinions, and the cases on its
-    contributions. Raises InvalidInput, NotFound, Unavailable if the signing key is not here.
+
+    With the scope `audit`, an actor may have the receipt of any event. Other members may have those of events on their
+    contributions, of their opinions, and of events on cases about their contributions. Raises InvalidInput, NotFound,
+    Unavailable if the signing key is not here.
     """
-    actor.require()
+    actor.require_not_suspended()
     if (chosen.seq is None) == (chosen.subject is None):
         reject_field("seq", "give either seq or subject")
     if chosen.action is not None and chosen.subject is None:
         reject_field("action", "needs subject")
     with db.store.read() as tx:
         event = _find(tx, actor, chosen)
-    note = _cosigned(db, event.seq, witnessed) or checkpoints.latest(db)
+    try:
+        note = _cosigned(db, event.seq)
+    except NotCosigned:
+        if witnessed:
+            raise
+        note = checkpoints.latest(db)
     index, size = event.seq - 1, parse_checkpoint(split_note(note)[0]).size
     with db.store.read() as tx:
         hashes = tx.tree.proof(merkle.inclusion(index, size))
     return Receipt(event.text, index, hashes, note)
 
 
-def _cosigned(db: HashDB, seq: int, witnessed: bool) -> str | None:
-    """The cosigned checkpoint that has an event; None if there is none yet, or NotCosigned if there must be one."""
-    try:
-        with db.store.read() as tx:
-            stored = witnesses.cosigned_in(db, tx)
-        if stored.size >= seq:
-            return stored.note
+def _cosigned(db: HashDB, seq: int) -> str:
+    """The newest cosigned checkpoint, if it has the event with this seq. Raises NotCosigned."""
+    with db.store.read() as tx:
+        stored = witnesses.cosigned_in(db, tx)
+    if stored.size < seq:
         raise NotCosigned(
             f"no checkpoint that has event {seq} has the cosignatures of the quorum yet", checkpoints.RETRY_AFTER
         )
-    except NotCosigned:
-        if witnessed:
-            raise
-    return None
+    return stored.note
 
 
 def _find(tx: Transaction, actor: Actor, chosen: ChosenEvent) -> Event:
@@ -86,10 +88,11 @@ def _may_know(tx: Transaction, actor: Actor, event: Event) -> bool:
         return True
     if actor.member is None:
         return False
+    # `event.id` is the id of the subject, and `event.kind` its kind.
     contribution = event.id if event.kind == "contribution" else None
     if event.kind == "opinion":
         return tx.opinions.one(event.id).member == actor.member.id
-    if event.kind == "case" and event.action in _SHOWN_TO_PARTIES:
+    if event.kind == "case" and event.action in _SHOWN_TO_CONTRIBUTOR:
         contribution = tx.cases.one(event.id).contribution
     if contribution is None:
         return False

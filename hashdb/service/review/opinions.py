@@ -64,7 +64,7 @@ def page(db: HashDB, actor: Actor, contribution: int, after: int, limit: int) ->
 
     Raises NotFound if the actor may not see the contribution.
     """
-    actor.require()
+    actor.require_not_suspended()
     await_hits(db, actor, contribution)
     with db.store.read() as tx:
         item = tx.contributions.one(contribution, db.now())

@@ -111,7 +111,7 @@ def renew(db: HashDB, actor: Actor, id: int) -> IssuedWebhook:
 
     Raises NotFound, NotYours, ScopeMissing.
     """
-    actor.require()
+    actor.require_not_suspended()
     secret, now = secret_text(secrets.token_bytes(_SECRET_BYTES)), db.now()
     with db.store.begin() as tx:
         webhook = _require_own(actor, _changeable(tx, actor, id))
@@ -126,7 +126,7 @@ def test(db: HashDB, actor: Actor, id: int) -> Delivery:
 
     Raises NotFound, WebhooksOff, LimitReached.
     """
-    actor.require()
+    actor.require_not_suspended()
     _require_egress(db)
     with db.store.begin() as tx:
         _changeable(tx, actor, id)
@@ -156,7 +156,7 @@ def delivery(db: HashDB, actor: Actor, id: int, delivery: int) -> Delivery:
 
 def redeliver(db: HashDB, actor: Actor, id: int, delivery: int) -> Delivery:
     """Queue a delivery again, under the same id. Raises NotFound, WebhooksOff."""
-    actor.require()
+    actor.require_not_suspended()
     _require_egress(db)
     with db.store.begin() as tx:
         _changeable(tx, actor, id)
@@ -182,7 +182,7 @@ def _apply_change(before: Webhook, change: WebhookChange) -> Webhook:
 
 def _require_member(actor: Actor) -> Member:
     """The member of the actor's key. Raises ScopeMissing for an actor without a member."""
-    actor.require()
+    actor.require_not_suspended()
     if actor.member is None:
         raise ScopeMissing(Scope.MATCH)
     return actor.member

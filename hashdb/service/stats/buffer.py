@@ -13,7 +13,7 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.domain.matching.matches import Answer, Match, Query, flood_step
 from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, CountKind, Hit, QueryOutcome, RefusalReason, Use
+from hashdb.domain.stats.counts import ANY_ALGORITHM, AccessRefusal, Cell, CountKind, Hit, QueryOutcome, Use
 from hashdb.service.background import is_due
 
 _STORE_USE_EVERY = timedelta(minutes=1)
@@ -24,7 +24,7 @@ class Refusal(NamedTuple):
     """A refused request: its actor (None: it had no valid key), the reason, and the scopes that would have sufficed."""
 
     actor: Actor | None
-    reason: RefusalReason
+    reason: AccessRefusal
     scopes: tuple[str, ...] = ()
 
 

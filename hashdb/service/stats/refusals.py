@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from hashdb.domain.accounts.members import SYSTEM, Actor
 from hashdb.domain.contributions import Draft
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.domain.stats.counts import RefusalReason
+from hashdb.domain.stats.counts import AccessRefusal
 from hashdb.errors import (
     FormRefused,
     HashDBError,
@@ -36,14 +36,14 @@ def note_access(db: HashDB, actor: Actor | None, error: Exception) -> None:
     """Count a refused key, user or form, if the error is such a refusal."""
     if isinstance(error, FormRefused):
         # The user is not looked up before the form is known to be the service's own.
-        db.stats.note_refused_request(db.now(), 0, Refusal(None, RefusalReason.FORM_REFUSED))
+        db.stats.note_refused_request(db.now(), 0, Refusal(None, AccessRefusal.FORM_REFUSED))
         return
     if actor is None or (actor.member is None and not actor.name.startswith("user:")):
         return
     if isinstance(error, ScopeMissing):
-        refusal = Refusal(actor, RefusalReason.SCOPE_MISSING, tuple(error.scope.split(" or ")))
+        refusal = Refusal(actor, AccessRefusal.SCOPE_MISSING, tuple(error.scope.split(" or ")))
     elif isinstance(error, MemberSuspended):
-        refusal = Refusal(actor, RefusalReason.MEMBER_SUSPENDED)
+        refusal = Refusal(actor, AccessRefusal.MEMBER_SUSPENDED)
     else:
         return
     db.stats.note_refused_request(db.now(), 0 if actor.member is None else actor.member.id, refusal)

@@ -52,7 +52,7 @@ def test_a_suspended_member_may_do_nothing_even_with_every_scope() -> None:
 
 def test_the_service_and_command_line_have_every_scope_but_no_member() -> None:
     for actor in (SYSTEM, COMMAND_LINE):
-        actor.require()
+        actor.require_not_suspended()
         assert all(actor.has(scope) for scope in Scope)
         with pytest.raises(ScopeMissing):
             actor.require_member(Scope.CONTRIBUTE)

@@ -34,7 +34,7 @@ from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.sharing.webhooks import Topic, WebhookChange, WebhookDraft
 from hashdb.domain.signals import PERCEPTUAL
-from hashdb.domain.stats.counts import RefusalReason
+from hashdb.domain.stats.counts import AccessRefusal
 from hashdb.domain.times import Period
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB, backups, health
@@ -283,7 +283,7 @@ CHANGES: dict[str, Verb] = {
 
 
 def _refuse_a_request(db: HashDB) -> bool:
-    db.stats.note_refused_request(db.now(), 0, Refusal(None, RefusalReason.NO_KEY))
+    db.stats.note_refused_request(db.now(), 0, Refusal(None, AccessRefusal.NO_KEY))
     return counts.flush(db)
 
 
