@@ -62,7 +62,7 @@ class Parser(RequestParser):  # type: ignore[misc]
         server: tuple[Any, ...],
         before_waiting: Callable[[], None] = lambda: None,
     ) -> None:
-        """Of a connection between two addresses. `before_waiting` is called before the client has to be waited for."""
+        """For a connection between two addresses. `before_waiting` is called before the parser waits for the client."""
         super().__init__(cfg, sock, client)
         self._before_waiting = before_waiting
         self._sock = sock

@@ -98,7 +98,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
             contributions.start(db)
             seeds.start(db)
             health.log_safeguards(db)
-            no_members = not members.page(db, COMMAND_LINE, 0, 1)
+            no_members = not members.page(db, COMMAND_LINE, after=0, limit=1)
         write_json_lines()
         prometheus_multiprocess.share_folder(settings.home / "metrics")
         index = implementation() if settings.index == "tiered" else settings.index

@@ -37,7 +37,7 @@ class Rules:
     """The rules in force: algorithms, radii, labels, and the limits that the operator set."""
 
     algorithms: tuple[Algorithm, ...]
-    """Those of pictures; those of texts and the digests are always in force."""
+    """The algorithms of pictures in force. Those of texts and the digests always are."""
     vocabulary: Vocabulary
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
     """The largest radius in bits that a query may ask for, if it is not the default one."""
@@ -135,7 +135,7 @@ class Rules:
                 yield Fault("expires_at", reason)
         basis = None if change.basis is UNSET else change.basis
         incident = None if change.incident is UNSET else change.incident
-        yield from self._single_faults(basis, None, None, incident)
+        yield from self._single_faults(basis=basis, incident=incident)
 
     def query_faults(self, query: Query) -> Iterator[Fault]:
         """Every fault of a query, at its field."""
@@ -171,7 +171,11 @@ class Rules:
                 yield Fault(f"{at}[{position}]", reason)
 
     def _single_faults(
-        self, basis: str | None, tco_ground: str | None, entity: str | None, incident: str | None
+        self,
+        basis: str | None = None,
+        tco_ground: str | None = None,
+        entity: str | None = None,
+        incident: str | None = None,
     ) -> Iterator[Fault]:
         reasons = {
             "basis": None if basis is None else self.vocabulary.fault("basis", basis),

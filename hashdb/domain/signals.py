@@ -69,9 +69,9 @@ _TEXTS = {a: f"{a}:%0{a.bits // 4}x" for a in Algorithm}
 PERCEPTUAL: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.is_digest)
 """The algorithms whose values are compared by distance."""
 OF_PICTURES: Final = tuple(algorithm for algorithm in PERCEPTUAL if not algorithm.of_text)
-"""Those of them that are computed from a picture."""
+"""The perceptual algorithms that are computed from a picture."""
 OF_TEXTS: Final = tuple(algorithm for algorithm in PERCEPTUAL if algorithm.of_text)
-"""Those of them that are computed from words. Every service accepts them."""
+"""The perceptual algorithms that are computed from words. Every service accepts them."""
 DIGESTS: Final = tuple(algorithm for algorithm in Algorithm if algorithm.is_digest)
 """The digests of a file, the strongest first, and that of an address. Every service accepts them, for every medium."""
 

@@ -72,7 +72,7 @@ class Demands(NamedTuple):
 
     views: NDArray[np.intp]
     signs: Floats
-    """Of each demand, for each coefficient 1 if it should be above the median, else -1."""
+    """For each demand and coefficient, 1 if the coefficient should be above the median, else -1."""
     counts: NDArray[np.intp]
 
     def select(self, places: NDArray[np.intp] | NDArray[np.bool_]) -> Demands:
@@ -139,7 +139,7 @@ class Bender:
         return np.asarray(measured / self._norms, np.float32)
 
     def _moved(self, change: Floats) -> Floats:
-        """By how much a change moves each coefficient of each view, in greys."""
+        """How far a change moves each coefficient of each view, in greys."""
         upright = self._down @ change @ self._across.transpose(0, 2, 1)
         tilted = self._tilted @ change.ravel()
         moved = np.concatenate([upright.reshape(-1, _SIDE**2), tilted.reshape(-1, _SIDE**2)])[self._order]
@@ -183,11 +183,11 @@ class Bender:
         return bent
 
     def costs(self, wanted: Demands) -> Floats:
-        """Of each demand about the square of the change that it takes alone, in greys."""
+        """The cost of each demand: about the square of the change in greys that it needs alone."""
         return np.asarray(np.square(_missing(self._margins(self.change), wanted)).sum(axis=1), np.float32)
 
     def _margins(self, change: Floats) -> Floats:
-        """By how much each coefficient is above the threshold of its view: mostly the median."""
+        """How far each coefficient is above the threshold of its view, which mostly is the median."""
         moved = self._offset + self._moved(change)
         medians = np.median(moved, axis=1, keepdims=True)
         return np.asarray(moved - np.where(self._is_hash, medians, 0), np.float32)
@@ -214,7 +214,7 @@ def _forces(margins: Floats, wanted: Demands) -> tuple[float, Floats]:
 
 
 def _missing(margins: Floats, wanted: Demands) -> Floats:
-    """By how much each coefficient of each demand must move.
+    """How far each coefficient of each demand must move.
 
     Of each demand, only the bits count that are cheapest to fulfil, as many as are demanded.
     """

@@ -145,7 +145,7 @@ class _Near:
 
 
 def worst_ends(segments: Iterable[Segment], query: Stretch, listed: Stretch) -> list[float]:
-    """Of each segment that overlaps a stretch of the query and of the listed item, how far its worst end is off."""
+    """How far off the worst end is of each segment that overlaps a stretch of the query and of the listed item."""
     return [
         max(abs(a - b) for a, b in zip((*segment.query, *segment.listed), (*query, *listed), strict=True))
         for segment in segments

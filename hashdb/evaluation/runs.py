@@ -213,7 +213,7 @@ def evaluate(
     measured = _measure(paths, scheme, limits, processes, advance)
     samples = measured.samples
     if len(samples) < 2:
-        return Evaluation(scheme, rate, items, measured.names, measured.unfit, (), ())
+        return Evaluation(scheme, rate, items, measured.names, measured.unfit, same=(), outcomes=())
     position_of = {sample.place: position for position, sample in enumerate(samples)}
     same = tuple(sorted((position_of[a], position_of[b]) for a, b in same_paths if {a, b} <= position_of.keys()))
     outcomes = tuple(

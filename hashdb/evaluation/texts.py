@@ -236,7 +236,7 @@ class _Windows:
         self._columns = np.ascontiguousarray(_values([frame for frames in texts for frame in frames]).T)
 
     def near(self, frames: Sequence[Frame]) -> dict[int, tuple[int, int]]:
-        """By listed text with two windows near two of the query: where the nearest two begin (query, text)."""
+        """For each listed text with two windows near two of the query: where the nearest two begin (query, text)."""
         queries: list[NDArray[np.int64]] = []
         windows: list[NDArray[np.int64]] = []
         distances: list[NDArray[np.uint16]] = []

@@ -83,9 +83,9 @@ class FalseMatches(NamedTuple):
     """What was counted, and what the nearest pairs of different films let expect."""
 
     uploads: int
-    """Pairs of an upload and a film that shows other things."""
+    """The number of pairs of an upload and a film that shows other things."""
     counted: int
-    """Of these, the pairs that match."""
+    """How many of these pairs match."""
     pairs: int
     """Pairs of different films that were compared at every radius."""
     rate: FalseRate

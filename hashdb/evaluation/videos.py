@@ -65,9 +65,9 @@ class Outcome(NamedTuple):
     parts: int
     """Stretches of the film in the copy."""
     found: int
-    """Of these, how many a segment overlaps."""
+    """How many of these stretches a segment overlaps."""
     exact: int
-    """Of these, for how many all four ends are right to `TOLERANCE` seconds."""
+    """For how many of these stretches all four ends of a segment are right to `TOLERANCE` seconds."""
     off: float | None
     """The seconds by which the worst end of the nearest segment is off."""
     radius: int | None

@@ -73,7 +73,7 @@ class TieredIndex(Index):
         # The values of the array in memory, in its order, each with the seq up to which it was last added.
         self._seqs: dict[int, int] = {}
         self._lanes = _empty_lanes(bits, 1024)
-        self._state = _State((), self._memory_segment(0), (), (), {})
+        self._state = _State(few=(), memory=self._memory_segment(0), loaded=(), segments=(), parts_by_radius={})
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
         """Add the values of the events up to `seq`; a value that is already in memory gets the new seq.

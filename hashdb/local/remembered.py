@@ -66,7 +66,7 @@ class Remembered:
         self.owns = False
         """Whether this process is the one that packs what is remembered; the others only read its files."""
         self._days: dict[tuple[date, str], Day] = {}
-        """By date and name of the log."""
+        """The days, by date and name of the log."""
         self._durable_names: set[tuple[date, str]] = set()
         self._searching = Lock()
 

@@ -227,7 +227,7 @@ class Monitor:
             with self._tables.writing():
                 self._tables.forget_shown()
                 self._tables.put(feed_seq=0)
-            return self._read_feed_after(0, None)
+            return self._read_feed_after(0, epoch=None)
 
     def _read_feed_after(self, seq: int, epoch: str | None) -> list[Alarm]:
         alarms: list[Alarm] = []

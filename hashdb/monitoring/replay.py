@@ -129,7 +129,7 @@ class Replay:
         pending: list[Leaf] = []
         for event in events:
             if event.kind == _CONTRIBUTION:
-                before = rows.get(event.id, Row(event.id, 0, ContributionState(), None))
+                before = rows.get(event.id, Row(event.id, seq=0, state=ContributionState(), commitment=None))
                 commitment = logged_commitment(event.details)
                 committed = before.commitment is not None
                 if commitment and not may_commit(event.action, event.details, committed=committed):

@@ -48,11 +48,11 @@ class Vitals:
     backup_verified_at: datetime | None
     """When a backup was last verified; None if never."""
     postgresql: Server | None
-    """Its connections, standbys and lag; None with SQLite."""
+    """The connections, standbys and lag of PostgreSQL; None with SQLite."""
     upstreams: tuple[Upstream, ...]
-    """Those that are not paused."""
+    """The upstreams that are not paused."""
     witnesses: tuple[tuple[Witness, WitnessState], ...]
-    """Those that are asked for cosignatures."""
+    """The witnesses that are asked for cosignatures."""
     uncosigned_time: timedelta
     """How long the oldest checkpoint has waited for the cosignatures of the quorum; 0 without witnesses."""
 

@@ -76,7 +76,7 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
         alone = [index.search([query], algorithm.radius)[0] for query in queries]
         together = index.search(queries, algorithm.radius)
     except (IndexError, ValueError):  # NumPy raises either for damaged tables
-        return Compared(count, in_files, len(queries), 0, 0, 0, damaged=True)
+        return Compared(count, in_files, len(queries), missing=0, wrong=0, stale=0, damaged=True)
     missing, extra, wrong = set[int](), set[int](), 0
     for query, *results in zip(queries, alone, together, strict=True):
         wrong += any(distance != (value ^ query).bit_count() for neighbors in results for distance, value in neighbors)
@@ -86,7 +86,7 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
             extra |= values - expected[query]
     # A value that was withdrawn since the store was read is not missing, and one that was added since is not stale.
     missing, extra = _lasting(db, algorithm, missing), extra - _lasting(db, algorithm, extra)
-    return Compared(count, in_files, len(queries), len(missing), wrong, len(extra), damaged=False)
+    return Compared(count, in_files, len(queries), missing=len(missing), wrong=wrong, stale=len(extra), damaged=False)
 
 
 def _values(tx: Transaction, algorithm: Algorithm, progress: Progress) -> Iterator[int]:

@@ -22,7 +22,7 @@ from hashdb.service.jobs import LONGEST_JOB
 KEY_REQUESTS = 4
 """Requests of one key that a process works on at once."""
 ALL_REQUESTS = 16
-"""Those of all keys in a process; each holds its files in memory and on the disk."""
+"""Requests of all keys that a process works on at once. Each holds its files in memory and on the disk."""
 KEPT_JOBS = 100
 """Jobs of one key that are kept: the newest."""
 _LOOK_EVERY: Final = 1.0

@@ -150,7 +150,7 @@ _REASONS = {
     "timeout": "does not answer: no connection within HASHDB_BUSY_SECONDS",
     "no such file": "does not answer: the socket does not exist",
 }
-"""By a part of the driver's message: the text that replaces the message, which may name the user."""
+"""The text that replaces the message of the driver, which may name the user, by a part of that message."""
 _ELSE = "does not answer: check that it runs, and that HASHDB_DATABASE_URL names it"
 
 

@@ -178,7 +178,7 @@ class Metrics(RequestMetrics):
         return ResponseTimes(tuple(sorted(responses.items())))
 
     def task_runs(self) -> dict[str, TaskRuns]:
-        """By background task, its runs in the workers of this machine that are running."""
+        """The runs of each background task, in the workers of this machine that are running."""
         runs = {task: TaskRuns() for task in map(str, Task)}
         fields = {
             "hashdb_background_last_success_timestamp_seconds": "succeeded_at",

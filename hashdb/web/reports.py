@@ -92,7 +92,7 @@ def _figures(report: Report, names: Mapping[str, str] = MappingProxyType({})) ->
 
 
 def _tiles(report: Report) -> dict[str, int]:
-    queries = report.queries.get("any", QueryFigures(0, 0, 0, 0))
+    queries = report.queries.get("any", QueryFigures())
     return {
         "contributions": report.contributions.added,
         "active at the end": report.contributions.active,

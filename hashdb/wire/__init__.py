@@ -72,8 +72,10 @@ MAX_VALUES = 500_000
 MAX_FIELD_NAMES = 20_000
 """The most field names in a request: each unknown one is a fault. A thousand items with all fields have 14,001."""
 _VALUES_OF_FRAMES, _KEYS_OF_FRAMES = 3, 8
-"""By what MAX_VALUES and MAX_FIELD_NAMES are multiplied for a request with frames. It may have 20,000 of them, each
-with 64 signals or transforms."""
+"""The factors of MAX_VALUES and MAX_FIELD_NAMES for a request with frames, which may have 20,000 of them.
+
+Each frame may have 64 signals or transforms.
+"""
 OBJECTS_WITH_FRAMES = 3 * (FRAMES_A_REQUEST + DRAFTS_A_REQUEST)
 """The most objects in a request with frames: a frame or an item has two more within it at most."""
 

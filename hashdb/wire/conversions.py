@@ -59,13 +59,13 @@ class _Plan(NamedTuple):
     get_attributes: Callable[[Any], Iterable[Any]]
     """Returns the attributes of the domain value for these fields."""
     to_field: Mapping[str, _Convert]
-    """By field: the conversion of its attribute."""
+    """The conversion of the attribute of each field."""
     omitted_if: Mapping[str, Any]
-    """By field marked OMIT_DEFAULT: its default."""
+    """The default of each field marked OMIT_DEFAULT."""
     field_of: Mapping[str, str]
-    """By argument: its field."""
+    """The field of each argument."""
     to_argument: Mapping[str, _Convert]
-    """By argument: the conversion of its field."""
+    """The conversion of the field of each argument."""
 
 
 class FromDomain(Generic[_Domain]):

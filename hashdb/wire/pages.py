@@ -217,7 +217,7 @@ class InclusionQuery(QueryString):
 
 
 class ReceiptsQuery(QueryString):
-    """Of which event the receipt is: give either `seq` or `subject`."""
+    """Which event to return the receipt of: give either `seq` or `subject`."""
 
     seq: WholeNumber | None = Field(None, description="The seq of the event.")
     subject: _Subject | None = Field(

@@ -117,7 +117,7 @@ class ReappearancesOut(ResponseModel, FromDomain[Report]):
     @classmethod
     def fields_from(cls, value: Report) -> dict[str, Any]:
         """The fields of the model."""
-        figures = value.queries.get("any", QueryFigures(0, 0, 0, 0))
+        figures = value.queries.get("any", QueryFigures())
         return super().fields_from(value) | {"own": figures.own, "others": figures.others}
 
 

@@ -125,7 +125,7 @@ class WitnessState:
         return None if row is None else str(row[0])
 
     def list_all(self) -> tuple[tuple[Cosigned, ...], tuple[Refused, ...]]:
-        """Of each log the last checkpoint, and every refused one. Raises StoreBusy."""
+        """The last checkpoint of each log, and every refused checkpoint. Raises StoreBusy."""
         with self._lock, _as_busy():
             logs = self._connection.execute("SELECT origin, size, root, note, at FROM logs ORDER BY origin").fetchall()
             query = "SELECT origin, size, root, reason, note, cosigned, at FROM refused ORDER BY at, origin, size, root"

@@ -40,10 +40,10 @@ from hashdb.wsgi.uploads import Upload, UploadLimits
 
 METADATA_CHARACTERS = 1024 * 1024
 _MAX_PARTS = 64
-"""Of a form: its files and its other fields."""
+"""The most parts of a form: its files and its other fields."""
 MALFORMED_FORM = "the body is not multipart/form-data, or is cut short"
 _Outcomes = list[Hashed | UnreadablePicture]
-"""Of each picture, the hashes or the error."""
+"""The hashes of each picture, or its error."""
 Advance = Callable[[float], None]
 """Called with the share that is done, 0 to 1."""
 

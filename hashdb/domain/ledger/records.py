@@ -178,7 +178,7 @@ class ExpectedSessions:
     def __init__(self) -> None:
         """No session is open."""
         self._open_sessions: dict[int, dict[str, int]] = {}
-        """By user and tag, the time of the beginning in microseconds."""
+        """When each session began, in microseconds, by user and tag."""
 
     def replay(self, at: int, action: str, user: int, details: Details) -> None:
         """Replay the next event on a user."""

@@ -111,7 +111,7 @@ class LookBackReport:
     uploaded_at: datetime
     found_at: datetime
     match: Match
-    """As it was found; on a report that takes it back, the match that was reported before."""
+    """The match as it was found. In a report that takes a match back, the one that was reported before."""
     reason: str | None = None
     """Why a match is taken back."""
 

@@ -143,7 +143,7 @@ class Selection(NamedTuple):
     by_frames: Mapping[int, FrameDetails] = {}
     """How the frames of the query match, by contribution."""
     verdicts: Mapping[int, Verdict] = {}
-    """By contribution, if the query is not plain."""
+    """The verdict of each contribution, if the query is not plain."""
 
 
 def decide(
@@ -447,4 +447,6 @@ def _search(views: Sequence[_View], search: Search) -> Sequence[Distances]:
 
 
 _POSITIONS = {algorithm: position for position, algorithm in enumerate(Algorithm)}
-_NO_MATCH = Selection({}, {}, (), frozenset(), None, (), False)
+_NO_MATCH = Selection(
+    distances={}, through={}, chosen=(), members=frozenset(), severity=None, judged=(), truncated=False
+)

@@ -196,7 +196,7 @@ class _Compared(NamedTuple):
 
     @property
     def spare(self) -> float:
-        """By how much they agree more than is needed; below 0: the contribution does not show this picture.
+        """How much more they agree than is needed. Below 0, the contribution does not show this picture.
 
         Where details are plain or hashes are far, they must agree more. Details that are plain cannot outweigh a
         colour that differs.

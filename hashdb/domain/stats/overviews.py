@@ -32,9 +32,9 @@ class Figure(StrEnum):
     TIMED = "timed"
     """Contributions with a known time to share."""
     IN_HOUR = "in_hour"
-    """Those of them that were shared within an hour of the removal."""
+    """Those of `TIMED` that were shared within an hour of the removal."""
     IN_DAY = "in_day"
-    """The same, within a day."""
+    """Those of `TIMED` that were shared within a day of the removal."""
     QUERIES = "queries"
     HITS = "hits"
 

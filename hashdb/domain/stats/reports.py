@@ -38,7 +38,7 @@ class Durations:
         Durations(count=4, median=20, p90=7200, within_1h=0.75, within_24h=1.0)
         """
         if not seconds:
-            return cls(0, None, None, None, None)
+            return cls(count=0, median=None, p90=None, within_1h=None, within_24h=None)
         ordered = sorted(seconds)
         return cls(len(ordered), _rank(ordered, 50), _rank(ordered, 90), _within(ordered, HOUR), _within(ordered, DAY))
 
@@ -70,10 +70,10 @@ class Contributed:
 class QueryFigures:
     """The queries with (`hit`) and without matches (`none`), and the hits on `own` contributions and on `others`."""
 
-    hit: int
-    none: int
-    own: int
-    others: int
+    hit: int = 0
+    none: int = 0
+    own: int = 0
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)

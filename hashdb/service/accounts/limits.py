@@ -205,9 +205,9 @@ _Item = tuple[tuple[Signal, ...], ...]
 
 
 class Suspicions:
-    """By key and contribution, the different queries that this process has answered in the present window.
+    """The different queries that this process has answered in the present window, by key and contribution.
 
-    Of a query only a hash is kept, in memory, and it differs between processes.
+    Only a hash of each query is kept, in memory, and the hash differs between processes.
     """
 
     def __init__(self) -> None:

@@ -151,7 +151,7 @@ def remove_factor(db: HashDB, session: Session, present: str) -> User:
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
     with db.store.begin() as tx:
-        changed = tx.users.set_factor(user.id, None, 0, ())
+        changed = tx.users.set_factor(user.id, secret=None, step=0, recovery=())
         tx.audit.append(now, user.actor, [_amended(user.id, "second_factor", second_factor_tag=None)])
     return changed
 

@@ -299,7 +299,14 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
         _refuse("must be the lines of signatures, as of a signed note")
     with db.store.read() as tx:
         origin = _signer(db, tx).name
-        roots = tx.audit.between(0, tx.audit.head().seq + 1, _SIGNED_LATER, None, Action.SET_COMMITTED, _SUBJECT)
+        roots = tx.audit.between(
+            after=0,
+            before=tx.audit.head().seq + 1,
+            limit=_SIGNED_LATER,
+            actors=None,
+            action=Action.SET_COMMITTED,
+            subject=_SUBJECT,
+        )
     if len({(name, octets[:KEY_ID_OCTETS]) for name, octets in signatures}) < len(signatures):
         _refuse("must have one signature of each organisation")
     signed: list[tuple[Event, WitnessKey, str]] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.jobs import JobOutcome, Verification
@@ -40,6 +40,11 @@ class Finding:
     first: int | None
     last: int | None
     reason: str
+
+    @classmethod
+    def without_event(cls, reason: str) -> Self:
+        """A finding that concerns no particular event."""
+        return cls(None, None, reason)
 
     def __str__(self) -> str:
         """The finding as one sentence."""
@@ -105,7 +110,7 @@ def verify(
     in_file = () if db.signing is None else db.signing.recorded_checkpoints()
     with db.store.read() as tx:
         if [head.id for head in tx.audit.head_rows()] != [1]:
-            return Verdict(0, merkle.EMPTY, 0, (Finding(None, None, "the log has no head, or more than one"),))
+            return Verdict(0, merkle.EMPTY, 0, (Finding.without_event("the log has no head, or more than one"),))
         keys = tx.checkpoints.keys()
         kept_size = _size_of(kept, keys)
         signed: _SignedRoots = {}
@@ -123,7 +128,7 @@ def verify(
             reasons = [*wrong_tables(tx, replay.records, db.now(), advance)]
             reasons += wrong_commitments(tx, advance) if signals else ()
             reasons += witnesses.wrong_cosignatures(db, tx)
-            findings += [Finding(None, None, reason) for reason in reasons]
+            findings += [Finding.without_event(reason) for reason in reasons]
         else:
             findings.insert(0, replay.finding)
         checkpoints = sum(len(roots) for size, roots in signed.items() if size <= replay.agreed_size)
@@ -235,9 +240,9 @@ class _Replay:
         """What is wrong with the time and the epoch of the log's head."""
         (head,) = self._tx.audit.head_rows()
         if head.at != self._last_at:
-            yield Finding(None, None, "the head of the log has another time than its last event")
+            yield Finding.without_event("the head of the log has another time than its last event")
         if self.records.epoch not in (head.epoch, NOT_LOGGED):
-            yield Finding(None, None, "the epoch of the log differs from the epoch in its events")
+            yield Finding.without_event("the epoch of the log differs from the epoch in its events")
 
     def _peaks_finding(self) -> Finding | None:
         """Where the peaks stored in the log's head differ from the recomputed ones, once all rows were read."""
@@ -304,7 +309,7 @@ class _Replay:
     def _subtree_differs(self, subtree: Subtree) -> Finding:
         """An event in the subtree, after the last agreeing checkpoint, differs; if there is none, the stored hash."""
         if self.agreed_size >= subtree.end:
-            return Finding(None, None, "the head of the log does not fit its events")
+            return Finding.without_event("the head of the log does not fit its events")
         first = max(subtree.begin, self.agreed_size) + 1
         return Finding(first, subtree.end, "changed: the tree of the log is of other content")
 
@@ -336,10 +341,10 @@ def _read_checkpoints(
         try:
             checkpoint, _ = read_checkpoint(note, verifiers)
         except BadNote as error:
-            yield Finding(None, None, f"{where}: {error}")
+            yield Finding.without_event(f"{where}: {error}")
             continue
         if size not in (None, checkpoint.size):
-            yield Finding(None, None, f"{where}: it is of {checkpoint.size}")
+            yield Finding.without_event(f"{where}: it is of {checkpoint.size}")
         signed.setdefault(checkpoint.size, []).append(_SignedRoot(checkpoint.root, where))
 
 
@@ -362,4 +367,4 @@ def _key_findings(db: HashDB, keys: Sequence[LogKey], logged: set[str]) -> list[
         own_key = db.signing.own_key(keys[-1].verifier.name)
         if own_key is not None and str(own_key) not in vkeys:
             reasons.append(f"the key of this machine, {own_key}, is not one of the log's")
-    return [Finding(None, None, reason) for reason in reasons]
+    return [Finding.without_event(reason) for reason in reasons]

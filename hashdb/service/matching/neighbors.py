@@ -174,7 +174,10 @@ def _nearest(
     for algorithm, group in groupby(in_order, key=lambda query: query[1].algorithm):
         of_algorithm = list(group)
         if algorithm.is_digest:
-            nearest |= {signal: _Nearest(False, 0, name, signal) for name, signal in of_algorithm}
+            nearest |= {
+                signal: _Nearest(is_beyond=False, distance=0, transform=name, signal=signal)
+                for name, signal in of_algorithm
+            }
             continue
         results = db.index.search(algorithm, [signal.value for _, signal in of_algorithm], radii[algorithm])
         for (name, signal), neighbors in zip(of_algorithm, results, strict=True):

@@ -118,7 +118,7 @@ def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
         if not _goes_on(upstream.seq, page):
             raise Stop(UpstreamTrouble.NOT_HASHDB)
         # A page without news is not written.
-        if page == UpstreamPage((), upstream.seq, False, upstream.epoch or ""):
+        if page == UpstreamPage((), upstream.seq, more=False, epoch=upstream.epoch or ""):
             return not upstream.rereading or _end_round(db, upstream)
         applied = apply(db, upstream, page)
         if any(change.gone for change in page.changes):

@@ -48,7 +48,7 @@ class _NotedRefusal(NamedTuple):
     """The id of the member; 0 if it is unknown."""
     code: str
     """Why it was refused: the outcome under which it is counted."""
-    request: Refusal | None
+    request: Refusal | None = None
     """The refused request; None for contributions and forms."""
 
 
@@ -81,7 +81,7 @@ class Tally:
     queries: Counter[_QueryGroup] = field(default_factory=Counter)
     refused: Counter[tuple[date, Cell]] = field(default_factory=Counter)
     hits: dict[tuple[date, int, int], HitTotals] = field(default_factory=dict)
-    """By day, member and contribution."""
+    """The hits by day, member and contribution."""
     anonymous_refusals: Counter[str] = field(default_factory=Counter)
     """The number of refused requests without a valid key, by reason."""
     first_refusals: dict[str, Refusal] = field(default_factory=dict)
@@ -213,11 +213,11 @@ class StatsBuffer:
 
     def note_refused_contributions(self, at: datetime, member: int, code: str) -> None:
         """Note that contributions of a member were refused, with the code of the error."""
-        self._refusals.append(_NotedRefusal(at, CountKind.REFUSAL, member, code, None))
+        self._refusals.append(_NotedRefusal(at, CountKind.REFUSAL, member, code))
 
     def note_refused_form(self, at: datetime, code: str) -> None:
         """Note that a form of the console was refused, with the code of the error."""
-        self._refusals.append(_NotedRefusal(at, CountKind.FORM, 0, code, None))
+        self._refusals.append(_NotedRefusal(at, CountKind.FORM, member=0, code=code))
 
     def note_refused_request(self, at: datetime, member: int, refusal: Refusal) -> None:
         """Note that a request was refused. `member` is the id of the member of its key, 0 if it is unknown."""

@@ -53,9 +53,9 @@ SignalSet = tuple[int, bytes]
 _COPIED = tuple(field.name for field in fields_of(Draft) if field.name not in ("signals", "signatures", "frames"))
 """Fields that have one name in the draft, the contribution and the table."""
 _COLUMNS = tuple(name for name in _COPIED if name != "media")
-"""Those that are read as they are stored."""
+"""The fields of `_COPIED` that are read as they are stored."""
 _CONTRIBUTION, _PLACE = itemgetter(0), itemgetter(0, 1)
-"""Of a row of a signal: the contribution; the contribution and the position."""
+"""From a row of a signal: its contribution; its contribution and position."""
 _IN_DIGESTS = frozenset(str(algorithm) for algorithm in Algorithm if signal_table(algorithm) is digests)
 """The algorithms whose signals are in the table `digests`, and not in `signals`."""
 _NO_PARTS: Mapping[str, object] = {"pages": None, "words": None}

@@ -38,7 +38,7 @@ FEW = 10_000
 AHEAD = 20_000
 """If each part of the filter selects more, a page reads this many contributions in the order of the list."""
 COUNTED = 5_000
-"""Of these, a total that is not exact counts this many: it reads each, where a page stops when it is full."""
+"""A total that is not exact counts at most this many of those. It reads each one; a page stops when it is full."""
 _BEYOND_ALL = 10**18 - 1
 """The largest id that a position can have."""
 

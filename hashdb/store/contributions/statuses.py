@@ -193,7 +193,7 @@ def stored_media(media: Media, pages: int | None, words: int | None) -> tuple[st
 
 def of_media(media: Media, *, without_index: bool = False) -> ColumnElement[bool]:
     """The condition that a contribution is of a medium. With `without_index`, the database uses no index for it."""
-    stored, *_ = stored_media(media, None, None)
+    stored, *_ = stored_media(media, pages=None, words=None)
     column = contributions.c.media
     same: ColumnElement[bool] = (func.coalesce(column, column) if without_index else column) == stored
     if media is Media.TEXT:

@@ -260,7 +260,9 @@ class Timelines(Repository):
         """The events on these subjects, in order."""
         audit = Audit(self._connection)
         events_on_subjects = [
-            event for id in ids for event in audit.events(0, _MOST_OF_SUBJECT, None, None, (kind, id))
+            event
+            for id in ids
+            for event in audit.events(0, _MOST_OF_SUBJECT, actor=None, action=None, subject=(kind, id))
         ]
         return sorted(events_on_subjects, key=lambda event: event.seq)
 

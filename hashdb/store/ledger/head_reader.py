@@ -27,7 +27,7 @@ class Tail(NamedTuple):
 
     head: Head
     leaves: Mapping[int, str]
-    """By seq, the leaves in hex."""
+    """The leaves in hex, by seq."""
     kinds: frozenset[str]
     """The kinds of subject of the events past the earlier one."""
 

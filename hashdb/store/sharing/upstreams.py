@@ -39,7 +39,7 @@ class UpstreamPath(NamedTuple):
     round: int
     """The last round of reading the upstream's list from the beginning in which the contribution was read."""
     fingerprint: bytes | None
-    """Of the signals with which it was contributed here; None once they are erased."""
+    """The fingerprint of the signals with which it was contributed here; None once they are erased."""
 
 
 class Upstreams(Repository):

@@ -93,17 +93,17 @@ def look_up() -> Response:
     hashes = with_algorithms(text, _algorithms())
     address = text if hashes is None and begins_as_address(text) and not _CONSOLE_PAGE.match(text) else None
     if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
-        return _show_near(sent, hashes, address)
+        return _show_near(sent, hashes=hashes, address=address)
     is_name = text.isprintable() and len(text) <= finding.LONGEST_TEXT
     groups, similar = _groups(text, is_address=address is not None) if text and is_name else ((), None)
     exact = [result for group in groups for result in group.exact]
     if len(exact) == 1 and hashes is None and address is None:
         return pages.redirect(exact[0].address)
     if not groups and (hashes is not None or address is not None):
-        return _show_near(sent, hashes, address)
+        return _show_near(sent, hashes=hashes, address=address)
     if not is_name and takes_text():
         # The service accepts texts, so it hashes this one.
-        return _show_near(sent, None, None, text)
+        return _show_near(sent, text=text)
     if not is_name:
         reason = f"must be one line of at most {finding.LONGEST_TEXT} characters, or hashes, each on a line of its own"
         if len(text) > finding.LONGEST_TEXT:
@@ -113,7 +113,7 @@ def look_up() -> Response:
     return _page(sent, groups, similar, searched=searched)
 
 
-def _show_near(sent: Form, hashes: str | None, address: str | None, text: str = "") -> Response:
+def _show_near(sent: Form, hashes: str | None = None, address: str | None = None, text: str = "") -> Response:
     """The match debugger, with what is near the hashes, the address, the text, or the file of the form."""
     sent.values |= {"signals": hashes or "", "address": address or "", "text": text, "transforms": "1"}
     return neighbors.search(sent)

@@ -94,7 +94,7 @@ def state(webhook: Webhook) -> str:
 
 def _webhook_page(webhook_id: int, form: Form) -> Response:
     webhook = webhooks.get(hashdb(), actor(), webhook_id)
-    latest = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, MAX_KEPT_DELIVERIES)
+    latest = webhooks.deliveries(hashdb(), actor(), webhook_id, outcome=None, after=0, limit=MAX_KEPT_DELIVERIES)
     deliveries, list = page_of_all(
         latest,
         _DELIVERIES,

@@ -23,7 +23,7 @@ from hashdb.wire.sharing.passages import PASSAGES, read_passages
 _BLOCKED, _NOT_BLOCKED = "Blocked", "NotBlocked"
 _IGNORED = ("Unknown", "None", "QualityUnknown", "PendingReview", "Withdrawn", "Deleted")
 _ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
-"""By StopNCII's type of signal."""
+"""The algorithms, by StopNCII's type of signal."""
 _PLAIN = {"URL": "url", "Text": "raw_text"}
 """The types of values that are not hashed, each with HMA's name of the type."""
 HashPlain = Callable[[str, str], tuple[str, str]]
