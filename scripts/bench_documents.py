@@ -33,7 +33,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.evaluation.pages import RARE
 from hashdb.evaluation.passages import COPIES, pieces
 from hashdb.evaluation.tails import fit
-from hashdb.evaluation.texts import SHARED
+from hashdb.evaluation.texts import SHARED_WORDS
 from hashdb.hashing import Hashed, Mode, hash_transforms
 from hashdb.hashing.texts import QUERY_STEP, WINDOW, split_words
 from hashdb.index.kernel import implementation
@@ -371,7 +371,7 @@ def page(results: Mapping[str, Any]) -> list[str]:
         f"A page is drawn {documents.LONGEST:,} pixels high (listed pages: 1,000), altered, "
         "saved as JPEG of quality 70, and asked for with all transforms.",
         "*The same elsewhere*: other files that match and have this page, too, as a translation or by a passage of "
-        f"{SHARED} words.",
+        f"{SHARED_WORDS} words.",
         *report.table(
             ("alteration", "pages", "document found, %", "at this page, %", "the same elsewhere", "wrong documents"),
             [
@@ -405,7 +405,7 @@ def page(results: Mapping[str, Any]) -> list[str]:
         "",
         "Ordered pairs of pages of different files. Left out are pages at about the same place of translations "
         f"(within {100 * documents.NEAR_PLACE:.0f} % of the length), and, of the nearest pairs, those with a passage "
-        f"of {SHARED} words in common.",
+        f"of {SHARED_WORDS} words in common.",
         f"Where the hash of a listed page is sparse, the radius of phash256 is {SPARSE_RADIUS}; "
         f"so these pairs count as {RADII[Algorithm.PHASH256] - SPARSE_RADIUS} bits further apart.",
         "The estimates are those of [the evaluation](../evaluation.md): a straight tail, which is cautious, "

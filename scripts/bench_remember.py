@@ -40,7 +40,7 @@ from hashdb.index.kernel import implementation
 from hashdb.index.vectors import from_octets
 from hashdb.local import LocalIndex
 from hashdb.local.lookback import LookBack
-from hashdb.local.remembered import FOLDER, Remembered
+from hashdb.local.remembered import REMEMBERED_FOLDER, Remembered
 from hashdb.local.reports import Reports
 from hashdb.local.upload_log import FRAMED_LOG, LOG, MOST_RECORDS, append, draft_block, hash_id
 from hashdb.local.upload_log import Draft as BlockDraft
@@ -80,7 +80,7 @@ def main() -> None:
         with serving(service) as url, Client(url, key) as client:
             for size in sizes:
                 count = round(size * 1e6)
-                made = remember_millions(own / "local" / FOLDER, made, count)
+                made = remember_millions(own / "local" / REMEMBERED_FOLDER, made, count)
                 results["sizes"].append(measure(own, client, url, key, count))
         results["many"] = arrive_at_once(own / "local", 2 if arguments.quick else arguments.thousands, made)
         thousands = 5 if arguments.quick else arguments.texts
@@ -110,7 +110,7 @@ def _remember(folder: Path, worker: int, count: int, batch: int) -> float:
     uploads = [
         Upload(f"{worker}/{n:09}.jpg", now, Query(_signals(octets[n * _BOTH : (n + 1) * _BOTH]))) for n in range(count)
     ]
-    remembered = Remembered(folder / FOLDER)
+    remembered = Remembered(folder / REMEMBERED_FOLDER)
     begun = time.perf_counter()
     for start in range(0, count, batch):
         remembered.remember(uploads[start : start + batch])
@@ -171,7 +171,7 @@ def _block(block: int, at: datetime) -> BlockDraft:
 
 def measure(own: Path, client: Client, url: str, key: str, count: int) -> dict[str, Any]:
     """From the answer to a contribution to the report, with so many uploads remembered."""
-    folder = own / "local" / FOLDER
+    folder = own / "local" / REMEMBERED_FOLDER
     found: dict[str, Any] = {"uploads": count}
     with following(own, url, key) as started:
         found["start"] = started
@@ -229,8 +229,10 @@ def following(own: Path, url: str, key: str) -> Iterator[float]:
         with LocalIndex(own / "local") as index:
             while process.poll() is None:
                 time.sleep(0.1)
-                if (own / "local" / "current").exists() and (own / "local" / FOLDER / "reports.sqlite").exists():
-                    cursor = Reports(own / "local" / FOLDER).cursor()
+                if (own / "local" / "current").exists() and (
+                    own / "local" / REMEMBERED_FOLDER / "reports.sqlite"
+                ).exists():
+                    cursor = Reports(own / "local" / REMEMBERED_FOLDER).cursor()
                     if cursor is not None and cursor.seq >= index.checkpoint:
                         break
         yield time.perf_counter() - begun
@@ -241,7 +243,7 @@ def following(own: Path, url: str, key: str) -> Iterator[float]:
 
 def texts_and_a_film(own: Path, client: Client, url: str, key: str, count: int) -> dict[str, Any]:
     """Remember so many texts of 3,000 words, then list a text that some have a part of, and a film of two hours."""
-    folder = own / "local" / FOLDER
+    folder = own / "local" / REMEMBERED_FOLDER
     with Pool(_PROCESSES, context=get_context("forkserver")) as pool:
         took = pool.starmap(_remember_texts, [(folder, worker, count // _PROCESSES) for worker in range(_PROCESSES)])
     found: dict[str, Any] = {"uploads": count, "windows": _WINDOWS, "rate": count / max(took)}
@@ -330,7 +332,7 @@ def arrive_at_once(folder: Path, thousands: int, uploads: int) -> dict[str, Any]
                 steps.append(FeedStep(head + n + 1, what))
             copy.tables.store(steps, head + start + len(steps), now)
         copy.searchable.write()
-        look_back = LookBack(index, Reports(folder / FOLDER))
+        look_back = LookBack(index, Reports(folder / REMEMBERED_FOLDER))
         with get_context("forkserver").Pool(1) as pool:
             matching = pool.apply_async(_match_for, (folder, 20.0))
             begun, lengths = time.perf_counter(), list[float]()

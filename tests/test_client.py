@@ -28,7 +28,7 @@ from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Proposal
 from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.stats.counts import SETTLED
+from hashdb.domain.stats.counts import SETTLED_AGE
 from hashdb.service import HashDB, open_hashdb, system_clock
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
@@ -576,7 +576,7 @@ def test_reversals_come_page_by_page(service: Service, client: Client) -> None:
     client.match([Query(one.contribution.signals) for one in receipt.recorded])
     for one in receipt.recorded:
         client.withdraw(one.contribution.id, "other")
-    service.db.now = lambda: system_clock() + SETTLED
+    service.db.now = lambda: system_clock() + SETTLED_AGE
     told = list(client.reversals())
     assert [one.contribution for one in told] == [one.contribution.id for one in receipt.recorded]
     assert told == list(counts.reversals(service.db, service.actor, 0, 1000))

@@ -27,7 +27,7 @@ from hashdb.errors import HomeInUse, UnsafeStart, needing
 from hashdb.index.folder import lock_folder
 from hashdb.local import LocalIndex
 from hashdb.local.approvals import Approval
-from hashdb.local.remembered import FOLDER
+from hashdb.local.remembered import REMEMBERED_FOLDER
 from hashdb.local.reports import Reports
 from hashdb.settings import Settings
 
@@ -113,7 +113,7 @@ def status(as_json: bool) -> None:
     approval = None if text is None else Approval.parse(text)
     with lock_folder(folder) as is_free:
         pass
-    reports = Reports(folder / FOLDER).state()
+    reports = Reports(folder / REMEMBERED_FOLDER).state()
     lag = copy.seq - (reports.cursor.seq if reports.cursor and reports.cursor.epoch == copy.epoch else 0)
     document = {
         "checkpoint": copy.seq,

@@ -18,7 +18,7 @@ from hashdb.errors import CheckTooEarly, RootNotSigned, ServiceError, ServiceUnr
 from hashdb.local import LocalIndex, Sync, syncing
 from hashdb.local.dispatcher import delivering
 from hashdb.local.lookback import LookBack
-from hashdb.local.remembered import FOLDER as REMEMBERED
+from hashdb.local.remembered import REMEMBERED_FOLDER as REMEMBERED
 from hashdb.local.reports import Reports
 from hashdb.member_settings import MemberSettings
 

@@ -14,10 +14,10 @@ from PIL import Image, ImageOps
 from hashdb.evaluation import covers, edits, surroundings
 from hashdb.evaluation.alterations import in_sequence
 from hashdb.evaluation.edits import Draw, Scene
-from hashdb.evaluation.films import RATE, Film, encode, times
+from hashdb.evaluation.films import FRAME_RATE, Film, encode, times
 from hashdb.evaluation.library import Stretch
 
-MARGIN: Final = 3.0
+MARGIN_SECONDS: Final = 3.0
 """Seconds of the surrounding upload that are encoded with the clip, on each side."""
 _PART: Final = 6.0
 """Seconds of each of the parts that are joined."""
@@ -42,7 +42,7 @@ class Copy:
     """The length of the clip in the film; a whole copy has none."""
     speed: float = 1.0
     """Seconds of the film that a second of the copy shows."""
-    rate: float = RATE  # frames a second
+    rate: float = FRAME_RATE  # frames a second
     crf: int = 28
     parts: int = 1
     """How many stretches of the film are joined, in another order."""
@@ -62,7 +62,7 @@ class Truth(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """A file, and what it shows of the film. A part inside an upload begins `MARGIN` seconds after its start."""
+    """A file, and what it shows of the film. A part inside an upload begins `MARGIN_SECONDS` after its start."""
 
     octets: bytes
     seconds: float
@@ -78,7 +78,7 @@ def make_upload(copy: Copy, film: Film, start: float, around: Film, at: float, s
         stretches = [(0.0, film.seconds)]
     else:
         stretches = _stretches(copy, film, start)
-    margin = MARGIN if copy.form is Form.INSIDE else 0.0
+    margin = MARGIN_SECONDS if copy.form is Form.INSIDE else 0.0
     truth, time = [], margin
     for begin, end in stretches:
         truth.append(Truth((time, time + (end - begin) / copy.speed), (begin, end)))

@@ -15,7 +15,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import Words
 
-MOST: Final = 2_000_000
+MOST_MEASURED: Final = 2_000_000
 """The most values that are measured; the cost of more values is extrapolated."""
 _FEWER = 8
 """The factor by which a second measurement has fewer values, to see how the time grows."""
@@ -38,12 +38,12 @@ class Cost:
 def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, values_a_query: float) -> Cost:
     """The memory of an index of `items` items and the time of a query, on this machine, with one thread.
 
-    Random values are spread more evenly than those of pictures, so with tables the time is a lower bound. Above `MOST`
-    values, the time is assumed to grow as a power of their number: linearly for a scan, more slowly with tables, as a
-    larger segment has wider chunks.
+    Random values are spread more evenly than those of pictures, so with tables the time is a lower bound. Above
+    `MOST_MEASURED` values, the time is assumed to grow as a power of their number: linearly for a scan, more slowly
+    with tables, as a larger segment has wider chunks.
     """
     values = max(1, round(items * values_an_item))
-    measured = min(values, MOST)
+    measured = min(values, MOST_MEASURED)
     octets, seconds, scanned = _measured(algorithm, radius, measured)
     if values > measured:
         growth = 1.0 if scanned else _growth(seconds, _measured(algorithm, radius, measured // _FEWER)[1])

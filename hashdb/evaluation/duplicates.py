@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Final
 
-FILE: Final = "duplicates.txt"
+DUPLICATES_FILE: Final = "duplicates.txt"
 """The list in a folder: a pair a line, two names of files in it, with a tab between."""
 
 
@@ -43,18 +43,20 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[int, int]]:
     """The pairs of positions of pictures that the list of their folder names. Raises BadList."""
     at = {path: place for place, path in enumerate(paths)}
     for folder in dict.fromkeys(path.parent for path in paths):
-        if not (folder / FILE).is_file():
+        if not (folder / DUPLICATES_FILE).is_file():
             continue
         try:
-            lines = (folder / FILE).read_text("utf-8").splitlines()
+            lines = (folder / DUPLICATES_FILE).read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
-            raise BadList(f"{folder / FILE} cannot be read as UTF-8") from None
+            raise BadList(f"{folder / DUPLICATES_FILE} cannot be read as UTF-8") from None
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             pair = [folder / name for name in line.split("\t")]
             if len(pair) != 2 or not all(path.is_file() for path in pair):
-                raise BadList(f"{folder / FILE}, line {number}: must be two names of files with a tab between")
+                raise BadList(
+                    f"{folder / DUPLICATES_FILE}, line {number}: must be two names of files with a tab between"
+                )
             # A pair of which one picture was not drawn is no pair of this run.
             if all(path in at for path in pair):
                 yield at[pair[0]], at[pair[1]]

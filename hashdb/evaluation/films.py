@@ -23,7 +23,7 @@ from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.videos import Video
 
-RATE: Final = 12
+FRAME_RATE: Final = 12
 """Frames a second of the films that are made: half of a cinema's, which halves the time and moves pictures as far."""
 SIZE: Final = (480, 270)
 """Width and height in pixels of the films that are made."""
@@ -177,7 +177,7 @@ class RecordedFilm:
     def play(self, times: Sequence[float]) -> Iterator[Image.Image]:
         """The picture at each of these seconds, which ascend: the last one that is shown by then."""
         with self.path.open("rb") as file:
-            frames = iter(Video(file, LIMITS, interval=1 / RATE).frames())
+            frames = iter(Video(file, LIMITS, interval=1 / FRAME_RATE).frames())
             frame = next(frames)
             coming = next(frames, None)
             for time in times:
@@ -204,10 +204,10 @@ class LoadedFilm:
     def play(self, times: Sequence[float]) -> Iterator[Image.Image]:
         """The picture at each of these seconds of the film, which are within the stretch."""
         for time in times:
-            yield self._frames[min(max(0, int((time - self._start) * RATE + 1e-6)), len(self._frames) - 1)]
+            yield self._frames[min(max(0, int((time - self._start) * FRAME_RATE + 1e-6)), len(self._frames) - 1)]
 
 
-def times(start: float, end: float, rate: float = RATE) -> list[float]:
+def times(start: float, end: float, rate: float = FRAME_RATE) -> list[float]:
     """The times of the frames from one second to another, at `rate` frames a second."""
     return [start + number / rate for number in range(max(1, round((end - start) * rate)))]
 
@@ -221,7 +221,7 @@ def can_encode() -> bool:
     return True
 
 
-def encode(frames: Iterable[Image.Image], rate: float = RATE, crf: int = 26) -> bytes:
+def encode(frames: Iterable[Image.Image], rate: float = FRAME_RATE, crf: int = 26) -> bytes:
     """An MP4 of frames of one size, in H.264. `crf` is its loss: 18 is hardly seen, 40 is a mess of blocks."""
     import av
 

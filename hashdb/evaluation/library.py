@@ -16,7 +16,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.evaluation.catalogue import ValueIndex, holder_of
 from hashdb.index.vectors import Words, pack
 
-WIDEST: Final = 88
+WIDEST_RADIUS: Final = 88
 """The widest radius of PDQ, in bits, at which videos are compared; that of phash256 is wider by as much."""
 WIDEST_OF_TEXTS: Final = 100
 """The widest radius of simhash256, in bits, at which texts are compared."""
@@ -33,7 +33,9 @@ class Library:
     def __init__(self, items: Sequence[tuple[Sequence[Frame], float | None]], *, texts: bool = False) -> None:
         """List videos, each with its frames and its duration in seconds, or texts, which have none."""
         # The algorithm by whose radius items are compared, and its widest radius.
-        self._algorithm, self._widest = (Algorithm.SIMHASH256, WIDEST_OF_TEXTS) if texts else (Algorithm.PDQ, WIDEST)
+        self._algorithm, self._widest = (
+            (Algorithm.SIMHASH256, WIDEST_OF_TEXTS) if texts else (Algorithm.PDQ, WIDEST_RADIUS)
+        )
         self._shots: list[list[ListedShot]] = []
         self._times: dict[tuple[int, Signal], list[ShotTimes]] = defaultdict(list)
         self._holders: dict[Signal, list[Holder]] = defaultdict(list)

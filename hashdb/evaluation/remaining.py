@@ -35,7 +35,7 @@ class Remaining(NamedTuple):
         return min(1.0, (share + square / (2 * self.pairs) + spread) / (1 + square / self.pairs))
 
 
-ALL = Remaining(0, 0)
+ALL_REMAIN = Remaining(0, 0)
 """No pair was examined, so all may remain."""
 
 

@@ -17,7 +17,7 @@ from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.evaluation.costs import Cost, cost
 from hashdb.evaluation.duplicates import duplicates
 from hashdb.evaluation.pairs import Pairs, compare
-from hashdb.evaluation.remaining import ALL, Remaining, remains
+from hashdb.evaluation.remaining import ALL_REMAIN, Remaining, remains
 from hashdb.evaluation.samples import UNMEASURED, Mistake, Sample, SampleJob, Scheme, Unfit, measure_all
 from hashdb.evaluation.tails import Check, Tail, check, fit
 from hashdb.hashing import Limits
@@ -75,7 +75,7 @@ class ChoiceResult:
     values_a_query: float
     costs: Mapping[int, Cost]
     """The cost at each radius: at that in force, and at `radius`."""
-    remaining: Remaining = ALL
+    remaining: Remaining = ALL_REMAIN
     """Of the pairs from which `tail` was estimated, how many remain after the verification."""
 
     @property
@@ -306,7 +306,7 @@ def _outcomes(
             curved_radius=None if tail is None else tail.curved_radius(own_rate),
             values_an_item=values_an_item,
             values_a_query=values_a_query,
-            remaining=_remaining(samples, pairs[True], tail, algorithm, profile) if transforms else ALL,
+            remaining=_remaining(samples, pairs[True], tail, algorithm, profile) if transforms else ALL_REMAIN,
             costs={bits: cost(algorithm, bits, items, values_an_item, values_a_query) for bits in sorted(radii)},
         )
 
@@ -322,7 +322,7 @@ def _remaining(
 ) -> Remaining:
     """How many of the pairs from which `tail` was estimated remain after the verification."""
     if tail is None:
-        return ALL
+        return ALL_REMAIN
     # A row of `near` has the positions of the query and of the stored picture, and their distance.
     fitted = pairs.near[pairs.near[:, 2] <= tail.threshold].tolist()
     remain = [remains(samples[query].query, samples[stored].listed[profile], algorithm) for query, stored, _ in fitted]

@@ -15,7 +15,7 @@ from hashdb.evaluation.figures import Table
 from hashdb.evaluation.library import WIDEST_OF_TEXTS
 from hashdb.evaluation.passages import TextCopy, TextForm
 from hashdb.evaluation.tails import FalseRate, Tail, false_rate
-from hashdb.evaluation.texts import SHARED, TOLERANCE, TextEvaluation, TextOutcome
+from hashdb.evaluation.texts import SHARED_WORDS, TOLERANCE, TextEvaluation, TextOutcome
 from hashdb.evaluation.video_figures import percent
 
 _MIN_PASSAGES = 4
@@ -136,7 +136,7 @@ class FalseTextMatches(NamedTuple):
     shared: int
     """Pairs of different texts that match and share a passage: these matches are right."""
     rewritten: int
-    """The pairs of these without `SHARED` words in a row in common: one passage is the other, rewritten."""
+    """The pairs of these without `SHARED_WORDS` words in a row in common: one passage is the other, rewritten."""
     rate: FalseRate
     """Estimated from the pairs that share no passage."""
 
@@ -154,7 +154,7 @@ def false_matches(evaluation: TextEvaluation) -> FalseTextMatches:
         pairs=total,
         counted=sum(radius <= algorithm.radius for *_, radius in near),
         shared=len(matching),
-        rewritten=sum(pair.run < SHARED for pair in matching),
+        rewritten=sum(pair.run < SHARED_WORDS for pair in matching),
         rate=false_rate(near, count, total, algorithm, WIDEST_OF_TEXTS, evaluation.scheme.seed),
     )
 
@@ -167,8 +167,8 @@ def describe_false_matches(evaluation: TextEvaluation) -> list[str]:
         f"{counts.uploads} pairs of an upload and a listed text that it is no copy of: {counts.mistaken} match and "
         "share no passage.",
         f"{counts.pairs} pairs of different texts that share no passage: {counts.counted} match.",
-        f"{counts.shared} further pairs match and share a passage, which is right: {counts.rewritten} of them "
-        f"have no {SHARED} words in a row in common, as translations into sister languages and tables of one form.",
+        f"{counts.shared} further pairs match and share a passage, which is right: {counts.rewritten} of them have "
+        f"no {SHARED_WORDS} words in a row in common, as translations into sister languages and tables of one form.",
     ]
     if rate.nearest is not None:
         sentences.append(

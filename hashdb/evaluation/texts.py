@@ -32,11 +32,11 @@ FEWEST: Final = 2 * WINDOW
 """Words of the shortest text that is measured."""
 AROUND: Final = 3_000
 """Words of the upload around a passage."""
-MOST: Final = 24_000
+MOST_CHARACTERS: Final = 24_000
 """Characters of a text that are measured, the first ones."""
 TOLERANCE: Final = 100
 """Words by which each end of a segment may be off."""
-SHARED: Final = 20
+SHARED_WORDS: Final = 20
 """Words in a row that two texts have in common from which they share a passage: a match of these is right."""
 _ALIKE: Final = 0.2
 """The share of the words of a segment, in pairs, that both texts have, from which one is the other, rewritten."""
@@ -53,7 +53,7 @@ class Text:
     @classmethod
     def read(cls, path: Path, folder: Path) -> Self:
         """Read a file of plain text. Raises UnreadablePicture if it has too few words, and OSError."""
-        text = cls(str(path.relative_to(folder)), decode(path.read_bytes())[:MOST].strip())
+        text = cls(str(path.relative_to(folder)), decode(path.read_bytes())[:MOST_CHARACTERS].strip())
         if len(text.words) < FEWEST:
             raise UnreadablePicture(f"it has {len(text.words)} words, and {FEWEST} are needed")
         return text
@@ -128,7 +128,7 @@ class TextPair(NamedTuple):
     @property
     def shares(self) -> bool:
         """Whether one text has a passage of the other, word by word or rewritten."""
-        return self.run >= SHARED or self.alike >= _ALIKE
+        return self.run >= SHARED_WORDS or self.alike >= _ALIKE
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ class _Bench:
     def _shares(self, words: Sequence[str], id: int, details: FrameDetails) -> bool:
         """Whether an upload has a passage of a listed text that it matches, word by word or rewritten."""
         theirs = self.scheme.listed[id - 1].words
-        return longest_run(words, theirs) >= SHARED or any(
+        return longest_run(words, theirs) >= SHARED_WORDS or any(
             resemblance(words[_slice(segment.query)], theirs[_slice(segment.listed)]) >= _ALIKE
             for segment in details.segments
         )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.copies import Copy, Form
 from hashdb.evaluation.figures import Table
-from hashdb.evaluation.library import WIDEST
+from hashdb.evaluation.library import WIDEST_RADIUS
 from hashdb.evaluation.tails import FalseRate, Tail, false_rate
 from hashdb.evaluation.videos import Outcome, VideoEvaluation
 
@@ -103,7 +103,7 @@ def false_matches(evaluation: VideoEvaluation) -> FalseMatches:
         # `surrounding`: the films that match the upload around the copies.
         counted=evaluation.surrounding + sum(outcome.others for outcome in evaluation.outcomes),
         pairs=len(evaluation.pairs),
-        rate=false_rate(near, len(films), len(evaluation.pairs), Algorithm.PDQ, WIDEST, evaluation.scheme.seed),
+        rate=false_rate(near, len(films), len(evaluation.pairs), Algorithm.PDQ, WIDEST_RADIUS, evaluation.scheme.seed),
     )
 
 

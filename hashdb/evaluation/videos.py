@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import FrameDetails
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Truth, Upload, make_upload
+from hashdb.evaluation.copies import COPIES, MARGIN_SECONDS, Copy, Form, Truth, Upload, make_upload
 from hashdb.evaluation.films import LIMITS, Film, LoadedFilm, RecordedFilm, encode, times
 from hashdb.evaluation.library import Library, worst_ends
 from hashdb.evaluation.processes import run, with_state
@@ -145,10 +145,10 @@ class _Bench:
         length = min(film.seconds, _LONGEST)
         start = random.uniform(0, max(0.0, length - longest))
         # A whole number: the frames of the surrounding upload keep their places.
-        at = float(random.randint(1, max(1, int(self._around.duration - 2 * MARGIN) - 1)))
+        at = float(random.randint(1, max(1, int(self._around.duration - 2 * MARGIN_SECONDS) - 1)))
         clip = LoadedFilm(film, 0.0, length)
         clip.seconds = length
-        around = LoadedFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN + longest))
+        around = LoadedFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN_SECONDS + longest))
         outcomes = []
         for position, copy in enumerate(scheme.copies):
             # Only the first films are copied whole, and a clip cannot be longer than the film.
@@ -165,9 +165,9 @@ class _Bench:
         """What came of a copy of the film at a place; if it is inside an upload, `at` is where it begins there."""
         truth, whole = upload.truth, hashed
         if copy.form is Form.INSIDE:
-            # The clip has MARGIN seconds of the upload on both sides; the upload goes on where they end.
+            # The clip has `MARGIN_SECONDS` of the upload on both sides; the upload goes on where they end.
             clip = hashed._replace(duration=upload.seconds)
-            whole = put_inside(self._around, clip, at, at + 2 * MARGIN)
+            whole = put_inside(self._around, clip, at, at + 2 * MARGIN_SECONDS)
             truth = tuple(Truth((query[0] + at, query[1] + at), listed) for query, listed in upload.truth)
         matched = self._library.match(whole.frames, whole.duration)
         found, exact, off = judge(truth, matched.get(place + 1), copy)

@@ -82,7 +82,7 @@ def choose_chunks(count: int, bits: int, radius: int) -> Chunks:
     if count < SCANNED:
         return Chunks(bits, ())
     best, least = Chunks(bits, ()), scanning_cost(count, bits)
-    for parts in range(-(-bits // WIDEST), bits // 8 + 1):
+    for parts in range(-(-bits // WIDEST_CHUNK), bits // 8 + 1):
         chunks = Chunks(bits, _even(bits, parts))
         # Of 64 bits, the entries are the values, and no other copy of them is stored.
         value_size = 8 * parts if bits == 64 else bits / 8 + 4 * parts

@@ -24,7 +24,7 @@ _RELEASE_DELAY = 1.0
 """Seconds for which replaced segments stay in memory: a search that uses them takes milliseconds."""
 _MAX_SINGLE_QUERIES = 4
 """The most queries that are searched one by one; more are a batch, which is searched together."""
-SHARED = 4_000_000.0
+SHARED_NANOSECONDS = 4_000_000.0
 """The expected nanoseconds of a search from which an idle processor takes half of the values."""
 _MOST_SHARED = 256
 """The most values of a shared search: a picture has fewer, and a batch leaves the other processor to others."""
@@ -112,7 +112,7 @@ class TieredIndex(Index):
         tiers = (state.memory, *(loaded.segment for loaded in state.loaded), *state.segments)
         if (
             len(values) <= _MOST_SHARED
-            and len(values) * sum(tier.cost(radius) for tier in tiers) > SHARED
+            and len(values) * sum(tier.cost(radius) for tier in tiers) > SHARED_NANOSECONDS
             and has_idle_processor()
         ):
             middle = len(values) // 2

@@ -24,9 +24,9 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NoCopy, reject
 from hashdb.index.folder import restrict_access
 from hashdb.local.copy_index import CopyIndex
-from hashdb.local.remembered import FOLDER as REMEMBERED
+from hashdb.local.remembered import REMEMBERED_FOLDER as REMEMBERED
 from hashdb.local.remembered import Remembered
-from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
+from hashdb.local.syncing import COPY_FILE, CURRENT, INDEX_FOLDER, Sync, syncing, system_clock
 from hashdb.local.tables import CopyState, CopyTables
 
 if TYPE_CHECKING:
@@ -219,14 +219,14 @@ class LocalIndex:
 
     def _open_sound(self, name: str) -> Copy | None:
         """The copy of that name; None if it is damaged, or was replaced by a newer one and removed."""
-        file = self._folder / name / FILE
+        file = self._folder / name / COPY_FILE
         if not file.exists():
             return None
         restrict_access(self._folder)
         try:
             tables = CopyTables(file)
             if tables.sound:
-                return Copy(name, tables, CopyIndex(tables, file.parent / INDEX), tables.state().rules)
+                return Copy(name, tables, CopyIndex(tables, file.parent / INDEX_FOLDER), tables.state().rules)
             tables.close()
         except sqlite3.DatabaseError:
             pass

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from hashdb.domain.frames import Unit
 from hashdb.domain.ledger.active_set import (
     BLOCK_NODES,
-    EMPTY,
     EMPTY_BLOCK,
+    EMPTY_HASH,
     HASH_OCTETS,
     LEVELS,
     CommittedSet,
@@ -84,8 +84,8 @@ class CopyTree:
         return bytes(block)
 
     def _hash(self, level: int, number: int) -> bytes:
-        """The hash over a block, computed if it was forgotten; `EMPTY` over a block without contributions."""
-        hash = self._hashes.get((level, number), EMPTY)
+        """The hash over a block, computed if it was forgotten; `EMPTY_HASH` over a block without contributions."""
+        hash = self._hashes.get((level, number), EMPTY_HASH)
         if hash is None:
             hash = self._hashes[level, number] = fold(self.block(level, number))
         return hash
@@ -124,9 +124,9 @@ class FeedRead:
             id, standing, is_active = what.contribution, what.standing, what.reason == "masked"
         else:
             id, standing, is_active = what.id, what.standing, True
-        new = EMPTY if standing is None or not is_active else leaf(id, standing, what.commitment)
+        new = EMPTY_HASH if standing is None or not is_active else leaf(id, standing, what.commitment)
         is_free = id not in self.deferred and id not in self.pending
-        if is_free and new == dict(_leaves(tables, id, id + 1)).get(id, EMPTY):
+        if is_free and new == dict(_leaves(tables, id, id + 1)).get(id, EMPTY_HASH):
             return seq_of(tables, id) == seq
         self.deferred.setdefault(id, seq)
         return True
@@ -220,9 +220,9 @@ def newest_root(client: Client) -> CommittedSet:
 
 def describe_difference(of_copy: ReadBlock, of_log: ReadBlock, id: int, committed: CommittedSet) -> str:
     """How a contribution in the tree of the copy differs from that in the tree of the log with this root."""
-    if leaf_at(of_log, id) == EMPTY:
+    if leaf_at(of_log, id) == EMPTY_HASH:
         reason = "the copy has it, and the active set of the log has it not"
-    elif leaf_at(of_copy, id) == EMPTY:
+    elif leaf_at(of_copy, id) == EMPTY_HASH:
         reason = "the active set of the log has it, and the copy has it not"
     else:
         reason = "its standing or its commitment is another one in the active set of the log"

@@ -32,7 +32,7 @@ from hashdb.local.upload_log import LOG, LOGS, append, draft_blocks, hash_id, lo
 from hashdb.local.upload_parts import SearchValues
 from hashdb.local.upload_scans import Scan
 
-FOLDER: Final = "remembered"
+REMEMBERED_FOLDER: Final = "remembered"
 """The name of the folder of the uploads, in that of the copy."""
 _LOCK: Final = "lock"
 _DEFAULT_DAYS, _MOST_DAYS = 90, 36_500

@@ -27,7 +27,7 @@ from hashdb.local.syncing import system_clock
 from hashdb.local.tables import execute_in, transaction
 from hashdb.wire.matching import MatchOut
 
-FILE = "reports.sqlite"
+REPORTS_FILE = "reports.sqlite"
 _BUSY_SECONDS = 30.0
 _POLL = 0.05
 """Seconds between two looks at the file while a reader waits: another process may write it."""
@@ -68,7 +68,7 @@ class Reports:
     def __init__(self, folder: Path, clock: Callable[[], datetime] = system_clock) -> None:
         """Creates the file if it is missing. Raises sqlite3.DatabaseError if it is damaged."""
         self.folder, self.now, self._pruned_on = folder, clock, date.min
-        self._path = folder / FILE
+        self._path = folder / REPORTS_FILE
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._path.exists():
             # SQLite gives the files beside it the same mode. Closing a file that exists would release SQLite's locks.

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hashdb.local.approvals import Approver
 
 CURRENT, _NEXT = "current", "next"
-FILE, INDEX = "copy.sqlite", "index"
+COPY_FILE, INDEX_FOLDER = "copy.sqlite", "index"
 """Names in the folder of a copy: the file of its tables, and the folder of its index."""
 _BATCH = 5_000
 """Changes that are stored in one transaction."""
@@ -228,13 +228,13 @@ class Sync:
     def _existing(self) -> CopyTables | None:
         """The tables of the copy to continue: the next one, else the current one; None if there is no sound one."""
         for name in (_NEXT, CURRENT):
-            path = self._folder / name / FILE
+            path = self._folder / name / COPY_FILE
             if not path.exists():
                 continue
             try:
                 tables = CopyTables(path)
                 if tables.current:
-                    self._index = CopyIndex(tables, path.parent.resolve() / INDEX)
+                    self._index = CopyIndex(tables, path.parent.resolve() / INDEX_FOLDER)
                     return tables
                 tables.close()
             except sqlite3.DatabaseError:
@@ -251,10 +251,10 @@ class Sync:
         me, epoch = self._client.me(), self._client.changes(0, limit=1).epoch
         name = f"copy-{secrets.token_hex(8)}"
         (self._folder / name).mkdir(mode=0o700)
-        tables = CopyTables(self._folder / name / FILE)
+        tables = CopyTables(self._folder / name / COPY_FILE)
         tables.create(epoch, me, self._now())
         (self._folder / _NEXT).symlink_to(name)
-        self._tables, self._index = tables, CopyIndex(tables, self._folder / name / INDEX)
+        self._tables, self._index = tables, CopyIndex(tables, self._folder / name / INDEX_FOLDER)
         return tables
 
     def _tidy(self) -> None:

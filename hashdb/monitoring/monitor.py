@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashdb.domain.ledger import active_set
-from hashdb.domain.ledger.active_set import EMPTY, ServedTree, differences
+from hashdb.domain.ledger.active_set import EMPTY_HASH, ServedTree, differences
 from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, read_checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.domain.ledger.events import Event
@@ -23,13 +23,13 @@ from hashdb.monitoring.alarms import Alarm, AlarmKind
 from hashdb.monitoring.organisations import Organisations
 from hashdb.monitoring.replay import NotTheLogError, Replay, Replayed, event_line
 from hashdb.monitoring.rereading import Rereading, describe_altered
-from hashdb.monitoring.tables import ALL, MonitorTables
+from hashdb.monitoring.tables import ALL_SIGNALS, MonitorTables
 from hashdb.monitoring.witnessing import Seen, Witnessing
 
 if TYPE_CHECKING:
     from hashdb.client import Client
 
-FILE = "monitor.sqlite"
+MONITOR_FILE = "monitor.sqlite"
 _MOST = 20
 """The most alarms of a kind in a check."""
 _NAMED = 10
@@ -84,7 +84,7 @@ class Monitor:
     def __init__(self, folder: Path, client: Client, plan: MonitorPlan, now: Callable[[], datetime]) -> None:
         """Continues where the folder's tables are. Raises BadSetting."""
         try:
-            self._tables = MonitorTables(folder / FILE)
+            self._tables = MonitorTables(folder / MONITOR_FILE)
         except sqlite3.DatabaseError as error:
             reason = f"{folder} has no state of this version ({error}): move the folder away to begin again"
             raise BadSetting("--folder", reason) from None
@@ -351,8 +351,8 @@ def _shown_leaf(step: FeedStep) -> tuple[int, tuple[bytes | None, int]]:
     what = step.what
     if isinstance(what, CopiedContribution):
         # What does not open is unlike every leaf, until it is shown again.
-        leaf = active_set.leaf(what.id, what.standing, what.commitment) if what.fits_commitment else EMPTY
+        leaf = active_set.leaf(what.id, what.standing, what.commitment) if what.fits_commitment else EMPTY_HASH
         return what.id, (leaf, len(what.undisclosed))
     if what.standing is None:
         return what.contribution, (None, 0)
-    return what.contribution, (active_set.leaf(what.contribution, what.standing, what.commitment), ALL)
+    return what.contribution, (active_set.leaf(what.contribution, what.standing, what.commitment), ALL_SIGNALS)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hashdb.domain.ledger import active_set, merkle
-from hashdb.domain.ledger.active_set import EMPTY, HASH_OCTETS
+from hashdb.domain.ledger.active_set import EMPTY_HASH, HASH_OCTETS
 from hashdb.domain.ledger.commitments import logged_commitment, may_commit
 from hashdb.domain.ledger.events import Action, ContributionState, Event
 from hashdb.monitoring.tables import Leaf, MonitorTables, Row
@@ -137,7 +137,7 @@ class Replay:
                     recommitted.append(event)
                 rows[event.id] = after = _changed(before, event, commitment)
                 if after.leaf != before.leaf:
-                    pending.append((event.seq, event.id, after.leaf or EMPTY))
+                    pending.append((event.seq, event.id, after.leaf or EMPTY_HASH))
             elif event.action == Action.SIGNER_ADDED:
                 self._tables.put(signers=f"{self._tables.text('signers')} {event.details.get('key')}".strip())
             elif event.action == Action.SET_COMMITTED:

@@ -16,7 +16,7 @@ from hashdb.domain.frames import split_shots
 from hashdb.domain.ledger.commitments import commit_lines, item_lines
 from hashdb.errors import HashDBError, NotFound, ServiceError
 from hashdb.monitoring.alarms import Alarm, AlarmKind
-from hashdb.monitoring.tables import ALL, MonitorTables, Row
+from hashdb.monitoring.tables import ALL_SIGNALS, MonitorTables, Row
 from hashdb.wire.contributions import ContributionOut
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Rereading:
         if shown.masked != row.masked or len(shown.undisclosed) > row.masked:
             what = f"{name} has {shown.masked} suppressed signals at the service, and {row.masked} by the log"
             return _Fault(AlarmKind.SIGNALS_HIDDEN, what)
-        if row.sealed == ALL and any(shown.signals):
+        if row.sealed == ALL_SIGNALS and any(shown.signals):
             what = f"the feed shows {name} as if all its signals were suppressed, and they are not"
             return _Fault(AlarmKind.SIGNALS_HIDDEN, what)
         return None if self._opens(row, shown) else _Fault(AlarmKind.SIGNALS_ALTERED, describe_altered(id))
@@ -172,7 +172,7 @@ class Rereading:
         except ServiceError:
             # The service may fail over what someone wrote to its database.
             return False
-        if row.sealed == ALL and any(frame.matches and frame.signals for frame in frames):
+        if row.sealed == ALL_SIGNALS and any(frame.matches and frame.signals for frame in frames):
             return False
         lines = item_lines(shown.signals, split_shots(frames), shown.signatures)
         return commit_lines(shown.salt, lines, shown.undisclosed) == row.commitment

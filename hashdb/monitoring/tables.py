@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger import active_set
-from hashdb.domain.ledger.active_set import BLOCK_NODES, EMPTY, EMPTY_BLOCK, HASH_OCTETS
+from hashdb.domain.ledger.active_set import BLOCK_NODES, EMPTY_BLOCK, EMPTY_HASH, HASH_OCTETS
 from hashdb.domain.ledger.events import ContributionState
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.index.folder import opener
@@ -40,7 +40,7 @@ CREATE TABLE pending (seq INTEGER NOT NULL, id INTEGER NOT NULL, leaf BLOB NOT N
 `masked` is how many of its signals are suppressed by the log, `sealed` by the feed. `pending` has leaves of events that
 are not in the tree of `blocks` yet. `state` has numbers, texts and times by name: each class reads and writes its own.
 """
-ALL = -1
+ALL_SIGNALS = -1
 """In the place of a number of suppressed signals: all that the contribution has."""
 _ROWS = "SELECT id, seq, status, standing, commitment, masked, sealed FROM contributions"
 _WRITTEN = """
@@ -55,7 +55,7 @@ ON CONFLICT (id) DO UPDATE SET shown = excluded.shown, sealed = excluded.sealed
 
 
 Leaf = tuple[int, int, bytes]
-"""The seq of an event, the id of a contribution, and its leaf since then: `EMPTY` if it no longer matches."""
+"""The seq of an event, the id of a contribution, and its leaf since then: `EMPTY_HASH` if it no longer matches."""
 
 
 class Row(NamedTuple):
@@ -68,7 +68,7 @@ class Row(NamedTuple):
     masked: int = 0
     """How many of its signals are suppressed."""
     sealed: int = 0
-    """How many the feed shows only the seals of; `ALL` if it shows the contribution as masked."""
+    """How many the feed shows only the seals of; `ALL_SIGNALS` if it shows the contribution as masked."""
 
     @property
     def leaf(self) -> bytes | None:
@@ -216,14 +216,14 @@ class MonitorTables:
             if not pending:
                 break
             leaves = {id: leaf for id, leaf, _ in pending}
-            count += sum((leaf != EMPTY) - (self._leaf(id) != EMPTY) for id, leaf in leaves.items())
+            count += sum((leaf != EMPTY_HASH) - (self._leaf(id) != EMPTY_HASH) for id, leaf in leaves.items())
             changed, root = active_set.update(self.block, leaves)
             rows = [(*place, hashes) for place, hashes in changed.items()]
             self._connection.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", rows)
             last_id, _, last_seq = pending[-1]
             self._connection.execute("DELETE FROM pending WHERE (seq, id) <= (?, ?)", (last_seq, last_id))
             self.put(root=root, count=count)
-        return self.octets("root") or EMPTY, count
+        return self.octets("root") or EMPTY_HASH, count
 
     def block(self, level: int, number: int) -> bytes:
         """The hashes of a block of the tree."""

@@ -14,7 +14,7 @@ from hashdb.errors import CopyInUse, HashDBError, NoCopy, NotAuthenticated, wher
 from hashdb.local import LocalIndex, Sync, syncing
 from hashdb.local.dispatcher import delivering
 from hashdb.local.lookback import LookBack
-from hashdb.local.remembered import FOLDER
+from hashdb.local.remembered import REMEMBERED_FOLDER
 from hashdb.local.reports import Reports
 from hashdb.local.syncing import ignore
 
@@ -55,7 +55,7 @@ class Follower:
                 with (
                     self._connect() as client,
                     syncing(self._folder, client, notify=self._say, policy=self._policy) as sync,
-                    delivering(self._folder / FOLDER, self._webhook, self._secret, log.warning),
+                    delivering(self._folder / REMEMBERED_FOLDER, self._webhook, self._secret, log.warning),
                     LocalIndex(self._folder) as index,
                 ):
                     self._follow(sync, index, stop)
@@ -69,7 +69,7 @@ class Follower:
             stop.wait(RETRY)
 
     def _follow(self, sync: Sync, index: LocalIndex, stop: Event) -> None:
-        look_back, has_more, pause = LookBack(index, Reports(self._folder / FOLDER)), True, _PAUSE
+        look_back, has_more, pause = LookBack(index, Reports(self._folder / REMEMBERED_FOLDER)), True, _PAUSE
         retry_at = begun = time.monotonic()
         while not stop.is_set():
             try:

@@ -20,7 +20,7 @@ from hashdb.wsgi.media import HashedFile, Hashing, hash_files, pictures_text, re
 from hashdb.wsgi.replies import Reply, model_reply
 from hashdb.wsgi.uploads import Upload
 
-LARGE = 16 * 1024
+LARGE_BODY = 16 * 1024
 """A larger body, in bytes, is a batch: it waits for its turn."""
 _MOST_VIDEOS, _VIDEO_RETRY_AFTER = 2, 10
 """The most requests of a process with videos or documents; seconds after which a client repeats a rejected one."""
@@ -34,7 +34,7 @@ def match_plain(state: SidecarState, text: bytes) -> bytes:
     Raises MalformedRequest, InvalidInput, TooLarge, CopyNotReady, CopyNotApproved.
     """
     # The turn covers parsing and writing as well, because both block all other threads.
-    with state.batch_turn() if len(text) > LARGE else nullcontext():
+    with state.batch_turn() if len(text) > LARGE_BODY else nullcontext():
         queries, uploads = read_remembering(text, state.validation_context())
         if uploads:
             # First: look-back finds what is shared after the match has read the copy.

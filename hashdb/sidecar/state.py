@@ -15,7 +15,7 @@ from hashdb.domain.matching.matches import Answer, Query
 from hashdb.domain.turns import Turns
 from hashdb.errors import CopyNotReady, CopyTooOld, NoCopy
 from hashdb.local import LocalIndex
-from hashdb.local.remembered import FOLDER
+from hashdb.local.remembered import REMEMBERED_FOLDER
 from hashdb.local.reports import Reports
 from hashdb.local.syncing import system_clock
 from hashdb.local.tables import CopyState
@@ -60,7 +60,7 @@ class SidecarState:
     @cached_property
     def reports(self) -> Reports:
         """The reports of look-back, which clients read and acknowledge."""
-        return Reports(self.folder / FOLDER, self.now)
+        return Reports(self.folder / REMEMBERED_FOLDER, self.now)
 
     def copy_state(self) -> CopyState:
         """The state of the copy, read at most `CACHE_SECONDS` ago. Raises CopyNotReady."""

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tup
 
 from hashdb.domain.listings import Paged, Place, Position, Total
 
-MOST = 10_000
+MOST_COUNTED = 10_000
 """Rows that a total counts at most."""
 
 
@@ -64,7 +64,7 @@ def beyond(order: Order, position: Position) -> ColumnElement[bool]:
     return here < there if order.descending else here > there
 
 
-def count(connection: Connection, query: Select[Any], most: int = MOST) -> Total:
+def count(connection: Connection, query: Select[Any], most: int = MOST_COUNTED) -> Total:
     """How many rows a query has; it reads at most one more than `most`."""
     rows = connection.execute(select(func.count()).select_from(query.limit(most + 1).subquery())).scalar_one()
     return Total(min(rows, most), more=rows > most)

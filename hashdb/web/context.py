@@ -33,7 +33,7 @@ _Query = TypeVar("_Query", bound=BaseModel)
 _Page = TypeVar("_Page", bound=PageModel)
 _KEY_LENGTH = 200
 _HEALTH = ("/healthz", "/readyz")
-LARGE = 16 * 1024
+LARGE_BODY = 16 * 1024
 """A larger body, in bytes, takes one of its key's slots for large requests before it is read."""
 
 
@@ -91,7 +91,7 @@ def authenticate_request(secret: str) -> Actor:
     """
     caller = authenticate_key(app_state(), secret, flask.request.remote_addr or "")
     g.actor, g.secret = caller, secret
-    is_large = (flask.request.content_length or 0) > LARGE or "Transfer-Encoding" in flask.request.headers
+    is_large = (flask.request.content_length or 0) > LARGE_BODY or "Transfer-Encoding" in flask.request.headers
     if is_large and "slot_holder" not in g:
         hashdb().request_slots.enter(caller)
         g.slot_holder = caller

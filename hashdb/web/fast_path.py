@@ -14,7 +14,7 @@ from hashdb.service.matching import matches
 from hashdb.web import access_log, problems
 from hashdb.web.api.contributions import contribute
 from hashdb.web.context import (
-    LARGE,
+    LARGE_BODY,
     AppState,
     authenticate_key,
     bearer,
@@ -43,7 +43,7 @@ class _Kind(NamedTuple):
 _KINDS = {
     MATCHES: _Kind(Scope.MATCH, MATCH_BUDGETS, "200 OK"),
     CONTRIBUTIONS: _Kind(
-        Scope.CONTRIBUTE, budgets_of("POST", "contributions.create_contributions"), "201 CREATED", LARGE
+        Scope.CONTRIBUTE, budgets_of("POST", "contributions.create_contributions"), "201 CREATED", LARGE_BODY
     ),
 }
 _QUICK = 1_000
@@ -82,7 +82,7 @@ class FastPath:
             content: bytes | None = None
             if kind.scope is Scope.CONTRIBUTE:
                 content = self._contribute(environ, actor)
-            elif int(environ["CONTENT_LENGTH"]) > LARGE:
+            elif int(environ["CONTENT_LENGTH"]) > LARGE_BODY:
                 content = self._answer_large(environ, actor)
             elif (body := read_plain(environ)) is not None:
                 queries = read_queries(body, ValidationContext(db.rules, db.now()))

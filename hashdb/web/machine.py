@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509 import load_pem_x509_certificate
 
-from hashdb.wsgi.prometheus_multiprocess import FOLDER
+from hashdb.wsgi.prometheus_multiprocess import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from prometheus_client import ProcessCollector
@@ -82,10 +82,12 @@ def _collector(pid: int) -> ProcessCollector:
 
 def _pids() -> Iterable[int]:
     """The workers and their parent, or this process if it has no workers."""
-    if FOLDER not in os.environ:
+    if FOLDER_VARIABLE not in os.environ:
         return (os.getpid(),)
     # The library removes the file of a process that has ended.
-    names = (re.fullmatch(r"gauge_livemin_(\d+)\.db", path.name) for path in Path(os.environ[FOLDER]).iterdir())
+    names = (
+        re.fullmatch(r"gauge_livemin_(\d+)\.db", path.name) for path in Path(os.environ[FOLDER_VARIABLE]).iterdir()
+    )
     return (os.getppid(), *(int(name[1]) for name in names if name))
 
 

@@ -109,7 +109,7 @@ def _inconsistency(submission: Submission, checkpoint: Checkpoint, last: Cosigne
 
     The witness keeps such a checkpoint as evidence. Raises InconsistentLog if only the request is wrong.
     """
-    if checkpoint.size == 0 and checkpoint.root != merkle.EMPTY:
+    if checkpoint.size == 0 and checkpoint.root != merkle.EMPTY_ROOT:
         return "a log without events has another root"
     if submission.proof and submission.old_size in (0, checkpoint.size):
         raise InconsistentLog("there is nothing to prove between these sizes: send no hashes")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Histogram
     from prometheus_client.registry import Collector
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable from which prometheus_client reads the folder of the files."""
 _KINDS = ("counter", "histogram", "gauge_livemin", "gauge_livemax")
 """The kinds of metric; each process has one file for each kind."""
@@ -40,14 +40,14 @@ def share_folder(folder: Path) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-    os.environ[FOLDER] = str(folder)
+    os.environ[FOLDER_VARIABLE] = str(folder)
 
 
 def remove_process(pid: int) -> None:
     """Remove the gauges of a process that has ended."""
     from prometheus_client import multiprocess
 
-    if FOLDER in os.environ:
+    if FOLDER_VARIABLE in os.environ:
         multiprocess.mark_process_dead(pid)
 
 
@@ -57,15 +57,15 @@ def reserve_space() -> None:
     The files are memory-mapped: a write to one on a full disk would kill the process (SIGBUS). Without space, this
     process counts alone, in a temporary folder.
     """
-    if FOLDER not in os.environ:
+    if FOLDER_VARIABLE not in os.environ:
         return
     try:
-        _reserve(Path(os.environ[FOLDER]))
+        _reserve(Path(os.environ[FOLDER_VARIABLE]))
     except OSError:
         parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         folder = tempfile.mkdtemp(prefix="hashdb-metrics-", dir=parent)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ[FOLDER] = folder
+        os.environ[FOLDER_VARIABLE] = folder
         log.warning("no space left to share metrics between processes: this process counts by itself")
         _reserve(Path(folder))
 
@@ -151,7 +151,7 @@ class RequestMetrics:
         from prometheus_client import CollectorRegistry
         from prometheus_client.multiprocess import MultiProcessCollector
 
-        if FOLDER not in os.environ:
+        if FOLDER_VARIABLE not in os.environ:
             return self._registry
         registry = CollectorRegistry()
         MultiProcessCollector(registry)

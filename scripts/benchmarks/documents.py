@@ -21,7 +21,7 @@ from hashdb.domain.matching.pages import RADII, SPARSE_PAGE, SPARSE_RADIUS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.evaluation.pairs import Pairs
 from hashdb.evaluation.samples import singular_values
-from hashdb.evaluation.texts import SHARED, longest_run
+from hashdb.evaluation.texts import SHARED_WORDS, longest_run
 from hashdb.hashing import Mode
 from hashdb.hashing.documents import HashedDocument, hash_document
 from hashdb.hashing.reading import DOCUMENT_LIMITS
@@ -110,13 +110,13 @@ def is_same(one: Document, page: int, other: Document, number: int) -> bool:
     """Whether two pages (from 1) show the same: a translation at about this place, or a text that both contain."""
     if one.family == other.family and abs(page / len(one.texts) - number / len(other.texts)) < NEAR_PLACE:
         return True
-    return longest_run(one.words[page - 1], other.words[number - 1]) >= SHARED
+    return longest_run(one.words[page - 1], other.words[number - 1]) >= SHARED_WORDS
 
 
 def shares(words: Sequence[str], other: Document) -> bool:
     """Whether a text has a passage of the listed pages of a document, word by word."""
     theirs = [word for page in other.words[: other.pages] for word in page]
-    return longest_run(words, theirs) >= SHARED
+    return longest_run(words, theirs) >= SHARED_WORDS
 
 
 # Pages as pictures.

@@ -15,7 +15,7 @@ from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.ledger.cosignatures import Cosigner, SetRoot
 from hashdb.errors import NotFound
-from hashdb.local.syncing import CURRENT, FILE
+from hashdb.local.syncing import COPY_FILE, CURRENT
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.settings import Settings

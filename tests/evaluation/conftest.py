@@ -30,7 +30,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
     (folder / "<b>&.jpg").write_text("not a picture")
     done: list[Path] = []
     paths = sorted(folder.iterdir())
-    (folder / duplicates.FILE).write_text(f"again.jpg\t{PHOTOS[0].name}\n")
+    (folder / duplicates.DUPLICATES_FILE).write_text(f"again.jpg\t{PHOTOS[0].name}\n")
     made = evaluate(
         paths, SCHEME, rate=1e-11, items=1_000, limits=Limits(), processes=1, advance=lambda: done.append(folder)
     )

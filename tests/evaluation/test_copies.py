@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Upload, make_upload
+from hashdb.evaluation.copies import COPIES, MARGIN_SECONDS, Copy, Form, Upload, make_upload
 from hashdb.evaluation.films import PannedFilm
 from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.videos import Video
@@ -45,7 +45,7 @@ def test_an_upload_plays_as_long_as_it_says_and_shows_the_film_where_it_says(cop
     upload, frames, duration = uploaded(copy)
     assert duration == pytest.approx(upload.seconds, abs=0.15)
     assert len({image.size for _, image in frames}) == 1
-    margin = MARGIN if copy.form is Form.INSIDE else 0.0
+    margin = MARGIN_SECONDS if copy.form is Form.INSIDE else 0.0
     assert upload.truth[0].query[0] == margin
     assert upload.truth[-1].query[1] == pytest.approx(upload.seconds - margin)
     for query, listed in upload.truth:
@@ -77,9 +77,9 @@ def test_around_the_clip_is_the_other_film() -> None:
     upload, frames, _ = uploaded(replace(BY_NAME[Form.INSIDE, "plain"], seconds=3.0))
     for at, image in (frames[0], frames[4], frames[-1]):
         # The clip is put in between: the upload goes on after it where it was cut.
-        (other,) = AROUND.play([4.0 + (at if at < MARGIN else at - 3.0)])
+        (other,) = AROUND.play([4.0 + (at if at < MARGIN_SECONDS else at - 3.0)])
         assert apart(other, image) < 12
-    assert upload.seconds == 3.0 + 2 * MARGIN
+    assert upload.seconds == 3.0 + 2 * MARGIN_SECONDS
 
 
 def test_mirrored_and_reversed_are() -> None:
@@ -87,7 +87,7 @@ def test_mirrored_and_reversed_are() -> None:
         assert apart(film.transpose(Image.Transpose.FLIP_LEFT_RIGHT), image) < 12
     _, frames, _ = uploaded(replace(BY_NAME[Form.INSIDE, "reversed"], seconds=3.0))
     (last,) = FILM.play([1.5 + 3.0 - 1 / 12])
-    assert apart(last, dict(frames)[MARGIN]) < 12
+    assert apart(last, dict(frames)[MARGIN_SECONDS]) < 12
 
 
 def test_parts_are_joined_in_another_order() -> None:

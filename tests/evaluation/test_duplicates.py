@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.evaluation.duplicates import FILE, BadList, duplicates
+from hashdb.evaluation.duplicates import DUPLICATES_FILE, BadList, duplicates
 
 
 @pytest.fixture
@@ -19,24 +19,24 @@ def paths(tmp_path: Path) -> list[Path]:
 
 def test_equal_files_and_listed_pairs_show_the_same_thing(paths: list[Path]) -> None:
     assert duplicates(paths) == {(0, 2)}
-    (paths[0].parent / FILE).write_text("d.jpg\tb.jpg\n\nc.jpg\ta.jpg\n")
+    (paths[0].parent / DUPLICATES_FILE).write_text("d.jpg\tb.jpg\n\nc.jpg\ta.jpg\n")
     assert duplicates(paths) == {(0, 2), (1, 3)}
 
 
 def test_a_pair_of_which_one_was_not_drawn_is_none(paths: list[Path]) -> None:
-    (paths[0].parent / FILE).write_text("d.jpg\tb.jpg\n")
+    (paths[0].parent / DUPLICATES_FILE).write_text("d.jpg\tb.jpg\n")
     assert duplicates(paths[:3]) == {(0, 2)}
     assert duplicates([*paths[:2], paths[0].parent / "missing.jpg"]) == set()
 
 
 @pytest.mark.parametrize("line", ["a.jpg b.jpg", "a.jpg\tmissing.jpg", "a.jpg\tb.jpg\tc.jpg", "a.jpg"])
 def test_a_line_that_names_no_pair_is_refused(paths: list[Path], line: str) -> None:
-    (paths[0].parent / FILE).write_text(f"a.jpg\tb.jpg\n{line}\n")
-    with pytest.raises(BadList, match=f"{FILE}, line 2: must be two names"):
+    (paths[0].parent / DUPLICATES_FILE).write_text(f"a.jpg\tb.jpg\n{line}\n")
+    with pytest.raises(BadList, match=f"{DUPLICATES_FILE}, line 2: must be two names"):
         duplicates(paths)
 
 
 def test_a_list_that_is_no_text_is_refused(paths: list[Path]) -> None:
-    (paths[0].parent / FILE).write_bytes(b"\xff\xfe")
+    (paths[0].parent / DUPLICATES_FILE).write_bytes(b"\xff\xfe")
     with pytest.raises(BadList, match="UTF-8"):
         duplicates(paths)

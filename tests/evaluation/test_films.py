@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from hashdb.evaluation.films import RATE, LoadedFilm, PannedFilm, RecordedFilm, can_encode, encode, times
+from hashdb.evaluation.films import FRAME_RATE, LoadedFilm, PannedFilm, RecordedFilm, can_encode, encode, times
 from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.videos import Video
 from tests.evaluation.photos import PHOTOS
@@ -22,11 +22,11 @@ FILM = PannedFilm("film", tuple(PHOTOS[:2]), 8.0, 1, (64, 36))
 
 def test_a_film_is_the_same_each_time_and_moves() -> None:
     moments = times(0, 8)
-    assert len(moments) == 8 * RATE
+    assert len(moments) == 8 * FRAME_RATE
     shown, again = list(FILM.play(moments)), list(FILM.play(moments))
     assert {picture.size for picture in shown} == {(64, 36)}
     assert all(one.tobytes() == other.tobytes() for one, other in zip(shown, again, strict=True))
-    assert len({picture.tobytes() for picture in shown}) > RATE
+    assert len({picture.tobytes() for picture in shown}) > FRAME_RATE
     other = PannedFilm("film", FILM.photos, 8.0, 2, (64, 36))
     assert next(iter(other.play([0.0]))).tobytes() != shown[0].tobytes()
 
@@ -47,7 +47,7 @@ def test_a_stretch_in_memory_shows_the_frames_of_the_film() -> None:
     for one, other in zip(held.play(moments), FILM.play(moments), strict=True):
         assert one.tobytes() == other.tobytes()
     # Between two frames the earlier one is shown, and past the end the last one.
-    early, late = held.play([2.0 + 0.9 / RATE, 9.0])
+    early, late = held.play([2.0 + 0.9 / FRAME_RATE, 9.0])
     assert early.tobytes() == next(iter(FILM.play([2.0]))).tobytes()
     assert late.tobytes() == list(FILM.play(moments))[-1].tobytes()
 

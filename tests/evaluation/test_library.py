@@ -6,7 +6,7 @@ import pytest
 
 from hashdb.domain.frames import Frame
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.library import WIDEST, Library
+from hashdb.evaluation.library import WIDEST_RADIUS, Library
 from tests.builders import near, signal
 
 
@@ -39,6 +39,6 @@ def test_the_least_radius_is_the_distance_of_the_frames(library: Library, away: 
 
 
 def test_what_is_near_at_no_radius_has_none(library: Library) -> None:
-    asked = frames(*range(110, 130), away=WIDEST + 1)
+    asked = frames(*range(110, 130), away=WIDEST_RADIUS + 1)
     assert library.least_radius(asked, 1, 20.0) is None
     assert library.least_radius(frames(*range(110, 130)), 2, 20.0) is None

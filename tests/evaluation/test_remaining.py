@@ -8,7 +8,7 @@ from hashdb.domain.matching.matches import Query, StoredItem
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.domain.signatures import WHOLE
 from hashdb.evaluation.catalogue import query_of, stored_item
-from hashdb.evaluation.remaining import ALL, Remaining, nearest_view, remains
+from hashdb.evaluation.remaining import ALL_REMAIN, Remaining, nearest_view, remains
 from hashdb.hashing import hash_transforms, hash_variants
 from tests.builders import near, signal
 from tests.evaluation.photos import PHOTOS
@@ -19,7 +19,7 @@ ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
 def test_the_upper_end_is_above_the_share_and_nearer_the_more_pairs_there_are() -> None:
     assert Remaining(0, 60).upper == pytest.approx(0.0602, abs=1e-4)
     assert 0.5 < Remaining(500, 1_000).upper < Remaining(5, 10).upper < 0.8
-    assert ALL.upper == 1 == pytest.approx(Remaining(60, 60).upper)
+    assert ALL_REMAIN.upper == 1 == pytest.approx(Remaining(60, 60).upper)
 
 
 def test_the_nearest_view_is_the_one_that_is_farthest_within_its_radius() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import Family
-from hashdb.evaluation.duplicates import FILE, BadList
+from hashdb.evaluation.duplicates import DUPLICATES_FILE, BadList
 from hashdb.evaluation.pairs import Pairs
 from hashdb.evaluation.remaining import Remaining
 from hashdb.evaluation.runs import AlgorithmChoice, ChoiceResult, Evaluation, evaluate
@@ -160,7 +160,7 @@ def test_less_than_two_pictures_have_no_outcome() -> None:
 def test_a_list_of_duplicates_is_read_before_anything_is_measured(tmp_path: Path) -> None:
     for photo in PHOTOS[:2]:
         (tmp_path / photo.name).write_bytes(photo.read_bytes())
-    (tmp_path / FILE).write_text("no pair\n")
+    (tmp_path / DUPLICATES_FILE).write_text("no pair\n")
     done: list[None] = []
     with pytest.raises(BadList):
         evaluate(

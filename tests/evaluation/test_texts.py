@@ -14,7 +14,7 @@ from hashdb.evaluation import text_figures as figures
 from hashdb.evaluation.pages import text_curves, text_page
 from hashdb.evaluation.passages import COPIES, TextForm
 from hashdb.evaluation.texts import (
-    SHARED,
+    SHARED_WORDS,
     Text,
     TextEvaluation,
     TextScheme,
@@ -85,7 +85,7 @@ def test_a_short_file_is_refused(tmp_path: Path) -> None:
 
 def test_the_longest_run_of_common_words_is_found() -> None:
     one, other = WORDS[:100], [*WORDS[500:540], *WORDS[30:61], *WORDS[540:570], *WORDS[10:20]]
-    assert longest_run(one, other) == 31 > SHARED
+    assert longest_run(one, other) == 31 > SHARED_WORDS
     assert longest_run(one, ["absent"] * 30) == 0
     assert resemblance(one, one) == 1.0
     assert resemblance(one, WORDS[100:200]) == 0.0

@@ -11,7 +11,7 @@ import pytest
 from hashdb.evaluation import video_figures as figures
 from hashdb.evaluation.copies import COPIES, Copy, Form
 from hashdb.evaluation.films import PannedFilm
-from hashdb.evaluation.library import WIDEST
+from hashdb.evaluation.library import WIDEST_RADIUS
 from hashdb.evaluation.rules import Agreement
 from hashdb.evaluation.videos import Outcome, VideoEvaluation, VideoFrames, VideoPair, VideoScheme
 
@@ -59,7 +59,7 @@ def test_each_kind_of_copy_is_told_by_its_stretches() -> None:
 def test_false_matches_are_counted_and_estimated() -> None:
     random = Random(1)
     pairs = [
-        VideoPair(query, listed, radius if (radius := round(random.gauss(86, 4))) <= WIDEST else None)
+        VideoPair(query, listed, radius if (radius := round(random.gauss(86, 4))) <= WIDEST_RADIUS else None)
         for query in range(FILMS)
         for listed in range(FILMS)
         if query % 2 != listed % 2

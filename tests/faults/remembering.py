@@ -17,7 +17,7 @@ from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.matches import Query
 from hashdb.local import LocalIndex
 from hashdb.local.lookback import LookBack
-from hashdb.local.remembered import FOLDER
+from hashdb.local.remembered import REMEMBERED_FOLDER
 from hashdb.local.reports import Reports
 from tests.builders import draft, excerpt, near, signal, text, words
 from tests.faults.steps import die_at
@@ -50,7 +50,7 @@ def live(url: str, key: str, folder: Path, seed: int, step: int) -> None:
             [Upload(f"u-{n}", datetime.now(UTC), one) for n, one in enumerate((manifesto, picture, manifesto))]
         )
         index.sync(client)
-        reports = Reports(folder / "local" / FOLDER)
+        reports = Reports(folder / "local" / REMEMBERED_FOLDER)
         LookBack(index, reports).catch_up()
         take(reports, folder)
 

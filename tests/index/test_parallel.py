@@ -65,7 +65,7 @@ def test_a_search_in_two_threads_finds_what_one_thread_finds(monkeypatch: pytest
         parts.extend(halves)
         return in_threads(work, halves)
 
-    monkeypatch.setattr(tiered, "SHARED", 0.0)
+    monkeypatch.setattr(tiered, "SHARED_NANOSECONDS", 0.0)
     monkeypatch.setattr(tiered, "has_idle_processor", lambda: True)
     monkeypatch.setattr(tiered, "in_threads", record)
     assert index.search(values, algorithm.radius) == alone

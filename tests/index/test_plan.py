@@ -17,7 +17,7 @@ def any_chunks(draw: st.DrawFn, bits: int) -> Chunks:
     """Any chunks of 1 to 24 bits."""
     widths: list[int] = []
     while left := bits - sum(widths):
-        widths.append(draw(st.integers(1, min(WIDEST, left))))
+        widths.append(draw(st.integers(1, min(WIDEST_CHUNK, left))))
     return Chunks(bits, tuple(widths))
 
 
@@ -80,7 +80,7 @@ def test_the_chosen_chunks_are_useful_and_within_the_memory_limit(bits: int, cou
     for radius in (0, 4, bits // 8, bits // 4, bits):
         cut = choose_chunks(count, bits, radius)
         assert sum(cut.widths) in (0, bits)
-        assert max(cut.widths, default=0) <= WIDEST
+        assert max(cut.widths, default=0) <= WIDEST_CHUNK
         if cut.widths:
             assert worth_probing(cut, count, radius)
             bytes_a_value = 8 * len(cut.widths) if bits == 64 else 32 + 4 * len(cut.widths)

@@ -8,7 +8,15 @@ import pytest
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Frame, Unit
-from hashdb.domain.ledger.active_set import BLOCK_NODES, EMPTY, EMPTY_BLOCK, CommittedSet, differences, leaf, update
+from hashdb.domain.ledger.active_set import (
+    BLOCK_NODES,
+    EMPTY_BLOCK,
+    EMPTY_HASH,
+    CommittedSet,
+    differences,
+    leaf,
+    update,
+)
 from hashdb.domain.ledger.commitments import seal
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
@@ -75,7 +83,7 @@ def test_rows_are_what_was_committed_to_until_one_is_changed(tables: CopyTables)
 
 
 def test_the_tree_is_that_over_what_the_copy_has(tables: CopyTables) -> None:
-    assert CopyTree(tables).root == EMPTY
+    assert CopyTree(tables).root == EMPTY_HASH
     copies = [
         copied(id, [signal(id)]) for id in (1, 2, BLOCK_NODES - 1, BLOCK_NODES, 3 * BLOCK_NODES, BLOCK_NODES**3 + 5)
     ]
@@ -105,7 +113,7 @@ def test_a_change_is_in_the_tree_once_it_is_told(tables: CopyTables) -> None:
     tree.mark_changed({0, 900 // BLOCK_NODES})
     leaves = {2: leaf_of(confirmed), 900: leaf_of(third)}
     assert tree.root == CopyTree(tables).root == update(lambda level, number: EMPTY_BLOCK, leaves)[1]
-    assert leaf_at(tree.block, 900) == leaf_of(third) and leaf_at(tree.block, 1) == EMPTY
+    assert leaf_at(tree.block, 900) == leaf_of(third) and leaf_at(tree.block, 1) == EMPTY_HASH
     tables.close()
 
 
@@ -116,6 +124,6 @@ def test_a_difference_is_described() -> None:
         committed = CommittedSet(7, 6, bytes(32), 1, "")
         return describe_difference(lambda level, number: mine, lambda level, number: theirs, 0, committed)
 
-    assert describe(one, EMPTY) == "the copy has it, and the active set of the log has it not (event 7)"
-    assert describe(EMPTY, one) == "the active set of the log has it, and the copy has it not (event 7)"
+    assert describe(one, EMPTY_HASH) == "the copy has it, and the active set of the log has it not (event 7)"
+    assert describe(EMPTY_HASH, one) == "the active set of the log has it, and the copy has it not (event 7)"
     assert "its standing or its commitment is another one" in describe(one, other)

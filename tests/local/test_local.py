@@ -23,7 +23,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind
 from hashdb.errors import CopyNotApproved, InvalidInput, NoCopy
 from hashdb.local import LocalIndex
-from hashdb.local.syncing import FILE
+from hashdb.local.syncing import COPY_FILE
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
@@ -180,7 +180,7 @@ def test_a_copy_of_version_0_1_0_goes_on_until_it_is_made_anew(
 ) -> None:
     contributed(service.db, service.actor, draft(1, signatures=(signature(1),)), video(2, 3))
     index.sync(service.client)
-    with closing(sqlite3.connect(next(folder.glob("copy-*")) / FILE)) as tables:
+    with closing(sqlite3.connect(next(folder.glob("copy-*")) / COPY_FILE)) as tables:
         # As that version made them: without frames.
         tables.execute("DELETE FROM signals WHERE place = 64")
         for table in ("shots", "signatures", "gone"):

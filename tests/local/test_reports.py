@@ -14,7 +14,7 @@ from hashdb.domain.matching.lookback import Cursor, FoundMatch, LookBackReport, 
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
-from hashdb.local.reports import FILE, Reports
+from hashdb.local.reports import REPORTS_FILE, Reports
 from tests.builders import NOON, Clock
 
 
@@ -158,4 +158,4 @@ def test_only_the_owner_reads_the_reports(reports: Reports, tmp_path: Path) -> N
     folder = tmp_path / "remembered"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
-    assert (folder / FILE).exists()
+    assert (folder / REPORTS_FILE).exists()

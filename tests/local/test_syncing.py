@@ -13,7 +13,7 @@ from hashdb.errors import CopyInUse, NoCopy, NotAsLogged, ServiceUnreachable
 from hashdb.index.folder import lock_folder
 from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.local import LocalIndex, syncing
-from hashdb.local.syncing import CURRENT, FILE, INDEX
+from hashdb.local.syncing import COPY_FILE, CURRENT, INDEX_FOLDER
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import seeds
 from tests.builders import contributed, draft, query
@@ -87,11 +87,11 @@ def test_a_copy_is_its_owners_only_whatever_the_umask(service: Service, folder: 
         with LocalIndex(folder, clock=service.clock) as again:
             again.match([query(1)])
             assert set(modes(folder).values()) == {0o700, 0o600}
-            (folder / CURRENT / FILE).chmod(0o644)
+            (folder / CURRENT / COPY_FILE).chmod(0o644)
             again.sync(service.client)
     finally:
         os.umask(before)
-    assert any(name.endswith(".segment") for name in made) and f"{FILE}-wal" in made
+    assert any(name.endswith(".segment") for name in made) and f"{COPY_FILE}-wal" in made
     for found in (made, modes(folder)):
         assert set(found.values()) == {0o700, 0o600}
 
@@ -112,7 +112,7 @@ def test_a_damaged_index_is_built_anew_from_the_tables(service: Service, index: 
     for start in range(0, FLUSH_SIZE + 1_000, 1_000):
         fill(service, start, 1_000)
     index.sync(service.client)
-    segments = list((folder / CURRENT / INDEX).glob("*.segment"))
+    segments = list((folder / CURRENT / INDEX_FOLDER).glob("*.segment"))
     assert segments
     for segment in segments:
         octets = bytearray(segment.read_bytes())
@@ -122,7 +122,7 @@ def test_a_damaged_index_is_built_anew_from_the_tables(service: Service, index: 
     with LocalIndex(folder, service.clock) as again:
         again.sync(service.client)
         assert same(service, again, 200)
-    for segment in (folder / CURRENT / INDEX).iterdir():
+    for segment in (folder / CURRENT / INDEX_FOLDER).iterdir():
         segment.unlink()
     with LocalIndex(folder, service.clock) as again:
         assert same(service, again, 200)
@@ -132,7 +132,7 @@ def test_damaged_tables_are_filled_anew(service: Service, index: LocalIndex, fol
     fill(service, 0, 20)
     index.sync(service.client)
     index.close()
-    (folder / CURRENT / FILE).write_bytes(b"not a database" * 1_000)
+    (folder / CURRENT / COPY_FILE).write_bytes(b"not a database" * 1_000)
     with pytest.raises(NoCopy):
         index.match([query(1)])
     said: list[str] = []

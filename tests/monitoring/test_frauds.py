@@ -17,7 +17,7 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.errors import ServiceError
 from hashdb.monitoring.alarms import Alarm, AlarmKind
 from hashdb.monitoring.monitor import Monitor
-from hashdb.monitoring.tables import ALL
+from hashdb.monitoring.tables import ALL_SIGNALS
 from hashdb.service.contributions import commitments, contributions
 from hashdb.service.ledger import active_set, checkpoints
 from hashdb.service.ledger.verification import verify
@@ -115,7 +115,7 @@ def test_signals_that_a_benign_entry_suppresses_are_no_fraud(world: World) -> No
     world.contribute(video(8, 20, 21))
     assert world.watch(monitor, 70) == ([], 70)
     rows = monitor._tables.rows([1, 2, 3, 4])
-    assert [(rows[id].masked, rows[id].sealed) for id in sorted(rows)] == [(1, 1), (1, 1), (1, ALL), (1, 1)]
+    assert [(rows[id].masked, rows[id].sealed) for id in sorted(rows)] == [(1, 1), (1, 1), (1, ALL_SIGNALS), (1, 1)]
     benign.delete(world.db, COMMAND_LINE, 1)
     assert world.watch(monitor, 70) == ([], 70)
     assert [row.masked for row in monitor._tables.rows([1, 2, 3, 4]).values()] == [0, 0, 0, 0]

@@ -20,7 +20,7 @@ from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting, HashDBError, ServiceError
 from hashdb.monitoring.alarms import Alarm
-from hashdb.monitoring.monitor import FILE
+from hashdb.monitoring.monitor import MONITOR_FILE
 from hashdb.service.accounts import members
 from hashdb.service.contributions import additions, contributions
 from hashdb.service.ledger import checkpoints
@@ -258,7 +258,7 @@ def test_a_feed_that_starts_over_is_read_again(world: World) -> None:
 
 def test_a_folder_with_something_else_is_refused(world: World, tmp_path: Path) -> None:
     (tmp_path / "monitor").mkdir()
-    (tmp_path / "monitor" / FILE).write_bytes(b"no database" * 100)
+    (tmp_path / "monitor" / MONITOR_FILE).write_bytes(b"no database" * 100)
     with pytest.raises(BadSetting, match="move the folder away to begin again"):
         world.monitor()
 

@@ -11,7 +11,7 @@ import pytest
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger import active_set
-from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK
+from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH
 from hashdb.domain.ledger.events import ContributionState
 from hashdb.monitoring.tables import MonitorTables, Row
 
@@ -81,9 +81,9 @@ def test_what_the_feed_shows_is_compared_with_the_log(tables: MonitorTables) -> 
 
 def test_the_tree_advances_to_an_event_and_no_further(tables: MonitorTables) -> None:
     leaves = {id: active_set.leaf(id, "unreviewed", None) for id in (1, 300, 70_000)}
-    assert tables.root(99) == (EMPTY, 0)
+    assert tables.root(99) == (EMPTY_HASH, 0)
     with tables.writing():
-        tables.postpone([(5, 1, leaves[1]), (6, 300, leaves[300]), (7, 1, EMPTY), (9, 70_000, leaves[70_000])])
+        tables.postpone([(5, 1, leaves[1]), (6, 300, leaves[300]), (7, 1, EMPTY_HASH), (9, 70_000, leaves[70_000])])
     assert tables.first_pending() == 5
     for seq, ids in ((5, {1}), (6, {1, 300}), (7, {300}), (8, {300}), (9, {300, 70_000})):
         expected = active_set.update(lambda *_: EMPTY_BLOCK, {id: leaves[id] for id in ids})[1]

@@ -15,7 +15,7 @@ from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
-from hashdb.local.remembered import FOLDER, Remembered
+from hashdb.local.remembered import REMEMBERED_FOLDER, Remembered
 from hashdb.local.syncing import CURRENT
 from hashdb.service.matching import seeds
 from hashdb.sidecar import matching
@@ -112,7 +112,7 @@ def test_a_query_for_quarantined_contributions_is_rejected(filled: Pair) -> None
 
 def remembered_count(pair: Pair) -> int:
     """Return the number of remembered uploads."""
-    with closing(Remembered(pair.state.folder / FOLDER, clock=pair.service.clock)) as uploads:
+    with closing(Remembered(pair.state.folder / REMEMBERED_FOLDER, clock=pair.service.clock)) as uploads:
         uploads.refresh()
         return len(uploads)
 
@@ -165,7 +165,7 @@ def test_a_single_match_does_not_wait_for_batches(filled: Pair) -> None:
     with filled.state.batch_turn():
         assert b'"matches":[{' in matching.match_plain(filled.state, body)
     with pytest.raises(InvalidInput):
-        matching.match_plain(filled.state, b'{"queries":[]}' + b" " * matching.LARGE)
+        matching.match_plain(filled.state, b'{"queries":[]}' + b" " * matching.LARGE_BODY)
 
 
 def test_the_sidecar_returns_the_service_rules_with_seeds_only_on_a_socket(pair: Pair) -> None:

@@ -21,7 +21,7 @@ from hashdb.service.accounts.limits import RequestSlots
 from hashdb.service.later import KEY_REQUESTS
 from hashdb.store.tables import answer_jobs
 from hashdb.web import deferring
-from hashdb.web.context import LARGE
+from hashdb.web.context import LARGE_BODY
 from tests.films import film
 from tests.web.callers import Caller, Service, body, problem, service_at
 from tests.web.pictures import METADATA, NOT_A_PICTURE, form, photo
@@ -188,7 +188,7 @@ def test_a_video_rejected_because_no_slot_is_free_leaves_no_file(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(service.db, "request_slots", RequestSlots(0, 0))
     # The body is smaller than those that need a slot before they are read.
-    assert len(film(1, 1.0)) < LARGE * 3 / 4
+    assert len(film(1, 1.0)) < LARGE_BODY * 3 / 4
     problem(caller.post("/v1/signals", **form(film(1, 1.0))), 429, "too-many-at-once")
     assert open_files_in(tmp_path) == 0
 

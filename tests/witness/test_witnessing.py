@@ -151,7 +151,7 @@ def test_hashes_where_nothing_is_to_prove_are_refused_and_not_kept(scene: Scene)
 def test_an_empty_log_has_the_root_of_an_empty_tree(scene: Scene) -> None:
     wrong = Checkpoint(ORIGIN, 0, bytes(32)).signed(scene.log.signer)
     assert "has another root" in refused(scene, str(Submission(0, (), wrong)), InconsistentLog)
-    assert hashlib.sha256(b"").digest() == merkle.EMPTY
+    assert hashlib.sha256(b"").digest() == merkle.EMPTY_ROOT
     scene.witness.add_checkpoint(scene.log.submission(0))
     with pytest.raises(NotFound):
         scene.witness.last_checkpoint(origin_hash("other.example"))

@@ -23,7 +23,7 @@ HASHES: Final = (*map(str, Algorithm), *(f"{VIDEO}{digest}" for digest in DIGEST
 """Columns that each hold the hashes of one algorithm; `url` may hold addresses, which are hashed when they are read."""
 IMPLYING: Final = ("tier", "incident_level")
 """Columns of other organisations' codes, which set fields."""
-OURS: Final = (*FIELDS, "algorithm", "hash", *HASHES, *IMPLYING)
+COLUMN_NAMES: Final = (*FIELDS, "algorithm", "hash", *HASHES, *IMPLYING)
 """All that a column may hold."""
 _NAMES_SHOWN, _MOST_NAMES = 20, 1_000
 """How many names of columns an error lists, and how many are kept."""
@@ -55,9 +55,9 @@ def normalize(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
-_SPELLED: Final = {name: target for target in OURS for name in (target, *_SPELLINGS.get(target, "").split())} | {
-    name: target for target in HASHES for name in (f"hash_{target}", f"{target}_hash")
-}
+_SPELLED: Final = {
+    name: target for target in COLUMN_NAMES for name in (target, *_SPELLINGS.get(target, "").split())
+} | {name: target for target in HASHES for name in (f"hash_{target}", f"{target}_hash")}
 """All names that are understood, each with what it holds."""
 _TARGETS: Final = {normalize(name): target for name, target in _SPELLED.items()}
 _HINTS: Final = tuple(name for name, target in _SPELLED.items() if target not in IMPLYING)
@@ -71,7 +71,7 @@ def to_algorithm(name: str) -> str | None:
 
 
 class Plan(NamedTuple):
-    """What each of some columns holds, one of OURS (None: it is not used); the names not used, and the faults."""
+    """What some columns hold, each one of COLUMN_NAMES (None: it is not used); the names not used, and the faults."""
 
     targets: tuple[str | None, ...]
     unused: tuple[str, ...]

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import click
 
-from hashdb.cli.contributions.columns import OURS, Columns, normalize
+from hashdb.cli.contributions.columns import COLUMN_NAMES, Columns, normalize
 from hashdb.cli.contributions.dates import SHAPES, Dates, Zone
 from hashdb.cli.contributions.files import BEGINNING, Encoding, open_list
 from hashdb.cli.contributions.reports import Report
@@ -49,13 +49,15 @@ class _Mapping(Text):
     name = "theirs=field"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text; a usage error if the part after its last `=` is none of OURS."""
+        """The text; a usage error if the part after its last `=` is none of COLUMN_NAMES."""
         text = super().convert(value, param, ctx)
         theirs, equals, ours = text.rpartition("=")
         if not equals or not normalize(theirs):
             self.fail(f"{text!r} is not theirs=field, like Category=labels", param, ctx)
-        if ours not in OURS:
-            self.fail(f"{ours!r} is not a field: {', '.join(OURS)}{did_you_mean(ours, OURS)}", param, ctx)
+        if ours not in COLUMN_NAMES:
+            self.fail(
+                f"{ours!r} is not a field: {', '.join(COLUMN_NAMES)}{did_you_mean(ours, COLUMN_NAMES)}", param, ctx
+            )
         return text
 
 

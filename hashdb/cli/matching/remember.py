@@ -331,10 +331,10 @@ def _require_copy(index: LocalIndex) -> None:
 
 
 def _open_reports(settings: MemberSettings) -> Reports:
-    from hashdb.local.remembered import FOLDER
+    from hashdb.local.remembered import REMEMBERED_FOLDER
     from hashdb.local.reports import Reports
 
-    return Reports(settings.home / "local" / FOLDER)
+    return Reports(settings.home / "local" / REMEMBERED_FOLDER)
 
 
 def _read_rules(index: LocalIndex) -> Rules | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
-MOST: Final = 100
+MOST_VIEWS: Final = 100
 """The most views of a user."""
 LONGEST: Final = 1_000
 """Characters of the longest query."""

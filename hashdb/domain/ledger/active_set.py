@@ -25,12 +25,12 @@ LEVELS: Final = 5
 """Levels of blocks: ids are below 256⁵."""
 HASH_OCTETS: Final = 32
 """Octets of a hash."""
-EMPTY: Final = bytes(HASH_OCTETS)
+EMPTY_HASH: Final = bytes(HASH_OCTETS)
 """The hash of a place, or of a subtree, without a contribution that matches."""
 EMPTY_BLOCK: Final = bytes(BLOCK_NODES * HASH_OCTETS)
 Place = tuple[int, int]
 """The level of a block, from 0, and its number: the block holds the nodes number·256 to number·256 + 255."""
-TOP: Final = (LEVELS - 1, 0)
+TOP_BLOCK: Final = (LEVELS - 1, 0)
 """The place of the block over which the root is."""
 ReadBlock = Callable[[int, int], bytes]
 """Returns the hashes of a block, joined; `EMPTY_BLOCK` where there is none."""
@@ -73,19 +73,19 @@ def leaf(id: int, standing: str, commitment: bytes | None) -> bytes:
 def leaf_after(id: int, events: Iterable[tuple[str, Mapping[str, object]]]) -> bytes:
     """The leaf of a contribution after all events on it so far, in order: of each its action and its details.
 
-    `EMPTY` if it does not match. Raises ValueError for a commitment that the service never logs.
+    `EMPTY_HASH` if it does not match. Raises ValueError for a commitment that the service never logs.
     """
     state, commitment = ContributionState(), None
     for action, details in events:
         state = state.after(action)
         if isinstance(logged := details.get("commitment"), str):
             commitment = bytes.fromhex(logged)
-    return leaf(id, state.standing, commitment) if state.matches else EMPTY
+    return leaf(id, state.standing, commitment) if state.matches else EMPTY_HASH
 
 
 def interior(left: bytes, right: bytes) -> bytes:
-    """The hash of an inner node: SHA-256(0x01 ‖ left ‖ right), or `EMPTY` over two empty ones."""
-    return EMPTY if left == right == EMPTY else hashlib.sha256(b"\x01" + left + right).digest()
+    """The hash of an inner node: SHA-256(0x01 ‖ left ‖ right), or `EMPTY_HASH` over two empty ones."""
+    return EMPTY_HASH if left == right == EMPTY_HASH else hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def fold(block: bytes) -> bytes:
@@ -97,10 +97,10 @@ def fold(block: bytes) -> bytes:
 
 
 def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[Place, bytes], bytes]:
-    """Set leaves by the id of the contribution (`EMPTY` removes one); return the changed blocks and the new root."""
+    """Set leaves by the id of the contribution (`EMPTY_HASH` removes one); return the changed blocks and the root."""
     changed: dict[Place, bytes] = {}
     nodes: Mapping[int, bytes] = leaves
-    root = EMPTY
+    root = EMPTY_HASH
     for level in range(LEVELS):
         by_block: dict[int, dict[int, bytes]] = defaultdict(dict)
         for place, hash in nodes.items():
@@ -116,7 +116,7 @@ def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[Place, by
             if hashes:
                 changed[level, number] = bytes(block)
         nodes = above
-        root = above.get(0, EMPTY)
+        root = above.get(0, EMPTY_HASH)
     return changed, root
 
 
@@ -125,7 +125,7 @@ class ServedTree:
 
     def __init__(self, root: bytes, read: ReadBlock) -> None:
         """`read` reads a block that is not verified yet. Reads nothing yet."""
-        self._read, self._hashes = read, {TOP: root}
+        self._read, self._hashes = read, {TOP_BLOCK: root}
 
     def __call__(self, level: int, number: int) -> bytes:
         """The hashes of a block. Raises BadNote if it is not part of the tree."""
@@ -137,22 +137,22 @@ class ServedTree:
                 for offset in range(BLOCK_NODES)
             }
         hash = self._hashes[level, number]
-        block = EMPTY_BLOCK if hash == EMPTY else self._read(level, number)
+        block = EMPTY_BLOCK if hash == EMPTY_HASH else self._read(level, number)
         if len(block) != len(EMPTY_BLOCK) or fold(block) != hash:
             raise BadNote(f"block {number} of level {level} is not part of the tree with this root of the active set")
         return block
 
 
 def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
-    """All blocks of the tree with these leaves, which come in ascending order of their ids; the last one is `TOP`.
+    """All blocks of the tree with these leaves, which come in ascending order of their ids. The last is `TOP_BLOCK`.
 
-    Blocks come in ascending order of their places, and only those with a leaf that is not `EMPTY`: those of leaves as
-    soon as their leaves are known. An empty tree has none.
+    Blocks come in ascending order of their places, and only those with a leaf that is not `EMPTY_HASH`. A block of
+    leaves comes as soon as its leaves are known. An empty tree has no blocks.
     """
     nodes: Iterable[tuple[int, bytes]] = leaves
     for level in range(LEVELS):
         above: list[tuple[int, bytes]] = []
-        full = ((place, hash) for place, hash in nodes if hash != EMPTY)
+        full = ((place, hash) for place, hash in nodes if hash != EMPTY_HASH)
         for number, nodes_of_block in groupby(full, key=lambda node: node[0] // BLOCK_NODES):
             block = bytearray(EMPTY_BLOCK)
             for place, hash in nodes_of_block:
@@ -164,7 +164,7 @@ def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
 
 
 def differences(mine: ReadBlock, theirs: ReadBlock, level: int = LEVELS - 1, number: int = 0) -> Iterator[int]:
-    """The ids whose leaves differ in two trees, in ascending order, below one block of both (by default `TOP`).
+    """The ids whose leaves differ in two trees, in ascending order, below one block of both (by default `TOP_BLOCK`).
 
     Only blocks that differ are read.
     """

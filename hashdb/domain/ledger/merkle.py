@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-EMPTY = hashlib.sha256().digest()
+EMPTY_ROOT = hashlib.sha256().digest()
 """The root of a tree without leaves."""
 
 
@@ -77,7 +77,7 @@ def peaks(size: int) -> tuple[Subtree, ...]:
 def fold(hashes: Sequence[bytes]) -> bytes:
     """The root over adjacent complete subtrees, from the largest on the left to the smallest."""
     if not hashes:
-        return EMPTY
+        return EMPTY_ROOT
     root = hashes[-1]
     for left in reversed(hashes[:-1]):
         root = interior(left, root)
@@ -168,7 +168,7 @@ def extends(first: int, second: int, first_root: bytes, second_root: bytes, hash
     """Whether a consistency proof shows that the second tree begins with the first (RFC 9162, 2.1.4.2)."""
     if not 0 < first < second:
         # Every tree begins with the empty one: there is nothing to prove.
-        roots = first_root == EMPTY if first == 0 else first_root == second_root
+        roots = first_root == EMPTY_ROOT if first == 0 else first_root == second_root
         return 0 <= first <= second and not hashes and roots
     path = list(hashes)
     if first.bit_count() == 1:

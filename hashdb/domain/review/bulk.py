@@ -10,7 +10,7 @@ from enum import StrEnum
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.cases import Decision
 
-MOST = 10_000
+MOST_ITEMS = 10_000
 """The most items of a batch."""
 
 

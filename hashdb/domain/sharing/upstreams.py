@@ -12,11 +12,11 @@ from typing import NamedTuple, Self
 from hashdb.domain.contributions import Draft, Standing
 from hashdb.domain.origins import Origin
 
-PERIOD = timedelta(seconds=5)
+REQUEST_PERIOD = timedelta(seconds=5)
 """The time between two requests to an upstream that answers."""
 LEASE = timedelta(minutes=2)
 """The time without a page after which another process may read the upstream, since the first one may have ended."""
-PAGE = 200
+PAGE_SIZE = 200
 """The most changes of a request; they are stored in one transaction."""
 _LONGEST_PAUSE = 600.0
 """Seconds between two requests to an upstream that fails."""
@@ -151,5 +151,5 @@ def combine_standings(own: Standing, theirs: Standing, *, ruled: bool) -> Standi
 
 def pause_before(failures: int) -> timedelta:
     """The pause after that many failures in a row: longer each time, and random, up to ten minutes."""
-    longest = min(PERIOD.total_seconds() * (1 << min(failures, 10)), _LONGEST_PAUSE)
+    longest = min(REQUEST_PERIOD.total_seconds() * (1 << min(failures, 10)), _LONGEST_PAUSE)
     return timedelta(seconds=longest * random.uniform(0.5, 1.0))

@@ -174,7 +174,7 @@ def in_open_days(hits: Iterable[Hit], closed: date, opened: date) -> list[Hit]:
     return list(joined.values())
 
 
-SETTLED = timedelta(seconds=3)
+SETTLED_AGE = timedelta(seconds=3)
 """The age of an event at which all earlier hits are surely stored (`counts.flush` runs each second)."""
 
 

@@ -38,7 +38,7 @@ from hashdb.service.review.proposals import require_second_person
 from hashdb.service.stats.buffer import Refusal
 from hashdb.store import Transaction
 
-LATELY = timedelta(days=30)
+ACTIVITY_PERIOD = timedelta(days=30)
 """How far back `activity` counts."""
 _PREFIX = "hdb_"
 _SECRET_BYTES = 32
@@ -156,7 +156,7 @@ def key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
 def activity(db: HashDB, actor: Actor, members: Iterable[int]) -> dict[int, Activity]:
     """By member, what it did in the last 30 days, and when it last contributed."""
     with db.read(actor, Scope.AUDIT) as tx:
-        since = db.now() - LATELY
+        since = db.now() - ACTIVITY_PERIOD
         return {member: tx.members.activity(member, since) for member in members}
 
 

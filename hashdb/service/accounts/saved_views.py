@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.accounts.saved_views import MOST, SavedView, ViewDraft, clean_query, query_fault
+from hashdb.domain.accounts.saved_views import MOST_VIEWS, SavedView, ViewDraft, clean_query, query_fault
 from hashdb.domain.accounts.users import Session
 from hashdb.errors import Fault, NotFound, reject
 from hashdb.service import HashDB
@@ -23,10 +23,10 @@ def add(db: HashDB, session: Session, draft: ViewDraft) -> SavedView:
     cleaned = replace(draft, query=clean_query(draft.query))
     with db.store.begin() as tx:
         tx.users.get(session.user.id, lock=True)
-        full = tx.saved_views.count(session.user.id) >= MOST
+        full = tx.saved_views.count(session.user.id) >= MOST_VIEWS
         reasons = {
             "query": query_fault(cleaned.query),
-            "name": f"is not saved: you have {MOST} views, remove one" if full else None,
+            "name": f"is not saved: you have {MOST_VIEWS} views, remove one" if full else None,
         }
         reject(Fault(at, reason) for at, reason in reasons.items() if reason)
         return tx.saved_views.one(tx.saved_views.add(session.user.id, cleaned, db.now()))

@@ -2,7 +2,7 @@
 
 The tree is made from the events alone: each root is that of the state after the event that it covers, and later writes
 do not change it. It is stored in blocks of `BLOCK_NODES` nodes, each the hash of a block one level below. The nodes of
-level 0 are of contributions; `TOP` is the place (level, number) of the highest block, from which the root is computed.
+level 0 are of contributions; `TOP_BLOCK` is the place (level, number) of the highest block, which gives the root.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import NoReturn
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.active_set import (
     BLOCK_NODES,
-    EMPTY,
     EMPTY_BLOCK,
+    EMPTY_HASH,
     HASH_OCTETS,
     LEVELS,
-    TOP,
+    TOP_BLOCK,
     CommittedSet,
     Place,
     SetBlock,
@@ -120,10 +120,10 @@ def _next_step(tx: Transaction) -> _Step | None:
         old = _node(read(0, id // BLOCK_NODES), id % BLOCK_NODES)
         if hash != old:
             leaves[id] = hash
-            count += (hash != EMPTY) - (old != EMPTY)
+            count += (hash != EMPTY_HASH) - (old != EMPTY_HASH)
     new_blocks, root = update(read, leaves) if leaves else ({}, before.root)
     last = newest(tx)
-    logged = EMPTY if last is None else root_of(last)
+    logged = EMPTY_HASH if last is None else root_of(last)
     # While a tree is built, or built again, the log gets one root, at the end: each root covers more than the last.
     logs = root != logged and (upto == head or (last is not None and before.seq >= _number(last, "covers")))
     return _Step(before, SetState(upto, root, count), new_blocks, logs, upto == head)
@@ -197,20 +197,20 @@ class _Rebuilt:
 
 def _rebuild(tx: Transaction, upto: int, advance: Callable[[int], object]) -> _Rebuilt:
     """Make the whole tree of the state after an event, and compare it with the stored blocks on the way."""
-    count, root, differs = 0, EMPTY, None
+    count, root, differs = 0, EMPTY_HASH, None
 
     def counted() -> Iterator[tuple[int, bytes]]:
         nonlocal count
         for number, (id, hash) in enumerate(tx.active_set.every_leaf(upto)):
             if number % _ADVANCE_EVERY == 0:
                 advance(0)
-            count += hash != EMPTY
+            count += hash != EMPTY_HASH
             yield id, hash
 
     stored = tx.active_set.every_block()
     row = next(stored, None)
     for place, block in build(counted()):
-        if place == TOP:
+        if place == TOP_BLOCK:
             root = fold(block)
         while row is not None and row[0] < place:
             differs, row = differs or _difference(row[0], EMPTY_BLOCK, row[1]), next(stored, None)

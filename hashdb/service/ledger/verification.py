@@ -110,7 +110,7 @@ def verify(
     in_file = () if db.signing is None else db.signing.recorded_checkpoints()
     with db.store.read() as tx:
         if [head.id for head in tx.audit.head_rows()] != [1]:
-            return Verdict(0, merkle.EMPTY, 0, (Finding.without_event("the log has no head, or more than one"),))
+            return Verdict(0, merkle.EMPTY_ROOT, 0, (Finding.without_event("the log has no head, or more than one"),))
         keys = tx.checkpoints.keys()
         kept_size = _size_of(kept, keys)
         signed: _SignedRoots = {}

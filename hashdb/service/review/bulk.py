@@ -9,7 +9,7 @@ from contextlib import suppress
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Filter
 from hashdb.domain.review.bulk import (
-    MOST,
+    MOST_ITEMS,
     Batch,
     BatchAction,
     BatchChoices,
@@ -29,7 +29,7 @@ from hashdb.domain.signals import Signal
 from hashdb.errors import BatchBegun, Fault, NotFound, reject, reject_field
 from hashdb.service import HashDB
 from hashdb.service.review.examination import Examiner, find_same_among
-from hashdb.service.review.impacts import LATELY
+from hashdb.service.review.impacts import HITS_PERIOD
 from hashdb.service.review.proposals import visible_acts
 
 _READ = 500
@@ -67,7 +67,7 @@ def select_undo(db: HashDB, actor: Actor, id: int) -> Batch:
     ended = undone.state in (BatchState.DONE, BatchState.STOPPED)
     reject_field("action", None if ended else "waits until the batch has ended: stop it first")
     with db.store.read() as tx:
-        items = tx.batches.items(id, -1, MOST, (ItemOutcome.DONE, ItemOutcome.PROPOSED))
+        items = tx.batches.items(id, -1, MOST_ITEMS, (ItemOutcome.DONE, ItemOutcome.PROPOSED))
     return select(db, actor, BatchAction.UNDO, Picks.ITEM, [item.position for item in items], undoes=id)
 
 
@@ -83,7 +83,7 @@ def waiting_proposals(db: HashDB, actor: Actor, id: int) -> tuple[int, ...]:
     """The ids of the proposals that a batch made and that still wait, in order. Raises NotFound."""
     batch = get(db, actor, id)
     with db.store.read() as tx:
-        made = [item.made_id for item in tx.batches.items(batch.id, -1, MOST, (ItemOutcome.PROPOSED,))]
+        made = [item.made_id for item in tx.batches.items(batch.id, -1, MOST_ITEMS, (ItemOutcome.PROPOSED,))]
         return tuple(row.proposal.id for row in tx.proposals.pending(db.now(), made)) if made else ()
 
 
@@ -161,7 +161,7 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
         now = db.now()
         find_same = find_same_among(tx.proposals.pending(now) if db.rules.two_persons else ())
         examiner = Examiner(db, tx, actor, batch, db.intake_rules(), now, find_same)
-        subjects = [item.subject for item in tx.batches.items(batch.id, -1, MOST)]
+        subjects = [item.subject for item in tx.batches.items(batch.id, -1, MOST_ITEMS)]
         changes = proposals = confirms = 0
         skipped: dict[Skip, list[int]] = defaultdict(list)
         changing: set[int] = set()
@@ -180,7 +180,7 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
                 confirms += examined.confirms
                 changing |= {examined.contribution.id} if examined.contribution else set()
                 added |= {entry_signals} if entry_signals else set()
-        members, times = tx.hits.count_returned_since(changing, (now - LATELY).date()) if changing else (0, 0)
+        members, times = tx.hits.count_returned_since(changing, (now - HITS_PERIOD).date()) if changing else (0, 0)
     groups = [SkippedGroup(why, len(ids), tuple(ids[:_FIRST])) for why, ids in skipped.items()]
     return BatchPreview(
         changes, proposals, confirms, tuple(sorted(groups, key=lambda group: -group.count)), members, times
@@ -241,7 +241,7 @@ def _visible(actor: Actor, batch: Batch) -> Batch:
 def _size_fault(size: int) -> str | None:
     if not size:
         return "is required: select at least one row"
-    if size <= MOST:
+    if size <= MOST_ITEMS:
         return None
     number = f"more than {COUNTED}" if size > COUNTED else str(size)
-    return f"selects {number} rows: a batch takes at most {MOST}; filter further"
+    return f"selects {number} rows: a batch takes at most {MOST_ITEMS}; filter further"

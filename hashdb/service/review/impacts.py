@@ -18,7 +18,7 @@ from hashdb.service import HashDB
 from hashdb.service.matching.matches import MATCHING
 from hashdb.store import Transaction
 
-LATELY = timedelta(days=90)
+HITS_PERIOD = timedelta(days=90)
 """The period of the hits that an impact preview counts."""
 _READ_LATELY = timedelta(days=30)
 """The period of the reads of the feed that it counts."""
@@ -32,7 +32,7 @@ def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
         holders = tx.matches.holders(item.signals, now, MATCHING, 1_000)
         frames = tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ()
         of_frames = _holding_frames(tx, frames, now)
-        members, times = tx.hits.count_returned_since([contribution], (now - LATELY).date())
+        members, times = tx.hits.count_returned_since([contribution], (now - HITS_PERIOD).date())
         return Impact(
             matches=item.status is Status.ACTIVE and item.standing.matches,
             members=members,

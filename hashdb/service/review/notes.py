@@ -13,7 +13,7 @@ from hashdb.errors import reject_field
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
-MOST = 200
+MOST_NOTES = 200
 """The most notes of a case."""
 
 
@@ -24,8 +24,8 @@ def add(db: HashDB, actor: Actor, case: int, text: str) -> CaseNote:
         item = tx.contributions.one(tx.cases.one(case).contribution, now, lock=True)
         # An erasure that is done would not remove a note of today.
         reject_field("text", "is not stored: the contribution is erased" if item.erased else None)
-        many = len(tx.case_notes.on_cases([case])) >= MOST
-        reject_field("text", f"is not stored: a case has at most {MOST} notes" if many else None)
+        many = len(tx.case_notes.on_cases([case])) >= MOST_NOTES
+        reject_field("text", f"is not stored: a case has at most {MOST_NOTES} notes" if many else None)
         return _record(tx, actor, item.id, case, text, now, None)
 
 

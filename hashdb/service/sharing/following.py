@@ -15,8 +15,8 @@ from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.origins import Origin
 from hashdb.domain.sharing.upstreams import (
     LEASE,
-    PAGE,
-    PERIOD,
+    PAGE_SIZE,
+    REQUEST_PERIOD,
     Upstream,
     UpstreamChange,
     UpstreamPage,
@@ -91,7 +91,7 @@ def _follow(db: HashDB, claim: ClaimedUpstream, connect: Connect) -> None:
         now = db.now()
         values = {"trouble": None, "failures": 0, "failing_since": None, "next_at": now}
         if has_caught_up:
-            values |= {"next_at": now + PERIOD, "caught_up_at": now}
+            values |= {"next_at": now + REQUEST_PERIOD, "caught_up_at": now}
     with db.store.begin() as tx:
         tx.upstreams.set(upstream.id, **values)
 
@@ -105,7 +105,7 @@ def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
         if begins and ask_to_read(lambda: name_of(remote.log())) != upstream.log:
             raise Stop(UpstreamTrouble.OTHER_LOG)
         try:
-            page = ask_to_read(partial(remote.page, upstream.seq, upstream.epoch, PAGE))
+            page = ask_to_read(partial(remote.page, upstream.seq, upstream.epoch, PAGE_SIZE))
             if upstream.epoch not in (None, page.epoch):
                 raise FeedRestarted(page.epoch)
         except FeedRestarted:
@@ -137,7 +137,7 @@ def _goes_on(seq: int, page: UpstreamPage) -> bool:
     """Whether a page continues after an event. Otherwise an upstream could keep this process busy without an end."""
     seqs = [change.seq for change in page.changes]
     in_order = all(seq < number <= page.checkpoint for number in seqs)
-    return len(seqs) <= PAGE and in_order and page.checkpoint >= seq + page.more
+    return len(seqs) <= PAGE_SIZE and in_order and page.checkpoint >= seq + page.more
 
 
 def _end_round(db: HashDB, upstream: Upstream) -> bool:

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.stats.counts import (
     ANY_ALGORITHM,
-    SETTLED,
+    SETTLED_AGE,
     Cell,
     Count,
     CountKind,
@@ -186,5 +186,5 @@ def settled(db: HashDB, tx: Transaction) -> int:
 
     A reader that got an event above it would continue after that one, and miss what is stored later.
     """
-    head, until = tx.audit.head(), db.now() - SETTLED
+    head, until = tx.audit.head(), db.now() - SETTLED_AGE
     return head.seq if head.at <= until else tx.audit.seq_before(until)

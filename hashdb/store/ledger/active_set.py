@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Select, Text, bindparam, delete, func, literal, select, tuple_, type_coerce, update
 
-from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, Place, leaf_after
+from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, Place, leaf_after
 from hashdb.store.repositories import IDS, Repository, chunks, insert_into, insert_values, upsert
 from hashdb.store.tables import events, set_blocks, set_signatures, set_states
 
@@ -29,7 +29,7 @@ class SetState:
     """The last event that the stored blocks have, and their root, over `count` contributions."""
 
     seq: int = 0
-    root: bytes = EMPTY
+    root: bytes = EMPTY_HASH
     count: int = 0
 
 

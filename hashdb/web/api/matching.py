@@ -15,7 +15,7 @@ from hashdb.hashing import Mode
 from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.service.matching import benign, matches
 from hashdb.web import media
-from hashdb.web.context import LARGE, actor, body, hashdb, list_page, query, validation_context
+from hashdb.web.context import LARGE_BODY, actor, body, hashdb, list_page, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.files import MediaIn, PicturesOut
@@ -38,7 +38,7 @@ def match_signals() -> Response:
     """
     quarantined = query(MatchesQuery).with_quarantined
     text = body(may_have_frames=True)
-    is_large = len(text) > LARGE
+    is_large = len(text) > LARGE_BODY
     # Large requests of a key are answered one after the other, in turns. The turn covers parsing and writing as well,
     # because both block all other threads.
     with matches.batch_turn(hashdb(), actor()) if is_large else nullcontext():

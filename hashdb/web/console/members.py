@@ -207,8 +207,8 @@ def _member_page(member: Member, form: Form, key_form: Form | None = None) -> Re
 
 
 def _figures() -> dict[int, MemberFigures]:
-    """By member id, the figures of the period `members.LATELY`."""
-    return {figures.member: figures for figures in overviews.members(hashdb(), actor(), members.LATELY.days)}
+    """By member id, the figures of the period `members.ACTIVITY_PERIOD`."""
+    return {figures.member: figures for figures in overviews.members(hashdb(), actor(), members.ACTIVITY_PERIOD.days)}
 
 
 def _uses() -> dict[int, KeyUse]:

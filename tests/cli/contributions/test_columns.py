@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.cli.contributions.columns import FIELDS, HASHES, OURS, Columns, normalize
+from hashdb.cli.contributions.columns import COLUMN_NAMES, FIELDS, HASHES, Columns, normalize
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hashdb.domain.ledger.active_set import (
     BLOCK_NODES,
-    EMPTY,
     EMPTY_BLOCK,
+    EMPTY_HASH,
     LEVELS,
     Place,
     ReadBlock,
@@ -25,7 +25,7 @@ from hashdb.domain.ledger.active_set import (
 from hashdb.errors import BadNote
 
 IDS = st.integers(1, 2**40 - 1) | st.integers(1, 700)
-LEAVES = st.dictionaries(IDS, st.binary(min_size=32, max_size=32).filter(lambda hash: hash != EMPTY), max_size=12)
+LEAVES = st.dictionaries(IDS, st.binary(min_size=32, max_size=32).filter(lambda hash: hash != EMPTY_HASH), max_size=12)
 
 
 def reader(blocks: Mapping[Place, bytes]) -> ReadBlock:
@@ -35,7 +35,7 @@ def reader(blocks: Mapping[Place, bytes]) -> ReadBlock:
 def root_by_definition(leaves: Mapping[int, bytes], level: int = 8 * LEVELS, place: int = 0) -> bytes:
     """The hash of a node, from the leaves under it."""
     if not leaves:
-        return EMPTY
+        return EMPTY_HASH
     if level == 0:
         return leaves[place]
     middle = (2 * place + 1) << (level - 1)
@@ -79,7 +79,7 @@ def test_differences_lists_every_leaf_that_differs(first: dict[int, bytes], seco
 def test_only_blocks_that_differ_are_read() -> None:
     leaves = {id: leaf(id, "unreviewed", None) for id in range(1, 2_000)}
     blocks, _ = update(reader({}), leaves)
-    changed, _ = update(reader(blocks), {700: EMPTY})
+    changed, _ = update(reader(blocks), {700: EMPTY_HASH})
     read: list[Place] = []
 
     def read_other(level: int, number: int) -> bytes:

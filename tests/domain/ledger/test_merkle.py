@@ -189,7 +189,7 @@ def test_an_altered_proof_does_not_verify(entries: list[bytes], data: st.DataObj
 def test_an_empty_tree_needs_no_consistency_proof() -> None:
     root = bytes.fromhex(ROOTS[8])
     assert merkle.consistency(0, 8) == ()
-    assert merkle.extends(0, 8, merkle.EMPTY, root, [])
+    assert merkle.extends(0, 8, merkle.EMPTY_ROOT, root, [])
     assert not merkle.extends(0, 8, root, root, [])
-    assert not merkle.extends(0, 8, merkle.EMPTY, root, [root])
-    assert not merkle.extends(-1, 8, merkle.EMPTY, root, [])
+    assert not merkle.extends(0, 8, merkle.EMPTY_ROOT, root, [root])
+    assert not merkle.extends(-1, 8, merkle.EMPTY_ROOT, root, [])

@@ -6,7 +6,7 @@ import pytest
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.origins import Origin
-from hashdb.domain.sharing.upstreams import PERIOD, combine_standings, pause_before, standing_from_upstream
+from hashdb.domain.sharing.upstreams import REQUEST_PERIOD, combine_standings, pause_before, standing_from_upstream
 
 UNREVIEWED, CONFIRMED, DISPUTED, QUARANTINED, RETIRED = Standing
 

@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, Place, build, fold, leaf
+from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, Place, build, fold, leaf
 from hashdb.domain.ledger.checkpoints import Verifier, read_note
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, SetRoot, cosigners
 from hashdb.domain.ledger.events import Action, ContributionState, Detail, LogEntry
@@ -56,7 +56,7 @@ def leaves_from_events(db: HashDB, upto: int) -> dict[int, bytes]:
 
 def root_of(leaves: dict[int, bytes]) -> bytes:
     blocks = dict(build(leaves.items()))
-    return fold(blocks[4, 0]) if blocks else EMPTY
+    return fold(blocks[4, 0]) if blocks else EMPTY_HASH
 
 
 def stored_blocks(db: HashDB) -> dict[Place, bytes]:
@@ -226,7 +226,7 @@ def test_a_rebuilt_tree_does_not_record_an_older_root(
         contributions.withdraw(db, actor, contribution.id, "other")
     active_set.keep(db, at_once=True)
     known = active_set.get(db, actor)
-    assert known.root == EMPTY
+    assert known.root == EMPTY_HASH
     with db.store.begin() as tx:
         tx.connection.execute(set_blocks.delete())
         tx.connection.execute(set_states.delete())

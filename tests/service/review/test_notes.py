@@ -37,7 +37,7 @@ def test_reviewers_read_notes_until_the_contribution_is_erased(db: HashDB, actor
 def test_notes_are_limited_in_number_and_only_for_reviewers(
     db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notes, "MOST", 1)
+    monkeypatch.setattr(notes, "MOST_NOTES", 1)
     (item,) = contributed(db, actor, draft(1))
     case = cases.open_case(db, COMMAND_LINE, item.id, "other", holds=False).id
     notes.add(db, COMMAND_LINE, case, "one")

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Event
-from hashdb.domain.stats.counts import SETTLED, MatchLog, Reversal, lines
+from hashdb.domain.stats.counts import SETTLED_AGE, MatchLog, Reversal, lines
 from hashdb.errors import ScopeMissing, StoreBusy
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
@@ -250,7 +250,7 @@ def test_reversals_wait_for_hits_that_another_process_has_not_yet_stored(
     matches.match(db, other, [query(2)])
     for id in (first.id, second.id):
         contributions.withdraw(db, actor, id, "other")
-    clock.at += SETTLED - timedelta(seconds=1)
+    clock.at += SETTLED_AGE - timedelta(seconds=1)
     assert counts.reversals(db, other, 0, 10) == ()
     counts.flush(other_process)
     other_process.close()

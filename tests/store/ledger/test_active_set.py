@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hashdb.domain.accounts.members import SYSTEM
-from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, leaf
+from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, leaf
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.store import Store
 from hashdb.store.ledger.active_set import SetState
@@ -19,7 +19,7 @@ BLOCK, OTHER_BLOCK = b"\x01" * len(EMPTY_BLOCK), b"\x02" * len(EMPTY_BLOCK)
 def test_advance_replaces_only_the_current_state(store: Store) -> None:
     first, second = SetState(3, b"1" * 32, 1), SetState(5, b"2" * 32, 4)
     with store.begin() as tx:
-        assert tx.active_set.state() == SetState(0, EMPTY, 0)
+        assert tx.active_set.state() == SetState(0, EMPTY_HASH, 0)
         assert tx.active_set.advance(SetState(), first)
         assert not tx.active_set.advance(SetState(), second)
         assert tx.active_set.advance(first, second)
@@ -62,7 +62,7 @@ def test_leaves_are_returned_as_of_an_event(store: Store) -> None:
     first, last = leaf(1, "unreviewed", b"\x01" * 32), leaf(1, "unreviewed", b"\xab" * 32)
     with store.read() as tx:
         assert list(tx.active_set.leaves([2, 1, 9], 3)) == [(1, first), (2, leaf(2, "disputed", None))]
-        assert list(tx.active_set.leaves([1, 2], 6)) == [(1, last), (2, EMPTY)]
+        assert list(tx.active_set.leaves([1, 2], 6)) == [(1, last), (2, EMPTY_HASH)]
         assert list(tx.active_set.every_leaf(8)) == [(1, last), (2, leaf(2, "unreviewed", b"\xab" * 32))]
         assert list(tx.active_set.leaves([2], 1)) == []
 

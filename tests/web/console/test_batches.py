@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE as ADMIN
 from hashdb.domain.accounts.users import Role
 from hashdb.domain.contributions import Standing
-from hashdb.domain.review.bulk import MOST
+from hashdb.domain.review.bulk import MOST_ITEMS
 from hashdb.service.contributions import contributions
 from hashdb.service.review import batches, bulk
 from tests.builders import NOON
@@ -105,7 +105,9 @@ def test_an_invalid_selection_is_rejected(service: Service, rosa: Visitor, alpha
     assert invalid_fields(id="1", picks="member") == ["picks"]
     assert invalid_fields(all="1", filter="status=gone", upto="9") == ["status"]
     assert invalid_fields(all="1", filter="since=2026-11-20&until=2026-11-01", upto="9") == ["until"]
-    many = rosa.post("/console/batches", {"picks": "contribution", "action": "uphold", "id": list(range(1, MOST + 2))})
+    many = rosa.post(
+        "/console/batches", {"picks": "contribution", "action": "uphold", "id": list(range(1, MOST_ITEMS + 2))}
+    )
     assert "selects 10001 rows: a batch takes at most 10000" in faults(many)["id"]
     assert rosa.post("/console/batches", {"picks": "contribution", "action": "withdraw", "id": "1"}).status_code == 403
 
