@@ -77,7 +77,7 @@ def test_a_change_of_the_set_is_logged_with_the_new_root(db: HashDB, actor: Acto
     assert active_set.keep(db)
     known = active_set.get(db, actor)
     assert (known.seq, known.covers, known.count) == (covered + 1, covered, 2)
-    assert known.root == root_of(leaves_from_events(db, covered)) != EMPTY
+    assert known.root == root_of(leaves_from_events(db, covered)) != EMPTY_HASH
     with db.store.read() as tx:
         event = tx.audit.event(known.seq)
         assert tx.active_set.state() == SetState(covered, known.root, 2)

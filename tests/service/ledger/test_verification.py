@@ -57,7 +57,7 @@ def test_an_unmodified_log_verifies(log: HashDB) -> None:
 
 
 def test_an_empty_log_and_a_growing_log_verify(db: HashDB, clock: Clock) -> None:
-    assert verify(db, COMMAND_LINE) == Verdict(0, merkle.EMPTY, 0, ())
+    assert verify(db, COMMAND_LINE) == Verdict(0, merkle.EMPTY_ROOT, 0, ())
     checkpoints.start(db)
     checkpoints.keep(db)
     for size in range(2, 30):

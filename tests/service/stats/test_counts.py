@@ -222,7 +222,7 @@ def test_a_member_sees_only_reversals_of_matches_that_it_got_before(
     for id in (matched.id, unmatched.id):
         contributions.withdraw(db, actor, id, "removal_reversed")
     matches.match(db, other, [query(2)])
-    withdrawn_at, clock.at = clock.at, clock.at + SETTLED
+    withdrawn_at, clock.at = clock.at, clock.at + SETTLED_AGE
     (reversal,) = counts.reversals(db, other, 0, 10)
     assert reversal == Reversal(reversal.seq, matched.id, "withdrawn", "removal_reversed", withdrawn_at)
     assert counts.reversals(db, other, reversal.seq, 10) == ()
@@ -235,7 +235,7 @@ def test_an_erasure_is_a_reversal_and_an_expiry_is_not(db: HashDB, actor: Actor,
     clock.go(hours=2)
     contributions.emit_pending(db)
     contributions.erase(db, actor, erased.id)
-    clock.at += SETTLED
+    clock.at += SETTLED_AGE
     assert [
         (reversal.contribution, reversal.now, reversal.reason) for reversal in counts.reversals(db, other, 0, 10)
     ] == [(erased.id, "withdrawn", "other")]
@@ -269,7 +269,7 @@ def test_there_are_no_reversals_if_no_hits_are_kept(db: HashDB, actor: Actor, ot
     matches.match(db, other, [query(1)])
     counts.flush(db)
     contributions.withdraw(db, actor, contribution.id, "other")
-    clock.at += SETTLED
+    clock.at += SETTLED_AGE
     assert counts.reversals(db, other, 0, 10) == ()
 
 
