@@ -27,7 +27,7 @@ _Row = TypeVar("_Row")
 class Found(NamedTuple, Generic[_Row]):
     """A row that the text may name; `exact` if the text is its whole name."""
 
-    thing: _Row
+    row: _Row
     exact: bool
 
 

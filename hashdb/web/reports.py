@@ -18,7 +18,7 @@ _COLUMNS = 62
 """The most columns of a chart over time: a longer period is drawn by month or by year."""
 # The groupings of contributions that have a table, and the groups of members with durations, with their titles.
 _GROUPS = {"member": "member", "kind": "kind of member", "label": "label", "algorithm": "algorithm", "basis": "basis"}
-_WHO = {"all": "all", "trusted_flagger": "trusted flaggers", "others": "other members"}
+_MEMBER_GROUPS = {"all": "all", "trusted_flagger": "trusted flaggers", "others": "other members"}
 
 Row = Sequence[object]
 """The cells of a row; `body.html` has the names of the columns."""
@@ -73,8 +73,8 @@ def _figures(report: Report, names: Mapping[str, str] = MappingProxyType({})) ->
         "hits": _over_time(report, lambda day: day.hits),
         "labels": [(key, share.added) for key, share in _by_size(report.contributions.by["label"])],
         "groups": [(title, _share_rows(report, group)) for group, title in _GROUPS.items()],
-        "to_remove": [_duration_row(_WHO[who], durations) for who, durations in report.to_remove.items()],
-        "to_share": [_duration_row(_WHO[who], durations) for who, durations in report.to_share.items()],
+        "to_remove": [_duration_row(_MEMBER_GROUPS[group], durations) for group, durations in report.to_remove.items()],
+        "to_share": [_duration_row(_MEMBER_GROUPS[group], durations) for group, durations in report.to_share.items()],
         "caught": [_duration_row("until another member first matched it", report.caught.first_catch)],
         "by_algorithm": [
             _query_row("all algorithms" if key == "any" else key, queries) for key, queries in report.queries.items()

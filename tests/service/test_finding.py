@@ -15,7 +15,7 @@ def test_any_part_of_a_name_finds_it_and_the_best_matches_come_first(db: HashDB)
     for name in ("Not Alpha", "Gralpha", "Alpha-Two", "alpha", "Beta"):
         members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
     results = find(db, COMMAND_LINE, "Alpha").members
-    assert [(result.thing.name, result.exact) for result in results] == [
+    assert [(result.row.name, result.exact) for result in results] == [
         ("alpha", True),
         ("Alpha-Two", False),
         ("Not Alpha", False),

@@ -257,14 +257,14 @@ _quoted = json.encoder.encode_basestring
 class HistoryEntry:
     """One row of a history: an event of the log, or a hit of a member.
 
-    `what` is the action, or `hit`; `who` is the actor, or the member that had the hit, as kind:id.
+    `action` is that of the event, or `hit`; `actor` is that of the event, or the member that had the hit, as kind:id.
     `seq` is None where the row is no event. `note` is the text of a note, `before` has the old values of changed
     fields; neither is in the log.
     """
 
     at: datetime
-    what: str
-    who: str
+    action: str
+    actor: str
     seq: int | None = None
     details: Details = field(default_factory=dict)
     note: str | None = None

@@ -83,7 +83,7 @@ def timeline(db: HashDB, actor: Actor, contribution: int) -> Timeline:
     with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         tx.contributions.one(contribution, db.now())
         moments = tuple(sorted(_moments(tx, contribution), key=lambda moment: (moment.at, moment.seq or 0)))
-        return Timeline(moments, tx.timelines.names({moment.who for moment in moments}))
+        return Timeline(moments, tx.timelines.names({moment.actor for moment in moments}))
 
 
 def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str]:

@@ -132,7 +132,7 @@ def download() -> Response:
 
 def _names(events: Iterable[Event]) -> Mapping[str, str]:
     """The names of the actors and subjects of events, by `kind:id`."""
-    return audit.names(hashdb(), actor(), {who for event in events for who in (event.actor, event.subject)})
+    return audit.names(hashdb(), actor(), {name for event in events for name in (event.actor, event.subject)})
 
 
 def _search(params: EventsPageQuery, form: Form) -> tuple[searches.LogSearch, audit.SeqRange] | None:

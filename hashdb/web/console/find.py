@@ -143,13 +143,13 @@ def _groups(text: str, *, is_address: bool) -> tuple[tuple[Group, ...], str | No
 
 
 def _numbered(kind: str | None, id: int) -> Iterable[Result]:
-    """The things with this number, of one kind, or of any if `kind` is None."""
+    """The subjects with this number, of one kind, or of any if `kind` is None."""
     for name, (get, view, argument) in _NUMBERED.items():
         if kind in (None, name) and 0 < id <= LARGEST_ID:
             with suppress(NotFound, ScopeMissing):
-                thing = get(hashdb(), actor(), id)
+                subject = get(hashdb(), actor(), id)
                 values: dict[str, Any] = {argument: id}
-                about = _describe(thing) if isinstance(thing, Contribution) else str(getattr(thing, "name", ""))
+                about = _describe(subject) if isinstance(subject, Contribution) else str(getattr(subject, "name", ""))
                 yield Result(f"{name.capitalize()} {id}", url_for(f"console.{view}", **values), about, exact=True)
 
 

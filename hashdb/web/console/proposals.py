@@ -52,7 +52,7 @@ def browse() -> Response:
         upto=max((proposal.id for proposal in rows), default=0),
     )
     names = events.names(
-        hashdb(), actor(), {who for proposal in shown for who in (proposal.actor, proposal.request.subject)}
+        hashdb(), actor(), {name for proposal in shown for name in (proposal.actor, proposal.request.subject)}
     )
     return pages.page("proposals.html", proposals=shown, list=list, actions=_ACTIONS, names=names)
 

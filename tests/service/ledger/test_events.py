@@ -58,7 +58,7 @@ def test_a_timeline_shows_every_event_with_notes_and_old_values(
     (case,) = cases.page(db, COMMAND_LINE, None, 0, 9)
     cases.decide(db, COMMAND_LINE, case.id, Decision.RETIRE, "it was wrong")
     timeline = events.timeline(db, COMMAND_LINE, contribution.id)
-    assert [moment.what for moment in timeline.moments] == [
+    assert [moment.action for moment in timeline.moments] == [
         "contribution.added",
         "contribution.amended",
         "opinion.given",
@@ -68,11 +68,11 @@ def test_a_timeline_shows_every_event_with_notes_and_old_values(
         "case.decided",
         "contribution.retired",
     ]
-    assert [dict(moment.before) for moment in timeline.moments if moment.what == "contribution.amended"] == [
+    assert [dict(moment.before) for moment in timeline.moments if moment.action == "contribution.amended"] == [
         {"severity": None},
         {"severity": 1, "labels": ["glorification"]},
     ]
-    assert [(moment.what, moment.note) for moment in timeline.moments if moment.note] == [
+    assert [(moment.action, moment.note) for moment in timeline.moments if moment.note] == [
         ("opinion.given", "not so"),
         ("case.decided", "it was wrong"),
     ]
@@ -85,14 +85,14 @@ def test_a_timeline_shows_by_day_which_members_matched(db: HashDB, actor: Actor,
     matches.match(db, other, [query(1), query(1)])
     counts.flush(db)
     timeline = events.timeline(db, COMMAND_LINE, contribution.id)
-    (hit,) = [moment for moment in timeline.moments if moment.what == events.HIT]
+    (hit,) = [moment for moment in timeline.moments if moment.action == events.HIT]
     assert other.member
-    assert (hit.who, hit.seq, dict(hit.details)) == (
+    assert (hit.actor, hit.seq, dict(hit.details)) == (
         f"member:{other.member.id}",
         None,
         {"times": 2, "distance": ["pdq 0"]},
     )
-    assert timeline.names[hit.who] == other.member.name
+    assert timeline.names[hit.actor] == other.member.name
 
 
 def test_an_erasure_removes_notes_and_old_values_from_the_timeline(db: HashDB, actor: Actor, other: Actor) -> None:
@@ -102,7 +102,7 @@ def test_an_erasure_removes_notes_and_old_values_from_the_timeline(db: HashDB, a
     contributions.erase(db, actor, contribution.id)
     moments = events.timeline(db, COMMAND_LINE, contribution.id).moments
     assert not any(moment.note or moment.before for moment in moments)
-    assert moments[-1].what == "contribution.erased"
+    assert moments[-1].action == "contribution.erased"
 
 
 def test_a_timeline_needs_a_scope_and_an_existing_contribution(db: HashDB, actor: Actor) -> None:
