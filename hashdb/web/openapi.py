@@ -145,12 +145,10 @@ def operation(
     idempotent: bool = False,
     errors: Sequence[int] = (),
 ) -> Callable[[View], Callable[..., Response]]:
-    """Document a view, and require a key with any scope in `any_scope`, if it has some, before anything is read.
+    """Document a view, and require a key before anything is read, with one of the scopes in `any_scope` if it has some.
 
-    With `any_scope=None`, no key is needed.
-
-    The name of the view is the id of the operation, and its docstring is the summary and the description.
-
+    With `any_scope=None`, no key is needed. The name of the view is the id of the operation, and its docstring is the
+    summary and the description.
     `answers` maps a status to the model of its JSON, to `str` for plain text, or to None for no content. The view
     returns one of these, or makes the response itself. `streams` are other media types of the first status. `body` is
     the model of the JSON body, or `str` for plain text; `form` is that of the multipart body, `query` that of the query

@@ -447,6 +447,4 @@ def _search(views: Sequence[_View], search: Search) -> Sequence[Distances]:
 
 
 _POSITIONS = {algorithm: position for position, algorithm in enumerate(Algorithm)}
-_NO_MATCH = Selection(
-    distances={}, through={}, chosen=(), members=frozenset(), severity=None, judged=(), truncated=False
-)
+_NO_MATCH = Selection({}, {}, chosen=(), members=frozenset(), severity=None, judged=(), truncated=False)
