@@ -16,6 +16,7 @@ class Turns:
         """No thread waits; `at_once` threads may have a turn at the same time."""
         self._lock = Lock()
         self._free = at_once
+        # By key, the events that wake its waiting threads, in order of arrival; and the key that had the last turn.
         self._waiting: dict[str, deque[Event]] = {}
         self._last = ""
 

@@ -124,14 +124,15 @@ class _Near:
     def __init__(self, signals: Iterable[Signal], usual: int, widest: int) -> None:
         self._usual, self._beyond = usual, widest - usual
         self._index = ValueIndex(signals)
-        self._known: dict[Algorithm, dict[int, list[Neighbor]]] = defaultdict(dict)
+        self._neighbors: dict[Algorithm, dict[int, list[Neighbor]]] = defaultdict(dict)
+        """By algorithm and value of the query, the neighbors that an earlier search found up to the widest radius."""
 
     def search_at(self, default: int) -> Search:
         """A search that takes this radius for the default one: distances are moved by the difference."""
         moved = default - self._usual
 
         def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-            known = self._known[algorithm]
+            known = self._neighbors[algorithm]
             new = [value for value in values if value not in known]
             known.update(zip(new, self._index.search(algorithm, new, algorithm.radius + self._beyond), strict=True))
             return [

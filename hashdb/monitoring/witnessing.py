@@ -36,6 +36,7 @@ class Seen:
     def __init__(self, tables: MonitorTables, key: str) -> None:
         """Reads what earlier checks saw."""
         self._tables, self._key = tables, key
+        # Sizes of the log, in ascending order, each with the time of the first check that saw it.
         self._seen = [(size, parse_instant(at)) for size, at in json.loads(tables.text(key) or "[]")]
 
     def note(self, size: int, at: datetime) -> None:

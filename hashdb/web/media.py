@@ -74,6 +74,7 @@ def answer_files(
         now_caller = authenticate(state.db, key_secret)
         return patiently(lambda: finish(now_caller, hashed))
 
+    # The thread may outlive the request, whose end would delete its files: `work` releases them.
     for file in files:
         file.keep()
     try:

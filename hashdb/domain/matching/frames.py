@@ -266,8 +266,9 @@ class _Pictures:
         self._decisive = {
             frame.at: OVERRULING.intersection([signal.algorithm for signal in frame.signals]) for frame in frames
         }
-        """By place of a frame, its algorithms that overrule phash."""
-        self._known: dict[tuple[object, ...], tuple[FrameMatch, ...]] = {}
+        """The algorithms of each frame that overrule phash, by the place of the frame."""
+        self._results: dict[tuple[object, ...], tuple[FrameMatch, ...]] = {}
+        """What `matches` returned, by its arguments."""
 
     def matches(self, signals: Sequence[_PictureSignal], overruling: frozenset[Algorithm]) -> tuple[FrameMatch, ...]:
         """The first `MOST_FRAMES` of the frames that are near one of these signals.
@@ -275,7 +276,7 @@ class _Pictures:
         `overruling` are the algorithms of the picture that overrule phash in frames that have them too.
         """
         key = tuple(signals), overruling
-        if key not in self._known:
+        if key not in self._results:
             distances: dict[float, dict[Algorithm, int]] = defaultdict(dict)
             for signal, is_page in signals:
                 near = self._near[signal]
@@ -289,8 +290,8 @@ class _Pictures:
                 for at in sorted(distances)
                 if distances[at].keys() != {Algorithm.PHASH} or overruling.isdisjoint(self._decisive[at])
             ]
-            self._known[key] = tuple(FrameMatch(at, distances[at], self._unit) for at in matching[:MOST_FRAMES])
-        return self._known[key]
+            self._results[key] = tuple(FrameMatch(at, distances[at], self._unit) for at in matching[:MOST_FRAMES])
+        return self._results[key]
 
 
 def with_frames(holders_of: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[Signal]]:

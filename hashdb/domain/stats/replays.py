@@ -80,7 +80,7 @@ class Replay:
         self._verb_counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._profile_counts: Counter[tuple[int, str]] = Counter()
-        """By number of a profile and verb (`added`, `withdrawn`), how many contributions."""
+        """How many contributions were `added` and `withdrawn`, by the number of their profile and this verb."""
         self._times = {name: {group: array("q") for group in MEMBER_GROUPS} for name in _DURATIONS}
         """By one of `_DURATIONS` and the group of members, the durations of the contributions added in the period."""
 
@@ -234,7 +234,9 @@ class Reviews:
         self._decisions: dict[int, _Decided] = {}
         """Contribution → the last decision on it."""
         self._deciders: dict[str, _DeciderCounts] = {}
+        """Actor → the counts of its decisions."""
         self._open: dict[int, datetime] = {}
+        """Open case → when it was opened."""
         self._cases: dict[int, int] = {}
         """Contribution → the last case on it."""
         self._disputed: set[int] = set()
@@ -242,8 +244,9 @@ class Reviews:
         self._judged: set[int] = set()
         """The contributions with an opinion or a decision in the period."""
         self._counts: Counter[tuple[str, str]] = Counter()
-        """By what is counted (`disputes`, `decided`, …) and its code (a reason or a decision), how often."""
+        """The counts, by what is counted (`disputes`, `decided`, …) and its code (a reason or a decision)."""
         self._decision_seconds = array("q")
+        """The seconds from opening to decision of each case that was decided in the period."""
 
     def add_event(self, event: Event) -> None:
         """Replay the next event."""
