@@ -140,7 +140,7 @@ class TaskErrors(Repository):
     def put(self, task: str, text: str, now: datetime) -> None:
         """Store the last failure of a task in place of the previous one; `text` is as in `TaskError`."""
         row = {"task": task, "at": now, "text": text[:LONGEST_TEXT]}
-        upsert(self._connection, task_errors, [row], replace=("at", "text"))
+        upsert(self._connection, task_errors, [row], new_columns=("at", "text"))
 
     def by_task(self) -> Mapping[str, TaskError]:
         """The last failure of each task that ever failed."""

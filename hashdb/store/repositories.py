@@ -211,24 +211,24 @@ def upsert(
     table: Table,
     rows: Sequence[Row],
     *,
-    add: Sequence[str] = (),
-    keep_least: Sequence[str] = (),
-    keep_most: Sequence[str] = (),
-    replace: Sequence[str] = (),
+    sum_columns: Sequence[str] = (),
+    min_columns: Sequence[str] = (),
+    max_columns: Sequence[str] = (),
+    new_columns: Sequence[str] = (),
 ) -> None:
     """Insert rows, or update the rows that already have their primary keys.
 
-    In an existing row, the columns in `add` get the sum of the old and the new value, those in `keep_least` the smaller
-    one, those in `keep_most` the larger one, and those in `replace` the new one; the other columns do not change.
+    In an existing row, `sum_columns` get the sum of the old and the new value, `min_columns` the smaller one,
+    `max_columns` the larger one, and `new_columns` the new one. The other columns do not change.
     `rows` must be in the order of their keys, so that two transactions cannot deadlock.
     """
     if not rows:
         return
     query = insert_into(connection, table)
     new = query.excluded
-    updated = {name: new[name] for name in replace} | {name: table.c[name] + new[name] for name in add}
-    updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in keep_least}
-    updated |= {name: case((new[name] > table.c[name], new[name]), else_=table.c[name]) for name in keep_most}
+    updated = {name: new[name] for name in new_columns} | {name: table.c[name] + new[name] for name in sum_columns}
+    updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in min_columns}
+    updated |= {name: case((new[name] > table.c[name], new[name]), else_=table.c[name]) for name in max_columns}
     connection.execute(query.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated), rows)
 
 

@@ -191,7 +191,7 @@ class BudgetsUsed(Repository):
             for use in sorted(uses, key=lambda use: (use.actor, use.budget))
             if use.renews_at > now
         ]
-        upsert(self._connection, spent, rows, add=("amount",))
+        upsert(self._connection, spent, rows, sum_columns=("amount",))
 
     def used(self, now: datetime) -> list[BudgetUse]:
         """The uses of all actors of the budgets that renew after `now`."""

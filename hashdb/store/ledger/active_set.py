@@ -120,7 +120,7 @@ class ActiveSet(Repository):
     def sign(self, seq: int, organisation: str, line: str, now: datetime) -> None:
         """Store the signature of an organisation, in the place of an earlier one of the same root."""
         row = {"seq": seq, "organisation": organisation, "line": line, "at": now}
-        upsert(self._connection, set_signatures, [row], replace=("line", "at"))
+        upsert(self._connection, set_signatures, [row], new_columns=("line", "at"))
 
 
 def _by_level(places: Iterable[Place]) -> Iterator[tuple[int, Sequence[int]]]:

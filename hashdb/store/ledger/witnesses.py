@@ -27,7 +27,7 @@ class Cosignatures(Repository):
     def put(self, size: int, witness: str, line: str, at: datetime) -> None:
         """Store the cosignature of a stored checkpoint by a witness, instead of an earlier one."""
         row = {"size": size, "witness": witness, "line": line, "at": at}
-        upsert(self._connection, cosignatures, [row], replace=("line", "at"))
+        upsert(self._connection, cosignatures, [row], new_columns=("line", "at"))
 
     def keep_only(self, sizes: Collection[int]) -> None:
         """Delete the cosignatures of all checkpoints but those of these sizes."""

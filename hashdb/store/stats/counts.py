@@ -64,7 +64,7 @@ class Counts(Repository):
     def add(self, day: date, counts_by_cell: Mapping[Cell, int]) -> None:
         """Add to the counts of a day."""
         rows = [{"day": day, **cell._asdict(), "times": times} for cell, times in sorted(counts_by_cell.items())]
-        upsert(self._connection, counts, rows, add=("times",))
+        upsert(self._connection, counts, rows, sum_columns=("times",))
 
     def of_day(self, day: date) -> tuple[Count, ...]:
         """The counts of a day, in no order."""
@@ -160,7 +160,7 @@ class Refusals(Repository):
     def add(self, times_by_reason: Mapping[str, int]) -> None:
         """Add to the counts, by reason, that are not in the log yet."""
         rows = [{"reason": reason, "times": times} for reason, times in sorted(times_by_reason.items())]
-        upsert(self._connection, refusals, rows, add=("times",))
+        upsert(self._connection, refusals, rows, sum_columns=("times",))
 
     def not_logged(self) -> dict[str, int]:
         """The counts of refusals, by reason, that are not in the log yet."""
@@ -178,7 +178,14 @@ class Hits(Repository):
         """Record hits; a hit of a member on a contribution is added to the one of the same day."""
         ordered = sorted(new, key=lambda hit: (hit.member, hit.contribution, hit.day))
         rows = [{**attributes(hit, *hits.c.keys()), "distance": dict(hit.distance)} for hit in ordered]
-        upsert(self._connection, hits, rows, add=("times",), keep_least=("first_at", "seq"), keep_most=("last_at",))
+        upsert(
+            self._connection,
+            hits,
+            rows,
+            sum_columns=("times",),
+            min_columns=("first_at", "seq"),
+            max_columns=("last_at",),
+        )
 
     def returned_to(self, member: int, ids: Collection[int]) -> set[int]:
         """Those of the contributions that a member has received as a match."""
@@ -238,7 +245,7 @@ class Uses(Repository):
         """Record the latest use of each key. If a use has no `fed_at`, the stored position in the feed stays."""
         uses = sorted(new, key=lambda use: use.key)
         rows = [{"key_id": use.key, "used_at": use.used_at} for use in uses]
-        upsert(self._connection, key_uses, rows, keep_most=("used_at",))
+        upsert(self._connection, key_uses, rows, max_columns=("used_at",))
         for use in uses:
             if use.fed_at is not None:
                 later = key_uses.c.fed_at.is_(None) | (key_uses.c.fed_at <= use.fed_at)
@@ -303,7 +310,7 @@ class Floods(Repository):
             for (contribution, member, since), times in sorted(counted.items())
             if since > now - FLOOD_WINDOW
         ]
-        upsert(self._connection, recent_hits, rows, add=("times",))
+        upsert(self._connection, recent_hits, rows, sum_columns=("times",))
 
     def above_cap(self, cap: int, now: datetime) -> tuple[Flood, ...]:
         """At most 100 contributions that match and had more than `cap` hits within the last hour, by id.

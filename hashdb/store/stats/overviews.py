@@ -29,9 +29,9 @@ class Overviews(Repository):
         if not self._connection.execute(advance).rowcount:
             return False
         by_day = [{**key._asdict(), "day": key.day.isoformat(), "times": n} for key, n in sorted(deltas.by_day.items())]
-        upsert(self._connection, figures_by_day, by_day, add=("times",))
+        upsert(self._connection, figures_by_day, by_day, sum_columns=("times",))
         in_all = [{**key._asdict(), "times": times} for key, times in sorted(deltas.in_all.items())]
-        upsert(self._connection, figures_in_all, in_all, add=("times",))
+        upsert(self._connection, figures_in_all, in_all, sum_columns=("times",))
         return True
 
     def by_day(self, since: date) -> dict[date, Counter[str]]:
