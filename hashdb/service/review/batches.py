@@ -160,7 +160,8 @@ def _finish(db: HashDB, batch: Batch, position: int, subject: int) -> bool:
     with db.store.begin() as tx:
         if tx.batches.lock_item(batch.id, position) is None:
             return False
-        return _record(db, tx, batch, position, done)
+        _record(db, tx, batch, position, done)
+        return True
 
 
 def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRules, seq: int) -> bool:
@@ -178,13 +179,13 @@ def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRule
             done = Done(ItemOutcome.SKIPPED, examined.skip)
         else:
             done = _Act(db, tx, actor, batch, examined, near, now, rules, seq).do()
-        return _record(db, tx, batch, position, done)
+        _record(db, tx, batch, position, done)
+        return True
 
 
-def _record(db: HashDB, tx: Transaction, batch: Batch, position: int, done: Done) -> bool:
-    """Record the outcome of an item that was still to be done: returns True."""
+def _record(db: HashDB, tx: Transaction, batch: Batch, position: int, done: Done) -> None:
+    """Record the outcome of an item that this transaction has locked."""
     tx.batches.finish(batch.id, position, done.outcome, db.now(), why=done.why, made=done.made, before=done.before)
-    return True
 
 
 def present_actor(tx: Transaction, name: str) -> Actor:
