@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-WIDEST = 24
+WIDEST_CHUNK = 24
 """The most bits of a chunk: the 2²⁴ offsets of its table take 64 MiB."""
 SCANNED = 16_384
 """With fewer values, a scan is faster than the tables."""

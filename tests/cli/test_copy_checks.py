@@ -52,7 +52,7 @@ class Member:
 
     def write(self, statement: str) -> None:
         """Change the local copy with an SQL statement."""
-        with closing(sqlite3.connect(self.folder / CURRENT / FILE)) as connection, connection:
+        with closing(sqlite3.connect(self.folder / CURRENT / COPY_FILE)) as connection, connection:
             connection.execute(statement)
 
 

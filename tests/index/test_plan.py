@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.index.plan import SCANNED, WIDEST, Chunks, ball_size, choose_chunks, flips, worth_probing, worth_verifying
+from hashdb.index.plan import (
+    SCANNED,
+    WIDEST_CHUNK,
+    Chunks,
+    ball_size,
+    choose_chunks,
+    flips,
+    worth_probing,
+    worth_verifying,
+)
 from tests.index.samples import for_every_length
 
 

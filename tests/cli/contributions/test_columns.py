@@ -65,11 +65,11 @@ def test_an_error_does_not_repeat_a_column_name_that_is_a_hash() -> None:
     assert "0f0f" not in Columns().unused_fault([name], "column").reason
 
 
-@given(st.lists(st.text(max_size=12) | st.sampled_from([*OURS, "type", "value"]), max_size=9))
+@given(st.lists(st.text(max_size=12) | st.sampled_from([*COLUMN_NAMES, "type", "value"]), max_size=9))
 def test_every_column_name_is_used_reported_or_has_no_letter(names: list[str]) -> None:
     plan = Columns().plan(names)
     assert len(plan.targets) == len(names)
     for name, target in zip(names, plan.targets, strict=True):
-        assert target in OURS or name in plan.unused or not normalize(name)
+        assert target in COLUMN_NAMES or name in plan.unused or not normalize(name)
     used = [target for target in plan.targets if target]
     assert (len(used) > len(set(used))) == bool(plan.faults)

@@ -63,7 +63,7 @@ def test_the_root_depends_on_the_current_leaves_not_on_their_history(
     first: dict[int, bytes], added: dict[int, bytes], removed: set[int]
 ) -> None:
     blocks, _ = update(reader({}), first)
-    changed, root = update(reader(blocks), added | dict.fromkeys(removed, EMPTY))
+    changed, root = update(reader(blocks), added | dict.fromkeys(removed, EMPTY_HASH))
     remaining = {id: hash for id, hash in (first | added).items() if id not in removed}
     assert root == update(reader({}), remaining)[1]
     assert update(reader(blocks | changed), {}) == ({}, root)
@@ -91,8 +91,8 @@ def test_only_blocks_that_differ_are_read() -> None:
 
 
 def test_an_empty_set_has_the_empty_root() -> None:
-    assert update(reader({}), {}) == ({}, EMPTY)
-    assert fold(EMPTY_BLOCK) == EMPTY
+    assert update(reader({}), {}) == ({}, EMPTY_HASH)
+    assert fold(EMPTY_BLOCK) == EMPTY_HASH
 
 
 @given(LEAVES, LEAVES)

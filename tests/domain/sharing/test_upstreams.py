@@ -32,7 +32,7 @@ def test_the_standing_at_the_upstream_is_combined_with_the_own_standing(
 
 
 def test_pauses_after_failed_syncs_grow_to_ten_minutes() -> None:
-    assert PERIOD <= pause_before(1) <= 2 * PERIOD < pause_before(5)
+    assert REQUEST_PERIOD <= pause_before(1) <= 2 * REQUEST_PERIOD < pause_before(5)
     assert 300 <= pause_before(10_000).total_seconds() <= 600
 
 
