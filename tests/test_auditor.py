@@ -1,4 +1,4 @@
-"""The programs of docs/audit.md, which use no code of hashdb: they accept what is right, and name what is not."""
+"""The programs of docs/audit.md, without code of hashdb: they accept valid evidence and report altered evidence."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the programs of the page, and the evidence that its first step downloads."""
     folder = tmp_path_factory.mktemp("published")
     home = folder / "home"
-    given = {name.removeprefix("HASHDB_").lower(): value for name, value in publish(home, folder).items()}
-    settings = Settings(home=home, **given)  # type: ignore[arg-type]
+    options = {name.removeprefix("HASHDB_").lower(): value for name, value in publish(home, folder).items()}
+    settings = Settings(home=home, **options)  # type: ignore[arg-type]
     db = open_hashdb(settings.database, settings.rules(), signing=configured_signing(settings))
     try:
         _download(db, settings, folder)
@@ -65,7 +65,7 @@ def _download(db: HashDB, settings: Settings, folder: Path) -> None:
 
 @pytest.fixture
 def evidence(published: Path, tmp_path: Path) -> Path:
-    """The same, to be changed."""
+    """A copy of the programs and the evidence, which a test may change."""
     for file in published.iterdir():
         if file.is_file():
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -73,10 +73,10 @@ def evidence(published: Path, tmp_path: Path) -> Path:
 
 
 def run(folder: Path, program: str, *files: str) -> tuple[int, str]:
-    """The status of a program, and what it prints."""
+    """Run a program of the page; return its exit status and its output."""
     words = [sys.executable, program, *files]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout + done.stderr
+    result = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return result.returncode, result.stdout + result.stderr
 
 
 LOG = "verify_log.py", "events.jsonl", "newest.txt", "cosigned.txt"
@@ -86,15 +86,15 @@ ROOT_NOTE = "verify_note.py", "organisations.txt", "set.txt"
 RECEIPT = "verify_receipt.py", "receipt.txt"
 
 
-def test_the_page_saves_these_programs() -> None:
+def test_the_page_has_these_programs() -> None:
     saved = {step.command.split()[2] for step in steps(PAGE) if step.command.startswith("cat > ")}
     assert saved == {program for program, *_ in (LOG, NOTE, SET, RECEIPT)}
 
 
 @pytest.mark.parametrize("words", [LOG, NOTE, SET, ROOT_NOTE, RECEIPT], ids=" ".join)
-def test_what_is_right_is_accepted(evidence: Path, words: tuple[str, ...]) -> None:
-    status, said = run(evidence, *words)
-    assert status == 0, said
+def test_the_programs_accept_valid_evidence(evidence: Path, words: tuple[str, ...]) -> None:
+    status, output = run(evidence, *words)
+    assert status == 0, output
 
 
 def _read(file: Path) -> Rows:
@@ -107,10 +107,12 @@ def _write(file: Path, rows: Rows) -> None:
 
 def _item(changes: Rows, id: int) -> dict[str, Any]:
     """The contribution in its last change."""
-    of_it = (change["contribution"] for change in reversed(changes) if change.get("contribution", {}).get("id") == id)
-    found = next(of_it)
-    assert isinstance(found, dict)
-    return found
+    versions = (
+        change["contribution"] for change in reversed(changes) if change.get("contribution", {}).get("id") == id
+    )
+    last = next(versions)
+    assert isinstance(last, dict)
+    return last
 
 
 def alter_an_event(events: Rows) -> None:
@@ -163,7 +165,7 @@ def alter_a_standing(changes: Rows) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alter", "file", "words", "said"),
+    ("alter", "file", "words", "message"),
     [
         (alter_an_event, "events.jsonl", LOG, "event 3 was changed"),
         (remove_an_event, "events.jsonl", LOG, "event 3 is missing"),
@@ -180,18 +182,18 @@ def alter_a_standing(changes: Rows) -> None:
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
-def test_what_was_altered_is_named(
-    evidence: Path, alter: Callable[[Rows], None], file: str, words: tuple[str, ...], said: str
+def test_the_programs_report_altered_evidence(
+    evidence: Path, alter: Callable[[Rows], None], file: str, words: tuple[str, ...], message: str
 ) -> None:
     rows = _read(evidence / file)
     alter(rows)
     _write(evidence / file, rows)
-    status, printed = run(evidence, *words)
+    status, output = run(evidence, *words)
     assert status == 1
-    assert said in printed
+    assert message in output
 
 
-def test_another_root_is_found(evidence: Path) -> None:
+def test_a_wrong_root_in_an_event_is_reported(evidence: Path) -> None:
     rows = _read(evidence / "events.jsonl")
     committed = next(event for event in rows if event["action"] == "set.committed")
     committed["details"]["root"] = "00" * 32
@@ -199,31 +201,31 @@ def test_another_root_is_found(evidence: Path) -> None:
     assert run(evidence, *SET) == (1, f"event {committed['seq']} has another root\n")
 
 
-def test_a_log_without_a_root_says_so(evidence: Path) -> None:
+def test_a_log_without_the_root_is_reported(evidence: Path) -> None:
     rows = _read(evidence / "events.jsonl")
     _write(evidence / "events.jsonl", [event for event in rows if event["action"] != "set.committed"])
     assert run(evidence, *SET) == (1, "the log does not have the root of set.json\n")
 
 
-def test_a_tree_that_is_not_that_of_the_events_is_found(evidence: Path) -> None:
+def test_a_checkpoint_that_does_not_fit_the_events_is_reported(evidence: Path) -> None:
     origin, size, *rest = (evidence / "newest.txt").read_text().split("\n")
     (evidence / "newest.txt").write_text("\n".join([origin, str(int(size) - 1), *rest]))
     assert run(evidence, *LOG) == (1, "the events are not those of newest.txt\n")
 
 
-def test_a_note_that_the_quorum_did_not_sign_is_not_accepted(evidence: Path) -> None:
+def test_a_note_without_valid_signatures_is_rejected(evidence: Path) -> None:
     note = (evidence / "cosigned.txt").read_text()
     lines = note.splitlines(keepends=True)
     (evidence / "cosigned.txt").write_text("".join(lines[:-1]))
     assert run(evidence, *NOTE) == (1, "one did not sign\nthe quorum did not sign it\n")
     (evidence / "cosigned.txt").write_text("".join([*lines[:-2], lines[-1]]))
     assert run(evidence, *NOTE)[1].endswith("no log of the policy signed it\n")
-    (evidence / "cosigned.txt").write_text(note.replace("\n", "\n", 1).replace(lines[1], "1\n", 1))
-    status, said = run(evidence, *NOTE)
-    assert status == 1 and "InvalidSignature" in said
+    (evidence / "cosigned.txt").write_text(note.replace(lines[1], "1\n", 1))
+    status, output = run(evidence, *NOTE)
+    assert status == 1 and "InvalidSignature" in output
 
 
-def test_a_receipt_of_another_event_is_not_accepted(evidence: Path) -> None:
+def test_a_receipt_of_another_event_is_rejected(evidence: Path) -> None:
     text = (evidence / "receipt.txt").read_text()
     (evidence / "receipt.txt").write_text(text.replace("index 2\n", "index 1\n"))
     assert run(evidence, *RECEIPT) == (1, "the event is not in the tree of the checkpoint\n")

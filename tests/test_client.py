@@ -1,4 +1,4 @@
-"""The client against the real application, through its transport."""
+"""The client, against the real application by its WSGI transport."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.web.pictures import photo
 
 @dataclass
 class Service:
-    """An application, and a member of it with a key of every scope."""
+    """An application, and a member with a key of every scope."""
 
     db: HashDB
     app: Flask
@@ -81,7 +81,7 @@ def client(service: Service) -> Iterator[Client]:
 
 
 def put_cosignature(db: HashDB, size: int, key: WitnessKey, line: str) -> None:
-    """Store the cosignature of a stored checkpoint."""
+    """Store a cosignature of the stored checkpoint of this size."""
     with db.store.begin() as tx:
         tx.cosignatures.put(size, key.named_id, line, db.now())
 
@@ -89,16 +89,16 @@ def put_cosignature(db: HashDB, size: int, key: WitnessKey, line: str) -> None:
 def draft(seed: int, **more: object) -> Draft:
     chance = random.Random(seed)
     value = sum(1 << bit for bit in chance.sample(range(256), 128))
-    said: dict[str, object] = {
+    fields: dict[str, object] = {
         "signals": (Signal(Algorithm.PDQ, value),),
         "labels": ("glorification",),
         "removed_at": datetime(2026, 11, 20, 10, tzinfo=UTC),
         "quality": 90,
     }
-    return Draft(**said | more)  # type: ignore[arg-type]
+    return Draft(**fields | more)  # type: ignore[arg-type]
 
 
-def test_what_is_contributed_comes_back_as_the_same_value(service: Service, client: Client) -> None:
+def test_the_client_returns_a_contribution_as_the_service_stores_it(service: Service, client: Client) -> None:
     receipt = client.contribute([draft(1, reference="mine-1", severity=3), draft(2)])
     assert [one.known for one in receipt.recorded] == [False, False]
     first = receipt.recorded[0].contribution
@@ -107,7 +107,7 @@ def test_what_is_contributed_comes_back_as_the_same_value(service: Service, clie
     assert list(client.contributions()) == [one.contribution for one in receipt.recorded]
 
 
-def test_the_client_and_the_service_match_alike(service: Service, client: Client) -> None:
+def test_the_client_returns_the_matches_of_the_service(service: Service, client: Client) -> None:
     client.contribute([draft(1), draft(2)])
     queries = [Query(draft(1).signals, "a"), Query(draft(3).signals, radius={Algorithm.PDQ: 4})]
     answer = client.match(queries)
@@ -115,22 +115,22 @@ def test_the_client_and_the_service_match_alike(service: Service, client: Client
     assert [result.action for result in answer.results] == ["review", "none"]
 
 
-def test_a_page_of_contributions_follows_the_other(client: Client) -> None:
+def test_the_client_reads_all_pages_of_contributions(client: Client) -> None:
     client.contribute([draft(seed) for seed in range(250)])
-    every = list(client.contributions())
-    assert list(client.contributions(after=every[99].id)) == every[100:]
+    listed = list(client.contributions())
+    assert list(client.contributions(after=listed[99].id)) == listed[100:]
     assert [one.id for one in client.contributions(Filter(status=Status.ACTIVE))] == list(range(1, 251))
     assert list(client.contributions(Filter(since=datetime(2030, 1, 1, tzinfo=UTC)))) == []
 
 
-def test_a_repeated_request_with_its_key_is_recorded_once(client: Client) -> None:
+def test_a_request_repeated_with_its_idempotency_key_is_stored_once(client: Client) -> None:
     first = client.contribute([draft(1)], idempotency_key="a")
     assert client.contribute([draft(1)], idempotency_key="a") == first
     with pytest.raises(errors.IdempotencyKeyReused):
         client.contribute([draft(2)], idempotency_key="a")
 
 
-def test_own_contributions_are_found_by_their_signals_and_added_to(client: Client) -> None:
+def test_a_member_finds_its_contributions_by_signals_and_adds_signals(client: Client) -> None:
     one, two = (item.contribution for item in client.contribute([draft(1), draft(2)]).recorded)
     (more,) = draft(3).signals
     assert list(client.holding([more, *one.signals, *two.signals])) == [one, two]
@@ -143,7 +143,7 @@ def test_own_contributions_are_found_by_their_signals_and_added_to(client: Clien
     assert next(client.holding([more])).id == one.id
 
 
-def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> None:
+def test_a_withdrawn_and_erased_contribution_is_gone_from_the_feed(client: Client) -> None:
     id = client.contribute([draft(1)]).recorded[0].contribution.id
     assert client.amend(id, Amendment(severity=4)).severity == 4
     assert client.withdraw(id, "removal_reversed").status is Status.WITHDRAWN
@@ -154,9 +154,9 @@ def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> No
     assert client.changes(page.checkpoint, epoch=page.epoch).changes == ()
 
 
-def test_an_administrator_keeps_the_benign_list(service: Service, client: Client) -> None:
-    asked = BenignDraft(draft(1).signals, {Algorithm.PDQ: 9}, "a test card")
-    added = client.add_benign(asked)
+def test_an_administrator_adds_and_deletes_benign_entries(service: Service, client: Client) -> None:
+    entry = BenignDraft(draft(1).signals, {Algorithm.PDQ: 9}, "a test card")
+    added = client.add_benign(entry)
     assert isinstance(added, BenignEntry)
     assert list(client.benign()) == [added] == [benign.get(service.db, service.actor, added.id)]
     with pytest.raises(errors.InvalidInput, match="benign list"):
@@ -166,7 +166,7 @@ def test_an_administrator_keeps_the_benign_list(service: Service, client: Client
     client.contribute([draft(1)])
 
 
-def test_an_administrator_opens_and_changes_incidents(client: Client) -> None:
+def test_an_administrator_adds_and_changes_incidents(client: Client) -> None:
     start = datetime(2026, 11, 1, tzinfo=UTC)
     opened = client.add_incident(IncidentDraft("CI:x", start, expires=True))
     (mine,) = client.contribute([draft(1, incident="CI:x")]).recorded
@@ -177,12 +177,12 @@ def test_an_administrator_opens_and_changes_incidents(client: Client) -> None:
         client.add_incident(IncidentDraft("CI:x", start))
 
 
-def test_what_takes_two_persons_is_answered_with_a_proposal(service: Service, client: Client) -> None:
+def test_an_action_that_needs_two_persons_returns_a_proposal(service: Service, client: Client) -> None:
     service.db.rules = replace(service.db.rules, two_persons=True)
-    waits = client.add_benign(BenignDraft(draft(1).signals))
-    assert isinstance(waits, Proposal)
-    assert list(client.proposals()) == [waits]
-    client.drop_proposal(waits.id)
+    proposal = client.add_benign(BenignDraft(draft(1).signals))
+    assert isinstance(proposal, Proposal)
+    assert list(client.proposals()) == [proposal]
+    client.drop_proposal(proposal.id)
     assert list(client.proposals()) == []
     (one,) = client.contribute([draft(1)]).recorded
     beta = members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM)).id
@@ -191,12 +191,12 @@ def test_what_takes_two_persons_is_answered_with_a_proposal(service: Service, cl
         assert other.match([Query(draft(1).signals)]).results[0].matches
         case = other.give_opinion(one.contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
-    asked = client.decide(case, Decision.RETIRE)
-    assert isinstance(asked, Proposal)
-    assert list(client.proposals()) == [asked]
+    requested = client.decide(case, Decision.RETIRE)
+    assert isinstance(requested, Proposal)
+    assert list(client.proposals()) == [requested]
 
 
-def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service, client: Client) -> None:
+def test_the_client_returns_opinions_and_cases_as_the_service_stores_them(service: Service, client: Client) -> None:
     id = client.contribute([draft(1)]).recorded[0].contribution.id
     dispute = OpinionDraft(Stance.DISPUTES, "edsa_context", "a news report")
     member = members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM))
@@ -237,7 +237,7 @@ def test_opinions_and_cases_are_the_same_values_as_the_services(service: Service
         (lambda client: client.contribute([]), errors.InvalidInput),
     ],
 )
-def test_the_client_raises_what_the_service_raises(client: Client, act: object, expected: object) -> None:
+def test_the_client_raises_the_error_of_the_service(client: Client, act: object, expected: object) -> None:
     kind = expected if isinstance(expected, type) else type(expected)
     with pytest.raises(kind) as caught:
         act(client)  # type: ignore[operator]
@@ -245,7 +245,7 @@ def test_the_client_raises_what_the_service_raises(client: Client, act: object, 
         assert str(caught.value) == str(expected)
 
 
-def test_an_error_carries_its_data_across_the_wire(client: Client) -> None:
+def test_an_error_keeps_its_fields_in_the_client(client: Client) -> None:
     id = client.contribute([draft(1)]).recorded[0].contribution.id
     client.withdraw(id, "other")
     with pytest.raises(errors.AlreadyWithdrawn) as caught:
@@ -253,7 +253,7 @@ def test_an_error_carries_its_data_across_the_wire(client: Client) -> None:
     assert caught.value.contribution == id
 
 
-def test_a_wrong_key_is_told_apart_from_a_missing_scope(service: Service) -> None:
+def test_an_unknown_key_and_a_missing_scope_raise_different_errors(service: Service) -> None:
     with service.client("hdb_wrong") as stranger, pytest.raises(errors.NotAuthenticated):
         stranger.me()
     member = service.actor.member
@@ -263,13 +263,13 @@ def test_a_wrong_key_is_told_apart_from_a_missing_scope(service: Service) -> Non
         reader.contribute([draft(1)])
 
 
-def test_me_says_what_the_service_takes(client: Client) -> None:
+def test_me_returns_the_member_and_the_algorithms(client: Client) -> None:
     me = client.me()
     assert me.member.name == "Alpha"
     assert me.algorithms[Algorithm.PDQ].radius == 31
 
 
-def test_no_answer_is_an_error_of_its_own() -> None:
+def test_no_answer_raises_service_unreachable() -> None:
     with (
         Client("http://127.0.0.1:9", "hdb_x") as client,
         pytest.raises(errors.ServiceUnreachable, match=r"no answer from http://127\.0\.0\.1:9"),
@@ -279,14 +279,14 @@ def test_no_answer_is_an_error_of_its_own() -> None:
 
 @pytest.mark.parametrize("answer", [b"<html>not ours</html>", b'{"member": 7}', b""])
 @pytest.mark.parametrize("status", [200, 502])
-def test_an_answer_that_is_not_the_services_is_told(status: int, answer: bytes) -> None:
+def test_an_answer_of_another_server_raises_an_error(status: int, answer: bytes) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(status, content=answer))
     with Client("http://hashdb.test", "hdb_x", transport=transport) as client, pytest.raises(errors.ServiceError):
         client.me()
 
 
 @pytest.mark.parametrize("url", ["", "hashdb.example", "ftp://hashdb.example", "http://[::1"])
-def test_an_address_that_is_none_is_a_bad_setting(url: str) -> None:
+def test_an_invalid_address_is_a_bad_setting(url: str) -> None:
     with pytest.raises(errors.BadSetting):
         Client(url, "hdb_x")
 
@@ -296,12 +296,12 @@ def test_a_key_that_cannot_be_sent_is_a_bad_setting() -> None:
         Client("http://hashdb.test", "hdb_ключ")
 
 
-def test_without_a_key_in_the_environment_the_setting_is_named() -> None:
+def test_a_missing_key_in_the_environment_is_reported_with_its_setting() -> None:
     with pytest.raises(errors.BadSetting, match="HASHDB_KEY"):
         Client.from_environment()
 
 
-def test_white_space_around_the_settings_is_not_part_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_white_space_around_the_settings_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASHDB_URL", " http://127.0.0.1:9/\n")
     monkeypatch.setenv("HASHDB_KEY", "\thdb_x\r\n")
     with Client.from_environment() as client, pytest.raises(errors.ServiceUnreachable) as caught:
@@ -315,7 +315,7 @@ def test_a_key_with_control_characters_is_a_bad_setting(inner: str) -> None:
         Client("http://hashdb.test", f"hdb_{inner}x")
 
 
-def test_the_log_is_checked_against_a_checkpoint_that_was_kept(service: Service, client: Client) -> None:
+def test_the_client_checks_the_log_against_a_saved_checkpoint(service: Service, client: Client) -> None:
     first = client.check()
     assert (first.before, first.new_key, first.note) == (None, False, client.checkpoint())
     contributions.contribute(service.db, service.actor, [draft(seed) for seed in range(5)])
@@ -330,7 +330,7 @@ def test_the_log_is_checked_against_a_checkpoint_that_was_kept(service: Service,
     assert [key.until is None for key in client.log().keys] == [False, True]
 
 
-def test_a_log_that_was_rewritten_is_told(service: Service, client: Client) -> None:
+def test_a_rewritten_log_is_reported(service: Service, client: Client) -> None:
     (signer,) = client.log().verifiers
     assert service.db.signing is not None
     private = service.db.signing.signer(signer)
@@ -342,7 +342,7 @@ def test_a_log_that_was_rewritten_is_told(service: Service, client: Client) -> N
         client.check(Checkpoint(now.origin, now.size + 1, now.root).signed(private))
 
 
-def test_a_checkpoint_of_another_log_is_told(client: Client) -> None:
+def test_a_checkpoint_of_another_log_is_rejected(client: Client) -> None:
     note = Checkpoint("other.example", 1, bytes(32)).signed(Signer.new("other.example"))
     with pytest.raises(
         errors.BadNote, match=r"^the checkpoint that was kept: the note is not signed by a key of this log$"
@@ -352,7 +352,7 @@ def test_a_checkpoint_of_another_log_is_told(client: Client) -> None:
         client.check("")
 
 
-def test_the_log_is_checked_against_what_witnesses_cosigned(
+def test_the_client_checks_the_log_against_the_cosignatures_of_witnesses(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     witness = Cosigner.new("w.example")
@@ -365,11 +365,11 @@ def test_the_log_is_checked_against_what_witnesses_cosigned(
     checkpoints.keep(service.db, at_once=True)
     signed = client.check()
     put_cosignature(service.db, signed.now.size, witness.key, witness.cosign(signed.now.body, 1_800_000_000))
-    found = client.check(None, policy)
-    assert found.cosigned is not None
-    assert (found.cosigned.checkpoint, dict(found.cosigned.signed)) == (signed.now, {witness.key: 1_800_000_000})
-    assert found.cosigned.note == client.cosigned_checkpoint()
-    # A member has a policy of its own.
+    checked = client.check(None, policy)
+    assert checked.cosigned is not None
+    assert (checked.cosigned.checkpoint, dict(checked.cosigned.signed)) == (signed.now, {witness.key: 1_800_000_000})
+    assert checked.cosigned.note == client.cosigned_checkpoint()
+    # A member may require other witnesses than the service.
     other = Policy.parse(f"witness other {Cosigner.new('other.example').key}\nquorum other")
     with pytest.raises(errors.NotWitnessed):
         client.check(None, other)
@@ -377,17 +377,17 @@ def test_the_log_is_checked_against_what_witnesses_cosigned(
     later = client.check(signed.note, policy)
     assert later.cosigned is not None
     assert later.cosigned.checkpoint.size == later.now.size - 1
-    # The witnesses do not sign any more, and the service answers all the same.
+    # The witnesses no longer sign, and the service still answers.
     monkeypatch.setattr("hashdb.auditing._COSIGNED_WITHIN", timedelta(0))
     with pytest.raises(errors.WitnessesBehind) as caught:
         client.check(signed.note, policy)
     assert (caught.value.size, caught.value.now) == (signed.now.size, later.now.size)
 
 
-def test_when_a_log_grew_is_not_believed_without_a_proof(
+def test_the_time_of_an_event_without_a_proof_is_rejected(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the service could say at each check that the first event without a cosignature is of now."""
+    """Otherwise the service could state at each check that the first event without a cosignature is new."""
     witness = Cosigner.new("w.example")
     policy = Policy.parse(f"witness w {witness.key}\nquorum w")
     service.db.rules = replace(service.db.rules, witnesses=policy)
@@ -403,7 +403,7 @@ def test_when_a_log_grew_is_not_believed_without_a_proof(
             client.check(None, policy)
 
 
-def test_a_log_that_is_not_the_one_of_the_witnesses_is_told(service: Service, client: Client) -> None:
+def test_a_log_that_differs_from_the_cosigned_one_is_reported(service: Service, client: Client) -> None:
     witness = Cosigner.new("w.example")
     policy = Policy.parse(f"witness w {witness.key}\nquorum w")
     service.db.rules = replace(service.db.rules, witnesses=policy)
@@ -422,7 +422,7 @@ def test_a_log_that_is_not_the_one_of_the_witnesses_is_told(service: Service, cl
             client.check(None, policy)
 
 
-def test_the_root_of_the_set_is_read_and_signed(service: Service, client: Client) -> None:
+def test_the_client_reads_and_signs_the_root_of_the_active_set(service: Service, client: Client) -> None:
     signer = Cosigner.new("a.example")
     service.db.rules = replace(service.db.rules, organisations=Policy.parse(f"witness a {signer.key}\nquorum a"))
     contributions.contribute(service.db, service.actor, [draft(1)])
@@ -438,7 +438,7 @@ def test_the_root_of_the_set_is_read_and_signed(service: Service, client: Client
         client.sign_set("no signature")
 
 
-def test_more_than_a_request_takes_goes_in_several(client: Client) -> None:
+def test_a_large_batch_is_sent_in_several_requests(client: Client) -> None:
     drafts = [draft(seed) for seed in range(2_100)]
     receipt = client.contribute(drafts, idempotency_key="many")
     assert [one.contribution.id for one in receipt.recorded] == list(range(1, 2_101))
@@ -450,7 +450,7 @@ def test_more_than_a_request_takes_goes_in_several(client: Client) -> None:
     assert len(client.match([wide] * 70).results) == 70  # 4,200 signals
 
 
-def test_a_fault_is_told_by_its_position_among_all(client: Client) -> None:
+def test_a_fault_is_reported_by_its_position_in_the_whole_batch(client: Client) -> None:
     drafts = [draft(seed) for seed in range(1_003)]
     drafts[1_001] = draft(1, labels=("unheard_of",))
     with pytest.raises(errors.InvalidInput) as caught:
@@ -459,7 +459,7 @@ def test_a_fault_is_told_by_its_position_among_all(client: Client) -> None:
     assert [one.known for one in client.contribute(drafts[:1_000]).recorded] == [True] * 1_000
 
 
-def test_of_what_is_imported_time_and_quality_may_be_unknown(service: Service, client: Client) -> None:
+def test_an_imported_contribution_may_lack_time_and_quality(service: Service, client: Client) -> None:
     unknown = draft(1, removed_at=None, quality=None)
     with pytest.raises(errors.InvalidInput) as caught:
         client.contribute([unknown])
@@ -468,7 +468,7 @@ def test_of_what_is_imported_time_and_quality_may_be_unknown(service: Service, c
     assert (recorded.contribution.removed_at, recorded.contribution.quality) == (None, None)
 
 
-def test_threads_share_a_client(client: Client) -> None:
+def test_threads_can_share_a_client(client: Client) -> None:
     with ThreadPoolExecutor(4) as pool:
         receipts = list(pool.map(lambda seed: client.contribute([draft(seed)]), range(24)))
         answers = list(pool.map(lambda seed: client.match([Query(draft(seed).signals)]), range(24)))
@@ -476,7 +476,7 @@ def test_threads_share_a_client(client: Client) -> None:
     assert [answer.results[0].matches[0].contribution for answer in answers] == expected
 
 
-def test_the_feed_streams_to_the_head(client: Client) -> None:
+def test_the_client_streams_the_feed_to_the_head(client: Client) -> None:
     client.contribute([draft(seed) for seed in range(1_500)])
     client.withdraw(7, "other")
     pages = list(client.stream(0))
@@ -490,20 +490,20 @@ def test_the_feed_streams_to_the_head(client: Client) -> None:
         list(client.stream(0, epoch="another"))
 
 
-def test_pictures_are_matched_by_the_service(client: Client) -> None:
+def test_the_service_matches_a_picture_that_the_client_sends(client: Client) -> None:
     octets = (Path(hashdb.__file__).parent / "test.png").read_bytes()
     (result,) = client.match_media([octets]).results
     assert [match.labels for match in result.matches] == [("test",)]
 
 
-def test_videos_are_hashed_contributed_and_matched_by_the_service(client: Client, tmp_path: Path) -> None:
+def test_the_service_hashes_stores_and_matches_a_video_that_the_client_sends(client: Client, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(film())
     picture = photo()
     with path.open("rb") as file:
         video, still = client.hash_media([file, picture]).pictures
-        said = [draft(1, signals=(), quality=None, reference=name) for name in ("a", "b")]
-        receipt = client.contribute_media([file, picture], said)
+        drafts = [draft(1, signals=(), quality=None, reference=name) for name in ("a", "b")]
+        receipt = client.contribute_media([file, picture], drafts)
         results = client.match_media([file, picture]).results
     recorded = [one.contribution for one in receipt.recorded]
     assert [(one.media, one.frame_count, one.reference) for one in recorded] == [
@@ -515,49 +515,49 @@ def test_videos_are_hashed_contributed_and_matched_by_the_service(client: Client
     assert results[0].matches[0].segments
 
 
-def test_a_job_is_followed_to_its_answer_or_its_error(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_waits_for_the_answer_or_the_error_of_a_job(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deferring, "PATIENCE", 0.0)
     assert [len(one.frames) >= 6 for one in client.hash_media([film(2)]).pictures] == [True]
-    with pytest.raises(errors.UnreadablePicture) as refused:
+    with pytest.raises(errors.UnreadablePicture) as caught:
         client.match_media([film(2), b"\0no picture"])
-    assert [fault.at for fault in refused.value.faults] == ["file[1]"]
+    assert [fault.at for fault in caught.value.faults] == ["file[1]"]
 
 
 class Older(httpx.BaseTransport):
-    """A service that knows neither pages and words nor addresses, as far as a client can tell."""
+    """An older service, which accepts no pages, no words and no addresses."""
 
     def __init__(self, app: Flask) -> None:
         self._newer = httpx.WSGITransport(app=app)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.path != "/v1/me":
-            refused = problem(errors.InvalidInput((errors.Fault("queries[0].frames", "is not a field"),)), 422)
-            return httpx.Response(422, json=refused, headers={"Content-Type": "application/problem+json"})
-        told = json.loads(self._newer.handle_request(request).read())
-        kept = {name: value for name, value in told.items() if name not in ("texts", "digests")}
+            rejected = problem(errors.InvalidInput((errors.Fault("queries[0].frames", "is not a field"),)), 422)
+            return httpx.Response(422, json=rejected, headers={"Content-Type": "application/problem+json"})
+        me = json.loads(self._newer.handle_request(request).read())
+        kept = {name: value for name, value in me.items() if name not in ("texts", "digests")}
         return httpx.Response(200, json={**kept, "version": "0.1.0"})
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "message"),
     [
         (excerpt(words(1, 300)), "the service has version 0.1.0, which takes no pages and no words of documents"),
         (Query((Signal(Algorithm.URL, 5 << 128),)), "the service has version 0.1.0, which takes no addresses"),
     ],
 )
-def test_of_an_older_service_is_told_in_a_sentence_what_it_does_not_take(
-    service: Service, query: Query, told: str
+def test_the_client_reports_input_that_an_older_service_does_not_accept(
+    service: Service, query: Query, message: str
 ) -> None:
     with Client("http://hashdb.test", service.secret, transport=Older(service.app)) as client:
-        with pytest.raises(errors.ServiceTooOld, match=told):
+        with pytest.raises(errors.ServiceTooOld, match=message):
             client.match([query])
-        with pytest.raises(errors.ServiceTooOld, match=told):
+        with pytest.raises(errors.ServiceTooOld, match=message):
             client.contribute([replace(draft(1), signals=query.signals, frames=query.frames)])
         with pytest.raises(errors.InvalidInput):
             client.match([Query(draft(1).signals)])
 
 
-def test_events_are_read_from_a_seq_on_and_what_is_none_is_refused(client: Client) -> None:
+def test_the_client_reads_events_after_a_seq_and_rejects_malformed_events(client: Client) -> None:
     client.contribute([draft(1), draft(2)])
     events = client.events(0)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -571,19 +571,19 @@ def test_events_are_read_from_a_seq_on_and_what_is_none_is_refused(client: Clien
             other.events(0)
 
 
-def test_reversals_come_page_by_page(service: Service, client: Client) -> None:
+def test_the_client_reads_all_pages_of_reversals(service: Service, client: Client) -> None:
     receipt = client.contribute([draft(seed) for seed in range(103)])
     client.match([Query(one.contribution.signals) for one in receipt.recorded])
     for one in receipt.recorded:
         client.withdraw(one.contribution.id, "other")
     service.db.now = lambda: system_clock() + SETTLED_AGE
-    told = list(client.reversals())
-    assert [one.contribution for one in told] == [one.contribution.id for one in receipt.recorded]
-    assert told == list(counts.reversals(service.db, service.actor, 0, 1000))
-    assert list(client.reversals(told[-2].seq)) == told[-1:]
+    reversals = list(client.reversals())
+    assert [one.contribution for one in reversals] == [one.contribution.id for one in receipt.recorded]
+    assert reversals == list(counts.reversals(service.db, service.actor, 0, 1000))
+    assert list(client.reversals(reversals[-2].seq)) == reversals[-1:]
 
 
-def test_of_a_log_that_has_not_grown_no_proof_is_asked_for(service: Service) -> None:
+def test_the_client_requests_no_proof_for_a_log_that_has_not_grown(service: Service) -> None:
     issued = members.issue_key(service.db, COMMAND_LINE, 1, KeyDraft(frozenset({Scope.MATCH})))
     with service.client(issued.secret) as client:
         kept = client.check().note

@@ -1,4 +1,4 @@
-"""Configuration: from where the address, the key and the home are, and what is wrong with each."""
+"""Configuration: where the address, the key and the home come from, and which errors a wrong one gives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = "hdb_fcQ0"
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's file, which is not there yet."""
+    """The path of the user's configuration file, which does not exist yet."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     return tmp_path / "hashdb.toml"
 
@@ -26,19 +26,19 @@ def write(file: Path, text: str, mode: int = 0o600) -> None:
     file.chmod(mode)
 
 
-def test_the_environment_goes_before_the_file_and_the_file_before_the_defaults(
+def test_the_environment_overrides_the_file_and_the_file_the_defaults(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert Configuration.read().url.value == "http://127.0.0.1:8000"
 
     write(file, f'url = "https://a.example"\nkey = " {SECRET}\\n"\nhome = "copies"\n')
-    found = Configuration.read()
-    assert (found.url.value, found.key().value, found.home.value) == (
+    configuration = Configuration.read()
+    assert (configuration.url.value, configuration.key().value, configuration.home.value) == (
         "https://a.example",
         SECRET,
         str(file.parent / "copies"),
     )
-    assert found.key().setting == f"key in {file}"
+    assert configuration.key().setting == f"key in {file}"
     assert LocalIndex.from_environment()._folder == file.parent / "copies" / "local"
 
     monkeypatch.setenv("HASHDB_URL", " https://A.example/ ")
@@ -50,29 +50,31 @@ def test_the_environment_goes_before_the_file_and_the_file_before_the_defaults(
     assert Configuration.read().key().value == f"{SECRET}2"
 
 
-def test_a_key_is_read_from_a_file_of_its_own(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = file.with_name("own key")
-    write(own, f"{SECRET}\n")
+def test_a_key_is_read_from_a_key_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key_file = file.with_name("own key")
+    write(key_file, f"{SECRET}\n")
     write(file, 'key_file = "own key"\n', 0o644)
     assert Configuration.read().key().value == SECRET
-    assert Configuration.read().key().setting == f"key_file in {file} ({own})"
+    assert Configuration.read().key().setting == f"key_file in {file} ({key_file})"
 
-    monkeypatch.setenv("HASHDB_KEY_FILE", str(own))
-    assert Configuration.read().key().setting == f"HASHDB_KEY_FILE ({own})"
+    monkeypatch.setenv("HASHDB_KEY_FILE", str(key_file))
+    assert Configuration.read().key().setting == f"HASHDB_KEY_FILE ({key_file})"
 
     monkeypatch.setenv("HASHDB_KEY", f"{SECRET}2")
     assert Configuration.read().key().value == f"{SECRET}2"
 
 
-def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(
+def test_a_key_that_others_can_read_is_rejected_with_the_command_to_fix_it(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = file.with_name("own key")
-    write(own, SECRET, 0o640)
-    monkeypatch.setenv("HASHDB_KEY_FILE", str(own))
+    key_file = file.with_name("own key")
+    write(key_file, SECRET, 0o640)
+    monkeypatch.setenv("HASHDB_KEY_FILE", str(key_file))
     with pytest.raises(errors.BadSetting) as caught:
         Configuration.read().key()
-    assert str(caught.value) == (f"HASHDB_KEY_FILE ({own}): others can read it (mode 0640): run chmod 600 '{own}'")
+    assert str(caught.value) == (
+        f"HASHDB_KEY_FILE ({key_file}): others can read it (mode 0640): run chmod 600 '{key_file}'"
+    )
     subprocess.run(shlex.split(str(caught.value).partition(": run ")[2]), check=True)
     assert Configuration.read().key().value == SECRET
 
@@ -82,7 +84,7 @@ def test_a_key_that_others_can_read_is_refused_with_the_command_that_mends_it(
         Configuration.read()
 
 
-def test_the_key_of_the_file_is_sent_to_no_other_service(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_in_the_file_is_never_sent_to_another_service(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(file, f'url = "https://a.example"\nkey = "{SECRET}"\n')
     monkeypatch.setenv("HASHDB_URL", "https://b.example")
     with pytest.raises(errors.BadSetting, match=r"^HASHDB_KEY: is not set, and the key in .* is of another service"):
@@ -90,7 +92,7 @@ def test_the_key_of_the_file_is_sent_to_no_other_service(file: Path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("url = ", "is not TOML: "),
         ('keyfile = "x"', "'keyfile' is not a field of this file: url, key, key_file, home; did you mean 'key_file'?"),
@@ -99,16 +101,16 @@ def test_the_key_of_the_file_is_sent_to_no_other_service(file: Path, monkeypatch
         (f'key = "{SECRET}"\nkey_file = "x"', "has both key and key_file: keep one of them"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named(file: Path, text: str, sentence: str) -> None:
+def test_an_invalid_file_is_reported_with_the_fault(file: Path, text: str, message: str) -> None:
     write(file, text)
     with pytest.raises(errors.BadSetting) as caught:
         Configuration.read()
     assert str(file) in str(caught.value)
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
-def test_a_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_of_hashdb_config_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASHDB_CONFIG", str(tmp_path / "eu.toml"))
     with pytest.raises(errors.BadSetting, match=r"eu\.toml: cannot be read: no such file or directory$"):
         Configuration.read()
@@ -127,12 +129,12 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.
         ("swordfish", "is not the secret of a key, which begins with hdb_"),
     ],
 )
-def test_what_cannot_be_a_secret_is_refused_and_never_shown(
+def test_a_malformed_key_is_rejected_and_never_shown(
     key: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = tmp_path / "key"
-    write(own, key)
-    for setting, value in (("HASHDB_KEY_FILE", str(own)), ("HASHDB_KEY", key)):
+    key_file = tmp_path / "key"
+    write(key_file, key)
+    for setting, value in (("HASHDB_KEY_FILE", str(key_file)), ("HASHDB_KEY", key)):
         monkeypatch.setenv(setting, value)
         with pytest.raises(errors.BadSetting) as caught:
             Client.from_environment()
@@ -141,12 +143,12 @@ def test_what_cannot_be_a_secret_is_refused_and_never_shown(
         assert key not in str(caught.value) and SECRET not in str(caught.value)
 
 
-def test_a_file_without_a_key_or_without_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = tmp_path / "key"
+def test_an_unusable_key_file_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key_file = tmp_path / "key"
     for octets, reason in ((b" \n", "is empty"), (b"\xff", "is not UTF-8"), (b"x" * 100_000, "is too large")):
-        own.write_bytes(octets)
-        own.chmod(0o600)
-        monkeypatch.setenv("HASHDB_KEY_FILE", str(own))
+        key_file.write_bytes(octets)
+        key_file.chmod(0o600)
+        monkeypatch.setenv("HASHDB_KEY_FILE", str(key_file))
         with pytest.raises(errors.BadSetting, match=reason):
             Configuration.read().key()
     monkeypatch.setenv("HASHDB_KEY_FILE", str(tmp_path))
@@ -172,7 +174,7 @@ def test_a_file_without_a_key_or_without_text_is_refused(tmp_path: Path, monkeyp
         ("https://hashdb.example/console/", "has the path /console/"),
     ],
 )
-def test_what_is_no_address_of_a_service_is_refused(url: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address_of_a_service_is_rejected(url: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASHDB_URL", url)
     with pytest.raises(errors.BadSetting, match=r"^HASHDB_URL: ") as caught:
         _ = Configuration.read().url
@@ -180,7 +182,7 @@ def test_what_is_no_address_of_a_service_is_refused(url: str, reason: str, monke
     assert "pw" not in str(caught.value)
 
 
-def test_a_service_below_a_path_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_may_have_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASHDB_URL", "https://hashes.example/hashdb/")
     assert Configuration.read().url.value == "https://hashes.example/hashdb/"
 

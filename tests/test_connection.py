@@ -1,4 +1,4 @@
-"""Connection: a request is sent again where that does no harm, and not where it may."""
+"""Connection: it retries a request only if that is safe, and turns each failure into a clear error."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ GET, ONCE = ClientRequest("GET", "/v1/me"), ClientRequest("POST", "/v1/contribut
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-def of(error: errors.HashDBError) -> Answer:
-    """What a service answers that raises an error."""
+def problem_answer(error: errors.HashDBError) -> Answer:
+    """The answer of a service that raises this error."""
     status = status_of(type(error))
     return lambda request: httpx.Response(status, content=json.dumps(problem(error, status)))
 
 
-def fine(request: httpx.Request) -> httpx.Response:
+def ok(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, content=b"{}")
 
 
@@ -48,28 +48,28 @@ def refused(request: httpx.Request) -> httpx.Response:
 
 
 class Service:
-    """Answers one request after the other, and counts them."""
+    """Gives its answers one after the other, and counts the requests."""
 
     def __init__(self, *answers: Answer) -> None:
-        self.left, self.count = iter(answers), 0
+        self.answers, self.count = iter(answers), 0
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.count += 1
-        return next(self.left)(request)
+        return next(self.answers)(request)
 
     def connection(self, retries: int = 2) -> Connection:
         return Connection("http://hashdb.test", "hdb_x", 5, retries, httpx.MockTransport(self))
 
 
-def plain(status: int, **headers: str) -> Answer:
+def html_answer(status: int, **headers: str) -> Answer:
     return lambda request: httpx.Response(status, content=b"<html>", headers=headers)
 
 
-def unknown(request: httpx.Request) -> httpx.Response:
+def unknown_host(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("unknown", request=request) from socket.gaierror(socket.EAI_NONAME, "unknown")
 
 
-def page(request: httpx.Request) -> httpx.Response:
+def web_page(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, html="<h1>Welcome</h1>")
 
 
@@ -80,18 +80,18 @@ def tls_port(request: httpx.Request) -> httpx.Response:
 @pytest.mark.parametrize(
     "answer",
     [
-        of(errors.StoreBusy(0)),
-        of(errors.LimitReached("requests", 0)),
-        of(errors.TooManyAtOnce("5 large requests", 0)),
-        of(errors.HashingBusy("33 pictures", 0)),
+        problem_answer(errors.StoreBusy(0)),
+        problem_answer(errors.LimitReached("requests", 0)),
+        problem_answer(errors.TooManyAtOnce("5 large requests", 0)),
+        problem_answer(errors.HashingBusy("33 pictures", 0)),
         lost,
         refused,
-        plain(502),
-        plain(503, **{"Retry-After": "0"}),
+        html_answer(502),
+        html_answer(503, **{"Retry-After": "0"}),
     ],
 )
-def test_a_safe_request_is_sent_again(answer: Answer) -> None:
-    service = Service(answer, fine)
+def test_a_safe_request_is_retried(answer: Answer) -> None:
+    service = Service(answer, ok)
     assert service.connection().send(GET).status_code == 200
     assert service.count == 2
 
@@ -100,13 +100,13 @@ def test_a_safe_request_is_sent_again(answer: Answer) -> None:
     ("answer", "kind", "count"),
     [
         (lost, errors.ServiceUnreachable, 1),
-        (plain(504), errors.ServiceError, 1),
+        (html_answer(504), errors.ServiceError, 1),
         (refused, errors.ServiceUnreachable, 2),
-        (of(errors.StoreBusy(0)), errors.StoreBusy, 2),
-        (of(errors.TooManyAtOnce("5 large requests", 0)), errors.TooManyAtOnce, 2),
+        (problem_answer(errors.StoreBusy(0)), errors.StoreBusy, 2),
+        (problem_answer(errors.TooManyAtOnce("5 large requests", 0)), errors.TooManyAtOnce, 2),
     ],
 )
-def test_what_must_not_come_twice_is_sent_again_only_where_it_was_not_carried_out(
+def test_an_unsafe_request_is_retried_only_if_it_was_not_carried_out(
     answer: Answer, kind: type[errors.HashDBError], count: int
 ) -> None:
     service = Service(answer, answer)
@@ -115,26 +115,28 @@ def test_what_must_not_come_twice_is_sent_again_only_where_it_was_not_carried_ou
     assert service.count == count
 
 
-@pytest.mark.parametrize("answer", [of(errors.NotFound("it")), of(errors.ScopeMissing("match")), plain(500)])
-def test_a_refusal_is_not_asked_for_again(answer: Answer) -> None:
+@pytest.mark.parametrize(
+    "answer", [problem_answer(errors.NotFound("it")), problem_answer(errors.ScopeMissing("match")), html_answer(500)]
+)
+def test_a_rejected_request_is_not_retried(answer: Answer) -> None:
     service = Service(answer)
     with pytest.raises(errors.HashDBError):
         service.connection().send(GET)
     assert service.count == 1
 
 
-def test_who_is_told_to_come_again_much_later_is_told_so_at_once() -> None:
-    service = Service(of(errors.LimitReached("contributions a day", 3_600)))
+def test_a_long_retry_after_raises_the_error_at_once() -> None:
+    service = Service(problem_answer(errors.LimitReached("contributions a day", 3_600)))
     with pytest.raises(errors.LimitReached):
         service.connection().send(GET)
     assert service.count == 1
 
 
-def test_who_finds_no_place_to_wait_at_the_service_waits_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poll_waits_in_the_client_if_the_service_has_no_place_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     slept = list[float]()
     monkeypatch.setattr("hashdb.connection.time.sleep", slept.append)
-    full = plain(200, **{"Retry-After": "5"})
-    service = Service(full, full, fine, full)
+    full = html_answer(200, **{"Retry-After": "5"})
+    service = Service(full, full, ok, full)
     connection = service.connection()
     for request in (
         ClientRequest("GET", "/v1/changes", extra_seconds=20),
@@ -147,16 +149,16 @@ def test_who_finds_no_place_to_wait_at_the_service_waits_here(monkeypatch: pytes
     assert (slept, service.count) == ([5, 2], 4)
 
 
-def test_lines_come_whole_however_they_are_cut() -> None:
+def test_a_stream_gives_whole_lines_however_the_bytes_are_split() -> None:
     def parts() -> Iterator[bytes]:
         yield from (b"one\ntw", b"o\nthr", b"ee", b"\n")
 
     service = Service(lambda request: httpx.Response(200, content=parts()))
-    lines = [line for some in service.connection().stream_lines(GET) for line in some.splitlines()]
+    lines = [line for part in service.connection().stream_lines(GET) for line in part.splitlines()]
     assert lines == [b"one", b"two", b"three"]
 
 
-def test_a_stream_that_breaks_off_is_told() -> None:
+def test_a_broken_stream_raises_an_error() -> None:
     def broken() -> Iterator[bytes]:
         yield b"one\ntwo"
         raise httpx.ReadError("broken")
@@ -167,7 +169,7 @@ def test_a_stream_that_breaks_off_is_told() -> None:
         next(lines)
 
 
-def test_a_unix_socket_is_reached_by_its_path(tmp_path: Path) -> None:
+def test_the_connection_uses_a_unix_socket(tmp_path: Path) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps({"path": self.path, "host": self.headers["Host"]}).encode()
@@ -198,28 +200,32 @@ def test_a_unix_socket_is_reached_by_its_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "sentence"),
+    ("answer", "message"),
     [
-        (of(errors.NotAuthenticated()), "http://hashdb.test does not accept the key from HASHDB_KEY: it is unknown"),
-        (of(errors.ScopeMissing("match")), "this key lacks the scope match; it is the key from HASHDB_KEY"),
-        (of(errors.MemberSuspended()), "; it is the key from HASHDB_KEY"),
-        (plain(301, Location="https://hashdb.test/v1/me"), "it redirects to https://hashdb.test: look at HASHDB_URL"),
-        (plain(302, Location="/login?next=x"), "it redirects to http://hashdb.test: look at HASHDB_URL"),
-        (page, "the service answered 200: a web page, not an answer of hashdb: look at HASHDB_URL"),
-        (plain(404), "the service answered 404: not an answer of hashdb: look at HASHDB_URL"),
-        (plain(502), "not an answer of hashdb, but of a proxy before it: the service may be stopped"),
-        (plain(401), "not an answer of hashdb, but of a proxy before it, which lets nobody through"),
+        (
+            problem_answer(errors.NotAuthenticated()),
+            "http://hashdb.test does not accept the key from HASHDB_KEY: it is unknown",
+        ),
+        (problem_answer(errors.ScopeMissing("match")), "this key lacks the scope match; it is the key from HASHDB_KEY"),
+        (problem_answer(errors.MemberSuspended()), "; it is the key from HASHDB_KEY"),
+        (
+            html_answer(301, Location="https://hashdb.test/v1/me"),
+            "it redirects to https://hashdb.test: look at HASHDB_URL",
+        ),
+        (html_answer(302, Location="/login?next=x"), "it redirects to http://hashdb.test: look at HASHDB_URL"),
+        (web_page, "the service answered 200: a web page, not an answer of hashdb: look at HASHDB_URL"),
+        (html_answer(404), "the service answered 404: not an answer of hashdb: look at HASHDB_URL"),
+        (html_answer(502), "not an answer of hashdb, but of a proxy before it: the service may be stopped"),
+        (html_answer(401), "not an answer of hashdb, but of a proxy before it, which lets nobody through"),
         (tls_port, "the service answered 400: there is TLS at this port: write https:// in HASHDB_URL"),
     ],
 )
-def test_what_is_wrong_with_the_address_or_the_key_is_said_with_the_setting_to_look_at(
-    answer: Answer, sentence: str
-) -> None:
+def test_an_error_of_the_address_or_the_key_names_the_setting_to_check(answer: Answer, message: str) -> None:
     connection = Service(answer).connection(retries=0)
     connection.name_settings("HASHDB_URL", "HASHDB_KEY")
     with pytest.raises(errors.HashDBError) as caught:
         connection.send(GET)
-    assert sentence in describe(caught.value)
+    assert message in describe(caught.value)
 
 
 def _self_signed(path: Path) -> Path:
@@ -238,8 +244,8 @@ def _self_signed(path: Path) -> Path:
 
 
 @contextmanager
-def answering(answer: bytes, *, tls: Path | None = None) -> Iterator[str]:
-    """A server on the loopback that sends these bytes to each client. Its host and port."""
+def server_sending(answer: bytes, *, tls: Path | None = None) -> Iterator[str]:
+    """A server on the loopback interface that sends these bytes to each client. The value is its host and port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if tls is not None:
@@ -263,28 +269,26 @@ def answering(answer: bytes, *, tls: Path | None = None) -> Iterator[str]:
         thread.join(5)
 
 
-def unreachable(url: str) -> str:
+def reason_of_failure(url: str) -> str:
     with pytest.raises(errors.ServiceUnreachable) as caught:
         Connection(url, "hdb_x", 5, 0).send(GET)
     return caught.value.reason
 
 
-def test_a_host_that_does_not_speak_as_the_address_says_is_told_from_one_that_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_connection_is_reported_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
         monkeypatch.delenv(proxy.lower(), raising=False)
-    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain_text:
-        assert unreachable(f"https://{plain_text}").startswith("TLS fails: the address may need")
-    with answering(b"", tls=_self_signed(tmp_path / "server.pem")) as untrusted:
-        assert unreachable(f"https://{untrusted}").startswith("its certificate is not trusted here (")
-    assert unreachable("http://127.0.0.1:9") == "it refuses the connection, or is not there"
-    with answering(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
+    with server_sending(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain_text:
+        assert reason_of_failure(f"https://{plain_text}").startswith("TLS fails: the address may need")
+    with server_sending(b"", tls=_self_signed(tmp_path / "server.pem")) as untrusted:
+        assert reason_of_failure(f"https://{untrusted}").startswith("its certificate is not trusted here (")
+    assert reason_of_failure("http://127.0.0.1:9") == "it refuses the connection, or is not there"
+    with server_sending(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
-        assert unreachable("https://hashdb.example").startswith("the proxy that HTTPS_PROXY")
+        assert reason_of_failure("https://hashdb.example").startswith("the proxy that HTTPS_PROXY")
 
 
-def test_a_host_without_an_address_is_told_as_such() -> None:
+def test_an_unknown_host_is_reported() -> None:
     with pytest.raises(errors.ServiceUnreachable, match="there is no host of this name"):
-        Service(unknown).connection(retries=0).send(GET)
+        Service(unknown_host).connection(retries=0).send(GET)

@@ -1,4 +1,4 @@
-"""What strangers wrote is read or refused, whatever the bytes; `scripts/fuzz` goes on for longer."""
+"""Each decoder reads or rejects untrusted bytes, whatever they are; `scripts/fuzz` tests them for longer."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from tests.decoders import DECODERS
 _TEXTS = r'" { ] , \u \ud800 1e999 NaN - = %00 null [] {} .. + | ; \u0661 \u2028'
 ODD = st.sampled_from([*map(str.encode, _TEXTS.split()), b"\0", b"\xff", b"\xed\xa0\x80", b"\r\n", b"\x1b", b"9" * 400])
 EDITS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), ODD | st.binary(max_size=4)), min_size=1, max_size=5)
-"""Where, how many bytes are taken away, and what is put in their place."""
+"""For each edit: the place, the number of deleted bytes, and the inserted bytes."""
 
 
 def edited(octets: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:
-    """The bytes with these edits."""
-    for place, gone, put in edits:
+    """Apply these edits to the bytes."""
+    for place, deleted, inserted in edits:
         at = int(place * len(octets))
-        octets = octets[:at] + put + octets[at + gone :]
+        octets = octets[:at] + inserted + octets[at + deleted :]
     return octets
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_what_is_right_is_read(name: str) -> None:
+def test_a_decoder_accepts_its_examples(name: str) -> None:
     assert all(map(DECODERS[name], DECODERS[name].examples))
 
 
 _Case = tuple[int, list[tuple[float, int, bytes]], bytes | None]
-"""A number that says which of the examples; its edits; what is read in place of it."""
+"""A number that chooses an example; edits of the example; bytes to read instead of it."""
 
 
 @pytest.fixture(scope="module")
 def cases() -> list[_Case]:
-    """Drawn once for all decoders: that takes far longer than to read them."""
-    drawn: list[_Case] = []
+    """The cases, drawn once for all decoders: to draw them takes far longer than to read them."""
+    all_cases: list[_Case] = []
 
     @seed(8)
     @settings(max_examples=300, deadline=None, database=None)
     @given(st.integers(0, 10**6), EDITS, st.none() | st.binary(max_size=40))
     def draw(which: int, edits: list[tuple[float, int, bytes]], other: bytes | None) -> None:
-        drawn.append((which, edits, other))
+        all_cases.append((which, edits, other))
 
     draw()
-    return drawn
+    return all_cases
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_anything_else_is_read_or_refused(name: str, cases: list[_Case]) -> None:
+def test_a_decoder_accepts_or_rejects_any_bytes(name: str, cases: list[_Case]) -> None:
     decoder = DECODERS[name]
     for which, edits, other in cases:
         octets = edited(decoder.examples[which % len(decoder.examples)], edits) if other is None else other
@@ -67,24 +67,24 @@ def test_anything_else_is_read_or_refused(name: str, cases: list[_Case]) -> None
 
 
 _BASES = ("RequestModel", "QueryString", "ItemIn", "Foreign", "RootModel[", "_")
-"""Of models that are nothing by themselves, how the names begin: what others are made of, and parts of them."""
+"""Prefixes of the names of models that no request has by itself: base classes, and parts of other models."""
 
 
 def _models() -> Iterator[type[BaseModel]]:
-    """Every model of hashdb/wire that is filled with what was sent; what is answered is filled by the service."""
+    """Every model of hashdb/wire that reads a request. The service itself fills the models of answers."""
     for module in pkgutil.walk_packages(wire.__path__, f"{wire.__name__}."):
-        for name, found in vars(importlib.import_module(module.name)).items():
-            model = isinstance(found, type) and issubclass(found, BaseModel) and found.__module__ == module.name
-            # Of a form the model is only in the OpenAPI document: tests/web/test_hostile.py has what reads it.
-            if model and not issubclass(found, wire.ResponseModel | MediaIn) and not name.startswith(_BASES):
-                yield found
+        for name, member in vars(importlib.import_module(module.name)).items():
+            is_model = isinstance(member, type) and issubclass(member, BaseModel) and member.__module__ == module.name
+            # The model of a form is only for the OpenAPI document; tests/web/test_hostile.py tests what reads forms.
+            if is_model and not issubclass(member, wire.ResponseModel | MediaIn) and not name.startswith(_BASES):
+                yield member
 
 
 def _with_parts(models: Iterable[type[BaseModel]]) -> Iterator[type[BaseModel]]:
-    """Models, and those that their fields are made of."""
+    """Models, and the models in their fields."""
     for model in models:
         yield model
-        yield from _with_parts(one for field in model.model_fields.values() for one in _within(field.annotation))
+        yield from _with_parts(part for field in model.model_fields.values() for part in _within(field.annotation))
 
 
 def _within(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -94,8 +94,8 @@ def _within(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _within(inner)
 
 
-def test_nothing_that_reads_what_was_sent_is_forgotten() -> None:
+def test_every_model_of_a_request_has_a_decoder() -> None:
     models = set(_models())
     assert len(models) > 50
-    read = set(_with_parts(model for decoder in DECODERS.values() for model in decoder.models))
-    assert models - read == set()
+    tested = set(_with_parts(model for decoder in DECODERS.values() for model in decoder.models))
+    assert models - tested == set()

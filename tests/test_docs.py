@@ -1,4 +1,4 @@
-"""The documentation is held to the code: what there is, is documented; what is documented, is so."""
+"""The documentation fits the code: every feature is documented, and every documented fact is true."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def _anchors(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_what_is_made_from_the_code_is_up_to_date(page: Path) -> None:
+def test_every_generated_block_is_up_to_date(page: Path) -> None:
     text = page.read_text("utf-8")
     assert text == docs.regenerated(text), "run scripts/docs"
 
 
-def test_every_block_that_can_be_made_is_on_a_page() -> None:
+def test_every_block_that_scripts_docs_generates_is_on_a_page() -> None:
     text = "".join(page.read_text("utf-8") for page in PAGES)
     assert set(re.findall(r"<!-- made by scripts/docs: ([a-z-]+) -->", text)) == set(docs.BLOCKS)
 
@@ -68,11 +68,13 @@ def test_every_setting_is_documented() -> None:
         assert f"| `HASHDB_{name.upper()}` |" in _page("settings.md")
 
 
-def test_the_risk_of_every_setting_of_the_service_is_told() -> None:
+def test_the_risk_of_every_setting_of_the_service_is_documented() -> None:
     section = _page("settings.md").partition("## The risk of each\n")[2].partition("\n## ")[0]
-    told = re.findall(r"^\| `HASHDB_(\w+)` \| .{20,} \|$", section, re.MULTILINE)
-    ours = [name.upper() for name, field in Settings.model_fields.items() if (field.description or "")[:1] != "("]
-    assert sorted(told) == sorted(ours)
+    documented = re.findall(r"^\| `HASHDB_(\w+)` \| .{20,} \|$", section, re.MULTILINE)
+    of_the_service = [
+        name.upper() for name, field in Settings.model_fields.items() if (field.description or "")[:1] != "("
+    ]
+    assert sorted(documented) == sorted(of_the_service)
 
 
 def test_every_command_and_option_is_documented() -> None:
@@ -85,7 +87,7 @@ def test_every_command_and_option_is_documented() -> None:
                 assert f"`{option.opts[0]}`" in section
 
 
-def test_every_command_takes_json_but_the_servers() -> None:
+def test_every_command_except_the_servers_has_the_option_json() -> None:
     without = [words for words, command in docs.walk() if all("--json" not in one.opts for one in command.params)]
     assert without == [("hashdb", "local", "serve"), ("hashdb", "serve"), ("hashdb", "witness", "serve")]
     assert "Every command takes it but `serve`, `local serve` and `witness serve`," in _page("cli.md")
@@ -109,7 +111,7 @@ def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
         assert set(answers.split(", ")) <= {"200", "201", "202", "204"}
 
 
-def test_every_operation_has_an_example_under_its_name() -> None:
+def test_every_operation_of_the_api_has_an_example() -> None:
     shown, paths = examples.told()
     assert set(shown) == {(method.upper(), path) for path, operations in paths.items() for method in operations}
     text = _page("api.md")
@@ -131,7 +133,7 @@ def test_every_page_of_the_console_is_documented(tmp_path: Path) -> None:
     assert set(re.findall(r"^\| `(/console\S*)` \|", _page("console.md"), re.MULTILINE)) == pages
 
 
-def test_every_route_of_another_systems_protocol_is_on_a_page(tmp_path: Path) -> None:
+def test_every_route_of_another_systems_protocol_is_documented(tmp_path: Path) -> None:
     text = "".join(page.read_text("utf-8") for page in (ROOT / "docs" / "interop").glob("*.md"))
     db = builders.hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", builders.Clock())
     rules = [rule for rule in create_app(db, Settings()).url_map.iter_rules() if rule.rule.startswith(MOUNTS)]
@@ -164,12 +166,12 @@ def test_every_table_of_the_database_is_in_the_data_flows() -> None:
         assert f"| `{table}` |" in _page("dataflows.md")
 
 
-def test_every_scope_kind_of_member_and_engine_is_in_the_glossary() -> None:
+def test_every_scope_member_kind_and_engine_is_in_the_glossary() -> None:
     for word in (*Scope, *MemberKind, *get_args(Settings.model_fields["index"].annotation)):
         assert f"`{word}`" in _page("glossary.md")
 
 
-def test_every_algorithm_is_in_the_glossary_and_the_test_picture_has_its_signal() -> None:
+def test_every_algorithm_is_in_the_glossary_and_has_a_documented_test_signal() -> None:
     for algorithm in Algorithm:
         assert f"`{algorithm}`" in _page("glossary.md")
     for signal in TEST_SIGNALS:
@@ -184,12 +186,12 @@ _NAMES = re.findall(
     "AMD APIFlask CHANGELOG CONTRIBUTING COCO DISPUTED EPYC FFmpeg GET HAProxy ISO NAME NOTICE OK PASCAL PATH PDQIndex"
     " POST SECURITY SIGTERM SQLAlchemy SQLite VOC",
 )
-"""Names of products, files, methods and signals, and words in capitals."""
+"""Names of products, files, methods and signals, and other words in capitals."""
 
 
-def test_every_abbreviation_of_the_console_and_of_the_documentation_is_in_the_glossary() -> None:
+def test_every_abbreviation_is_in_the_glossary() -> None:
     known = {word for term in _TERM.findall(_page("glossary.md")) for word in re.findall(r"\w+", term)}
-    # The commands' arguments are in capitals, and decisions are read by who knows the code.
+    # The arguments of commands are in capitals. Decisions are for readers who know the code.
     pages = [page for page in PAGES if page.name != "cli.md" and page.parent.name != "decisions"]
     texts = {page: page.read_text("utf-8") for page in (*pages, *(ROOT / "hashdb/web/templates").rglob("*.html"))}
     texts[ROOT / "meanings"] = str([*MEANINGS.values(), *EXAMPLES.values()])
@@ -202,7 +204,7 @@ def test_every_abbreviation_of_the_console_and_of_the_documentation_is_in_the_gl
     assert sorted(unknown) == []
 
 
-def test_every_page_and_decision_is_in_the_table_of_contents() -> None:
+def test_every_page_and_decision_is_in_a_table_of_contents() -> None:
     contents = ROOT / "docs" / "index.md", ROOT / "docs" / "decisions" / "index.md"
     linked = {
         (page.parent / link.partition("#")[0]).resolve()
@@ -213,7 +215,7 @@ def test_every_page_and_decision_is_in_the_table_of_contents() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for link in _LINK.findall(re.sub(r"`[^`\n]*`", "", _without_fences(page.read_text("utf-8")))):
         if link.startswith(("https://", "mailto:")):
             continue
@@ -226,7 +228,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_every_test_and_script_that_is_named_is_there(page: Path) -> None:
+def test_every_test_and_script_that_a_page_names_exists(page: Path) -> None:
     for name in re.findall(r"`((?:tests|scripts)/[\w/.-]+)", page.read_text("utf-8")):
         assert (ROOT / name).exists(), name
 
@@ -239,11 +241,11 @@ def test_no_page_names_a_machine_or_a_registry(page: Path) -> None:
     assert "localhost" not in text
 
 
-def test_the_figures_of_the_readme_are_those_of_their_pages() -> None:
+def test_the_figures_of_the_readme_are_those_of_the_linked_pages() -> None:
     rows = re.findall(r"^\| (.*\*\*.*) \| \[\w+\]\((\S+)\) \|$", README, re.MULTILINE)
     assert len(rows) == 3
-    for said, page in rows:
-        figures = re.findall(r"\*\*([\d,.]+)[ %]*\*\*", said)
+    for text, page in rows:
+        figures = re.findall(r"\*\*([\d,.]+)[ %]*\*\*", text)
         assert figures
         for figure in figures:
             assert re.search(rf"\| {re.escape(figure)}\b", (ROOT / page).read_text("utf-8")), figure
@@ -259,7 +261,7 @@ def test_the_commands_of_the_readme_exist() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_every_command_can_be_given_as_it_is_written(page: Path) -> None:
+def test_every_command_on_a_page_is_valid(page: Path) -> None:
     text = page.read_text("utf-8")
     for words in usages.commands_in_blocks(text):
         assert usages.usage_error(words, whole=True) is None, words
@@ -267,7 +269,7 @@ def test_every_command_can_be_given_as_it_is_written(page: Path) -> None:
         assert usages.usage_error(words, whole=page.name == "runbook.md") is None, words
 
 
-def test_a_command_that_cannot_be_given_is_told() -> None:
+def test_an_invalid_command_is_reported() -> None:
     for words in ("key list", "key revoke 1", "case list --state open"):
         assert usages.usage_error(words, whole=True) is None
     for words in ("key", "key revoke", "key revoke 1 2", "key list --nothing", "case list --state lost", "nothing"):
@@ -296,9 +298,9 @@ RUN = [
 FOREIGN = [f"docs/interop/{name}.md" for name in ("extension", "stopncii", "tat", "threatexchange")]
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="the snippets take curl")
+@pytest.mark.skipif(not shutil.which("curl"), reason="the snippets need curl")
 @pytest.mark.parametrize("name", [*RUN, *FOREIGN])
-def test_the_snippets_print_what_the_page_says(name: str, tmp_path: Path) -> None:
+def test_the_snippets_of_a_page_print_the_output_that_it_shows(name: str, tmp_path: Path) -> None:
     if name in FOREIGN:
         pytest.importorskip("threatexchange")
     folder = tmp_path / "clone"
@@ -306,16 +308,15 @@ def test_the_snippets_print_what_the_page_says(name: str, tmp_path: Path) -> Non
     home = folder / "hashdb-data"
     settings: dict[str, Any] = publish(home, folder) if name == "docs/audit.md" else {}
     with serving(home, HASHDB_INTEROP_LABEL="glorification", **settings) as url:
-        given = {"HASHDB_URL": url}
-        wrong = run(ROOT / name, folder, given, {"http://127.0.0.1:8000": url})
-    assert not wrong, "\n\n".join(wrong)
+        failures = run(ROOT / name, folder, {"HASHDB_URL": url}, {"http://127.0.0.1:8000": url})
+    assert not failures, "\n\n".join(failures)
 
 
-def test_a_snippet_is_told_from_what_it_prints() -> None:
+def test_a_snippet_is_separated_from_its_output() -> None:
     page = "```console run\n$ one \\\n  two\nthis\n$ three\n```\n\n```python run\nx\n```\n\n```text\nthat\n```\n"
-    found = [(step.line, step.command, step.output) for step in steps(page)]
-    assert found[:2] == [(1, "one \\\n  two\n", "this\n"), (1, "three\n", "")]
-    assert found[2][2] == "that\n"
+    parsed = [(step.line, step.command, step.output) for step in steps(page)]
+    assert parsed[:2] == [(1, "one \\\n  two\n", "this\n"), (1, "three\n", "")]
+    assert parsed[2][2] == "that\n"
     (saved,) = steps("```python save x.py\nprint(1)\n```\n")
     assert saved.command == "cat > x.py <<'END_OF_SNIPPET'\nprint(1)\nEND_OF_SNIPPET\n"
     assert fits("hdb_abc.\n", "hdb_….\n")

@@ -1,4 +1,4 @@
-"""Errors: one tree, each a sentence, whole after a journey to another process."""
+"""Errors: one tree of classes. Each error is one sentence, and can be pickled without loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashdb.errors import Fault, HashDBError, InvalidInput, ScopeMissing
 
 VALUES: dict[object, object] = {str: "something", int: 7, tuple[Fault, ...]: (Fault("a[0]", "this is wrong"),)}
 WITHOUT_A_SENTENCE = ("HashDBError", "NotAllowed", "Conflict", "UnsupportedContent", "CannotStart")
-"""Branches: never raised themselves."""
+"""Base classes that are never raised."""
 
 
 def every_error(root: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:
@@ -24,7 +24,7 @@ def every_error(root: type[HashDBError] = HashDBError) -> Iterator[type[HashDBEr
         yield from every_error(branch)
 
 
-def made(kind: type[HashDBError]) -> HashDBError:
+def example_of(kind: type[HashDBError]) -> HashDBError:
     hints = typing.get_type_hints(kind)
     return kind(*[VALUES[hints[field.name]] for field in dataclasses.fields(kind)])
 
@@ -33,33 +33,33 @@ ERRORS = list(every_error())
 by_name = pytest.mark.parametrize("kind", ERRORS, ids=[kind.__name__ for kind in ERRORS])
 
 
-def test_the_tree_is_drawn_as_it_is() -> None:
-    def drawn(root: type[HashDBError], depth: int = 0) -> Iterator[tuple[int, str]]:
+def test_the_docstring_shows_the_tree_of_errors() -> None:
+    def tree(root: type[HashDBError], depth: int = 0) -> Iterator[tuple[int, str]]:
         yield depth, root.__name__
         for branch in root.__subclasses__():
-            yield from drawn(branch, depth + 1)
+            yield from tree(branch, depth + 1)
 
-    lines = (re.match(r"    ([│├└─ ]*)(\w+)(  |$)", line) for line in (errors.__doc__ or "").splitlines())
-    assert [(len(found[1]) // 4, found[2]) for found in lines if found] == list(drawn(HashDBError))
+    matches = (re.match(r"    ([│├└─ ]*)(\w+)(  |$)", line) for line in (errors.__doc__ or "").splitlines())
+    assert [(len(match[1]) // 4, match[2]) for match in matches if match] == list(tree(HashDBError))
 
 
 def test_all_errors_are_in_one_module() -> None:
     assert {kind.__module__ for kind in ERRORS} == {"hashdb.errors"}
 
 
-def test_slugs_and_titles_are_their_own() -> None:
+def test_slugs_and_titles_are_unique() -> None:
     assert len({kind.slug for kind in ERRORS}) == len({kind.title for kind in ERRORS}) == len(ERRORS)
 
 
 @by_name
-def test_a_slug_is_its_name_and_can_be_part_of_an_address(kind: type[HashDBError]) -> None:
+def test_a_slug_is_the_name_of_the_class_in_lower_case_with_hyphens(kind: type[HashDBError]) -> None:
     name = re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
     assert kind.slug == ("error" if kind is HashDBError else name)
 
 
 @by_name
-def test_an_error_is_a_sentence_in_lower_case_without_a_full_stop(kind: type[HashDBError]) -> None:
-    sentence = str(made(kind))
+def test_a_message_starts_in_lower_case_and_has_no_full_stop(kind: type[HashDBError]) -> None:
+    sentence = str(example_of(kind))
     if kind.__name__ in WITHOUT_A_SENTENCE:
         return
     assert sentence
@@ -69,29 +69,32 @@ def test_an_error_is_a_sentence_in_lower_case_without_a_full_stop(kind: type[Has
 
 
 @by_name
-def test_an_error_crosses_from_one_process_to_another_whole(kind: type[HashDBError]) -> None:
-    error = made(kind)
-    crossed = pickle.loads(pickle.dumps(error))
-    assert type(crossed) is kind
-    assert str(crossed) == str(error)
+def test_an_error_can_be_pickled_without_loss(kind: type[HashDBError]) -> None:
+    error = example_of(kind)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind
+    assert str(copy) == str(error)
     fields = [field.name for field in dataclasses.fields(kind)]
-    assert [getattr(crossed, name) for name in fields] == [getattr(error, name) for name in fields]
+    assert [getattr(copy, name) for name in fields] == [getattr(error, name) for name in fields]
 
 
-def test_a_branch_catches_its_leaves() -> None:
+def test_a_base_class_catches_its_subclasses() -> None:
     with pytest.raises(errors.NotAllowed):
         raise ScopeMissing("match")
 
 
-def test_one_fault_is_told_and_of_many_the_first() -> None:
-    one, two = Fault("contributions[3].signals[0]", "pdq needs 64 hex digits, got 63"), Fault("", "is empty")
-    assert str(InvalidInput((one,))) == "contributions[3].signals[0]: pdq needs 64 hex digits, got 63"
-    assert str(InvalidInput((two, one))) == "2 faults, the first: is empty"
-    assert str(InvalidInput((one,), omitted=1_999)).startswith("2000 faults, the first: contributions[3]")
+def test_a_message_shows_the_first_fault_and_the_number_of_faults() -> None:
+    with_place, without_place = (
+        Fault("contributions[3].signals[0]", "pdq needs 64 hex digits, got 63"),
+        Fault("", "is empty"),
+    )
+    assert str(InvalidInput((with_place,))) == "contributions[3].signals[0]: pdq needs 64 hex digits, got 63"
+    assert str(InvalidInput((without_place, with_place))) == "2 faults, the first: is empty"
+    assert str(InvalidInput((with_place,), omitted=1_999)).startswith("2000 faults, the first: contributions[3]")
 
 
 @pytest.mark.parametrize(
-    ("found", "remedy"),
+    ("schema", "remedy"),
     [
         ("none", "run `hashdb upgrade`"),
         ("0016", "run `hashdb upgrade`"),
@@ -99,19 +102,19 @@ def test_one_fault_is_told_and_of_many_the_first() -> None:
         ("0021", "a newer hashdb made it: upgrade this one"),
     ],
 )
-def test_another_schema_is_told_with_its_remedy(found: str, remedy: str) -> None:
-    assert str(errors.SchemaOutdated(found, "0020", "0015")) == (
-        f"the database has schema {found}, this version needs 0020: {remedy}"
+def test_a_wrong_schema_is_reported_with_the_remedy(schema: str, remedy: str) -> None:
+    assert str(errors.SchemaOutdated(schema, "0020", "0015")) == (
+        f"the database has schema {schema}, this version needs 0020: {remedy}"
     )
 
 
-def test_a_thousand_faults_are_listed_and_the_others_counted() -> None:
+def test_an_error_lists_at_most_1000_faults_and_counts_the_others() -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         errors.reject(errors.Fault(str(number), "is wrong") for number in range(1003))
     assert (len(caught.value.faults), caught.value.omitted) == (1000, 3)
 
 
-def test_what_has_no_fault_is_not_rejected() -> None:
+def test_input_without_a_fault_is_not_rejected() -> None:
     errors.reject(())
     errors.reject_field("note", None)
     with pytest.raises(errors.InvalidInput, match="note: is too long"):

@@ -1,4 +1,4 @@
-"""The examples do what they say, against a service that is really served."""
+"""Every example does what its docstring says, against a real service."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 @dataclass
 class Member:
-    """A member with a key of every scope of a platform."""
+    """The settings of a member that has a key with the scopes of a platform."""
 
     settings: dict[str, str]
 
-    def run(self, name: str, *arguments: str | Path, said: str = "") -> subprocess.CompletedProcess[str]:
-        """An example, run as a program."""
+    def run(self, name: str, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run an example as a program."""
         words = [sys.executable, ROOT / "examples" / name, *arguments]
         environment = {**os.environ, **self.settings, "PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            words, env=environment, input=said, capture_output=True, text=True, timeout=60, check=False
+            words, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False
         )
 
 
@@ -51,20 +51,20 @@ def member(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
         yield Member({"HASHDB_URL": url, "HASHDB_KEY": added["key"]["secret"]})
 
 
-def test_a_folder_is_contributed_and_recognised_in_an_upload(
+def test_the_examples_contribute_a_folder_and_recognise_an_upload(
     member: Member, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for photo in PHOTOS[:2]:
         shutil.copy(photo, tmp_path)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    first, again = member.run("contribute_folder.py", tmp_path), member.run("contribute_folder.py", tmp_path)
-    said = [f"{photo.name}: contribution {id}" for id, photo in enumerate(PHOTOS[:2], 1)]
-    assert first.stdout.splitlines() == said
-    assert again.stdout == first.stdout  # the same requests once more: answered as before
+    first, second = member.run("contribute_folder.py", tmp_path), member.run("contribute_folder.py", tmp_path)
+    lines = [f"{photo.name}: contribution {id}" for id, photo in enumerate(PHOTOS[:2], 1)]
+    assert first.stdout.splitlines() == lines
+    assert second.stdout == first.stdout  # the service answers a repeated request as before
     assert first.stderr.startswith("broken.jpg: ")
     shutil.copy(PHOTOS[2], tmp_path / PHOTOS[0].name)
     changed = member.run("contribute_folder.py", tmp_path)
-    assert changed.stdout.splitlines() == [f"{PHOTOS[0].name}: contribution 3", said[1]]
+    assert changed.stdout.splitlines() == [f"{PHOTOS[0].name}: contribution 3", lines[1]]
     shutil.copy(PHOTOS[0], tmp_path)
 
     for name, value in member.settings.items():
@@ -82,17 +82,17 @@ def test_a_folder_is_contributed_and_recognised_in_an_upload(
         assert upload(b"no picture") == (415, None)
 
 
-def test_a_queue_of_uploads_is_matched(member: Member, tmp_path: Path) -> None:
+def test_the_queue_worker_matches_each_upload(member: Member, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     shutil.copy(PHOTOS[3], tmp_path)
     member.run("contribute_folder.py", tmp_path)
     waiting = [PHOTOS[3], tmp_path / "broken.jpg", PHOTOS[11]]
-    done = member.run("queue_worker.py", said="".join(f"{path}\n" for path in waiting))
-    assert done.stdout.splitlines() == [f"{PHOTOS[3]}: review", f"{PHOTOS[11]}: none"]
-    assert done.stderr.startswith(f"{tmp_path}/broken.jpg: ")
+    result = member.run("queue_worker.py", stdin="".join(f"{path}\n" for path in waiting))
+    assert result.stdout.splitlines() == [f"{PHOTOS[3]}: review", f"{PHOTOS[11]}: none"]
+    assert result.stderr.startswith(f"{tmp_path}/broken.jpg: ")
 
 
-def test_the_feed_is_followed_as_it_changes(member: Member, tmp_path: Path) -> None:
+def test_follow_feed_prints_each_change_of_the_feed(member: Member, tmp_path: Path) -> None:
     for photo in PHOTOS[5:7]:
         shutil.copy(photo, tmp_path)
     words = [sys.executable, str(ROOT / "examples" / "follow_feed.py")]
@@ -101,42 +101,42 @@ def test_the_feed_is_followed_as_it_changes(member: Member, tmp_path: Path) -> N
         with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:
-                told = member.run("contribute_folder.py", tmp_path).stdout.splitlines()
-                first, second = (int(line.split()[-1]) for line in told)
-                _until(process.stdout, f"contribution {second}, ")
+                lines = member.run("contribute_folder.py", tmp_path).stdout.splitlines()
+                first, second = (int(line.split()[-1]) for line in lines)
+                _read_until(process.stdout, f"contribution {second}, ")
                 client.withdraw(first, "other")
-                _until(process.stdout, f"contribution {first} is gone (withdrawn)")
+                _read_until(process.stdout, f"contribution {first} is gone (withdrawn)")
             finally:
                 process.kill()
-        client.withdraw(second, "other")  # what waits in the service for the one that was killed, ends
+        client.withdraw(second, "other")  # ends the request of the killed process, which waits in the service
 
 
-def test_the_log_is_monitored_and_a_forged_checkpoint_is_an_alarm(member: Member, tmp_path: Path) -> None:
+def test_monitor_log_reports_a_forged_checkpoint(member: Member, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     for _ in range(2):
-        done = member.run("monitor_log.py", kept)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        result = member.run("monitor_log.py", kept)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     note = kept.read_text()
     assert note.splitlines()[4].startswith("\u2014 hashdb/")
     kept.write_text(note.replace("\n", "\n1", 1))
-    done = member.run("monitor_log.py", kept)
-    assert done.returncode == 1
-    assert done.stderr == "ALARM: the checkpoint that was kept: the signature does not fit the text\n"
+    result = member.run("monitor_log.py", kept)
+    assert result.returncode == 1
+    assert result.stderr == "ALARM: the checkpoint that was kept: the signature does not fit the text\n"
     assert kept.read_text() != note
     kept.write_text(note)
-    away = Member({**member.settings, "HASHDB_URL": "http://127.0.0.1:9"}).run("monitor_log.py", kept)
-    assert (away.returncode, away.stderr[:13], kept.read_text()) == (1, "not checked: ", note)
+    unreachable = Member({**member.settings, "HASHDB_URL": "http://127.0.0.1:9"}).run("monitor_log.py", kept)
+    assert (unreachable.returncode, unreachable.stderr[:13], kept.read_text()) == (1, "not checked: ", note)
 
 
 JAVASCRIPT = ROOT / "examples" / "javascript"
 NODE = pytest.mark.skipif(
     not (shutil.which("node") and (JAVASCRIPT / "node_modules").is_dir()),
-    reason="the example in JavaScript takes node, and `npm install` in examples/javascript, as scripts/test does it",
+    reason="the example in JavaScript needs node, and `npm install` in examples/javascript, as scripts/test does it",
 )
 
 
 @pytest.mark.parametrize(
-    ("words", "photo", "told"),
+    ("words", "photo", "printed"),
     [
         pytest.param(
             [ROOT / "examples" / "curl.sh"], PHOTOS[12], ('"contribution":{{"id":{},', '"gone":{},'), id="curl"
@@ -146,17 +146,17 @@ NODE = pytest.mark.skipif(
         ),
     ],
 )
-def test_other_languages_match_contribute_and_follow(
-    member: Member, words: list[str | Path], photo: Path, told: tuple[str, str], tmp_path: Path
+def test_the_examples_in_other_languages_match_contribute_and_follow(
+    member: Member, words: list[str | Path], photo: Path, printed: tuple[str, str], tmp_path: Path
 ) -> None:
     environment = {**os.environ, **member.settings}
 
     def run(*more: str | Path) -> tuple[int, str]:
-        asked = [*words, *more]
-        done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=False)
-        return done.returncode, done.stdout + done.stderr
+        command = [*words, *more]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return result.returncode, result.stdout + result.stderr
 
-    # Of a video they would ask for the hashes of its file alone: "none", whatever it shows.
+    # They would query a video only by the hashes of its file, and get "none" whatever it shows. So they reject it.
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(film(seconds=1.0))
     status, text = run("match", clip)
@@ -175,9 +175,9 @@ def test_other_languages_match_contribute_and_follow(
         with subprocess.Popen([*words, "follow"], env=environment, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:
-                _until(process.stdout, told[0].format(id))
+                _read_until(process.stdout, printed[0].format(id))
                 client.withdraw(id, "other")
-                _until(process.stdout, told[1].format(id))
+                _read_until(process.stdout, printed[1].format(id))
             finally:
                 process.kill()
 
@@ -189,13 +189,13 @@ def test_other_languages_match_contribute_and_follow(
         pytest.param(["node", JAVASCRIPT / "hashdb.js"], id="node", marks=NODE),
     ],
 )
-def test_other_languages_ask_a_sidecar_on_its_socket_without_a_key(words: list[str | Path], tmp_path: Path) -> None:
+def test_the_examples_in_other_languages_query_a_sidecar_without_a_key(words: list[str | Path], tmp_path: Path) -> None:
     with pair_in(tmp_path) as pair:
         pair.sync()
         pair.state.on_socket = True
         with listening_at(f"unix://{tmp_path}/s", Sidecar(pair.state, Metrics())):
             kept = {name: value for name, value in os.environ.items() if name != "HASHDB_KEY"}
-            done = subprocess.run(
+            result = subprocess.run(
                 [*words, "match", ROOT / "hashdb" / "test.png"],
                 env=kept | {"HASHDB_URL": f"unix:{tmp_path}/s"},
                 capture_output=True,
@@ -203,16 +203,16 @@ def test_other_languages_ask_a_sidecar_on_its_socket_without_a_key(words: list[s
                 timeout=60,
                 check=False,
             )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "review" in done.stdout and "test" in done.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "review" in result.stdout and "test" in result.stdout
 
 
-def _until(lines: Iterator[str], said: str) -> None:
-    assert any(said in line for line in lines)
+def _read_until(lines: Iterator[str], text: str) -> None:
+    assert any(text in line for line in lines)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_is_short_and_says_what_it_does(path: Path) -> None:
+def test_an_example_is_short_and_has_a_docstring(path: Path) -> None:
     text = path.read_text("utf-8")
     assert len(text.splitlines()) < 40
     assert text.startswith('"""') and "HASHDB_KEY" in text.splitlines()[0]

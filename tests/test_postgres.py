@@ -1,4 +1,4 @@
-"""The databases that tests on PostgreSQL have one after another: nothing of one test reaches the next."""
+"""The databases that tests on PostgreSQL use one after another: nothing of one test reaches the next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.postgres import Copies
 
 
 def _add_member(url: str) -> int:
-    """Add the first member of an empty database, whose log holds: the member's id."""
+    """Add the first member of an empty database, verify the log, and return the id of the member."""
     db = hashdb(url, Clock())
     assert (db.store.head().seq, members.page(db, COMMAND_LINE, 0, 9)) == (0, ())
     id = members.add(db, COMMAND_LINE, MemberDraft("One", MemberKind.PLATFORM)).id
@@ -27,7 +27,7 @@ def _database_of(url: str) -> str | None:
     return make_url(url).database
 
 
-def test_the_next_test_has_the_same_database_without_rows(postgres_copies: Copies) -> None:
+def test_the_next_test_gets_the_same_database_without_rows(postgres_copies: Copies) -> None:
     with postgres_copies.borrow() as first:
         assert _add_member(first) == 1
     with postgres_copies.borrow() as second:
@@ -35,7 +35,7 @@ def test_the_next_test_has_the_same_database_without_rows(postgres_copies: Copie
         assert _add_member(second) == 1
 
 
-def test_who_had_it_before_cannot_connect_again(postgres_copies: Copies) -> None:
+def test_a_test_cannot_connect_after_it_has_ended(postgres_copies: Copies) -> None:
     with postgres_copies.borrow() as first:
         pass
     with postgres_copies.borrow() as second:
@@ -46,16 +46,16 @@ def test_who_had_it_before_cannot_connect_again(postgres_copies: Copies) -> None
         engine.dispose()
 
 
-def test_a_database_with_a_connection_that_was_left_open_is_dropped(postgres_copies: Copies) -> None:
+def test_a_database_with_an_open_connection_is_dropped(postgres_copies: Copies) -> None:
     with postgres_copies.borrow() as first:
         engine = create_engine(first)
-        left = engine.connect()
+        connection = engine.connect()
     with postgres_copies.borrow() as second:
         assert _database_of(second) != _database_of(first)
         with pytest.raises(OperationalError):
-            left.execute(text("SELECT 1"))
-    left.invalidate()
-    left.close()
+            connection.execute(text("SELECT 1"))
+    connection.invalidate()
+    connection.close()
     engine.dispose()
 
 
@@ -71,7 +71,7 @@ def test_a_database_with_a_connection_that_was_left_open_is_dropped(postgres_cop
         "CREATE SCHEMA another",
     ],
 )
-def test_a_database_whose_schema_was_changed_is_dropped(postgres_copies: Copies, statement: str) -> None:
+def test_a_database_with_a_changed_schema_is_dropped(postgres_copies: Copies, statement: str) -> None:
     with postgres_copies.borrow() as first:
         engine = create_engine(first)
         with engine.begin() as connection:

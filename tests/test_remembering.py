@@ -1,4 +1,4 @@
-"""What a client asks of a sidecar, answered from real reports."""
+"""Remembered uploads: the requests of a client to a sidecar, which answers from real reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.local.test_reports import at, found
 
 
 class Sidecar:
-    """Answers as the sidecar does."""
+    """Answers like the real sidecar."""
 
     def __init__(self, reports: Reports) -> None:
         self.reports, self.uploads = reports, list[Upload]()
@@ -43,8 +43,10 @@ class Sidecar:
             number = json.loads(request.content)["number"]
             self.reports.acknowledge(number)
             return json.dumps({"acknowledged": number})
-        asked = {name: int(value) for name, value in request.url.params.items()}
-        return ReportsOut.from_domain(self.reports.after(asked.get("after"), asked["limit"], asked["wait"])).json_text()
+        parameters = {name: int(value) for name, value in request.url.params.items()}
+        return ReportsOut.from_domain(
+            self.reports.after(parameters.get("after"), parameters["limit"], parameters["wait"])
+        ).json_text()
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def client(sidecar: Sidecar) -> Client:
     return Client("http://sidecar.test", transport=httpx.MockTransport(sidecar))
 
 
-def test_uploads_arrive_as_they_are_a_thousand_a_request(client: Client, sidecar: Sidecar) -> None:
+def test_uploads_are_sent_unchanged_in_requests_of_1000(client: Client, sidecar: Sidecar) -> None:
     full = Query((signal(1),), transforms={"mirror": (signal(2),)}, signatures={"whole": (signature(1),)})
     uploads = [Upload(f"u-{number}", NOON, full) for number in range(1_001)]
     assert client.remember(uploads) == 1_001
@@ -66,7 +68,7 @@ def test_uploads_arrive_as_they_are_a_thousand_a_request(client: Client, sidecar
     assert client.remember([]) == 0
 
 
-def test_films_arrive_some_a_request(client: Client, sidecar: Sidecar) -> None:
+def test_long_videos_are_sent_in_several_requests(client: Client, sidecar: Sidecar) -> None:
     film = clip(*range(9_000, 9_000 + 7_200))
     uploads = [Upload(f"u-{number}", NOON, film if number % 3 else Query((signal(1),))) for number in range(7)]
     assert client.remember(uploads) == 7
@@ -74,21 +76,21 @@ def test_films_arrive_some_a_request(client: Client, sidecar: Sidecar) -> None:
     assert len(sidecar.requests) == 2
 
 
-def test_a_faulty_upload_is_named_by_its_position(client: Client) -> None:
+def test_an_invalid_upload_is_reported_by_its_position(client: Client) -> None:
     uploads = [Upload(f"u-{number}", NOON, Query((signal(1),))) for number in range(1_001)]
     uploads[1_000] = Upload("", NOON, Query((signal(1),)))
     with pytest.raises(InvalidInput, match=r"uploads\[1000\].id: must have"):
         client.remember(uploads)
 
 
-def test_reports_are_read_until_they_are_acknowledged(client: Client, sidecar: Sidecar) -> None:
+def test_reports_are_returned_until_they_are_acknowledged(client: Client, sidecar: Sidecar) -> None:
     assert client.remembered_matches() == ()
     sidecar.reports.record(at(5), [found("a", 17), found("b", 17)], [])
-    told = client.remembered_matches()
-    assert told == sidecar.reports.after()
-    client.acknowledge(told[0].number)
-    assert client.remembered_matches() == told[1:]
-    assert client.remembered_matches(0, limit=1, wait=1) == told[:1]
+    reports = client.remembered_matches()
+    assert reports == sidecar.reports.after()
+    client.acknowledge(reports[0].number)
+    assert client.remembered_matches() == reports[1:]
+    assert client.remembered_matches(0, limit=1, wait=1) == reports[:1]
     with pytest.raises(InvalidInput, match="the last one is 2"):
         client.acknowledge(3)
 

@@ -1,4 +1,4 @@
-"""Settings: read from HASHDB_*, each wrong one told by its name."""
+"""Settings: read from HASHDB_*. An invalid setting is reported by its name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def with_environment(patch: pytest.MonkeyPatch, **values: str) -> Settings:
     return Settings.read()
 
 
-def test_the_defaults_are_those_of_the_documentation() -> None:
+def test_the_defaults_are_the_documented_values() -> None:
     settings = Settings.read()
     assert settings.home == Path("hashdb-data")
     assert settings.database == f"sqlite:///{Path.cwd() / 'hashdb-data' / 'hashdb.sqlite'}"
@@ -50,15 +50,17 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (settings.url, settings.key) == ("http://127.0.0.1:8000", None)
 
 
-def test_a_taken_case_is_idle_after_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_idle_time_of_a_claimed_case_is_in_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.read().rules().case_idle == timedelta(minutes=15)
     assert with_environment(monkeypatch, case_idle="2.5").rules().case_idle == timedelta(minutes=2, seconds=30)
-    for wrong in ("0", "1441", "x"):
+    for invalid in ("0", "1441", "x"):
         with pytest.raises(BadSetting):
-            with_environment(monkeypatch, case_idle=wrong)
+            with_environment(monkeypatch, case_idle=invalid)
 
 
-def test_policies_of_witnesses_and_organisations_are_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_policies_of_witnesses_and_organisations_are_read_from_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     rules = Settings.read().rules()
     assert (rules.witnesses, rules.organisations, rules.asks_witnesses) == (None, None, False)
     key, file = Cosigner.new("w.example").key, tmp_path / "policy.txt"
@@ -76,16 +78,18 @@ def test_policies_of_witnesses_and_organisations_are_files(monkeypatch: pytest.M
         file.write_text(f"witness w {key} {url}\nquorum w\n")
         with pytest.raises(BadSetting, match=rf"^HASHDB_WITNESSES: {file}: the URL of w: {fault} \(see also HASHDB_"):
             Settings.read().rules()
-    here = with_environment(monkeypatch, webhook_networks="127.0.0.0/8", webhook_http="true")
+    local = with_environment(monkeypatch, webhook_networks="127.0.0.0/8", webhook_http="true")
     file.write_text(f"witness w {key} http://127.0.0.1:8/log\nquorum w\n")
-    assert here.rules().asks_witnesses
-    # A member's side asks no witness.
+    assert local.rules().asks_witnesses
+    # Without an address, no witness is asked: the policy only verifies cosignatures.
     file.write_text(f"witness w {key}\nquorum w\n")
-    assert not here.rules().asks_witnesses
+    assert not local.rules().asks_witnesses
 
 
 @pytest.mark.parametrize("name", ["witnesses", "quorum"])
-def test_a_wrong_policy_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+def test_an_invalid_policy_is_reported_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
     setting, file = f"HASHDB_{name.upper()}", tmp_path / "policy.txt"
     settings = with_environment(monkeypatch, **{name: str(file)})
     for octets, reason in (
@@ -104,12 +108,12 @@ def test_a_wrong_policy_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch, t
 def test_the_time_to_decide_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.read().rules().time_to_decide == timedelta(hours=72)
     assert with_environment(monkeypatch, hours_to_decide="0.5").rules().time_to_decide == timedelta(minutes=30)
-    for wrong in ("0", "-1", "9000", "nan", "soon"):
+    for invalid in ("0", "-1", "9000", "nan", "soon"):
         with pytest.raises(BadSetting, match=r"^HASHDB_HOURS_TO_DECIDE: "):
-            with_environment(monkeypatch, hours_to_decide=wrong)
+            with_environment(monkeypatch, hours_to_decide=invalid)
 
 
-def test_every_setting_has_its_help_text() -> None:
+def test_every_setting_has_a_description() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description and field.description.endswith("."), name
 
@@ -119,7 +123,7 @@ def test_settings_are_frozen() -> None:
         Settings().max_body = 1
 
 
-def test_each_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_setting_is_read_from_its_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = with_environment(
         monkeypatch,
         home="/srv/hashdb",
@@ -139,13 +143,15 @@ def test_each_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "engine"), [("files", "tiered"), ("tiered", "tiered"), ("bktree", "bktree"), ("milvus", "milvus")]
+    ("value", "engine"), [("files", "tiered"), ("tiered", "tiered"), ("bktree", "bktree"), ("milvus", "milvus")]
 )
-def test_the_engine_of_before_keeps_its_name(monkeypatch: pytest.MonkeyPatch, given: str, engine: str) -> None:
-    assert with_environment(monkeypatch, index=given).index == engine
+def test_the_old_name_of_an_engine_is_accepted(monkeypatch: pytest.MonkeyPatch, value: str, engine: str) -> None:
+    assert with_environment(monkeypatch, index=value).index == engine
 
 
-def test_the_rules_hold_what_was_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_settings_of_algorithms_radii_and_labels_are_in_the_rules(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "labels.toml").write_text(LABELS)
     settings = with_environment(
         monkeypatch, algorithms="dhash", max_radius="dhash=9", labels=str(tmp_path / "labels.toml")
@@ -155,14 +161,14 @@ def test_the_rules_hold_what_was_set(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert rules.vocabulary.behaviour == ("bad",)
 
 
-def test_retention_and_two_persons_are_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_of_retention_and_two_persons_are_in_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = with_environment(monkeypatch, retention=" manifesto=7, incitement = 36500,", two_persons="true")
     rules = settings.rules()
     assert rules.retention.days == {"manifesto": 7, "incitement": 36_500}
     assert rules.two_persons
 
 
-def test_a_retention_of_an_unknown_label_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retention_of_an_unknown_label_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadSetting) as caught:
         with_environment(monkeypatch, retention="nice=7").rules()
     assert caught.value.setting == "HASHDB_RETENTION"
@@ -230,7 +236,9 @@ def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -
         ("hma_key", "", "must be the secret of a key, hdb_…, as `hashdb key add` prints it"),
     ],
 )
-def test_a_wrong_one_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str) -> None:
+def test_an_invalid_setting_is_reported_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
     with pytest.raises(BadSetting) as caught:
         with_environment(monkeypatch, **{name: value})
     assert caught.value.setting == f"HASHDB_{name.upper()}"
@@ -238,7 +246,7 @@ def test_a_wrong_one_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, name: 
     assert str(caught.value).isprintable()
 
 
-def test_every_pattern_has_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_with_a_pattern_has_an_example_in_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     patterned = [
         name for name, field in Settings.model_fields.items() if any(hasattr(one, "pattern") for one in field.metadata)
     ]
@@ -264,20 +272,20 @@ MAIL = {"smtp_host": "smtp.example", "smtp_from": "hashdb@hashes.example", "cons
         ),
     ],
 )
-def test_the_settings_of_mail_belong_together(
+def test_incomplete_settings_of_mail_are_rejected(
     monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None], reason: str
 ) -> None:
     with pytest.raises(BadSetting, match=f"^{reason.split()[0]}: {reason}"):
         with_environment(monkeypatch, **{name: value for name, value in {**MAIL, **changed}.items() if value})
 
 
-def test_mail_is_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_of_mail_are_in_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Settings().rules().mails
     rules = with_environment(monkeypatch, due_soon="6", **MAIL).rules()
     assert (rules.mails, rules.due_soon) == (True, timedelta(hours=6))
 
 
-def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_shows_no_value_of_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HASHDB_KEY", "hdb_secret")
     with pytest.raises(BadSetting) as caught:
         with_environment(monkeypatch, max_body="hdb_value")
@@ -305,7 +313,7 @@ def test_the_default_label_file_is_part_of_the_package() -> None:
         ((LABELS + 'mood = ["a"]\n').encode(), "unknown kinds: mood"),
     ],
 )
-def test_a_label_file_that_cannot_be_used_is_told(tmp_path: Path, content: bytes | None, reason: str) -> None:
+def test_an_invalid_label_file_is_rejected(tmp_path: Path, content: bytes | None, reason: str) -> None:
     file = tmp_path / "labels.toml"
     if content is not None:
         file.write_bytes(content)

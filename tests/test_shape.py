@@ -1,4 +1,4 @@
-"""The shape of the code: which layer may import what, how large things get, and that tests mirror it."""
+"""The structure of the code: the imports of each layer, the size of modules and functions, and the mirror of tests."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ LAYERS = {
         "wsgi",
     },
 }
-"""What each layer may import of the others; the table of docs/architecture."""
+"""The layers that each layer may import; the table of docs/architecture."""
 
 PACKAGES = {
     "domain": {"cryptography", "numpy"},
@@ -99,14 +99,14 @@ PACKAGES = {
     "sidecar": {"prometheus_client", "werkzeug"},
     "cli": {"click", "flask", "gunicorn", "httpx", "PIL"},
 }
-"""What each layer may import from elsewhere, beside the standard library."""
+"""The packages that each layer may import, besides the standard library."""
 
 LONG_MODULES = {
-    # Every setting stands in one place, with its description.
+    # Every setting is in one module, with its description.
     "settings.py": 520,
-    # Every error, and the tree of them.
+    # Every error is in one module, with the tree of errors.
     "errors.py": 680,
-    # The whole schema stands in one place.
+    # The whole schema is in one module.
     "store/tables.py": 850,
 }
 SHORT_MODULES = {
@@ -116,7 +116,7 @@ SHORT_MODULES = {
     "store/matching/seeds.py": "the SQL of one noun, like its neighbours",
     "web/console/overviews.py": "one page of the console, like its neighbours",
 }
-"""Modules under 40 lines that stay apart, and why."""
+"""Modules with fewer than 40 lines that are not merged, and why."""
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
@@ -181,7 +181,7 @@ TESTED_IN = {
     "wire/sharing/stopncii.py": "web/sharing/test_tat.py",
     "wire/sharing/threatexchange.py": "web/sharing/test_threatexchange.py",
 }
-"""Modules without a file of tests of their own, and where they are tested instead."""
+"""Modules without their own file of tests, and the file that tests them."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -201,13 +201,13 @@ def _tree(path: Path) -> ast.Module:
 
 @cache
 def _nodes(path: Path) -> tuple[ast.AST, ...]:
-    """Every node of a file's tree: to walk the trees takes as long as to parse them."""
+    """Every node of the tree of a file. Cached, since to walk a tree takes as long as to parse the file."""
     return tuple(ast.walk(_tree(path)))
 
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    """The modules that are imported anywhere in a file, in full."""
+    """The full names of the modules that a file imports anywhere."""
     return tuple(_imported(path))
 
 
@@ -226,7 +226,7 @@ def _is_migration(path: Path) -> bool:
 
 
 def _public(tree: ast.Module) -> Iterator[ast.ClassDef | Function]:
-    """Public classes, functions and methods; not what overrides a method of another package's class."""
+    """Public classes, functions and methods; without the methods of classes that have a base class."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | Function) and not node.name.startswith("_"):
             yield node
@@ -242,27 +242,27 @@ def _may_import(layer: str, module: str) -> bool:
     return package in sys.stdlib_module_names or package in PACKAGES.get(layer, set())
 
 
-def test_a_layer_imports_only_what_it_may() -> None:
-    wrong = [
+def test_a_layer_imports_only_what_it_may_import() -> None:
+    violations = [
         f"{_name(path)} imports {module}"
         for path in MODULES
         for module in _imports(path)
         if not _may_import(_layer(path), module)
     ]
-    assert not wrong
+    assert not violations
 
 
 def test_every_layer_is_in_the_table() -> None:
     assert {_layer(path) for path in MODULES} == set(LAYERS)
 
 
-def test_imports_point_inward() -> None:
-    """The table has no circle, so neither have the layers."""
-    left = dict(LAYERS)
-    while left:
-        inner = {layer for layer, imports in left.items() if not imports & left.keys()}
-        assert inner, f"a circle among {sorted(left)}"
-        left = {layer: imports for layer, imports in left.items() if layer not in inner}
+def test_the_imports_of_layers_have_no_cycle() -> None:
+    """The table has no cycle, so the layers have none."""
+    remaining = dict(LAYERS)
+    while remaining:
+        inner = {layer for layer, imports in remaining.items() if not imports & remaining.keys()}
+        assert inner, f"a cycle among {sorted(remaining)}"
+        remaining = {layer: imports for layer, imports in remaining.items() if layer not in inner}
 
 
 @pytest.mark.parametrize(
@@ -281,9 +281,9 @@ def test_imports_point_inward() -> None:
         ("httpx", {"connection", "client", "cli"}),
     ],
 )
-def test_a_package_stays_in_its_layers(package: str, layers: set[str]) -> None:
-    found = {_layer(path) for path in MODULES if package in {module.split(".")[0] for module in _imports(path)}}
-    assert found == layers
+def test_a_package_is_imported_only_by_its_layers(package: str, layers: set[str]) -> None:
+    importers = {_layer(path) for path in MODULES if package in {module.split(".")[0] for module in _imports(path)}}
+    assert importers == layers
 
 
 OPTIONAL = (
@@ -299,47 +299,48 @@ OPTIONAL = (
     "documents",
     "milvus",
 )
-"""Extras of who uses hashdb."""
+"""The extras for users of hashdb; the others are for developers."""
 NOT_INSTALLED = {"grpc": "grpcio", "pymilvus": "pymilvus"}
-"""What the tests do not need: import names and packages."""
+"""Packages that the tests do not need, by their import names."""
 
 
 def _distributions() -> set[str]:
-    """The packages of which hashdb imports something, by one of the names that it may come from."""
+    """The declared packages that hashdb imports."""
     known = packages_distributions()
-    found: set[str] = set()
+    imported: set[str] = set()
     for module in {module.split(".")[0] for path in MODULES for module in _imports(path)}:
         if module != "hashdb" and module not in sys.stdlib_module_names:
             names = known.get(module) or [NOT_INSTALLED[module]]
-            declared = {_normal(name) for name in names} & _requirements().keys()
+            declared = {_normalised(name) for name in names} & _requirements().keys()
             assert declared, f"setup.cfg declares nothing for {module}"
-            found |= declared
-    return found
+            imported |= declared
+    return imported
 
 
-def _normal(name: str) -> str:
+def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @cache
 def _requirements() -> dict[str, bool]:
-    """What setup.cfg declares for its users, and whether a comment above it says why."""
-    read = ConfigParser()
-    read.read(ROOT / "setup.cfg")
-    parts = {"install_requires": read["options"]["install_requires"]}
-    parts |= {extra: read["options.extras_require"][extra] for extra in OPTIONAL}
+    """The dependencies that setup.cfg declares for users, and whether a comment above each says why."""
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    parts = {"install_requires": config["options"]["install_requires"]}
+    parts |= {extra: config["options.extras_require"][extra] for extra in OPTIONAL}
     lines = (ROOT / "setup.cfg").read_text("utf-8").splitlines()
-    found: dict[str, bool] = {}
+    explained: dict[str, bool] = {}
     for key, text in parts.items():
         start = lines.index(f"{key} =")
         for line in filter(None, text.splitlines()):
             place = lines.index(f"    {line}", start)
-            told = key not in ("install_requires", "server") and lines[start - 1].startswith("#")
-            found[_normal(re.split(r"[\[<>=!~]", line)[0])] = told or lines[place - 1].lstrip().startswith("#")
-    return found
+            extra_says_why = key not in ("install_requires", "server") and lines[start - 1].startswith("#")
+            says_why = extra_says_why or lines[place - 1].lstrip().startswith("#")
+            explained[_normalised(re.split(r"[\[<>=!~]", line)[0])] = says_why
+    return explained
 
 
-def test_every_import_is_declared_and_every_dependency_is_imported_or_says_why() -> None:
+def test_every_import_is_declared_and_every_dependency_is_imported_or_explained() -> None:
     imported = _distributions()
     unused = [name for name, says_why in _requirements().items() if name not in imported and not says_why]
     assert not unused
@@ -350,13 +351,13 @@ PRIVATE_OF_OTHERS = {
     ("wsgi/prometheus_multiprocess.py", "_buckets"),
     ("wsgi/prometheus_multiprocess.py", "_sum"),
 }
-"""What has no public way: what psycopg raises when a wait ends, and a histogram's counts, many at once."""
+"""Private names without a public alternative: an error of psycopg, and the counts of a histogram."""
 NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
-"""Public, for all their names: they are documented so."""
+"""Methods of named tuples, which are public in spite of their names."""
 
 
 def _private_of_others(path: Path) -> Iterator[str]:
-    """Private names in a file that are no names of its own."""
+    """Private names that a file uses and does not define."""
     own = {node.name for node in _nodes(path) if isinstance(node, ast.ClassDef | Function)}
     for node in _nodes(path):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -374,12 +375,12 @@ def _private_of_others(path: Path) -> Iterator[str]:
         yield from (name for name in names if name.startswith("_") and not name.endswith("__"))
 
 
-def test_private_names_of_others_are_used_in_no_other_place() -> None:
-    found = {(_name(path), name) for path in MODULES for name in _private_of_others(path)}
-    assert {pair for pair in found if pair[1] not in NAMED_TUPLES} == PRIVATE_OF_OTHERS
+def test_no_module_uses_private_names_of_other_modules() -> None:
+    used = {(_name(path), name) for path in MODULES for name in _private_of_others(path)}
+    assert {pair for pair in used if pair[1] not in NAMED_TUPLES} == PRIVATE_OF_OTHERS
 
 
-def test_only_the_evaluation_and_the_demonstration_load_the_evaluation() -> None:
+def test_only_the_commands_demo_and_evaluate_import_the_evaluation() -> None:
     importers = {
         _name(path) for path in MODULES if any(name.startswith("hashdb.evaluation") for name in _imports(path))
     }
@@ -393,7 +394,7 @@ def test_only_the_evaluation_and_the_demonstration_load_the_evaluation() -> None
     }
 
 
-def test_sql_is_in_the_store_a_members_copy_a_monitor_and_a_witness_and_nowhere_else() -> None:
+def test_only_store_local_monitoring_and_witness_contain_sql() -> None:
     statement = re.compile(r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|PRAGMA|BEGIN)\b")
     for path in MODULES:
         if _layer(path) not in ("store", "local", "monitoring", "witness"):
@@ -401,22 +402,22 @@ def test_sql_is_in_the_store_a_members_copy_a_monitor_and_a_witness_and_nowhere_
             assert not [text for text in strings if isinstance(text, str) and statement.match(text)], _name(path)
 
 
-def test_nothing_below_the_web_knows_http() -> None:
+def test_only_the_outer_layers_use_http_status_codes() -> None:
     status = re.compile(r"\b(status_code|http_status|HTTPStatus)\b")
     for path in MODULES:
         if _layer(path) not in ("web", "wsgi", "sidecar", "connection", "client", "cli"):
             assert not status.search(path.read_text("utf-8")), _name(path)
 
 
-def test_a_module_says_in_one_line_what_it_is() -> None:
+def test_the_docstring_of_a_module_begins_with_one_line() -> None:
     for path in MODULES:
         first, *rest = (ast.get_docstring(_tree(path)) or "").splitlines() or [""]
         assert first, _name(path)
         assert not rest or rest[0] == "", _name(path)
 
 
-def test_everything_public_says_what_it_is() -> None:
-    # Each error is a line of the tree in the module's docstring.
+def test_every_public_class_and_function_has_a_docstring() -> None:
+    # The docstring of errors.py describes each error.
     modules = [path for path in MODULES if _name(path) != "errors.py"]
     assert not [
         f"{_name(path)}: {node.name}"
@@ -430,18 +431,18 @@ def _lines(path: Path) -> int:
     return len(path.read_text("utf-8").splitlines())
 
 
-def test_a_module_fits_on_a_few_screens() -> None:
+def test_a_module_has_at_most_450_lines() -> None:
     assert not [
         f"{_name(path)}: {_lines(path)}" for path in MODULES if _lines(path) > LONG_MODULES.get(_name(path), 450)
     ]
 
 
-def test_a_module_is_no_sliver() -> None:
-    whole = [path for path in MODULES if path.name not in ("__init__.py", "env.py") and not _is_migration(path)]
-    assert {_name(path) for path in whole if _lines(path) < 40} == SHORT_MODULES.keys()
+def test_a_module_has_at_least_40_lines() -> None:
+    modules = [path for path in MODULES if path.name not in ("__init__.py", "env.py") and not _is_migration(path)]
+    assert {_name(path) for path in modules if _lines(path) < 40} == SHORT_MODULES.keys()
 
 
-def test_a_function_fits_on_a_screen() -> None:
+def test_a_function_has_at_most_50_lines() -> None:
     lengths = {
         f"{_name(path)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
         for path in MODULES
@@ -452,7 +453,7 @@ def test_a_function_fits_on_a_screen() -> None:
     assert not {name: lines for name, lines in lengths.items() if lines > LONG_FUNCTIONS.get(name, 50)}
 
 
-def test_a_module_has_its_file_of_tests() -> None:
+def test_every_module_has_a_file_of_tests() -> None:
     for path in MODULES:
         code = [node for node in _tree(path).body if isinstance(node, ast.ClassDef | Function)]
         if not code or _is_migration(path):
@@ -464,7 +465,7 @@ def test_a_module_has_its_file_of_tests() -> None:
         assert any((ROOT / "tests" / file).is_file() for file in (own, elsewhere)), f"{_name(path)}: write tests/{own}"
 
 
-def test_exceptions_are_of_modules_that_exist() -> None:
+def test_the_exceptions_of_these_tests_name_existing_modules() -> None:
     names = {_name(path) for path in MODULES}
     assert (
         TESTED_IN.keys()
@@ -475,11 +476,11 @@ def test_exceptions_are_of_modules_that_exist() -> None:
 
 
 MADE = re.compile(r"__pycache__|node_modules|\.egg-info|/\.|^(build|dist|hashdb-data|site)\b")
-"""Folders that are made by tools and hold no source."""
+"""Folders that tools create and that have no source."""
 
 
 def _is_mirror(folder: str) -> bool:
-    """Whether a folder of tests has the name of a package, or of a module that has several files of tests."""
+    """Whether a folder of tests has the name of a package, or of a module with several files of tests."""
     tested = ROOT / folder.replace("tests", "hashdb", 1)
     return tested.is_dir() or tested.with_suffix(".py").is_file()
 
@@ -496,7 +497,7 @@ def test_every_folder_is_in_the_map_of_the_code() -> None:
     assert sorted(rows) == sorted(folders - mirrors)
 
 
-def test_modules_are_named_for_what_they_hold() -> None:
+def test_no_module_has_a_vague_name() -> None:
     vague = {"common", "data", "handler", "handlers", "helper", "helpers", "info", "item", "items", "manager", "misc"}
     assert {path.stem for path in MODULES}.isdisjoint(vague | {"process", "util", "utils"})
 
@@ -518,11 +519,11 @@ def test_no_secret_is_in_the_repository() -> None:
 
 
 _QUOTED = re.compile(r"`([A-Za-z_][A-Za-z0-9_.]*)(?:\([^`]*\))?`")
-"""A name, dotted or called, in backticks."""
+"""A name in backticks, which may be dotted or called."""
 
 
 def _prose_and_names(module: Path) -> tuple[list[tuple[int, str]], set[str]]:
-    """The docstrings and comments of a module, each with its line, and all words of the rest."""
+    """The docstrings and comments of a module, each with its line, and all words of its code."""
     prose, names = list[tuple[int, str]](), set[str]()
     with module.open("rb") as file:
         for token in tokenize.tokenize(file.readline):
@@ -542,11 +543,11 @@ def test_a_name_in_a_docstring_or_comment_exists() -> None:
     for file in (ROOT / "hashdb").rglob("*"):
         if file.suffix in {".html", ".c", ".toml"}:
             known |= set(re.findall(r"\w+", file.read_text("utf-8")))
-    wrong = [
+    unknown = [
         f"{module.relative_to(ROOT)}:{line}: {name}"
         for module, (prose, _) in parsed.items()
         for line, text in prose
         for name in _QUOTED.findall(text)
         if not set(re.findall(r"\w+", name)) <= known
     ]
-    assert wrong == []
+    assert unknown == []

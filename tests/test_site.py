@@ -1,4 +1,4 @@
-"""The site that `scripts/docs build` makes of docs/: it is built strictly, is complete, and works without a network."""
+"""The site that `scripts/docs build` makes of docs/: its build is strict; it is complete and works offline."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def _build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as `scripts/docs build` does it."""
+    """The site, built as `scripts/docs build` does."""
     folder = tmp_path_factory.mktemp("site")
     built = _build(ROOT / "mkdocs.yml", folder)
     assert built.returncode == 0, built.stderr
     return folder
 
 
-def test_every_page_is_in_the_site_and_can_be_searched(site: Path) -> None:
+def test_every_page_is_in_the_site_and_in_the_search_index(site: Path) -> None:
     index = json.loads((site / "search" / "search_index.json").read_text("utf-8"))
-    found = {entry["location"].partition("#")[0] for entry in index["docs"]}
+    indexed = {entry["location"].partition("#")[0] for entry in index["docs"]}
     for page in PAGES:
         name = page.relative_to(ROOT / "docs").with_suffix(".html").as_posix()
         assert (site / name).is_file(), name
-        assert name in found, name
-    assert {"CHANGELOG.html", "CONTRIBUTING.html", "SECURITY.html", "examples/index.html"} <= found
+        assert name in indexed, name
+    assert {"CHANGELOG.html", "CONTRIBUTING.html", "SECURITY.html", "examples/index.html"} <= indexed
 
 
-def test_nothing_is_loaded_from_another_host_and_all_of_it_is_there(site: Path) -> None:
+def test_the_site_loads_only_files_of_its_own_and_they_exist(site: Path) -> None:
     loaded = 0
     for page in site.rglob("*.html"):
         for src, href in _LOADS.findall(page.read_text("utf-8")):
             address = src or href
             assert not re.match(r"(\w+:)?//", address), f"{page.name}: {address}"
-            # The page for an unknown address has addresses from the root of the site.
+            # On the 404 page, addresses begin at the root of the site.
             assert (page.parent / address.lstrip("/")).exists(), f"{page.name}: {address}"
             loaded += 1
     assert loaded > 500
@@ -64,20 +64,20 @@ def test_nothing_is_loaded_from_another_host_and_all_of_it_is_there(site: Path) 
             assert not re.match(r"(\w+:)?//", address), f"{style.name}: {address}"
 
 
-def test_snippets_that_are_run_are_shown_as_code(site: Path) -> None:
+def test_snippets_marked_run_are_shown_as_code(site: Path) -> None:
     assert "<code>" in (site / "tutorial.html").read_text("utf-8")
     for page in site.rglob("*.html"):
         assert not re.search(r"```|(console|bash|python) run\b", page.read_text("utf-8")), page.name
 
 
-def test_lists_are_those_that_github_shows() -> None:
+def test_nested_lists_are_converted_to_four_spaces() -> None:
     github = "text:\n- a\n  b\n\n  ```text\n  x\n    y\n  ```\n\n  c\n- d\n  1. e\n     f\n2. g\n\nh\n"
     assert four_spaces(github) == (
         "text:\n\n- a\n    b\n\n    ```text\n    x\n      y\n    ```\n\n    c\n\n- d\n    1. e\n        f\n2. g\n\nh\n"
     )
 
 
-def test_the_search_works_in_a_folder_without_a_server(site: Path) -> None:
+def test_the_search_works_without_a_server(site: Path) -> None:
     with chromium() as browser:
         context = browser.new_context()
         context.set_offline(True)
@@ -88,7 +88,7 @@ def test_the_search_works_in_a_folder_without_a_server(site: Path) -> None:
         assert "quarantine" in page.locator(".md-search-result__list").inner_text().lower()
 
 
-def test_links_that_lead_nowhere_and_a_page_outside_the_navigation_fail_the_build(tmp_path: Path) -> None:
+def test_a_broken_link_or_a_page_outside_the_navigation_fails_the_build(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()
     config = tmp_path / "mkdocs.yml"

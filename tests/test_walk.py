@@ -1,4 +1,4 @@
-"""The walk of a request: docs/architecture.md gives its figures, which may become smaller and not larger."""
+"""The walk of a request: docs/architecture.md states its figures. They may become smaller and not larger."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Walk]:
-    """The walks, as `scripts/walk.py` prints them."""
+    """The walks that `scripts/walk.py` prints."""
     return walks()
 
 
 @pytest.mark.parametrize("name", ["match", "contribution"])
-def test_a_walk_is_no_longer_than_the_architecture_says(name: str, measured: dict[str, Walk]) -> None:
+def test_a_walk_is_not_longer_than_docs_architecture_states(name: str, measured: dict[str, Walk]) -> None:
     row_name = "match, NumPy" if name == "match" and "NumPy" in implementation() else name
     row = re.search(rf"^\| {row_name} \| (\d+) \| (\d+) \| (\d+) \|$", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
     assert row is not None

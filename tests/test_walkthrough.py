@@ -1,4 +1,4 @@
-"""The walks of the architecture, end to end: `hashdb serve` with two workers, over real HTTP and the command line."""
+"""The request paths of docs/architecture.md, end to end: `hashdb serve` with two workers, HTTP and the command line."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ from tests.cli.conftest import PHOTOS, Commands
 from tests.serving import serving
 
 TAGS = {"commitment", "epoch", "kept", "password_tag", "root", "second_factor_tag", "secret_tag", "session"}
-"""Fields of an event's details that hold random bits, the tag of a secret, or a hash with a salt in it."""
-SAID = {"labels": ["glorification"], "removed_at": "2026-11-20T10:00:00Z", "quality": 97}
+"""Fields of the details of an event that have random bits, the tag of a secret, or a salted hash."""
+METADATA = {"labels": ["glorification"], "removed_at": "2026-11-20T10:00:00Z", "quality": 97}
 
 
 @dataclass
 class Platform:
-    """A member as its engineers see it: a key, HTTP, and the commands."""
+    """A member as its engineers use the service: with a key, by HTTP and by the commands."""
 
     id: int
     http: httpx.Client
     run: Commands
 
-    def ask(self, method: str, path: str, status: int = 200, **said: Any) -> Any:
-        """The JSON of an answer that must have this status."""
-        response = self.http.request(method, path, **said)
+    def ask(self, method: str, path: str, status: int = 200, **request: Any) -> Any:
+        """Send a request, expect this status, and return the parsed body."""
+        response = self.http.request(method, path, **request)
         assert response.status_code == status, response.text
         return response.json() if response.content else None
 
-    def contribute(self, *signals: Signal, **said: Any) -> dict[str, Any]:
-        """One contribution, as it was answered."""
-        draft = {**SAID, "signals": [str(one) for one in signals], **said}
+    def contribute(self, *signals: Signal, **fields: Any) -> dict[str, Any]:
+        """Add a contribution, and return it as the service answered, with the checkpoint."""
+        draft = {**METADATA, "signals": [str(one) for one in signals], **fields}
         answer = self.ask("POST", "/v1/contributions", 201, json={"contributions": [draft]})
         (recorded,) = answer["contributions"]
         return {**recorded, "checkpoint": answer["checkpoint"]}
 
     def match(self, *signals: Signal) -> list[int]:
-        """The contributions that one query is answered, nearest first."""
-        asked = {"queries": [{"signals": [str(one) for one in signals]}]}
-        (result,) = self.ask("POST", "/v1/matches", json=asked)["results"]
+        """Send one query, and return the contributions that match, nearest first."""
+        body = {"queries": [{"signals": [str(one) for one in signals]}]}
+        (result,) = self.ask("POST", "/v1/matches", json=body)["results"]
         assert result["action"] == ("review" if result["matches"] else "none")
         return [match["contribution"] for match in result["matches"]]
 
     def changes(self, after: int, wait: int = 0) -> list[dict[str, Any]]:
-        """What the feed tells after a number, where it has to wait for it for at most so many seconds."""
+        """The changes of the feed after a seq. The service waits at most `wait` seconds for the first change."""
         page = self.ask("GET", "/v1/changes", params={"after": after, "wait": wait})
         assert not page["more"]
         changes: list[dict[str, Any]] = page["changes"]
@@ -67,18 +67,18 @@ class Platform:
 
 @dataclass
 class Service:
-    """A service that is really served, as its operator sees it."""
+    """A real service as its operator uses it."""
 
     url: str
     operator: Platform
     connections: ExitStack
 
     def member(self, *scopes: str) -> Platform:
-        """A new member with a key of these scopes (else those of a platform)."""
+        """Add a member with a key of these scopes (by default those of a platform)."""
         name = f"Member {next(_names)}"
         member = self.operator.ask("POST", "/v1/members", 201, json={"name": name, "kind": "platform"})
-        asked = {"scopes": scopes or ["contribute", "match", "feed"]}
-        key = self.operator.ask("POST", f"/v1/members/{member['id']}/keys", 201, json=asked)
+        body = {"scopes": scopes or ["contribute", "match", "feed"]}
+        key = self.operator.ask("POST", f"/v1/members/{member['id']}/keys", 201, json=body)
         return _platform(self.url, self.connections, member["id"], key["secret"])
 
     def set_status(self, member: Platform, status: str) -> None:
@@ -91,10 +91,10 @@ _names = count(1)
 
 @contextmanager
 def _service(home: Path, workers: int = 2, **settings: Any) -> Iterator[Service]:
-    """A service whose first key, of scope admin, was made on the command line."""
+    """A service whose first key, with the scope admin, was issued on the command line."""
     with serving(home, workers=workers, **settings) as url, ExitStack() as connections:
-        here = Commands({"HASHDB_HOME": str(home), **settings})
-        added = here.json("member", "add", "Operator", "--kind", "operator", "--scope", "admin")
+        commands = Commands({"HASHDB_HOME": str(home), **settings})
+        added = commands.json("member", "add", "Operator", "--kind", "operator", "--scope", "admin")
         operator = _platform(url, connections, added["member"]["id"], added["key"]["secret"])
         yield Service(url, operator, connections)
 
@@ -120,24 +120,22 @@ def beta(service: Service) -> Platform:
     return service.member()
 
 
-def test_a_picture_contributed_by_command_is_recognised_when_it_comes_again_altered(
-    alpha: Platform, beta: Platform, tmp_path: Path
-) -> None:
-    said = ("--label", "glorification", "--severity", "3", "--removed-at", "now")
-    contributed = alpha.run.json("contribute", *PHOTOS[:3], *said)
+def test_the_match_command_recognises_an_altered_picture(alpha: Platform, beta: Platform, tmp_path: Path) -> None:
+    options = ("--label", "glorification", "--severity", "3", "--removed-at", "now")
+    contributed = alpha.run.json("contribute", *PHOTOS[:3], *options)
     assert [(one["known"], one["status"]) for one in contributed] == [(False, "active")] * 3
-    again = tmp_path / "again.jpg"
+    altered = tmp_path / "altered.jpg"
     with Image.open(PHOTOS[1]) as photo:
-        photo.resize((photo.width // 2, photo.height // 2)).save(again, quality=60)
-    matched = beta.run.json("match", again, PHOTOS[10])
+        photo.resize((photo.width // 2, photo.height // 2)).save(altered, quality=60)
+    matched = beta.run.json("match", altered, PHOTOS[10])
     assert [one["action"] for one in matched] == ["review", "none"]
     assert matched[0]["matches"][0]["contribution"] == contributed[1]["id"]
     assert matched[0]["matches"][0]["agree"] == ["pdq", "phash256", "phash"]
 
 
-def test_a_picture_sent_to_the_service_is_recognised_as_well(alpha: Platform, beta: Platform) -> None:
+def test_the_service_recognises_an_altered_picture_that_it_hashed(alpha: Platform, beta: Platform) -> None:
     files = [("file", (photo.name, photo.read_bytes())) for photo in PHOTOS[3:5]]
-    metadata = {name: value for name, value in SAID.items() if name != "quality"}
+    metadata = {name: value for name, value in METADATA.items() if name != "quality"}
     answer = alpha.ask("POST", "/v1/contributions/media", 201, files=files, data={"metadata": json.dumps(metadata)})
     first = answer["contributions"][0]
     with Image.open(PHOTOS[3]) as photo:
@@ -148,7 +146,7 @@ def test_a_picture_sent_to_the_service_is_recognised_as_well(alpha: Platform, be
     assert len(result["signals"]) == 3
 
 
-def test_a_contribution_is_amended_and_withdrawn(alpha: Platform, beta: Platform) -> None:
+def test_an_amended_contribution_matches_until_it_is_withdrawn(alpha: Platform, beta: Platform) -> None:
     removed, uploaded = signal(1), near(signal(1), 30)
     id = alpha.contribute(removed, reference="case-7")["id"]
     assert beta.match(uploaded) == [id]
@@ -164,42 +162,44 @@ def test_a_contribution_is_amended_and_withdrawn(alpha: Platform, beta: Platform
     assert alpha.contribute(removed)["known"] is False
 
 
-def test_the_feed_is_the_present_state_when_read_from_0(service: Service, alpha: Platform, beta: Platform) -> None:
-    kept, taken_back = alpha.contribute(signal(10)), alpha.contribute(signal(11))
+def test_the_feed_read_from_0_gives_the_present_state(service: Service, alpha: Platform, beta: Platform) -> None:
+    kept, withdrawn = alpha.contribute(signal(10)), alpha.contribute(signal(11))
     alpha.ask("PATCH", f"/v1/contributions/{kept['id']}", json={"severity": 1})
-    alpha.ask("POST", f"/v1/contributions/{taken_back['id']}/withdrawal", json={"reason": "other"})
-    told = beta.changes(kept["checkpoint"] - 1)
-    assert [change["seq"] for change in told] == sorted(change["seq"] for change in told)
-    assert [change.get("gone", change.get("contribution", {}).get("id")) for change in told] == [
+    alpha.ask("POST", f"/v1/contributions/{withdrawn['id']}/withdrawal", json={"reason": "other"})
+    changes = beta.changes(kept["checkpoint"] - 1)
+    assert [change["seq"] for change in changes] == sorted(change["seq"] for change in changes)
+    assert [change.get("gone", change.get("contribution", {}).get("id")) for change in changes] == [
         kept["id"],
-        taken_back["id"],
+        withdrawn["id"],
         kept["id"],
-        taken_back["id"],
+        withdrawn["id"],
     ]
     copy = _replayed(beta.changes(0))
     assert copy[kept["id"]]["severity"] == 1
     assert copy[kept["id"]]["signals"] == [str(signal(10))]
-    assert taken_back["id"] not in copy
+    assert withdrawn["id"] not in copy
     alpha.run.json("withdraw", str(kept["id"]), "--reason", "other")
     assert kept["id"] not in _replayed(beta.changes(0))
 
 
-def test_what_is_erased_is_nowhere_but_its_events_stay(service: Service, alpha: Platform, beta: Platform) -> None:
+def test_erased_content_is_gone_and_its_events_stay(service: Service, alpha: Platform, beta: Platform) -> None:
     auditor = service.member("audit")
     erased = alpha.contribute(signal(20), reference="case-20")
     alpha.ask("DELETE", f"/v1/contributions/{erased['id']}/content", 204)
     assert beta.match(signal(20)) == []
-    left = alpha.ask("GET", f"/v1/contributions/{erased['id']}")
-    assert (left["signals"], left["reference"], left["erased"]) == ([], None, True)
-    told = auditor.ask("GET", "/v1/events", params={"subject": f"contribution:{erased['id']}"})["events"]
-    assert [event["action"] for event in told] == [
+    contribution = alpha.ask("GET", f"/v1/contributions/{erased['id']}")
+    assert (contribution["signals"], contribution["reference"], contribution["erased"]) == ([], None, True)
+    events = auditor.ask("GET", "/v1/events", params={"subject": f"contribution:{erased['id']}"})["events"]
+    assert [event["action"] for event in events] == [
         "contribution.added",
         "contribution.withdrawn",
         "contribution.erased",
     ]
 
 
-def test_a_suspended_member_is_out_at_once_and_in_again(service: Service, alpha: Platform, beta: Platform) -> None:
+def test_a_suspended_member_is_excluded_until_it_is_reinstated(
+    service: Service, alpha: Platform, beta: Platform
+) -> None:
     contributed = alpha.contribute(signal(30))
     service.set_status(alpha, "suspended")
     assert beta.match(signal(30)) == []
@@ -208,12 +208,12 @@ def test_a_suspended_member_is_out_at_once_and_in_again(service: Service, alpha:
     assert (suspended["gone"], suspended["reason"]) == (contributed["id"], "suspended")
     service.set_status(alpha, "active")
     assert beta.match(signal(30)) == [contributed["id"]]
-    (again,) = beta.changes(suspended["seq"], wait=20)
-    assert again["contribution"]["id"] == contributed["id"]
+    (reinstated,) = beta.changes(suspended["seq"], wait=20)
+    assert reinstated["contribution"]["id"] == contributed["id"]
     assert alpha.ask("GET", "/v1/me")["member"]["status"] == "active"
 
 
-def test_what_is_disputed_and_ruled_out_is_out_on_every_worker_and_comes_back(
+def test_a_quarantined_contribution_matches_on_no_worker_until_it_is_upheld(
     service: Service, alpha: Platform, beta: Platform
 ) -> None:
     one = alpha.contribute(signal(35))
@@ -230,40 +230,40 @@ def test_what_is_disputed_and_ruled_out_is_out_on_every_worker_and_comes_back(
     decision = {"decision": "quarantine", "note": "until we know more"}
     reviewer.ask("POST", f"/v1/cases/{disputed['case']}/decision", json=decision)
     assert [reader.match(signal(35)) for reader in readers] == [[]] * 2
-    (told,) = alpha.run.json("case", "list")["cases"]
-    assert (told["decision"], told["note"], told["reason"]) == ("quarantine", "until we know more", "edsa_context")
+    (case,) = alpha.run.json("case", "list")["cases"]
+    assert (case["decision"], case["note"], case["reason"]) == ("quarantine", "until we know more", "edsa_context")
     assert one["id"] not in _replayed(beta.changes(0))
-    again = reviewer.run.json("opinion", str(one["id"]), "confirms")
-    reviewer.run.json("case", "decide", str(again["case"]), "uphold")
+    confirmed = reviewer.run.json("opinion", str(one["id"]), "confirms")
+    reviewer.run.json("case", "decide", str(confirmed["case"]), "uphold")
     assert [reader.match(signal(35)) for reader in readers] == [[one["id"]]] * 2
     assert _replayed(beta.changes(0))[one["id"]]["standing"] == "confirmed"
 
 
-def test_the_log_has_no_gap_and_every_leaf_can_be_computed_again(service: Service, alpha: Platform) -> None:
+def test_the_log_has_no_gap_and_every_leaf_can_be_recomputed(service: Service, alpha: Platform) -> None:
     auditor = service.member("audit")
     contributed = alpha.contribute(signal(40), reference="case-40")
     events = auditor.ask("GET", "/v1/events", params={"limit": 1000})["events"]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert len(events) >= contributed["checkpoint"]
     for event in events:
-        said = {name: value for name, value in event.items() if name != "leaf"}
-        text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        leafless = {name: value for name, value in event.items() if name != "leaf"}
+        text = json.dumps(leafless, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         assert hashlib.sha256(b"\x00" + text.encode()).hexdigest() == event["leaf"]
-        # Tags of secrets and the epoch are random or digests: nothing of content is in them.
+        # Tags of secrets and the epoch are random bits or digests; they say nothing about content.
         details = {name: value for name, value in event["details"].items() if name not in TAGS}
-        assert not re.search(r"[0-9a-f]{16}", json.dumps(said | {"details": details}))
-        assert "case-" not in json.dumps(said)
+        assert not re.search(r"[0-9a-f]{16}", json.dumps(leafless | {"details": details}))
+        assert "case-" not in json.dumps(leafless)
 
 
-def test_the_log_of_requests_holds_no_hash_no_key_and_no_query(tmp_path: Path) -> None:
+def test_the_request_log_has_no_hash_no_key_and_no_query(tmp_path: Path) -> None:
     with _service(tmp_path / "home", workers=1) as service:
         member = service.member()
         member.contribute(signal(50))
         member.match(signal(50))
         member.changes(0)
     lines = [line for line in (tmp_path / "home.log").read_text().splitlines() if line.startswith("{")]
-    told = [json.loads(line) for line in lines]
-    assert [(one["method"], one["route"], one["status"]) for one in told if one["actor"] == "key:2"] == [
+    entries = [json.loads(line) for line in lines]
+    assert [(one["method"], one["route"], one["status"]) for one in entries if one["actor"] == "key:2"] == [
         ("POST", "/v1/contributions", 201),
         ("POST", "/v1/matches", 200),
         ("GET", "/v1/changes", 200),
@@ -272,12 +272,12 @@ def test_the_log_of_requests_holds_no_hash_no_key_and_no_query(tmp_path: Path) -
         assert secret not in "".join(lines)
 
 
-def test_200_contributions_are_each_matched_at_once_on_every_worker(service: Service) -> None:
+def test_every_worker_matches_a_new_contribution_at_once(service: Service) -> None:
     _contribute_and_match(service, 200)
 
 
 @pytest.mark.postgres
-def test_and_so_they_are_on_postgresql(empty_postgres_url: str, tmp_path: Path) -> None:
+def test_every_worker_matches_a_new_contribution_at_once_on_postgresql(empty_postgres_url: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
     assert Commands({"HASHDB_HOME": str(home)})("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).returncode == 0
     with _service(home, HASHDB_DATABASE_URL=empty_postgres_url) as service:
@@ -290,7 +290,7 @@ def test_and_so_they_are_on_postgresql(empty_postgres_url: str, tmp_path: Path) 
 
 
 def _contribute_and_match(service: Service, times: int) -> None:
-    """Contribute on one connection; match each at once on two others, one to each worker: no miss."""
+    """Contribute on one connection, and match each contribution at once on a connection to each worker."""
     alpha, beta = service.member(), service.member()
     readers = _one_a_worker(service, beta, 2)
     rng = random.Random(times)
@@ -303,38 +303,38 @@ def _contribute_and_match(service: Service, times: int) -> None:
 
 
 def _one_a_worker(service: Service, member: Platform, workers: int) -> dict[int, Platform]:
-    """A connection to each worker, by its process. The kernel gives a new connection to any of them."""
+    """A connection to each worker, by the process id. The kernel gives a new connection to any worker."""
     if sys.platform != "linux":
-        pytest.skip("which process answers is read from /proc")
-    found: dict[int, Platform] = {}
+        pytest.skip("the test reads from /proc which process answers")
+    connections: dict[int, Platform] = {}
     for _ in range(100):
         http = httpx.Client(base_url=service.url, headers=member.http.headers, limits=_ONE_KEPT)
         service.connections.enter_context(http)
-        found.setdefault(_process_behind(http.get("/v1/me")), replace(member, http=http))
-        if len(found) == workers:
-            return found
-    raise AssertionError(f"of {workers} workers only {sorted(found)} ever answered")
+        connections.setdefault(_process_behind(http.get("/v1/me")), replace(member, http=http))
+        if len(connections) == workers:
+            return connections
+    raise AssertionError(f"of {workers} workers only {sorted(connections)} answered")
 
 
 _ONE_KEPT = httpx.Limits(max_connections=1, keepalive_expiry=None)
 
 
 def _process_behind(response: httpx.Response) -> int:
-    """The process that holds the other end of the connection by which this answer came."""
-    ours = "{:04X}".format(response.extensions["network_stream"].get_extra_info("client_addr")[1])
+    """The id of the process that sent this response: it holds the other end of the connection."""
+    client_port = "{:04X}".format(response.extensions["network_stream"].get_extra_info("client_addr")[1])
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    inode = next(row[9] for row in rows if row[2].endswith(f":{ours}"))
+    inode = next(row[9] for row in rows if row[2].endswith(f":{client_port}"))
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             if str(descriptor.readlink()) == f"socket:[{inode}]":
                 return int(descriptor.parts[2])
         except OSError:
-            continue  # another's process, or one that has ended
-    raise AssertionError("nobody holds the other end of this connection")
+            continue  # the process of another user, or one that has ended
+    raise AssertionError("no process holds the other end of this connection")
 
 
 def _replayed(changes: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """The copy that a reader of the feed has after these changes."""
+    """The copy of the contributions that a reader of the feed has after these changes."""
     copy: dict[int, dict[str, Any]] = {}
     for change in changes:
         if "gone" in change:

@@ -1,4 +1,4 @@
-"""hashdb.webhooks: what is not signed, or too old, is not taken for the service's."""
+"""hashdb.webhooks: it accepts only messages with a valid signature and a recent time."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def headers(secret: str = SECRET, id: str = "msg_1", at: int = AT, body: bytes =
     return {"webhook-id": id, "webhook-timestamp": str(at), "webhook-signature": sign(secret, id, at, body)}
 
 
-def test_a_message_is_what_was_signed() -> None:
+def test_a_signed_message_is_returned() -> None:
     assert verify(SECRET, headers(), BODY, now=AT) == MESSAGE
-    shouted = {name.upper(): value for name, value in headers().items()}
-    assert verify(SECRET, shouted, BODY, now=AT) == MESSAGE
+    in_capitals = {name.upper(): value for name, value in headers().items()}
+    assert verify(SECRET, in_capitals, BODY, now=AT) == MESSAGE
 
 
-def test_either_of_two_secrets_verifies_while_one_takes_the_others_place() -> None:
+def test_either_secret_verifies_while_a_new_one_replaces_the_old_one() -> None:
     both = " ".join(headers(secret)["webhook-signature"] for secret in (OTHER, SECRET))
     for secret in (OTHER, SECRET):
         assert verify(secret, {**headers(), "webhook-signature": f"v1a,other {both}"}, BODY, now=AT) == MESSAGE
 
 
-@pytest.mark.parametrize("late", [301, -301])
-def test_what_is_not_of_the_present_is_refused(late: int) -> None:
+@pytest.mark.parametrize("seconds", [301, -301])
+def test_a_message_that_is_too_old_or_too_new_is_rejected(seconds: int) -> None:
     with pytest.raises(NotSigned, match="too far from this machine"):
-        verify(SECRET, headers(), BODY, now=AT + late)
-    assert verify(SECRET, headers(), BODY, now=AT + late, tolerance=timedelta(minutes=6)) == MESSAGE
+        verify(SECRET, headers(), BODY, now=AT + seconds)
+    assert verify(SECRET, headers(), BODY, now=AT + seconds, tolerance=timedelta(minutes=6)) == MESSAGE
     with pytest.raises(NotSigned):
         verify(SECRET, headers(), BODY)
 
@@ -57,26 +57,26 @@ def test_what_is_not_of_the_present_is_refused(late: int) -> None:
         {"webhook-signature": headers()["webhook-signature"].removeprefix("v1,")},
     ],
 )
-def test_what_was_not_signed_so_is_refused(changed: dict[str, str]) -> None:
+def test_headers_that_do_not_fit_the_signature_are_rejected(changed: dict[str, str]) -> None:
     with pytest.raises(NotSigned):
         verify(SECRET, {**headers(), **changed}, BODY, now=AT)
 
 
-def test_another_body_and_a_missing_header_are_refused() -> None:
+def test_another_body_and_a_missing_header_are_rejected() -> None:
     with pytest.raises(NotSigned):
         verify(SECRET, headers(), BODY + b" ", now=AT)
     for name in headers():
         with pytest.raises(NotSigned, match="a header is missing"):
-            verify(SECRET, {one: value for one, value in headers().items() if one != name}, BODY, now=AT)
+            verify(SECRET, {other: value for other, value in headers().items() if other != name}, BODY, now=AT)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"type": 1}', b"\xff"])
-def test_what_is_signed_and_no_message_is_refused(body: bytes) -> None:
+def test_a_signed_body_that_is_not_a_message_is_rejected(body: bytes) -> None:
     with pytest.raises(NotSigned, match="not a message"):
         verify(SECRET, headers(body=body), body, now=AT)
 
 
 @pytest.mark.parametrize("secret", ["", "hdb_x", "whsec_*"])
-def test_a_secret_that_is_none_is_told(secret: str) -> None:
+def test_an_invalid_secret_is_rejected(secret: str) -> None:
     with pytest.raises(BadSetting):
         verify(secret, headers(), BODY, now=AT)
