@@ -25,7 +25,7 @@
 #define INLINE static inline
 #endif
 
-/* What hashdb.hashing.reductions expects: count up when a function changes. */
+/* What hashdb.hashing.reductions expects: add 1 when a function changes. */
 enum { VERSION = 3 };
 
 EXPORT int32_t hashdb_version(void) {
@@ -37,10 +37,11 @@ EXPORT int32_t hashdb_version(void) {
 
 enum { SAMPLES = 64, CHUNK = 32 };
 
-/* Adds to `sums`, a row of `size` for each band, the `rows` lines of `size` bytes that are the lines from `top` on. A
-   band has the lines `edges[0]` to `edges[1]` of the picture, and a row of `longest` weights. */
-INLINE void blended(const uint8_t *pixels, int64_t size, int64_t top, int64_t rows, const int32_t *edges,
-                    const float *weights, int64_t longest, float *sums) {
+/* Add a strip of the picture to the blurred lines. `sums` has a line of `size` for each band. The strip has `rows` lines
+   of `size` bytes, from line `top` of the picture on. A band has the lines `edges[0]` to `edges[1]` of the picture, and
+   a row of `longest` weights. */
+INLINE void blend(const uint8_t *pixels, int64_t size, int64_t top, int64_t rows, const int32_t *edges,
+                  const float *weights, int64_t longest, float *sums) {
     for (int64_t band = 0; band < SAMPLES; band++) {
         int64_t first = edges[2 * band], last = edges[2 * band + 1];
         int64_t from = first > top ? first - top : 0, to = last < top + rows ? last - top : rows;
@@ -62,7 +63,7 @@ INLINE void blended(const uint8_t *pixels, int64_t size, int64_t top, int64_t ro
     }
 }
 
-/* The sum of products in four lanes; of 16 numbers the last four come first. */
+/* The sum of products in four lanes, in the order of NumPy: of 16 numbers the last four come first. */
 INLINE float product(const float *a, const float *b, int64_t count) {
     float lanes[4] = {0, 0, 0, 0};
     int64_t i = 0;
@@ -73,9 +74,9 @@ INLINE float product(const float *a, const float *b, int64_t count) {
     return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
 }
 
-/* The luminance of the blended rows at the 64 places across: a row for each place down. `line` has room for a row. */
-INLINE void sampled(const float *sums, int64_t width, int32_t channels, const int32_t *edges, const float *weights,
-                    int64_t longest, float *line, float *out) {
+/* Blur and sample the luminance of the blurred lines across, at 64 places. `line` has room for a line. */
+INLINE void sample_all(const float *sums, int64_t width, int32_t channels, const int32_t *edges, const float *weights,
+                       int64_t longest, float *line, float *out) {
     for (int64_t row = 0; row < SAMPLES; row++) {
         const float *colour = sums + row * width * channels;
         for (int64_t x = 0; x < width; x++, colour += channels)
@@ -91,8 +92,8 @@ INLINE void sampled(const float *sums, int64_t width, int32_t channels, const in
 
 enum { BITS = 22, HALF = 1 << (BITS - 1), LARGEST = 64, LANES = 16, LINES = 4, LOW_BITS = 15 };
 
-/* What each of `size` samples is made of: `count` of the `length` there are, from `first` on, weighed. A row of int32
-   for each sample: `first`, `count`, and room for the weights. */
+/* A table of weights reduces `length` samples to `size`. It has a row of int32 for each of these: the first sample that
+   counts, how many count, and room for their weights. */
 enum { FIRST, COUNT, HEAD };
 
 static double sinc(double x) {
@@ -105,13 +106,14 @@ static double lanczos(double x) {
     return -3.0 <= x && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
 }
 
-INLINE uint8_t rounded(int32_t sum) {
+/* The sum of weighed samples as 8 bits. HALF is in it already. */
+INLINE uint8_t round_sum(int32_t sum) {
     int32_t value = sum >> BITS;
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
 /* Pillow's 8-bit luminance of a row. Four channels are read at once, which takes a third of the time. */
-INLINE void greyed(const uint8_t *pixels, int64_t width, int32_t channels, int16_t *grey) {
+INLINE void make_grey(const uint8_t *pixels, int64_t width, int32_t channels, int16_t *grey) {
     for (int64_t x = 0; x < width; x++, pixels += channels) {
         uint32_t pixel = pixels[0] | (uint32_t)pixels[1] << 8 | (uint32_t)pixels[2] << 16;
         if (channels == 4) memcpy(&pixel, pixels, sizeof pixel);
@@ -127,9 +129,9 @@ typedef struct {
     int16_t *low, *high;
 } Split;
 
-/* Reduces `lines` rows of a grey picture, which are `stride` apart. */
-INLINE void across(const int16_t *grey, int64_t stride, int32_t lines, int32_t size, const int32_t *table,
-                   const Split *split, uint8_t *out) {
+/* Reduce the width of `lines` rows of a grey picture, which are `stride` apart, to `size`. */
+INLINE void reduce_across(const int16_t *grey, int64_t stride, int32_t lines, int32_t size, const int32_t *table,
+                          const Split *split, uint8_t *out) {
     for (int32_t x = 0; x < size; x++, table += split->row) {
         const int16_t *low = split->low + x * split->longest, *high = split->high + x * split->longest;
         for (int32_t line = 0; line < lines; line++) {
@@ -139,19 +141,20 @@ INLINE void across(const int16_t *grey, int64_t stride, int32_t lines, int32_t s
                 lows += (uint32_t)(from[i] * low[i]);
                 highs += (uint32_t)(from[i] * high[i]);
             }
-            out[line * size + x] = rounded((int32_t)(lows + (highs << LOW_BITS)));
+            out[line * size + x] = round_sum((int32_t)(lows + (highs << LOW_BITS)));
         }
     }
 }
 
-INLINE void down(const uint8_t *between, int32_t size, const int32_t *table, int64_t row, uint8_t *out) {
+/* Reduce the height of a picture of the width `size` to `size`; `row` is the length of a row of the table. */
+INLINE void reduce_down(const uint8_t *narrowed, int32_t size, const int32_t *table, int64_t row, uint8_t *out) {
     for (int32_t place = 0; place < size; place++, table += row) {
-        const uint8_t *from = between + (int64_t)table[FIRST] * size;
+        const uint8_t *from = narrowed + (int64_t)table[FIRST] * size;
         int32_t sums[LARGEST];
         for (int32_t x = 0; x < size; x++) sums[x] = HALF;
         for (int32_t i = 0; i < table[COUNT]; i++, from += size)
             for (int32_t x = 0; x < size; x++) sums[x] += from[x] * table[HEAD + i];
-        for (int32_t x = 0; x < size; x++) *out++ = rounded(sums[x]);
+        for (int32_t x = 0; x < size; x++) *out++ = round_sum(sums[x]);
     }
 }
 
@@ -159,23 +162,23 @@ INLINE void down(const uint8_t *between, int32_t size, const int32_t *table, int
 #define AVX2 __attribute__((target("avx2"))) static
 #define EITHER(name, ...) (__builtin_cpu_supports("avx2") ? name##_wide(__VA_ARGS__) : name(__VA_ARGS__))
 
-AVX2 void blended_wide(const uint8_t *pixels, int64_t size, int64_t top, int64_t rows, const int32_t *edges,
-                       const float *weights, int64_t longest, float *sums) {
-    blended(pixels, size, top, rows, edges, weights, longest, sums);
+AVX2 void blend_wide(const uint8_t *pixels, int64_t size, int64_t top, int64_t rows, const int32_t *edges,
+                     const float *weights, int64_t longest, float *sums) {
+    blend(pixels, size, top, rows, edges, weights, longest, sums);
 }
 
-AVX2 void greyed_wide(const uint8_t *pixels, int64_t width, int32_t channels, int16_t *grey) {
+AVX2 void make_grey_wide(const uint8_t *pixels, int64_t width, int32_t channels, int16_t *grey) {
     if (channels == 4)
-        greyed(pixels, width, 4, grey);
+        make_grey(pixels, width, 4, grey);
     else
-        greyed(pixels, width, 3, grey);
+        make_grey(pixels, width, 3, grey);
 }
 
 /* LINES rows at once, since they share the weights and the sums across lanes. */
-AVX2 void across_wide(const int16_t *grey, int64_t stride, int32_t lines, int32_t size, const int32_t *table,
-                      const Split *split, uint8_t *out) {
+AVX2 void reduce_across_wide(const int16_t *grey, int64_t stride, int32_t lines, int32_t size, const int32_t *table,
+                             const Split *split, uint8_t *out) {
     if (lines != LINES) {
-        across(grey, stride, lines, size, table, split, out);
+        reduce_across(grey, stride, lines, size, table, split, out);
         return;
     }
     for (int32_t x = 0; x < size; x++, table += split->row) {
@@ -201,8 +204,8 @@ AVX2 void across_wide(const int16_t *grey, int64_t stride, int32_t lines, int32_
     }
 }
 
-AVX2 void down_wide(const uint8_t *between, int32_t size, const int32_t *table, int64_t row, uint8_t *out) {
-    down(between, size, table, row, out);
+AVX2 void reduce_down_wide(const uint8_t *narrowed, int32_t size, const int32_t *table, int64_t row, uint8_t *out) {
+    reduce_down(narrowed, size, table, row, out);
 }
 #else
 #define EITHER(name, ...) name(__VA_ARGS__)
@@ -210,33 +213,33 @@ AVX2 void down_wide(const uint8_t *between, int32_t size, const int32_t *table, 
 
 EXPORT void hashdb_blend(const uint8_t *pixels, int64_t size, int64_t top, int64_t rows, const int32_t *edges,
                          const float *weights, int64_t longest, float *sums) {
-    EITHER(blended, pixels, size, top, rows, edges, weights, longest, sums);
+    EITHER(blend, pixels, size, top, rows, edges, weights, longest, sums);
 }
 
-/* 0 where there is no memory. */
+/* Return 0 if there is no memory. */
 EXPORT int32_t hashdb_sample(const float *sums, int64_t width, int32_t channels, const int32_t *edges,
                              const float *weights, int64_t longest, float *out) {
     float *line = malloc((size_t)width * sizeof *line);
     if (line == NULL) return 0;
-    sampled(sums, width, channels, edges, weights, longest, line, out);
+    sample_all(sums, width, channels, edges, weights, longest, line, out);
     free(line);
     return 1;
 }
 
-/* How many int32 a row of `hashdb_weights` has; 0 for what is not reduced: size is 1 to 64, length greater. */
+/* How many int32 a row of `hashdb_weights` has; 0 unless `size` is 1 to 64, and `length` is greater. */
 EXPORT int64_t hashdb_row(int64_t length, int32_t size) {
     if (size < 1 || size > LARGEST || length <= size || length > INT32_MAX / 8) return 0;
     return HEAD + (int64_t)ceil(3.0 * ((double)length / size)) * 2 + 1;
 }
 
-/* The weights for reducing `length` samples to `size`, as that many rows; 0 where there is no memory. */
+/* Write the weights for reducing `length` samples to `size`, as that many rows; return 0 if there is no memory. */
 EXPORT int32_t hashdb_weights(int64_t length, int32_t size, int32_t *made) {
-    int64_t wide = hashdb_row(length, size);
+    int64_t row_length = hashdb_row(length, size);
     double scale = (double)length / size, support = 3.0 * scale, inverse = 1.0 / scale;
-    double *values = wide ? malloc((size_t)wide * sizeof *values) : NULL;
+    double *values = row_length ? malloc((size_t)row_length * sizeof *values) : NULL;
     if (values == NULL) return 0;
     for (int32_t place = 0; place < size; place++) {
-        int32_t *row = made + place * wide;
+        int32_t *row = made + place * row_length;
         double center = (place + 0.5) * scale, sum = 0.0;
         int64_t first = (int64_t)(center - support + 0.5), last = (int64_t)(center + support + 0.5);
         if (first < 0) first = 0;
@@ -256,7 +259,7 @@ EXPORT int32_t hashdb_weights(int64_t length, int32_t size, int32_t *made) {
     return 1;
 }
 
-/* 0 where there is no memory. */
+/* Split a table of weights; return 0 if there is no memory. */
 static int32_t split(int64_t width, int32_t size, const int32_t *table, Split *made) {
     int64_t row = hashdb_row(width, size), longest = (row - HEAD + LANES - 1) / LANES * LANES, many = longest * size;
     made->row = row;
@@ -272,10 +275,10 @@ static int32_t split(int64_t width, int32_t size, const int32_t *table, Split *m
     return 1;
 }
 
-/* Makes `rows` lines of pixels grey and reduces them across to each of `count` sizes, two at most, by the weights for
-   each; 0 where there is no memory. */
+/* Make `rows` lines of pixels grey and reduce their width to each of `count` sizes, two at most, by the weights for
+   each. Return 0 if there is no memory. */
 EXPORT int32_t hashdb_across(const uint8_t *pixels, int64_t width, int32_t channels, int64_t rows, int32_t count,
-                             const int32_t *sizes, const int32_t *const *tables, uint8_t *const *betweens) {
+                             const int32_t *sizes, const int32_t *const *tables, uint8_t *const *targets) {
     Split splits[2] = {0};
     int64_t stride = width + LANES;
     int16_t *grey = calloc((size_t)(LINES * stride), sizeof *grey);
@@ -284,16 +287,16 @@ EXPORT int32_t hashdb_across(const uint8_t *pixels, int64_t width, int32_t chann
     for (int64_t y = 0; done && y < rows; y += LINES) {
         int32_t lines = rows - y < LINES ? (int32_t)(rows - y) : LINES;
         for (int32_t line = 0; line < lines; line++)
-            EITHER(greyed, pixels + (y + line) * width * channels, width, channels, grey + line * stride);
+            EITHER(make_grey, pixels + (y + line) * width * channels, width, channels, grey + line * stride);
         for (int32_t k = 0; k < count; k++)
-            EITHER(across, grey, stride, lines, sizes[k], tables[k], splits + k, betweens[k] + y * sizes[k]);
+            EITHER(reduce_across, grey, stride, lines, sizes[k], tables[k], splits + k, targets[k] + y * sizes[k]);
     }
     for (int32_t k = 0; k < 2; k++) free(splits[k].low);
     free(grey);
     return done;
 }
 
-/* Reduces the `rows` of `size` samples down to as many. */
-EXPORT void hashdb_down(const uint8_t *between, int64_t rows, int32_t size, const int32_t *table, uint8_t *out) {
-    EITHER(down, between, size, table, hashdb_row(rows, size), out);
+/* Reduce the height of a picture of `rows` lines of `size` samples to `size`. */
+EXPORT void hashdb_down(const uint8_t *narrowed, int64_t rows, int32_t size, const int32_t *table, uint8_t *out) {
+    EITHER(reduce_down, narrowed, size, table, hashdb_row(rows, size), out);
 }

@@ -463,7 +463,7 @@ VARIANT(wide, HAS("popcnt"), HAS("popcnt,avx512f,avx512bw,avx512vl,avx512vpopcnt
 /* Eight lanes at a time: a table tells the bits of each half of an octet. The sums of four vectors share one. */
 HAS("popcnt,avx2")
 static inline unsigned compare_lanes_avx2(const uint64_t *lanes, int64_t rows, const uint64_t *query, unsigned radius,
-                                    uint8_t *near) {
+                                          uint8_t *near) {
     const __m256i bits = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
                                           0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
     const __m256i half = _mm256_set1_epi8(15), zero = _mm256_setzero_si256();
