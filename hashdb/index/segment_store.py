@@ -1,8 +1,9 @@
 """The segment store: the tiers of every algorithm, and the folder of their segments.
 
-One process writes at a time and holds the lock file; the others notice a new manifest. The store can rebuild all that
-the folder loses: a manifest of another log, of a seq past the head, or with a damaged file counts as none. If the
-folder cannot be written, the values stay in memory.
+The manifest of the folder names the files in use. One process writes at a time and holds the lock file; the others
+notice a new manifest by its stamp. All that the folder has can be read from the database again, so a manifest that
+cannot be used counts as none: one of another log, of a seq past the head, or with a damaged file. If the folder cannot
+be written, the values stay in memory.
 """
 
 from __future__ import annotations
@@ -47,10 +48,11 @@ MERGE_RATIO = 4
 MANIFEST_NAME = "manifest.json"
 """The name of the manifest's file."""
 _VERSION = 2
+"""The version of the manifest's format."""
 NO_MANIFEST = (0, 0)
 """The stamp of a folder without a manifest."""
 BLOCK_ROWS = 65_536
-"""Values of the largest segment in one block of a merge."""
+"""How many values of the largest segment are merged at a time."""
 
 
 class SegmentStore(TieredEngine):
@@ -69,7 +71,7 @@ class SegmentStore(TieredEngine):
         # Whether a search found an open file damaged; whether the last write to the folder failed.
         self.doubted = self.failing = False
         self._manifest: Manifest | None = None
-        # The stamps of the manifest in use, of one that must not be used, and of the one that was last looked at.
+        # The stamps of the manifest in use, of one that must not be used, and of the one that was read last.
         self._current_stamp = self._rejected_stamp = self._last_stamp = NO_MANIFEST
         self._segments: dict[str, Segment] = {}  # the open ones, by the names of their files
         # Held from reading a manifest until it is adopted, so that none is adopted after a later one.
@@ -86,7 +88,7 @@ class SegmentStore(TieredEngine):
         `leaf` returns the leaf of an event by its seq.
         """
         with self._manifest_lock:
-            restarted = self._manifest is not None
+            is_restart = self._manifest is not None
             self.indexes = {algorithm: TieredIndex(old.bits, old.radius) for algorithm, old in self.indexes.items()}
             self._manifest, self._current_stamp, self._segments = Manifest(epoch), NO_MANIFEST, {}
             self.doubted = False
@@ -95,8 +97,9 @@ class SegmentStore(TieredEngine):
             if self._folder is not None and stamp not in (NO_MANIFEST, self._current_stamp, self._rejected_stamp):
                 if reason := self._rejection(read_manifest(self._folder), self._manifest, head, leaf):
                     log.warning("the index on disk is not used: %s", reason)
-                    # Also not later, when a log that was set back has grown to that seq again.
-                    self._current_stamp, self._rejected_stamp = stamp, stamp if restarted else NO_MANIFEST
+                    # If this process starts over, it must not be used later either: a log that was set back may grow to
+                    # that seq again.
+                    self._current_stamp, self._rejected_stamp = stamp, stamp if is_restart else NO_MANIFEST
         return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
@@ -116,7 +119,7 @@ class SegmentStore(TieredEngine):
         self._publish(snapshot.manifest, Manifest(snapshot.manifest.epoch, seq, files, leaf))
 
     def merge(self, alive: Alive) -> bool:
-        """Merge the two last segments of an algorithm if their sizes are similar; return whether there were any.
+        """Merge the last two segments of one algorithm, if their sizes are similar; return whether there were such two.
 
         `alive` returns which values may still match; the others are removed.
         """
@@ -147,7 +150,7 @@ class SegmentStore(TieredEngine):
         except DamagedSegment as error:
             log.warning("rebuilding the index from the database: %s", error)
         self.throw_away()
-        # At seq 0 no value is expected on disk.
+        # Up to seq 0, this process uses nothing of the folder, so nothing is lost.
         return self.last_seq == 0
 
     def throw_away(self) -> None:
@@ -195,6 +198,7 @@ class SegmentStore(TieredEngine):
             if manifest is not None and manifest.void and manifest.epoch == self._manifest.epoch:
                 self._current_stamp = stamp
                 return self.last_seq == 0
+            # A manifest that cannot be used changes nothing.
             if manifest is None or self._rejection(manifest, self._manifest, head, leaf):
                 return True
             try:
@@ -207,6 +211,7 @@ class SegmentStore(TieredEngine):
         return True
 
     def _read_stamp(self) -> tuple[int, int]:
+        """The stamp of the manifest in the folder; `moved` is False until it changes again."""
         assert self._folder is not None
         self._last_stamp = manifest_stamp(self._folder)
         return self._last_stamp
@@ -214,10 +219,11 @@ class SegmentStore(TieredEngine):
     def _merge_segments(
         self, manifest: Manifest, algorithm: Algorithm, segments: Sequence[Segment], alive: Alive
     ) -> None:
+        """Replace the last segments of an algorithm by one segment with their values that are alive."""
         words = merge_words(segments)
-        lasting = alive(algorithm, words)
-        if not lasting.all():
-            words = words.compress(lasting, axis=0)
+        is_alive = alive(algorithm, words)
+        if not is_alive.all():
+            words = words.compress(is_alive, axis=0)
         kept = manifest.files[algorithm][: -len(segments)]
         if len(words):
             kept += (self._write(algorithm, build_sorted_segment(words, algorithm.radius)),)
@@ -274,8 +280,10 @@ class SegmentStore(TieredEngine):
 def merge_words(segments: Sequence[Segment]) -> Words:
     """The distinct values of some segments, sorted. No value is lost, even if a damaged segment is not sorted."""
     first_words = [copy_columns(segment.lanes[0][:, 0]) for segment in segments]
-    # Values with the same first word fall into the same block.
+    # The values are merged in blocks, whose bounds are first words of the largest segment: values with the same first
+    # word are in the same block.
     bounds = max(first_words, key=len)[BLOCK_ROWS::BLOCK_ROWS]
+    # The rows of each segment at which the blocks begin and end. They ascend even if a damaged segment is not sorted.
     cuts = [
         np.maximum.accumulate([0, *np.searchsorted(first, bounds).tolist(), len(first)]).tolist()
         for first in first_words

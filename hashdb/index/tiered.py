@@ -1,4 +1,7 @@
-"""The tiers of one algorithm: an array in memory, and segments."""
+"""The tiers of one algorithm: an array in memory, and segments.
+
+New values are added to the array. A value that was added again later may be in several tiers; a search returns it once.
+"""
 
 from __future__ import annotations
 
@@ -26,23 +29,28 @@ _MAX_SINGLE_QUERIES = 4
 """The most queries that are searched one by one; more are a batch, which is searched together."""
 SHARED_NANOSECONDS = 4_000_000.0
 """The expected nanoseconds of a search from which an idle processor takes half of the values."""
-_MOST_SHARED = 256
+_MAX_SHARED_QUERIES = 256
 """The most values of a shared search: a picture has fewer, and a batch leaves the other processor to others."""
-PLAIN = 64
+MAX_PLAIN = 64
 """The most values in memory that plain Python compares with a query faster than NumPy: 0.1 µs a value."""
 
 
 class _State(NamedTuple):
     """What a search reads. It is one reference, so that a search finds each value in some tier at any time.
 
-    `memory` has the newest values; so has `few`, while they are at most `PLAIN`. `loaded` has segments without a file.
+    Any change makes a new one.
     """
 
-    few: tuple[int, ...]
+    plain_values: tuple[int, ...]
+    """The values of `memory` as numbers, if they are at most `MAX_PLAIN`; else empty."""
     memory: Segment
+    """The newest values."""
     loaded: tuple[Loaded, ...]
+    """Segments without a file."""
     segments: tuple[Segment, ...]
+    """The segments in files, oldest first."""
     parts_by_radius: dict[int, Parts]
+    """What `parts` returned, by radius."""
 
     def parts(self, bits: int, radius: int) -> Parts:
         """The tiers as the kernel searches them at a radius (bits)."""
@@ -70,15 +78,17 @@ class TieredIndex(Index):
         self.bits, self.radius = bits, radius
         keep_memory()
         self._lock = Lock()
-        # The values of the array in memory, in its order, each with the seq up to which it was last added.
+        # The values of the array in memory, in its order, each with the `seq` of its last `add`.
         self._seqs: dict[int, int] = {}
+        # The array, with room for more values: `_memory_segment` has the rows that are filled.
         self._lanes = _empty_lanes(bits, 1024)
-        self._state = _State(few=(), memory=self._memory_segment(0), loaded=(), segments=(), parts_by_radius={})
+        self._state = _State(plain_values=(), memory=self._memory_segment(0), loaded=(), segments=(), parts_by_radius={})
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
         """Add the values of the events up to `seq`; a value that is already in memory gets the new seq.
 
-        It may have ended since its first addition, so a merge may have removed it from the segments.
+        A value that is only in segments is added to memory too: if it ended in the meantime, a merge may have removed
+        it from them.
         """
         with self._lock:
             seqs = dict.fromkeys(values, seq)
@@ -87,8 +97,8 @@ class TieredIndex(Index):
             self._seqs.update(seqs)
             if not new:
                 return
-            few, memory = self._plain_values(), self._memory_segment(len(self._seqs))
-            self._state = self._state._replace(parts_by_radius={}, few=few, memory=memory)
+            plain_values, memory = self._plain_values(), self._memory_segment(len(self._seqs))
+            self._state = self._state._replace(parts_by_radius={}, plain_values=plain_values, memory=memory)
 
     def load(self, words: Words, seq: int) -> None:
         """Add many values at once (shape (values, bits / 64)), of the events up to `seq`."""
@@ -111,7 +121,7 @@ class TieredIndex(Index):
             return [_nearest(self._find(state, value, radius)) for value in values]
         tiers = (state.memory, *(loaded.segment for loaded in state.loaded), *state.segments)
         if (
-            len(values) <= _MOST_SHARED
+            len(values) <= _MAX_SHARED_QUERIES
             and len(values) * sum(tier.cost(radius) for tier in tiers) > SHARED_NANOSECONDS
             and has_idle_processor()
         ):
@@ -122,6 +132,7 @@ class TieredIndex(Index):
         return self._search_together(tiers, values, radius)
 
     def _search_together(self, tiers: Sequence[Segment], values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        """What `search` returns: all values are searched in one tier after the other."""
         queries, distances = pack(values, self.bits), dict[tuple[int, int], int]()
         for tier in tiers:
             hits = tier.search(queries, radius)
@@ -135,11 +146,11 @@ class TieredIndex(Index):
         return neighbors_by_query
 
     def _find(self, state: _State, value: int, radius: int) -> list[tuple[int, int]]:
-        """Distance and value of all within `radius` bits of one value, some twice."""
+        """Distance and value of all within `radius` bits of one value, some several times; by NumPy."""
         pairs: list[tuple[int, int]] = []
-        if state.few:
+        if state.plain_values:
             pairs.extend(
-                (distance, other) for other in state.few if (distance := (other ^ value).bit_count()) <= radius
+                (distance, other) for other in state.plain_values if (distance := (other ^ value).bit_count()) <= radius
             )
         elif len(state.memory):
             pairs.extend(state.memory.near(value, radius))
@@ -178,6 +189,7 @@ class TieredIndex(Index):
             loaded = tuple(newer for newer in self._state.loaded if newer.seq > last_seq)
             before, memory = self._state, self._memory_segment(len(remaining))
             self._state = _State(self._plain_values(), memory, loaded, tuple(segments), {})
+        # Some segments are no longer used.
         if not {*before.loaded, *before.segments} <= {*loaded, *segments}:
             _release_later([before])
 
@@ -190,9 +202,10 @@ class TieredIndex(Index):
             lane[start:count] = part
 
     def _plain_values(self) -> tuple[int, ...]:
-        return tuple(self._seqs) if len(self._seqs) <= PLAIN else ()
+        return tuple(self._seqs) if len(self._seqs) <= MAX_PLAIN else ()
 
     def _memory_segment(self, count: int) -> Segment:
+        """The first values of the array in memory as a segment without tables, which is scanned."""
         return Segment([lane[:count] for lane in self._lanes], Chunks(self.bits, ()))
 
 
@@ -233,7 +246,7 @@ class TieredEngine(Engine):
 
 
 def _release_later(states: list[_State]) -> None:
-    """Clear the list of replaced states later: freeing millions of values takes 0.1 s, for which no search waits."""
+    """Clear a list of replaced states later, in another thread: freeing millions of values takes 0.1 s."""
     timer = Timer(_RELEASE_DELAY, states.clear)
     timer.daemon = True
     timer.start()
@@ -251,11 +264,13 @@ def _values_and_distances(tier: Segment, hits: Hits) -> Iterator[tuple[tuple[int
 
 
 def _empty_lanes(bits: int, room: int) -> list[Lane]:
-    width = 1 if bits == 64 else 2
+    """Lanes with room for so many values."""
+    width = 1 if bits == 64 else 2  # words
     return [_lane(room, width) for _ in range(bits // 64 // width)]
 
 
 def _grown(lane: Lane, room: int) -> Lane:
+    """A copy of a lane with room for more values."""
     larger = _lane(room, lane.shape[1])
     larger[: len(lane)] = lane
     return larger

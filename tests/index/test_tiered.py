@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.segment import build_segment
-from hashdb.index.tiered import FLUSH_SIZE, PLAIN, TieredIndex
+from hashdb.index.tiered import FLUSH_SIZE, MAX_PLAIN, TieredIndex
 from hashdb.index.vectors import Words, pack, unpack
 from tests.index.samples import probing_segment
 
@@ -33,10 +33,10 @@ def test_few_values_and_growing_numbers_of_values_are_found() -> None:
     index = TieredIndex(64, 6)
     rng = random.Random(1)
     values = [rng.getrandbits(64) for _ in range(3_000)]
-    for count, value in enumerate(values[: 3 * PLAIN], 1):
+    for count, value in enumerate(values[: 3 * MAX_PLAIN], 1):
         index.add([value], count)
         assert all(are_found(index, *values[:count]))
-    for start in range(3 * PLAIN, len(values), 500):
+    for start in range(3 * MAX_PLAIN, len(values), 500):
         index.add(values[start : start + 500], start)
         assert all(are_found(index, *values[: start + 500 : 50], values[start]))
     assert len(index) == index.in_memory == len(set(values))
@@ -47,7 +47,7 @@ def test_a_value_in_several_tiers_is_returned_once() -> None:
     index = TieredIndex(64, 6)
     index.adopt([probing_segment(packed(*range(100)), 4), build_segment(packed(*range(50, 150)), 4)], 0)
     index.load(packed(*range(25, 75)), 1)
-    index.add(range(60, 60 + PLAIN // 2), 2)
+    index.add(range(60, 60 + MAX_PLAIN // 2), 2)
     for radius in (0, 3, 64):
         for neighbors in (index.search([60], radius)[0], index.search([60] * 9, radius)[8]):
             assert sorted(neighbors) == sorted(
