@@ -29,7 +29,7 @@ from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.evaluation.copies import COPIES, Form
 from hashdb.evaluation.passages import COPIES as TEXT_COPIES
 from hashdb.evaluation.passages import TextForm
-from hashdb.hashing.texts import ALIKE
+from hashdb.hashing.texts import LOOKALIKES
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.service.schedule import BACKGROUND_TASKS
@@ -292,7 +292,8 @@ def text_copies() -> str:
 def lookalikes() -> str:
     """The characters that `simhash256` takes for another."""
     rows = (
-        (f"`{to} U+{ord(to):04X}`", " ".join(f"`U+{ord(one):04X}`" for one in alike)) for to, alike in ALIKE.items()
+        (f"`{to} U+{ord(to):04X}`", " ".join(f"`U+{ord(one):04X}`" for one in alike))
+        for to, alike in LOOKALIKES.items()
     )
     return table(["becomes", "characters"], rows)
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing.addresses import normalise
 from hashdb.hashing.texts import (
-    _LANES,
-    FEWEST,
+    _INCREMENTS,
+    MIN_SHINGLES,
     WINDOW,
     _mix,
     hash_words,
@@ -94,7 +94,7 @@ class Guess:
 
 def shingle_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """The 256 bits of each shingle, a row each."""
-    return np.unpackbits(_mix(values[:, None] + _LANES).astype("<u8").view(np.uint8), axis=1)
+    return np.unpackbits(_mix(values[:, None] + _INCREMENTS).astype("<u8").view(np.uint8), axis=1)
 
 
 def bits_of(words: Sequence[str]) -> _Bits:
@@ -147,7 +147,7 @@ def _windows(texts: Sequence[list[str]], count: int, length: int, chance: random
         start = chance.randrange(len(text) - length)
         window = text[start : start + length]
         # Tables repeat a few words, and have no hash.
-        if length <= FEWEST or len(np.unique(shingles(window))) > max(FEWEST, 0.8 * length):
+        if length <= MIN_SHINGLES or len(np.unique(shingles(window))) > max(MIN_SHINGLES, 0.8 * length):
             found += 1
             yield window
 

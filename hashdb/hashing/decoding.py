@@ -55,15 +55,15 @@ _SOUND: Final = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\
 _THUMBNAIL: Final = 32  # pixels of a side
 _REDUCED: Final = 640
 """Longest side in pixels to which key frames are reduced: hashing takes half the time, and a few bits change."""
-_FASTEST: Final = 0.02
+_MIN_SHOWN: Final = 0.02
 """Seconds that a frame of an animation is shown at least."""
-_LONGEST_STEP: Final = 10.0
+_MAX_STEP: Final = 10.0
 """The most seconds between two frames; after a longer gap, the clock of a stream was reset."""
-_KEY_FRAME_STEP: Final = 60.0
+_MAX_KEY_FRAME_STEP: Final = 60.0
 """The most seconds between two key frames."""
-_STREAMS: Final = ("mpegts", "mpeg")
+_STREAM_CONTAINERS: Final = ("mpegts", "mpeg")
 """Containers whose clock may be reset in the middle, as in a broadcast."""
-_UNTIMED: Final = "avi"
+_UNTIMED_CONTAINER: Final = "avi"
 """A container that does not say when a frame is shown, only at which rate."""
 _STEP_BACK: Final = 0.5
 """Seconds by which a frame may be before the one that is shown before it: times are rounded, and some are wrong."""
@@ -130,7 +130,7 @@ class Source(Protocol):
         """All frames, in the order in which they are shown."""
 
 
-class Film:
+class FFmpegVideo:
     """A video that FFmpeg decodes. With `key_frames`, only these are decoded, and they are reduced."""
 
     def __init__(self, file: IO[bytes], limits: VideoLimits, *, key_frames: bool = False) -> None:
@@ -143,7 +143,7 @@ class Film:
         self.duration = _duration(self._container, self._track)
         self.incomplete = self.skipped = False
         self.reached = 0.0
-        self._clock = _Clock(self.rate, self._container.format.name, _KEY_FRAME_STEP if key_frames else _LONGEST_STEP)
+        self._clock = _Clock(self.rate, self._container.format.name, _MAX_KEY_FRAME_STEP if key_frames else _MAX_STEP)
 
     def decode(self) -> Iterator[Decoded]:
         """All frames. Damaged ones are skipped. Raises MemoryError."""
@@ -165,6 +165,7 @@ class Film:
                 yield Decoded(number, at, partial(_thumbnail, small, frame), partial(_image, large, frame, longest))
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """The packets of the track; they end early if the file is damaged."""
         import av
 
         try:
@@ -177,6 +178,7 @@ class Film:
             self.incomplete = True
 
     def _frames(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        """The frames in a packet; none if it is damaged."""
         import av
 
         try:
@@ -193,8 +195,8 @@ class _Clock:
 
     def __init__(self, rate: float, container: str, longest: float) -> None:
         self._step = min(1 / rate, 1.0)
-        self._longest = longest if container in _STREAMS else math.inf
-        self._timed = container != _UNTIMED
+        self._longest = longest if container in _STREAM_CONTAINERS else math.inf
+        self._timed = container != _UNTIMED_CONTAINER
         self._shift, self._last = 0.0, -self._step
 
     def time(self, frame: VideoFrame, start: int | None) -> float:
@@ -205,6 +207,7 @@ class _Clock:
         else:
             base = frame.time_base
             at = (frame.pts - (start or 0)) * base.numerator / base.denominator + self._shift
+            # The clock was reset, or is wrong: from here on, times are shifted to follow the last one.
             if not self._last - _STEP_BACK <= at <= self._last + self._longest:
                 self._shift += expected - at
                 at = expected
@@ -239,7 +242,7 @@ class Animation:
                 self.incomplete = True
                 return
             at = self.duration
-            self.duration += max(_FASTEST, float(self._image.info.get("duration") or 100) / 1_000)
+            self.duration += max(_MIN_SHOWN, float(self._image.info.get("duration") or 100) / 1_000)
             yield Decoded(number, at, partial(_reduced, shown), partial(_same, shown))
 
 
@@ -256,7 +259,7 @@ def open_source(file: IO[bytes], limits: VideoLimits, *, key_frames: bool = Fals
         return Animation(_open_animation(file), limits)
     if is_sound(head):
         raise UnreadablePicture(NO_TRACK)
-    return Film(file, limits, key_frames=key_frames)
+    return FFmpegVideo(file, limits, key_frames=key_frames)
 
 
 def is_sound(head: bytes) -> bool:

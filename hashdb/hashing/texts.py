@@ -1,4 +1,4 @@
-"""Hash texts: windows of words as SimHash of 256 bits. A text is a film, and the windows are its frames.
+"""Hash texts: windows of words as SimHash of 256 bits. The windows are the frames of a text.
 
 The algorithm (docs/texts.md has it to the bit, with test vectors):
 
@@ -33,13 +33,13 @@ LISTED_STEP: Final = int(STEP[Unit.WORDS])
 """Words from the start of one window of a listed text to the start of the next one: 50."""
 QUERY_STEP: Final = 25
 """Words from the start of one window of a query to the start of the next one."""
-FEWEST: Final = 20
-"""The least number of different shingles that a window is hashed with: less is a phrase, or a repeated one."""
+MIN_SHINGLES: Final = 20
+"""A window with fewer different shingles is not hashed: it is a phrase, or a repeated one."""
 
 _BITS: Final = 256
 _BLOCK: Final = 64
 """Windows that are summed at a time, so that a long text takes little memory."""
-_SPACED, _IDEOGRAPHS, _LETTERS = 2, 3, 5
+_SPACED_LENGTH, _IDEOGRAPH_LENGTH, _LETTER_LENGTH = 2, 3, 5
 """Words in a shingle that begins at a word between spaces, at an ideograph or kana, at a letter of Thai or like it."""
 _U64: TypeAlias = NDArray[np.uint64]
 
@@ -52,9 +52,11 @@ _INVISIBLE: Final = re.compile(
     "\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]+"
 )
 _HYPHENATED: Final = re.compile("(?<=\\w)[-\u00ad\u2010][^\\S\n]*\\n\\s*(?=\\w)")
-MOST_MARKS: Final = 30
-"""Combining marks in a row that are read, as in Unicode's stream-safe format (UAX 15): to order more takes the square
-of the time."""
+MAX_MARKS: Final = 30
+"""How many combining marks in a row are read, as in Unicode's stream-safe format (UAX 15).
+
+The time to order them grows with the square of their number.
+"""
 _SEPARATORS: Final = re.compile("[\u2013-\u2015\u0f0b\u0f0c\u1361]+")
 """Dashes between words, and the marks that separate words in Tibetan and Ethiopic."""
 _VOWELS: Final = "\u0900-\u0963\u0966-\u0dff\u0e00-\u0fff\u1000-\u109f\u1780-\u17d3"
@@ -72,7 +74,7 @@ LETTER_MARK: Final = (
 )
 """The marks that follow such a letter."""
 _WORD: Final = re.compile(f"[{IDEOGRAPH}]|[{LETTER}][{LETTER_MARK}]*|[^\\s{IDEOGRAPH}{LETTER}]+")
-ALIKE: Final = {
+LOOKALIKES: Final = {
     "a": "\u0251\u03b1\u0430",
     "b": "\u0432\u044c\u03b2",
     "c": "\u0441\u1d04\u03f2",
@@ -109,15 +111,18 @@ ALIKE: Final = {
     "\u0643": "\u06a9",
     "\u0647": "\u0629\u06c1\u06c2\u06c3\u06d5",
 }
-"""A letter or digit, and those that look like it or that one writes for it, in lower case (after Unicode's
-confusables.txt). The package with that table is of the service only, and whole it would fold Arabic into Latin."""
-_FOLDS: Final = str.maketrans({character: to for to, alike in ALIKE.items() for character in alike})
+"""A letter or digit, and those that look like it or that people write for it, in lower case.
+
+They are from Unicode's confusables.txt. The package with that table is a dependency of the service only, and the whole
+table would replace Arabic letters by Latin ones.
+"""
+_FOLDS: Final = str.maketrans({character: to for to, lookalikes in LOOKALIKES.items() for character in lookalikes})
 
 
 def normalise(text: str) -> str:
     """The words of a text in lower case, without punctuation, invisible characters and accents, between white space."""
     if not text.isascii():
-        text = _long_run().sub(lambda run: run[0][:MOST_MARKS], text)
+        text = _long_run().sub(lambda run: run[0][:MAX_MARKS], text)
     text = unicodedata.normalize("NFKD", text).casefold()
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
@@ -133,7 +138,7 @@ def _long_run() -> re.Pattern[str]:
     """More combining marks in a row than are read."""
     codes = range(0x300, 0x1F000)
     marks = "".join(chr(code) for code in codes if unicodedata.combining(unicodedata.normalize("NFKD", chr(code))[0]))
-    return re.compile(f"[{marks}]{{{MOST_MARKS + 1},}}")
+    return re.compile(f"[{marks}]{{{MAX_MARKS + 1},}}")
 
 
 def split_words(text: str) -> list[str]:
@@ -144,7 +149,7 @@ def split_words(text: str) -> list[str]:
 def hash_text(text: str, *, step: int = LISTED_STEP) -> tuple[Frame, ...]:
     """The windows of a text, one every `step` words; the last one ends with the text.
 
-    A window with fewer than `FEWEST` different shingles is left out, so a text of 20 words or fewer has none.
+    A window with fewer than `MIN_SHINGLES` different shingles is left out, so a text of 20 words or fewer has none.
     """
     return hash_words(split_words(text), step=step)
 
@@ -172,7 +177,7 @@ def window_starts(count: int, step: int) -> list[int]:
 
 
 def simhash(words: Sequence[str]) -> Signal | None:
-    """The hash of one window, which has all these words; None if it has fewer than `FEWEST` different shingles."""
+    """The hash of one window with all these words; None if it has fewer than `MIN_SHINGLES` different shingles."""
     (signal,) = _window_signals(shingles(words), [(0, len(words))])
     return signal
 
@@ -198,23 +203,25 @@ def shingles(words: Sequence[str]) -> _U64:
     hashes = np.fromiter(map(hash_of.__getitem__, words), np.uint64, len(words))
     lengths = np.fromiter(map(length_of.__getitem__, words), np.int64, len(words))
     result = np.zeros(len(words), np.uint64)
+    # For each length, the value of such a shingle at every word; it counts where the shingle has this length.
     for length in map(int, np.unique(lengths)):
         end = max(0, len(words) - length + 1)
         values = np.full(end, length, np.uint64)
-        for place in range(length):
-            values = _mix(values ^ hashes[place : place + end])
+        for position in range(length):
+            values = _mix(values ^ hashes[position : position + end])
         result[:end] = np.where(lengths[:end] == length, values, result[:end])
-    whole = np.arange(len(words)) + lengths <= len(words)
-    complete: _U64 = result[whole.cumprod(dtype=np.bool_)]
+    # All before the first shingle that is longer than the rest of the text.
+    is_whole = np.arange(len(words)) + lengths <= len(words)
+    complete: _U64 = result[is_whole.cumprod(dtype=np.bool_)]
     return complete
 
 
-_SHINGLES: Final = ((re.compile(f"[{IDEOGRAPH}]"), _IDEOGRAPHS), (re.compile(f"[{LETTER}]"), _LETTERS))
+_SHINGLES: Final = ((re.compile(f"[{IDEOGRAPH}]"), _IDEOGRAPH_LENGTH), (re.compile(f"[{LETTER}]"), _LETTER_LENGTH))
 
 
 def shingle_length(word: str) -> int:
     """Words in the shingle that begins with this one."""
-    return next((length for pattern, length in _SHINGLES if pattern.match(word)), _SPACED)
+    return next((length for pattern, length in _SHINGLES if pattern.match(word)), _SPACED_LENGTH)
 
 
 def _mix(values: _U64) -> _U64:
@@ -225,22 +232,26 @@ def _mix(values: _U64) -> _U64:
     return values ^ (values >> np.uint64(31))
 
 
-# What is added to a shingle's value to derive each of the four words of its 256 bits.
-_LANES: Final = np.arange(1, 5, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
+_INCREMENTS: Final = np.arange(1, 5, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
+"""What is added to a shingle's value to derive each of the four words of its 256 bits."""
 
 
 def _window_signals(values: _U64, windows: Sequence[tuple[int, int]]) -> list[Signal | None]:
-    """The hashes of the windows from one shingle to another, ascending; None for one with too few of them."""
+    """The hashes of windows; None for one with too few shingles.
+
+    Each window is the range of its shingles in `values`: the first one, and the one after the last. They ascend.
+    """
     first = windows[0][0]
     values = values[first : windows[-1][1]]
-    octets = _mix(values[:, None] + _LANES).astype("<u8").view(np.uint8)
+    octets = _mix(values[:, None] + _INCREMENTS).astype("<u8").view(np.uint8)
     bits = np.unpackbits(octets, axis=1)
-    before = _places_before(values)
+    previous = _previous_positions(values)
     signals: list[Signal | None] = []
     for start, end in windows:
-        # A shingle counts once in a window: tables and templates repeat theirs.
-        window = bits[start - first : end - first][before[start - first : end - first] < start - first]
-        if len(window) < FEWEST:
+        # A shingle counts once in a window, where it is first: tables and templates repeat theirs.
+        is_first = previous[start - first : end - first] < start - first
+        window = bits[start - first : end - first][is_first]
+        if len(window) < MIN_SHINGLES:
             signals.append(None)
             continue
         majority = np.packbits(2 * window.sum(axis=0, dtype=np.int32) > len(window))
@@ -248,10 +259,14 @@ def _window_signals(values: _U64, windows: Sequence[tuple[int, int]]) -> list[Si
     return signals
 
 
-def _places_before(values: _U64) -> NDArray[np.int64]:
-    """Where each value was last before its place, or -1."""
+def _previous_positions(values: _U64) -> NDArray[np.int64]:
+    """For each value, the last position before its own with the same value; -1 if there is none.
+
+    >>> _previous_positions(np.array([5, 7, 5, 5], np.uint64))
+    array([-1, -1,  0,  2])
+    """
     order = np.argsort(values, kind="stable")
-    before = np.full(len(values), -1, np.int64)
-    same = values[order[1:]] == values[order[:-1]]
-    before[order[1:][same]] = order[:-1][same]
-    return before
+    previous = np.full(len(values), -1, np.int64)
+    is_same = values[order[1:]] == values[order[:-1]]
+    previous[order[1:][is_same]] = order[:-1][is_same]
+    return previous

@@ -27,20 +27,22 @@ INTERVAL: Final = 1.0
 """Seconds between two frames of the grid, as in vPDQ."""
 QUERY_INTERVAL: Final = 0.25
 """Seconds between two frames of a query: listed frames are a second apart, and pictures move."""
-NEAR: Final = 8
+SHOT_RADIUS: Final = 8
 """Bits of PDQ within which a frame belongs to the shot of a frame before it."""
 _SHORTEST_SHOT: Final = 0.25
-"""Seconds: a cut nearer to the frame before it adds no frame."""
-_CUT: Final = 24.0
-"""The mean change of the luminance (0 to 255) between two frames in a row from which there is a cut between them."""
-_LOOK: Final = 1 / 40
+"""Seconds: a cut nearer to the last chosen frame adds no frame."""
+_MIN_CUT: Final = 24.0
+"""There is a cut between two frames in a row if the mean change of the luminance (0 to 255) is at least this."""
+_MIN_COMPARED: Final = 1 / 40
 """The least seconds between two frames that are compared to find a cut."""
-_GAP: Final = 1.2
+_MAX_GAP: Final = 1.2
 """Intervals after which a frame is chosen even if none is on the grid: the rate may vary, or be stated wrongly."""
-_MOST_IN_A_ROW: Final = 1 / 240
-"""Seconds by which a frame is at least after the one before."""
-_ROUNDING: Final = 0.001  # seconds by which the times of frames are rounded
-_LONGER, _LONGEST_STILL = 1.1, 2.0  # a stated length is believed up to this factor and so many seconds after the end
+_MIN_STEP: Final = 1 / 240
+"""The least seconds from one frame to the next."""
+_ROUNDING: Final = 0.001
+"""Seconds by which the times of frames are rounded."""
+_LONGER, _LONGEST_STILL = 1.1, 2.0
+"""A stated length is believed up to this factor of the end, and so many seconds more, which the last frame may last."""
 
 VIDEO_LIMITS: Final = VideoLimits()
 """2 hours, 50 megapixels a frame, 64 tracks, 2 minutes of processing."""
@@ -57,12 +59,14 @@ _HEADS: Final = (
 """How a container begins, and where: Matroska, AVI, FLV, ASF, Ogg, MPEG program streams."""
 _PACKETS: Final = ((0, 188, 376), (4, 196, 388))
 """Where the first packets of an MPEG transport stream begin, without and with time codes."""
-_SYNC: Final = b"G"  # the first byte of a packet
+_SYNC: Final = b"G"
+"""The first byte of a packet."""
 PICTURE: Final = re.compile(
     rb"\xff\xd8\xff|\xff\x4f\xff\x51|\x89PNG|GIF8|RIFF....WEBP|BM|(?:II|MM)(?:[*+]\0|\0[*+])|P[1-6f]\s", re.DOTALL
 )
 """How a picture begins that is read. What follows may look like a video, by chance or on purpose."""
-_PICTURE_BRANDS: Final = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")  # of AVIF and HEIF
+_PICTURE_BRANDS: Final = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
+"""The brands of AVIF and HEIF, whose files begin as those of MP4."""
 
 
 def is_video(file: IO[bytes]) -> bool:
@@ -99,7 +103,7 @@ def digests(file: IO[bytes]) -> tuple[Signal, ...]:
 def thin_out(frames: Sequence[HashedFrame], most: int) -> list[HashedFrame]:
     """At most `most` frames: those that begin no shot are left out first, evenly, then others."""
     thinned = list(frames)
-    # Frames with one signal begin no shot.
+    # First only frames with one signal, which begin no shot; if these are too few, then any.
     for most_signals in (1, math.inf):
         spare = [place for place, frame in enumerate(thinned) if len(frame.hashed.signals) <= most_signals]
         excess = min(len(thinned) - most, len(spare))
@@ -161,7 +165,7 @@ class Video:
         """
         cuts, chosen_at, at = _Cuts(), -math.inf, -math.inf
         for frame in self._source.decode():
-            at = 0.0 if at < 0 else max(at + _MOST_IN_A_ROW, frame.at)
+            at = 0.0 if at < 0 else max(at + _MIN_STEP, frame.at)
             self._limits.check_seconds(at)
             self._advance(at)
             on_grid, since_chosen = False, at - chosen_at
@@ -169,7 +173,7 @@ class Video:
                 is_chosen = since_chosen >= self._interval / 2
             else:
                 on_grid, is_cut = self._grid.has(frame.number, at), cuts.has(frame, at)
-                is_gap = since_chosen >= _GAP * self._interval
+                is_gap = since_chosen >= _MAX_GAP * self._interval
                 is_chosen = on_grid or is_gap or (is_cut and since_chosen >= _SHORTEST_SHOT)
             if is_chosen:
                 chosen_at = at
@@ -179,6 +183,7 @@ class Video:
         self._finish(at)
 
     def _finish(self, end: float) -> None:
+        """Set the duration, and what is incomplete; `end` is the time of the last frame."""
         stated = self._stated or self._source.duration
         if self._fast:
             end = max(end, self._source.reached)
@@ -194,7 +199,10 @@ class Video:
 
 
 class _Grid:
-    """Every int(seconds x rate)-th frame, as in vPDQ; of an animation, which has no rate, by its times."""
+    """Every frame whose number is a multiple of int(interval x rate), as in vPDQ; of an animation by its times.
+
+    An animation has no rate.
+    """
 
     def __init__(self, interval: float, rate: float) -> None:
         self._interval, self._step = interval, max(1, int(interval * rate))
@@ -219,10 +227,10 @@ class _Cuts:
 
     def has(self, frame: Decoded, at: float) -> bool:
         """Whether there is a cut before a frame; to be asked of each frame, in order."""
-        if at - self._last < _LOOK:
+        if at - self._last < _MIN_COMPARED:
             return False
         before, self._before, self._last = self._before, frame.thumbnail().astype(np.int16), at
-        return before is not None and float(np.abs(self._before - before).mean()) >= _CUT
+        return before is not None and float(np.abs(self._before - before).mean()) >= _MIN_CUT
 
 
 class HashedFrame(NamedTuple):
@@ -268,7 +276,7 @@ def _hash_each(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> Ite
     for frame in video.frames():
         picture = Picture(frame.image)
         frame_pdq, quality = pdq(picture)
-        is_new = shot_pdq is None or frame_pdq.distance(shot_pdq) > NEAR
+        is_new = shot_pdq is None or frame_pdq.distance(shot_pdq) > SHOT_RADIUS
         # All transforms take ten times as long as PDQ: a query has them once a second.
         has_all_hashes = frame.at - last >= INTERVAL * 0.9 if is_query else is_new
         if quality >= MINIMUM_QUALITY and has_all_hashes:

@@ -12,9 +12,9 @@ import pytest
 from hashdb.domain.frames import Unit
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing.texts import (
-    ALIKE,
-    FEWEST,
-    MOST_MARKS,
+    LOOKALIKES,
+    MAX_MARKS,
+    MIN_SHINGLES,
     QUERY_STEP,
     WINDOW,
     hash_text,
@@ -72,7 +72,7 @@ def test_only_the_first_of_very_many_combining_marks_are_read() -> None:
     # Sorting all marks would take an hour.
     assert split_words("s" + "\u0316\u0300" * 500_000 + "oft-\n\nware") == ["software"]
     (word,) = split_words("ก" + "ุ่" * 500_000)
-    assert word == "ก" + "ุ" * (MOST_MARKS // 2) + "่" * (MOST_MARKS // 2)
+    assert word == "ก" + "ุ" * (MAX_MARKS // 2) + "่" * (MAX_MARKS // 2)
     assert split_words("ก" + "\uff9f" * 500_000) == ["ก"]
 
 
@@ -97,9 +97,9 @@ def test_a_long_text_that_is_hashed_in_blocks_has_the_same_hashes() -> None:
 
 
 def test_a_short_text_has_one_window_and_a_too_short_text_has_none() -> None:
-    (frame,) = hash_text(" ".join(WORDS[: FEWEST + 1]))
-    assert (frame.at, frame.length) == (0, FEWEST + 1)
-    assert hash_text(" ".join(WORDS[:FEWEST])) == ()
+    (frame,) = hash_text(" ".join(WORDS[: MIN_SHINGLES + 1]))
+    assert (frame.at, frame.length) == (0, MIN_SHINGLES + 1)
+    assert hash_text(" ".join(WORDS[:MIN_SHINGLES])) == ()
     assert hash_text("") == ()
 
 
@@ -179,6 +179,6 @@ def test_the_documented_examples_are_split_into_words() -> None:
 
 
 def test_a_lookalike_is_folded_to_one_letter_that_is_not_folded_again() -> None:
-    folded = "".join(ALIKE.values())
-    assert not set(ALIKE) & set(folded)
+    folded = "".join(LOOKALIKES.values())
+    assert not set(LOOKALIKES) & set(folded)
     assert len(set(folded)) == len(folded)
