@@ -82,7 +82,9 @@ class TieredIndex(Index):
         self._seqs: dict[int, int] = {}
         # The array, with room for more values: `_memory_segment` has the rows that are filled.
         self._lanes = _empty_lanes(bits, 1024)
-        self._state = _State(plain_values=(), memory=self._memory_segment(0), loaded=(), segments=(), parts_by_radius={})
+        self._state = _State(
+            plain_values=(), memory=self._memory_segment(0), loaded=(), segments=(), parts_by_radius={}
+        )
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
         """Add the values of the events up to `seq`; a value that is already in memory gets the new seq.
