@@ -17,7 +17,7 @@ from hashdb.wire import ValidationContext
 from hashdb.wire.lookback import ReportsOut, read_uploads
 from hashdb.wire.problems import problem
 from tests.builders import NOON, RULES, clip, signal, signature
-from tests.local.test_reports import at, found
+from tests.local.test_reports import cursor_at, found_match
 
 
 class Sidecar:
@@ -85,7 +85,7 @@ def test_an_invalid_upload_is_reported_by_its_position(client: Client) -> None:
 
 def test_reports_are_returned_until_they_are_acknowledged(client: Client, sidecar: Sidecar) -> None:
     assert client.remembered_matches() == ()
-    sidecar.reports.record(at(5), [found("a", 17), found("b", 17)], [])
+    sidecar.reports.record(cursor_at(5), [found_match("a", 17), found_match("b", 17)], [])
     reports = client.remembered_matches()
     assert reports == sidecar.reports.after()
     client.acknowledge(reports[0].number)

@@ -1,4 +1,4 @@
-"""A small evaluation, made once."""
+"""A small evaluation, which is computed once."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ SCHEME = Scheme(
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    """Of six photographs, one of them twice, and of a file that is none, whose name is awkward."""
+    """An evaluation of six photographs, a copy of one, and a file that is no picture and has an unusual name."""
     folder = tmp_path_factory.mktemp("pictures")
     for photo in PHOTOS[:6]:
         (folder / photo.name).write_bytes(photo.read_bytes())
     with Image.open(PHOTOS[0]) as picture:
         picture.resize((400, 225)).save(folder / "again.jpg", quality=60)
     (folder / "<b>&.jpg").write_text("not a picture")
-    done: list[Path] = []
+    advanced: list[Path] = []
     paths = sorted(folder.iterdir())
     (folder / duplicates.DUPLICATES_FILE).write_text(f"again.jpg\t{PHOTOS[0].name}\n")
-    made = evaluate(
-        paths, SCHEME, rate=1e-11, items=1_000, limits=Limits(), processes=1, advance=lambda: done.append(folder)
+    evaluation = evaluate(
+        paths, SCHEME, rate=1e-11, items=1_000, limits=Limits(), processes=1, advance=lambda: advanced.append(folder)
     )
-    assert len(done) == len(paths)
-    return made
+    assert len(advanced) == len(paths)
+    return evaluation

@@ -1,4 +1,4 @@
-"""The photographs in the repository."""
+"""The photographs in the repository, sorted by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attacks: the domain decides whether a changed picture matches."""
+"""Attacks: pictures are changed until they no longer match."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
 
 @pytest.fixture(scope="module")
 def image() -> Image.Image:
-    """A photograph, small."""
+    """A small photograph."""
     with Image.open(PHOTOS[1]) as picture:
         return picture.convert("RGB").resize((240, 180))
 
 
-def test_the_unchanged_picture_does_not_escape_and_another_does_not_match(image: Image.Image) -> None:
+def test_an_unchanged_picture_matches_and_another_does_not(image: Image.Image) -> None:
     service = Service(saved(image, "PNG"), ALGORITHMS, Profile.BALANCED)
     assert service.match(saved(image, "JPEG")) is not None
     assert service.match(PHOTOS[2].read_bytes()) is None
 
 
-def test_who_knows_pdq_escapes_it_unseen_but_not_the_service(image: Image.Image) -> None:
+def test_an_attacker_can_evade_pdq_alone_but_not_the_service(image: Image.Image) -> None:
     octets = saved(image, "PNG")
     by_pdq = Service(octets, (Algorithm.PDQ,), Profile.PLAIN)
     escaped = evade(image, by_pdq, by_pdq)
@@ -50,7 +50,7 @@ def test_who_knows_pdq_escapes_it_unseen_but_not_the_service(image: Image.Image)
     assert evade(image, by_pdq, Service(octets, ALGORITHMS, Profile.BALANCED)) is None
 
 
-def test_who_knows_the_code_escapes_but_not_the_secret_views(image: Image.Image) -> None:
+def test_secret_views_make_evasion_fail_or_more_visible(image: Image.Image) -> None:
     octets = saved(image, "PNG")
     known = Service(octets, ALGORITHMS, Profile.BALANCED)
     secret = Service(octets, ALGORITHMS, Profile.BALANCED, [Seed(1, bytes(32))])
@@ -60,7 +60,7 @@ def test_who_knows_the_code_escapes_but_not_the_secret_views(image: Image.Image)
     assert (evade(image, known, secret) or 0) < escaped
 
 
-def test_pictures_are_attacked_in_turn_and_what_is_none_is_told(tmp_path: Path) -> None:
+def test_all_pictures_are_attacked_and_other_files_are_reported(tmp_path: Path) -> None:
     paths = [*PHOTOS[:2], tmp_path / "none.jpg", tmp_path / "nor this.jpg"]
     for path in paths[2:]:
         path.write_text("not a picture")

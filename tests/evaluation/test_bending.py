@@ -1,4 +1,4 @@
-"""Bent pictures: the demanded bits change, as hashdb itself computes them, within the budget."""
+"""Bent pictures: the demanded bits of the hashes of hashdb change within the budget."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ DEMANDED = 80
 
 @pytest.fixture(scope="module")
 def image() -> Image.Image:
-    """A photograph, small."""
+    """A small photograph."""
     with Image.open(PHOTOS[1]) as picture:
         return picture.convert("RGB").resize((240, 180))
 
 
 def signs(view: View, image: Image.Image) -> Floats:
-    """The bits of the view's hash of a picture, as signs."""
+    """The bits of the hash of a view of a picture, as signs."""
     picture = Picture(image)
-    found = view.coefficients(picture, picture.reduced).reshape(16, 16)
-    return signs_of(pdq_signal(found) if view.algorithm is Algorithm.PDQ else phash256_signal(found))
+    coefficients = view.coefficients(picture, picture.reduced).reshape(16, 16)
+    return signs_of(pdq_signal(coefficients) if view.algorithm is Algorithm.PDQ else phash256_signal(coefficients))
 
 
-def test_all_views_are_bent_away_at_once_within_the_budget(image: Image.Image) -> None:
+def test_all_views_are_changed_at_once_within_the_budget(image: Image.Image) -> None:
     views = [
         View(Algorithm.PDQ),
         turned(3.5, Picture(image).reduced),
@@ -39,29 +39,29 @@ def test_all_views_are_bent_away_at_once_within_the_budget(image: Image.Image) -
         View(Algorithm.PHASH256, Window(0.2, 0.1, 0.9, 0.7)),
     ]
     before = [signs(view, image) for view in views]
-    wanted = demands([(place, -each, DEMANDED) for place, each in enumerate(before)])
+    wanted = demands([(place, -sign, DEMANDED) for place, sign in enumerate(before)])
     bent = Bender(image, views).bend(wanted, 30, 60)
-    changed = [int((signs(view, bent) != each).sum()) for view, each in zip(views, before, strict=True)]
-    # Processors round differently, which moves the bits that are nearest to the median.
+    changed = [int((signs(view, bent) != sign).sum()) for view, sign in zip(views, before, strict=True)]
+    # The rounding of the processor decides the bits that are nearest to the median.
     assert min(changed) >= DEMANDED - 8
     assert decibels_between(bent, image) >= 29.9
 
 
-def test_a_budget_that_is_too_small_leaves_the_hash_near(image: Image.Image) -> None:
+def test_a_small_budget_changes_fewer_bits_than_demanded(image: Image.Image) -> None:
     view = View(Algorithm.PHASH256)
     before = signs(view, image)
     bent = Bender(image, [view]).bend(demands([(0, -before, DEMANDED)]), 55, 60)
     assert 0 < (signs(view, bent) != before).sum() < DEMANDED
 
 
-def test_a_picture_is_bent_towards_the_hash_of_another(image: Image.Image) -> None:
+def test_a_picture_can_be_bent_to_the_hash_of_another_picture(image: Image.Image) -> None:
     with Image.open(PHOTOS[2]) as other:
         value = pdq(Picture(other.convert("RGB")))[0]
     near = Bender(image, [View(Algorithm.PDQ)]).bend(demands([(0, signs_of(value), 240)]), 20, 80)
     assert pdq(Picture(near))[0].distance(value) <= 31 < pdq(Picture(image))[0].distance(value)
 
 
-def test_the_decibels_of_one_grey_more_everywhere() -> None:
+def test_decibels_between_measures_a_difference_of_one_grey_level() -> None:
     plain = Image.new("RGB", (8, 8), (100, 100, 100))
     assert decibels_between(plain, Image.new("RGB", (8, 8), (101, 101, 101))) == pytest.approx(20 * np.log10(255))
     assert decibels_between(plain, plain) == 100

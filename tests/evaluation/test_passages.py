@@ -1,4 +1,4 @@
-"""Copies of texts."""
+"""Altered copies of texts."""
 
 # ruff: noqa: RUF001
 
@@ -15,7 +15,7 @@ from tests.hashing.test_texts import WORDS
 TEXT = ". ".join(" ".join(WORDS[place : place + 12]) for place in range(0, 480, 12))
 OTHERS = pieces(" ".join(WORDS[600:900]))
 UNALTERED = ("as it is", "Cyrillic and Greek in Latin letters", "HTML entities left in")
-"""What leaves a text of plain Latin letters as it is."""
+"""The alterations that do not change a text of plain Latin letters."""
 SAME = (
     "as it is",
     "upper case",
@@ -31,11 +31,11 @@ SAME = (
 
 
 @pytest.mark.parametrize("text", [TEXT, "一字一詞，也是一段話。" * 20, "ภาษาไทย " * 30, " leading, and two  spaces\n"])
-def test_the_pieces_of_a_text_are_the_text(text: str) -> None:
+def test_the_pieces_of_a_text_join_to_the_text(text: str) -> None:
     assert "".join(pieces(text)) == text.lstrip()
 
 
-def test_a_passage_has_as_many_words_as_are_asked_for() -> None:
+def test_take_words_returns_the_requested_number_of_words() -> None:
     words = pieces(TEXT)
     passage = take_words(words, [1] * len(words), 30, 100)
     assert split_words("".join(passage)) == split_words(TEXT)[30:130]
@@ -43,7 +43,7 @@ def test_a_passage_has_as_many_words_as_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_a_disguise_leaves_the_words_as_they_are_read(name: str) -> None:
+def test_a_disguised_text_is_read_with_the_same_words(name: str) -> None:
     copy = next(copy for copy in COPIES if copy.name == name)
     assert split_words(copy.alter(pieces(TEXT), Random(3), OTHERS)) == split_words(TEXT)
 
@@ -57,7 +57,7 @@ def test_a_copy_is_the_same_for_the_same_seed(copy: TextCopy) -> None:
         assert altered[0] != TEXT
 
 
-def test_rows_of_dots_are_no_words_that_are_changed() -> None:
+def test_rows_of_dots_do_not_count_as_words() -> None:
     """A table of contents has more dots than words."""
     text = " . . . . . . . . . . . . . . . . . . . . ".join(WORDS[:200])
     for copy in COPIES:
@@ -76,8 +76,8 @@ def test_rows_of_dots_are_no_words_that_are_changed() -> None:
         ("10 % of the words misspelt", 0.84, 0.95),
     ],
 )
-def test_about_a_tenth_of_the_words_is_changed(name: str, least: float, most: float) -> None:
+def test_an_alteration_changes_about_a_tenth_of_the_words(name: str, least: float, most: float) -> None:
     copy = next(copy for copy in COPIES if copy.name == name)
-    left = set(split_words(copy.alter(pieces(TEXT), Random(1), OTHERS)))
+    remaining = set(split_words(copy.alter(pieces(TEXT), Random(1), OTHERS)))
     words = split_words(TEXT)
-    assert least <= sum(word in left for word in words) / len(words) <= most
+    assert least <= sum(word in remaining for word in words) / len(words) <= most

@@ -1,4 +1,4 @@
-"""What is recognised of the photos in the repo does not get less unnoticed."""
+"""The number of recognised photographs of the repository does not change unnoticed."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import json
 from scripts import recall
 
 MARGIN = 1
-"""Photos of 6: another version of a decoder or of Pillow moves a distance by a bit or two."""
+"""Photographs of 6. Another version of a decoder or of Pillow may change a distance by one or two bits."""
 
 
-def test_as_many_are_recognised_as_before() -> None:
-    """Where this fails by intent, run `python scripts/recall.py` and look at the difference."""
+def test_the_numbers_of_recognised_photographs_are_those_of_the_stored_file() -> None:
+    """After an intended change, run `python scripts/recall.py` and review the difference."""
     before, now = json.loads(recall.FILE.read_text("utf-8")), recall.counted()
     assert {way: list(counts) for way, counts in now.items()} == {way: list(counts) for way, counts in before.items()}
-    moved = [
+    changed = [
         f"{way}, {name}: {before[way][name]} before, {count} now"
         for way, counts in now.items()
         for name, count in counts.items()
         if abs(count - before[way][name]) > MARGIN
     ]
-    assert not moved
+    assert not changed

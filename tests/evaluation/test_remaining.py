@@ -1,4 +1,4 @@
-"""What would remain of the nearest pairs after the verification."""
+"""The pairs that would still match after the verification."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.evaluation.photos import PHOTOS
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
 
 
-def test_the_upper_end_is_above_the_share_and_nearer_the_more_pairs_there_are() -> None:
+def test_the_upper_limit_is_above_the_share_and_nearer_with_more_pairs() -> None:
     assert Remaining(0, 60).upper == pytest.approx(0.0602, abs=1e-4)
     assert 0.5 < Remaining(500, 1_000).upper < Remaining(5, 10).upper < 0.8
     assert ALL_REMAIN.upper == 1 == pytest.approx(Remaining(60, 60).upper)
 
 
-def test_the_nearest_view_is_the_one_that_is_farthest_within_its_radius() -> None:
+def test_the_nearest_view_is_the_one_nearest_relative_to_its_radius() -> None:
     stored = StoredItem((signal(1, Algorithm.PHASH256), signal(1)))
     own = near(signal(1, Algorithm.PHASH256), 60)
     query = Query((own,), transforms={"mirror": (signal(2, Algorithm.PHASH256),)})
@@ -33,7 +33,7 @@ def test_the_nearest_view_is_the_one_that_is_farthest_within_its_radius() -> Non
     assert nearest_view(panel, stored, Algorithm.PHASH256) == WHOLE, "60 of 46 is nearer than 50 of 31"
 
 
-def test_a_picture_remains_and_another_does_not() -> None:
+def test_a_copy_remains_a_match_and_another_picture_does_not() -> None:
     query = query_of(hash_transforms(PHOTOS[0].read_bytes(), ALGORITHMS), {})
     own, other = (stored_item(hash_variants(photo.read_bytes(), ALGORITHMS, Profile.BALANCED)) for photo in PHOTOS[:2])
     for algorithm in ALGORITHMS:

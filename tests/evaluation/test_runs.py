@@ -59,23 +59,23 @@ def test_recall_is_the_share_within_the_radius() -> None:
     assert PDQ.recalls(None).tolist() == [0, 0]
 
 
-def test_algorithms_together_find_what_any_of_them_finds() -> None:
-    made = _evaluation(PDQ, PHASH256)
-    assert made.at_the_rate("plain", True).tolist() == [1, 0.25]
+def test_the_combined_recall_counts_copies_that_any_algorithm_finds() -> None:
+    evaluation = _evaluation(PDQ, PHASH256)
+    assert evaluation.at_the_rate("plain", True).tolist() == [1, 0.25]
 
 
-def test_a_copy_that_was_not_made_is_neither_found_nor_missed() -> None:
-    made = _outcome(Algorithm.PDQ, [[0, UNMEASURED], [UNMEASURED, 60], [50, UNMEASURED]], 44)
-    assert made.recalls(44).tolist() == [0.5, 0]
-    assert _evaluation(made).at_the_rate("plain", True).tolist() == [0.5, 0]
-    assert made.curve([1])[0] == (0.01, 1)
+def test_a_copy_that_was_not_measured_is_neither_found_nor_missed() -> None:
+    outcome = _outcome(Algorithm.PDQ, [[0, UNMEASURED], [UNMEASURED, 60], [50, UNMEASURED]], 44)
+    assert outcome.recalls(44).tolist() == [0.5, 0]
+    assert _evaluation(outcome).at_the_rate("plain", True).tolist() == [0.5, 0]
+    assert outcome.curve([1])[0] == (0.01, 1)
 
 
-def test_families_stand_in_order_with_their_alterations() -> None:
+def test_families_are_in_order_with_their_alterations() -> None:
     assert list(_evaluation(PDQ).families()) == [(Family.ENCODING, [0]), (Family.CROPS, [1])]
 
 
-def test_a_rate_is_of_the_tail_and_beyond_it_counted() -> None:
+def test_a_rate_is_estimated_by_the_tail_and_counted_beyond_it() -> None:
     tail = Tail(10, np.full(71, 1e-9), np.full(71, 1e-10), np.full(71, 1e-8), np.full(71, 1e-9))
     fitted = _outcome(Algorithm.PDQ, [[0, 0]], 44, tail)
     assert fitted.rate(70) == 1e-9
@@ -84,12 +84,12 @@ def test_a_rate_is_of_the_tail_and_beyond_it_counted() -> None:
     assert PDQ.rate(70) == pytest.approx(0.01)
 
 
-def test_a_curve_leaves_out_what_has_no_rate() -> None:
+def test_a_curve_omits_radii_without_a_rate() -> None:
     assert PDQ.curve([0, 1])[:2] == [(0.01, 0.875), (0.01, 0.875)]
     assert len(PDQ.curve([0])) == 128 - 70
 
 
-def test_every_choice_has_its_outcome(small: Evaluation) -> None:
+def test_every_choice_of_algorithm_has_an_outcome(small: Evaluation) -> None:
     assert [str(outcome.choice) for outcome in small.outcomes] == [
         "pdq, plain, without transforms",
         "pdq, plain, with transforms",
@@ -98,12 +98,12 @@ def test_every_choice_has_its_outcome(small: Evaluation) -> None:
     ]
 
 
-def test_what_cannot_be_measured_is_named(small: Evaluation) -> None:
+def test_a_file_that_cannot_be_measured_is_listed(small: Evaluation) -> None:
     assert {Path(path).name for path in small.unfit} == {"<b>&.jpg"}
     assert len(small.names) == 7
 
 
-def test_a_copy_that_the_list_names_makes_no_false_match(small: Evaluation) -> None:
+def test_a_listed_duplicate_is_not_counted_as_a_pair(small: Evaluation) -> None:
     named = [{Path(small.names[place]).name for place in pair} for pair in small.same]
     assert named == [{"again.jpg", PHOTOS[0].name}]
     for outcome in small.outcomes:
@@ -112,12 +112,12 @@ def test_a_copy_that_the_list_names_makes_no_false_match(small: Evaluation) -> N
         assert outcome.pairs.nearest > 60
 
 
-def test_what_a_service_matches_is_told_with_its_mistakes(small: Evaluation) -> None:
+def test_the_matches_of_a_service_are_counted_with_false_matches(small: Evaluation) -> None:
     assert small.matched["plain"].tolist() == [1, 1, 1]
     assert small.copies == (7, 7, 7)
-    assert small.compared == (7 * 6 - 2, 3 * (7 * 6 - 2)), "a picture and what shows the same are no pair"
+    assert small.compared == (7 * 6 - 2, 3 * (7 * 6 - 2)), "a picture and its duplicate are no pair"
     assert small.mistakes == ()
-    apart = evaluate(
+    only_duplicates = evaluate(
         [Path(name) for name in small.names if "again" in name or PHOTOS[0].name in name],
         SCHEME,
         rate=1e-11,
@@ -125,12 +125,12 @@ def test_what_a_service_matches_is_told_with_its_mistakes(small: Evaluation) -> 
         limits=Limits(),
         processes=1,
     )
-    assert apart.mistakes == () and apart.same == ((0, 1),)
+    assert only_duplicates.mistakes == () and only_duplicates.same == ((0, 1),)
 
 
-def test_the_rate_in_all_is_the_sum_of_the_algorithms_that_make_a_match() -> None:
+def test_the_total_rate_is_the_sum_over_algorithms_that_match_alone() -> None:
     tail = Tail(10, np.full(71, 1e-9), np.full(71, 1e-10), np.full(71, 1e-8), np.full(71, 1e-9))
-    both = _evaluation(*(_outcome(one, [[0, 0]], 44, tail) for one in (Algorithm.PDQ, Algorithm.PHASH256)))
+    both = _evaluation(*(_outcome(algorithm, [[0, 0]], 44, tail) for algorithm in (Algorithm.PDQ, Algorithm.PHASH256)))
     assert both.upper_rate("plain") == pytest.approx(2e-8)
     with_phash = _evaluation(*both.outcomes, _outcome(Algorithm.PHASH, [[0, 0]], 44, tail))
     assert with_phash.upper_rate("plain") == pytest.approx(2e-8)
@@ -139,29 +139,29 @@ def test_the_rate_in_all_is_the_sum_of_the_algorithms_that_make_a_match() -> Non
     assert verified.upper_rate("plain") == pytest.approx(2e-8 * Remaining(0, 60).upper)
 
 
-def test_costs_are_of_the_radius_in_force(small: Evaluation) -> None:
+def test_costs_are_computed_for_the_radius_in_force(small: Evaluation) -> None:
     assert [list(outcome.costs) for outcome in small.outcomes] == [[44], [44], [46], [46]]
 
 
-def test_a_run_can_be_repeated(small: Evaluation) -> None:
+def test_a_repeated_run_gives_the_same_distances(small: Evaluation) -> None:
     again = evaluate(
         [Path(name) for name in small.names], SCHEME, rate=1e-11, items=1_000, limits=Limits(), processes=1
     )
-    for one, other in zip(small.outcomes, again.outcomes, strict=True):
-        # The places have moved up by the one that was not measured, and with them what is left to chance: not here.
-        np.testing.assert_array_equal(one.distances, other.distances)
+    for first, second in zip(small.outcomes, again.outcomes, strict=True):
+        # Without the file that was not measured, the places differ. No alteration here depends on the place.
+        np.testing.assert_array_equal(first.distances, second.distances)
 
 
-def test_less_than_two_pictures_have_no_outcome() -> None:
-    made = evaluate(PHOTOS[:1], SCHEME, rate=1e-11, items=1_000, limits=Limits(), processes=1)
-    assert (len(made.names), made.outcomes) == (1, ())
+def test_a_run_of_fewer_than_two_pictures_has_no_outcomes() -> None:
+    evaluation = evaluate(PHOTOS[:1], SCHEME, rate=1e-11, items=1_000, limits=Limits(), processes=1)
+    assert (len(evaluation.names), evaluation.outcomes) == (1, ())
 
 
-def test_a_list_of_duplicates_is_read_before_anything_is_measured(tmp_path: Path) -> None:
+def test_an_invalid_list_of_duplicates_is_rejected_before_measuring(tmp_path: Path) -> None:
     for photo in PHOTOS[:2]:
         (tmp_path / photo.name).write_bytes(photo.read_bytes())
     (tmp_path / DUPLICATES_FILE).write_text("no pair\n")
-    done: list[None] = []
+    measured: list[None] = []
     with pytest.raises(BadList):
         evaluate(
             [tmp_path / photo.name for photo in PHOTOS[:2]],
@@ -170,6 +170,6 @@ def test_a_list_of_duplicates_is_read_before_anything_is_measured(tmp_path: Path
             items=1_000,
             limits=Limits(),
             processes=1,
-            advance=lambda: done.append(None),
+            advance=lambda: measured.append(None),
         )
-    assert done == []
+    assert measured == []

@@ -1,4 +1,4 @@
-"""Sets that are measured apart."""
+"""Sets of pictures that are measured separately."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def test_a_folder_is_a_set() -> None:
 
 def test_each_set_has_a_row_and_a_column(small: Evaluation) -> None:
     mistaken = replace(small, mistakes=(Mistake(1, 2, "plain", None, {"pdq": 30}, None, None),))
-    made = {"photos": small, "flags": mistaken}
-    table = sets.summary(made, "plain")
+    evaluations = {"photos": small, "flags": mistaken}
+    table = sets.summary(evaluations, "plain")
     assert [row[:5] for row in table.rows] == [
         ("photos", "7", "100.0", "0", "40"),
         ("flags", "7", "100.0", "1", "40"),
     ]
     assert {len(row) for row in table.rows} == {len(table.columns)}
-    assert sets.recalls(made, "plain").rows[0] == ("JPEG 50", "100", "100")
-    assert [one["set"] for one in sets.as_document(made)["sets"]] == ["photos", "flags"]
-    assert sets.worst(made, "plain") == "No set has enough pairs for an estimate."
+    assert sets.recalls(evaluations, "plain").rows[0] == ("JPEG 50", "100", "100")
+    assert [each["set"] for each in sets.as_document(evaluations)["sets"]] == ["photos", "flags"]
+    assert sets.worst(evaluations, "plain") == "No set has enough pairs for an estimate."
 
 
 def test_false_matches_are_written_as_pictures(small: Evaluation, tmp_path: Path) -> None:
@@ -46,11 +46,11 @@ def test_false_matches_are_written_as_pictures(small: Evaluation, tmp_path: Path
         # The picture beside this one cannot be read.
         Mistake(1, 4, "plain", "collage of two", {"pdq": 30}, None, None),
     )
-    made = replace(small, mistakes=mistakes, places=places)
-    assert sets.write_mistakes(made, paths, tmp_path / "mistakes", Limits()) == ["00.jpg", "01.jpg", "02.jpg"]
+    evaluation = replace(small, mistakes=mistakes, places=places)
+    assert sets.write_mistakes(evaluation, paths, tmp_path / "mistakes", Limits()) == ["00.jpg", "01.jpg", "02.jpg"]
     with Image.open(tmp_path / "mistakes" / "01.jpg") as board, Image.open(names[3]) as query:
         assert board.size == (648, 320)
         mirrored = query.convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         expected = sets.side_by_side(mirrored, query.convert("RGB"))
-        left, wanted = (each.crop((0, 0, 320, 320)).convert("L").resize((8, 8)) for each in (board, expected))
-    assert max(abs(a - b) for a, b in zip(left.tobytes(), wanted.tobytes(), strict=True)) < 12
+        left, expected_left = (each.crop((0, 0, 320, 320)).convert("L").resize((8, 8)) for each in (board, expected))
+    assert max(abs(a - b) for a, b in zip(left.tobytes(), expected_left.tobytes(), strict=True)) < 12

@@ -1,4 +1,4 @@
-"""Tails: what a fit foretells, on pairs whose law is known."""
+"""Tails: the predictions of a fit, for pairs with a known distribution."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from hashdb.evaluation.tails import Tail, check, fit
 
 
 def _pairs(distances: NDArray[np.integer]) -> Pairs:
-    """Of a square of distances, where row i is of the picture that asks."""
+    """The pairs of a square of distances. Row i has the distances of the queried picture i."""
     pictures = len(distances)
-    apart = np.where(np.eye(pictures, dtype=bool), 999, distances)
-    counts = np.bincount(apart.ravel(), minlength=1000)[:257].astype(np.int64)
+    off_diagonal = np.where(np.eye(pictures, dtype=bool), 999, distances)
+    counts = np.bincount(off_diagonal.ravel(), minlength=1000)[:257].astype(np.int64)
     limit = int(np.searchsorted(np.cumsum(counts), 0.02 * counts.sum()))
-    one, other = np.nonzero(apart <= limit)
-    return Pairs(pictures, counts, limit, np.stack([one, other, apart[one, other]], axis=1).astype(np.int64))
+    rows, columns = np.nonzero(off_diagonal <= limit)
+    near = np.stack([rows, columns, off_diagonal[rows, columns]], axis=1).astype(np.int64)
+    return Pairs(pictures, counts, limit, near)
 
 
 def _exponential(pictures: int, seed: int) -> Pairs:
     """The share of pairs within d bits is 10^((d - 128) / 8): the tail is a straight line."""
     random = np.random.default_rng(seed)
-    apart = 128 + 8 * np.log10(1 - random.random((pictures, pictures)))
-    return _pairs(np.clip(np.ceil(apart), 0, 256).astype(np.int64))
+    distances = 128 + 8 * np.log10(1 - random.random((pictures, pictures)))
+    return _pairs(np.clip(np.ceil(distances), 0, 256).astype(np.int64))
 
 
 def _binomial(pictures: int, seed: int) -> Pairs:
@@ -38,7 +39,7 @@ def _fitted(pairs: Pairs) -> Tail:
     return tail
 
 
-def test_a_straight_tail_is_foretold_six_powers_of_ten_beyond_what_was_counted() -> None:
+def test_a_straight_tail_is_predicted_six_powers_of_ten_below_the_counts() -> None:
     tail = _fitted(_exponential(700, 1))
     for bits in (40, 60, 80):
         expected = 10 ** ((bits - 128) / 8)
@@ -50,23 +51,23 @@ def test_a_straight_tail_is_foretold_six_powers_of_ten_beyond_what_was_counted()
     assert expected_radius - 12 <= radius <= expected_radius
 
 
-def test_of_a_tail_that_falls_ever_more_steeply_the_cautious_estimate_says_too_much() -> None:
+def test_the_cautious_estimate_of_a_steepening_tail_is_too_high() -> None:
     pairs = _binomial(900, 2)
     tail = _fitted(pairs)
     cautious, curved = tail.radius(1e-11), tail.curved_radius(1e-11)
-    # The binomial law itself: 1e-11 is reached at 75 bits.
+    # The exact binomial distribution reaches 1e-11 at 75 bits.
     assert cautious is not None and curved is not None
     assert 55 <= cautious < curved <= 80
 
 
-def test_what_was_counted_often_enough_is_believed() -> None:
+def test_the_counted_rate_is_used_at_the_threshold() -> None:
     pairs = _exponential(400, 3)
     tail = _fitted(pairs)
     assert tail.cautious[-1] == pairs.within(tail.threshold) / pairs.total
     assert tail.fitted_pairs == pairs.within(tail.threshold)
 
 
-def test_a_rate_grows_with_the_radius_and_lies_within_its_interval() -> None:
+def test_a_rate_grows_with_the_radius_and_is_within_its_interval() -> None:
     tail = _fitted(_binomial(500, 4))
     for rates in (tail.cautious, tail.curved):
         assert (np.diff(rates) >= -1e-15).all()
@@ -74,31 +75,31 @@ def test_a_rate_grows_with_the_radius_and_lies_within_its_interval() -> None:
     assert (tail.cautious <= tail.high).all()
 
 
-def test_pictures_that_many_others_are_near_to_widen_the_interval() -> None:
-    """The same number of near pairs, of a few pictures or of all: pairs are no independent draws."""
+def test_pictures_with_many_near_neighbors_widen_the_interval() -> None:
+    """Both have the same number of near pairs, of one picture or of all. Pairs are not independent of each other."""
     random = np.random.default_rng(5)
     spread = np.full((300, 300), 200)
     spread.ravel()[random.choice(90_000, 400, replace=False)] = random.integers(70, 100, 400)
     hub = np.full((300, 300), 200)
     hub[7, :200] = hub[:200, 7] = random.integers(70, 100, 200)
-    of_all, of_one = _fitted(_pairs(spread)), _fitted(_pairs(hub))
-    assert of_one.high[60] / of_one.cautious[60] > 1.5 * of_all.high[60] / of_all.cautious[60]
+    spread_tail, hub_tail = _fitted(_pairs(spread)), _fitted(_pairs(hub))
+    assert hub_tail.high[60] / hub_tail.cautious[60] > 1.5 * spread_tail.high[60] / spread_tail.cautious[60]
 
 
-def test_too_few_pairs_say_nothing() -> None:
+def test_too_few_pairs_give_no_tail_and_no_check() -> None:
     pairs = _binomial(20, 6)
     assert fit(pairs) is None
     assert check(pairs) is None
 
 
-def test_the_other_half_holds_what_a_straight_tail_foretold() -> None:
+def test_a_prediction_from_half_of_the_pictures_fits_the_other_half() -> None:
     checked = check(_exponential(800, 7))
     assert checked is not None
     assert 3 <= checked.cautious <= 10
     assert checked.found == pytest.approx(checked.cautious, abs=12)
 
 
-def test_a_curve_has_the_share_that_matches_at_each_radius() -> None:
+def test_a_curve_has_the_rate_and_the_matched_share_at_each_radius() -> None:
     tail = _fitted(_exponential(100, seed=1))
     points = tail.curve([0, 3, 3, None])
     assert [share for _, share in points[:5]] == [0.25, 0.25, 0.25, 0.75, 0.75]

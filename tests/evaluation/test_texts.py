@@ -30,7 +30,7 @@ CHOSEN = ("as it is", "30 % of the words replaced", "150 words")
 
 
 def text(seed: int, words: int = 700, common: int = 0) -> Text:
-    """A text of words in an order of its own; the first `common` ones are the same in each."""
+    """A text of random words. The first `common` words are the same in each text."""
     drawn = [*WORDS[:common], *Random(seed).choices(WORDS, k=words - common)]
     return Text(f"{seed}.txt", " ".join(drawn))
 
@@ -44,23 +44,23 @@ def evaluation() -> TextEvaluation:
 
 
 def test_passages_and_whole_texts_are_found(evaluation: TextEvaluation) -> None:
-    found = {(each.copy.form, each.copy.name): each for each in figures.recall_by_copy(evaluation)}
-    inside, whole = found[TextForm.INSIDE, "as it is"], found[TextForm.WHOLE, "as it is"]
+    recalls = {(recall.copy.form, recall.copy.name): recall for recall in figures.recall_by_copy(evaluation)}
+    inside, whole = recalls[TextForm.INSIDE, "as it is"], recalls[TextForm.WHOLE, "as it is"]
     assert (inside.found, inside.exact, inside.digest, inside.whole) == (1.0, 1.0, 0.0, 0.0)
     assert (whole.found, whole.exact, whole.digest, whole.whole) == (1.0, 1.0, 1.0, 1.0)
-    assert found[TextForm.ALONE, "150 words"].found == 1.0
-    assert found[TextForm.INSIDE, "30 % of the words replaced"].found < 1.0
+    assert recalls[TextForm.ALONE, "150 words"].found == 1.0
+    assert recalls[TextForm.INSIDE, "30 % of the words replaced"].found < 1.0
 
 
-def test_texts_with_a_common_passage_match_rightly_and_others_do_not(evaluation: TextEvaluation) -> None:
-    found = figures.false_matches(evaluation)
-    assert (found.shared, found.counted, found.mistaken) == (2, 0, 0)
-    assert found.pairs == 8 * 7 - 2
+def test_only_texts_with_a_common_passage_match(evaluation: TextEvaluation) -> None:
+    false = figures.false_matches(evaluation)
+    assert (false.shared, false.counted, false.mistaken) == (2, 0, 0)
+    assert false.pairs == 8 * 7 - 2
     assert {(pair.query, pair.listed) for pair in evaluation.pairs if pair.shares} == {(0, 1), (1, 0)}
-    assert found.rate.nearest is None or found.rate.nearest > Algorithm.SIMHASH256.radius
+    assert false.rate.nearest is None or false.rate.nearest > Algorithm.SIMHASH256.radius
 
 
-def test_the_page_and_the_document_have_the_results_and_no_word(evaluation: TextEvaluation) -> None:
+def test_the_page_and_the_document_have_results_but_no_word_of_a_text(evaluation: TextEvaluation) -> None:
     document = json.dumps(figures.as_document(evaluation))
     html = text_page(evaluation, {"short.txt": "it has 3 words, and 300 are needed"})
     assert "it has 3 words" in html
@@ -69,7 +69,7 @@ def test_the_page_and_the_document_have_the_results_and_no_word(evaluation: Text
     assert "Latin" in document
 
 
-def test_texts_are_dealt_by_script() -> None:
+def test_texts_are_split_into_listed_and_surrounding_ones() -> None:
     texts = [text(seed) for seed in range(8)]
     listed, around = split_texts(texts, 0)
     assert (len(listed), len(around)) == (6, 2)
@@ -77,23 +77,23 @@ def test_texts_are_dealt_by_script() -> None:
     assert steps(TextScheme(listed, around, 3)) == 9
 
 
-def test_a_short_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_too_few_words_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("three words here", "utf-8")
     with pytest.raises(UnreadablePicture, match="it has 3 words, and 300 are needed"):
         Text.read(tmp_path / "short.txt", tmp_path)
 
 
-def test_the_longest_run_of_common_words_is_found() -> None:
-    one, other = WORDS[:100], [*WORDS[500:540], *WORDS[30:61], *WORDS[540:570], *WORDS[10:20]]
-    assert longest_run(one, other) == 31 > SHARED_WORDS
-    assert longest_run(one, ["absent"] * 30) == 0
-    assert resemblance(one, one) == 1.0
-    assert resemblance(one, WORDS[100:200]) == 0.0
+def test_longest_run_counts_the_common_words_in_a_row() -> None:
+    first, other = WORDS[:100], [*WORDS[500:540], *WORDS[30:61], *WORDS[540:570], *WORDS[10:20]]
+    assert longest_run(first, other) == 31 > SHARED_WORDS
+    assert longest_run(first, ["absent"] * 30) == 0
+    assert resemblance(first, first) == 1.0
+    assert resemblance(first, WORDS[100:200]) == 0.0
 
 
 @pytest.mark.parametrize(
-    ("written", "script"),
+    ("words", "script"),
     [("some words", "Latin"), ("несколько слов", "Cyrillic"), ("かなと漢字", "Chinese, Japanese"), ("123", "?")],
 )
-def test_the_script_of_a_text_is_that_of_most_letters(written: str, script: str) -> None:
-    assert Text("one", written * 10).script == script
+def test_the_script_of_a_text_is_that_of_most_letters(words: str, script: str) -> None:
+    assert Text("one", words * 10).script == script

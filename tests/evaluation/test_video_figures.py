@@ -23,7 +23,7 @@ FILMS = 40
 
 
 def evaluation(outcomes: list[Outcome], pairs: list[VideoPair]) -> VideoEvaluation:
-    """Of films of two groups in turn, with these outcomes and pairs."""
+    """An evaluation of films of two groups in turn, with these outcomes and pairs."""
     films = [PannedFilm(f"film {place}", (Path(f"{place % 2}.jpg"),), 30.0, place) for place in range(FILMS)]
     around = PannedFilm("around", (Path("2.jpg"),), 60.0, 0)
     scheme = VideoScheme(films, around, 4, 4, 0.25, copies=(PLAIN, JOINED, BACKWARDS))
@@ -31,14 +31,14 @@ def evaluation(outcomes: list[Outcome], pairs: list[VideoPair]) -> VideoEvaluati
 
 
 def outcome(trial: int, copy: int, parts: int, found: int, off: float | None, **more: int) -> Outcome:
-    """One copy; as many stretches are right to a second as are found, if `off` is at most one."""
+    """The outcome of one copy. If `off` is at most one second, all found stretches count as exact."""
     exact = found if off is not None and off <= 1 else 0
     rules = Agreement(0.9, 0.5) if copy == 0 else Agreement(0.0, 0.0)
     return Outcome(trial, copy, parts, found, exact, off, more.get("radius", 20), more.get("others", 0), rules)
 
 
-def test_each_kind_of_copy_is_told_by_its_stretches() -> None:
-    made = evaluation(
+def test_the_recall_table_has_a_row_for_each_kind_of_copy() -> None:
+    videos = evaluation(
         [
             outcome(0, 0, 1, 1, 0.2),
             outcome(1, 0, 1, 1, 1.5, others=2),
@@ -47,13 +47,15 @@ def test_each_kind_of_copy_is_told_by_its_stretches() -> None:
         ],
         [],
     )
-    assert figures.recall_table(made, Form.WHOLE).rows == [("plain", "2", "100.0", "50.0", "1.5", "0.0", "100.0", "2")]
-    assert figures.recall_table(made, Form.ALONE).rows == [
+    assert figures.recall_table(videos, Form.WHOLE).rows == [
+        ("plain", "2", "100.0", "50.0", "1.5", "0.0", "100.0", "2")
+    ]
+    assert figures.recall_table(videos, Form.ALONE).rows == [
         ("joined", "1", "50.0", "50.0", "0.4", "0.0", "0.0", "0"),
-        # Backwards, no end of a segment is right.
+        # A segment of a reversed copy has no right start and end.
         ("reversed", "1", "100.0", "–", "–", "0.0", "0.0", "0"),
     ]
-    assert figures.recall_table(made, Form.INSIDE).rows == []
+    assert figures.recall_table(videos, Form.INSIDE).rows == []
 
 
 def test_false_matches_are_counted_and_estimated() -> None:
@@ -64,11 +66,11 @@ def test_false_matches_are_counted_and_estimated() -> None:
         for listed in range(FILMS)
         if query % 2 != listed % 2
     ]
-    found = figures.false_matches(evaluation([outcome(0, 0, 1, 1, 0.2, others=2)], pairs))
-    # One upload with the films of the other group, and the surrounding one with all.
-    assert (found.uploads, found.counted) == (FILMS // 2 + FILMS, 3)
-    assert found.pairs == len(pairs) == FILMS**2 // 2
-    rate = found.rate
+    false = figures.false_matches(evaluation([outcome(0, 0, 1, 1, 0.2, others=2)], pairs))
+    # One upload is compared with the films of the other group, and the surrounding film with all films.
+    assert (false.uploads, false.counted) == (FILMS // 2 + FILMS, 3)
+    assert false.pairs == len(pairs) == FILMS**2 // 2
+    rate = false.rate
     assert rate.nearest is not None and 65 < rate.nearest < 80
     assert rate.estimate is not None and rate.upper is not None
     assert 0 < rate.estimate <= rate.upper < 1e-9
@@ -80,15 +82,15 @@ def test_false_matches_are_counted_and_estimated() -> None:
 
 
 def test_few_pairs_give_no_estimate() -> None:
-    found = figures.false_matches(evaluation([], [VideoPair(0, 1, 80), VideoPair(1, 0, None)]))
-    rate = found.rate
-    assert (found.pairs, rate.nearest, rate.tail, rate.estimate, rate.upper) == (2, 80, None, None, None)
+    false = figures.false_matches(evaluation([], [VideoPair(0, 1, 80), VideoPair(1, 0, None)]))
+    rate = false.rate
+    assert (false.pairs, rate.nearest, rate.tail, rate.estimate, rate.upper) == (2, 80, None, None, None)
     assert figures.false_matches(evaluation([], [])).rate.nearest is None
 
 
 def test_the_document_is_json() -> None:
-    made = evaluation([outcome(0, 0, 1, 1, 0.2)], [VideoPair(0, 1, 80)])
-    document = json.loads(json.dumps(figures.as_document(made)))
+    videos = evaluation([outcome(0, 0, 1, 1, 0.2)], [VideoPair(0, 1, 80)])
+    document = json.loads(json.dumps(figures.as_document(videos)))
     assert document["copies"] == [
         {"name": "plain", "form": "whole", "clips": 1, "found": 1.0, "exact": 1.0, "off": 0.2}
         | {"by_listed": 0.0, "by_query": 1.0, "mistaken": 0}

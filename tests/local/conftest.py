@@ -1,4 +1,4 @@
-"""A service without a network, and a copy of it."""
+"""A service without a network, and a local copy of its list."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from tests import schemas
 from tests.builders import Clock
 
 ORGANISATIONS = tuple([Cosigner.new(f"{name}.example") for name in ("north", "south", "west")])
-NAMES = tuple(each.name.partition(".")[0] for each in ORGANISATIONS)
+NAMES = tuple(organisation.name.partition(".")[0] for organisation in ORGANISATIONS)
 QUORUM = "\n".join(
     (
-        *(f"witness {name} {each.key}" for name, each in zip(NAMES, ORGANISATIONS, strict=True)),
+        *(f"witness {name} {organisation.key}" for name, organisation in zip(NAMES, ORGANISATIONS, strict=True)),
         f"group organisations 2 {' '.join(NAMES)}",
         "quorum organisations",
     )
@@ -40,16 +40,16 @@ QUORUM = "\n".join(
 
 
 class Cut(httpx.SyncByteStream):
-    """An answer that breaks off after some bytes."""
+    """A response that breaks off after some bytes."""
 
-    def __init__(self, inner: httpx.Response, left: int) -> None:
-        self._inner, self._left = inner, left
+    def __init__(self, inner: httpx.Response, remaining: int) -> None:
+        self._inner, self._remaining = inner, remaining
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._inner.iter_bytes():
-            yield part[: self._left]
-            self._left -= len(part)
-            if self._left <= 0:
+            yield part[: self._remaining]
+            self._remaining -= len(part)
+            if self._remaining <= 0:
                 raise httpx.ReadError("cut")
 
     def close(self) -> None:
@@ -58,28 +58,30 @@ class Cut(httpx.SyncByteStream):
 
 @dataclass
 class Wire(httpx.BaseTransport):
-    """To the application; `away`, or with streams that are cut after so many bytes."""
+    """A transport to the application. It can be down, or break off the next streams after some bytes."""
 
     app: httpx.WSGITransport
-    away: bool = False
-    cut: list[int] = field(default_factory=list)
-    late: dict[int, int] = field(default_factory=dict)
-    """Contributions whose last change is said to have another seq."""
+    is_down: bool = False
+    cut_after: list[int] = field(default_factory=list)
+    later_seqs: dict[int, int] = field(default_factory=dict)
+    """By contribution, a false seq that the feed shows for its last change."""
     _seen: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if self.away:
+        if self.is_down:
             raise httpx.ConnectError("away", request=request)
         response = self.app.handle_request(request)
-        if self.late and "ndjson" in request.headers["Accept"]:
+        if self.later_seqs and "ndjson" in request.headers["Accept"]:
             *lines, end = map(json.loads, response.read().splitlines())
             self._seen |= {line["contribution"]["id"]: line for line in lines if "contribution" in line}
-            late = [{**self._seen[id], "seq": seq} for id, seq in self.late.items() if id in self._seen]
-            others = [line for line in lines if line.get("contribution", {}).get("id") not in self.late]
-            changes = sorted((*others, *late), key=lambda line: line["seq"])
+            moved = [{**self._seen[id], "seq": seq} for id, seq in self.later_seqs.items() if id in self._seen]
+            others = [line for line in lines if line.get("contribution", {}).get("id") not in self.later_seqs]
+            changes = sorted((*others, *moved), key=lambda line: line["seq"])
             return httpx.Response(200, text="".join(f"{json.dumps(line)}\n" for line in (*changes, end)))
-        if self.cut and "ndjson" in request.headers["Accept"]:
-            return httpx.Response(response.status_code, headers=response.headers, stream=Cut(response, self.cut.pop(0)))
+        if self.cut_after and "ndjson" in request.headers["Accept"]:
+            return httpx.Response(
+                response.status_code, headers=response.headers, stream=Cut(response, self.cut_after.pop(0))
+            )
         return response
 
 
@@ -96,24 +98,24 @@ class Service:
     client: Client
 
     def root(self, *organisations: Cosigner) -> CommittedSet:
-        """Record the root of the active set, which these organisations sign; return it."""
+        """Record the root of the active set, let these organisations sign it, and return it."""
         active_set.keep(self.db, at_once=True)
         committed = self.client.set_root()
         body = SetRoot("log.example/1", committed.seq, committed.root).body
         if organisations:
             seconds = int(self.clock().timestamp())
-            self.client.sign_set("".join(each.cosign(body, seconds) for each in organisations))
+            self.client.sign_set("".join(organisation.cosign(body, seconds) for organisation in organisations))
         return committed
 
     def write(self, statement: str) -> None:
-        """Write in the database beside the log, as its operator may."""
+        """Write to the database without a log entry, as the operator could."""
         engine = create_engine(self.url)
         with engine.begin() as connection:
             connection.exec_driver_sql(statement)
         engine.dispose()
 
-    def restore(self) -> None:
-        """Let the log be another one."""
+    def replace_log(self) -> None:
+        """Replace the log by another one, as after a restore."""
         self.write("UPDATE log SET epoch = lower(hex(randomblob(16)))")
 
 
@@ -137,12 +139,12 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the copy is kept."""
+    """The folder of the copy."""
     return tmp_path / "local"
 
 
 @pytest.fixture
 def index(service: Service, folder: Path) -> Iterator[LocalIndex]:
-    """The copy; nothing is synced yet."""
+    """The copy, before its first sync."""
     with LocalIndex(folder, clock=service.clock) as index:
         yield index

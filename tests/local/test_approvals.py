@@ -1,4 +1,4 @@
-"""A copy holds, and matches, only what a quorum of organisations signed."""
+"""A copy stores and matches only contributions that a quorum of organisations signed."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def matched(index: LocalIndex, *seeds: int) -> list[int]:
     return [match.contribution for result in results for match in result.matches]
 
 
-def test_a_copy_takes_what_the_quorum_signed_and_nothing_after_it(service: Service, signed: LocalIndex) -> None:
+def test_a_copy_stores_only_what_the_quorum_signed(service: Service, signed: LocalIndex) -> None:
     contributed(service.db, service.actor, draft(1), draft(2))
     committed = service.root(NORTH, WEST)
     contributed(service.db, service.actor, draft(3))
     assert signed.sync(service.client) == 2
     assert matched(signed, 1, 2, 3) == [1, 2]
     assert committed.covers <= signed.checkpoint <= committed.seq
-    # Nothing is signed that is new.
+    # The new contribution is not signed yet.
     assert signed.sync(service.client) == 0
     assert service.root().seq > committed.seq
     with pytest.raises(RootNotSigned, match=r"^0 of the 3 organisations .* needs 2 or more$"):
@@ -61,7 +61,7 @@ def test_a_copy_takes_what_the_quorum_signed_and_nothing_after_it(service: Servi
     assert matched(signed, 1, 2, 3) == [1, 2, 3]
 
 
-def test_a_copy_without_a_signed_root_is_none(service: Service, signed: LocalIndex, folder: Path) -> None:
+def test_a_copy_without_a_signed_root_cannot_be_used(service: Service, signed: LocalIndex, folder: Path) -> None:
     contributed(service.db, service.actor, draft(1))
     service.root(NORTH)
     with pytest.raises(RootNotSigned):
@@ -77,7 +77,7 @@ def test_a_copy_without_a_signed_root_is_none(service: Service, signed: LocalInd
     assert matched(signed, 1) == [1]
 
 
-def test_a_sync_without_the_policy_takes_the_approval_away(service: Service, signed: LocalIndex, folder: Path) -> None:
+def test_a_sync_without_the_policy_removes_the_approval(service: Service, signed: LocalIndex, folder: Path) -> None:
     contributed(service.db, service.actor, draft(1))
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
@@ -87,7 +87,7 @@ def test_a_sync_without_the_policy_takes_the_approval_away(service: Service, sig
         assert matched(plain, 1, 2) == [1, 2]
     with pytest.raises(CopyNotApproved):
         matched(signed, 1)
-    # What the quorum did not sign is removed, and read again later.
+    # A contribution that the quorum did not sign is removed, and read again later.
     signed.sync(service.client)
     assert matched(signed, 1, 2) == [1]
     service.root(NORTH, SOUTH)
@@ -95,7 +95,7 @@ def test_a_sync_without_the_policy_takes_the_approval_away(service: Service, sig
     assert matched(signed, 1, 2) == [1, 2]
 
 
-def test_what_changes_nothing_in_the_set_needs_no_signature(service: Service, signed: LocalIndex) -> None:
+def test_a_change_that_leaves_the_active_set_as_it_is_needs_no_signature(service: Service, signed: LocalIndex) -> None:
     contributed(service.db, service.actor, draft(1), draft(2))
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
@@ -132,9 +132,7 @@ def test_an_approval_lasts_for_a_day(service: Service, signed: LocalIndex) -> No
     assert signed.age == timedelta(minutes=5)
 
 
-def test_a_contribution_that_the_quorum_did_not_sign_is_named_and_not_stored(
-    service: Service, signed: LocalIndex
-) -> None:
+def test_a_contribution_that_differs_from_the_signed_root_is_rejected(service: Service, signed: LocalIndex) -> None:
     contributed(service.db, service.actor, draft(1), draft(2))
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
@@ -150,26 +148,28 @@ def test_a_contribution_that_the_quorum_did_not_sign_is_named_and_not_stored(
     assert matched(signed, 1, 2, 3, 4) == [1, 2, 3, 4]
 
 
-def test_a_hidden_contribution_is_named(service: Service, signed: LocalIndex, folder: Path) -> None:
+def test_a_contribution_that_the_service_hides_is_reported(service: Service, signed: LocalIndex, folder: Path) -> None:
     contributed(service.db, service.actor, draft(1), draft(2), draft(3))
     service.root(NORTH, SOUTH)
     service.write("UPDATE contributions SET announced = 'withdrawn' WHERE id = 2")
     with pytest.raises(NotAsLogged, match=r"^contribution 2 .* active set of the log has it, and the copy has"):
         signed.sync(service.client)
     assert not (folder / CURRENT).exists()
-    # What was read of the first copy is not used again.
+    # The rows of the first attempt are not used again.
     service.write("UPDATE contributions SET announced = 'active' WHERE id = 2")
     signed.sync(service.client)
     assert matched(signed, 1, 2, 3) == [1, 2, 3]
 
 
-def test_what_changed_after_the_root_keeps_its_signed_state(service: Service, signed: LocalIndex) -> None:
+def test_a_contribution_that_changed_after_the_root_keeps_its_signed_state(
+    service: Service, signed: LocalIndex
+) -> None:
     contributed(service.db, service.actor, draft(1), draft(2), draft(3))
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
     contributed(service.db, service.actor, draft(4), draft(5))
     service.root(NORTH, SOUTH)
-    # Both are in the root, and only the later state of both can be read.
+    # The root has both contributions as active, but the feed has only their later state.
     contributions.withdraw(service.db, service.actor, 3, "other")
     contributions.withdraw(service.db, service.actor, 5, "other")
     assert signed.sync(service.client) > 0
@@ -177,7 +177,7 @@ def test_what_changed_after_the_root_keeps_its_signed_state(service: Service, si
     contributions.amend(service.db, service.actor, 1, Amendment(labels=("incitement",)))
     assert signed.sync(service.client) == 1
     service.clock.go(minutes=1)
-    # Nothing is new, and they wait for the next root.
+    # Nothing is new. The two withdrawals wait for the next root.
     assert signed.sync(service.client) == 0 and signed.age == timedelta(minutes=1)
     assert matched(signed, 1, 2, 3, 4, 5) == [1, 2, 3, 4]
     service.root(NORTH, SOUTH)
@@ -185,20 +185,20 @@ def test_what_changed_after_the_root_keeps_its_signed_state(service: Service, si
     assert matched(signed, 1, 2, 3, 4, 5) == [1, 2, 4]
 
 
-def test_a_later_state_of_what_the_root_has_is_not_matched(service: Service, signed: LocalIndex) -> None:
+def test_signals_added_after_the_signed_root_do_not_match(service: Service, signed: LocalIndex) -> None:
     contributed(service.db, service.actor, draft(1), draft(2))
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
     opinions.give(service.db, member_with(service.db), 1, OpinionDraft(Stance.CONFIRMS))
     service.root(NORTH, SOUTH)
-    # The feed has this already where it has the opinion.
+    # The feed has this addition already at the event of the opinion.
     additions.add(service.db, service.actor, [Addition(1, (signal(1), signal(3, PHASH)))])
     signed.sync(service.client)
-    asked = [query(1), query(signal(3, PHASH))]
-    assert [len(result.matches) for result in signed.match(asked).results] == [1, 0]
+    queries = [query(1), query(signal(3, PHASH))]
+    assert [len(result.matches) for result in signed.match(queries).results] == [1, 0]
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
-    assert [len(result.matches) for result in signed.match(asked).results] == [1, 1]
+    assert [len(result.matches) for result in signed.match(queries).results] == [1, 1]
 
 
 def test_a_state_that_no_root_approved_is_removed(service: Service, signed: LocalIndex, folder: Path) -> None:
@@ -209,7 +209,8 @@ def test_a_state_that_no_root_approved_is_removed(service: Service, signed: Loca
     service.root(NORTH, SOUTH)
     contributions.withdraw(service.db, service.actor, 1, "other")
     contributions.withdraw(service.db, service.actor, 2, "other")
-    # The root has contribution 1 as confirmed, which cannot be read any more, and contribution 2 as the copy has it.
+    # The root has contribution 1 as confirmed, a state that the feed no longer has.
+    # It has contribution 2 in the same state as the copy.
     signed.sync(service.client)
     assert matched(signed, 1, 2) == [2]
     service.root(NORTH, SOUTH)
@@ -217,16 +218,18 @@ def test_a_state_that_no_root_approved_is_removed(service: Service, signed: Loca
     assert matched(signed, 1, 2) == []
 
 
-def test_what_is_said_to_change_again_and_again_is_named(service: Service, signed: LocalIndex) -> None:
+def test_a_contribution_that_the_feed_shows_as_changed_10_times_is_reported(
+    service: Service, signed: LocalIndex
+) -> None:
     contributed(service.db, service.actor, draft(1), draft(2))
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
     contributed(service.db, service.actor, draft(3))
     for number in range(4, 15):
         contributed(service.db, service.actor, draft(number))
-        # The operator shows the change of contribution 3 as if it were a new one each time.
-        service.wire.late = {3: service.root(NORTH, SOUTH).covers + 1}
-        # Time alone says nothing: organisations may be away.
+        # The operator shows the change of contribution 3 as a new one each time.
+        service.wire.later_seqs = {3: service.root(NORTH, SOUTH).covers + 1}
+        # Time alone is no reason for an error: organisations may be unavailable.
         service.clock.go(hours=1)
         if number < 14:
             assert signed.sync(service.client) == 1 and signed.sync(service.client) == 0
@@ -236,10 +239,10 @@ def test_what_is_said_to_change_again_and_again_is_named(service: Service, signe
     assert len(signed) == 12
 
 
-def test_what_a_root_covers_is_nobodys_word(
+def test_a_false_covers_of_a_root_does_not_approve_an_old_copy(
     service: Service, signed: LocalIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service may say it as it likes: the feed ends there, and the newest signed root would approve an old copy."""
+    """`covers` is not signed, so a false one must not make the newest root approve an old copy."""
     contributed(service.db, service.actor, draft(1), draft(2))
     old = service.root(NORTH, SOUTH)
     signed.sync(service.client)
@@ -252,7 +255,7 @@ def test_what_a_root_covers_is_nobodys_word(
         signed.sync(service.client)
 
 
-def test_an_old_root_that_is_signed_does_not_come_back(
+def test_an_older_signed_root_is_rejected(
     service: Service, signed: LocalIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contributed(service.db, service.actor, draft(1), draft(2))
@@ -266,7 +269,7 @@ def test_an_old_root_that_is_signed_does_not_come_back(
         signed.sync(service.client)
 
 
-def test_an_approval_is_a_text_and_meets_its_policy_only() -> None:
+def test_an_approval_is_read_back_and_holds_only_for_its_policy() -> None:
     approval = Approval("note", 7, NOON, ("key",), {3: 2})
     assert Approval.parse(approval.text) == approval
     assert find_approval(replace(approval, logs=()).text, POLICY) is None

@@ -1,4 +1,4 @@
-"""The rows of a copy against commitments, and the tree over what it has."""
+"""The rows of a copy, checked against their commitments, and the tree over its contributions."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ FRAMES = (
 
 @pytest.fixture
 def tables(service: Service, tmp_path: Path) -> CopyTables:
-    made = CopyTables(tmp_path / "copy.sqlite")
-    made.create("epoch", service.client.me(), NOON)
-    return made
+    tables = CopyTables(tmp_path / "copy.sqlite")
+    tables.create("epoch", service.client.me(), NOON)
+    return tables
 
 
-def filled(tables: CopyTables, *copies: CopiedContribution) -> None:
+def store_copies(tables: CopyTables, *copies: CopiedContribution) -> None:
     seq = tables.head().seq
-    tables.store([FeedStep(seq + number, each) for number, each in enumerate(copies, 1)], seq + len(copies), NOON)
+    tables.store([FeedStep(seq + number, copy) for number, copy in enumerate(copies, 1)], seq + len(copies), NOON)
 
 
-def leaf_of(each: CopiedContribution) -> bytes:
-    return leaf(each.id, each.standing, each.commitment)
+def leaf_of(copy: CopiedContribution) -> bytes:
+    return leaf(copy.id, copy.standing, copy.commitment)
 
 
-def test_rows_are_what_was_committed_to_until_one_is_changed(tables: CopyTables) -> None:
-    whole = copied(3, [signal(2), signal(8)])
-    told = whole._replace(signals=whole.signals[:1], undisclosed=(seal(whole.salt or b"", str(signal(8))),))
-    filled(
+def test_rows_fit_their_commitments_until_one_is_changed(tables: CopyTables) -> None:
+    complete = copied(3, [signal(2), signal(8)])
+    partial = complete._replace(signals=complete.signals[:1], undisclosed=(seal(complete.salt or b"", str(signal(8))),))
+    store_copies(
         tables,
         copied(1, [signal(1), signal(7, Algorithm.MD5)], FRAMES, [signature(1)]),
         copied(2, [signal(2)])._replace(salt=None, commitment=None),
-        told,
-        # The signal of a frame is one of the item, too.
+        partial,
+        # The signal of a frame is also a signal of the item.
         copied(4, [signal(1)], FRAMES),
     )
     read: list[int] = []
@@ -69,7 +69,7 @@ def test_rows_are_what_was_committed_to_until_one_is_changed(tables: CopyTables)
         ("UPDATE shots SET end = end + 0.25 WHERE contribution = 1", [1]),
         ("DELETE FROM signatures", [1]),
         ("INSERT INTO signals VALUES ('md5', x'00112233445566778899aabbccddeeff', 4, 0)", [4]),
-        # It would match as a frame, and no shot has it.
+        # The signal would match as a frame, but no shot has it.
         ("INSERT INTO signals VALUES ('md5', x'00112233445566778899aabbccddeeff', 4, 64)", [4]),
         ("UPDATE contributions SET undisclosed = NULL", [3]),
         ("UPDATE contributions SET salt = NULL", [1, 3, 4]),
@@ -82,33 +82,33 @@ def test_rows_are_what_was_committed_to_until_one_is_changed(tables: CopyTables)
     tables.close()
 
 
-def test_the_tree_is_that_over_what_the_copy_has(tables: CopyTables) -> None:
+def test_the_tree_of_a_copy_equals_that_of_its_contributions(tables: CopyTables) -> None:
     assert CopyTree(tables).root == EMPTY_HASH
     copies = [
         copied(id, [signal(id)]) for id in (1, 2, BLOCK_NODES - 1, BLOCK_NODES, 3 * BLOCK_NODES, BLOCK_NODES**3 + 5)
     ]
-    filled(tables, *copies)
+    store_copies(tables, *copies)
     tree = CopyTree(tables)
-    blocks, root = update(lambda level, number: EMPTY_BLOCK, {each.id: leaf_of(each) for each in copies})
+    blocks, root = update(lambda level, number: EMPTY_BLOCK, {copy.id: leaf_of(copy) for copy in copies})
     assert tree.root == root
     assert all(tree.block(*place) == block for place, block in blocks.items())
     assert list(differences(tree.block, lambda *place: blocks.get(place, EMPTY_BLOCK))) == []
     tables.close()
 
 
-def test_a_change_is_in_the_tree_once_it_is_told(tables: CopyTables) -> None:
+def test_a_change_is_in_the_tree_once_its_block_is_marked(tables: CopyTables) -> None:
     first, second, third = (copied(id, [signal(id)]) for id in (1, 2, 900))
-    filled(tables, first, second, third)
+    store_copies(tables, first, second, third)
     tree = CopyTree(tables)
     before = tree.root
     confirmed = second._replace(standing=Standing.CONFIRMED)
-    gone = [
+    steps = [
         FeedStep(4, Gone(1, "withdrawn", "other")),
         FeedStep(5, confirmed),
-        # It matches nothing any more, and is in the set.
+        # A suppressed contribution matches nothing, but stays in the active set.
         FeedStep(6, Gone(900, "masked", None, Standing.UNREVIEWED, third.commitment)),
     ]
-    tables.store(gone, 6, NOON)
+    tables.store(steps, 6, NOON)
     assert tree.root == before
     tree.mark_changed({0, 900 // BLOCK_NODES})
     leaves = {2: leaf_of(confirmed), 900: leaf_of(third)}
@@ -118,12 +118,12 @@ def test_a_change_is_in_the_tree_once_it_is_told(tables: CopyTables) -> None:
 
 
 def test_a_difference_is_described() -> None:
-    one, other = leaf(1, "unreviewed", None), leaf(1, "confirmed", None)
+    unreviewed, confirmed = leaf(1, "unreviewed", None), leaf(1, "confirmed", None)
 
-    def describe(mine: bytes, theirs: bytes) -> str:
+    def describe(own: bytes, other: bytes) -> str:
         committed = CommittedSet(7, 6, bytes(32), 1, "")
-        return describe_difference(lambda level, number: mine, lambda level, number: theirs, 0, committed)
+        return describe_difference(lambda level, number: own, lambda level, number: other, 0, committed)
 
-    assert describe(one, EMPTY_HASH) == "the copy has it, and the active set of the log has it not (event 7)"
-    assert describe(EMPTY_HASH, one) == "the active set of the log has it, and the copy has it not (event 7)"
-    assert "its standing or its commitment is another one" in describe(one, other)
+    assert describe(unreviewed, EMPTY_HASH) == "the copy has it, and the active set of the log has it not (event 7)"
+    assert describe(EMPTY_HASH, unreviewed) == "the active set of the log has it, and the copy has it not (event 7)"
+    assert "its standing or its commitment is another one" in describe(unreviewed, confirmed)

@@ -16,34 +16,36 @@ from tests.local.conftest import Service
 PDQ = Algorithm.PDQ
 
 
-def copied(seed: int) -> CopiedContribution:
+def contribution(seed: int) -> CopiedContribution:
     values = ((PDQ, signal(seed).to_bytes()),)
     return CopiedContribution(seed + 1, 1, values, ("glorification",), None, Standing.UNREVIEWED, (), NOON, NOON, None)
 
 
-def found(tiers: CopyIndex, seed: int) -> bool:
-    tiers.catch_up()
-    return bool(tiers.search(PDQ, [signal(seed).value], 0)[0])
+def finds(index: CopyIndex, seed: int) -> bool:
+    index.catch_up()
+    return bool(index.search(PDQ, [signal(seed).value], 0)[0])
 
 
-def test_values_go_to_segments_which_others_take_over_and_what_is_gone_leaves(service: Service, tmp_path: Path) -> None:
+def test_written_segments_are_used_by_other_readers_and_drop_deleted_values(service: Service, tmp_path: Path) -> None:
     tables = CopyTables(tmp_path / "copy.sqlite")
     tables.create("epoch", service.client.me(), NOON)
     writer, reader = (CopyIndex(tables, tmp_path / "index") for _ in range(2))
-    assert not found(reader, 1)
-    made = [copied(seed) for seed in range(2 * FLUSH_SIZE + 2)]
-    half = len(made) // 2
-    tables.store([FeedStep(one.id, one) for one in made[:half]], half, NOON)
+    assert not finds(reader, 1)
+    contributions = [contribution(seed) for seed in range(2 * FLUSH_SIZE + 2)]
+    half = len(contributions) // 2
+    tables.store([FeedStep(copy.id, copy) for copy in contributions[:half]], half, NOON)
     writer.write()
     assert len(list((tmp_path / "index").glob("*.segment"))) == 1
-    assert found(reader, 1) and found(reader, half - 1) and not found(reader, half)
-    tables.store([FeedStep(one.id, one) for one in made[half:]], len(made), NOON)
-    tables.store([FeedStep(len(made) + 1, Gone(made[7].id, "withdrawn"))], len(made) + 1, NOON)
+    assert finds(reader, 1) and finds(reader, half - 1) and not finds(reader, half)
+    tables.store([FeedStep(copy.id, copy) for copy in contributions[half:]], len(contributions), NOON)
+    tables.store(
+        [FeedStep(len(contributions) + 1, Gone(contributions[7].id, "withdrawn"))], len(contributions) + 1, NOON
+    )
     writer.write()
     (segment,) = (tmp_path / "index").glob("*.segment")  # merged
-    with_all = [found(tiers, seed) for tiers in (writer, reader) for seed in (1, half, len(made) - 1)]
-    assert all(with_all)
+    results = [finds(index, seed) for index in (writer, reader) for seed in (1, half, len(contributions) - 1)]
+    assert all(results)
     fresh = CopyIndex(tables, tmp_path / "index")
-    assert found(fresh, 8) and not found(fresh, 7)
+    assert finds(fresh, 8) and not finds(fresh, 7)
     assert segment.exists()
     tables.close()

@@ -1,4 +1,4 @@
-"""Look-back that is killed while it remembers, syncs, looks back, and between a report and its acknowledgement."""
+"""Look-back is killed while it remembers, syncs and looks back, and between a report and its acknowledgement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.remembering import kills
 from tests.local.conftest import Service
 
 
-class Quiet(WSGIRequestHandler):
+class QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -21,7 +21,7 @@ class Quiet(WSGIRequestHandler):
 @pytest.fixture
 def url(service: Service) -> Iterator[str]:
     """The service, on a port of this machine."""
-    with make_server("127.0.0.1", 0, service.wire.app.app, handler_class=Quiet) as server:
+    with make_server("127.0.0.1", 0, service.wire.app.app, handler_class=QuietHandler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -31,6 +31,7 @@ def url(service: Service) -> Iterator[str]:
             thread.join()
 
 
-def test_what_is_told_is_complete_and_told_once(url: str, service: Service, tmp_path: Path) -> None:
-    # It remembers, it looks back, it is told. Each step in turn is in scripts/faults.
+def test_reports_are_complete_and_without_repetition_after_kills(url: str, service: Service, tmp_path: Path) -> None:
+    # One kill while it remembers, one while it looks back, one before the acknowledgement.
+    # scripts/faults kills it at every step.
     assert kills(url, service.key, tmp_path / "member", (5, 24, 34)) == 3

@@ -1,4 +1,4 @@
-"""Syncing: it goes on where it broke off, starts over where the log is another, and mends what is damaged."""
+"""Syncing: it continues after an interruption, rebuilds a copy of another log, and repairs damaged files."""
 
 from __future__ import annotations
 
@@ -24,63 +24,65 @@ def fill(service: Service, first: int, count: int) -> None:
     contributed(service.db, service.actor, *(draft(seed) for seed in range(first, first + count)))
 
 
-def same(service: Service, index: LocalIndex, seeds: int) -> bool:
-    asked = [query(seed) for seed in range(seeds)]
-    return index.match(asked) == service.client.match(asked)
+def same_matches(service: Service, index: LocalIndex, seeds: int) -> bool:
+    queries = [query(seed) for seed in range(seeds)]
+    return index.match(queries) == service.client.match(queries)
 
 
-def test_what_breaks_off_goes_on_where_it_was(service: Service, index: LocalIndex) -> None:
+def test_an_interrupted_sync_continues_where_it_stopped(service: Service, index: LocalIndex) -> None:
     fill(service, 0, 900)
-    service.wire.cut = [200_000, 150_000, 90_000]
+    service.wire.cut_after = [200_000, 150_000, 90_000]
     assert index.sync(service.client) == 900
-    assert service.wire.cut == []
-    assert same(service, index, 100)
+    assert service.wire.cut_after == []
+    assert same_matches(service, index, 100)
 
 
-def test_a_copy_that_was_never_level_is_none(service: Service, index: LocalIndex, folder: Path) -> None:
+def test_a_copy_that_was_never_complete_cannot_be_used(service: Service, index: LocalIndex, folder: Path) -> None:
     fill(service, 0, 500)
-    service.wire.cut = [150_000, 0]
+    service.wire.cut_after = [150_000, 0]
     with pytest.raises(ServiceUnreachable):
         index.sync(service.client)
     with pytest.raises(NoCopy):
         index.match([query(1)])
-    (began,) = folder.glob("copy-*")
+    (unfinished,) = folder.glob("copy-*")
     assert index.sync(service.client) < 500
-    assert list(folder.glob("copy-*")) == [began]
-    assert same(service, index, 100)
+    assert list(folder.glob("copy-*")) == [unfinished]
+    assert same_matches(service, index, 100)
 
 
-def test_a_copy_of_another_log_starts_over_and_says_so(service: Service, index: LocalIndex, folder: Path) -> None:
+def test_a_copy_of_another_log_is_rebuilt_and_a_notice_is_shown(
+    service: Service, index: LocalIndex, folder: Path
+) -> None:
     fill(service, 0, 50)
     index.sync(service.client)
-    service.restore()
+    service.replace_log()
     contributions.withdraw(service.db, service.actor, 1, "other")
-    said: list[str] = []
-    service.wire.cut = [10_000, 0]
-    with syncing(folder, service.client, notify=said.append) as sync, pytest.raises(ServiceUnreachable):
+    notices: list[str] = []
+    service.wire.cut_after = [10_000, 0]
+    with syncing(folder, service.client, notify=notices.append) as sync, pytest.raises(ServiceUnreachable):
         sync.catch_up()
-    assert len(index.match([query(0)]).results[0].matches) == 1  # the old copy, while the new one is not level
-    with syncing(folder, service.client, notify=said.append) as sync:
+    assert len(index.match([query(0)]).results[0].matches) == 1  # the old copy, until the new one is complete
+    with syncing(folder, service.client, notify=notices.append) as sync:
         sync.catch_up()
-    assert said == ["the service has another log than this copy, perhaps after a restore: building a new copy"]
-    assert same(service, index, 50)
+    assert notices == ["the service has another log than this copy, perhaps after a restore: building a new copy"]
+    assert same_matches(service, index, 50)
     assert len(list(folder.glob("copy-*"))) == 1
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """The permissions of a folder and everything in it that is no link."""
+    """The permissions of a folder and of everything in it except symbolic links."""
     every = [folder, *folder.rglob("*")]
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in every if not path.is_symlink()}
 
 
-def test_a_copy_is_its_owners_only_whatever_the_umask(service: Service, folder: Path) -> None:
+def test_only_the_owner_can_read_a_copy_with_any_umask(service: Service, folder: Path) -> None:
     fill(service, 0, FLUSH_SIZE + 10)
     before = os.umask(0)
     try:
         with LocalIndex(folder, clock=service.clock) as index:
             index.sync(service.client)
             index.match([query(1)])
-            made = modes(folder)
+            initial_modes = modes(folder)
             for path in (folder, *folder.rglob("*")):
                 if not path.is_symlink():
                     path.chmod(0o777 if path.is_dir() else 0o666)
@@ -91,12 +93,12 @@ def test_a_copy_is_its_owners_only_whatever_the_umask(service: Service, folder: 
             again.sync(service.client)
     finally:
         os.umask(before)
-    assert any(name.endswith(".segment") for name in made) and f"{COPY_FILE}-wal" in made
-    for found in (made, modes(folder)):
-        assert set(found.values()) == {0o700, 0o600}
+    assert any(name.endswith(".segment") for name in initial_modes) and f"{COPY_FILE}-wal" in initial_modes
+    for all_modes in (initial_modes, modes(folder)):
+        assert set(all_modes.values()) == {0o700, 0o600}
 
 
-def test_two_do_not_sync_at_once(service: Service, index: LocalIndex, folder: Path) -> None:
+def test_two_processes_cannot_sync_at_once(service: Service, index: LocalIndex, folder: Path) -> None:
     index.sync(service.client)
     with (
         lock_folder(folder),
@@ -108,7 +110,7 @@ def test_two_do_not_sync_at_once(service: Service, index: LocalIndex, folder: Pa
         index.sync(service.client)
 
 
-def test_a_damaged_index_is_built_anew_from_the_tables(service: Service, index: LocalIndex, folder: Path) -> None:
+def test_a_damaged_index_is_rebuilt_from_the_tables(service: Service, index: LocalIndex, folder: Path) -> None:
     for start in range(0, FLUSH_SIZE + 1_000, 1_000):
         fill(service, start, 1_000)
     index.sync(service.client)
@@ -121,28 +123,28 @@ def test_a_damaged_index_is_built_anew_from_the_tables(service: Service, index: 
     fill(service, FLUSH_SIZE + 1_000, 1)
     with LocalIndex(folder, service.clock) as again:
         again.sync(service.client)
-        assert same(service, again, 200)
+        assert same_matches(service, again, 200)
     for segment in (folder / CURRENT / INDEX_FOLDER).iterdir():
         segment.unlink()
     with LocalIndex(folder, service.clock) as again:
-        assert same(service, again, 200)
+        assert same_matches(service, again, 200)
 
 
-def test_damaged_tables_are_filled_anew(service: Service, index: LocalIndex, folder: Path) -> None:
+def test_damaged_tables_are_rebuilt_from_the_feed(service: Service, index: LocalIndex, folder: Path) -> None:
     fill(service, 0, 20)
     index.sync(service.client)
     index.close()
     (folder / CURRENT / COPY_FILE).write_bytes(b"not a database" * 1_000)
     with pytest.raises(NoCopy):
         index.match([query(1)])
-    said: list[str] = []
-    with syncing(folder, service.client, notify=said.append, clock=service.clock) as sync:
+    notices: list[str] = []
+    with syncing(folder, service.client, notify=notices.append, clock=service.clock) as sync:
         assert sync.catch_up() == 20
-    assert [one.endswith("is damaged or of another version: building a new copy") for one in said] == [True]
-    assert same(service, index, 20)
+    assert [notice.endswith("is damaged or of another version: building a new copy") for notice in notices] == [True]
+    assert same_matches(service, index, 20)
 
 
-def test_changes_come_as_they_are_made_while_one_waits(service: Service, folder: Path) -> None:
+def test_a_waiting_sync_stores_new_changes(service: Service, folder: Path) -> None:
     with syncing(folder, service.client, clock=service.clock) as sync:
         assert sync.catch_up() == 0
         fill(service, 0, 3)
@@ -150,7 +152,7 @@ def test_changes_come_as_they_are_made_while_one_waits(service: Service, folder:
         assert (sync.count(), sync.state.seq) == (3, service.client.changes(0).checkpoint)
 
 
-def test_who_follows_learns_of_a_new_seed_within_minutes(service: Service, folder: Path) -> None:
+def test_a_following_process_gets_a_new_seed_within_minutes(service: Service, folder: Path) -> None:
     with syncing(folder, service.client, clock=service.clock) as sync:
         sync.catch_up()
         assert [*sync.state.seeds] == []
@@ -160,15 +162,13 @@ def test_who_follows_learns_of_a_new_seed_within_minutes(service: Service, folde
             sync.catch_up()
             assert len(sync.state.seeds) == known
         seeds.rotate(service.db, COMMAND_LINE)
-        # A clock that was set back does not stop it.
+        # It also works after the clock was set back.
         service.clock.go(hours=-1)
         sync.catch_up()
         assert [seed.id for seed in sync.state.seeds] == [2, 1]
 
 
-def test_a_contribution_that_does_not_fit_its_commitment_is_named_and_not_stored(
-    service: Service, index: LocalIndex
-) -> None:
+def test_a_contribution_that_does_not_fit_its_commitment_is_rejected(service: Service, index: LocalIndex) -> None:
     fill(service, 0, 3)
     index.sync(service.client)
     before = index.checkpoint
@@ -177,7 +177,7 @@ def test_a_contribution_that_does_not_fit_its_commitment_is_named_and_not_stored
     with pytest.raises(NotAsLogged, match=r"^contribution 5 is not as the log .* its hashes in the feed are not those"):
         index.sync(service.client)
     assert (len(index), index.checkpoint) == (3, before)
-    # Also if the service leaves its salt out.
+    # The same holds if the service omits the salt.
     service.write("UPDATE contributions SET salt = NULL WHERE id = 5")
     with pytest.raises(NotAsLogged, match=r"^contribution 5 "):
         index.sync(service.client)

@@ -20,19 +20,19 @@ from tests.local.conftest import Service
 
 @pytest.fixture
 def tables(service: Service, tmp_path: Path) -> CopyTables:
-    made = CopyTables(tmp_path / "copy.sqlite")
-    made.create("epoch", service.client.me(), NOON)
-    return made
+    tables = CopyTables(tmp_path / "copy.sqlite")
+    tables.create("epoch", service.client.me(), NOON)
+    return tables
 
 
-def one(id: int, expires_at: datetime | None = None) -> CopiedContribution:
-    """As it comes from the feed; its number is the seed of its signals."""
-    signals = tuple((of.algorithm, of.to_bytes()) for of in (signal(id), signal(id, Algorithm.PHASH)))
+def contribution(id: int, expires_at: datetime | None = None) -> CopiedContribution:
+    """A contribution as the feed has it. Its id is the seed of its signals."""
+    signals = tuple((signal_.algorithm, signal_.to_bytes()) for signal_ in (signal(id), signal(id, Algorithm.PHASH)))
     return CopiedContribution(id, 1, signals, ("glorification",), None, Standing.UNREVIEWED, (), NOON, NOON, expires_at)
 
 
-def test_what_is_taken_in_twice_is_there_once(tables: CopyTables) -> None:
-    change = FeedStep(5, one(1))
+def test_a_change_that_is_stored_twice_has_one_row(tables: CopyTables) -> None:
+    change = FeedStep(5, contribution(1))
     for _ in range(2):
         tables.store([change, change], 5, NOON)
     assert tables.count() == 1
@@ -42,8 +42,8 @@ def test_what_is_taken_in_twice_is_there_once(tables: CopyTables) -> None:
     tables.close()
 
 
-def test_what_is_gone_is_gone_with_its_signals(tables: CopyTables) -> None:
-    first, second = one(1), one(2)
+def test_a_withdrawn_contribution_is_deleted_with_its_signals(tables: CopyTables) -> None:
+    first, second = contribution(1), contribution(2)
     tables.store([FeedStep(5, first), FeedStep(6, second)], 6, NOON)
     tables.store([FeedStep(7, Gone(first.id, "withdrawn"))], 7, None)
     assert tables.holders([signal(1)], NOON) == []
@@ -52,15 +52,15 @@ def test_what_is_gone_is_gone_with_its_signals(tables: CopyTables) -> None:
     tables.close()
 
 
-def test_what_has_expired_is_held_by_none(tables: CopyTables) -> None:
-    tables.store([FeedStep(5, one(1, NOON + timedelta(hours=1)))], 5, NOON)
+def test_an_expired_contribution_is_not_returned_as_a_holder(tables: CopyTables) -> None:
+    tables.store([FeedStep(5, contribution(1, NOON + timedelta(hours=1)))], 5, NOON)
     assert tables.holders([signal(1)], NOON)
     assert tables.holders([signal(1)], NOON + timedelta(hours=1)) == []
     tables.close()
 
 
-def test_of_a_loop_the_first_times_are_read(tables: CopyTables) -> None:
-    loop = one(1)._replace(duration=600.0)
+def test_only_the_first_times_of_a_repeated_signal_are_read(tables: CopyTables) -> None:
+    loop = contribution(1)._replace(duration=600.0)
     shots = tuple(CopiedShot(float(at), float(at), loop.signals[:1]) for at in range(MOST_TIMES + 9))
     tables.store([FeedStep(5, loop._replace(shots=shots))], 5, NOON)
     times = tables.times({1: {signal(1)}})[1, signal(1)]
@@ -68,8 +68,8 @@ def test_of_a_loop_the_first_times_are_read(tables: CopyTables) -> None:
     tables.close()
 
 
-def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: CopyTables) -> None:
-    broken = [FeedStep(5, one(1)), FeedStep("six", one(2))]  # type: ignore[arg-type]
+def test_changes_are_stored_all_together_or_not_at_all(tables: CopyTables) -> None:
+    broken = [FeedStep(5, contribution(1)), FeedStep("six", contribution(2))]  # type: ignore[arg-type]
     tables._connection.execute("CREATE TRIGGER no BEFORE UPDATE ON state BEGIN SELECT raise(ABORT, 'no'); END")
     with pytest.raises(Exception, match="no"):
         tables.store(broken, 6, NOON)
@@ -77,8 +77,8 @@ def test_either_all_of_some_changes_is_taken_in_or_nothing(tables: CopyTables) -
     tables.close()
 
 
-def test_a_fork_has_a_connection_of_its_own(tables: CopyTables) -> None:
-    tables.store([FeedStep(5, one(1))], 5, NOON)
+def test_a_forked_process_has_its_own_connection(tables: CopyTables) -> None:
+    tables.store([FeedStep(5, contribution(1))], 5, NOON)
     child = os.fork()
     if child == 0:
         os._exit(0 if tables.count() == 1 else 1)
@@ -87,12 +87,12 @@ def test_a_fork_has_a_connection_of_its_own(tables: CopyTables) -> None:
     tables.close()
 
 
-def test_what_share_of_a_contribution_has_a_value_is_counted_in_its_own_unit(tables: CopyTables) -> None:
-    def octets(of: Signal) -> tuple[Algorithm, bytes]:
-        return of.algorithm, of.to_bytes()
+def test_the_share_of_a_value_is_counted_in_the_unit_of_its_frames(tables: CopyTables) -> None:
+    def octets(signal_: Signal) -> tuple[Algorithm, bytes]:
+        return signal_.algorithm, signal_.to_bytes()
 
     window, page, still = Signal(Algorithm.SIMHASH256, 7), signal(5), signal(6)
-    listed = one(1)._replace(
+    listed = contribution(1)._replace(
         pages=4,
         words=600,
         shots=(
@@ -101,15 +101,15 @@ def test_what_share_of_a_contribution_has_a_value_is_counted_in_its_own_unit(tab
             CopiedShot(50, 200, (octets(window),), Unit.WORDS),
         ),
     )
-    film = one(2)._replace(duration=10.0, shots=(CopiedShot(2.0, 3.0, (octets(still),)),))
+    film = contribution(2)._replace(duration=10.0, shots=(CopiedShot(2.0, 3.0, (octets(still),)),))
     tables.store([FeedStep(5, listed), FeedStep(6, film)], 6, NOON)
     shares = tables.shares(0, 6)
     assert shares[Algorithm.SIMHASH256] == {window.to_bytes(): 0.25}
-    # A page matches alone, as a picture does.
-    of_pdq = {page.to_bytes(): 1.0, still.to_bytes(): 0.2, signal(1).to_bytes(): 1.0, signal(2).to_bytes(): 1.0}
-    assert shares[Algorithm.PDQ] == of_pdq
-    (of_page,) = tables.holders([page], NOON)
-    assert of_page.extent == Extent(None, 4, 600)
+    # A single page is enough for a match, like a picture.
+    pdq_shares = {page.to_bytes(): 1.0, still.to_bytes(): 0.2, signal(1).to_bytes(): 1.0, signal(2).to_bytes(): 1.0}
+    assert shares[Algorithm.PDQ] == pdq_shares
+    (page_holder,) = tables.holders([page], NOON)
+    assert page_holder.extent == Extent(None, 4, 600)
     assert [(shot.unit, shot.start, shot.end) for shot in tables.shots(1)] == [
         (Unit.PAGES, 2, 2),
         (Unit.PAGES, 3, 3),

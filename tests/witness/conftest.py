@@ -1,4 +1,4 @@
-"""A log that a test grows, forks and signs, and a witness of it with a clock of its own."""
+"""A log that a test grows, forks and signs, and a witness of the log with its own clock."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ORIGIN = "log.example/1"
 
 
 class GrowingLog:
-    """A log whose leaves a test adds, and which signs whatever it is told to."""
+    """A log to which a test adds leaves. It signs any checkpoint that the test asks for."""
 
     def __init__(self, size: int = 0, origin: str = ORIGIN, fork: int | None = None) -> None:
-        """From the leaf `fork` on, the leaves differ from those of other logs."""
+        """From the leaf `fork` on, the leaves differ from those of logs without a fork."""
         self.signer = Signer.new(origin)
         self.fork = fork
         self.leaves: list[bytes] = []
@@ -41,14 +41,14 @@ class GrowingLog:
         return tuple(tree_root(self.leaves[begin:end]) for begin, end in merkle.consistency(first, second))
 
     def submission(self, old: int, size: int | None = None, *, hashes: Sequence[bytes] | None = None) -> str:
-        """The body of add-checkpoint for a size (None: all leaves)."""
+        """The body of add-checkpoint for a size, by default that of all leaves."""
         checkpoint = self.checkpoint(size)
         proof = self.proof(old, checkpoint.size) if hashes is None and old <= checkpoint.size else tuple(hashes or ())
         return str(Submission(old, proof, checkpoint.signed(self.signer)))
 
 
 class Clock:
-    """Seconds since 1970, which a test sets."""
+    """A clock in seconds since 1970, which a test sets."""
 
     def __init__(self) -> None:
         self.now = 1_790_000_000.5
@@ -69,7 +69,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    """With an empty log that was never witnessed."""
-    made = Scene(tmp_path / "witness.sqlite")
-    yield made
-    made.state.close()
+    """A scene with an empty log that no witness has cosigned."""
+    scene = Scene(tmp_path / "witness.sqlite")
+    yield scene
+    scene.state.close()

@@ -20,7 +20,7 @@ ADDRESS = f"/{origin_hash(ORIGIN)}/checkpoint"
 
 @pytest.fixture
 def client(scene: Scene) -> Client:
-    """Requests to the witness."""
+    """A client of the witness."""
     return Client(WitnessServer(scene.witness))
 
 
@@ -31,25 +31,25 @@ def add(client: Client, text: str | bytes) -> TestResponse:
 def test_a_checkpoint_is_cosigned_and_served_to_monitors(scene: Scene, client: Client) -> None:
     assert problem(client.get(ADDRESS), 404, "not-found")
     scene.log.grow(5)
-    answer = add(client, scene.log.submission(0))
-    assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
-    assert all(line.startswith("\u2014 w.example/1 ") for line in answer.text.splitlines())
+    response = add(client, scene.log.submission(0))
+    assert (response.status_code, response.content_type) == (200, "text/plain; charset=utf-8")
+    assert all(line.startswith("\u2014 w.example/1 ") for line in response.text.splitlines())
     served = client.get(ADDRESS)
     assert (served.status_code, served.content_type) == (200, "text/plain; charset=utf-8")
-    assert len(cosigners(served.text, [each.key for each in scene.cosigners])) == 2
+    assert len(cosigners(served.text, [cosigner.key for cosigner in scene.cosigners])) == 2
     assert client.head(ADDRESS).content_length == len(served.data)
 
 
-def test_a_log_that_does_not_know_the_size_is_told_it(scene: Scene, client: Client) -> None:
+def test_a_wrong_old_size_is_answered_with_the_last_size(scene: Scene, client: Client) -> None:
     scene.log.grow(5)
     add(client, scene.log.submission(0))
     scene.log.grow(5)
-    answer = add(client, scene.log.submission(0))
-    assert (answer.status_code, answer.content_type, answer.data) == (409, "text/x.tlog.size", b"5\n")
+    response = add(client, scene.log.submission(0))
+    assert (response.status_code, response.content_type, response.data) == (409, "text/x.tlog.size", b"5\n")
     assert add(client, scene.log.submission(5)).status_code == 200
 
 
-def test_each_refusal_has_the_status_of_the_specification(scene: Scene, client: Client) -> None:
+def test_each_error_has_the_status_of_the_specification(scene: Scene, client: Client) -> None:
     scene.log.grow(5)
     add(client, scene.log.submission(0))
     other = GrowingLog(5, fork=2)
@@ -77,13 +77,13 @@ def test_each_refusal_has_the_status_of_the_specification(scene: Scene, client: 
         ("GET", f"{ADDRESS}/", 404),
     ],
 )
-def test_other_addresses_and_methods_are_refused(client: Client, method: str, path: str, status: int) -> None:
-    answer = client.open(path, method=method)
-    assert problem(answer, status)
-    assert (answer.headers.get("Allow") is not None) == (status == 405)
+def test_unknown_paths_and_methods_are_rejected(client: Client, method: str, path: str, status: int) -> None:
+    response = client.open(path, method=method)
+    assert problem(response, status)
+    assert (response.headers.get("Allow") is not None) == (status == 405)
 
 
-def test_it_says_that_it_is_alive_and_logs_no_content(
+def test_the_witness_reports_that_it_is_alive_and_logs_no_content(
     scene: Scene, client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from hashdb.wsgi.log_lines import write_json_lines
@@ -103,15 +103,17 @@ def test_it_says_that_it_is_alive_and_logs_no_content(
     ]
 
 
-def test_a_database_that_fails_is_no_traceback(scene: Scene, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_database_gives_an_error_answer(
+    scene: Scene, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: Any) -> None:
         raise sqlite3.OperationalError("disk full")
 
     monkeypatch.setattr(scene.state, "cosigned", fail)
     scene.log.grow(3)
-    answer = add(client, scene.log.submission(0))
-    assert problem(answer, 503, "store-busy")
-    assert answer.headers["Retry-After"] == "5"
+    response = add(client, scene.log.submission(0))
+    assert problem(response, 503, "store-busy")
+    assert response.headers["Retry-After"] == "5"
     monkeypatch.undo()
     monkeypatch.setattr(scene.witness, "add_checkpoint", fail)
     assert problem(add(client, scene.log.submission(0)), 500, "internal")

@@ -1,4 +1,4 @@
-"""The database of a witness: what was stored stays, also beside other processes, and a full disk stores nothing."""
+"""The database of a witness: stored checkpoints remain, errors roll back, and refused checkpoints are limited."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hashdb.witness.state import Cosigned, Refused, WitnessState
 CHECKPOINT = Checkpoint("log.example/1", 7, bytes(32))
 
 
-def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_stored_checkpoints_remain_after_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "witness.sqlite"
     state = WitnessState(file)
     with state.writing():
@@ -30,7 +30,7 @@ def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
     state.close()
 
 
-def test_an_error_takes_back_what_was_stored(tmp_path: Path) -> None:
+def test_an_error_rolls_back_the_transaction(tmp_path: Path) -> None:
     state = WitnessState(tmp_path / "witness.sqlite")
     with pytest.raises(RuntimeError), state.writing():
         state.store("aa", Cosigned(CHECKPOINT, "note", 5))
@@ -42,7 +42,7 @@ def test_an_error_takes_back_what_was_stored(tmp_path: Path) -> None:
     state.close()
 
 
-def test_who_cannot_store_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_or_unusable_database_raises_store_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BUSY_SECONDS", 0.05)
     file = tmp_path / "witness.sqlite"
     state = WitnessState(file)
@@ -59,17 +59,17 @@ def test_who_cannot_store_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         WitnessState(tmp_path)
 
 
-def test_refused_checkpoints_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_stored_refused_checkpoints_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_REFUSED", 3)
     state = WitnessState(tmp_path / "witness.sqlite")
     with state.writing():
-        kept = [
+        stored = [
             state.refuse(Refused(Checkpoint(origin, size, bytes(32)), "why", "other", "note", 6))
             for origin in ("a", "b")
             for size in range(5)
         ]
-        # Wrong proofs of anybody do not use up the place of the log's own fault.
+        # Wrong proofs, which anybody can send, do not take the place of a fault of the log itself.
         other = state.refuse(Refused(Checkpoint("a", 5, bytes(32)), "another why", "other", "note", 6))
-    assert kept == [True, True, True, False, False] * 2
+    assert stored == [True, True, True, False, False] * 2
     assert other
     state.close()

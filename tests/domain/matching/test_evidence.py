@@ -117,6 +117,6 @@ def test_a_request_compares_a_limited_number_of_details_nearest_first(monkeypatc
     # The nearest comes last.
     held = [holder(hash, id) for id, hash in reversed(stored.items())]
     (result,) = results_of([query], [{hash: id for id, hash in stored.items()}], held, items)
-    # Each comparison takes one or two of the four overlays. Three items are compared, and their details differ.
+    # Each comparison takes one or two of the four overlays. Three items are compared, and contradicted.
     assert items.reads == [{1, 2, 3, 4}]
     assert [match.contribution for match in result.matches] == list(range(4, 9))

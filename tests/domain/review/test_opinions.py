@@ -20,7 +20,7 @@ opinions = st.lists(st.sampled_from([CONFIRMS, DISPUTES, *NOT_COUNTED]), max_siz
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("member_opinions", "expected"),
     [
         ((), Standing.UNREVIEWED),
         (NOT_COUNTED, Standing.UNREVIEWED),
@@ -31,20 +31,20 @@ opinions = st.lists(st.sampled_from([CONFIRMS, DISPUTES, *NOT_COUNTED]), max_siz
     ],
 )
 def test_disputes_outweigh_confirmations_and_uncounted_opinions_are_ignored(
-    given: tuple[Opinion, ...], expected: Standing
+    member_opinions: tuple[Opinion, ...], expected: Standing
 ) -> None:
-    assert standing(given, None) is expected
+    assert standing(member_opinions, None) is expected
 
 
 @given(opinions, st.sampled_from([Standing.QUARANTINED, Standing.RETIRED]))
-def test_a_decision_outweighs_all_opinions(given: list[Opinion], ruled: Standing) -> None:
-    assert standing(given, ruled) is ruled
+def test_a_decision_outweighs_all_opinions(member_opinions: list[Opinion], ruled: Standing) -> None:
+    assert standing(member_opinions, ruled) is ruled
 
 
 @given(opinions, st.randoms())
-def test_order_and_uncounted_opinions_do_not_change_the_standing(given: list[Opinion], order: object) -> None:
-    shuffled = sorted(given, key=lambda opinion: (order.random(), opinion.id))  # type: ignore[attr-defined]
-    assert standing(given, None) is standing([opinion for opinion in shuffled if opinion.counts], None)
+def test_order_and_uncounted_opinions_do_not_change_the_standing(member_opinions: list[Opinion], order: object) -> None:
+    shuffled = sorted(member_opinions, key=lambda opinion: (order.random(), opinion.id))  # type: ignore[attr-defined]
+    assert standing(member_opinions, None) is standing([opinion for opinion in shuffled if opinion.counts], None)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,9 @@ A = Action
         ([A.CONTRIBUTION_ADDED, A.CONTRIBUTION_RETIRED, A.CONTRIBUTION_CLEARED], True),
     ],
 )
-def test_a_contribution_matches_after_events_that_leave_it_active(actions: list[Action], expected: bool) -> None:
+def test_matched_after_returns_whether_a_contribution_matches_after_its_events(
+    actions: list[Action], expected: bool
+) -> None:
     assert matched_after(actions) is expected
 
 
