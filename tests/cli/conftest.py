@@ -93,7 +93,7 @@ def run(tmp_path: Path) -> Commands:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of the service of this session."""
+    """The home of the service that the tests of this session share."""
     return tmp_path_factory.mktemp("served") / "home"
 
 
@@ -106,7 +106,7 @@ def service_url(home: Path) -> Iterator[str]:
 
 @pytest.fixture
 def member(service_url: str, home: Path, request: pytest.FixtureRequest) -> Commands:
-    """Commands of a member of the served service, new for each test, with a key of every scope."""
+    """Commands of a member of the service, with a key of every scope. Each test gets a new member."""
     settings = Settings(home=home)
     db = open_hashdb(settings.database, settings.rules())
     added = members.add(db, COMMAND_LINE, MemberDraft(request.node.name[:90], MemberKind.PLATFORM))

@@ -1,4 +1,4 @@
-"""How connections are spread over the workers of a server."""
+"""Balance: it spreads the connections over the workers of a server."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from hashdb.cli.balance import Balance
 
 
 def _worker(balance: Balance, connections: int) -> SimpleNamespace:
-    """A worker that has so many connections open."""
+    """A worker with this number of open connections."""
     worker = SimpleNamespace()
     balance.assign(worker)
     balance.count(worker.place, connections)
     return worker
 
 
-def test_a_worker_is_ahead_while_another_one_has_two_connections_fewer() -> None:
+def test_a_worker_is_ahead_while_another_has_two_connections_fewer() -> None:
     balance = Balance(2)
     _worker(balance, 3)
     assert balance.is_ahead(5)
@@ -23,7 +23,7 @@ def test_a_worker_is_ahead_while_another_one_has_two_connections_fewer() -> None
     assert not balance.is_ahead(0)
 
 
-def test_workers_that_start_stop_or_have_ended_count_for_nothing() -> None:
+def test_starting_stopping_and_ended_workers_are_not_counted() -> None:
     balance = Balance(2)
     balance.assign(SimpleNamespace())
     stopping, ended = _worker(balance, 1), _worker(balance, 1)
@@ -33,7 +33,7 @@ def test_workers_that_start_stop_or_have_ended_count_for_nothing() -> None:
     assert not balance.is_ahead(3)
 
 
-def test_a_worker_that_takes_the_place_of_another_counts_for_itself() -> None:
+def test_a_replacement_worker_starts_with_its_own_count() -> None:
     balance = Balance(1)
     first, second = _worker(balance, 9), _worker(balance, 0)
     balance.release(first)
@@ -44,7 +44,7 @@ def test_a_worker_that_takes_the_place_of_another_counts_for_itself() -> None:
     assert not balance.is_ahead(6)
 
 
-def test_more_workers_than_places_are_not_counted() -> None:
+def test_workers_beyond_the_number_of_places_are_not_counted() -> None:
     balance = Balance(1)
     _worker(balance, 3), _worker(balance, 3)
     third = _worker(balance, 0)

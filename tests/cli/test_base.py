@@ -1,4 +1,4 @@
-"""The package without extras: a member's commands need nothing else, and any other names the extra that is missing."""
+"""The package without extras: a member's commands work, and every other command names the missing extra."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.cli.conftest import PHOTOS, Commands
 from tests.snippets import ROOT
 
 TEST_PICTURE = Path(hashdb.__file__).with_name("test.png")
-_FILM = b"\0\0\0\x18ftypisom\0\0\2\0isomavc1" + bytes(64)
-_MISSING = """
+FILM_HEADER = b"\0\0\0\x18ftypisom\0\0\2\0isomavc1" + bytes(64)
+HIDE_EXTRAS = """
 import sys
 
 class Missing:
@@ -29,8 +29,8 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 """
-"""Python runs it at the start of each process, also of those that hash videos."""
-_PROGRAM = """
+"""Python runs this at the start of each process, including those that hash videos."""
+RUN_COMMANDS = """
 import json, sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -41,49 +41,51 @@ for words in json.loads(sys.stdin.read()):
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
         try:
             main()
-        except SystemExit as ended:
-            status = ended.code
+        except SystemExit as exit:
+            status = exit.code
     print(json.dumps([status, out.getvalue(), err.getvalue()]))
 """
 
 
-class Done(NamedTuple):
-    """How a command ended."""
+class CommandResult(NamedTuple):
+    """The exit status and the output of a command."""
 
     status: int
     out: str
     err: str
 
 
-def _of_the_base() -> set[str]:
-    """The distributions that are installed without an extra."""
-    read = ConfigParser()
-    read.read(ROOT / "setup.cfg")
-    left, found = read["options"]["install_requires"].split("\n"), set[str]()
-    while left:
-        requirement = left.pop()
+def _base_distributions() -> set[str]:
+    """The distributions that are installed if no extra is chosen."""
+    configuration = ConfigParser()
+    configuration.read(ROOT / "setup.cfg")
+    remaining, distributions = configuration["options"]["install_requires"].split("\n"), set[str]()
+    while remaining:
+        requirement = remaining.pop()
         name = re.match(r"[\w.-]*", requirement)[0].replace("_", "-").lower()  # type: ignore[index]
-        if name and "extra ==" not in requirement and name not in found:
+        if name and "extra ==" not in requirement and name not in distributions:
             try:
-                left += requires(name) or []
+                remaining += requires(name) or []
             except PackageNotFoundError:
                 continue
-            found.add(name)
-    return found
+            distributions.add(name)
+    return distributions
 
 
-def _in_the_base(commands: Sequence[Sequence[str | Path]], member: Commands, folder: Path) -> list[Done]:
-    """Run commands, one after the other, in a process that finds no package of an extra."""
-    base = _of_the_base()
+def _run_without_extras(
+    commands: Sequence[Sequence[str | Path]], member: Commands, folder: Path
+) -> list[CommandResult]:
+    """Run commands one after the other in a process that cannot import the packages of extras."""
+    base = _base_distributions()
     missing = {
         module
         for module, names in packages_distributions().items()
         if base.isdisjoint(name.replace("_", "-").lower() for name in names) and module != "hashdb"
     }
-    (folder / "sitecustomize.py").write_text(_MISSING.format(missing=missing))
+    (folder / "sitecustomize.py").write_text(HIDE_EXTRAS.format(missing=missing))
     path = os.pathsep.join((str(folder), str(ROOT)))
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM],
+    process = subprocess.run(
+        [sys.executable, "-c", RUN_COMMANDS],
         input=json.dumps([list(map(str, words)) for words in commands]),
         env=os.environ | member.environment | {"HASHDB_HOME": str(folder / "own"), "PYTHONPATH": path},
         capture_output=True,
@@ -91,14 +93,14 @@ def _in_the_base(commands: Sequence[Sequence[str | Path]], member: Commands, fol
         timeout=60,
         check=True,
     )
-    return [Done(*json.loads(line)) for line in done.stdout.splitlines()]
+    return [CommandResult(*json.loads(line)) for line in process.stdout.splitlines()]
 
 
 def test_the_base_has_at_most_fifteen_packages() -> None:
-    assert len(_of_the_base()) + 1 <= 15
+    assert len(_base_distributions()) + 1 <= 15
 
 
-def test_the_commands_of_a_member_need_no_extra(member: Commands, tmp_path: Path) -> None:
+def test_the_commands_of_a_member_work_without_extras(member: Commands, tmp_path: Path) -> None:
     photo = PHOTOS[0]
     (tmp_path / "list.csv").write_text("signals\npdq:" + "0123456789abcdef" * 4 + "\n")
     commands = {
@@ -117,17 +119,17 @@ def test_the_commands_of_a_member_need_no_extra(member: Commands, tmp_path: Path
         ("rehash", photo): "",
         ("selftest",): "ok",
     }
-    done = _in_the_base(list(commands), member, tmp_path)
+    results = _run_without_extras(list(commands), member, tmp_path)
 
-    assert len(done) == len(commands)
-    for (words, shown), (status, out, err) in zip(commands.items(), done, strict=True):
+    assert len(results) == len(commands)
+    for (words, expected), (status, out, err) in zip(commands.items(), results, strict=True):
         assert status == 0, (words, out, err)
-        assert shown in out, (words, out)
+        assert expected in out, (words, out)
 
 
-def test_what_needs_an_extra_says_which_one(member: Commands, tmp_path: Path) -> None:
+def test_a_command_that_needs_an_extra_names_it(member: Commands, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
-    film.write_bytes(_FILM)
+    film.write_bytes(FILM_HEADER)
     commands = {
         ("serve",): "this command needs the extra [server]",
         ("demo",): "this command needs the extra [server]",
@@ -148,10 +150,10 @@ def test_what_needs_an_extra_says_which_one(member: Commands, tmp_path: Path) ->
         ("hash", "--algorithm", "whash", TEST_PICTURE): "whash needs the extra [hashes]",
         ("hash", film): "a video needs the extra [video]",
     }
-    done = _in_the_base(list(commands), member, tmp_path)
+    results = _run_without_extras(list(commands), member, tmp_path)
 
-    for (words, sentence), (status, out, err) in zip(commands.items(), done, strict=True):
+    for (words, sentence), (status, out, err) in zip(commands.items(), results, strict=True):
         extra = sentence[sentence.index("[") :]
-        told = f"{sentence}, which is not installed: pip install '.{extra}' in a clone of hashdb"
+        message = f"{sentence}, which is not installed: pip install '.{extra}' in a clone of hashdb"
         assert status in (1, 2) and out == "", (words, out)
-        assert err.strip().removeprefix("hashdb: ").endswith(told), (words, err)
+        assert err.strip().removeprefix("hashdb: ").endswith(message), (words, err)

@@ -1,11 +1,11 @@
-"""hashdb codes: every code with what it means."""
+"""hashdb codes: every code with its meaning."""
 
 from __future__ import annotations
 
 from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from tests.cli.conftest import Commands
 
-BOTH = {
+CODES = {
     kind: {code: {"meaning": meaning, "example": EXAMPLES[kind][code]} for code, meaning in codes.items()}
     for kind, codes in MEANINGS.items()
 }
@@ -17,10 +17,10 @@ def test_every_code_is_listed_with_its_meaning_and_an_example(run: Commands) -> 
         assert f"({kind}):" in listed
         for code, meaning in codes.items():
             assert f" {code} {meaning}; for example, {EXAMPLES[kind][code]} " in f"{listed} "
-    assert run.json("codes") == BOTH
-    assert run.json("codes", "reason") == {"reason": BOTH["reason"]}
+    assert run.json("codes") == CODES
+    assert run.json("codes", "reason") == {"reason": CODES["reason"]}
     assert "Did you mean 'reason'?" in run("codes", "reasons").stderr
 
 
-def test_the_codes_of_the_service_are_those_that_it_takes(member: Commands) -> None:
-    assert member.json("codes", "--service") == BOTH
+def test_the_service_lists_the_same_codes(member: Commands) -> None:
+    assert member.json("codes", "--service") == CODES

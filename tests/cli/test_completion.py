@@ -1,4 +1,4 @@
-"""Completion: it offers what the commands declare, and loads nothing that they work with."""
+"""Shell completion: it offers the declared options and values, and imports no library that a command needs to run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import click
 from scripts.docs import walk
 
 
-def declared(command: click.Command) -> list[object]:
-    """What completion reads of a command: of each parameter its names, its kind, and the values that are offered."""
+def declarations_of(command: click.Command) -> list[object]:
+    """What completion reads of a command: the names, the type and the values of each parameter."""
     return [
-        [each.opts, each.type.name, list(getattr(each.type, "meanings", ())), each.nargs, each.multiple]
-        for each in command.params
+        [option.opts, option.type.name, list(getattr(option.type, "meanings", ())), option.nargs, option.multiple]
+        for option in command.params
     ]
 
 
@@ -31,19 +31,19 @@ import_declarations_only()
 import click
 from hashdb.cli import hashdb as command_line
 {inspect.getsource(walk)}
-{inspect.getsource(declared)}
-print(json.dumps({{" ".join(words): declared(command) for words, command in walk()}}))
+{inspect.getsource(declarations_of)}
+print(json.dumps({{" ".join(words): declarations_of(command) for words, command in walk()}}))
 print(*{{name.partition(".")[0] for name, module in sys.modules.items() if getattr(module, "__file__", None)}})
 """
 
 
-def test_completion_reads_the_same_declarations_of_all_commands_and_loads_nothing_but_click() -> None:
-    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60, check=True)
-    commands, loaded = done.stdout.splitlines()
+def test_completion_reads_the_declarations_of_all_commands_and_imports_only_click() -> None:
+    process = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60, check=True)
+    commands, imported = process.stdout.splitlines()
 
-    assert json.loads(commands) == {" ".join(words): declared(command) for words, command in walk()}
-    assert "click" in loaded.split()
-    assert not set(loaded.split()) & {"numpy", "PIL", "httpx", "pydantic", "sqlalchemy", "flask", "gunicorn", "rich"}
+    assert json.loads(commands) == {" ".join(words): declarations_of(command) for words, command in walk()}
+    assert "click" in imported.split()
+    assert not set(imported.split()) & {"numpy", "PIL", "httpx", "pydantic", "sqlalchemy", "flask", "gunicorn", "rich"}
 
 
 def test_bash_completes_commands_options_codes_values_and_files(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_bash_completes_commands_options_codes_values_and_files(tmp_path: Path) 
         offer hashdb case decide 5 re
         offer hashdb import hash
     """
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", script],
         env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
         capture_output=True,
@@ -73,15 +73,15 @@ def test_bash_completes_commands_options_codes_values_and_files(tmp_path: Path) 
         timeout=60,
         check=True,
     )
-    assert done.stdout.splitlines() == ["withdraw", "--reason", "wrong_label", "retire", "-o default"]
-    assert done.stderr == ""
+    assert process.stdout.splitlines() == ["withdraw", "--reason", "wrong_label", "retire", "-o default"]
+    assert process.stderr == ""
 
 
-def test_the_program_completes_without_what_the_commands_work_with(tmp_path: Path) -> None:
+def test_the_program_completes_without_the_libraries_of_the_commands(tmp_path: Path) -> None:
     for package in ("numpy", "httpx", "pydantic", "sqlalchemy", "PIL", "flask"):
         (tmp_path / f"{package}.py").write_text("raise SystemExit(f'{__name__} was imported')")
     words = "hashdb key add Alpha --scope m"
-    done = subprocess.run(
+    process = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -94,4 +94,4 @@ def test_the_program_completes_without_what_the_commands_work_with(tmp_path: Pat
         timeout=60,
         check=True,
     )
-    assert (done.stdout, done.stderr) == ("plain,match\n", "")
+    assert (process.stdout, process.stderr) == ("plain,match\n", "")

@@ -14,28 +14,28 @@ import httpx
 from tests.cli.conftest import Commands
 
 
-def test_the_console_of_the_demonstration_has_something_on_every_page(tmp_path: Path) -> None:
-    # Fewer days than 90 are the same work, a few times less of it.
+def test_every_page_of_the_demonstrations_console_has_content(tmp_path: Path) -> None:
+    # With fewer days than 90, the demonstration does the same work in less time.
     code = "from hashdb.cli import demo_console, main; demo_console.DAYS = 14; main()"
     command = [sys.executable, "-c", code, "demo", "--console", "--port", "8713"]
-    home, real = tmp_path / "home", tmp_path / "real.sqlite"
+    home, other_database = tmp_path / "home", tmp_path / "real.sqlite"
     home.mkdir()
     environment = {"TMPDIR": str(home), "PATH": "", "PYTHONPATH": ":".join(sys.path)}
-    # The settings of a service that is there: the demonstration leaves it alone.
-    environment |= {"HASHDB_DATABASE_URL": f"sqlite:///{real}", "HASHDB_HOME": str(tmp_path / "other")}
+    # The settings of another service, which the demonstration must not touch.
+    environment |= {"HASHDB_DATABASE_URL": f"sqlite:///{other_database}", "HASHDB_HOME": str(tmp_path / "other")}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        said = ""
-        while "Ctrl-C" not in said:
+        output = ""
+        while "Ctrl-C" not in output:
             line = process.stdout.readline()
-            assert line, said
-            said += line
-        (address,) = re.findall(r"http://127\.0\.0\.1:\d+", said)
-        (password,) = re.findall(r"password of each is (\S+)", said)
-        for name in re.findall(r"^  (\w+) +(?:admin|reviewer|auditor)$", said, re.MULTILINE):
+            assert line, output
+            output += line
+        (address,) = re.findall(r"http://127\.0\.0\.1:\d+", output)
+        (password,) = re.findall(r"password of each is (\S+)", output)
+        for name in re.findall(r"^  (\w+) +(?:admin|reviewer|auditor)$", output, re.MULTILINE):
             with httpx.Client(base_url=address, follow_redirects=True) as client:
-                form = {"name": name, "password": password, "csrf": secret(client.get("/console/sign-in").text)}
+                form = {"name": name, "password": password, "csrf": csrf_token(client.get("/console/sign-in").text)}
                 assert client.post("/console/sign-in", data=form).is_success
                 for page in (
                     "cases",
@@ -60,13 +60,13 @@ def test_the_console_of_the_demonstration_has_something_on_every_page(tmp_path: 
     assert list(tmp_path.iterdir()) == [home] and list(home.iterdir()) == []
 
 
-def secret(page: str) -> str:
-    """What the forms of a page carry."""
-    (found, *_) = re.findall(r'name="csrf" value="([^"]+)"', page)
-    return str(found)
+def csrf_token(page: str) -> str:
+    """The CSRF token in the forms of a page."""
+    (token, *_) = re.findall(r'name="csrf" value="([^"]+)"', page)
+    return str(token)
 
 
-def test_the_console_is_not_shown_with_the_table(run: Commands) -> None:
+def test_the_option_console_excludes_once_and_json(run: Commands) -> None:
     for option in ("--once", "--json"):
-        done = run("demo", "--console", option)
-        assert done.returncode == 2 and "cannot be used" in done.stderr
+        result = run("demo", "--console", option)
+        assert result.returncode == 2 and "cannot be used" in result.stderr

@@ -19,28 +19,28 @@ def test_texts_are_measured_by_their_passages(run: Commands, tmp_path: Path) -> 
         words = Random(seed).choices(WORDS, k=400)
         (folder / "kind" / f"{seed}.txt").write_text(" ".join(words), "utf-8")
     (folder / "short.txt").write_text("too short", "utf-8")
-    done = run("evaluate", "--texts", folder, "--processes", "1", "--json", "--output", out)
-    assert done.returncode == 1
-    assert done.stderr == f"hashdb: {folder}/short.txt: it has 2 words, and 300 are needed\n"
-    said = json.loads(done.stdout)
-    assert (said["texts"], said["around"], said["trials"]) == (3, 1, 3)
-    assert json.loads((out / "evaluation.json").read_text("utf-8")) == said
-    copies = {(copy["form"], copy["name"]): copy for copy in said["copies"]}
+    result = run("evaluate", "--texts", folder, "--processes", "1", "--json", "--output", out)
+    assert result.returncode == 1
+    assert result.stderr == f"hashdb: {folder}/short.txt: it has 2 words, and 300 are needed\n"
+    output = json.loads(result.stdout)
+    assert (output["texts"], output["around"], output["trials"]) == (3, 1, 3)
+    assert json.loads((out / "evaluation.json").read_text("utf-8")) == output
+    copies = {(copy["form"], copy["name"]): copy for copy in output["copies"]}
     assert copies["300 words inside 3,000 others", "as it is"]["found"] == 1.0
     assert copies["the whole text", "as it is"]["digest"] == 1.0
     page = (out / "index.html").read_text("utf-8")
     assert "<td>upper case</td>" in page and "short.txt" in page
 
 
-def test_one_text_is_not_enough(run: Commands, tmp_path: Path) -> None:
+def test_an_evaluation_of_one_text_is_an_error(run: Commands, tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text(" ".join(WORDS[:400]), "utf-8")
-    done = run("evaluate", "--texts", tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"hashdb: {tmp_path}: an evaluation needs at least 2 texts in one script\n"
+    result = run("evaluate", "--texts", tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"hashdb: {tmp_path}: an evaluation needs at least 2 texts in one script\n"
 
 
 @pytest.mark.parametrize("option", ["--videos", "--attacks", "--algorithm=pdq", "--apart"])
-def test_options_of_others_are_refused_for_texts(run: Commands, tmp_path: Path, option: str) -> None:
-    done = run("evaluate", "--texts", tmp_path, option)
-    assert done.returncode == 2
-    assert f"{option.partition('=')[0]} is not for --texts" in done.stderr
+def test_options_for_other_media_are_rejected_for_texts(run: Commands, tmp_path: Path, option: str) -> None:
+    result = run("evaluate", "--texts", tmp_path, option)
+    assert result.returncode == 2
+    assert f"{option.partition('=')[0]} is not for --texts" in result.stderr

@@ -55,7 +55,7 @@ def test_the_text_output_names_each_path_that_was_not_sent(member: Commands, ser
 def test_a_request_whose_answer_is_lost_is_retried_and_stored_once(member: Commands, service_url: str) -> None:
     with faulty_proxy(service_url, lambda number: LOSE_ANSWER if number == 1 else None) as proxy:
         results = member.json("contribute", PHOTOS[6], *METADATA, HASHDB_URL=proxy.url)
-    # If the first request had been stored as well, the retry would find the picture known.
+    # If the first request had been stored as well, the retry would report the picture as known.
     assert [result["known"] for result in results] == [False]
     assert len(proxy.idempotency_keys) == 2
     assert len(set(proxy.idempotency_keys)) == 1

@@ -1,4 +1,4 @@
-"""The help of every command: what it lists, its examples, and that it starts without what it does not need."""
+"""The help of every command: its content and its examples. A command imports only the libraries that it needs."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def _imported(*arguments: str) -> set[str]:
         f"hashdb.main({list(arguments)}, prog_name='hashdb', standalone_mode=False); "
         "print('\\n' + ' '.join({name.partition('.')[0] for name in sys.modules}))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    return set(done.stdout.splitlines()[-1].split())
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    return set(process.stdout.splitlines()[-1].split())
 
 
 def _groups(words: tuple[str, ...] = ("hashdb",), group: click.Group = hashdb) -> dict[tuple[str, ...], click.Group]:
     context = click.Context(group)
     inner = {(*words, name): group.get_command(context, name) for name in group.list_commands(context)}
-    return {words: group} | {names: found for names, found in inner.items() if isinstance(found, click.Group)}
+    return {words: group} | {names: command for names, command in inner.items() if isinstance(command, click.Group)}
 
 
-EVERYTHING = COMMANDS | _groups()
+COMMANDS_AND_GROUPS = COMMANDS | _groups()
 
 
-def test_the_list_of_commands_imports_no_library_but_click() -> None:
+def test_the_list_of_commands_imports_only_click() -> None:
     imported = _imported("--help")
 
     assert "click" in imported
@@ -64,7 +64,7 @@ def test_a_command_of_a_member_imports_no_part_of_the_service(words: tuple[str, 
     assert not imported & {"scipy", "flask", "sqlalchemy"}
 
 
-OF_THE_SERVICE = {
+SERVICE_MODULES = {
     "cryptography",
     "flask",
     "hashdb.domain.accounts.users",
@@ -81,7 +81,7 @@ OF_THE_SERVICE = {
     "scipy",
     "sqlalchemy",
 }
-"""Modules that no match imports."""
+"""Modules that `hashdb match` never imports."""
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_match_imports_only_what_it_uses(
         "import atexit, sys; from hashdb.cli import main; "
         "atexit.register(lambda: print(*sys.modules)); sys.argv = ['hashdb', 'match', *sys.argv[1:]]; main()"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, *options, TEST_PICTURE],
         env=environment,
         capture_output=True,
@@ -109,15 +109,15 @@ def test_a_match_imports_only_what_it_uses(
         timeout=60,
         check=True,
     )
-    answer, imported = done.stdout.splitlines()
+    answer, imported = process.stdout.splitlines()
 
     assert "review (1 member)" in answer
     modules = set(imported.split())
     assert used <= modules
-    assert not modules & (OF_THE_SERVICE | unused)
+    assert not modules & (SERVICE_MODULES | unused)
 
 
-def test_the_list_has_the_first_sentence_of_each_command(run: Commands) -> None:
+def test_the_list_shows_the_first_sentence_of_each_command(run: Commands) -> None:
     listed = run("--help").stdout
     context = click.Context(hashdb)
     for name in hashdb.list_commands(context):
@@ -127,12 +127,12 @@ def test_the_list_has_the_first_sentence_of_each_command(run: Commands) -> None:
         assert command.help.split("\n")[0] == hashdb.commands[name].short_help
 
 
-def test_help_is_a_command_too(run: Commands) -> None:
+def test_the_command_help_prints_the_same_as_the_option(run: Commands) -> None:
     assert run("help", "key", "add").stdout == run("key", "add", "--help").stdout
     assert run("help").stdout == run("--help").stdout
 
 
-def test_an_unknown_command_option_or_value_is_answered_with_the_nearest_one(run: Commands) -> None:
+def test_the_error_for_an_unknown_word_suggests_the_nearest_one(run: Commands) -> None:
     for words, nearest in {
         ("mach", "upload.jpg"): "Did you mean 'match'?",
         ("key", "revok", "1"): "Did you mean 'revoke'?",
@@ -140,36 +140,34 @@ def test_an_unknown_command_option_or_value_is_answered_with_the_nearest_one(run
         ("match", "--radius", "phsh=6", "x"): "did you mean phash?",
         ("member", "add", "A", "--kind", "plattform"): "Did you mean 'platform'?",
     }.items():
-        done = run(*words)
-        assert done.returncode == 2
-        assert nearest.replace("'", "") in done.stderr.replace("'", "")
+        result = run(*words)
+        assert result.returncode == 2
+        assert nearest.replace("'", "") in result.stderr.replace("'", "")
 
 
-@pytest.mark.parametrize("words", EVERYTHING, ids=" ".join)
+@pytest.mark.parametrize("words", COMMANDS_AND_GROUPS, ids=" ".join)
 def test_every_help_has_an_example_and_the_meaning_of_every_value(run: Commands, words: tuple[str, ...]) -> None:
-    command, shown = EVERYTHING[words], run(*words[1:], "--help").stdout
+    command, help_text = COMMANDS_AND_GROUPS[words], run(*words[1:], "--help").stdout
 
     assert isinstance(command, Command)
     assert command.examples
     for example in command.examples:
-        assert f"  {example}\n" in shown
+        assert f"  {example}\n" in help_text
     for parameter in command.params:
         assert not isinstance(parameter.type, click.Choice) or isinstance(parameter.type, Choice)
     for _, meanings in explained_values(command):
         for value, meaning in meanings.items():
-            assert f"  {value} " in shown and meaning
+            assert f"  {value} " in help_text and meaning
 
 
-@pytest.mark.parametrize("words", EVERYTHING, ids=" ".join)
-def test_every_example_can_be_given_as_it_is_written(
-    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("words", COMMANDS_AND_GROUPS, ids=" ".join)
+def test_every_example_can_be_parsed(words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("photos", "films", "texts"):
         (tmp_path / folder).mkdir()
     for file in ("backup.tar", "eu.key"):
         (tmp_path / file).touch()
     monkeypatch.chdir(tmp_path)
-    command = EVERYTHING[words]
+    command = COMMANDS_AND_GROUPS[words]
     assert isinstance(command, Command)
 
     for example in command.examples:
@@ -178,10 +176,10 @@ def test_every_example_can_be_given_as_it_is_written(
             assert parse(part).params
 
 
-def test_an_example_that_cannot_be_given_is_found() -> None:
-    for wrong in ("hashdb withdraw", "hashdb match --nothing x", "hashdb nothing", "hashdb case decide 5 lost"):
+def test_an_invalid_example_is_detected() -> None:
+    for line in ("hashdb withdraw", "hashdb match --nothing x", "hashdb nothing", "hashdb case decide 5 lost"):
         with pytest.raises(click.UsageError):
-            parse(wrong)
+            parse(line)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +199,9 @@ def test_an_example_that_cannot_be_given_is_found() -> None:
         (("webhook", "deliveries"), "outcome", DeliveryOutcome),
     ],
 )
-def test_the_choices_are_all_values(words: tuple[str, ...], parameter: str, kind: Iterable[StrEnum]) -> None:
-    (found,) = (one for one in COMMANDS["hashdb", *words].params if one.name == parameter)
-    assert isinstance(found.type, Choice)
-    assert set(found.type.choices) == set(map(str, kind))
+def test_an_option_offers_every_value_of_its_kind(
+    words: tuple[str, ...], parameter: str, kind: Iterable[StrEnum]
+) -> None:
+    (option,) = (option for option in COMMANDS["hashdb", *words].params if option.name == parameter)
+    assert isinstance(option.type, Choice)
+    assert set(option.type.choices) == set(map(str, kind))

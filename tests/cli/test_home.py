@@ -1,4 +1,4 @@
-"""What the commands of the service's side share."""
+"""Helpers of the commands that run on the service's machine."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def db(tmp_path: Path) -> Iterator[HashDB]:
 
 
 def test_every_engine_of_the_setting_can_be_chosen() -> None:
-    # Milvus needs a server and a package that the tests do without.
+    # Milvus needs a server and a package that the tests do not have.
     names = [name for name in ENGINES if name != "milvus"]
     assert len({configured_engine(Settings(index=name)) for name in names}) == len(names)  # type: ignore[arg-type]
 
 
-def test_a_list_of_several_pages_is_read_to_its_end(db: HashDB) -> None:
+def test_a_list_of_several_pages_is_read_completely(db: HashDB) -> None:
     names = ("amira", "jonas", "otto")
     for name in names:
         users.add(db, COMMAND_LINE, UserDraft(name, Role.AUDITOR))
-    asked = []
+    positions = []
 
     def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
-        asked.append(after)
+        positions.append(after)
         return users.page(db, actor, after, min(limit, 2))
 
     listed = list_all(db, page)
     assert tuple(user.name for user in listed) == names
-    assert asked == [0, listed[1].id, listed[2].id]
+    assert positions == [0, listed[1].id, listed[2].id]

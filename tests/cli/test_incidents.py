@@ -25,7 +25,7 @@ def test_an_incident_is_opened_listed_and_changed(run: Commands) -> None:
     )
 
 
-def test_what_makes_no_sense_is_told_in_one_sentence(run: Commands) -> None:
+def test_an_invalid_incident_is_rejected_in_one_sentence(run: Commands) -> None:
     assert run("incident", "add", "example", "--start", START).stderr == (
         "hashdb: label: must be PCI:, CIP: or CI: and a slug, like PCI:example-2026\n"
     )

@@ -19,7 +19,7 @@ PDQ = Algorithm.PDQ
 
 @pytest.fixture
 def index(run: Commands) -> Path:
-    """The folder of an index of forty values, which a service wrote."""
+    """The folder of an index with forty values, as a service writes it."""
     settings = Settings(home=Path(run.environment["HASHDB_HOME"]))
     folder = settings.home / "index"
     with open_home(settings, folder) as db:
@@ -29,28 +29,28 @@ def index(run: Commands) -> Path:
 
 
 def test_an_index_is_compared_with_the_database(run: Commands, index: Path) -> None:
-    done = run("index", "check")
-    assert (done.returncode, done.stderr) == (0, "")
+    result = run("index", "check")
+    assert (result.returncode, result.stderr) == (0, "")
     assert "pdq: 40 values, 40 of the index in files; 40 queries: 0 missing, 0 at a wrong distance, 0 stale\n" in (
-        done.stdout
+        result.stdout
     )
-    said = run.json("index", "check", "--sample", "7")
-    assert (said["engine"], said["same"], said["algorithms"]["pdq"]["queries"]) == ("tiered", True, 7)
+    output = run.json("index", "check", "--sample", "7")
+    assert (output["engine"], output["same"], output["algorithms"]["pdq"]["queries"]) == ("tiered", True, 7)
 
 
-def test_a_difference_is_told_and_what_to_do(run: Commands, index: Path) -> None:
+def test_a_difference_is_reported_with_the_remedy(run: Commands, index: Path) -> None:
     [path] = index.glob("pdq-*.segment")
     words = open_segment(path).words(slice(1, None))
     write_segment(path, build_segment(words, PDQ.radius))
-    done = run("index", "check")
-    assert done.returncode == 1
-    assert "pdq: 40 values, 39 of the index in files; 40 queries: 1 missing," in done.stdout
-    assert done.stderr == (
+    result = run("index", "check")
+    assert result.returncode == 1
+    assert "pdq: 40 values, 39 of the index in files; 40 queries: 1 missing," in result.stdout
+    assert result.stderr == (
         f"the index differs from the database. Stop the service, delete {index}, and start the service:"
         " it builds the index again.\n"
     )
-    said = run.json("index", "check", status=1)
-    assert (said["same"], said["algorithms"]["pdq"]["missing"]) == (False, 1)
+    output = run.json("index", "check", status=1)
+    assert (output["same"], output["algorithms"]["pdq"]["missing"]) == (False, 1)
     for path in index.iterdir():
         path.unlink()
     with open_home(Settings(home=index.parent), index) as db:
@@ -58,18 +58,18 @@ def test_a_difference_is_told_and_what_to_do(run: Commands, index: Path) -> None
     assert run.json("index", "check")["same"]
 
 
-def test_an_index_that_cannot_be_used_is_told(run: Commands) -> None:
+def test_a_missing_index_is_reported(run: Commands) -> None:
     settings = Settings(home=Path(run.environment["HASHDB_HOME"]))
     with open_home(settings) as db:
         fill_store(db, member_with(db))
-    done = run("index", "check")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("there is no usable index: start the service and wait until /readyz")
+    result = run("index", "check")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("there is no usable index: start the service and wait until /readyz")
 
 
-def test_an_engine_that_stores_nothing_cannot_be_checked(run: Commands) -> None:
-    done = run("index", "check", HASHDB_INDEX="bktree")
-    assert (done.returncode, done.stderr) == (
+def test_an_engine_without_files_cannot_be_checked(run: Commands) -> None:
+    result = run("index", "check", HASHDB_INDEX="bktree")
+    assert (result.returncode, result.stderr) == (
         2,
         "hashdb: HASHDB_INDEX: bktree stores no index to check: restart the service instead\n",
     )

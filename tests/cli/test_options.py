@@ -1,4 +1,4 @@
-"""Texts and ids on the command line."""
+"""Text arguments and ids on the command line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from tests.cli.conftest import PHOTOS, Commands, parse
 
-BYTES = "\udcff"
-"""What Python makes of an argument of the one byte 0xFF."""
+NOT_UTF_8 = "\udcff"
+"""How Python represents an argument of the single byte 0xFF."""
 
 OPTIONS = ("--label", "--removed-at", "--basis", "--tco-ground", "--entity", "--incident", "--context", "--reference")
 
@@ -17,33 +17,33 @@ OPTIONS = ("--label", "--removed-at", "--basis", "--tco-ground", "--entity", "--
 @pytest.mark.parametrize(
     "words",
     [
-        ("member", "add", BYTES, "--kind", "platform"),
-        ("member", "add", "Alpha", "--kind", BYTES),
-        ("member", "add", "Alpha", "--kind", "platform", "--contact", BYTES),
-        ("member", "suspend", BYTES),
-        ("member", "reinstate", BYTES),
-        ("key", "add", BYTES, "--scope", "match"),
-        ("key", "list", BYTES),
-        ("withdraw", "1", "--reason", BYTES),
-        ("serve", "--host", BYTES),
-        ("match", str(PHOTOS[0]), "--radius", BYTES),
+        ("member", "add", NOT_UTF_8, "--kind", "platform"),
+        ("member", "add", "Alpha", "--kind", NOT_UTF_8),
+        ("member", "add", "Alpha", "--kind", "platform", "--contact", NOT_UTF_8),
+        ("member", "suspend", NOT_UTF_8),
+        ("member", "reinstate", NOT_UTF_8),
+        ("key", "add", NOT_UTF_8, "--scope", "match"),
+        ("key", "list", NOT_UTF_8),
+        ("withdraw", "1", "--reason", NOT_UTF_8),
+        ("serve", "--host", NOT_UTF_8),
+        ("match", str(PHOTOS[0]), "--radius", NOT_UTF_8),
         *(
-            ("contribute", str(PHOTOS[0]), "--label", "incitement", "--removed-at", "now", option, BYTES)
+            ("contribute", str(PHOTOS[0]), "--label", "incitement", "--removed-at", "now", option, NOT_UTF_8)
             for option in OPTIONS
         ),
-        (BYTES,),
+        (NOT_UTF_8,),
     ],
 )
-def test_an_argument_that_is_not_utf8_is_wrong_usage(run: Commands, words: tuple[str, ...]) -> None:
-    done = run(*words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1].startswith("Error: ")
+def test_an_argument_that_is_not_utf_8_is_a_usage_error(run: Commands, words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
 
 
-def test_the_sentence_about_it_can_be_written(run: Commands) -> None:
-    done = run.process("member", "add", BYTES, "--kind", "platform")
-    assert done.returncode == 2
-    assert done.stderr.endswith("Error: Invalid value for 'NAME': the text is not valid UTF-8\n")
+def test_the_error_about_text_that_is_not_utf_8_can_be_printed(run: Commands) -> None:
+    result = run.process("member", "add", NOT_UTF_8, "--kind", "platform")
+    assert result.returncode == 2
+    assert result.stderr.endswith("Error: Invalid value for 'NAME': the text is not valid UTF-8\n")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_sentence_about_it_can_be_written(run: Commands) -> None:
         (("opinion", "https://hashes.example/console/contributions/17", "confirms"), 17),
     ],
 )
-def test_an_id_may_be_given_in_the_words_in_which_it_is_shown(words: tuple[str, ...], id: int) -> None:
+def test_an_id_is_accepted_in_every_form_in_which_it_is_shown(words: tuple[str, ...], id: int) -> None:
     assert id in parse(shlex.join(["hashdb", *words])).params.values()
 
 
@@ -78,10 +78,10 @@ def test_an_id_may_be_given_in_the_words_in_which_it_is_shown(words: tuple[str, 
         (("erase", "upload.jpg"), "'upload.jpg' is not an id: write it like 17 or 'contribution 17'"),
     ],
 )
-def test_what_is_no_id_or_that_of_something_else_is_refused_by_name(
+def test_an_invalid_id_or_an_id_of_another_kind_is_rejected(
     run: Commands, words: tuple[str, ...], sentence: str
 ) -> None:
-    done = run(*words)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert sentence in done.stderr
-    assert "7BgCn65N3" not in done.stderr
+    result = run(*words)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert sentence in result.stderr
+    assert "7BgCn65N3" not in result.stderr

@@ -1,4 +1,4 @@
-"""Plain requests are read, and answered, as gunicorn itself does."""
+"""Plain requests: hashdb parses and answers them exactly as gunicorn does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hashdb.cli.plain_requests import Parser, PlainRequest, answer
 CONFIG = Config()
 SERVER = ("127.0.0.1", 8000)
 TRUSTED, OTHER = ("127.0.0.1", 1234), ("192.0.2.1", 1234)
-OF_THE_SERVER = ("wsgi.errors", "wsgi.early_hints", "wsgi.multithread", "gunicorn.socket")
+NOT_COMPARED = ("wsgi.errors", "wsgi.early_hints", "wsgi.multithread", "gunicorn.socket")
 BODY = b"[1,2,3]"
 PLAIN = (
     b"POST /v1/matches HTTP/1.1\r\nHost: a.example\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n"
@@ -28,27 +28,27 @@ PLAIN = (
 )
 
 
-def with_line(line: bytes) -> bytes:
-    """The plain request, with another header."""
+def with_header(line: bytes) -> bytes:
+    """The plain request with one more header line."""
     return PLAIN.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n", 1)
 
 
-def read(sent: bytes, client: tuple[str, int], *, plainly: bool) -> tuple[list[object], list[bool]]:
-    """What the requests on a connection are, up to the error that ends it; and which of them were plain."""
-    ours, theirs = socket.socketpair()
+def read(octets: bytes, client: tuple[str, int], *, as_plain: bool) -> tuple[list[object], list[bool]]:
+    """The requests on a connection, up to the end or the error, and for each whether it was parsed as plain."""
+    server_end, client_end = socket.socketpair()
     outcome, plain = list[object](), list[bool]()
-    with closing(ours), closing(theirs):
-        theirs.sendall(sent)
-        theirs.shutdown(socket.SHUT_WR)
-        parser = Parser(CONFIG, ours, client, SERVER) if plainly else RequestParser(CONFIG, ours, client)
+    with closing(server_end), closing(client_end):
+        client_end.sendall(octets)
+        client_end.shutdown(socket.SHUT_WR)
+        parser = Parser(CONFIG, server_end, client, SERVER) if as_plain else RequestParser(CONFIG, server_end, client)
         try:
             while True:
                 request: Any = next(parser)
                 is_plain = isinstance(request, PlainRequest)
-                environ = request.environ if is_plain else create(request, ours, client, SERVER, CONFIG)[1]
+                environ = request.environ if is_plain else create(request, server_end, client, SERVER, CONFIG)[1]
                 body = environ.pop("wsgi.input").read()
-                kept = {name: value for name, value in environ.items() if name not in OF_THE_SERVER}
-                outcome.append((kept, body, request.should_close()))
+                compared = {name: value for name, value in environ.items() if name not in NOT_COMPARED}
+                outcome.append((compared, body, request.should_close()))
                 plain.append(is_plain)
         except StopIteration:
             outcome.append("end")
@@ -59,43 +59,43 @@ def read(sent: bytes, client: tuple[str, int], *, plainly: bool) -> tuple[list[o
 
 @pytest.mark.parametrize("client", [TRUSTED, OTHER])
 @pytest.mark.parametrize(
-    "sent",
+    "octets",
     [
         PLAIN,
         PLAIN * 3,
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET //a/./b-c_d~/..?x=%2F&y=a:b[]/?' HTTP/1.1\r\nHost: a\r\n\r\n" + PLAIN,
         b"GET /a? HTTP/1.1\r\nHost:a\r\nX-Empty:\r\nX-Tab: \ta\tb \t\r\n\r\n",
-        with_line(b"Connection: Keep-Alive"),
-        with_line(b"X-Forwarded-Proto: https"),
-        with_line(b"X-Forwarded-Proto: http"),
-        with_line(b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: on"),
+        with_header(b"Connection: Keep-Alive"),
+        with_header(b"X-Forwarded-Proto: https"),
+        with_header(b"X-Forwarded-Proto: http"),
+        with_header(b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: on"),
     ],
 )
-def test_a_plain_request_is_what_gunicorn_reads(sent: bytes, client: tuple[str, int]) -> None:
-    outcome, plain = read(sent, client, plainly=True)
-    assert outcome == read(sent, client, plainly=False)[0]
+def test_a_plain_request_is_parsed_as_gunicorn_parses_it(octets: bytes, client: tuple[str, int]) -> None:
+    outcome, plain = read(octets, client, as_plain=True)
+    assert outcome == read(octets, client, as_plain=False)[0]
     assert plain and all(plain)
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "octets",
     [
-        with_line(b"Connection: close"),
-        with_line(b"Host: b.example"),
-        with_line(b"X-A: 1\r\nx-a: 2"),
-        with_line(b"X_Forwarded-For: 1"),
-        with_line(b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off"),
-        with_line(b"Transfer-Encoding: chunked"),
-        with_line(b"Expect: 100-continue"),
-        with_line(b"Content-Length: 7"),
-        with_line(b"X-A : 1"),
-        with_line(b"X-A: 1\r\n folded"),
-        with_line(b"X-A: \xe9"),
-        with_line(b"X-A: \x00"),
-        with_line(b"X-A: 1\nX-B: 2"),
-        with_line(b"\r\n".join(b"X-%d: 1" % n for n in range(70))),
-        with_line(b"\r\n".join(b"X-%d: 1" % n for n in range(120))),
+        with_header(b"Connection: close"),
+        with_header(b"Host: b.example"),
+        with_header(b"X-A: 1\r\nx-a: 2"),
+        with_header(b"X_Forwarded-For: 1"),
+        with_header(b"X-Forwarded-Proto: https\r\nX-Forwarded-Ssl: off"),
+        with_header(b"Transfer-Encoding: chunked"),
+        with_header(b"Expect: 100-continue"),
+        with_header(b"Content-Length: 7"),
+        with_header(b"X-A : 1"),
+        with_header(b"X-A: 1\r\n folded"),
+        with_header(b"X-A: \xe9"),
+        with_header(b"X-A: \x00"),
+        with_header(b"X-A: 1\nX-B: 2"),
+        with_header(b"\r\n".join(b"X-%d: 1" % n for n in range(70))),
+        with_header(b"\r\n".join(b"X-%d: 1" % n for n in range(120))),
         PLAIN.replace(b"HTTP/1.1", b"HTTP/1.0"),
         PLAIN.replace(b"/v1", b"/%76"),
         PLAIN.replace(b"/v1", b"/v1#"),
@@ -113,41 +113,41 @@ def test_a_plain_request_is_what_gunicorn_reads(sent: bytes, client: tuple[str, 
         b"",
     ],
 )
-def test_what_is_not_plain_is_left_to_gunicorn(sent: bytes) -> None:
-    outcome, plain = read(sent, TRUSTED, plainly=True)
-    assert outcome == read(sent, TRUSTED, plainly=False)[0]
+def test_a_request_that_is_not_plain_is_left_to_gunicorn(octets: bytes) -> None:
+    outcome, plain = read(octets, TRUSTED, as_plain=True)
+    assert outcome == read(octets, TRUSTED, as_plain=False)[0]
     assert not plain[:1] or plain[0] is False
 
 
-def test_damaged_requests_are_what_gunicorn_reads() -> None:
-    rng, octets = random.Random(44), b"\r\n :;,%#?/\\_-+\x00\t\x7f\xe9AZaz019"
-    whole, plain = with_line(b"X-Forwarded-Proto: https\r\nAuthorization: Bearer x") * 2, 0
+def test_a_damaged_request_is_parsed_as_gunicorn_parses_it() -> None:
+    rng, alphabet = random.Random(44), b"\r\n :;,%#?/\\_-+\x00\t\x7f\xe9AZaz019"
+    whole, plain = with_header(b"X-Forwarded-Proto: https\r\nAuthorization: Bearer x") * 2, 0
     for _ in range(3_000):
-        sent = bytearray(whole)
+        damaged = bytearray(whole)
         for _ in range(rng.randint(1, 3)):
-            at = rng.randrange(len(sent))
-            sent[at : at + rng.randint(0, 2)] = bytes(rng.choices(octets, k=rng.randint(0, 2)))
-        outcome, which = read(bytes(sent), TRUSTED, plainly=True)
-        assert outcome == read(bytes(sent), TRUSTED, plainly=False)[0], bytes(sent)
-        plain += sum(which)
+            position = rng.randrange(len(damaged))
+            damaged[position : position + rng.randint(0, 2)] = bytes(rng.choices(alphabet, k=rng.randint(0, 2)))
+        outcome, flags = read(bytes(damaged), TRUSTED, as_plain=True)
+        assert outcome == read(bytes(damaged), TRUSTED, as_plain=False)[0], bytes(damaged)
+        plain += sum(flags)
     assert plain > 1_000
 
 
-def sent_by(answered: Iterable[bytes], headers: list[tuple[str, str]], *, plainly: bool) -> tuple[bytes, object]:
-    """What is sent for a plain request, but for the time; and whether the connection is kept, or the error."""
+def response_of(body: Iterable[bytes], headers: list[tuple[str, str]], *, as_plain: bool) -> tuple[bytes, object]:
+    """The response to a plain request without its date, and whether the connection is kept, or the error."""
 
     def application(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", headers)
-        return answered
+        return body
 
-    ours, theirs = socket.socketpair()
-    with closing(ours), closing(theirs):
-        theirs.sendall(PLAIN)
-        request = next(Parser(CONFIG, ours, TRUSTED, SERVER))
-        response = Response(request, ours, CONFIG)
+    server_end, client_end = socket.socketpair()
+    with closing(server_end), closing(client_end):
+        client_end.sendall(PLAIN)
+        request = next(Parser(CONFIG, server_end, TRUSTED, SERVER))
+        response = Response(request, server_end, CONFIG)
         outcome: object
         try:
-            if plainly:
+            if as_plain:
                 outcome = answer(application, request, response)
             else:
                 for part in application(request.environ, response.start_response):
@@ -156,13 +156,13 @@ def sent_by(answered: Iterable[bytes], headers: list[tuple[str, str]], *, plainl
                 outcome = not response.should_close()
         except Exception as error:
             outcome = type(error)
-        ours.shutdown(socket.SHUT_WR)
-        octets = b"".join(iter(lambda: theirs.recv(65536), b""))
+        server_end.shutdown(socket.SHUT_WR)
+        octets = b"".join(iter(lambda: client_end.recv(65536), b""))
     return re.sub(rb"\r\nDate: [^\r]*", b"", octets), outcome
 
 
 @pytest.mark.parametrize(
-    ("answered", "headers"),
+    ("body", "headers"),
     [
         ([b"abc"], [("Content-Type", "text/plain"), ("Content-Length", "3")]),
         ([b""], [("Content-Length", "0")]),
@@ -178,10 +178,10 @@ def sent_by(answered: Iterable[bytes], headers: list[tuple[str, str]], *, plainl
         ([b"abc"], [("Content-Length", "3"), ("X-A", "\u20ac")]),
     ],
 )
-def test_an_answer_is_what_gunicorn_sends(answered: Sequence[bytes], headers: list[tuple[str, str]]) -> None:
-    """A tuple stands for an answer that is sent part by part."""
-    told = [
-        sent_by(answered if isinstance(answered, list) else iter(answered), headers, plainly=plainly)
-        for plainly in (True, False)
+def test_a_response_is_sent_as_gunicorn_sends_it(body: Sequence[bytes], headers: list[tuple[str, str]]) -> None:
+    """A tuple stands for a response that is sent part by part."""
+    responses = [
+        response_of(body if isinstance(body, list) else iter(body), headers, as_plain=as_plain)
+        for as_plain in (True, False)
     ]
-    assert told[0] == told[1]
+    assert responses[0] == responses[1]

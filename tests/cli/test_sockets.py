@@ -1,4 +1,4 @@
-"""Who may use a Unix socket, which is never taken from a live server, and how sockets take no new connections."""
+"""Sockets: access to a Unix socket, which a live server keeps, and how a server stops accepting connections."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from hashdb.cli.sockets import listen, refuse_new, remove
 from hashdb.errors import BadSetting, PortInUse
 
 
-def mode(path: Path) -> int:
-    """The rights of a file."""
+def permissions(path: Path) -> int:
+    """The permissions of a file."""
     return path.stat().st_mode & 0o777
 
 
-def test_only_its_owner_may_use_a_socket(tmp_path: Path) -> None:
+def test_only_the_owner_can_use_a_socket(tmp_path: Path) -> None:
     path = tmp_path / "s"
     before = os.umask(0)
     try:
         with listen(path):
-            assert mode(path) == 0o600
+            assert permissions(path) == 0o600
             assert os.umask(0) == 0
     finally:
         os.umask(before)
 
 
-def test_a_group_may_use_it_too(tmp_path: Path) -> None:
+def test_a_group_can_be_allowed_to_use_a_socket(tmp_path: Path) -> None:
     path, group = tmp_path / "s", grp.getgrgid(os.getgid()).gr_name
     with listen(path, group):
-        assert (mode(path), path.stat().st_gid) == (0o660, os.getgid())
+        assert (permissions(path), path.stat().st_gid) == (0o660, os.getgid())
     path.unlink()
     with pytest.raises(BadSetting, match="no group of this name"):
         listen(path, "no-such-group")
     assert not path.exists()
 
 
-def test_a_file_that_nobody_listens_on_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
+def test_an_unused_socket_file_is_replaced_and_one_in_use_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "s"
     listen(path).close()
     assert path.is_socket()
-    with listen(path) as live:
+    with listen(path) as listener:
         inode = path.stat().st_ino
         with pytest.raises(PortInUse, match="already in use"):
             listen(path)
         assert path.stat().st_ino == inode
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
-            live.accept()[0].close()
+            listener.accept()[0].close()
 
 
-def test_what_is_no_socket_stays(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_socket_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "s"
     path.write_text("mine")
     with pytest.raises(BadSetting, match="is not a socket"):
@@ -68,7 +68,7 @@ def test_what_is_no_socket_stays(tmp_path: Path) -> None:
             listen(wrong)
 
 
-def test_a_server_removes_its_own_file_only(tmp_path: Path) -> None:
+def test_a_server_removes_only_its_own_socket_file(tmp_path: Path) -> None:
     path = tmp_path / "s"
     listen(path).close()
     inode = path.stat().st_ino
@@ -82,7 +82,7 @@ def test_a_server_removes_its_own_file_only(tmp_path: Path) -> None:
     remove(path, inode)
 
 
-def test_a_tcp_socket_refuses_new_connections_once_those_who_connected_are_accepted() -> None:
+def test_a_tcp_socket_refuses_new_connections_after_accepting_the_pending() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
         with socket.create_connection(address, 5) as client:

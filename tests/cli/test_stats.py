@@ -1,4 +1,4 @@
-"""hashdb report: from the store, into a file or on standard output."""
+"""hashdb report: it reads the database, and writes a file or standard output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cli.conftest import Commands
 
 
 @pytest.fixture
-def kept(run: Commands) -> Commands:
+def run_on_data(run: Commands) -> Commands:
     """Commands on a home with one contribution."""
     run("upgrade")
     settings = Settings(home=Path(run.environment["HASHDB_HOME"]))
@@ -27,36 +27,36 @@ def kept(run: Commands) -> Commands:
     return run
 
 
-def test_a_report_is_told_as_json(kept: Commands) -> None:
-    said = json.loads(kept("report").stdout)
-    assert said["contributions"]["added"] == 1
-    assert said == kept.json("report") | {"size": said["size"]}
+def test_a_report_is_printed_as_json(run_on_data: Commands) -> None:
+    output = json.loads(run_on_data("report").stdout)
+    assert output["contributions"]["added"] == 1
+    assert output == run_on_data.json("report") | {"size": output["size"]}
 
 
-def test_the_form_is_what_the_file_ends_in(kept: Commands, tmp_path: Path) -> None:
+def test_the_suffix_of_the_file_sets_the_format(run_on_data: Commands, tmp_path: Path) -> None:
     starts = {"r.html": "<!doctype html>", "r.csv": "figure,value\n", "r.json": "{\n"}
     for name, start in starts.items():
-        done = kept("report", tmp_path / name)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        result = run_on_data("report", tmp_path / name)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
         assert (tmp_path / name).read_text().startswith(start)
-    assert kept("report", "--format", "csv").stdout.startswith("figure,value\n")
-    assert kept("report", tmp_path / "r.pdf").returncode == 2
+    assert run_on_data("report", "--format", "csv").stdout.startswith("figure,value\n")
+    assert run_on_data("report", tmp_path / "r.pdf").returncode == 2
 
 
-def test_of_one_member_by_its_name_as_the_law_names_it(kept: Commands) -> None:
-    said = kept.json("report", "--preset", "tco", "--member", "Alpha")
-    assert (said["regulation"], said["article"], said["member"]) == ("Regulation (EU) 2021/784", "7(3)", 1)
-    assert said["points"]["a"]["items_removed_and_shared"] == 1
+def test_a_report_of_one_member_uses_the_terms_of_the_law(run_on_data: Commands) -> None:
+    output = run_on_data.json("report", "--preset", "tco", "--member", "Alpha")
+    assert (output["regulation"], output["article"], output["member"]) == ("Regulation (EU) 2021/784", "7(3)", 1)
+    assert output["points"]["a"]["items_removed_and_shared"] == 1
 
 
-def test_a_statement_of_reasons_for_a_match(kept: Commands) -> None:
-    said = kept.json("report", "--preset", "dsa", "--contribution", "1")
-    assert said["category_specification"] == ["KEYWORD_TERRORIST_CONTENT"]
-    assert said["puid"] is None
+def test_a_statement_of_reasons_is_printed_for_a_contribution(run_on_data: Commands) -> None:
+    output = run_on_data.json("report", "--preset", "dsa", "--contribution", "1")
+    assert output["category_specification"] == ["KEYWORD_TERRORIST_CONTENT"]
+    assert output["puid"] is None
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error"),
     [
         (["--preset", "dsa"], "go together"),
         (["--contribution", "1"], "go together"),
@@ -68,7 +68,7 @@ def test_a_statement_of_reasons_for_a_match(kept: Commands) -> None:
         (["away/r.json"], "away/r.json: cannot be written: no such file or directory"),
     ],
 )
-def test_what_cannot_be_told_is_said(kept: Commands, words: list[str], said: str) -> None:
-    done = kept("report", *words)
-    assert done.returncode in (1, 2) and done.stdout == ""
-    assert said in done.stderr
+def test_a_report_that_cannot_be_made_is_an_error(run_on_data: Commands, words: list[str], error: str) -> None:
+    result = run_on_data("report", *words)
+    assert result.returncode in (1, 2) and result.stdout == ""
+    assert error in result.stderr

@@ -1,4 +1,4 @@
-"""What the demonstration tells."""
+"""The output of the demonstration."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.matches import Match, Result
 from hashdb.domain.signals import Algorithm
 
-FOUND = Match(7, {Algorithm.PDQ: 3}, ("glorification",), None, Standing.UNREVIEWED, (), None, datetime.now(UTC))
-HIT, MISS = Result(None, (FOUND,), 1), Result(None, (), 0)
+MATCH = Match(7, {Algorithm.PDQ: 3}, ("glorification",), None, Standing.UNREVIEWED, (), None, datetime.now(UTC))
+HIT, MISS = Result(None, (MATCH,), 1), Result(None, (), 0)
 
 
-def test_a_trial_holds_when_what_was_expected_came() -> None:
+def test_a_trial_holds_if_its_result_is_the_expected_one() -> None:
     assert Trial("a", "half size", 7, HIT, 1.0).held
     assert Trial("a", "another photo", None, MISS, 1.0).held
     assert not Trial("a", "half size", 8, HIT, 1.0).held
@@ -23,10 +23,10 @@ def test_a_trial_holds_when_what_was_expected_came() -> None:
     assert not Trial("a", "another photo", None, HIT, 1.0).held
 
 
-def test_one_that_does_not_hold_is_told_to_programs() -> None:
-    said = trials_as_json([Trial("a", "half size", 7, HIT, 1.25), Trial("b", "half size", 7, MISS, 1.0)], [], [])
-    assert said["held"] is False
-    assert said["trials"] == [
+def test_the_json_output_marks_a_trial_that_does_not_hold() -> None:
+    output = trials_as_json([Trial("a", "half size", 7, HIT, 1.25), Trial("b", "half size", 7, MISS, 1.0)], [], [])
+    assert output["held"] is False
+    assert output["trials"] == [
         {
             "photo": "a",
             "alteration": "half size",
@@ -50,11 +50,11 @@ def test_one_that_does_not_hold_is_told_to_programs() -> None:
     ]
 
 
-def test_people_are_told_how_many_came(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_output_counts_the_recognised_copies(capsys: pytest.CaptureFixture[str]) -> None:
     copies = [Trial("a", "half size", 7, HIT, 1.0), Trial("b", "JPEG 30", 8, MISS, 2.0)]
     print_trials([*copies, Trial("c", "another photo", None, MISS, 3.0)])
-    told = capsys.readouterr()
-    assert "1 of 2 altered copies were recognised; 0 of 1 other photographs were." in told.out
-    assert "A match took 2.0 ms (median, one query a request)." in told.out
-    assert [line.split()[0] for line in told.out.splitlines() if "not as expected" in line] == ["b"]
-    assert told.err == ""
+    output = capsys.readouterr()
+    assert "1 of 2 altered copies were recognised; 0 of 1 other photographs were." in output.out
+    assert "A match took 2.0 ms (median, one query a request)." in output.out
+    assert [line.split()[0] for line in output.out.splitlines() if "not as expected" in line] == ["b"]
+    assert output.err == ""

@@ -12,8 +12,8 @@ from tests.cli.conftest import Commands
 
 
 def test_a_user_is_added_with_a_password_shown_once(run: Commands) -> None:
-    said = run.json("user", "add", "ada", "--role", "admin")
-    assert said | {"created_at": "", "password": ""} == {
+    output = run.json("user", "add", "ada", "--role", "admin")
+    assert output | {"created_at": "", "password": ""} == {
         "id": 1,
         "name": "ada",
         "role": "admin",
@@ -23,30 +23,30 @@ def test_a_user_is_added_with_a_password_shown_once(run: Commands) -> None:
         "created_at": "",
         "password": "",
     }
-    assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", said["password"])
+    assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", output["password"])
     assert "password" not in run.json("user", "list")["users"][0]
 
 
-def test_for_people_the_password_stands_on_a_line_of_its_own(run: Commands) -> None:
+def test_the_text_output_shows_the_password_on_its_own_line(run: Commands) -> None:
     lines = run("user", "add", "ada", "--role", "auditor").stdout.splitlines()
     assert lines[0] == "user 1: ada (auditor)"
     assert re.fullmatch(r"[a-z2-9-]{23}", lines[-1])
 
 
-def test_a_password_is_read_and_must_be_good(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_from_standard_input_must_be_strong_enough(run: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
-    done = run("user", "add", "ada", "--role", "admin", "--password")
-    assert (done.returncode, done.stderr) == (1, "hashdb: password: must have 12 to 200 characters\n")
+    result = run("user", "add", "ada", "--role", "admin", "--password")
+    assert (result.returncode, result.stderr) == (1, "hashdb: password: must have 12 to 200 characters\n")
     monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse battery\n"))
     assert run("user", "add", "ada", "--role", "admin", "--password").stdout == "user 1: ada (admin)\n"
 
 
-def test_a_user_of_the_provider_has_none(run: Commands) -> None:
+def test_a_user_of_the_provider_has_no_password(run: Commands) -> None:
     assert run.json("user", "add", "ada", "--role", "admin", "--provider")["has_password"] is False
     assert run("user", "add", "x", "--role", "admin", "--provider", "--password").returncode == 2
 
 
-def test_a_user_is_given_another_role_disabled_enabled_and_a_new_password(run: Commands) -> None:
+def test_a_user_gets_a_new_role_status_and_password(run: Commands) -> None:
     first = run.json("user", "add", "ada", "--role", "admin")["password"]
     assert run.json("user", "role", "ada", "auditor")["role"] == "auditor"
     assert run.json("user", "role", "user", "1", "auditor")["name"] == "ada"
@@ -64,7 +64,7 @@ def test_a_user_is_moved_to_the_provider_and_back(run: Commands) -> None:
     assert run.json("user", "reset-password", "ada")["has_password"] is True
 
 
-def test_who_is_not_there_and_who_is_there_already_is_told(run: Commands) -> None:
+def test_a_missing_or_duplicate_user_is_reported(run: Commands) -> None:
     assert run("user", "disable", "ada").stderr == "hashdb: a user named ada does not exist\n"
     run("user", "add", "ada", "--role", "admin")
     assert run("user", "add", "ada", "--role", "admin").stderr == "hashdb: a user named ada already exists\n"

@@ -1,4 +1,4 @@
-"""hashdb witness: real processes, which a real service asks, and whose cosignatures its receipts carry."""
+"""hashdb witness: real processes. A real service asks them for cosignatures and puts these in its receipts."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, WitnessKey, cos
 from hashdb.errors import NotCosigned
 from hashdb.witness.witnessing import origin_hash
 from tests.cli.conftest import Commands
-from tests.cli.test_local import eventually
+from tests.cli.test_local import wait_until
 from tests.processes import children
 from tests.serving import serving
 from tests.warm import HASHDB, program
 from tests.witness.conftest import ORIGIN, GrowingLog
 
-_WITHIN = 30.0
+TIMEOUT = 30.0
 
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Commands:
-    """Commands with a home of their own."""
+    """Commands with the home of a witness."""
     return Commands({"HASHDB_HOME": str(tmp_path / "witness")})
 
 
-def key(witness: Commands, *options: str) -> WitnessKey:
-    """A new key of the witness."""
-    done = witness("witness", "key", "w.example/1", *options)
-    assert done.returncode == 0, done.stderr
-    return WitnessKey.parse(done.stdout.strip())
+def new_key(witness: Commands, *options: str) -> WitnessKey:
+    """Create a key of the witness."""
+    result = witness("witness", "key", "w.example/1", *options)
+    assert result.returncode == 0, result.stderr
+    return WitnessKey.parse(result.stdout.strip())
 
 
-def logs_of(folder: Path, *vkeys: object) -> Path:
+def write_logs(folder: Path, *vkeys: object) -> Path:
     file = folder / "logs.txt"
     file.write_text("# The logs.\n" + "".join(f"log {vkey}\n" for vkey in vkeys))
     return file
@@ -57,20 +57,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(witness: Commands, logs: Path, port: int, workers: int = 1) -> Iterator[subprocess.Popen[bytes]]:
-    """A witness that answers on a port, ended by SIGTERM."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+def running_witness(witness: Commands, logs: Path, port: int, workers: int = 1) -> Iterator[subprocess.Popen[bytes]]:
+    """A witness that answers on a port. It is stopped with SIGTERM."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     options = ["--logs", str(logs), "--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
     start = [sys.executable, "-m", "hashdb"] if workers > 1 else program(HASHDB)
     log = logs.with_name("witness.log")
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*start, "witness", "serve", *options], env=kept | witness.environment, stdout=file, stderr=file
+            [*start, "witness", "serve", *options], env=inherited | witness.environment, stdout=file, stderr=file
         )
     try:
-        until = time.monotonic() + _WITHIN
+        deadline = time.monotonic() + TIMEOUT
         while True:
-            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             try:
                 if httpx.get(f"http://127.0.0.1:{port}/healthz").is_success:
                     break
@@ -79,47 +79,47 @@ def running(witness: Commands, logs: Path, port: int, workers: int = 1) -> Itera
         yield process
     finally:
         process.terminate()
-        process.wait(_WITHIN)
+        process.wait(TIMEOUT)
 
 
-def test_a_key_is_made_once_and_nobody_else_reads_it(witness: Commands, tmp_path: Path) -> None:
-    done = witness("witness", "key", "w.example/1")
+def test_a_key_is_created_once_and_only_its_owner_can_read_it(witness: Commands, tmp_path: Path) -> None:
+    result = witness("witness", "key", "w.example/1")
     file = tmp_path / "witness" / "witness" / "ed25519.key"
-    assert done.stderr == f"wrote {file}; the operators of logs need this key:\n"
+    assert result.stderr == f"wrote {file}; the operators of logs need this key:\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     cosigner = Cosigner.from_file(file.read_bytes())
-    assert str(cosigner.key) == done.stdout.strip() == file.read_text().splitlines()[0]
+    assert str(cosigner.key) == result.stdout.strip() == file.read_text().splitlines()[0]
     again = witness("witness", "key", "w.example/2")
     assert (again.returncode, again.stdout) == (2, "")
     assert f"{file}: exists" in again.stderr
-    assert key(witness, "--type", "ml-dsa-44").type is KeyType.ML_DSA_44
+    assert new_key(witness, "--type", "ml-dsa-44").type is KeyType.ML_DSA_44
     out = tmp_path / "organisation.key"
     assert witness.json("witness", "key", "w", "--out", tmp_path / "w.key")["vkey"].startswith("w+")
-    assert key(witness, "--out", str(out)) == Cosigner.from_file(out.read_bytes()).key
-    # OpenSSL reads it as it is.
-    shown = subprocess.run(["openssl", "pkey", "-in", out, "-noout", "-text"], capture_output=True, check=True)
-    assert b"ED25519" in shown.stdout
-    done = witness("witness", "key", "two words")
-    assert (done.returncode, "without spaces" in done.stderr) == (2, True)
+    assert new_key(witness, "--out", str(out)) == Cosigner.from_file(out.read_bytes()).key
+    # OpenSSL can read the file.
+    description = subprocess.run(["openssl", "pkey", "-in", out, "-noout", "-text"], capture_output=True, check=True)
+    assert b"ED25519" in description.stdout
+    result = witness("witness", "key", "two words")
+    assert (result.returncode, "without spaces" in result.stderr) == (2, True)
 
 
-def test_what_cannot_serve_is_told(witness: Commands, tmp_path: Path) -> None:
-    logs = logs_of(tmp_path, GrowingLog().signer.verifier)
+def test_an_invalid_witness_key_log_list_or_address_is_reported(witness: Commands, tmp_path: Path) -> None:
+    logs = write_logs(tmp_path, GrowingLog().signer.verifier)
     serve = ("witness", "serve", "--logs")
     assert "make one with `hashdb witness key NAME`" in witness(*serve, logs).stderr
     assert "no witness has run there" in witness("witness", "status").stderr
-    key(witness)
+    new_key(witness)
     file = tmp_path / "witness" / "witness" / "ed25519.key"
-    for text, said in (
+    for text, error in (
         ("nonsense\n", "line 1 of the policy: a line begins with log"),
         ("log x\n", "line 1 of the policy: this is not an Ed25519 verifier key"),
         ("", "has no line `log VKEY`"),
     ):
         logs.write_text(text)
-        done = witness(*serve, logs)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert said in done.stderr
-    logs = logs_of(tmp_path, GrowingLog().signer.verifier)
+        result = witness(*serve, logs)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert error in result.stderr
+    logs = write_logs(tmp_path, GrowingLog().signer.verifier)
     assert "cannot be read: no such file" in witness(*serve, tmp_path / "none").stderr
     assert "must be an address and a port" in witness(*serve, logs, "--bind", "x").stderr
     assert "exclude each other" in witness(*serve, logs, "--bind", "x", "--socket", "y").stderr
@@ -133,49 +133,49 @@ def test_what_cannot_serve_is_told(witness: Commands, tmp_path: Path) -> None:
     assert "is not the one of the key" in witness(*serve, logs).stderr
 
 
-def test_a_witness_outlives_its_processes_and_shows_what_it_refused(witness: Commands, tmp_path: Path) -> None:
-    mine, port = key(witness), free_port()
+def test_a_witness_survives_kills_and_lists_the_checkpoints_that_it_refused(witness: Commands, tmp_path: Path) -> None:
+    witness_key, port = new_key(witness), free_port()
     log = GrowingLog(5)
     fork = GrowingLog(9, fork=2)
     fork.signer = log.signer
-    logs, url = logs_of(tmp_path, log.signer.verifier), f"http://127.0.0.1:{port}"
+    logs, url = write_logs(tmp_path, log.signer.verifier), f"http://127.0.0.1:{port}"
 
     def add(text: str) -> httpx.Response:
         return httpx.post(f"{url}/add-checkpoint", content=text.encode())
 
-    with running(witness, logs, port, workers=2) as process:
+    with running_witness(witness, logs, port, workers=2) as process:
         assert "another hashdb runs from" in witness("witness", "serve", "--logs", logs).stderr
         lines = add(log.submission(0)).text
-        assert cosigners(log.checkpoint().signed(log.signer) + lines, [mine])
+        assert cosigners(log.checkpoint().signed(log.signer) + lines, [witness_key])
         before = children(process.pid)
         for pid in before:
             os.kill(pid, SIGKILL)
-        eventually(lambda: len(children(process.pid)) == 2 and not {*before} & {*children(process.pid)})
-        eventually(lambda: httpx.get(f"{url}/healthz").is_success)
+        wait_until(lambda: len(children(process.pid)) == 2 and not {*before} & {*children(process.pid)})
+        wait_until(lambda: httpx.get(f"{url}/healthz").is_success)
         assert add(fork.submission(5)).status_code == 422
     assert f"refused a checkpoint of {ORIGIN} with 9 events" in (tmp_path / "witness.log").read_text()
     log.grow(4)
     assert witness("witness", "status").returncode == 1
-    with running(witness, logs, port):
+    with running_witness(witness, logs, port):
         assert (add(fork.submission(0)).status_code, add(fork.submission(0)).text) == (409, "5\n")
         assert add(log.submission(5)).status_code == 200
-        done = witness("witness", "status")
-    assert done.returncode == 1
-    assert re.search(rf"^{ORIGIN} +9 +\S+Z$", done.stdout, re.MULTILINE), done.stdout
-    assert f": 9 events of {ORIGIN}: the proof does not show" in done.stdout
-    found = witness.json("witness", "status", status=1)
-    assert [(each["origin"], each["size"]) for each in found["refused"]] == [(ORIGIN, 9)]
-    assert found["refused"][0]["note"].startswith(fork.checkpoint().body)
-    assert found["refused"][0]["cosigned"].startswith(log.checkpoint(5).body)
+        result = witness("witness", "status")
+    assert result.returncode == 1
+    assert re.search(rf"^{ORIGIN} +9 +\S+Z$", result.stdout, re.MULTILINE), result.stdout
+    assert f": 9 events of {ORIGIN}: the proof does not show" in result.stdout
+    status = witness.json("witness", "status", status=1)
+    assert [(checkpoint["origin"], checkpoint["size"]) for checkpoint in status["refused"]] == [(ORIGIN, 9)]
+    assert status["refused"][0]["note"].startswith(fork.checkpoint().body)
+    assert status["refused"][0]["cosigned"].startswith(log.checkpoint(5).body)
 
 
-def test_a_service_is_witnessed_and_its_receipts_say_so(witness: Commands, tmp_path: Path) -> None:
-    keys, port = (key(witness), key(witness, "--type", "ml-dsa-44")), free_port()
+def test_a_receipt_of_a_witnessed_service_has_its_cosignatures(witness: Commands, tmp_path: Path) -> None:
+    keys, port = (new_key(witness), new_key(witness, "--type", "ml-dsa-44")), free_port()
     policy = tmp_path / "policy.txt"
-    asked = f"witness w {keys[0]} http://127.0.0.1:{port}\n"
-    policy.write_text(f"{asked}quorum w\n")
+    witness_line = f"witness w {keys[0]} http://127.0.0.1:{port}\n"
+    policy.write_text(f"{witness_line}quorum w\n")
     home = tmp_path / "service"
-    # The log gets its key; nobody answers for the witness yet.
+    # The log gets its key. The witness does not run yet.
     operator = Commands({"HASHDB_HOME": str(home)})
     with serving(home, workers=1, HASHDB_ORIGIN="log.example/1") as url, Client(url) as client:
         vkey = str(client.log().verifiers[-1])
@@ -183,7 +183,7 @@ def test_a_service_is_witnessed_and_its_receipts_say_so(witness: Commands, tmp_p
         with Client(url, secret, retries=0) as auditor, pytest.raises(NotCosigned):
             auditor.receipt(1, witnessed=True)
     with (
-        running(witness, logs_of(tmp_path, vkey), port),
+        running_witness(witness, write_logs(tmp_path, vkey), port),
         serving(
             home,
             workers=1,
@@ -196,16 +196,16 @@ def test_a_service_is_witnessed_and_its_receipts_say_so(witness: Commands, tmp_p
 
         def is_witnessed() -> bool:
             options = ("--seq", "15", "--witnesses", policy, "--out", proof)
-            done = member("audit", "receipt", *options)
-            assert done.returncode == 0 or "cosignatures of the quorum yet" in done.stderr, done.stderr
-            return done.returncode == 0
+            result = member("audit", "receipt", *options)
+            assert result.returncode == 0 or "cosignatures of the quorum yet" in result.stderr, result.stderr
+            return result.returncode == 0
 
-        eventually(is_witnessed)
-        # A monitor compares what the witness itself serves.
-        served = httpx.get(f"http://127.0.0.1:{port}/{origin_hash('log.example/1')}/checkpoint").text
-        assert set(cosigners(served, keys)) == set(keys)
-    # Verified when neither the service nor the witness is there any more.
-    done = Commands()("audit", "verify-receipt", proof, "--witnesses", policy, "--log", vkey)
-    assert done.returncode == 0, done.stderr
-    assert "cosigned by w.example/1 at 20" in done.stdout
+        wait_until(is_witnessed)
+        # The witness serves the checkpoint that it cosigned, so that monitors can compare it.
+        checkpoint = httpx.get(f"http://127.0.0.1:{port}/{origin_hash('log.example/1')}/checkpoint").text
+        assert set(cosigners(checkpoint, keys)) == set(keys)
+    # The receipt verifies after the service and the witness have stopped.
+    result = Commands()("audit", "verify-receipt", proof, "--witnesses", policy, "--log", vkey)
+    assert result.returncode == 0, result.stderr
+    assert "cosigned by w.example/1 at 20" in result.stdout
     assert proof.stat().st_size < 4_096

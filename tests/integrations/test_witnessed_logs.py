@@ -16,7 +16,7 @@ import pytest
 
 from hashdb.domain.ledger.cosignatures import WitnessKey, cosigners
 from tests.cli.conftest import Commands
-from tests.cli.test_witness import free_port, key, logs_of, running
+from tests.cli.test_witness import free_port, new_key, running_witness, write_logs
 from tests.domain.ledger.test_receipts import EVENTS, LOG, WITNESSES, receipt
 from tests.integrations.test_witnesses import AICS
 from tests.witness.conftest import ORIGIN, GrowingLog
@@ -54,11 +54,11 @@ def _submit(folder: Path, url: str, vkey: WitnessKey, *submissions: dict[str, An
 
 def test_its_client_gets_cosignatures_for_a_log_that_grows_and_none_for_a_fork(tmp_path: Path) -> None:
     witness, port = Commands({"HASHDB_HOME": str(tmp_path / "witness")}), free_port()
-    mine, url = key(witness), f"http://127.0.0.1:{port}"
-    key(witness, "--type", "ml-dsa-44")
+    mine, url = new_key(witness), f"http://127.0.0.1:{port}"
+    new_key(witness, "--type", "ml-dsa-44")
     log, fork = GrowingLog(40), GrowingLog(40, fork=20)
     fork.signer = log.signer
-    with running(witness, logs_of(tmp_path, log.signer.verifier), port):
+    with running_witness(witness, write_logs(tmp_path, log.signer.verifier), port):
         sizes = (1, 2, 3, 3, 17, 30)
         lines = _submit(tmp_path, url, mine, *(_submission(log, size) for size in sizes))
         for size, line in zip(sizes, lines, strict=True):

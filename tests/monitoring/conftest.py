@@ -1,4 +1,4 @@
-"""A service in this process, whose operator may be dishonest, and a monitor of it."""
+"""A service in this process, an operator that may be dishonest, and monitors of the service."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from tests.service.tamperer import Tamperer, tamper
 ORIGIN = "log.example/1"
 
 Forge = Callable[[str, bytes], bytes | None]
-"""What is answered instead at a path, given the true answer; None: the true answer."""
+"""Returns the forged answer for a path and its true answer, or None for the true answer."""
 
 
 @dataclass
 class Wire(httpx.BaseTransport):
-    """To the application, whose answers someone may forge."""
+    """A transport to the application. The operator can forge its answers."""
 
     app: httpx.BaseTransport
     forge: Forge | None = None
@@ -61,7 +61,7 @@ class Wire(httpx.BaseTransport):
 
 
 class Witness:
-    """A witness that follows c2sp.org/tlog-witness, and serves the newest checkpoint that it cosigned."""
+    """A witness as in c2sp.org/tlog-witness. It serves the newest checkpoint that it cosigned."""
 
     def __init__(self, clock: Clock) -> None:
         self.key, self._clock = Cosigner.new("witness.example"), clock
@@ -72,13 +72,13 @@ class Witness:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path = f"/{hashlib.sha256(ORIGIN.encode()).hexdigest()}/checkpoint"
-                found = witness.serves and self.path == path and bool(witness.note)
-                self.send_response(200 if found else 404)
+                is_served = witness.serves and self.path == path and bool(witness.note)
+                self.send_response(200 if is_served else 404)
                 self.end_headers()
-                self.wfile.write(witness.note.encode() if found else b"")
+                self.wfile.write(witness.note.encode() if is_served else b"")
 
             def log_message(self, format: str, *arguments: object) -> None:
-                """Writes nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
@@ -93,7 +93,7 @@ class Witness:
 
     @contextmanager
     def connect(self, _: object) -> Iterator[Send]:
-        """A connection of a service."""
+        """A connection from a service to this witness."""
         yield self.add_checkpoint
 
     def add_checkpoint(self, submission: Submission) -> Reply:
@@ -110,18 +110,18 @@ class Witness:
 
 @dataclass
 class World:
-    """A service with a witness, and what its operator can do beside it. Its members' monitors check each 10 seconds."""
+    """A service, its witness, its monitors, and the means of its operator. Monitors check every 10 seconds."""
 
     home: Path
     clock: Clock
     witness: Witness
     secret: str = ""
     logs_changes: bool = True
-    """Whether the service logs what changes with time."""
+    """Whether the service logs changes that come with time, such as expiries."""
     monitors: list[Monitor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Open the service in the home; it is made where there is none."""
+        """Open the service in the home. Create the service if the home does not exist."""
         self.settings = Settings(home=self.home)
         is_new = not self.home.exists()
         self.home.mkdir(exist_ok=True)
@@ -145,24 +145,24 @@ class World:
         self.db.close()
 
     def contribute(self, *drafts: Draft) -> tuple[Contribution, ...]:
-        """What a member contributes."""
+        """Contribute as the member."""
         return contributed(self.db, self.actor, *drafts)
 
     def tamper(self, act: Callable[[Tamperer], object]) -> None:
-        """What the operator writes to the database beside the service."""
+        """Write to the database directly, as an operator can."""
         tamper(self.settings.database, act)
 
     def monitor(self, name: str = "monitor", **plan: Any) -> Monitor:
-        """A monitor with a folder of this name, which requires the witness."""
+        """A monitor with a folder of this name. It requires cosignatures of the witness."""
         folder = self.home.parent / name
         folder.mkdir(exist_ok=True)
-        usual = MonitorPlan(self.witness.policy, round=timedelta(seconds=20))
-        monitor = Monitor(folder, self.client, replace(usual, **plan), self.clock)
+        default = MonitorPlan(self.witness.policy, round=timedelta(seconds=20))
+        monitor = Monitor(folder, self.client, replace(default, **plan), self.clock)
         self.monitors.append(monitor)
         return monitor
 
     def go(self, seconds: int = 5) -> None:
-        """Let time pass, and the service's tasks run."""
+        """Let time pass while the background tasks of the service run."""
         for _ in range(0, seconds, 5):
             self.clock.go(seconds=5)
             if self.logs_changes:
@@ -173,7 +173,7 @@ class World:
             witnesses.ask(self.db, self.witness.connect)
 
     def watch(self, monitor: Monitor, seconds: int = 120) -> tuple[list[Alarm], int]:
-        """Let time pass until the monitor raises an alarm: its alarms, and after how many seconds."""
+        """Let time pass until the monitor raises alarms. Return these and the seconds that passed."""
         for passed in range(10, seconds + 10, 10):
             self.go(10)
             if alarms := monitor.check():
@@ -189,18 +189,18 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def kinds(alarms: list[Alarm]) -> list[str]:
-    """The kinds of alarms, and what they are about."""
+    """The kind and the subject of each alarm."""
     return [alarm.key for alarm in alarms]
 
 
-def without(id: int) -> Forge:
-    """Hides a contribution in the feed."""
-    return _feed(id, lambda line: None)
+def hide(id: int) -> Forge:
+    """Hide a contribution in the feed."""
+    return _forge_feed(id, lambda line: None)
 
 
-def masked(id: int) -> Forge:
-    """Shows a contribution in the feed as if all of its signals were suppressed."""
-    return _feed(
+def suppress_all(id: int) -> Forge:
+    """Show a contribution in the feed as if all its signals were suppressed."""
+    return _forge_feed(
         id,
         lambda line: {
             "seq": line["seq"],
@@ -211,26 +211,26 @@ def masked(id: int) -> Forge:
     )
 
 
-def sealed(id: int) -> Forge:
-    """Shows the seal of a contribution's first signal in the feed, as if it were suppressed."""
+def suppress_first(id: int) -> Forge:
+    """Show the first signal of a contribution in the feed as if it were suppressed: only its seal."""
 
     def seal_first(line: dict[str, Any]) -> dict[str, Any]:
-        shown = line["contribution"]
-        first, *others = shown["signals"]
-        hidden = seal(bytes.fromhex(shown["salt"]), first).hex()
-        return line | {"contribution": shown | {"signals": others, "undisclosed": [hidden]}}
+        contribution = line["contribution"]
+        first, *others = contribution["signals"]
+        undisclosed = seal(bytes.fromhex(contribution["salt"]), first).hex()
+        return line | {"contribution": contribution | {"signals": others, "undisclosed": [undisclosed]}}
 
-    return _feed(id, seal_first)
+    return _forge_feed(id, seal_first)
 
 
-def _feed(id: int, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> Forge:
-    """Changes the lines of a contribution in the feed, or leaves them out."""
+def _forge_feed(id: int, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> Forge:
+    """Change the lines of a contribution in the feed, or leave them out."""
 
     def forge(path: str, content: bytes) -> bytes | None:
         if path != "/v1/changes":
             return None
         lines = [json.loads(line) for line in content.splitlines()]
-        shown = [change(line) if line.get("contribution", {}).get("id") == id else line for line in lines]
-        return b"".join(json.dumps(line).encode() + b"\n" for line in shown if line is not None)
+        forged = [change(line) if line.get("contribution", {}).get("id") == id else line for line in lines]
+        return b"".join(json.dumps(line).encode() + b"\n" for line in forged if line is not None)
 
     return forge

@@ -1,4 +1,4 @@
-"""The monitor: what holds raises no alarm, whatever happens, and a service that does not answer is none."""
+"""The monitor: an honest service raises no alarm, and a service that does not answer causes an error instead."""
 
 from __future__ import annotations
 
@@ -30,72 +30,72 @@ from tests.builders import document, draft, member_with, signal, signature, vide
 from tests.monitoring.conftest import Forge, World, kinds
 from tests.service.tamperer import Tamperer
 
-CALM: tuple[list[Alarm], int] = ([], 120)
+NO_ALARMS: tuple[list[Alarm], int] = ([], 120)
 
 
-def test_what_holds_raises_no_alarm(world: World) -> None:
+def test_an_honest_service_raises_no_alarm(world: World) -> None:
     monitor = world.monitor()
     assert monitor.check(whole=True) == []
     first, second, third = world.contribute(draft(1), draft(2), video(1, 2, 3))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     contributions.withdraw(world.db, world.actor, first.id, "other")
     contributions.erase(world.db, world.actor, second.id)
     contributions.amend(world.db, world.actor, third.id, Amendment(severity=1))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     assert monitor.is_settled
     state = monitor.state
     assert (state.size, state.count, state.uncommitted) == (world.db.store.head().seq, 1, 0)
     assert state.round_held is not None
 
 
-def test_suppressed_added_and_expired_signals_raise_none(world: World) -> None:
+def test_suppressed_added_and_expired_signals_raise_no_alarm(world: World) -> None:
     monitor = world.monitor()
     soon = world.clock() + timedelta(seconds=65)
     film = video(*(40, 40, 41, 41, 42, 42))
     world.contribute(draft(1), draft(2, 3, signatures=(signature(1),)), film, draft(4, expires_at=soon))
     world.contribute(document((5, 6), words(1, 300)))
-    assert world.watch(monitor) == CALM
-    # All signals of the first, one of the second, and a shot of the film are suppressed.
+    assert world.watch(monitor) == NO_ALARMS
+    # These entries suppress all signals of the first contribution, one of the second, and a shot of the film.
     for seed in (1, 2, 41):
         benign.add(world.db, COMMAND_LINE, BenignDraft((signal(seed),)))
     additions.add(world.db, world.actor, [Addition(2, (signal(3), signal(9, Algorithm.PHASH256)))])
-    assert world.watch(monitor) == CALM
-    assert world.watch(world.monitor("another")) == CALM
+    assert world.watch(monitor) == NO_ALARMS
+    assert world.watch(world.monitor("another")) == NO_ALARMS
     for entry in benign.page(world.db, COMMAND_LINE, 0, 9):
         benign.delete(world.db, COMMAND_LINE, entry.id)
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     assert monitor.state.count == 4
 
 
-def test_reviews_and_suspensions_raise_none(world: World) -> None:
+def test_reviews_and_suspensions_raise_no_alarm(world: World) -> None:
     monitor = world.monitor()
     first, second, _ = world.contribute(draft(1), draft(2), draft(3))
     other = member_with(world.db)
     opinions.give(world.db, other, first.id, OpinionDraft(Stance.DISPUTES, "other"))
     opinions.give(world.db, other, second.id, OpinionDraft(Stance.CONFIRMS))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     (case,) = cases.page(world.db, COMMAND_LINE, None, 0, 9)
     cases.decide(world.db, COMMAND_LINE, case.id, Decision.RETIRE)
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     assert monitor.state.count == 2
     for status in (MemberStatus.SUSPENDED, MemberStatus.ACTIVE):
         assert other.member is not None
         members.change(world.db, COMMAND_LINE, other.member.id, MemberChange(status=status))
-        assert world.watch(monitor) == CALM
+        assert world.watch(monitor) == NO_ALARMS
 
 
-def test_a_new_key_of_the_log_raises_none(world: World) -> None:
+def test_a_new_key_of_the_log_raises_no_alarm(world: World) -> None:
     monitor = world.monitor()
     world.contribute(draft(1))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     checkpoints.rotate(world.db, COMMAND_LINE)
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
 
 
-def test_a_key_that_no_event_has_is_found(world: World) -> None:
+def test_a_signing_key_without_an_event_raises_an_alarm(world: World) -> None:
     monitor = world.monitor()
     world.contribute(draft(1))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     checkpoints.rotate(world.db, COMMAND_LINE)
     world.tamper(lambda hand: hand.run("DELETE FROM signers WHERE id = 1"))
     log = world.client.log()
@@ -105,23 +105,23 @@ def test_a_key_that_no_event_has_is_found(world: World) -> None:
     assert kinds(world.monitor("third", witnesses=policy).check()) == ["unknown-key"]
 
 
-def test_a_monitor_goes_on_where_it_was(world: World, tmp_path: Path) -> None:
+def test_a_monitor_resumes_from_its_folder(world: World, tmp_path: Path) -> None:
     monitor = world.monitor()
     world.contribute(draft(1), draft(2))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     shutil.copytree(tmp_path / "monitor", tmp_path / "later")
     world.contribute(draft(3))
     world.go(60)
-    later = world.monitor("later")
-    assert later.state.size > 0
-    assert later.check() == []
-    assert later.state.count == 3
+    resumed = world.monitor("later")
+    assert resumed.state.size > 0
+    assert resumed.check() == []
+    assert resumed.state.count == 3
 
 
-def test_roots_that_the_log_does_not_record_are_missed(world: World) -> None:
+def test_a_root_that_is_not_recorded_in_time_raises_an_alarm(world: World) -> None:
     monitor = world.monitor()
     world.contribute(draft(1))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     world.tamper(lambda hand: hand.run("UPDATE set_states SET seq = 99999"))
     world.contribute(draft(2))
     alarms, seconds = world.watch(monitor)
@@ -129,16 +129,16 @@ def test_roots_that_the_log_does_not_record_are_missed(world: World) -> None:
     assert seconds <= 110
 
 
-def test_what_changes_and_changes_back_needs_no_root(world: World) -> None:
+def test_a_change_that_is_undone_needs_no_root(world: World) -> None:
     monitor = world.monitor()
     world.contribute(draft(1))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     (second,) = world.contribute(draft(2))
     contributions.withdraw(world.db, world.actor, second.id, "other")
     assert world.watch(monitor, 240) == ([], 240)
 
 
-def test_a_service_that_was_away_has_time_to_catch_up_but_not_again_and_again(world: World) -> None:
+def test_a_service_may_catch_up_after_one_failure_but_not_after_each(world: World) -> None:
     monitor = world.monitor()
     world.contribute(draft(1, expires_at=world.clock() + timedelta(seconds=130)), draft(2))
     assert world.watch(monitor)[0] == []
@@ -146,10 +146,10 @@ def test_a_service_that_was_away_has_time_to_catch_up_but_not_again_and_again(wo
     world.go(30)
     assert monitor.check() == []
     world.contribute(draft(3))
-    # The expiry is not logged yet, and what was contributed is in no root and in no cosigned checkpoint.
+    # The expiry is not logged yet. The new contribution is in no root and in no cosigned checkpoint.
     assert monitor.check() == []
 
-    def stay_away() -> None:
+    def fail_for_a_while() -> None:
         world.wire.forge = lambda path, _: b"{}"
         for _ in range(10):
             world.clock.go(seconds=10)
@@ -157,17 +157,17 @@ def test_a_service_that_was_away_has_time_to_catch_up_but_not_again_and_again(wo
                 monitor.check()
         world.wire.forge = None
 
-    stay_away()
+    fail_for_a_while()
     assert monitor.check() == []
-    stay_away()
-    found = kinds(monitor.check())
-    assert {"not-witnessed", "set-late", "contribution-altered contribution 1"} >= set(found) != set()
+    fail_for_a_while()
+    alarm_kinds = kinds(monitor.check())
+    assert {"not-witnessed", "set-late", "contribution-altered contribution 1"} >= set(alarm_kinds) != set()
 
 
-def test_a_wrong_root_that_is_right_again_is_reported_once(world: World) -> None:
+def test_a_wrong_root_that_was_corrected_is_reported_once(world: World) -> None:
     monitor = world.monitor()
     world.contribute(draft(1), draft(2))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
 
     def leave_out(hand: Tamperer) -> None:
         statement = "UPDATE set_blocks SET hashes = CAST(zeroblob(64) || substr(hashes, 65) AS BLOB) WHERE level = 0"
@@ -180,19 +180,19 @@ def test_a_wrong_root_that_is_right_again_is_reported_once(world: World) -> None
     contributions.amend(world.db, world.actor, 1, Amendment(severity=1))
     world.go(60)
     assert kinds(monitor.check())[0].startswith("set-differs event ")
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
 
 
-def test_a_service_without_roots_and_commitments_is_of_an_older_version(world: World) -> None:
+def test_a_missing_commitment_raises_an_alarm(world: World) -> None:
     world.contribute(draft(1))
     world.tamper(lambda hand: hand.run("UPDATE contributions SET salt = NULL, commitment = NULL"))
     assert kinds(world.monitor().check()) == ["feed-differs contribution 1"]
 
 
-def test_what_was_found_is_not_lost_where_the_service_fails_midway(world: World) -> None:
+def test_an_alarm_is_not_lost_if_the_service_fails_meanwhile(world: World) -> None:
     monitor = world.monitor()
     world.contribute(draft(1))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     world.wire.forge = lambda path, _: b"{}" if path == "/v1/contributions" else None
     world.go(30)
     with pytest.raises(ServiceError):
@@ -218,13 +218,13 @@ PATHS = (
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_whatever_is_answered_is_an_error_of_the_service_or_an_alarm(world: World, path: str) -> None:
+def test_an_invalid_answer_is_an_error_of_the_service_or_an_alarm(world: World, path: str) -> None:
     monitor = world.monitor(organisations=Policy.parse("quorum none\n"))
     world.contribute(draft(1), video(1, 2))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
 
     def forge(change: Callable[[bytes], bytes]) -> Forge:
-        return lambda asked, content: change(content) if asked == path else None
+        return lambda requested, content: change(content) if requested == path else None
 
     for change in (
         lambda _: b"",
@@ -251,12 +251,12 @@ def test_whatever_is_answered_is_an_error_of_the_service_or_an_alarm(world: Worl
 def test_a_feed_that_starts_over_is_read_again(world: World) -> None:
     monitor = world.monitor()
     world.contribute(draft(1), draft(2))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
     world.tamper(lambda hand: hand.run("UPDATE log SET epoch = 'another'"))
-    assert world.watch(monitor) == CALM
+    assert world.watch(monitor) == NO_ALARMS
 
 
-def test_a_folder_with_something_else_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_folder_with_an_invalid_database_is_rejected(world: World, tmp_path: Path) -> None:
     (tmp_path / "monitor").mkdir()
     (tmp_path / "monitor" / MONITOR_FILE).write_bytes(b"no database" * 100)
     with pytest.raises(BadSetting, match="move the folder away to begin again"):
@@ -266,8 +266,8 @@ def test_a_folder_with_something_else_is_refused(world: World, tmp_path: Path) -
 def test_without_a_policy_no_witness_is_needed(world: World) -> None:
     world.witness.size += 1
     world.contribute(draft(1))
-    assert world.watch(world.monitor(witnesses=None)) == CALM
-    nothing = Policy.parse("quorum none\n")
-    with closing(world.monitor("other", witnesses=nothing)) as monitor:
+    assert world.watch(world.monitor(witnesses=None)) == NO_ALARMS
+    no_quorum = Policy.parse("quorum none\n")
+    with closing(world.monitor("other", witnesses=no_quorum)) as monitor:
         assert monitor.check() == []
     world.monitors.pop()

@@ -1,4 +1,4 @@
-"""Replay: the events of a log give its root and the state of each contribution; events of no log are refused."""
+"""Replay: the events give the root of the log and the state of each contribution. A wrong log is rejected."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COMMITMENT = bytes(range(32))
 
 
-def event(seq: int, action: str, id: int, **details: object) -> Event:
-    said: Details = details  # type: ignore[assignment]
+def make_event(seq: int, action: str, id: int, **details: object) -> Event:
+    typed: Details = details  # type: ignore[assignment]
     kind = "contribution" if action.startswith("contribution.") else action.partition(".")[0]
-    computed = leaf(seq, AT, "key:1", action, f"{kind}:{id}", canonical(said))
-    return Event(seq, AT, "key:1", action, kind, id, said, computed)
+    computed = leaf(seq, AT, "key:1", action, f"{kind}:{id}", canonical(typed))
+    return Event(seq, AT, "key:1", action, kind, id, typed, computed)
 
 
 def log(*actions: tuple[str, int, dict[str, object]]) -> list[Event]:
-    return [event(seq, action, id, **details) for seq, (action, id, details) in enumerate(actions, 1)]
+    return [make_event(seq, action, id, **details) for seq, (action, id, details) in enumerate(actions, 1)]
 
 
 def root_of(*leaves: tuple[int, str, bytes | None]) -> bytes:
-    return active_set.update(lambda *_: EMPTY_BLOCK, {each[0]: active_set.leaf(*each) for each in leaves})[1]
+    return active_set.update(lambda *_: EMPTY_BLOCK, {entry[0]: active_set.leaf(*entry) for entry in leaves})[1]
 
 
 @pytest.fixture
@@ -65,24 +65,24 @@ EVENTS = log(
 )
 
 
-def test_the_events_give_root_keys_states_and_roots_of_the_set(tables: MonitorTables) -> None:
+def test_the_events_give_the_root_keys_states_and_roots_of_the_set(tables: MonitorTables) -> None:
     replay = Replay(tables)
-    leaves = [each.leaf for each in EVENTS]
+    leaves = [event.leaf for event in EVENTS]
     assert replay.take(pages(EVENTS), 4, tree_root(leaves[:4])) == Replayed()
     assert replay.take(pages(EVENTS[4:], 2), 9, tree_root(leaves)) == Replayed()
     assert (replay.size, replay.root, replay.signers) == (9, tree_root(leaves), ("log+1+a",))
     assert (replay.set_seq, replay.set_root) == (9, root_of((2, "confirmed", COMMITMENT)))
-    one, two = tables.rows([1, 2]).values()
-    assert (one.seq, one.state.status, one.leaf) == (4, Status.WITHDRAWN, None)
-    assert (two.seq, two.state.standing, two.commitment) == (7, Standing.CONFIRMED, COMMITMENT)
+    first, second = tables.rows([1, 2]).values()
+    assert (first.seq, first.state.status, first.leaf) == (4, Status.WITHDRAWN, None)
+    assert (second.seq, second.state.standing, second.commitment) == (7, Standing.CONFIRMED, COMMITMENT)
     assert tables.number("set_wrong") == 0
 
 
 @pytest.mark.parametrize("detail", [{"root": "00" * 32}, {"count": 3}, {"covers": 99}, {"root": None}])
 def test_a_root_that_the_events_do_not_give_is_returned(tables: MonitorTables, detail: dict[str, object]) -> None:
     events = list(EVENTS)
-    events[4] = event(5, "set.committed", 1, **{**EVENTS[4].details, **detail})
-    leaves = [each.leaf for each in events]
+    events[4] = make_event(5, "set.committed", 1, **{**EVENTS[4].details, **detail})
+    leaves = [event.leaf for event in events]
     replay = Replay(tables)
     (wrong,) = replay.take(pages(events[:8]), 8, tree_root(leaves[:8])).roots
     assert wrong.event.seq == tables.number("set_wrong") == 5
@@ -91,35 +91,35 @@ def test_a_root_that_the_events_do_not_give_is_returned(tables: MonitorTables, d
     assert tables.number("set_wrong") == 0
 
 
-def test_what_was_wrong_is_not_lost_because_the_service_stops_to_answer(
+def test_a_wrong_root_is_returned_even_if_the_service_failed_meanwhile(
     tables: MonitorTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hashdb.monitoring.replay._COMMITTED", 2)
     events = list(EVENTS)
-    events[4] = event(5, "set.committed", 1, **{**EVENTS[4].details, "count": 3})
-    root = tree_root([each.leaf for each in events])
+    events[4] = make_event(5, "set.committed", 1, **{**EVENTS[4].details, "count": 3})
+    root = tree_root([event.leaf for event in events])
 
-    def broken() -> Iterator[Sequence[Event]]:
+    def failing_pages() -> Iterator[Sequence[Event]]:
         yield from pages(events[:6], 2)
         raise ServiceError(500, "")
 
     replay = Replay(tables)
     with pytest.raises(ServiceError):
-        replay.take(broken(), 9, root)
+        replay.take(failing_pages(), 9, root)
     assert replay.size == 6
-    assert [each.event.seq for each in replay.take(pages(events[6:]), 9, root).roots] == [5]
+    assert [root.event.seq for root in replay.take(pages(events[6:]), 9, root).roots] == [5]
     assert replay.take(pages([]), 9, root) == Replayed()
 
 
-def test_what_is_no_log_is_refused_and_not_stored(tables: MonitorTables) -> None:
-    replay, root = Replay(tables), tree_root([each.leaf for each in EVENTS])
+def test_a_log_that_does_not_give_its_root_is_rejected_and_not_stored(tables: MonitorTables) -> None:
+    replay, root = Replay(tables), tree_root([event.leaf for event in EVENTS])
     changed = [*EVENTS[:3], replace(EVENTS[3], action="contribution.expired"), *EVENTS[4:]]
-    beyond = [*EVENTS[:3], event(4, "contribution.added", 256**5), *EVENTS[4:]]
+    impossible = [*EVENTS[:3], make_event(4, "contribution.added", 256**5), *EVENTS[4:]]
     for events, size, reason in (
         (changed, 9, r"^event 4 was changed: its leaf is of other content$"),
         ([*EVENTS[:3], *EVENTS[4:]], 9, r"^event 4 is missing$"),
         (EVENTS[:7], 9, r"^events 8 to 9 are missing$"),
-        (beyond, 9, r"^event 4 is of a contribution that no service has$"),
+        (impossible, 9, r"^event 4 is of a contribution that no service has$"),
         (EVENTS, 8, r"^its 8 events do not give the root of its signed checkpoint$"),
     ):
         with pytest.raises(NotTheLogError, match=reason):
@@ -129,7 +129,7 @@ def test_what_is_no_log_is_refused_and_not_stored(tables: MonitorTables) -> None
 
 
 @pytest.mark.parametrize(
-    ("action", "details", "may"),
+    ("action", "details", "is_allowed"),
     [
         ("contribution.committed", {}, False),
         ("contribution.added", {}, False),
@@ -140,13 +140,13 @@ def test_what_is_no_log_is_refused_and_not_stored(tables: MonitorTables) -> None
         ("contribution.amended", {"fields": ["labels", "signatures"]}, True),
     ],
 )
-def test_only_signals_that_a_member_added_change_a_commitment(
-    tables: MonitorTables, action: str, details: dict[str, object], may: bool
+def test_only_an_addition_by_the_member_changes_the_commitment(
+    tables: MonitorTables, action: str, details: dict[str, object], is_allowed: bool
 ) -> None:
     other = bytes(32).hex()
     events = log(
         ("contribution.added", 1, {"commitment": COMMITMENT.hex()}), (action, 1, {**details, "commitment": other})
     )
-    wrong = Replay(tables).take(pages(events), 2, tree_root([each.leaf for each in events]))
-    assert [each.seq for each in wrong.recommitted] == ([] if may else [2])
-    assert tables.rows([1])[1].commitment == (bytes(32) if may else COMMITMENT)
+    wrong = Replay(tables).take(pages(events), 2, tree_root([event.leaf for event in events]))
+    assert [event.seq for event in wrong.recommitted] == ([] if is_allowed else [2])
+    assert tables.rows([1])[1].commitment == (bytes(32) if is_allowed else COMMITMENT)

@@ -1,4 +1,4 @@
-"""The tables of a monitor: states of contributions, what the feed showed, and the tree over the active set."""
+"""The tables of a monitor: states of contributions, contents of the feed, and the tree over the active set."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def row(id: int, seq: int, state: ContributionState = ACTIVE) -> Row:
     return Row(id, seq, state, bytes([id % 256]) * 32)
 
 
-def test_only_its_owner_reads_the_file_and_what_was_stored_is_there_again(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_file_and_it_keeps_the_values(tmp_path: Path) -> None:
     path = tmp_path / "monitor.sqlite"
     tables = MonitorTables(path)
     with tables.writing():
         tables.put(size=7, note="a note", edge=b"\x01")
         tables.store([row(1, 3), row(2, 4, RETIRED)])
     tables.close()
-    again = MonitorTables(path)
+    reopened = MonitorTables(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert (again.number("size"), again.text("note"), again.octets("edge")) == (7, "a note", b"\x01")
-    assert (again.number("note"), again.text("none"), again.octets("none")) == (0, "", b"")
-    assert again.rows([1, 2, 3]) == {1: row(1, 3), 2: row(2, 4, RETIRED)}
-    assert again.between(1, None) == {2: row(2, 4, RETIRED)}
-    assert again.between(0, 1) == {1: row(1, 3)}
-    again.close()
+    assert (reopened.number("size"), reopened.text("note"), reopened.octets("edge")) == (7, "a note", b"\x01")
+    assert (reopened.number("note"), reopened.text("none"), reopened.octets("none")) == (0, "", b"")
+    assert reopened.rows([1, 2, 3]) == {1: row(1, 3), 2: row(2, 4, RETIRED)}
+    assert reopened.between(1, None) == {2: row(2, 4, RETIRED)}
+    assert reopened.between(0, 1) == {1: row(1, 3)}
+    reopened.close()
 
 
-def test_a_file_of_another_version_or_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_version_or_kind_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "monitor.sqlite"
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
@@ -59,19 +59,19 @@ def test_a_file_of_another_version_or_of_another_kind_is_refused(tmp_path: Path)
         MonitorTables(path)
 
 
-def test_what_fails_midway_is_not_stored(tables: MonitorTables) -> None:
+def test_a_write_that_fails_midway_stores_nothing(tables: MonitorTables) -> None:
     with pytest.raises(ValueError, match="midway"), tables.writing():
         tables.put(size=7)
         raise ValueError("midway")
     assert tables.number("size") == 0
 
 
-def test_what_the_feed_shows_is_compared_with_the_log(tables: MonitorTables) -> None:
+def test_the_feed_is_compared_with_the_log(tables: MonitorTables) -> None:
     rows = [row(1, 3), row(2, 4), row(3, 5, RETIRED), row(4, 6, RETIRED), row(5, 7)]
     with tables.writing():
         tables.store(rows)
-        one = rows[0].leaf, 0
-        tables.show({1: one, 2: (None, 0), 3: (None, 0), 4: one, 9: one})
+        shown_row = rows[0].leaf, 0
+        tables.show({1: shown_row, 2: (None, 0), 3: (None, 0), 4: shown_row, 9: shown_row})
     assert tables.unlike(6) == [(9, False, True), (2, True, False), (4, False, True)]
     assert tables.unlike(3) == [(9, False, True)]
     with tables.writing():
@@ -79,7 +79,7 @@ def test_what_the_feed_shows_is_compared_with_the_log(tables: MonitorTables) -> 
     assert [id for id, *_ in tables.unlike(99)] == [1, 2, 5]
 
 
-def test_the_tree_advances_to_an_event_and_no_further(tables: MonitorTables) -> None:
+def test_the_tree_advances_exactly_to_an_event(tables: MonitorTables) -> None:
     leaves = {id: active_set.leaf(id, "unreviewed", None) for id in (1, 300, 70_000)}
     assert tables.root(99) == (EMPTY_HASH, 0)
     with tables.writing():

@@ -1,4 +1,4 @@
-"""Witnessing: whatever a service or a witness answers as a checkpoint raises an alarm or is ignored; nothing fails."""
+"""Witnessing: an invalid checkpoint of a service or a witness raises an alarm or is ignored. It causes no failure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.builders import NOON, draft
 from tests.monitoring.conftest import World, kinds
 
 
-def test_when_an_event_was_first_seen_is_kept(tmp_path: Path) -> None:
+def test_the_time_when_an_event_was_first_seen_is_stored(tmp_path: Path) -> None:
     tables = MonitorTables(tmp_path / "monitor.sqlite")
     seen = Seen(tables, "seen")
     for minute, size in enumerate((3, 3, 7, 9)):
         seen.note(size, NOON + timedelta(minutes=minute))
-    again = Seen(tables, "seen")
-    assert again.first_above(9) is None
+    reopened = Seen(tables, "seen")
+    assert reopened.first_above(9) is None
     assert [Seen(tables, "seen").first_above(size) for size in (0, 2, 3, 6, 7)] == [
         NOON + timedelta(minutes=minute) for minute in (0, 0, 2, 2, 3)
     ]
@@ -29,7 +29,7 @@ def test_when_an_event_was_first_seen_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("note", ["", "no note", "log.example/1\n3\nAAAA\n", "\n\n", "a\n\n\u2014 b c\n"])
-def test_what_is_no_checkpoint_of_a_witness_is_ignored(world: World, note: str) -> None:
+def test_an_invalid_checkpoint_of_a_witness_is_ignored(world: World, note: str) -> None:
     monitor = world.monitor()
     world.contribute(draft(1))
     assert world.watch(monitor)[0] == []
@@ -48,7 +48,7 @@ def test_a_checkpoint_that_the_witness_did_not_cosign_is_ignored(world: World) -
 
 
 @pytest.mark.parametrize("note", [b"", b"no note", b"log.example/1\n3\nAAAA\n\n\xe2\x80\x94 w AAAA\n"])
-def test_what_the_service_answers_as_cosigned_is_no_cosignature(world: World, note: bytes) -> None:
+def test_an_invalid_cosigned_checkpoint_of_the_service_raises_an_alarm(world: World, note: bytes) -> None:
     monitor = world.monitor()
     world.contribute(draft(1))
     assert world.watch(monitor)[0] == []
@@ -59,7 +59,7 @@ def test_what_the_service_answers_as_cosigned_is_no_cosignature(world: World, no
     assert seconds <= 120
 
 
-def test_a_witness_that_is_not_there_is_ignored(world: World) -> None:
+def test_an_unreachable_witness_is_ignored(world: World) -> None:
     assert read_text("http://127.0.0.1:1/none", 1.0) is None
     assert read_text("no address", 1.0) is None
     monitor = world.monitor()

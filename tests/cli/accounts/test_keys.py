@@ -16,7 +16,7 @@ def test_a_key_is_issued_listed_and_revoked(run: Commands) -> None:
     assert [key["id"] for key in listed] == [issued["id"]]
 
 
-def test_whose_key_it_is_is_told_by_its_number(run: Commands) -> None:
+def test_the_list_shows_the_member_of_each_key(run: Commands) -> None:
     for name in ("Alpha", "Beta", "Alpha"):
         run("member", "add", name, "--kind", "platform", "--contact", f"{name}@a.example")
         run("key", "add", name, "--scope", "match")
@@ -31,38 +31,38 @@ def test_whose_key_it_is_is_told_by_its_number(run: Commands) -> None:
     assert run.json("key", "list", "Beta")["keys"] == [listed[1]]
 
 
-def test_a_key_without_a_scope_is_wrong_usage(run: Commands) -> None:
+def test_a_key_without_a_scope_is_a_usage_error(run: Commands) -> None:
     run("member", "add", "Alpha", "--kind", "platform")
     assert run("key", "add", "Alpha").returncode == 2
 
 
-def test_a_key_that_has_expired_already_is_refused(run: Commands) -> None:
+def test_an_expiry_in_the_past_is_rejected(run: Commands) -> None:
     run("member", "add", "Alpha", "--kind", "platform")
-    done = run("key", "add", "Alpha", "--scope", "feed", "--expires-at", "2020-01-01T00:00:00Z")
-    assert (done.returncode, done.stderr) == (1, "hashdb: expires_at: must be in the future\n")
+    result = run("key", "add", "Alpha", "--scope", "feed", "--expires-at", "2020-01-01T00:00:00Z")
+    assert (result.returncode, result.stderr) == (1, "hashdb: expires_at: must be in the future\n")
 
 
-def test_a_time_without_a_zone_is_wrong_usage(run: Commands) -> None:
-    done = run("key", "add", "Alpha", "--scope", "feed", "--expires-at", "2099-01-01")
-    assert done.returncode == 2
-    assert "RFC 3339" in done.stderr
+def test_a_time_without_a_zone_is_a_usage_error(run: Commands) -> None:
+    result = run("key", "add", "Alpha", "--scope", "feed", "--expires-at", "2099-01-01")
+    assert result.returncode == 2
+    assert "RFC 3339" in result.stderr
 
 
-def test_an_unknown_member_or_key_is_named(run: Commands) -> None:
+def test_an_unknown_member_or_key_is_reported(run: Commands) -> None:
     assert run("key", "add", "7", "--scope", "match").stderr == "hashdb: member 7 does not exist\n"
     assert run("key", "revoke", "7").stderr == "hashdb: key 7 does not exist\n"
 
 
-def test_an_id_that_no_key_can_have_is_wrong_usage(run: Commands) -> None:
+def test_an_impossible_key_id_is_a_usage_error(run: Commands) -> None:
     assert run("key", "revoke", str(2**53)).returncode == 2
     assert run("key", "revoke", str(2**53 - 1)).stderr == f"hashdb: key {2**53 - 1} does not exist\n"
 
 
-def test_a_key_may_be_told_no_distances(run: Commands) -> None:
+def test_a_key_can_hide_the_distances(run: Commands) -> None:
     run("member", "add", "Alpha", "--kind", "platform")
     assert run.json("key", "add", "Alpha", "--scope", "match", "--hide-distances")["hides_distances"] is True
     assert run.json("key", "add", "Alpha", "--scope", "match").keys() & {"hides_distances"} == set()
     assert "hidden" in run("key", "list", "Alpha").stdout
-    refused = run("key", "add", "Alpha", "--scope", "match", "--scope", "audit", "--hide-distances")
-    told = "hashdb: hides_distances: does not work with the scope audit, which shows signals\n"
-    assert (refused.returncode, refused.stderr) == (1, told)
+    result = run("key", "add", "Alpha", "--scope", "match", "--scope", "audit", "--hide-distances")
+    error = "hashdb: hides_distances: does not work with the scope audit, which shows signals\n"
+    assert (result.returncode, result.stderr) == (1, error)

@@ -1,4 +1,4 @@
-"""hashdb contribute, and match and withdraw after it, against a real service."""
+"""hashdb contribute, then match and withdraw, against a real service."""
 
 from __future__ import annotations
 

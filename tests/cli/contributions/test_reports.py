@@ -56,7 +56,7 @@ def test_the_first_rows_are_shown_with_shortened_hashes(capsys: pytest.CaptureFi
     output = capsys.readouterr().out
     heading, first, second, *_ = output.splitlines()
     assert heading.split()[:3] == ["line", "signals", "labels"]
-    shown = str(signal(1))
-    assert (shown[:12] + "…" in first, shown[:13] in first, "3" in first.split()) == (True, False, True)
+    signal_text = str(signal(1))
+    assert (signal_text[:12] + "…" in first, signal_text[:13] in first, "3" in first.split()) == (True, False, True)
     assert ("2 frames" in second, "a\\tb" in second) == (True, True)
     assert f"These are the first {FIRST_ROWS} good rows, as they will be stored." in output

@@ -36,7 +36,7 @@ def test_an_unreadable_folder_is_reported_and_other_files_are_hashed(run: Comman
     top = tmp_path / "top"
     top.mkdir()
     shutil.copy(PHOTOS[0], top / "a.jpg")
-    # So deep that the path is too long. Not even root, as whom tests may run, can read that.
+    # So deep that the path is too long. Even root cannot read that, and tests may run as root.
     descriptor = os.open(top, os.O_RDONLY)
     for _ in range(20):
         os.mkdir("d" * 250, dir_fd=descriptor)
