@@ -136,7 +136,7 @@ def test_an_algorithm_has_its_length_radius_and_set_bits(
         assert fault == (None if fewest <= count <= most else expected)
 
 
-def test_the_minimum_quality_is_that_which_pdq_recommends() -> None:
+def test_the_minimum_quality_is_50_as_pdq_recommends() -> None:
     assert MINIMUM_QUALITY == 50
 
 

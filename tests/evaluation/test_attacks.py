@@ -1,4 +1,4 @@
-"""Attacks: pictures are changed until they no longer match."""
+"""Attacks: pictures are changed to evade a match. The matching of the service decides whether they do."""
 
 from __future__ import annotations
 

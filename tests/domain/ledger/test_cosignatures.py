@@ -1,4 +1,4 @@
-"""Cosignatures: the octets that C2SP describes, with both kinds of keys."""
+"""Cosignatures: they have the octets that C2SP specifies, with both types of keys."""
 
 from __future__ import annotations
 

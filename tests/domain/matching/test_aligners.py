@@ -67,17 +67,17 @@ def test_omitted_words_do_not_end_a_segment() -> None:
     assert segments[0].listed == pytest.approx((0, 800), abs=60)
 
 
-@pytest.mark.parametrize("apart", [-150, -100, 100, 150, 200])
-def test_parts_that_moved_apart_are_two_segments_each_at_its_place(apart: int) -> None:
+@pytest.mark.parametrize("offset", [-150, -100, 100, 150, 200])
+def test_parts_with_words_inserted_or_omitted_between_are_two_segments(offset: int) -> None:
     """The second part starts two to four steps away from the place where the first would continue."""
-    first, second = LISTED[150:750], LISTED[750 + max(0, apart) : 1_400]
-    queried = query_windows(words(2, 500), first, words(3, max(0, -apart)), second, words(4, 400))
+    first, second = LISTED[150:750], LISTED[750 + max(0, offset) : 1_400]
+    queried = query_windows(words(2, 500), first, words(3, max(0, -offset)), second, words(4, 400))
     segments = sorted(aligned(queried, WINDOWS, Unit.WORDS), key=lambda segment: segment.query)
     assert [segment.speed for segment in segments] == [1.0, 1.0]
     assert segments[0].listed[0] - segments[0].query[0] == pytest.approx(150 - 500, abs=25)
-    assert segments[1].listed[0] - segments[1].query[0] == pytest.approx(150 - 500 + apart, abs=25)
+    assert segments[1].listed[0] - segments[1].query[0] == pytest.approx(150 - 500 + offset, abs=25)
     ends = segments[0].query[0], segments[1].query[1]
-    assert ends == pytest.approx((500, 500 + len(first) + max(0, -apart) + len(second)), abs=60)
+    assert ends == pytest.approx((500, 500 + len(first) + max(0, -offset) + len(second)), abs=60)
 
 
 @pytest.mark.parametrize("count", [150, 170, 225])

@@ -29,7 +29,10 @@ def hits_of_stretch(
     missing: Iterable[int] = (),
     transform: str | None = None,
 ) -> list[Hit]:
-    """Hits of a stretch of the query, one every `interval`. It shows a video with one shot a second from `listed`."""
+    """Hits of a stretch of the query, one every `interval`.
+
+    The stretch shows a video with one shot a second, from the time `listed`.
+    """
     start, stop = query
     hits: list[Hit] = []
     left_out = set(missing)
@@ -87,8 +90,8 @@ def test_a_stretch_at_another_speed_is_found(speed: float) -> None:
 
 def test_two_stretches_are_two_segments_with_the_longest_first() -> None:
     hits = hits_of_stretch((5, 11), 80.0) + hits_of_stretch((30, 50), 10.0)
-    found = segments(hits, grid(60))
-    assert [(segment.query, segment.listed) for segment in found] == [((30, 50), (10, 30)), ((5, 11), (80, 86))]
+    result = segments(hits, grid(60))
+    assert [(segment.query, segment.listed) for segment in result] == [((30, 50), (10, 30)), ((5, 11), (80, 86))]
 
 
 def test_a_segment_spans_a_short_gap_but_not_a_long_one() -> None:
@@ -142,8 +145,8 @@ def test_a_whole_film_is_one_segment_at_any_speed() -> None:
 def test_among_very_many_hits_the_most_significant_are_used() -> None:
     everywhere = [Hit(at / 4, float(place), float(place), 20, 0.3) for at in range(400) for place in range(400)]
     hits = [*everywhere, *hits_of_stretch((200, 220), 300.0)]
-    found = segments(hits, [*grid(100, 0.25), *grid(250)[100:]])
-    assert any(is_right(segment, (200, 220), (300, 320)) for segment in found)
+    result = segments(hits, [*grid(100, 0.25), *grid(250)[100:]])
+    assert any(is_right(segment, (200, 220), (300, 320)) for segment in result)
     slide_show = [Hit(float(at), float(at), float(at), 0, 1.0) for at in range(3 * MOST_HITS)]
     (whole,) = segments(slide_show, grid(3 * MOST_HITS))
     assert is_right(whole, (0, 3 * MOST_HITS - 2), (0, 3 * MOST_HITS - 2))

@@ -60,7 +60,7 @@ def test_details_with_nearly_equal_bits_have_no_coefficients(octets: bytes) -> N
     assert coefficients_of(Signature(Kind.DETAIL, octets)) is None
 
 
-def test_no_table_is_computed_after_warm() -> None:
+def test_warm_computes_all_tables_in_advance() -> None:
     tables = details._all_parts, details._coarse_parts, details._cuts
     for table in tables:
         table.cache_clear()

@@ -31,14 +31,14 @@ class CountedItems:
 
 
 def results_of(
-    queries: Sequence[Query], found: Sequence[Distances], held: Sequence[Holder], items: CountedItems
+    queries: Sequence[Query], distances: Sequence[Distances], held: Sequence[Holder], items: CountedItems
 ) -> tuple[Result, ...]:
     by_signal: dict[Signal, list[Holder]] = {}
     for stored in held:
         by_signal.setdefault(stored.signal, []).append(stored)
-    verified = verify_candidates(queries, found, [{}] * len(found), by_signal, lambda ids: {}, items)
+    verified = verify_candidates(queries, distances, [{}] * len(distances), by_signal, lambda ids: {}, items)
     through: list[Mapping[Signal, str]] = [{} for _ in queries]
-    return build_results(queries, decide(queries, found, through, by_signal, lambda ids: {}, {}, verified))
+    return build_results(queries, decide(queries, distances, through, by_signal, lambda ids: {}, {}, verified))
 
 
 def test_stored_items_are_read_once_for_all_queries_that_need_them() -> None:

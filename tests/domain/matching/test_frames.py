@@ -93,14 +93,14 @@ def test_each_frame_of_a_query_is_searched_as_its_own_query() -> None:
 
 def test_a_clip_in_another_video_is_a_segment_with_both_shares_covered() -> None:
     clip = video_query(*video(*range(500, 520), *range(130, 140), *range(600, 620), away=6))
-    ((id, found),) = match(clip, {7: FILM}).items()
-    (segment,) = found.details.segments
+    ((id, result),) = match(clip, {7: FILM}).items()
+    (segment,) = result.details.segments
     assert (id, segment.query) == (7, (20, 30))
     assert segment.listed == pytest.approx((30, 40), abs=0.1)
-    assert found.details.covered == pytest.approx((10 / 50, 10 / 60), abs=0.01)
-    assert {holder.signal for holder, *_ in found.holders} == set(FILM[30:40])
-    assert {distance for _, distance, _ in found.holders} == {6}
-    assert found.details.frames == ()
+    assert result.details.covered == pytest.approx((10 / 50, 10 / 60), abs=0.01)
+    assert {holder.signal for holder, *_ in result.holders} == set(FILM[30:40])
+    assert {distance for _, distance, _ in result.holders} == {6}
+    assert result.details.frames == ()
 
 
 def test_a_mirrored_clip_is_found_by_its_transform() -> None:
@@ -108,9 +108,9 @@ def test_a_mirrored_clip_is_found_by_its_transform() -> None:
         replace(frame, signals=(signal(900 + place),), transforms={"mirror": frame.signals})
         for place, frame in enumerate(video(*range(110, 125)))
     )
-    (found,) = match(video_query(*frames), {7: FILM}).values()
-    assert [segment.transform for segment in found.details.segments] == ["mirror"]
-    assert {transform for *_, transform in found.holders} == {"mirror"}
+    (result,) = match(video_query(*frames), {7: FILM}).values()
+    assert [segment.transform for segment in result.details.segments] == ["mirror"]
+    assert {transform for *_, transform in result.holders} == {"mirror"}
 
 
 def test_a_segment_has_at_least_the_minimum_seconds() -> None:
@@ -122,12 +122,12 @@ def test_a_segment_has_at_least_the_minimum_seconds() -> None:
 
 def test_frames_that_match_listed_pictures_are_returned_without_a_segment() -> None:
     pictures = {-1: [FILM[4]], -2: [FILM[8]]}
-    found = match(video_query(*video(*range(100, 120), away=2)), pictures)
-    assert {id: matches.details.frames for id, matches in found.items()} == {
+    result = match(video_query(*video(*range(100, 120), away=2)), pictures)
+    assert {id: matches.details.frames for id, matches in result.items()} == {
         -1: (FrameMatch(4.0, {Algorithm.PDQ: 2}),),
         -2: (FrameMatch(8.0, {Algorithm.PDQ: 2}),),
     }
-    assert not any(matches.details.segments for matches in found.values())
+    assert not any(matches.details.segments for matches in result.values())
 
 
 def test_phash_alone_matches_no_picture_if_both_sides_have_pdq() -> None:
@@ -147,18 +147,18 @@ def test_a_frame_matches_a_page_only_within_the_radius_of_pages(extent: Extent |
     shots = {(7, page_hash): [ShotTimes(2.0, 2.0)]} if extent else {}
     expanded = expand([query])
     suggested = [{}, *({page_hash: away} for away in (28, 29))]
-    found = match_frames(
+    result = match_frames(
         [query], expanded, suggested, [{}] * 3, {page_hash: [holder]}, shots, lambda _: [], lambda ids: {}, frozenset()
     )
-    assert [frame.at for frame in found[0][7].details.frames] == ats
+    assert [frame.at for frame in result[0][7].details.frames] == ats
 
 
 def test_a_segment_ends_at_the_end_of_each_video() -> None:
     seeds = range(100, 110)
     query = replace(video_query(*video(*seeds)), duration=9.4)
-    found = match(query, {7: FILM[:10]}, last=0.2)[7].details
-    assert [(segment.query, segment.listed) for segment in found.segments] == [((0, 9.4), (0, 9.2))]
-    assert found.covered == (1, 1)
+    result = match(query, {7: FILM[:10]}, last=0.2)[7].details
+    assert [(segment.query, segment.listed) for segment in result.segments] == [((0, 9.4), (0, 9.2))]
+    assert result.covered == (1, 1)
 
 
 def test_a_still_image_is_no_segment_at_any_length() -> None:
@@ -168,16 +168,16 @@ def test_a_still_image_is_no_segment_at_any_length() -> None:
 
 def test_a_short_animation_is_found_by_its_few_frames() -> None:
     loop = {7: [FILM[3], FILM[9]]}
-    (found,) = match(video_query(*video(3 + 100, 103, 109, 109, step=0.5)), loop).values()
-    assert found.details.segments[0].query == (0, 2)
-    assert found.details.covered == pytest.approx((0.8, 1), abs=0.2)
+    (result,) = match(video_query(*video(3 + 100, 103, 109, 109, step=0.5)), loop).values()
+    assert result.details.segments[0].query == (0, 2)
+    assert result.details.covered == pytest.approx((0.8, 1), abs=0.2)
     assert match(video_query(*video(103, 103, 103, 103)), {7: FILM}) == {}
     assert match(video_query(*video(1, 2, 103, 4)), loop) == {}
 
 
 def test_each_listed_video_is_aligned_separately() -> None:
-    found = match(video_query(*video(*range(110, 130))), {7: FILM, 8: FILM[15:25], 9: [signal(s) for s in range(30)]})
-    assert {id: matches.details.segments[0].query for id, matches in found.items()} == {7: (0, 20), 8: (5, 15)}
+    result = match(video_query(*video(*range(110, 130))), {7: FILM, 8: FILM[15:25], 9: [signal(s) for s in range(30)]})
+    assert {id: matches.details.segments[0].query for id, matches in result.items()} == {7: (0, 20), 8: (5, 15)}
 
 
 def test_only_signals_of_videos_have_times() -> None:
@@ -195,20 +195,20 @@ def test_only_signals_of_videos_have_times() -> None:
 )
 def test_segments_are_within_both_videos(query: list[tuple[int, int]], listed: list[int]) -> None:
     frames = [Frame(float(at), (near(signal(seed), bits),), 90) for at, (seed, bits) in enumerate(query)]
-    for found in match(video_query(*frames), {7: [signal(seed) for seed in listed]}).values():
-        for segment in found.details.segments:
+    for result in match(video_query(*frames), {7: [signal(seed) for seed in listed]}).values():
+        for segment in result.details.segments:
             assert 0 <= segment.query[0] < segment.query[1] <= len(query)
             assert 0 <= segment.listed[0] <= segment.listed[1] <= len(listed) + 1
-        assert found.details.covered is None or all(0 < part <= 1 for part in found.details.covered)
+        assert result.details.covered is None or all(0 < part <= 1 for part in result.details.covered)
 
 
 def test_repeating_slide_shows_are_aligned_with_bounded_work() -> None:
     slides = [signal(seed) for seed in range(4)]
-    found = match(video_query(*video(*list(range(4)) * 100)), dict.fromkeys(range(1, 6), slides * 50))
-    for matches in found.values():
+    result = match(video_query(*video(*list(range(4)) * 100)), dict.fromkeys(range(1, 6), slides * 50))
+    for matches in result.values():
         assert matches.details.covered == pytest.approx((1, 1), abs=0.05)
         assert len(matches.details.segments) <= 4
-    assert len(found) == 5
+    assert len(result) == 5
 
 
 def test_the_result_is_truncated_if_not_all_videos_are_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,9 +216,9 @@ def test_the_result_is_truncated_if_not_all_videos_are_aligned(monkeypatch: pyte
     clip = video_query(*video(*range(110, 130)))
     assert not match(clip, listed).truncated
     monkeypatch.setattr(matching_frames, "MOST_ALIGNED", 3)
-    found = match(clip, listed)
-    assert found.truncated
-    assert set(found) == {1, 2, 3}
+    result = match(clip, listed)
+    assert result.truncated
+    assert set(result) == {1, 2, 3}
 
 
 def test_queries_of_one_request_share_a_work_limit_and_small_ones_come_first(
@@ -227,11 +227,11 @@ def test_queries_of_one_request_share_a_work_limit_and_small_ones_come_first(
     monkeypatch.setattr(matching_frames, "MOST_WORK", 5_000)
     listed = {7: FILM, 8: [signal(place % 2) for place in range(400)]}
     loops = [video_query(*video(*[0, 1] * 10))] * 30
-    found = match_each([*loops, video_query(*video(*range(110, 120)))], listed)
-    assert set(found[30]) == {7} and not found[30].truncated
-    complete = [position for position in range(30) if not found[position].truncated]
+    result = match_each([*loops, video_query(*video(*range(110, 120)))], listed)
+    assert set(result[30]) == {7} and not result[30].truncated
+    complete = [position for position in range(30) if not result[position].truncated]
     assert 1 <= len(complete) < 5
-    assert all(found[position] == {} for position in range(30) if position not in complete)
+    assert all(result[position] == {} for position in range(30) if position not in complete)
 
 
 class CountingSignals(list[Signal]):
@@ -261,10 +261,10 @@ def test_frames_a_millisecond_apart_are_compared_with_bounded_work(monkeypatch: 
     expanded = expand([query])
     suggested = [{hash: 0 for hash in frame.signals if hash in held} for frame in expanded.queries]
     CountingSignals.read = 0
-    found = match_frames(
+    result = match_frames(
         [query], expanded, suggested, [{} for _ in suggested], held, shots, lambda id: listed, lambda ids: {}
     )[0]
-    assert found[7].details.segments[0].frames == 3
+    assert result[7].details.segments[0].frames == 3
     assert 0 < CountingSignals.read <= 10_000
 
 
@@ -276,13 +276,13 @@ def test_the_result_is_truncated_if_not_all_frames_were_searched() -> None:
     queries = [video_query(*video(1, 2)), video_query(*video(3, 4))]
     expanded = expand(queries)
     nothing: list[dict[Signal, int]] = [{} for _ in expanded.queries]
-    found = match_frames(queries, expanded, nothing, [{}] * 6, {}, {}, lambda id: [], lambda ids: {}, {1})
-    assert [found[position].truncated for position in range(2)] == [False, True]
+    result = match_frames(queries, expanded, nothing, [{}] * 6, {}, {}, lambda id: [], lambda ids: {}, {1})
+    assert [result[position].truncated for position in range(2)] == [False, True]
 
 
 def test_a_clip_is_found_even_if_its_frames_are_in_many_other_videos() -> None:
     intro = [signal(seed) for seed in range(5)]
     shared = dict.fromkeys(range(10, 210), intro)
-    found = match(video_query(*video(*range(5), *range(120, 130))), {7: [*intro, *FILM], **shared})
-    assert [segment.query for segment in found[7].details.segments] == [(5, 15), (0, 5)]
-    assert found[10].details.segments[0].query == (0, 5)
+    result = match(video_query(*video(*range(5), *range(120, 130))), {7: [*intro, *FILM], **shared})
+    assert [segment.query for segment in result[7].details.segments] == [(5, 15), (0, 5)]
+    assert result[10].details.segments[0].query == (0, 5)

@@ -17,7 +17,7 @@ DENSE = signal(2, Algorithm.PHASH256)
 
 
 @pytest.mark.parametrize("algorithm", PERCEPTUAL)
-def test_a_page_is_identified_within_a_smaller_radius_than_a_picture(algorithm: Algorithm) -> None:
+def test_only_pdq_and_phash256_identify_a_page_within_smaller_radii(algorithm: Algorithm) -> None:
     radius = RADII.get(algorithm, -1)
     assert radius < algorithm.radius
     assert [bits for bits in range(algorithm.radius + 1) if identifies_page(signal(2, algorithm), bits)] == [

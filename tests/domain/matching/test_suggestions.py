@@ -40,7 +40,7 @@ def holder(held: Signal, contribution: int, member: int = 1, severity: int | Non
 
 def results_of(
     query: Query,
-    found: Distances,
+    distances: Distances,
     held: Sequence[Holder],
     algorithms: Mapping[int, frozenset[Algorithm]] | None = None,
 ) -> tuple[Result, ...]:
@@ -49,14 +49,14 @@ def results_of(
     def overruling_algorithms(ids: Collection[int]) -> Mapping[int, frozenset[Algorithm]]:
         return {id: names for id, names in (algorithms or {}).items() if id in ids}
 
-    by_signal = {signal: [stored for stored in held if stored.signal == signal] for signal in found}
-    return build_results([query], decide([query], [found], [{}], by_signal, overruling_algorithms))
+    by_signal = {signal: [stored for stored in held if stored.signal == signal] for signal in distances}
+    return build_results([query], decide([query], [distances], [{}], by_signal, overruling_algorithms))
 
 
 def test_a_suggestion_has_the_distance_to_the_nearest_signal_of_the_query() -> None:
     hash = signal(1)
-    (found,), (through,) = suggest([Query((hash, Signal(hash.algorithm, hash.value ^ 1)))], search)
-    assert found == {Signal(hash.algorithm, hash.value ^ 1): 1, hash: 1}
+    (distances,), (through,) = suggest([Query((hash, Signal(hash.algorithm, hash.value ^ 1)))], search)
+    assert distances == {Signal(hash.algorithm, hash.value ^ 1): 1, hash: 1}
     assert through == {}
 
 
@@ -112,28 +112,28 @@ def test_the_result_of_a_video_that_was_not_aligned_is_truncated() -> None:
 
 
 def test_a_match_by_the_signals_of_a_whole_video_has_its_transform() -> None:
-    one, two = signal(1), signal(2)
-    held = {one: [holder(one, 1)], two: [holder(two, 2)]}
-    matched = FramesMatched({2: ContributionMatched(FrameDetails(), [(held[two][0], 3, None)])})
-    query, through = _video(2), {one: "mirror", two: "mirror"}
-    decided = decide([query], [{one: 5, two: 5}], [through], held, lambda ids: {}, {0: matched})
+    value_a, value_b = signal(1), signal(2)
+    held = {value_a: [holder(value_a, 1)], value_b: [holder(value_b, 2)]}
+    matched = FramesMatched({2: ContributionMatched(FrameDetails(), [(held[value_b][0], 3, None)])})
+    query, through = _video(2), {value_a: "mirror", value_b: "mirror"}
+    decided = decide([query], [{value_a: 5, value_b: 5}], [through], held, lambda ids: {}, {0: matched})
     (result,) = build_results([query], decided)
     assert {match.contribution: match.transform for match in result.matches} == {1: "mirror", 2: None}
 
 
 def test_a_suggestion_by_a_transform_only_has_the_name_of_the_transform() -> None:
     own, mirrored = signal(1), signal(2)
-    (found,), (through,) = suggest([Query((own,), transforms={"mirror": (mirrored,)})], search)
-    assert len(found) == 2
+    (distances,), (through,) = suggest([Query((own,), transforms={"mirror": (mirrored,)})], search)
+    assert len(distances) == 2
     assert through == {Signal(mirrored.algorithm, mirrored.value ^ 1): "mirror"}
 
 
 @pytest.mark.parametrize(
-    ("name", "named", "radius"),
+    ("name", "query_radius", "radius"),
     [("cut-left", None, 31), ("secret-2-1", None, 40), ("mirror", None, 46), ("", None, 46), ("cut-left", 40, 40)],
 )
-def test_a_cropped_view_has_a_smaller_radius_unless_the_query_sets_one(
-    name: str, named: int | None, radius: int
+def test_a_view_of_a_part_has_a_smaller_radius_unless_the_query_sets_one(
+    name: str, query_radius: int | None, radius: int
 ) -> None:
     searched = []
 
@@ -142,16 +142,18 @@ def test_a_cropped_view_has_a_smaller_radius_unless_the_query_sets_one(
         return [[] for _ in values]
 
     own, part = signal(1, Algorithm.PDQ), signal(2, Algorithm.PHASH256)
-    transforms, radii = {name: (part,)} if name else {}, {Algorithm.PHASH256: named} if named else {}
+    transforms, radii = {name: (part,)} if name else {}, {Algorithm.PHASH256: query_radius} if query_radius else {}
     suggest([Query((own,) if name else (own, part), radius=radii, transforms=transforms)], record)
     assert searched == [([own.value], 31), ([part.value], radius)]
 
 
 def test_the_test_item_is_found_with_an_empty_index() -> None:
     queried = near(TEST_SIGNALS[0], 4)
-    (found,), _ = suggest([Query((queried, TEST_SIGNALS[2]))], lambda algorithm, values, radius: [[] for _ in values])
-    assert found == {TEST_SIGNALS[0]: 4, TEST_SIGNALS[2]: 0}
-    (match,) = results_of(Query((queried,)), found, [])[0].matches
+    (distances,), _ = suggest(
+        [Query((queried, TEST_SIGNALS[2]))], lambda algorithm, values, radius: [[] for _ in values]
+    )
+    assert distances == {TEST_SIGNALS[0]: 4, TEST_SIGNALS[2]: 0}
+    (match,) = results_of(Query((queried,)), distances, [])[0].matches
     assert (match.contribution, match.labels) == (0, ("test",))
     assert match.distance == {Algorithm.PDQ: 4, Algorithm.PHASH: 0}
 
@@ -192,37 +194,40 @@ def test_one_member_alone_can_fill_the_result() -> None:
 
 def test_a_full_result_has_the_nearest_matches_of_each_member() -> None:
     values = [near(signal(1), bits) for bits in (4, 8, 12)]
-    found = dict(zip(values, (4, 8, 12), strict=True))
+    distances = dict(zip(values, (4, 8, 12), strict=True))
     held = [holder(values[id % 3], id, member=id % 2 + 1) for id in range(1, 3_001)]
-    (result,) = results_of(Query((signal(1),)), found, held)
+    (result,) = results_of(Query((signal(1),)), distances, held)
     assert sorted(match.contribution for match in result.matches) == sorted(id for id in range(1, 3_001) if id % 3 == 0)
     held += [holder(values[2], 9_000, member=3)]
-    (result,) = results_of(Query((signal(1),)), found, held)
+    (result,) = results_of(Query((signal(1),)), distances, held)
     assert result.matches[-1].contribution == 9_000
     assert len(result.matches) == 1_000
 
 
 def test_queries_with_the_same_values_in_the_same_order_share_one_choice() -> None:
-    one, two = signal(1), signal(2)
-    held = {one: [holder(one, id) for id in range(1, 1_001)], two: [holder(two, id) for id in range(1_001, 2_001)]}
-    found = [{one: 1, two: 2}, {one: 3, two: 9}, {one: 4, two: 2}]
-    first, second, third = decide([Query((one, two))] * 3, found, [{}] * 3, held, lambda ids: {})
+    value_a, value_b = signal(1), signal(2)
+    held = {
+        value_a: [holder(value_a, id) for id in range(1, 1_001)],
+        value_b: [holder(value_b, id) for id in range(1_001, 2_001)],
+    }
+    distances = [{value_a: 1, value_b: 2}, {value_a: 3, value_b: 9}, {value_a: 4, value_b: 2}]
+    first, second, third = decide([Query((value_a, value_b))] * 3, distances, [{}] * 3, held, lambda ids: {})
     assert first.chosen is second.chosen
     assert [group[0].contribution for group in first.chosen] == list(range(1, 1_001))
     assert [group[0].contribution for group in third.chosen] == list(range(1_001, 2_001))
-    results = build_results([Query((one, two))] * 3, [first, second, third])
+    results = build_results([Query((value_a, value_b))] * 3, [first, second, third])
     assert [result.matches[0].distance for result in results] == [
-        {one.algorithm: 1},
-        {one.algorithm: 3},
-        {one.algorithm: 2},
+        {value_a.algorithm: 1},
+        {value_a.algorithm: 3},
+        {value_a.algorithm: 2},
     ]
 
 
 def test_beyond_the_limit_of_a_request_queries_return_only_their_summary() -> None:
     value = signal(1)
     held = [holder(value, id, severity=id % 4) for id in range(1, 1_001)]
-    found: list[Distances] = [{value: bits % 9} for bits in range(30)]
-    decided = decide([Query((value,))] * 30, found, [{}] * 30, {value: held}, lambda ids: {})
+    distances: list[Distances] = [{value: bits % 9} for bits in range(30)]
+    decided = decide([Query((value,))] * 30, distances, [{}] * 30, {value: held}, lambda ids: {})
     assert [len(decision.chosen) for decision in decided] == [1_000] * 20 + [0] * 10
     summaries = [(decision.truncated, decision.severity, decision.members) for decision in decided[20:]]
     assert summaries == [(True, 3, frozenset({1}))] * 10
@@ -232,15 +237,15 @@ def test_beyond_the_limit_of_a_request_queries_return_only_their_summary() -> No
 def test_sparse_hashes_have_a_smaller_radius_unless_the_query_sets_one() -> None:
     queried = sparse(1)
     stored = [near(queried, NEAR), near(queried, NEAR + 1)]
-    found = {hash: queried.distance(hash) for hash in stored}
+    distances = {hash: queried.distance(hash) for hash in stored}
 
     def search_all(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        return [[Neighbor(bits, hash.value) for hash, bits in found.items()] for _ in values]
+        return [[Neighbor(bits, hash.value) for hash, bits in distances.items()] for _ in values]
 
-    named = {Algorithm.PHASH256: Algorithm.PHASH256.radius}
-    (default, wide), _ = suggest([Query((queried,)), Query((queried,), radius=named)], search_all)
+    full_radius = {Algorithm.PHASH256: Algorithm.PHASH256.radius}
+    (default, wide), _ = suggest([Query((queried,)), Query((queried,), radius=full_radius)], search_all)
     assert default == {stored[0]: NEAR}
-    assert wide == found
+    assert wide == distances
     (through,), (names,) = suggest([Query((signal(1),), transforms={"mirror": (queried,)})], search_all)
     assert stored[0] in through and stored[0] in names and stored[1] not in through
 

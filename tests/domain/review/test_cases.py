@@ -42,7 +42,7 @@ HELD_AND_UPHELD = replace(HOLDS, decision=Decision.UPHOLD)
         ((QUARANTINED, FOLLOWS), Standing.QUARANTINED),
     ],
 )
-def test_the_last_decision_sets_the_standing_then_a_holding_case(
+def test_the_ruling_follows_from_the_last_decision_and_the_open_cases(
     cases: tuple[Case, ...], expected: Standing | None
 ) -> None:
     assert ruling(cases) is expected

@@ -25,6 +25,6 @@ def test_a_sparse_signal_must_be_nearer_to_be_in_the_default_shadow() -> None:
     assert default_shadow({0: first, 1: near(first, 28), 2: near(first, 30)}) == (0, 1)
 
 
-def test_places_may_start_above_0_and_no_signals_have_no_shadow() -> None:
+def test_default_shadow_accepts_any_places_and_no_signals() -> None:
     assert default_shadow({7: signal(2), 5: signal(1)}) == (5,)
     assert default_shadow({}) == ()

@@ -31,7 +31,7 @@ def test_matched_after_returns_whether_a_contribution_matches_after_its_events(
     assert matched_after(actions) is expected
 
 
-def test_a_value_always_has_the_same_number_below_2_to_the_56() -> None:
+def test_equal_values_have_the_same_exchange_number_below_2_to_the_56() -> None:
     first, again, other = (ExchangeRecord(seq, NOON, signal(seed), (), ()) for seq, seed in ((1, 1), (9, 1), (1, 2)))
     assert first.number == again.number != other.number
     assert 0 < first.number < 2**56
