@@ -27,24 +27,24 @@ MOST_HITS: Final = 4_000
 """The most hits that are used of one pair of items; of more, those of frames that are near the fewest shots."""
 MOST_SEGMENTS: Final = 32
 """The most lines that are searched for in one pair of items."""
-_STEPS: Final = 20
-_SPEEDS: Final = 2 ** (np.arange(-_STEPS, _STEPS + 1) / _STEPS)
+_SPEEDS_A_DOUBLING: Final = 20
+_SPEEDS: Final = 2 ** (np.arange(-_SPEEDS_A_DOUBLING, _SPEEDS_A_DOUBLING + 1) / _SPEEDS_A_DOUBLING)
 """The speeds that are tried, from `SLOWEST` to `FASTEST`."""
 _TOLERANCE: Final = 1.0
 """Steps by which a hit may be beside the line: the listed frames are a step apart."""
 _TOLERANCE_OF_COPIES: Final = 0.75
-"""The same where the speed is 1: a query frame is half a step from the nearest listed one at most."""
+"""The same if the speed is known to be 1: a query frame is half a step from the nearest listed one at most."""
 _LONGEST_GAP: Final = 8.0
 """Steps of the query without a hit that end a segment."""
 _LAPSE_COST: Final = 0.15
 """What a step without a hit costs a segment, as a share of what a step with hits gains."""
-_CLOSE_LOOKS: Final = 6
-"""Speeds that are fitted: those with the most hits."""
+_FITTED_SPEEDS: Final = 6
+"""How many speeds, those with the most hits, have their line fitted."""
 _ROUNDS: Final = 5
 """Rounds of the fit of a line."""
-_AS_GOOD: Final = 0.94
+_MIN_SHARE_OF_BEST: Final = 0.94
 """A line at speed 1 is taken if its score is at least this share of the best one: most copies keep their speed."""
-_LEAST_GAIN: Final = 0.1
+_MIN_GAIN: Final = 0.1
 """What a hit at the radius is worth; one of equal hashes is worth 1 more."""
 _LONGEST_LAPSE: Final = 1.0
 """Steps without a frame that resembles the listed one, after which `extend` stops."""
@@ -70,7 +70,7 @@ class Hit(NamedTuple):
     @property
     def gain(self) -> float:
         """What it adds to the score of a line that it is on."""
-        return (self.nearness + _LEAST_GAIN) * self.weight
+        return (self.nearness + _MIN_GAIN) * self.weight
 
 
 class _Line(NamedTuple):
@@ -85,7 +85,7 @@ class _Line(NamedTuple):
 
 
 class _Hits:
-    """Hits in the order of their times, as columns."""
+    """Hits in the order of their times, as columns: arrays with an entry for each hit."""
 
     def __init__(self, hits: Sequence[Hit], keeps_speed: bool) -> None:
         self.hits = hits
@@ -102,7 +102,7 @@ class _Hits:
         self.vote = self.gain / np.repeat(counts, counts)
 
     def misses(self, speeds: _Floats, offsets: _Floats) -> _Floats:
-        """The steps from the shot of each hit to each line (lines x hits), 0 within the shot."""
+        """By how many steps each line misses the shot of each hit (lines x hits): 0 within it, negative before it."""
         places = speeds[:, None] * self.at + offsets[:, None]
         misses: _Floats = places - np.clip(places, self.start, self.end)
         return misses
@@ -217,7 +217,7 @@ def _best_line(hits: _Hits, least: int) -> _Line | None:
     if len(hits.speeds) > 1:
         fitted.insert(0, _fit(speeds, offsets, hits))
     speeds, offsets = (np.concatenate(columns) for columns in zip(*fitted, strict=True))
-    scores = _scores(speeds, offsets, hits) / np.where(speeds == 1.0, _AS_GOOD, 1.0)
+    scores = _scores(speeds, offsets, hits) / np.where(speeds == 1.0, _MIN_SHARE_OF_BEST, 1.0)
     for place in np.argsort(-scores, kind="stable"):
         line = _Line(float(speeds[place]), float(offsets[place]))
         if could_support(_chain(line, hits)) >= least:
@@ -230,31 +230,41 @@ def _candidates(hits: _Hits) -> tuple[_Floats, _Floats]:
 
     At a speed, a hit allows the offsets that lead into its shot: the best offset is allowed by the most hits.
     """
+    # At each speed (row), the lowest and the highest offset that each hit allows.
     shifts = hits.speeds[:, None] * hits.at
     edges = np.concatenate((hits.start - shifts - hits.tolerance, hits.end - shifts + hits.tolerance), axis=1)
+    # From one edge to the next, the votes for the offsets between: a hit adds its vote at its lowest offset, and takes
+    # it back at its highest.
     order = np.argsort(edges, axis=1, kind="stable")
-    weights = np.concatenate((hits.vote, -hits.vote))[order].cumsum(axis=1)
-    best = weights.argmax(axis=1)
+    votes = np.concatenate((hits.vote, -hits.vote))[order].cumsum(axis=1)
+    best = votes.argmax(axis=1)
     rows = np.arange(len(hits.speeds))
-    most = weights[rows, best]
-    begin, end = (edges[rows, order[rows, place]] for place in (best, best + 1))
+    most = votes[rows, best]
+    begin, end = (edges[rows, order[rows, edge]] for edge in (best, best + 1))
+    # Of speeds with equal votes, those near 1 come first.
     ranked = np.lexsort((np.abs(hits.speeds - 1), -most))
-    chosen = np.unique(np.concatenate((ranked[:_CLOSE_LOOKS], np.flatnonzero(hits.speeds == 1.0))))
+    chosen = np.unique(np.concatenate((ranked[:_FITTED_SPEEDS], np.flatnonzero(hits.speeds == 1.0))))
     return hits.speeds[chosen], (begin + end)[chosen] / 2
 
 
 def _fit(speeds: _Floats, offsets: _Floats, hits: _Hits, *, keeps_speed: bool = False) -> tuple[_Floats, _Floats]:
-    """The lines through the hits beside each by least squares; nearer hits weigh more."""
-    usual = hits.vote * hits.gain + 0.001
+    """The lines through the hits beside each by least squares; nearer hits weigh more.
+
+    Each round fits a straight line to the misses, by weighted linear regression, and subtracts it.
+    """
+    full_weights = hits.vote * hits.gain + 0.001
     for _ in range(_ROUNDS):
         misses = hits.misses(speeds, offsets)
-        weights = np.where(np.abs(misses) <= hits.tolerance, usual, 0.0)
+        # Hits that are not beside the line do not count.
+        weights = np.where(np.abs(misses) <= hits.tolerance, full_weights, 0.0)
+        # The weighted means of the times and of the misses.
         total = weights.sum(axis=1) + 1e-12
         middle, shift = (weights * hits.at).sum(axis=1) / total, (weights * misses).sum(axis=1) / total
         beside = hits.at - middle[:, None]
         spread = (weights * beside**2).sum(axis=1)
         slope = (weights * beside * (misses - shift[:, None])).sum(axis=1) / np.maximum(spread, 1e-9)
         fitted = speeds if keeps_speed else np.clip(speeds - slope, SLOWEST, FASTEST)
+        # The line turns around the middle of its hits.
         speeds, offsets = fitted, offsets - shift + (speeds - fitted) * middle
     return speeds, offsets
 
@@ -282,11 +292,13 @@ def _chain(line: _Line, hits: _Hits) -> list[Hit]:
 def _parts(chain: Sequence[Hit]) -> Iterator[list[Hit]]:
     """The parts of the chain where frames agree often enough: each hit gains, each step between two hits costs."""
     gain = sum(hit.gain for hit in chain)
+    # The usual gain a step, where there are hits.
     rate = gain / sum([1.0, *(min(after.at - hit.at, 1.0) for hit, after in pairwise(chain))])
     part: list[Hit] = []
     total = best = 0.0
     end = 0
     for hit in chain:
+        # A part ends where its gain is used up, and keeps what it had when its total was highest.
         lapse = hit.at - part[-1].at if part else 0.0
         cost = lapse * rate * _LAPSE_COST
         if part and (lapse > _LONGEST_GAP or cost >= total):
