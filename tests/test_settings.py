@@ -118,6 +118,12 @@ def test_every_setting_has_a_description() -> None:
         assert field.description and field.description.endswith("."), name
 
 
+def test_every_setting_with_a_pattern_has_the_reason_for_another_value() -> None:
+    fields = Settings.model_fields.items()
+    patterns = {name.upper() for name, field in fields if any(hasattr(entry, "pattern") for entry in field.metadata)}
+    assert patterns == Settings.pattern_reasons.keys()
+
+
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
         Settings().max_body = 1

@@ -56,7 +56,10 @@ class Algorithm(StrEnum):
     """Whether it is of a window of words: a picture has no such hash."""
 
     def __new__(cls, value: str, bits: int = 0, radius: int = 0, set_bits: range = range(0)) -> Self:
-        """An algorithm with its attributes; one without a radius is a digest."""
+        """An algorithm with its attributes; one whose radius is 0 is a digest. Raises TypeError for a bare name."""
+        # The defaults are for the type checker, which takes `Algorithm("pdq")` for a call of this method.
+        if not bits:
+            raise TypeError(f"{value} needs its bits, its default radius and its range of set bits")
         member = str.__new__(cls, value)
         member._value_, member.bits, member.radius, member.set_bits = value, bits, radius, set_bits
         member.is_digest, member.of_text = not radius, value == "simhash256"

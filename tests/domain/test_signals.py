@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
@@ -114,8 +115,18 @@ FIGURES = [
 ]
 
 
-def test_every_algorithm_is_in_the_table_of_figures() -> None:
+def test_every_algorithm_is_in_the_table_of_figures_and_in_the_docstring() -> None:
     assert [name for name, *_ in FIGURES] == list(Algorithm)
+    assert Algorithm.__doc__
+    assert [name for name in Algorithm if f"`{name}`" not in Algorithm.__doc__] == []
+    assert max(map(len, Algorithm)) <= 16  # The width of the column.
+
+
+def test_an_algorithm_without_figures_fails_at_the_import() -> None:
+    source = re.sub(r'(AHASH = "ahash"),.*', r"\1", inspect.getsource(Algorithm))
+    module = "from __future__ import annotations\nfrom enum import StrEnum\n\n" + source
+    with pytest.raises(TypeError, match=r"^ahash needs its bits, its default radius and its range of set bits$"):
+        exec(module, {"__name__": "copy"})
 
 
 @pytest.mark.parametrize(("algorithm", "bits", "radius", "fewest", "most"), FIGURES)

@@ -44,7 +44,11 @@ MAKERS: dict[str, Make] = {
 }
 
 
-@pytest.fixture(params=["bktree", "tiered-numpy", "tiered-kernel", "segmented-numpy", "segmented-kernel", "milvus"])
+KINDS = ["bktree", "tiered-numpy", "tiered-kernel", "segmented-numpy", "segmented-kernel", "milvus"]
+"""The kinds of index: the name of an engine, or `segmented`; after the hyphen, the code that searches."""
+
+
+@pytest.fixture(params=KINDS)
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Every kind of index; those that can use the kernel, with it and without it."""
     kind, _, engine = request.param.partition("-")
@@ -63,6 +67,10 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 def found_by(index: Index, queries: list[int], radius: int) -> list[list[Neighbor]]:
     """The neighbors of each query; neighbors at the same distance are sorted by value."""
     return [sorted(neighbors) for neighbors in index.search(queries, radius)]
+
+
+def test_every_engine_of_the_setting_has_its_kind_of_index() -> None:
+    assert set(ENGINES) <= {kind.partition("-")[0] for kind in KINDS}
 
 
 @for_every_length
