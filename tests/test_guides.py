@@ -103,7 +103,7 @@ def test_a_name_that_is_gone_is_found() -> None:
         _missing("`match` in `domain/nothing.py`")
 
 
-_SNIPPET = re.compile(r"In `(hashdb/[\w/]+\.py)`,(?:(?!```).)*?^```python\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+_SNIPPET = re.compile(r"In `(hashdb/[\w/]+\.py)`,(?:(?!```).)*?^```text\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 """A line that the tutorial adds to a file."""
 _NEIGHBOR = re.compile(r"\b[adw]hash\b", re.IGNORECASE)
 
@@ -116,7 +116,7 @@ def test_the_tutorial_adds_an_algorithm(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "hashdb", tmp_path / "hashdb", ignore=shutil.ignore_patterns("photos", "__pycache__"))
     page = (ROOT / TUTORIAL).read_text("utf-8")
     snippets = _SNIPPET.findall(page)
-    assert len(snippets) == page.count("```python\n") == 4
+    assert len(snippets) == page.count("```text\n") == 4
     for path, line in snippets:
         lines = (tmp_path / path).read_text("utf-8").splitlines()
         similar = [n for n, other in enumerate(lines) if _form(other) == _form(line) and _NEIGHBOR.search(other)]
