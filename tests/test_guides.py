@@ -107,6 +107,8 @@ _SNIPPET = re.compile(r"In `(hashdb/[\w/]+\.py)`,(?:(?!```).)*?^```text\n(.*?)\n
 """A line that the tutorial adds to a file."""
 _NEIGHBOR = re.compile(r"\b[adw]hash\b", re.IGNORECASE)
 
+_ADDED = re.compile(r"\bdhash256\b", re.IGNORECASE)
+
 
 def _form(line: str) -> str:
     return re.sub(r'"[^"]*"|\w+(?:\.\w+)*', "_", line)
@@ -118,7 +120,8 @@ def test_the_tutorial_adds_an_algorithm(tmp_path: Path) -> None:
     snippets = _SNIPPET.findall(page)
     assert len(snippets) == page.count("```text\n") == 4
     for path, line in snippets:
-        lines = (tmp_path / path).read_text("utf-8").splitlines()
+        # Whoever has followed the tutorial has these lines already.
+        lines = [other for other in (tmp_path / path).read_text("utf-8").splitlines() if not _ADDED.search(other)]
         similar = [n for n, other in enumerate(lines) if _form(other) == _form(line) and _NEIGHBOR.search(other)]
         assert similar, f"{path} has no line like {line}"
         lines.insert(similar[-1] + 1, line)
