@@ -117,23 +117,23 @@ def hash_as(
             return hashed
         if mode is Mode.TRANSFORMS:
             return _with_transforms(hashed, picture, algorithms, seeds)
-        return _with_variants(hashed, picture, Profile(mode), seeds)
+        return _as_contribution(hashed, picture, Profile(mode), seeds)
     except MemoryError:
         reason = OUT_OF_MEMORY
     raise UnreadablePicture(reason)
 
 
 def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, shot: int) -> Hashed:
-    """The hashes, as `mode` says, of the first frame of the shot with this number, of a video.
+    """The hashes, as `mode` says, of the first frame of a shot of a video; `shot` is its number.
 
-    Videos that are turned are looked for by PDQ only, whose search takes an eighth of the time.
+    Rotated and flipped videos are looked for by PDQ only, whose search takes an eighth of the time.
     """
     hashed = _hash(picture, algorithms)
     if mode is Mode.TRANSFORMS:
         # Insets are found in several frames together, more surely than panels in one.
         inside = look_inside(picture, is_video_frame=True)
         return replace(hashed, transforms=tuple(_turned_by_pdq_only(transforms(picture, algorithms, inside))))
-    return _with_further(hashed, frame_variants(picture, Profile(mode), shot))
+    return _with_variants(hashed, frame_variants(picture, Profile(mode), shot))
 
 
 def _turned_by_pdq_only(transforms: Iterable[Transform]) -> Iterator[Transform]:
@@ -146,7 +146,7 @@ def _turned_by_pdq_only(transforms: Iterable[Transform]) -> Iterator[Transform]:
 
 
 def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
-    """The hashes of a frame of a query between those that have all transforms: its own, and those of its mirror."""
+    """The hashes of a frame of a query that has no other transform than the mirror: its own, and the mirror's."""
     hashed = _hash(picture, algorithms)
     mirror = usable_signals(mirrored(picture, algorithms))
     return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
@@ -164,7 +164,7 @@ def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> 
         return replace(own, signals=tuple(signal for signal in own.signals if signal.algorithm is Algorithm.PDQ))
     if mode in (Mode.PLAIN, Mode.TRANSFORMS):
         return own
-    return _with_further(own, chain(printed_signals(picture), variants(picture, Profile(mode))))
+    return _with_variants(own, chain(printed_signals(picture), variants(picture, Profile(mode))))
 
 
 def hash_file(
@@ -199,31 +199,34 @@ def warm(algorithms: Sequence[Algorithm]) -> None:
     built_in_benign()
 
 
-def _with_variants(hashed: Hashed, picture: Picture, profile: Profile, seeds: Sequence[Seed]) -> Hashed:
+def _as_contribution(hashed: Hashed, picture: Picture, profile: Profile, seeds: Sequence[Seed]) -> Hashed:
+    """What `hash_variants` returns, from the hashes of the picture itself."""
     secret = (signal for seed in seeds[:1] for signal in secret_variants(picture, seed))
     own = signatures(picture)
-    further = _with_further(hashed, chain(secret, variants(picture, profile)))
-    return replace(further, signatures=((WHOLE, own),) if own else ())
+    with_variants = _with_variants(hashed, chain(secret, variants(picture, profile)))
+    return replace(with_variants, signatures=((WHOLE, own),) if own else ())
 
 
-def _with_further(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
-    """The hashes with those of variants, but benign ones, if phash256 was requested."""
+def _with_variants(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
+    """The hashes and those of variants, except benign ones; at most 64. Without phash256, there are no variants."""
     if Algorithm.PHASH256 not in (signal.algorithm for signal in hashed.signals):
         return hashed
     new = (signal for signal in variants if signal not in hashed.signals)
-    further = [signal for signal in new if not is_benign(signal)]
-    return replace(hashed, signals=(*hashed.signals, *further)[:SIGNALS_AN_ITEM])
+    added = [signal for signal in new if not is_benign(signal)]
+    return replace(hashed, signals=(*hashed.signals, *added)[:SIGNALS_AN_ITEM])
 
 
 def _with_transforms(
     hashed: Hashed, picture: Picture, algorithms: Sequence[Algorithm], seeds: Sequence[Seed]
 ) -> Hashed:
-    has_parts = Algorithm.PHASH256 in algorithms
-    secret = tuple(secret_transforms(picture, seeds if has_parts else ()))
+    """What `hash_transforms` returns, from the hashes of the picture itself."""
+    # Secret views and cuts are hashed by phash256 only. Secret views have precedence within the limit of signals.
+    has_phash256 = Algorithm.PHASH256 in algorithms
+    secret = tuple(secret_transforms(picture, seeds if has_phash256 else ()))
     most = SIGNALS_OF_TRANSFORMS - sum(len(signals) for _, signals in secret)
-    further = cuts(picture) if has_parts else ()
+    of_cuts = cuts(picture) if has_phash256 else ()
     inside = look_inside(picture)
-    of_transforms = tuple(_limited(chain(transforms(picture, algorithms, inside), further), most))
+    of_transforms = tuple(_limited(chain(transforms(picture, algorithms, inside), of_cuts), most))
     by_view = signatures_by_view(picture, inside, [name for name, _ in of_transforms])
     return replace(hashed, transforms=(*of_transforms, *secret), signatures=tuple(by_view))
 
@@ -237,6 +240,7 @@ def _limited(transforms: Iterable[Transform], most: int) -> Iterator[Transform]:
 
 
 def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
+    """The signals of the picture itself, and its PDQ quality."""
     signals: list[Signal] = []
     quality = None
     for algorithm in algorithms:

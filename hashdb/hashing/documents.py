@@ -23,13 +23,13 @@ from hashdb.hashing.reading import DOCUMENT_LIMITS, Content, DocumentLimits
 from hashdb.hashing.texts import LISTED_STEP, WINDOW, split_words, window_starts, windows_at
 from hashdb.hashing.videos import PICTURE, begins_as_video
 
-_LETTERS: Final = re.compile(rb"(?!GIF8)(?:BM|P[1-6f]\s+(?!#|[0-9])|ID3|OggS|G)")
-"""How a text may begin that also begins as a bitmap, a picture of Netpbm (but for what follows), sound or a video.
+_MAY_BE_TEXT: Final = re.compile(rb"(?!GIF8)(?:BM|P[1-6f]\s+(?!#|[0-9])|ID3|OggS|G)")
+"""Letters with which a text may begin, although a bitmap, a Netpbm picture, sound or a video begins with them.
 
-Beginnings with other octets than letters are of no text.
+Other beginnings of pictures and videos have octets that no text has.
 """
-SHORTEST_PAGE: Final = 100
-"""The least words of a listed page that has windows of its own: one that begins with it, and one that ends with it."""
+MIN_PAGE_WORDS: Final = 100
+"""A listed page with so many words has windows of its own: one that begins with it, and one that ends with it."""
 DOCUMENT_HEAD: Final = 4_096
 """Bytes by which a document is recognised."""
 _REFUSED: Final = {
@@ -68,7 +68,7 @@ def begins_as_document(head: bytes) -> bool:
     keep a picture from being hashed.
     """
     if PICTURE.match(head) or begins_as_video(head):
-        return bool(_LETTERS.match(head)) and begins_as_text(head)
+        return bool(_MAY_BE_TEXT.match(head)) and begins_as_text(head)
     return begins_as_text(head) or head.startswith((ARCHIVE, *_REFUSED)) or is_pdf(head)
 
 
@@ -123,13 +123,15 @@ def _with_windows(content: Content, limits: DocumentLimits, step: int) -> Hashed
         incomplete.append(f"of its {len(words)} words, only the first {limits.max_words} were hashed")
         words = words[: limits.max_words]
     most = FRAMES_AN_ITEM - len(content.frames)
-    wider = _widen_step(len(words), step, most)
-    starts: Sequence[int] = window_starts(len(words), wider)
+    used_step = _widen_step(len(words), step, most)
+    starts: Sequence[int] = window_starts(len(words), used_step)
     if content.pages is not None and step >= LISTED_STEP:
         starts = _with_pages(starts, [*map(len, texts)], most)
     windows = windows_at(words, starts)
-    if wider > step:
-        incomplete.append(f"one window begins every {wider} words, not every {step}, so short passages may be missed")
+    if used_step > step:
+        incomplete.append(
+            f"one window begins every {used_step} words, not every {step}, so short passages may be missed"
+        )
     if not content.frames and not windows:
         reason = f"the document has too little text to be hashed: {_count(words)}, and {_pictures(content)}"
         raise UnreadablePicture(reason)
@@ -167,7 +169,7 @@ def _with_pages(starts: Sequence[int], lengths: Sequence[int], most: int) -> Seq
     """
     with_pages, first, last = set(starts), 0, starts[-1]
     for length in lengths:
-        if length >= SHORTEST_PAGE:
+        if length >= MIN_PAGE_WORDS:
             with_pages.update((min(first, last), min(max(0, first + length - WINDOW), last)))
         first += length
     return sorted(with_pages) if len(with_pages) <= most else starts

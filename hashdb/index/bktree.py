@@ -109,9 +109,10 @@ class BKTreeEngine(Engine):
         stored = index.stored(start)
         if stored:
             values = sorted(stored)
-            lasting = alive(algorithm, pack(values, algorithm.bits)).tolist()
-            ended = {value: stored[value] for value, lasts in zip(values, lasting, strict=True) if not lasts}
+            flags = alive(algorithm, pack(values, algorithm.bits)).tolist()
+            ended = {value: stored[value] for value, is_alive in zip(values, flags, strict=True) if not is_alive}
             index.remove(ended)
+            # There may be more. The removed values are no longer in the index, so the next position is lower.
             if len(stored) == _SWEEP_SIZE:
                 self._to_sweep.append((algorithm, start + len(stored) - len(ended)))
         return False

@@ -34,14 +34,22 @@ LIMIT = 16_384
 _QUERIES_A_REQUEST = 16
 """Queries in one request, so that the largest possible answer fits into a message."""
 _VALUES_A_REQUEST = 5_000
-_CHECK_SECONDS, _RETRY_AFTER, TIMEOUT = 1.0, 5, 30.0
-"""Seconds between two checks, after which a client may retry, and that Milvus has for one request."""
+"""Values that are written or deleted in one request."""
+_CHECK_SECONDS = 1.0
+"""Seconds between two checks of the manifest."""
+_RETRY_AFTER = 5
+"""Seconds after which a client may retry."""
+TIMEOUT = 30.0
+"""Seconds that Milvus has for one request."""
 _WRITE_DELAY = 0.002
 """Seconds until searches see a write: milvus-lite does not show writes of the same millisecond."""
 _DIGITS = "0123456789abcdef"
-_MANIFEST = "hashdb_manifest"  # a collection of one row, whose text `said` is the manifest as JSON
+_MANIFEST = "hashdb_manifest"
+"""The name of a collection of one row, whose text `said` is the manifest as JSON."""
 _COLLECTION_PREFIX = "hashdb_g"
+"""How the names of the collections of values begin: the generation and the algorithm follow."""
 _EXACT = {"consistency_level": "Strong", "timeout": TIMEOUT}
+"""The options of a request that reads: it sees every write that ended before."""
 
 
 class Milvus:
@@ -214,7 +222,7 @@ class MilvusIndex(TieredIndex):
 class MilvusEngine(TieredEngine):
     """The engine *milvus*: the index of every algorithm, and the seq up to which Milvus has all values.
 
-    A generation has its own collections. Another log, or a rebuilt index, has another generation.
+    A generation is a set of collections, one for each algorithm. Another log, or a rebuilt index, has another one.
     """
 
     indexes: dict[Algorithm, MilvusIndex]
@@ -291,8 +299,8 @@ class MilvusEngine(TieredEngine):
             return True
         if values:
             values.sort()
-            lasting = alive(algorithm, from_octets(b"".join(values), algorithm.bits))
-            collection.remove([value for value, lasts in zip(values, lasting, strict=True) if not lasts])
+            flags = alive(algorithm, from_octets(b"".join(values), algorithm.bits))
+            collection.remove([value for value, is_alive in zip(values, flags, strict=True) if not is_alive])
         return False
 
     def keep_if_sound(self, *, thoroughly: bool) -> bool:

@@ -33,27 +33,28 @@ def in_threads(work: Callable[[T], R], parts: Sequence[T]) -> list[R]:
     results: dict[int, R] = {}
     failures: dict[int, BaseException] = {}
 
-    def run(place: int) -> None:
+    def run(number: int) -> None:
         try:
-            results[place] = work(parts[place])
+            results[number] = work(parts[number])
         except BaseException as failure:
-            failures[place] = failure
+            failures[number] = failure
 
     threads: list[Thread] = []
+    # The numbers of the parts that this thread works on.
     own = [len(parts) - 1]
-    for place in range(len(parts) - 1):
-        thread = Thread(target=run, args=(place,), daemon=True)
+    for number in range(len(parts) - 1):
+        thread = Thread(target=run, args=(number,), daemon=True)
         try:
             thread.start()
         except RuntimeError:
             # The system has no more threads, or the interpreter ends.
-            own.append(place)
+            own.append(number)
         else:
             threads.append(thread)
-    for place in own:
-        run(place)
+    for number in own:
+        run(number)
     for thread in threads:
         thread.join()
     if failures:
         raise failures[min(failures)]
-    return [results[place] for place in range(len(parts))]
+    return [results[number] for number in range(len(parts))]

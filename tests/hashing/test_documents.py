@@ -13,7 +13,7 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Mode
 from hashdb.hashing.documents import (
-    SHORTEST_PAGE,
+    MIN_PAGE_WORDS,
     HashedDocument,
     begins_as_document,
     hash_document,
@@ -83,7 +83,7 @@ def test_windows_of_a_listed_document_start_and_end_at_page_borders() -> None:
     octets = pdf([prose(seed, count) for seed, count in enumerate(lengths)])
     starts, first = set(window_starts(sum(lengths), LISTED_STEP)), 0
     for length in lengths:
-        if length >= SHORTEST_PAGE:
+        if length >= MIN_PAGE_WORDS:
             starts |= {min(first, sum(lengths) - WINDOW), max(0, first + length - WINDOW)}
         first += length
     for step, expected in (
