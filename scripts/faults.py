@@ -22,7 +22,7 @@ from hashdb.client import Client
 from hashdb.domain.times import parse_instant
 from scripts import replicas
 from tests.faults.late_matches import Work
-from tests.faults.remembering import kills
+from tests.faults.remembering import count_kills
 from tests.faults.scene import Scene
 from tests.faults.services import Service
 from tests.faults.sidecars import Sidecar
@@ -254,7 +254,7 @@ def look_back_is_killed(folder: Path, seconds: float) -> str:
     with Scene(folder, settings=_SETTINGS) as scene:
         scene.start()
         step = 1
-        while kills(scene.urls[0], scene.key, folder / f"member-{step}", (step, step, step)):
+        while count_kills(scene.urls[0], scene.key, folder / f"member-{step}", (step, step, step)):
             step += 1
     return f"{step - 1} steps, nothing lost, nothing told twice"
 

@@ -22,7 +22,7 @@ from hashdb.settings import Settings
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.load import Load, Sending, client
 from scripts.benchmarks.report import number
-from tests.faults.ledger import Ledger, Said, match_all
+from tests.faults.ledger import Ledger, Outcome, match_all
 from tests.faults.services import Service
 from tests.faults.traffic import client_of, contribute
 from tests.postgres import own_server
@@ -137,7 +137,7 @@ def _missed(hosts: list[Service], key: str, asked: int, seed: int) -> int:
             one, other = rng.sample(clients, 2) if len(clients) > 1 else clients * 2
             group = ledger.new(1)
             contribute(ledger, one, group)
-            assert group.said is Said.ANSWERED, ledger.wrong
+            assert group.outcome is Outcome.ANSWERED, ledger.errors
             missed += match_all(other, group.seeds) != {seed: [id] for seed, id in group.ids.items()}
     return missed
 
@@ -153,7 +153,7 @@ def _contributed(hosts: list[Service], key: str, seconds: float, seed: int) -> f
 
     with ThreadPoolExecutor(2 * len(hosts)) as pool:
         list(pool.map(work, hosts * 2))
-    assert not ledger.wrong, ledger.wrong[:3]
+    assert not ledger.errors, ledger.errors[:3]
     return ledger.counts["answered"] / seconds
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from tests.faults.ledger import spelled
+from tests.faults.ledger import signal_text
 from tests.faults.services import Service
 from tests.postgres import OwnServer, own_server
 from tests.receivers import LOOPBACK, receiver
@@ -105,7 +105,7 @@ def _fill(clients: list[httpx.Client]) -> None:
     if cases.is_success:
         for case, decision in zip(cases.json()["cases"], ("retire", "quarantine"), strict=False):
             _perhaps(beta, f"/v1/cases/{case['id']}/decision", {"decision": decision, "note": "As an example."})
-    _perhaps(alpha, "/v1/benign", {"signals": [spelled(9)], "note": "a splash screen"})
+    _perhaps(alpha, "/v1/benign", {"signals": [signal_text(9)], "note": "a splash screen"})
     _perhaps(alpha, "/v1/incidents", {"label": "CIP:example-2026", "start": _REMOVED})
     alpha.patch("/v1/members/3", json={"status": "suspended"}).raise_for_status()
     alpha.get("/v1/changes").raise_for_status()
@@ -145,14 +145,14 @@ def _perhaps(client: httpx.Client, path: str, body: dict[str, object]) -> None:
 
 
 def _item(seed: int) -> dict[str, object]:
-    signals = [spelled(seed), *([f"phash:{seed:02d}5a5a3c3cf00f99"] if seed % 3 == 0 else [])]
+    signals = [signal_text(seed), *([f"phash:{seed:02d}5a5a3c3cf00f99"] if seed % 3 == 0 else [])]
     return {"signals": signals, "labels": ["glorification"], "removed_at": _REMOVED, "quality": 90,
             "severity": seed % 5, "reference": f"own-{seed}"}  # fmt: skip
 
 
 def _matches(client: httpx.Client) -> dict[str, list[int]]:
     """What each signal matches, and of the log what cannot change."""
-    queries = [{"signals": [spelled(seed)]} for seed in range(_ITEMS)]
+    queries = [{"signals": [signal_text(seed)]} for seed in range(_ITEMS)]
     results = client.post("/v1/matches", json={"queries": queries}).raise_for_status().json()["results"]
     return {str(seed): [one["contribution"] for one in result["matches"]] for seed, result in enumerate(results)}
 

@@ -1,7 +1,7 @@
-"""A member at work with its sidecar, while services and the sidecar are killed: every late match is told once.
+"""A member at work with its sidecar, while services and the sidecar are killed: every late match is reported once.
 
-Each upload is of a picture of its own. Once it is remembered, another member contributes the picture, altered. Every
-third one is withdrawn, once the first member was told of it.
+Each upload is another picture. Once the sidecar remembers it, another member contributes an altered copy of the
+picture, and withdraws every third contribution after the first member received its report.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from tests.faults.sidecars import Sidecar
 _SEED = 5_000_000
 _WITHIN = 180.0
 _WITHDRAWN = 3
-"""Every so many contributions are withdrawn."""
+"""One of so many contributions is withdrawn."""
 MATCHED, TAKEN_BACK = "matched", "taken-back"
 
 
 class Work:
-    """Uploads, contributions and reports, each in a thread of its own, until it is stopped."""
+    """Uploads, contributions, withdrawals and reports, each in its own thread, until the work is stopped."""
 
     def __init__(self, contributor: Client, sidecar: Sidecar) -> None:
-        """Begins nothing yet."""
+        """Starts nothing yet."""
         self._contributor, self._sidecar = contributor, sidecar
         self.remembered = 0
         self.contributed: list[int] = []
-        self.told: dict[int, list[str]] = defaultdict(list)
-        self.twice: list[int] = []
+        self.reported: dict[int, list[str]] = defaultdict(list)
+        self.repeated: list[int] = []
         self._last, self._acknowledged = 0, 0
         self._withdrawn = 0
         self._stop, self._full = Event(), Event()
         self._steps = (self._remember, self._contribute, self._withdraw, self._read)
 
     def run(self, count: int, faults: Sequence[Callable[[], None]], seed: int = 0) -> None:
-        """Work through so many faults, each after some more uploads; then let all come to its end, and check it."""
-        threads = [Thread(target=self._go_on, args=[step]) for step in self._steps]
+        """Cause `count` faults, each after some more uploads; then finish the work, and check the reports."""
+        threads = [Thread(target=self._repeat, args=[step]) for step in self._steps]
         for thread in threads:
             thread.start()
         chance = random.Random(seed)
@@ -59,7 +59,7 @@ class Work:
                 faults[number % len(faults)]()
             self._full.set()
             _wait(self._is_complete)
-            # Whatever would be told twice is told by then.
+            # By then, any repeated report has arrived.
             time.sleep(2)
         finally:
             self._stop.set()
@@ -68,9 +68,9 @@ class Work:
         self.check()
 
     def check(self) -> None:
-        """Hold what was told against what must be told."""
-        assert not self.twice, self.twice
-        wrong = {number: self.told[number] for number in range(self.remembered) if not self._is_right(number)}
+        """Compare the reports with the expected reports."""
+        assert not self.repeated, self.repeated
+        wrong = {number: self.reported[number] for number in range(self.remembered) if not self._is_right(number)}
         assert not wrong and len(self.contributed) == self.remembered, wrong
 
     def _has(self, count: int) -> bool:
@@ -80,10 +80,10 @@ class Work:
         return len(self.contributed) == self.remembered and all(map(self._is_right, range(self.remembered)))
 
     def _is_right(self, number: int) -> bool:
-        return self.told[number] == ([MATCHED] if number % _WITHDRAWN else [MATCHED, TAKEN_BACK])
+        return self.reported[number] == ([MATCHED] if number % _WITHDRAWN else [MATCHED, TAKEN_BACK])
 
-    def _go_on(self, step: Callable[[], bool]) -> None:
-        """Do it again and again; what fails is tried again, as a member's program does."""
+    def _repeat(self, step: Callable[[], bool]) -> None:
+        """Repeat a step, also after an error, as a program of a member does."""
         while not self._stop.is_set():
             has_more = False
             with suppress(HashDBError):
@@ -102,7 +102,7 @@ class Work:
         return True
 
     def _contribute(self) -> bool:
-        """Contribute the picture of the next upload that is remembered."""
+        """Contribute the picture of the next remembered upload."""
         number = len(self.contributed)
         if number == self.remembered:
             return False
@@ -112,25 +112,25 @@ class Work:
         return True
 
     def _withdraw(self) -> bool:
-        """Withdraw the next contribution of those that are withdrawn, once its match was told."""
-        if not self.told[self._withdrawn]:
+        """Withdraw the next contribution that is to be withdrawn, once its match was reported."""
+        if not self.reported[self._withdrawn]:
             return False
         id = self.contributed[self._withdrawn]
-        # It may be withdrawn already, and the answer was lost.
+        # It may be withdrawn already, if the answer was lost.
         if self._contributor.contribution(id).status is Status.ACTIVE:
             self._contributor.withdraw(id, "false_match")
         self._withdrawn += _WITHDRAWN
         return True
 
     def _read(self) -> bool:
-        """Take the reports, each once, and acknowledge them."""
+        """Read the reports, count each once, and acknowledge them."""
         with self._sidecar.client(retries=0) as client:
             reports = client.remembered_matches(limit=7, wait=1)
             for report in reports:
                 if report.number <= self._acknowledged:
-                    self.twice.append(report.number)
+                    self.repeated.append(report.number)
                 if report.number > self._last:
-                    self.told[int(report.upload.removeprefix("u-"))].append(str(report.kind))
+                    self.reported[int(report.upload.removeprefix("u-"))].append(str(report.kind))
                     self._last = report.number
             if reports:
                 client.acknowledge(reports[-1].number)
@@ -141,5 +141,5 @@ class Work:
 def _wait(until: Callable[[], bool]) -> None:
     end = time.monotonic() + _WITHIN
     while not until():
-        assert time.monotonic() < end, "nothing goes on"
+        assert time.monotonic() < end, "the work does not advance"
         time.sleep(0.02)

@@ -1,6 +1,6 @@
-"""A member that remembers a picture and texts, syncs, looks back and reads its reports, and is killed at any step.
+"""A member that remembers uploads, syncs, looks back and reads its reports, and is killed at a step of that.
 
-Its consumer keeps what it was told in a file of its own, and acknowledges it afterwards.
+Its consumer saves the reports in a file, and then acknowledges them.
 """
 
 from __future__ import annotations
@@ -24,68 +24,69 @@ from tests.faults.steps import die_at
 from tests.processes import exit_code
 
 
-def told(folder: Path) -> list[tuple[int, str, str, int]]:
-    """What the consumer was told: number, kind, upload, contribution."""
-    file = folder / "told"
+def received_reports(folder: Path) -> list[tuple[int, str, str, int]]:
+    """The reports that the consumer received: number, kind, upload, contribution."""
+    file = folder / "received"
     return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def take(reports: Reports, folder: Path) -> None:
-    """Take every report that is not acknowledged; what is in the file already is not taken twice."""
-    while found := reports.after(limit=2):
-        before = told(folder)
-        new = [(one.number, one.kind, one.upload, one.match.contribution) for one in found]
-        lines = [*before, *(one for one in new if one[0] > len(before))]
+def receive(reports: Reports, folder: Path) -> None:
+    """Receive every report that is not acknowledged. A report that is already in the file is not added again."""
+    while page := reports.after(limit=2):
+        before = received_reports(folder)
+        rows = [(report.number, report.kind, report.upload, report.match.contribution) for report in page]
+        lines = [*before, *(row for row in rows if row[0] > len(before))]
         (folder / "next").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-        os.replace(folder / "next", folder / "told")
-        reports.acknowledge(found[-1].number)
+        os.replace(folder / "next", folder / "received")
+        reports.acknowledge(page[-1].number)
 
 
-def live(url: str, key: str, folder: Path, seed: int, step: int) -> None:
-    """Remember the uploads, sync, look back, and take the reports; killed at a step."""
+def run_member(url: str, key: str, folder: Path, seed: int, step: int) -> None:
+    """Remember the uploads, sync, look back, and receive the reports. The process is killed at this step."""
     manifesto, picture = excerpt(words(seed + 1, 200), words(seed, 300)), Query((signal(seed + 1),))
     die_at(step)
     with LocalIndex(folder / "local") as index, Client(url, key) as client:
         index.remember(
-            [Upload(f"u-{n}", datetime.now(UTC), one) for n, one in enumerate((manifesto, picture, manifesto))]
+            [Upload(f"u-{n}", datetime.now(UTC), query) for n, query in enumerate((manifesto, picture, manifesto))]
         )
         index.sync(client)
         reports = Reports(folder / "local" / REMEMBERED_FOLDER)
         LookBack(index, reports).catch_up()
-        take(reports, folder)
+        receive(reports, folder)
 
 
-def kills(url: str, key: str, folder: Path, steps: tuple[int, int, int]) -> int:
-    """How often a member was killed that is killed at these steps of its three rounds; it must be told the same.
+def count_kills(url: str, key: str, folder: Path, steps: tuple[int, int, int]) -> int:
+    """Run a member in three rounds, and kill it at these steps; return the number of kills.
 
-    Uploads 0 and 2 have a part of one text, upload 1 is of a picture.
+    The member must receive the same reports as without a kill. Uploads 0 and 2 have a part of one text, upload 1 is a
+    picture.
     """
-    seed, count, left = 1_000_000 + 10 * steps[0], 0, iter(steps)
+    seed, count, remaining = 1_000_000 + 10 * steps[0], 0, iter(steps)
 
-    def go_on() -> None:
+    def run_round() -> None:
         nonlocal count
-        if code := exit_code(live, url, key, folder, seed, next(left)):
+        if code := exit_code(run_member, url, key, folder, seed, next(remaining)):
             assert code == -SIGKILL
             count += 1
-            assert exit_code(live, url, key, folder, seed, 0) == 0
+            assert exit_code(run_member, url, key, folder, seed, 0) == 0
 
     folder.mkdir()
     with Client(url, key) as client:
 
         def contribute(*drafts: Draft) -> list[int]:
-            return [one.contribution.id for one in client.contribute(drafts).recorded]
+            return [recorded.contribution.id for recorded in client.contribute(drafts).recorded]
 
-        go_on()
-        assert told(folder) == []
-        one, other = contribute(text(words(seed, 400)), draft(near(signal(seed + 1), 5)))
-        go_on()
-        matched = [("matched", "u-0", one), ("matched", "u-2", one), ("matched", "u-1", other)]
-        assert sorted(what[1:] for what in told(folder)) == sorted(matched)
-        client.withdraw(one, "false_match")
+        run_round()
+        assert received_reports(folder) == []
+        first, second = contribute(text(words(seed, 400)), draft(near(signal(seed + 1), 5)))
+        run_round()
+        matched = [("matched", "u-0", first), ("matched", "u-2", first), ("matched", "u-1", second)]
+        assert sorted(report[1:] for report in received_reports(folder)) == sorted(matched)
+        client.withdraw(first, "false_match")
         [third] = contribute(draft(near(signal(seed + 1), 7)))
-        go_on()
-    back = [("taken-back", "u-0", one), ("taken-back", "u-2", one), ("matched", "u-1", third)]
-    events = told(folder)
-    assert sorted(what[1:] for what in events) == sorted([*matched, *back]), events
-    assert [number for number, *_ in events] == list(range(1, 7))
+        run_round()
+    last = [("taken-back", "u-0", first), ("taken-back", "u-2", first), ("matched", "u-1", third)]
+    reports = received_reports(folder)
+    assert sorted(report[1:] for report in reports) == sorted([*matched, *last]), reports
+    assert [number for number, *_ in reports] == list(range(1, 7))
     return count

@@ -1,4 +1,4 @@
-"""A scene: one database, the services that answer from it, members at work, and what must be so in the end."""
+"""A scene: one database, its services, members at work, and the check that nothing was lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hashdb.service.accounts import members
 from hashdb.service.ledger.verification import verify
 from hashdb.settings import Settings
 from tests import schemas
-from tests.faults.ledger import Group, Ledger, held_against
+from tests.faults.ledger import Group, Ledger, count_lost
 from tests.faults.services import Service
 from tests.faults.traffic import client_of, contribute, traffic
 
@@ -25,7 +25,7 @@ _SCOPES = frozenset({Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED, Scope.ADMIN})
 
 
 class Scene:
-    """Some services over one database (None: SQLite in the first one's home), which share the log's key."""
+    """Services over one database, which share the key of the log. Without a URL: SQLite in the home of the first."""
 
     def __init__(
         self,
@@ -37,28 +37,28 @@ class Scene:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """Starts nothing yet."""
-        # One key withdraws here more than a budget allows.
-        usual = {"HASHDB_SIGNING_KEY_FILE": str(folder / "signing.key"), "HASHDB_BUDGETS": "changes=1000000"}
-        said = usual | dict(settings or {})
+        # Here one key withdraws more contributions than its budget allows by default.
+        defaults = {"HASHDB_SIGNING_KEY_FILE": str(folder / "signing.key"), "HASHDB_BUDGETS": "changes=1000000"}
+        all_settings = defaults | dict(settings or {})
         if database:
-            said["HASHDB_DATABASE_URL"] = database
+            all_settings["HASHDB_DATABASE_URL"] = database
         folder.mkdir(parents=True, exist_ok=True)
         self.services = [
-            Service(folder / f"home-{number}", said, workers=workers, log=folder / "services.log")
+            Service(folder / f"home-{number}", all_settings, workers=workers, log=folder / "services.log")
             for number in range(services)
         ]
-        self._settings = said | {"HASHDB_HOME": str(self.services[0].home)}
+        self._settings = all_settings | {"HASHDB_HOME": str(self.services[0].home)}
         self.database = database or ""
         self.ledger = Ledger()
         self.key = ""
 
     @property
     def urls(self) -> list[str]:
-        """Of all services."""
+        """The addresses of all services."""
         return [one.url for one in self.services]
 
     def start(self) -> Self:
-        """Make the schema and a member, and start all services."""
+        """Create the schema, add a member, and start all services."""
         settings = self._read()
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         schemas.make(settings.database)
@@ -72,34 +72,34 @@ class Scene:
         return self
 
     def fill(self, count: int) -> None:
-        """Contribute so many, in requests of a thousand: from some thousands on, the index writes and merges files."""
+        """Add `count` contributions, a thousand a request. After a few thousand, the index writes and merges files."""
         with client_of(self.urls[0], self.key) as client:
             for start in range(0, count, 1000):
                 contribute(self.ledger, client, self.ledger.new(min(1000, count - start)))
 
     @contextmanager
     def busy(self, seed: int = 0, balanced: str = "") -> Iterator[None]:
-        """Members at work for the length of a block, with all services, or by way of a balancer."""
+        """Members at work for the length of a block, with all services or through the load balancer `balanced`."""
         with traffic(self.ledger, [balanced] if balanced else self.urls, self.key, seed=seed):
             yield
 
     def check(self) -> None:
-        """Hold everything that was answered against what is there, and verify the log."""
+        """Compare the stored contributions with the answers, and verify the log."""
         for one in self.services:
             one.await_ready()
         with ExitStack() as stack:
             clients = [stack.enter_context(client_of(url, self.key)) for url in self.urls]
-            lost = held_against(self.ledger, clients)
-            self._take_another(clients[0])
-        assert (lost, self.ledger.wrong) == (0, []), f"{lost} lost, {self.ledger.wrong[:5]}"
-        findings = self.verified()
+            lost = count_lost(self.ledger, clients)
+            self._contribute_one(clients[0])
+        assert (lost, self.ledger.errors) == (0, []), f"{lost} lost, {self.ledger.errors[:5]}"
+        findings = self.verify_log()
         assert findings == [], findings
-        # The services write down every fault of theirs.
-        said = self.services[0].log.read_text("utf-8", "replace")
-        assert not re.search(r"unexpected \w+ at|background task .* failed", said), said[-4000:]
+        # The services log every unexpected error.
+        log = self.services[0].log.read_text("utf-8", "replace")
+        assert not re.search(r"unexpected \w+ at|background task .* failed", log), log[-4000:]
 
-    def verified(self) -> list[str]:
-        """What does not hold of the log; what `hashdb audit verify` says."""
+    def verify_log(self) -> list[str]:
+        """Verify the log, and return the findings that `hashdb audit verify` would print."""
         settings = self._read()
         with closing(open_hashdb(settings.database, settings.rules(), signing=configured_signing(settings))) as db:
             return [str(finding) for finding in verify(db, COMMAND_LINE).findings]
@@ -109,14 +109,14 @@ class Scene:
             {name.removeprefix("HASHDB_").lower(): value for name, value in self._settings.items()}
         )
 
-    def _take_another(self, client: httpx.Client) -> None:
-        """See that it is taken, now that all is well again."""
+    def _contribute_one(self, client: httpx.Client) -> None:
+        """Check that the service accepts a contribution after the faults."""
         group: Group = self.ledger.new(1)
         contribute(self.ledger, client, group)
         assert group.ids
 
     def __enter__(self) -> Self:
-        """Use it in a `with`, at whose end the services are stopped."""
+        """Use the scene in a `with` statement, which stops the services at its end."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Services that are killed, paused and started again: real processes on a port of their own, ended by their own pid."""
+"""Services that tests kill, pause and start again: real processes, each on its own port and ended by its own pid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WITHIN = 60.0
 
 
 class Service:
-    """`hashdb serve` from a home, on the same port whenever it runs."""
+    """`hashdb serve` from a home, on the same port at every start."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class Service:
         host: str = "127.0.0.1",
         log: Path | None = None,
     ) -> None:
-        """Starts nothing yet; `before` is what its command line begins with, like a wrapper."""
+        """Starts nothing yet. Its command line begins with the words of `before`, such as a wrapper."""
         self.home, self.log = home, log or home.parent / f"{home.name}.log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
         self.environment = kept | {"HASHDB_HOME": str(home)} | dict(settings or {})
         self.port = check_port("127.0.0.1", 0)
         self.host, self.url = host, f"http://{host}:{self.port}"
-        # In a script not of the folder in which this happens to run: of PYTHONPATH, else as it is installed.
+        # -P: a script starts the hashdb of PYTHONPATH or the installed one, not the one of its working folder.
         self._is_forked = "PYTEST_VERSION" in os.environ and not before
         self._words = program(HASHDB) if self._is_forked else [*before, sys.executable, "-P", "-m", "hashdb"]
         self._workers = workers
@@ -63,14 +63,14 @@ class Service:
         return self
 
     def await_ready(self, within: float = _WITHIN) -> None:
-        """Wait until every worker is ready. Raises AssertionError with what it wrote."""
+        """Wait until every worker is ready. Raises AssertionError with its output."""
         until, in_a_row = time.monotonic() + within, 0
         while time.monotonic() < until:
             if not self.pid:
-                # As whatever keeps it running does: it ends where the database is away as it starts.
+                # It ends if the database is unreachable at the start. A supervisor would start it again.
                 self.start(ready=False)
             try:
-                # Each on a connection of its own, which any worker may take.
+                # Each request has its own connection, which any worker may accept.
                 in_a_row = in_a_row + 1 if httpx.get(f"{self.url}/readyz", timeout=10).is_success else 0
             except httpx.TransportError:
                 in_a_row = 0
@@ -81,15 +81,15 @@ class Service:
 
     @property
     def pid(self) -> int:
-        """The process that holds the workers; 0 where it has ended."""
+        """The id of the parent process of the workers; 0 if it has ended."""
         return 0 if self._process is None or self._process.poll() is not None else self._pid
 
     def workers(self) -> list[int]:
-        """The processes that answer."""
+        """The process ids of the workers."""
         return children(self.pid) if self.pid else []
 
     def kill(self) -> None:
-        """Kill all of it at once, as a machine does that loses its power."""
+        """Kill all its processes at once, as in a power failure."""
         pids = [self.pid, *self.workers()]
         for pid in filter(None, pids):
             _send(pid, signal.SIGKILL)
@@ -99,12 +99,12 @@ class Service:
             time.sleep(0.01)
 
     def kill_a_worker(self, which: int = 0) -> None:
-        """Kill one of those that answer; another one comes in its place."""
+        """Kill a worker. The parent process starts another one."""
         if workers := self.workers():
             _send(workers[which % len(workers)], signal.SIGKILL)
 
     def pause(self, seconds: float) -> None:
-        """Let nothing of it run for a while."""
+        """Pause all its processes for some seconds."""
         pids = [self.pid, *self.workers()]
         for pid in pids:
             _send(pid, signal.SIGSTOP)
@@ -113,7 +113,7 @@ class Service:
             _send(pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """Let it end; where it does not, kill it and raise."""
+        """Stop it. If it does not end in time, kill it and raise TimeoutExpired."""
         if not self.pid or self._process is None:
             return
         self._process.terminate()
@@ -124,12 +124,12 @@ class Service:
             raise
 
     def command(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """What a command of hashdb answers with the settings of this service."""
+        """Run a command of hashdb with the settings of this service."""
         words = (*self._words, *words)
         return subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False)
 
     def __enter__(self) -> Self:
-        """Use it in a `with`, at whose end it is stopped."""
+        """Use the service in a `with` statement, which stops it at its end."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -140,7 +140,7 @@ class Service:
             self.kill()
 
     def _read_pid(self, relay: subprocess.Popen[bytes]) -> int:
-        """The id of the process that a relay stands for; 0 where it has ended."""
+        """The id of the process that a relay started; 0 if the relay has ended."""
         until = time.monotonic() + _WITHIN
         while relay.poll() is None and time.monotonic() < until:
             if self._pid_file.exists() and (pid := self._pid_file.read_text()):
@@ -153,6 +153,6 @@ class Service:
             self._process.wait(_WITHIN)
 
 
-def _send(pid: int, what: signal.Signals) -> None:
+def _send(pid: int, signal_number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
-        os.kill(pid, what)
+        os.kill(pid, signal_number)

@@ -1,4 +1,4 @@
-"""A member's sidecar, killed and started again, and what a program of the member asks it on its socket."""
+"""The sidecar of a member, which tests kill and start again, and a client for its socket."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _WITHIN = 60.0
 
 
 class Sidecar:
-    """`hashdb local serve` in a home, on a Unix socket in the folder of the home."""
+    """`hashdb local serve` from a home, on a Unix socket beside the home."""
 
     def __init__(
         self, home: Path, settings: Mapping[str, str], program: Sequence[str] = (sys.executable, "-P", "-m", "hashdb")
     ) -> None:
-        """Starts nothing yet; `program` is what its command line begins with."""
+        """Starts nothing yet. Its command line begins with the words of `program`."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
         self._environment = kept | dict(settings) | {"HASHDB_HOME": str(home)}
         self._socket, self.log = home.with_suffix(".sock"), home.with_suffix(".log")
@@ -41,18 +41,18 @@ class Sidecar:
         while True:
             with suppress(OSError), socket(AF_UNIX) as probe:
                 probe.connect(str(self._socket))
-                # The process that listens; the one that was started may only stand for it.
+                # The process that listens. The started process may be only a relay for it.
                 self._pid = struct.unpack("3i", probe.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))[0]
                 return
             assert time.monotonic() < until, self.log.read_text("utf-8", "replace")
             time.sleep(0.02)
 
     def client(self, retries: int = 3) -> Client:
-        """A client that asks it."""
+        """A client of the sidecar."""
         return Client(f"unix:{self._socket}", retries=retries)
 
     def kill(self) -> None:
-        """Kill all of it at once."""
+        """Kill all its processes at once."""
         if self._process is None:
             return
         pids = [self._pid, *children(self._pid)] if self._pid else [self._process.pid]

@@ -1,4 +1,4 @@
-"""A process that is killed at a step that is named by its number: at each call that changes a file or a table."""
+"""Kills a process at a step with a given number. A step is a call that changes a file or a table."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _CALLS = (
     "symlink",
     "unlink",
 )
-"""Functions of `os` before which this process may be killed."""
+"""Functions of `os` that are steps: the process may be killed before the call."""
 _READS = ("SELECT", "PRAGMA")
 
 
 def die_at(step: int) -> None:
-    """Let this process be killed at its step of this number; 0: at none.
+    """Let this process be killed at the step with this number; with 0, never.
 
-    Of what `os.write` was to write at that step, half is in the file then.
+    If the step is a call of `os.write`, half of its bytes are in the file.
     """
     numbers = count(1)
 

@@ -1,6 +1,6 @@
-"""Services that are killed and paused, and databases that go away, while members are at work: nothing is lost.
+"""Services are killed and paused and databases are unreachable while members are at work: nothing is lost.
 
-What needs root (a full disk, another clock, hosts of their own) is in scripts/faults.
+scripts/faults has the tests that need root: a full disk, another clock, separate hosts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.web.callers import item, pdq
 
 BUSY = {"HASHDB_BUSY_SECONDS": "2"}
 _FIRST = 0.3
-"""Seconds that members are at work before something breaks."""
+"""Seconds that members are at work before the first fault."""
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +43,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture(params=["embedded", pytest.param("replicas", marks=pytest.mark.postgres)])
 def scene(request: pytest.FixtureRequest) -> Scene:
-    """Each kind of database in turn."""
-    found: Scene = request.getfixturevalue(request.param)
-    return found
+    """A scene on SQLite, then a scene on PostgreSQL."""
+    scene: Scene = request.getfixturevalue(request.param)
+    return scene
 
 
-def test_a_worker_that_is_killed_takes_nothing_with_it(scene: Scene) -> None:
+def test_no_data_is_lost_if_a_worker_is_killed(scene: Scene) -> None:
     with scene.busy(1):
         time.sleep(_FIRST)
         scene.services[0].kill_a_worker()
@@ -56,16 +56,16 @@ def test_a_worker_that_is_killed_takes_nothing_with_it(scene: Scene) -> None:
     scene.check()
 
 
-def test_a_whole_service_that_is_killed_takes_nothing_with_it(scene: Scene) -> None:
-    one = scene.services[0]
+def test_no_data_is_lost_if_a_service_is_killed(scene: Scene) -> None:
+    service = scene.services[0]
     with scene.busy(2):
         time.sleep(_FIRST)
-        one.kill()
-        one.start()
+        service.kill()
+        service.start()
     scene.check()
 
 
-def test_a_replica_that_stood_still_is_level_when_it_goes_on(replicas: Scene) -> None:
+def test_a_paused_replica_catches_up_when_it_continues(replicas: Scene) -> None:
     with replicas.busy(4):
         time.sleep(_FIRST)
         replicas.services[1].pause(2)
@@ -73,7 +73,7 @@ def test_a_replica_that_stood_still_is_level_when_it_goes_on(replicas: Scene) ->
     replicas.check()
 
 
-def test_while_postgresql_is_away_all_is_refused_and_when_it_is_back_all_is_there(
+def test_requests_are_rejected_while_postgresql_is_stopped_and_no_data_is_lost(
     replicas: Scene, own_postgres: OwnServer
 ) -> None:
     before, service = replicas.ledger.counts.copy(), replicas.services[0]
@@ -83,91 +83,92 @@ def test_while_postgresql_is_away_all_is_refused_and_when_it_is_back_all_is_ther
         time.sleep(1)
         assert (replicas.ledger.counts - before).keys() == {"answered", "refused"}
         service.kill_a_worker()
-        # The one in its place comes while there is no database, and says so.
+        # Its replacement starts while the database is unreachable, and answers 503.
         until = time.monotonic() + 30
-        while time.monotonic() < until and not says_busy(service.url):
+        while time.monotonic() < until and not is_busy(service.url):
             time.sleep(0.1)
-        assert says_busy(service.url)
+        assert is_busy(service.url)
         own_postgres.start()
         time.sleep(_FIRST)
     replicas.check()
 
 
-def test_while_postgresql_says_nothing_all_is_refused_and_then_all_goes_on(
+def test_requests_are_rejected_while_postgresql_is_paused_and_no_data_is_lost(
     replicas: Scene, own_postgres: OwnServer
 ) -> None:
     url, headers = replicas.urls[0], {"Authorization": f"Bearer {replicas.key}"}
-    asked = [
+    requests = [
         ("GET", "/readyz", None),
         ("POST", "/v1/matches", {"queries": [{"signals": [pdq(1)]}]}),
         ("POST", "/v1/contributions", {"contributions": [item(5)]}),
     ]
 
-    def ask(one: tuple[str, str, object]) -> httpx.Response:
-        return httpx.request(one[0], f"{url}{one[1]}", json=one[2], headers=headers, timeout=60)
+    def send(request: tuple[str, str, object]) -> httpx.Response:
+        method, path, body = request
+        return httpx.request(method, f"{url}{path}", json=body, headers=headers, timeout=60)
 
     with replicas.busy(9), ThreadPoolExecutor(3) as threads:
         time.sleep(_FIRST)
         with own_postgres.paused():
-            answers = list(threads.map(ask, asked))
-        assert {one.status_code for one in answers} == {503}
-        assert all("Retry-After" in one.headers for one in answers)
+            responses = list(threads.map(send, requests))
+        assert {response.status_code for response in responses} == {503}
+        assert all("Retry-After" in response.headers for response in responses)
     replicas.check()
 
 
-def says_busy(url: str) -> bool:
+def is_busy(url: str) -> bool:
     try:
         return httpx.get(f"{url}/readyz", timeout=10).status_code == 503
     except httpx.TransportError:
         return False
 
 
-@pytest.mark.parametrize("all_of_it", [True, False], ids=["all of it", "one connection"])
-def test_postgresql_that_is_killed_loses_nothing_that_was_answered(
-    replicas: Scene, own_postgres: OwnServer, all_of_it: bool
+@pytest.mark.parametrize("whole_server", [True, False], ids=["whole server", "one connection"])
+def test_no_answered_contribution_is_lost_if_postgresql_is_killed(
+    replicas: Scene, own_postgres: OwnServer, whole_server: bool
 ) -> None:
     broken = replicas.ledger.counts["broken"]
     with replicas.busy(6):
         time.sleep(_FIRST)
-        if all_of_it:
+        if whole_server:
             own_postgres.kill()
             own_postgres.start()
         else:
-            # The server then ends all others, and recovers by itself.
+            # The server then ends all other connections, and recovers by itself.
             os.kill(children(own_postgres.pid)[-1], signal.SIGKILL)
         time.sleep(1)
     assert replicas.ledger.counts["broken"] == broken
     replicas.check()
 
 
-def test_workers_whose_parent_is_killed_end_and_let_go_of_the_home(embedded: Scene) -> None:
-    [one] = embedded.services
+def test_workers_end_and_release_the_home_if_their_parent_is_killed(embedded: Scene) -> None:
+    [service] = embedded.services
     with embedded.busy(3):
-        # More than is kept in memory: the index writes its first files meanwhile.
+        # More than fit in memory: the index writes its first files meanwhile.
         embedded.fill(4_500)
-        workers = one.workers()
-        os.kill(one.pid, signal.SIGKILL)
+        workers = service.workers()
+        os.kill(service.pid, signal.SIGKILL)
         while any(Path(f"/proc/{pid}").exists() for pid in workers):
             time.sleep(0.02)
-        one.start()
+        service.start()
     embedded.check()
 
 
 @needs_nginx
-def test_two_replicas_are_upgraded_and_restarted_in_turn_and_no_request_fails(
+def test_no_request_fails_while_two_replicas_are_restarted_one_by_one(
     replicas: Scene, own_postgres: OwnServer, tmp_path: Path
 ) -> None:
-    """The schema is a newer version's from then on, with which this one goes on, also when it starts anew."""
+    """Before the restarts, the schema becomes that of a newer version. This version keeps running, and can start."""
     before = replicas.ledger.counts.copy()
-    ports = [one.port for one in replicas.services]
-    with proxy(tmp_path, (ports[0], ports[1])) as before_them, replicas.busy(8, str(before_them.plain)):
+    ports = [service.port for service in replicas.services]
+    with proxy(tmp_path, (ports[0], ports[1])) as balancer, replicas.busy(8, str(balancer.plain)):
         time.sleep(_FIRST)
         own_postgres.run("ALTER TABLE members ADD COLUMN added_later TEXT NOT NULL DEFAULT ''", replicas.database)
         own_postgres.run("UPDATE alembic_version SET version_num = '0999'", replicas.database)
-        for one in replicas.services:
-            one.stop()
-            one.start()
-            # Until the proxy asks it again.
+        for service in replicas.services:
+            service.stop()
+            service.start()
+            # Until the proxy sends requests to it again.
             time.sleep(FAIL_TIMEOUT + _FIRST)
     assert (replicas.ledger.counts - before).keys() == {"answered"}
     replicas.check()

@@ -1,4 +1,4 @@
-"""Traffic: members who write to and read from services, whatever happens to those, and keep a ledger of the answers."""
+"""Traffic: members that write to services and read from them during faults, and keep a ledger of the answers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from threading import Event, Thread
 
 import httpx
 
-from tests.faults.ledger import ITEMS, Group, Ledger, Said, refused, spelled
+from tests.faults.ledger import ITEMS, Group, Ledger, Outcome, is_rejected, signal_text
 
 _PAUSE = 0.02
 _TIMEOUT = 40.0
-"""Longer than any service of the tests takes to refuse."""
+"""Seconds; longer than any service of the tests takes to reject a request."""
 
 
 @contextmanager
 def traffic(
     ledger: Ledger, urls: Sequence[str], key: str, *, writers: int = 2, readers: int = 2, seed: int = 0
 ) -> Iterator[None]:
-    """Members at work for the length of a block, each at a service by chance, a request after the other."""
+    """Members at work for the length of a block. Each sends one request after the other, each to a random service."""
     stop = Event()
-    # Those of before are done with: what they did not get an answer to is never sent again.
+    # Requests of earlier traffic that were not answered are never sent again.
     roles = [_write] * writers + [_read] * readers
     workers = [Thread(target=role, args=(ledger, urls, key, seed + n, stop)) for n, role in enumerate(roles)]
     for worker in workers:
@@ -41,48 +41,48 @@ def _write(ledger: Ledger, urls: Sequence[str], key: str, seed: int, stop: Event
         while not stop.wait(_PAUSE):
             client = rng.choice(clients)
             if open_groups and rng.random() < 0.5:
-                # What was not answered is sent again, and must be stored once.
+                # A request that was not answered is sent again, and must be stored once.
                 group = open_groups.pop(rng.randrange(len(open_groups)))
             else:
                 group = ledger.new(rng.randint(1, ITEMS))
             contribute(ledger, client, group)
-            if group.said is Said.UNKNOWN:
+            if group.outcome is Outcome.UNKNOWN:
                 open_groups.append(group)
             elif rng.random() < 0.2:
                 withdraw(ledger, client, group, rng.choice(group.seeds))
 
 
 def contribute(ledger: Ledger, client: httpx.Client, group: Group) -> None:
-    """Send a group's request, and write down what is known after it."""
+    """Send the request of a group, and record its outcome."""
     headers = {"Idempotency-Key": group.key, "Content-Type": "application/json"}
     try:
         response = client.post("/v1/contributions", content=group.body, headers=headers)
     except httpx.TransportError:
         ledger.count("broken")
-        group.said = Said.UNKNOWN
+        group.outcome = Outcome.UNKNOWN
         return
-    if refused(ledger, response, "a contribution"):
-        group.said = Said.UNKNOWN
+    if is_rejected(ledger, response, "a contribution"):
+        group.outcome = Outcome.UNKNOWN
         return
-    ids = [one["id"] for one in response.json()["contributions"]]
+    ids = [recorded["id"] for recorded in response.json()["contributions"]]
     group.ids = dict(zip(group.seeds, ids, strict=True))
-    group.said = Said.ANSWERED
+    group.outcome = Outcome.ANSWERED
     ledger.count("answered")
 
 
 def withdraw(ledger: Ledger, client: httpx.Client, group: Group, seed: int) -> None:
-    """Withdraw what was answered, and write down what is known after it."""
-    group.withdrawn[seed] = Said.ASKED
+    """Withdraw a contribution that was answered, and record the outcome."""
+    group.withdrawn[seed] = Outcome.SENT
     try:
         response = client.post(f"/v1/contributions/{group.ids[seed]}/withdrawal", json={"reason": "other"})
     except httpx.TransportError:
         ledger.count("broken")
-        group.withdrawn[seed] = Said.UNKNOWN
+        group.withdrawn[seed] = Outcome.UNKNOWN
         return
-    if refused(ledger, response, "a withdrawal"):
-        group.withdrawn[seed] = Said.UNKNOWN
+    if is_rejected(ledger, response, "a withdrawal"):
+        group.withdrawn[seed] = Outcome.UNKNOWN
         return
-    group.withdrawn[seed] = Said.ANSWERED
+    group.withdrawn[seed] = Outcome.ANSWERED
     ledger.count("answered")
 
 
@@ -90,36 +90,36 @@ def _read(ledger: Ledger, urls: Sequence[str], key: str, seed: int, stop: Event)
     rng = random.Random(seed)
     with _clients(urls, key) as clients:
         while not stop.wait(_PAUSE):
-            asked = [(one, group, group.withdrawn.get(one)) for one, group in ledger.some(rng, 8)]
-            if not asked:
+            sample = [(seed, group, group.withdrawn.get(seed)) for seed, group in ledger.sample(rng, 8)]
+            if not sample:
                 continue
-            body = {"queries": [{"signals": [spelled(one)], "radius": {"pdq": 0}} for one, *_ in asked]}
+            body = {"queries": [{"signals": [signal_text(seed)], "radius": {"pdq": 0}} for seed, *_ in sample]}
             try:
                 response = rng.choice(clients).post("/v1/matches", json=body)
             except httpx.TransportError:
                 ledger.count("broken")
                 continue
-            if refused(ledger, response, "a match"):
+            if is_rejected(ledger, response, "a match"):
                 continue
-            for (one, group, before), result in zip(asked, response.json()["results"], strict=True):
-                found = [match["contribution"] for match in result["matches"]]
-                if before is None and group.withdrawn.get(one) is None and found != [group.ids[one]]:
-                    ledger.complain(f"contribution {group.ids[one]} was answered, and {found} is matched")
-                if before is Said.ANSWERED and found:
-                    ledger.complain(f"contribution {group.ids[one]} was withdrawn, and {found} is matched")
+            for (seed, group, before), result in zip(sample, response.json()["results"], strict=True):
+                matches = [match["contribution"] for match in result["matches"]]
+                if before is None and group.withdrawn.get(seed) is None and matches != [group.ids[seed]]:
+                    ledger.report(f"contribution {group.ids[seed]} was answered, and {matches} match")
+                if before is Outcome.ANSWERED and matches:
+                    ledger.report(f"contribution {group.ids[seed]} was withdrawn, and {matches} match")
             ledger.count("answered")
 
 
 @contextmanager
 def _clients(urls: Sequence[str], key: str) -> Iterator[list[httpx.Client]]:
-    made = [client_of(url, key) for url in urls]
+    clients = [client_of(url, key) for url in urls]
     try:
-        yield made
+        yield clients
     finally:
-        for one in made:
-            one.close()
+        for client in clients:
+            client.close()
 
 
 def client_of(url: str, key: str) -> httpx.Client:
-    """A member's connection, which asks nothing twice by itself."""
+    """A client of a member. It never repeats a request by itself."""
     return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=_TIMEOUT)

@@ -1,4 +1,4 @@
-"""Leaves out what no package can make run here."""
+"""Ignores the tests for which no package exists in this environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hashdb as a classifier of python-threatexchange, against a service that listens."""
+"""hashdb as a classifier of python-threatexchange, against a real service."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ pytest.importorskip("threatexchange")
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as made:
-        yield made
+    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as service:
+        yield service
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def signals(path: Path) -> list[str]:
     return list(map(str, hash_picture(path.read_bytes(), (Algorithm.PDQ, Algorithm.PHASH256)).signals))
 
 
-def test_pictures_and_videos_get_the_labels_of_what_they_match(service: Service, module: Any, tmp_path: Path) -> None:
+def test_a_picture_or_video_gets_the_labels_of_its_matches(service: Service, module: Any, tmp_path: Path) -> None:
     from threatexchange.classifier.classifier import Classifier
     from threatexchange.content_type.photo import PhotoContent
     from threatexchange.content_type.text import TextContent
@@ -53,50 +53,50 @@ def test_pictures_and_videos_get_the_labels_of_what_they_match(service: Service,
     (video := tmp_path / "film.mp4").write_bytes(film())
     platform = service.caller(name="Platform")
     listed, md5 = signals(PHOTOS[0]), hashlib.md5(film(), usedforsecurity=False).hexdigest()
-    one, two, _ = platform.contribute(
+    first, second, _ = platform.contribute(
         item(signals=listed, labels=["glorification", "manifesto"], severity=2),
         item(signals=listed[:1], labels=["manifesto"], severity=3),
         item(signals=[f"md5:{md5}"], labels=["glorification"], media="video"),
     )
     with listening(service) as url:
-        asking: Classifier = module.HashdbClassifier(url, str(service.caller(Scope.MATCH, name="Other").secret))
-        assert (asking.get_name(), asking.get_content_types()) == ("hashdb", [PhotoContent, VideoContent])
-        found = asking.classify(PhotoContent, str(PHOTOS[0]))
-        assert found.has_match
-        assert str(found) == "glorification(pdq 0 phash256 0),manifesto(pdq 0 phash256 0)"
-        infos: dict[str, Any] = dict(found.labels)
-        assert infos["manifesto"].contributions == [one["id"], two["id"]]
+        classifier: Classifier = module.HashdbClassifier(url, str(service.caller(Scope.MATCH, name="Other").secret))
+        assert (classifier.get_name(), classifier.get_content_types()) == ("hashdb", [PhotoContent, VideoContent])
+        result = classifier.classify(PhotoContent, str(PHOTOS[0]))
+        assert result.has_match
+        assert str(result) == "glorification(pdq 0 phash256 0),manifesto(pdq 0 phash256 0)"
+        infos: dict[str, Any] = dict(result.labels)
+        assert infos["manifesto"].contributions == [first["id"], second["id"]]
         assert (infos["glorification"].severity, infos["manifesto"].severity) == (2, 3)
-        assert str(asking.classify(VideoContent, str(video))) == "glorification"
-        nothing = asking.classify(PhotoContent, str(PHOTOS[9]))
-        assert (nothing.labels, nothing.has_match, str(nothing)) == ({}, False, "None")
+        assert str(classifier.classify(VideoContent, str(video))) == "glorification"
+        no_match = classifier.classify(PhotoContent, str(PHOTOS[9]))
+        assert (no_match.labels, no_match.has_match, str(no_match)) == ({}, False, "None")
 
-        many: Any = module.HashdbClassifier(url, str(platform.secret), transforms=True)
-        results = many.classify_many(PhotoContent, [str(PHOTOS[9]), str(PHOTOS[0])])
-        assert [one.has_match for one in results] == [False, True]
-        assert many.classify_many(PhotoContent, []) == []
+        with_transforms: Any = module.HashdbClassifier(url, str(platform.secret), transforms=True)
+        results = with_transforms.classify_many(PhotoContent, [str(PHOTOS[9]), str(PHOTOS[0])])
+        assert [result.has_match for result in results] == [False, True]
+        assert with_transforms.classify_many(PhotoContent, []) == []
         (broken := tmp_path / "broken.jpg").write_bytes(b"no picture")
-        # An address is no file: nothing is fetched.
-        for wrong in (str(broken), f"{url}/hma/status"):
+        # An address is not a file: the classifier fetches nothing.
+        for invalid in (str(broken), f"{url}/hma/status"):
             with pytest.raises(UnreadablePicture):
-                asking.classify(PhotoContent, wrong)
+                classifier.classify(PhotoContent, invalid)
         with pytest.raises(ValueError, match="photo and video, not text"):
-            asking.classify(TextContent, "text")
+            classifier.classify(TextContent, "text")
 
 
-def test_a_key_that_is_told_no_distance_gets_labels_without(service: Service, module: Any) -> None:
+def test_a_key_that_hides_distances_gets_labels_without_distances(service: Service, module: Any) -> None:
     from threatexchange.content_type.photo import PhotoContent
 
     platform = service.caller(name="Platform")
     platform.contribute(item(signals=signals(PHOTOS[0])))
     hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
     with listening(service) as url:
-        found = module.HashdbClassifier(url, str(hidden.secret)).classify(PhotoContent, str(PHOTOS[0]))
-    assert str(found) == "glorification"
-    assert found.labels["glorification"].distance == {}
+        result = module.HashdbClassifier(url, str(hidden.secret)).classify(PhotoContent, str(PHOTOS[0]))
+    assert str(result) == "glorification"
+    assert result.labels["glorification"].distance == {}
 
 
-def test_a_sidecar_is_asked_on_its_socket_without_a_key(module: Any, tmp_path: Path) -> None:
+def test_the_classifier_queries_a_sidecar_on_its_socket_without_a_key(module: Any, tmp_path: Path) -> None:
     from threatexchange.content_type.photo import PhotoContent
 
     with pair_in(tmp_path) as pair:
@@ -104,31 +104,33 @@ def test_a_sidecar_is_asked_on_its_socket_without_a_key(module: Any, tmp_path: P
         pair.sync()
         pair.state.on_socket = True
         with listening_at(f"unix://{tmp_path}/s", Sidecar(pair.state, Metrics())):
-            asking: Any = module.HashdbClassifier(f"unix:{tmp_path}/s")
-            results = asking.classify_many(PhotoContent, [str(PHOTOS[0]), str(PHOTOS[9])])
+            classifier: Any = module.HashdbClassifier(f"unix:{tmp_path}/s")
+            results = classifier.classify_many(PhotoContent, [str(PHOTOS[0]), str(PHOTOS[9])])
     assert list(map(str, results)) == ["glorification(pdq 0 phash256 0)", "None"]
 
 
-def test_no_answer_is_an_error_and_not_a_result_without_labels(module: Any, tmp_path: Path) -> None:
+def test_a_failed_query_raises_an_error_and_gives_no_empty_result(module: Any, tmp_path: Path) -> None:
     from threatexchange.content_type.photo import PhotoContent
 
     url = f"sqlite:///{tmp_path}/limited.sqlite"
     with service_at(url, rate_limit={Scope.MATCH: "1/hour"}) as limited, listening(limited) as address:
-        asking: Any = module.HashdbClassifier(address, str(limited.caller(Scope.MATCH).secret))
-        asking.classify(PhotoContent, str(PHOTOS[0]))
+        classifier: Any = module.HashdbClassifier(address, str(limited.caller(Scope.MATCH).secret))
+        classifier.classify(PhotoContent, str(PHOTOS[0]))
         with pytest.raises(LimitReached):
-            asking.classify(PhotoContent, str(PHOTOS[0]))
+            classifier.classify(PhotoContent, str(PHOTOS[0]))
         with pytest.raises(NotAuthenticated):
             module.HashdbClassifier(address, "hdb_wrong").classify(PhotoContent, str(PHOTOS[0]))
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        away: Any = module.HashdbClassifier(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=0.2, retries=0)
+        unreachable: Any = module.HashdbClassifier(
+            f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=0.2, retries=0
+        )
         with pytest.raises(ServiceUnreachable):
-            away.classify(PhotoContent, str(PHOTOS[0]))
+            unreachable.classify(PhotoContent, str(PHOTOS[0]))
 
 
-def test_the_address_and_the_key_are_those_of_the_environment(
+def test_the_address_and_the_key_come_from_the_environment(
     service: Service, module: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from threatexchange.content_type.photo import PhotoContent
@@ -143,5 +145,5 @@ def test_the_address_and_the_key_are_those_of_the_environment(
         with pytest.raises(NotAuthenticated):
             module.HashdbClassifier.get_with_default_settings().classify(PhotoContent, str(PHOTOS[0]))
         monkeypatch.setenv("TX_HASHDB_KEY", f"{url}={service.caller(name='Platform').secret}")
-        found = module.HashdbClassifier.get_with_default_settings().classify(PhotoContent, str(PHOTOS[0]))
-    assert not found.has_match
+        result = module.HashdbClassifier.get_with_default_settings().classify(PhotoContent, str(PHOTOS[0]))
+    assert not result.has_match

@@ -1,4 +1,4 @@
-"""Programs of another project take what hashdb gives: a log's client its cosignatures, a verifier its receipts.
+"""Programs of another project work with hashdb: a client gets its cosignatures, and a verifier accepts its receipts.
 
 `aics-witness` has a client for logs, and `aics-tlog` verifies proofs (PyPI, Python 3.12).
 """
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.skipif(not AICS, reason="no aics-witness (pip install a
 _SUBMIT = """
 import json, sys
 from aics_witness.feeder import WitnessClient, WitnessRejected
-asked = json.load(sys.stdin)
-client = WitnessClient(asked["url"], asked["vkey"], state_path=asked["state"])
-for one in asked["submissions"]:
-    proofs = {int(old): [bytes.fromhex(hash) for hash in hashes] for old, hashes in one["proofs"].items()}
+task = json.load(sys.stdin)
+client = WitnessClient(task["url"], task["vkey"], state_path=task["state"])
+for submission in task["submissions"]:
+    proofs = {int(old): [bytes.fromhex(hash) for hash in hashes] for old, hashes in submission["proofs"].items()}
     try:
-        answer = client.submit(one["note"], lambda old, new: proofs[old])
+        answer = client.submit(submission["note"], lambda old, new: proofs[old])
     except WitnessRejected as error:
         answer = error.status
     print(json.dumps(answer))
@@ -44,40 +44,40 @@ def _submission(log: GrowingLog, size: int) -> dict[str, Any]:
 
 
 def _submit(folder: Path, url: str, vkey: WitnessKey, *submissions: dict[str, Any], state: str = "state") -> list[Any]:
-    """What a witness answers their client: lines of cosignatures, or the status with which it refuses."""
-    asked = {"url": url, "vkey": str(vkey), "state": str(folder / state), "submissions": submissions}
+    """Submit checkpoints with that client, and return the answers: lines of cosignatures, or error statuses."""
+    task = {"url": url, "vkey": str(vkey), "state": str(folder / state), "submissions": submissions}
     words = [str(Path(str(AICS)).with_name("python")), "-c", _SUBMIT]
-    done = subprocess.run(words, input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    result = subprocess.run(words, input=json.dumps(task), capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_its_client_gets_cosignatures_for_a_log_that_grows_and_none_for_a_fork(tmp_path: Path) -> None:
+def test_the_client_gets_cosignatures_for_a_growing_log_and_none_for_a_fork(tmp_path: Path) -> None:
     witness, port = Commands({"HASHDB_HOME": str(tmp_path / "witness")}), free_port()
-    mine, url = new_key(witness), f"http://127.0.0.1:{port}"
+    witness_key, url = new_key(witness), f"http://127.0.0.1:{port}"
     new_key(witness, "--type", "ml-dsa-44")
     log, fork = GrowingLog(40), GrowingLog(40, fork=20)
     fork.signer = log.signer
     with running_witness(witness, write_logs(tmp_path, log.signer.verifier), port):
         sizes = (1, 2, 3, 3, 17, 30)
-        lines = _submit(tmp_path, url, mine, *(_submission(log, size) for size in sizes))
+        lines = _submit(tmp_path, url, witness_key, *(_submission(log, size) for size in sizes))
         for size, line in zip(sizes, lines, strict=True):
-            signed = cosigners(log.checkpoint(size).signed(log.signer) + line, [mine])
-            assert abs(signed[mine] - time.time()) < 60
-        # A client that lost its state is told where to resume.
-        (line,) = _submit(tmp_path, url, mine, _submission(log, 35), state="lost")
-        assert cosigners(log.checkpoint(35).signed(log.signer) + line, [mine])
-        assert _submit(tmp_path, url, mine, _submission(fork, 35), state="fork") == [422]
-        assert _submit(tmp_path, url, mine, _submission(fork, 40), state="rewritten") == [422]
-        assert _submit(tmp_path, url, mine, _submission(GrowingLog(40), 40), state="key") == [403]
+            signed = cosigners(log.checkpoint(size).signed(log.signer) + line, [witness_key])
+            assert abs(signed[witness_key] - time.time()) < 60
+        # The witness tells a client that lost its state where to resume.
+        (line,) = _submit(tmp_path, url, witness_key, _submission(log, 35), state="lost")
+        assert cosigners(log.checkpoint(35).signed(log.signer) + line, [witness_key])
+        assert _submit(tmp_path, url, witness_key, _submission(fork, 35), state="fork") == [422]
+        assert _submit(tmp_path, url, witness_key, _submission(fork, 40), state="rewritten") == [422]
+        assert _submit(tmp_path, url, witness_key, _submission(GrowingLog(40), 40), state="key") == [403]
         other = GrowingLog(40, "other.example")
-        assert _submit(tmp_path, url, mine, _submission(other, 40), state="origin") == [404]
-    refused = witness.json("witness", "status", status=1)["refused"]
-    assert [(each["origin"], each["size"]) for each in refused] == [(ORIGIN, 35), (ORIGIN, 40)]
+        assert _submit(tmp_path, url, witness_key, _submission(other, 40), state="origin") == [404]
+    rejected = witness.json("witness", "status", status=1)["refused"]
+    assert [(checkpoint["origin"], checkpoint["size"]) for checkpoint in rejected] == [(ORIGIN, 35), (ORIGIN, 40)]
 
 
 @pytest.mark.parametrize("seq", [1, 16, 17, len(EVENTS)])
-def test_its_verifier_takes_a_receipt(tmp_path: Path, seq: int) -> None:
+def test_the_verifier_accepts_a_receipt_and_rejects_an_altered_event(tmp_path: Path, seq: int) -> None:
     now = int(time.time())
     head, _, note = str(receipt(seq, *WITNESSES, time=now)).partition("\n\n")
     _, extra, index, *hashes = head.split("\n")

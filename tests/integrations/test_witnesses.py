@@ -1,4 +1,4 @@
-"""Witness programs of other projects cosign the checkpoints of a log that only grows, and refuse any other log.
+"""Witness programs of other projects cosign the checkpoints of a log that only grows, and reject any other log.
 
 `sigsum-witness` is in Go (apt install sigsum-go), `aics-witness` in Python 3.12 (PyPI).
 """
@@ -37,7 +37,7 @@ from tests.builders import NOON, RULES, Clock, hashdb
 
 SIGSUM = shutil.which("sigsum-witness")
 AICS = os.environ.get("HASHDB_TEST_AICS_WITNESS") or shutil.which("aics-witness", path=Path(sys.executable).parent)
-"""The command. It takes Python 3.12: with an older one, the variable names that of another environment."""
+"""The command. It needs Python 3.12; with an older Python, the variable names the command of another environment."""
 _STARTS_WITHIN = 20.0
 PROGRAMS = [
     pytest.param("sigsum", marks=pytest.mark.skipif(not SIGSUM, reason="no sigsum-witness (apt install sigsum-go)")),
@@ -49,7 +49,7 @@ if not AICS and sys.version_info < (3, 12):
 
 @dataclass(frozen=True)
 class Log:
-    """A folder with databases of a log, and its key. Its name is the one that sigsum-witness wants."""
+    """A folder with databases of a log, and the key of the log. Its name has the form that sigsum-witness requires."""
 
     folder: Path
     signer: Signer
@@ -57,10 +57,10 @@ class Log:
 
     @contextmanager
     def service(self, name: str = "first") -> Iterator[HashDB]:
-        """The service of a database, which asks the witness on this machine."""
+        """The service of a database. It may send requests to the witness on this machine."""
         rules = replace(RULES, witnesses=self.policy, egress=EgressPolicy((ip_network("127.0.0.0/8"),), plain=True))
         signing = Signing(self.folder / "signing.key", self.folder / f"{name}.txt", self.signer.name)
-        # An event has no name of a member: two databases differ by the times of their events.
+        # Events have no names of members, so the databases differ only in the times of their events.
         clock = Clock(NOON + timedelta(seconds=len(name)))
         db = hashdb(f"sqlite:///{self.folder}/{name}.sqlite", clock, rules, signing=signing)
         with closing(db):
@@ -68,7 +68,7 @@ class Log:
             yield db
 
     def copy(self, name: str) -> None:
-        """Copy the first database as it is now."""
+        """Copy the first database in its present state."""
         with (
             closing(sqlite3.connect(self.folder / "first.sqlite")) as source,
             closing(sqlite3.connect(self.folder / f"{name}.sqlite")) as target,
@@ -90,7 +90,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     words, key = {"sigsum": _sigsum, "aics": _aics}[request.param](witness, signer, port)
     policy = Policy.parse(f"witness w {key} http://127.0.0.1:{port}/\nquorum w\n")
     with (witness / "log").open("wb") as file:
-        # Its builds of Debian need this variable to find their own address.
+        # The Debian package needs this variable to match the addresses of requests.
         environment = os.environ | {"GODEBUG": "httpmuxgo121=0"}
         process = subprocess.Popen(words, env=environment, stdout=file, stderr=file)
     try:
@@ -134,7 +134,7 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 def grow(db: HashDB, *names: str) -> int:
-    """An event for each name, and a stored checkpoint that covers them; its size."""
+    """Add an event for each name, store a checkpoint of them, and return its size."""
     for name in names:
         members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
     checkpoints.keep(db, at_once=True)
@@ -144,85 +144,85 @@ def grow(db: HashDB, *names: str) -> int:
     return last.size
 
 
-def asked(db: HashDB) -> WitnessState:
-    """The state of the witness after it was asked once."""
+def ask_witness(db: HashDB) -> WitnessState:
+    """Ask the witness once for a cosignature, and return its state."""
     assert witnesses.ask(db) == 1
     with db.store.read() as tx:
         (state,) = tx.witness_states.by_name().values()
     return state
 
 
-def cosigned(db: HashDB, log: Log) -> int:
-    """The size of the checkpoint that is cosigned, held against the policy as a member does."""
+def verify_cosigned(db: HashDB, log: Log) -> int:
+    """Verify the cosigned checkpoint with the policy, as a member does, and return its size."""
     note, now = witnesses.cosigned(db), time.time()
     checkpoint, signed = log.policy.check(note, [log.signer.verifier])
     assert all(abs(at - now) < 60 for at in signed.values())
     return checkpoint.size
 
 
-def test_it_cosigns_each_checkpoint_of_a_log_that_grows(log: Log) -> None:
+def test_a_witness_cosigns_each_checkpoint_of_a_growing_log(log: Log) -> None:
     with log.service() as db:
         for names in (("Alpha",), ("Beta", "Gamma"), tuple(f"Member {number}" for number in range(40))):
             size = grow(db, *names)
-            state = asked(db)
+            state = ask_witness(db)
             assert (state.size, state.trouble) == (size, None)
-            assert cosigned(db, log) == size
+            assert verify_cosigned(db, log) == size
 
 
-def test_it_tells_where_to_resume(log: Log) -> None:
+def test_a_service_that_lost_the_answer_of_a_witness_resumes(log: Log) -> None:
     with log.service() as db:
         for names in (("Alpha", "Beta"), ()):
             grow(db, *names)
             witnesses.ask(db)
-            # Its answer was lost: this service does not know what it cosigned.
+            # The answer of the witness was lost: the service does not know which checkpoint it cosigned.
             with db.store.begin() as tx:
                 tx.witness_states.set(log.policy.keys[0].named_id, WitnessState(next_at=db.now()))
-            assert asked(db).trouble is None
+            assert ask_witness(db).trouble is None
         size = grow(db, "Gamma")
-        assert asked(db).size == size
-        assert cosigned(db, log) == size
+        assert ask_witness(db).size == size
+        assert verify_cosigned(db, log) == size
 
 
-def test_it_refuses_another_history(log: Log) -> None:
+def test_a_witness_rejects_another_history(log: Log) -> None:
     with log.service() as db:
         size = grow(db, "Alpha", "Beta", "Gamma")
-        assert asked(db).size == size
+        assert ask_witness(db).size == size
     with log.service("rewritten") as db:
         assert grow(db, "Alpha", "Delta", "Gamma", "Epsilon") > size
-        state = asked(db)
+        state = ask_witness(db)
         assert (state.refused, state.at) == (True, None)
         assert state.trouble == "the log does not begin with the checkpoint that it cosigned last"
     with log.service() as db:
         grow(db, "Epsilon")
-        assert asked(db).trouble is None
+        assert ask_witness(db).trouble is None
 
 
-def test_it_refuses_a_fork(log: Log) -> None:
+def test_a_witness_rejects_a_fork(log: Log) -> None:
     with log.service() as db:
         first = grow(db, "Alpha")
-        assert asked(db).size == first
+        assert ask_witness(db).size == first
         log.copy("forked")
         second = grow(db, "Beta")
-        assert asked(db).size == second
+        assert ask_witness(db).size == second
     with log.service("forked") as db:
         assert grow(db, "Delta") == second
-        state = asked(db)
+        state = ask_witness(db)
         assert (state.size, state.refused) == (first, True)
         grow(db, "Epsilon", "Zeta")
         db.now.go(minutes=5)  # type: ignore[attr-defined]
-        assert asked(db).refused
-        assert cosigned(db, log) == first
+        assert ask_witness(db).refused
+        assert verify_cosigned(db, log) == first
 
 
-def test_it_refuses_a_log_that_was_set_back(log: Log) -> None:
+def test_a_witness_rejects_a_log_that_was_restored_from_a_backup(log: Log) -> None:
     with log.service() as db:
         first = grow(db, "Alpha")
-        assert asked(db).size == first
+        assert ask_witness(db).size == first
         log.copy("backup")
         third = grow(db, "Beta", "Gamma", "Delta")
-        assert asked(db).size == third
+        assert ask_witness(db).size == third
     with log.service("backup") as db:
         size = grow(db, "Epsilon")
-        state = asked(db)
+        state = ask_witness(db)
         assert state.refused
         assert state.trouble == f"it cosigned {third} events, and the log has only {size}: it was set back"

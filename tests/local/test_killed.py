@@ -9,7 +9,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
-from tests.faults.remembering import kills
+from tests.faults.remembering import count_kills
 from tests.local.conftest import Service
 
 
@@ -34,4 +34,4 @@ def url(service: Service) -> Iterator[str]:
 def test_reports_are_complete_and_without_repetition_after_kills(url: str, service: Service, tmp_path: Path) -> None:
     # One kill while it remembers, one while it looks back, one before the acknowledgement.
     # scripts/faults kills it at every step.
-    assert kills(url, service.key, tmp_path / "member", (5, 24, 34)) == 3
+    assert count_kills(url, service.key, tmp_path / "member", (5, 24, 34)) == 3
