@@ -23,7 +23,7 @@ from tests.builders import draft
 from tests.cli.conftest import PHOTOS, Commands
 from tests.serving import serving
 
-_SECONDS = 15.0
+_TIMEOUT = 15.0
 """How long to wait for the first root: the background task runs every five seconds."""
 
 
@@ -39,7 +39,7 @@ class Member:
 
     def sign(self) -> None:
         """Wait for a root of the active set, and sign it."""
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + _TIMEOUT
         while True:
             try:
                 latest = self.client.set_root()

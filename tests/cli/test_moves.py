@@ -102,7 +102,7 @@ def test_a_killed_copy_is_resumed(tmp_path: Path, databases: tuple[str, str]) ->
             stderr=subprocess.DEVNULL,
         )
         try:
-            with halfway(target, process.pid):
+            with paused_halfway(target, process.pid):
                 assert process.poll() is None
                 process.kill()
                 process.wait()
@@ -115,7 +115,7 @@ def test_a_killed_copy_is_resumed(tmp_path: Path, databases: tuple[str, str]) ->
 
 
 @contextmanager
-def halfway(target: str, pid: int) -> Iterator[None]:
+def paused_halfway(target: str, pid: int) -> Iterator[None]:
     """Wait until the process has written to the target, then make it wait until the `with` block ends."""
     deadline = time.monotonic() + 60
     if target.startswith("sqlite"):

@@ -212,7 +212,7 @@ def _errors_until_refused(url: str) -> list[str]:
                 errors.append(repr(error))
 
 
-def _statuses(url: str) -> set[tuple[int, int]]:
+def _statuses_until_stopped(url: str) -> set[tuple[int, int]]:
     """The statuses of `/readyz` and of the request right after it, until the service has stopped."""
     statuses = set[tuple[int, int]]()
     with httpx.Client(base_url=url, timeout=30) as client:
@@ -226,7 +226,7 @@ def _statuses(url: str) -> set[tuple[int, int]]:
 def test_a_stopping_service_is_not_ready_and_still_answers(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         with serving(tmp_path / "home", HASHDB_DRAIN_SECONDS="1") as url:
-            statuses = pool.submit(_statuses, url)
+            statuses = pool.submit(_statuses_until_stopped, url)
             time.sleep(0.2)
         assert (503, 200) in statuses.result() and statuses.result() <= {(200, 200), (503, 200)}
 

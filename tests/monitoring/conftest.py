@@ -46,7 +46,7 @@ Forge = Callable[[str, bytes], bytes | None]
 
 
 @dataclass
-class Wire(httpx.BaseTransport):
+class ForgingTransport(httpx.BaseTransport):
     """A transport to the application. The operator can forge its answers."""
 
     app: httpx.BaseTransport
@@ -135,8 +135,8 @@ class World:
             self.member = members.add(self.db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
             self.secret = members.issue_key(self.db, COMMAND_LINE, self.member.id, KeyDraft(frozenset(Scope))).secret
         self.actor = members.authenticate(self.db, self.secret)
-        self.wire = Wire(httpx.WSGITransport(app=create_app(self.db, self.settings)))
-        self.client = Client("http://hashdb.test", self.secret, retries=0, transport=self.wire)
+        self.transport = ForgingTransport(httpx.WSGITransport(app=create_app(self.db, self.settings)))
+        self.client = Client("http://hashdb.test", self.secret, retries=0, transport=self.transport)
 
     def close(self) -> None:
         for monitor in self.monitors:
@@ -161,7 +161,7 @@ class World:
         self.monitors.append(monitor)
         return monitor
 
-    def go(self, seconds: int = 5) -> None:
+    def advance(self, seconds: int = 5) -> None:
         """Let time pass while the background tasks of the service run."""
         for _ in range(0, seconds, 5):
             self.clock.go(seconds=5)
@@ -175,7 +175,7 @@ class World:
     def watch(self, monitor: Monitor, seconds: int = 120) -> tuple[list[Alarm], int]:
         """Let time pass until the monitor raises alarms. Return these and the seconds that passed."""
         for passed in range(10, seconds + 10, 10):
-            self.go(10)
+            self.advance(10)
             if alarms := monitor.check():
                 return alarms, passed
         return [], seconds

@@ -105,7 +105,7 @@ def test_signals_suppressed_only_in_the_feed_raise_an_alarm(
     world: World, forge: Callable[[int], Forge], reason: str
 ) -> None:
     monitor = world.monitor()
-    world.wire.forge = forge(1)
+    world.transport.forge = forge(1)
     world.contribute(draft(1, 2), draft(3))
     alarms, seconds = world.watch(monitor)
     assert kinds(alarms) == ["signals-hidden contribution 1"]
@@ -162,7 +162,7 @@ def test_a_standing_changed_outside_the_log_raises_an_alarm(world: World, standi
 
 def test_a_contribution_hidden_from_one_member_raises_an_alarm(world: World) -> None:
     monitor = new_monitor(world, draft(1))
-    world.wire.forge = hide(2)
+    world.transport.forge = hide(2)
     world.contribute(draft(2))
     alarm = expect_alarms(world, monitor, "feed-differs contribution 2")
     assert "matches by the log, and the feed does not show it to you" in str(alarm)
@@ -172,7 +172,7 @@ def test_a_contribution_hidden_with_its_events_raises_an_alarm(world: World) -> 
     """The member gets the answers from before the contribution, forever."""
     monitor = new_monitor(world, draft(1))
     frozen = {path: world.client._connection._http.get(path).content for path in CHECKPOINT_PATHS}
-    world.wire.forge = lambda path, _: frozen.get(path)
+    world.transport.forge = lambda path, _: frozen.get(path)
     world.contribute(draft(2))
     alarms, seconds = world.watch(monitor)
     # The witness has seen the part of the log that this member does not see.
@@ -186,7 +186,7 @@ def test_a_service_that_shows_one_member_an_old_log_raises_an_alarm(world: World
     world.witness.serves = False
     frozen = {path: world.client._connection._http.get(path).content for path in CHECKPOINT_PATHS}
     world.clock.go(hours=25)
-    world.wire.forge = lambda path, _: frozen.get(path)
+    world.transport.forge = lambda path, _: frozen.get(path)
     assert monitor.check() == []
     world.clock.go(hours=2)
     (alarm,) = monitor.check()
@@ -196,7 +196,7 @@ def test_a_service_that_shows_one_member_an_old_log_raises_an_alarm(world: World
 
 def test_different_logs_for_two_members_raise_an_alarm(world: World, tmp_path: Path) -> None:
     monitor = new_monitor(world, draft(1))
-    world.go(60)
+    world.advance(60)
     shutil.copytree(world.home, tmp_path / "fork")
     with closing(World(tmp_path / "fork", world.clock, world.witness, world.secret)) as fork:
         fork.contribute(draft(2))
@@ -340,7 +340,7 @@ def test_one_wrong_root_raises_an_alarm_even_if_the_service_fails_then(world: Wo
         tx.audit.append(
             world.db.now(), SYSTEM, [LogEntry(Action.SET_COMMITTED, "set", 1, _correct_root(world, details))]
         )
-    world.wire.forge = lambda path, _: b"{}" if path == "/v1/proofs/consistency" else None
+    world.transport.forge = lambda path, _: b"{}" if path == "/v1/proofs/consistency" else None
     assert [alarm.kind for alarm in monitor.check()] == [AlarmKind.SET_DIFFERS]
 
 
@@ -355,7 +355,7 @@ def test_a_feed_that_ends_before_the_log_raises_an_alarm(world: World) -> None:
     monitor = new_monitor(world, draft(1))
     (end,) = world.client.stream(monitor._tables.number("feed_seq"))
     frozen = json.dumps({"checkpoint": end.checkpoint, "more": False, "epoch": end.epoch}).encode() + b"\n"
-    world.wire.forge = lambda path, _: frozen if path == "/v1/changes" else None
+    world.transport.forge = lambda path, _: frozen if path == "/v1/changes" else None
     world.contribute(draft(2))
     alarm = expect_alarms(world, monitor, "feed-differs")
     assert "the feed ends at event" in str(alarm)
@@ -374,6 +374,6 @@ def test_a_list_whose_pages_repeat_is_an_error(world: World) -> None:
         page["contributions"] = [item for item in page["contributions"] if item["id"] <= 2]
         return json.dumps(page | {"next": 0}).encode()
 
-    world.wire.forge = forge
+    world.transport.forge = forge
     with pytest.raises(ServiceError):
         monitor.check(whole=True)

@@ -111,7 +111,7 @@ def test_a_monitor_resumes_from_its_folder(world: World, tmp_path: Path) -> None
     assert world.watch(monitor) == NO_ALARMS
     shutil.copytree(tmp_path / "monitor", tmp_path / "later")
     world.contribute(draft(3))
-    world.go(60)
+    world.advance(60)
     resumed = world.monitor("later")
     assert resumed.state.size > 0
     assert resumed.check() == []
@@ -143,19 +143,19 @@ def test_a_service_may_catch_up_after_one_failure_but_not_after_each(world: Worl
     world.contribute(draft(1, expires_at=world.clock() + timedelta(seconds=130)), draft(2))
     assert world.watch(monitor)[0] == []
     world.logs_changes = False
-    world.go(30)
+    world.advance(30)
     assert monitor.check() == []
     world.contribute(draft(3))
     # The expiry is not logged yet. The new contribution is in no root and in no cosigned checkpoint.
     assert monitor.check() == []
 
     def fail_for_a_while() -> None:
-        world.wire.forge = lambda path, _: b"{}"
+        world.transport.forge = lambda path, _: b"{}"
         for _ in range(10):
             world.clock.go(seconds=10)
             with pytest.raises(ServiceError):
                 monitor.check()
-        world.wire.forge = None
+        world.transport.forge = None
 
     fail_for_a_while()
     assert monitor.check() == []
@@ -176,9 +176,9 @@ def test_a_wrong_root_that_was_corrected_is_reported_once(world: World) -> None:
 
     world.tamper(leave_out)
     world.contribute(draft(3))
-    world.go(60)
+    world.advance(60)
     contributions.amend(world.db, world.actor, 1, Amendment(severity=1))
-    world.go(60)
+    world.advance(60)
     assert kinds(monitor.check())[0].startswith("set-differs event ")
     assert world.watch(monitor) == NO_ALARMS
 
@@ -193,14 +193,14 @@ def test_an_alarm_is_not_lost_if_the_service_fails_meanwhile(world: World) -> No
     monitor = world.monitor()
     world.contribute(draft(1))
     assert world.watch(monitor) == NO_ALARMS
-    world.wire.forge = lambda path, _: b"{}" if path == "/v1/contributions" else None
-    world.go(30)
+    world.transport.forge = lambda path, _: b"{}" if path == "/v1/contributions" else None
+    world.advance(30)
     with pytest.raises(ServiceError):
         monitor.check()
     world.tamper(lambda hand: hand.run("UPDATE contributions SET standing = 'retired'"))
     world.tamper(lambda hand: hand.run("UPDATE contributions SET standing = 'unreviewed', commitment = zeroblob(32)"))
     contributions.amend(world.db, world.actor, 1, Amendment(severity=1))
-    world.go(30)
+    world.advance(30)
     assert "feed-differs contribution 1" in kinds(monitor.check())
 
 
@@ -238,14 +238,14 @@ def test_an_invalid_answer_is_an_error_of_the_service_or_an_alarm(world: World, 
         lambda content: content.replace(b"contribution", b"c").replace(b"active", b"unheard-of"),
     ):
         world.contribute(draft(world.db.store.head().seq + 100))
-        world.go(30)
-        world.wire.forge = forge(change)
+        world.advance(30)
+        world.transport.forge = forge(change)
         try:
             alarms = monitor.check()
         except HashDBError:
             alarms = []
         assert all(isinstance(alarm, Alarm) for alarm in alarms)
-        world.wire.forge = None
+        world.transport.forge = None
 
 
 def test_a_feed_that_starts_over_is_read_again(world: World) -> None:

@@ -21,7 +21,7 @@ def test_the_monitors_of_two_organisations_sign_each_root(world: World) -> None:
     for seed in range(3):
         world.contribute(draft(seed))
         for _ in range(8):
-            world.go(10)
+            world.advance(10)
             assert first.check() == second.check() == reader.check() == []
         assert POLICY.check_root(world.client.set_root(signed=True).note, world.client.log().verifiers)
 
@@ -46,7 +46,7 @@ def test_a_monitor_does_not_sign_after_an_alarm(world: World) -> None:
     world.tamper(lambda hand: hand.run("UPDATE contributions SET standing = 'retired' WHERE id = 1"))
     assert world.watch(monitor)[0] != []
     world.contribute(draft(3))
-    world.go(60)
+    world.advance(60)
     assert kinds(monitor.check()) == ["contribution-altered contribution 1"]
     # A restarted monitor does not sign either.
     restarted = World.monitor(world, "one", signer=ONE)
@@ -58,5 +58,5 @@ def test_a_served_root_that_the_log_did_not_sign_raises_an_alarm(world: World) -
     monitor = world.monitor("one", organisations=Policy.parse("quorum none\n"))
     world.contribute(draft(1))
     assert world.watch(monitor)[0] == []
-    world.wire.forge = lambda path, content: content.replace(b"/set\\n", b"/Set\\n") if path == "/v1/set" else None
+    world.transport.forge = lambda path, content: content.replace(b"/set\\n", b"/Set\\n") if path == "/v1/set" else None
     assert kinds(monitor.check()) == ["unknown-key the active set"]

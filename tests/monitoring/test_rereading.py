@@ -39,11 +39,11 @@ def test_a_change_that_is_undone_before_it_is_logged_raises_no_alarm(world: Worl
     world.contribute(draft(1, expires_at=world.clock() + timedelta(seconds=130)))
     assert world.watch(monitor)[0] == []
     world.logs_changes = False
-    world.go(30)
+    world.advance(30)
     assert monitor.check() == [] and not monitor.is_settled
     # As if an incident kept the contribution for longer.
     world.tamper(lambda hand: hand.run("UPDATE contributions SET expires_at = NULL"))
-    world.go(120)
+    world.advance(120)
     assert monitor.check() == [] and monitor.is_settled
 
 
@@ -52,14 +52,14 @@ def test_a_contribution_that_changes_between_two_reads_is_read_again(world: Worl
     (first,) = world.contribute(draft(1))
     assert world.watch(monitor)[0] == []
     # The monitor reads the list after the withdrawal, but replays only the events before it.
-    world.go(30)
+    world.advance(30)
     old_checkpoint = world.client.checkpoint()
     contributions.withdraw(world.db, world.actor, first.id, "other")
     world.contribute(draft(2))
-    world.wire.forge = lambda path, _: old_checkpoint.encode() if path == "/v1/checkpoint" else None
+    world.transport.forge = lambda path, _: old_checkpoint.encode() if path == "/v1/checkpoint" else None
     monitor.check()
     assert not monitor.is_settled
-    world.wire.forge = None
+    world.transport.forge = None
     assert monitor.check() == []
     assert monitor.check() == []
     assert monitor.is_settled
@@ -71,9 +71,9 @@ def test_a_suspected_difference_stays_open_while_the_service_fails(world: World)
     assert world.watch(monitor)[0] == []
     world.tamper(lambda hand: hand.run("UPDATE contributions SET expires_at = 1"))
     world.logs_changes = False
-    world.go(30)
+    world.advance(30)
     assert monitor.check() == []
-    world.wire.forge = lambda path, _: b"{}" if path == "/v1/contributions/1" else None
+    world.transport.forge = lambda path, _: b"{}" if path == "/v1/contributions/1" else None
     assert monitor.check() == []
     assert not monitor.is_settled
 

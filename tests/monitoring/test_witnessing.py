@@ -52,7 +52,7 @@ def test_an_invalid_cosigned_checkpoint_of_the_service_raises_an_alarm(world: Wo
     monitor = world.monitor()
     world.contribute(draft(1))
     assert world.watch(monitor)[0] == []
-    world.wire.forge = lambda path, _: note if path == "/v1/checkpoint/cosigned" else None
+    world.transport.forge = lambda path, _: note if path == "/v1/checkpoint/cosigned" else None
     world.contribute(draft(2))
     alarms, seconds = world.watch(monitor, 240)
     assert kinds(alarms) == ["not-witnessed"]

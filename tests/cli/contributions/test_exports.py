@@ -147,13 +147,13 @@ STEPS: dict[str, Step] = {
     "suspended": (lambda db, actor, *_: _set_status(db, actor, MemberStatus.SUSPENDED), False),
     "reinstated": (lambda db, actor, *_: _set_status(db, actor, MemberStatus.ACTIVE), True),
     "masked": (lambda db, *_: benign.add(db, COMMAND_LINE, BenignDraft((signal(1),))), False),
-    "unmasked": (lambda db, *_: benign.delete(db, COMMAND_LINE, _last_benign(db)), True),
+    "unmasked": (lambda db, *_: benign.delete(db, COMMAND_LINE, _newest_benign_id(db)), True),
     "expired": (lambda _db, _actor, _id, clock: clock.go(days=2), False),
     "withdrawn": (lambda db, actor, id, _: contributions.withdraw(db, actor, id, "other"), False),
 }
 
 
-def _last_benign(db: HashDB) -> int:
+def _newest_benign_id(db: HashDB) -> int:
     return benign.page(db, COMMAND_LINE, 0, 999)[-1].id
 
 

@@ -27,10 +27,10 @@ from tests.receivers import receiver
 from tests.warm import HASHDB, program
 
 METADATA = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
-REPORTED = 3
+EXIT_WITH_REPORTS = 3
 # Within the retention, whenever the tests run.
 UPLOADED, LATER = (datetime.now(UTC) - timedelta(days=days) for days in (9, 8))
-AT = format_instant(UPLOADED)
+UPLOADED_TEXT = format_instant(UPLOADED)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def read_reports(run: Commands, *arguments: str, status: int = REPORTED) -> list[dict[str, object]]:
+def read_reports(run: Commands, *arguments: str, status: int = EXIT_WITH_REPORTS) -> list[dict[str, object]]:
     """The reports that `hashdb remember matches` prints."""
     result = run("remember", "matches", "--json", *arguments)
     assert result.returncode == status, result.stderr
@@ -57,18 +57,18 @@ def read_reports(run: Commands, *arguments: str, status: int = REPORTED) -> list
 
 
 def test_a_late_match_and_its_retraction_are_each_reported_once(with_copy: Commands, picture: Path) -> None:
-    result = with_copy("remember", picture, "--id", "post-81", "--at", AT)
+    result = with_copy("remember", picture, "--id", "post-81", "--at", UPLOADED_TEXT)
     assert result.stdout == f"{picture}  remembered\n"
     assert read_reports(with_copy, status=0) == []
     [listed] = with_copy.json("contribute", picture, *METADATA)
     with_copy("sync")
     result = with_copy("remember", "matches", "--peek")
-    assert result.returncode == REPORTED
+    assert result.returncode == EXIT_WITH_REPORTS
     assert f"  post-81  matched  contribution {listed['id']}: pdq 0, " in result.stdout
     assert "and look-back is done up to event " in result.stderr
     [matched] = read_reports(with_copy)
     assert (matched["kind"], matched["upload"]) == ("matched", "post-81")
-    assert matched["uploaded_at"] == AT
+    assert matched["uploaded_at"] == UPLOADED_TEXT
     assert read_reports(with_copy, status=0) == []
     with_copy("withdraw", str(listed["id"]), "--reason", "removal_reversed")
     with_copy("sync")
@@ -89,7 +89,7 @@ def test_match_can_remember_the_uploads(with_copy: Commands, picture: Path) -> N
 
 def json_line(id: str, path: Path, **fields: object) -> str:
     signals = [str(signal) for signal in hash_file(path, (Algorithm.PDQ, Algorithm.PHASH256)).signals]
-    return json.dumps({"id": id, "at": AT, "signals": signals} | fields) + "\n"
+    return json.dumps({"id": id, "at": UPLOADED_TEXT, "signals": signals} | fields) + "\n"
 
 
 def test_one_invalid_json_line_stops_all_from_being_remembered(
@@ -155,7 +155,7 @@ def test_a_forgotten_upload_is_not_reported(with_copy: Commands, picture: Path) 
 
 
 def test_the_status_counts_remembered_uploads_and_waiting_reports(with_copy: Commands, picture: Path) -> None:
-    with_copy("remember", picture, "--at", AT)
+    with_copy("remember", picture, "--at", UPLOADED_TEXT)
     with_copy("remember", picture, "--id", "second", "--at", format_instant(LATER))
     with_copy.json("contribute", picture, *METADATA)
     with_copy("sync")
@@ -172,7 +172,9 @@ def test_the_status_counts_remembered_uploads_and_waiting_reports(with_copy: Com
 
 
 @contextmanager
-def running(run: Commands, *commands: tuple[str, ...], **settings: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+def running_commands(
+    run: Commands, *commands: tuple[str, ...], **settings: str
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run each command in a process of its own until the block ends."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     environment = inherited | run.environment | settings
@@ -188,7 +190,7 @@ def running(run: Commands, *commands: tuple[str, ...], **settings: str) -> Itera
         yield processes
 
 
-def until_acknowledged(run: Commands) -> None:
+def wait_until_acknowledged(run: Commands) -> None:
     deadline = time.monotonic() + 20
     while (status := run.json("remember", "status"))["waiting"]:
         assert time.monotonic() < deadline
@@ -198,12 +200,12 @@ def until_acknowledged(run: Commands) -> None:
 def test_follow_prints_a_report_at_once_and_then_acknowledges_it(with_copy: Commands, picture: Path) -> None:
     with_copy("remember", picture, "--id", "post-81")
     follow_reports = ("remember", "matches", "--follow", "--json")
-    with running(with_copy, ("sync", "--follow"), follow_reports) as (_, follow):
+    with running_commands(with_copy, ("sync", "--follow"), follow_reports) as (_, follow):
         with_copy.json("contribute", picture, *METADATA)
         assert follow.stdout is not None
         assert json.loads(follow.stdout.readline())["upload"] == "post-81"
         # The command acknowledges a report after it has printed the line.
-        until_acknowledged(with_copy)
+        wait_until_acknowledged(with_copy)
         follow.send_signal(signal.SIGINT)
         assert follow.wait(20) == 130
 
@@ -212,10 +214,10 @@ def test_sync_follow_posts_the_reports_to_the_webhook_of_the_member(
     with_copy: Commands, picture: Path, tmp_path: Path
 ) -> None:
     with_copy("remember", picture, "--id", "post-81")
-    with receiver() as hook, running(with_copy, ("sync", "--follow"), HASHDB_REMEMBER_WEBHOOK=hook.url):
+    with receiver() as hook, running_commands(with_copy, ("sync", "--follow"), HASHDB_REMEMBER_WEBHOOK=hook.url):
         with_copy.json("contribute", picture, *METADATA)
         [received] = hook.wait(1)
-        until_acknowledged(with_copy)
+        wait_until_acknowledged(with_copy)
     secret = (tmp_path / "own" / "local" / "remembered" / "webhook.secret").read_text().strip()
     assert verify(secret, received.headers, received.body).data["upload"] == "post-81"
     assert with_copy("sync", "--follow", HASHDB_REMEMBER_WEBHOOK="ftp://x").returncode == 2
@@ -285,7 +287,7 @@ def test_a_late_match_of_a_text_shows_its_words(with_copy: Commands, tmp_path: P
     assert with_copy("contribute", *METADATA, listed).returncode == 0
     with_copy("sync")
     result = with_copy("remember", "matches", "--peek")
-    assert result.returncode == REPORTED, result.stderr
+    assert result.returncode == EXIT_WITH_REPORTS, result.stderr
     assert f"  {upload}  matched  contribution " in result.stdout
     assert re.search(r": words \d+-\d+ at word \d+ of this file, \d+ windows; glorification", result.stdout)
     segments = {str(report["upload"]): report["match"]["segments"][0] for report in read_reports(with_copy)}  # type: ignore[index]
@@ -306,7 +308,7 @@ def test_a_late_match_of_an_address_shows_only_its_digest(with_copy: Commands, t
     assert with_copy("contribute", *METADATA, "--urls", listed).returncode == 0
     with_copy("sync")
     result = with_copy("remember", "matches")
-    assert result.returncode == REPORTED
+    assert result.returncode == EXIT_WITH_REPORTS
     # The address with a query string is also looked up without it.
     assert all(digest in result.stdout for digest in digests) and result.stdout.count("the same address") == 2
     assert stem not in result.stdout
