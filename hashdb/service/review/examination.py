@@ -54,16 +54,17 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is stored on many items, by id, read at once; `taken` are the cases that another reviewer has."""
+    """What is stored on many items, by id, read at once."""
 
     pending: Mapping[int, PendingProposal]
     cases: Mapping[int, Case]
     cases_on: Mapping[int, Sequence[Case]]
-    """By contribution."""
+    """The cases on each contribution."""
     contributions: Mapping[int, Contribution]
     taken: frozenset[int]
-    own: Mapping[int, datetime | None]
-    """By contribution, the expiry that its member chose."""
+    """The cases that another reviewer has taken."""
+    own_expiries: Mapping[int, datetime | None]
+    """The expiry that the member of each contribution chose."""
     entries: frozenset[int]
     """The benign entries that exist."""
 
@@ -246,7 +247,7 @@ class Examiner:
         if kind == "benign":
             there = item.made_id in known.entries
             return Examined(None, benign_entry_id=item.made_id, undoes=action) if there else Examined(Skip.GONE)
-        contribution, own = known.contributions[item.made_id], known.own[item.made_id]
+        contribution, own = known.contributions[item.made_id], known.own_expiries[item.made_id]
         before = item.before.get("own")
         if item.before.get("set") != (None if own is None else format_instant(own)):
             return Examined(Skip.CHANGED, contribution)
