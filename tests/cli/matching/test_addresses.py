@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,13 @@ def test_an_invalid_line_is_reported_without_its_text_and_the_rest_is_used(membe
             "hashdb: line 4: is not text in UTF-8",
         ]
         assert "secret" not in result.stdout + result.stderr
+
+
+def test_a_list_is_read_from_standard_input(run: Commands, links: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(links.read_bytes()), "utf-8"))
+    result = run("hash", "--urls", "-")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == run("hash", "--urls", links).stdout != ""
 
 
 def test_an_empty_list_is_accepted(member: Commands, tmp_path: Path) -> None:
