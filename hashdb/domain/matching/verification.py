@@ -25,31 +25,41 @@ from hashdb.domain.signatures import WHOLE, Kind, Signature
 PARTS_OF_THE_WHOLE: Final = ("middle", "cut", "shape", "tile", "secret")
 """How the names of views begin that have no signatures of their own, as upright parts: the whole's are compared."""
 
-_AT_THE_LIMIT: Final = 4.0
+_SCORE_WITHOUT_SPARE: Final = 4.0
 """The score of a match whose signatures agree just enough (`_Compared.spare` is 0)."""
-_A_POINT: Final = 0.06
+_SPARE_A_POINT: Final = 0.06
 """The spare agreement that raises the score by 1."""
 _GREYS: Final = 45
 """Grey levels between two colours that count as much as details that do not agree at all."""
-_NEEDED, _MORE_IF_PLAIN, _MORE_IF_PLAIN_AND_GREY, _MORE_IF_FAR = 0.49, 0.1, 0.44, 0.1
-"""The correlation that details need; how much more if they are plain, with colours or grey, and at the radius."""
+_NEEDED = 0.49
+"""The correlation that details need."""
+_MORE_IF_PLAIN, _MORE_IF_PLAIN_AND_GREY = 0.1, 0.44
+"""How much more plain details need: with colours on both sides, and without."""
+_MORE_IF_FAR = 0.1
+"""How much more they need if the nearest hash is at the radius."""
 _LESS_IF_TILES_AGREE: Final = 0.15
 """How much less distinctive details need if two halves agree by their hashes: those of two cards of one app do not."""
-_ENOUGH: Final = 0.1
+_ENOUGH_SPARE: Final = 0.1
 """The spare agreement from which no further view is compared."""
 _DISTINCTIVE, _PLAIN = 0.3, 0.12
 """The share of the bits that is set in a distinctive detail, and in a plain one."""
-_CAP, _CAP_A_SHARE = 0.2, 2.0
-"""The most spare agreement of details without set bits, and how much it grows with the share of set bits."""
+_MAX_SPARE = 0.2
+"""The most spare agreement of details without set bits."""
+_MAX_SPARE_A_SHARE = 2.0
+"""How much that grows with the share of set bits: if all are set, by this."""
 _PHOTO_BITS, _PHOTO_LOW_BITS, _LOW = 0.37, 0.4, 16
 """The least share of set bits in the detail of a photograph: of all, and of those with row + column below `_LOW`."""
-_PHOTO_SPREAD, _SAME, _MOST_SAME = 22.0, 2.0, 11
-"""The colours of flags have a larger mean spread (grey levels); cards have more parts within `_SAME` grey levels."""
+_MAX_PHOTO_SPREAD = 22.0
+"""The most grey levels, on average, from a part of a photograph to its mean colour; flags have more."""
+_SAME_COLOUR, _MAX_SAME = 2.0, 11
+"""How many of the 16 parts of a photograph are within two grey levels of one colour, at most; of cards more are."""
 _NEEDED_ALONE: Final = 0.36
 """The correlation that details of a photograph need if only one hash agrees: different pictures have up to 0.3."""
-_FAINTEST, _SHIFT = 0.5, 12.0
-"""What a filter may do to all colours alike: multiply them by this factor, and shift them by these grey levels."""
-_PLAIN_COLOUR, _GREYISH = 8, 32
+_MIN_FACTOR = 0.5
+"""A filter may multiply all colours by a factor from this to 1."""
+_MAX_SHIFT = 12.0
+"""A filter may shift all colours by so many grey levels."""
+_MAX_TINT_SPREAD, _MAX_TINT = 8, 32
 """In a grey or tinted copy, the most grey levels from a part to the mean colour, and from the mean colour to grey."""
 _STRIP: Final = "tile"
 """How the names of the views begin that are halves or strips of the picture."""
@@ -107,6 +117,7 @@ class PreparedQuery:
         for algorithm, own in self._signals.items():
             if not (listed := by_algorithm.get(algorithm)):
                 continue
+            # A row for each signal of the query, a column for each listed one.
             distances = np.bitwise_count(self._values[algorithm][:, None] ^ _as_uint64(listed)).sum(axis=2)
             for row, column in np.argwhere(distances <= algorithm.radius).tolist():
                 (name, signal), other = own[row], listed[column]
@@ -136,7 +147,7 @@ def verify(
     compared = _compare(query, radius_share, listed)
     if compared is None:
         return Verdict(score, views)
-    verified = round(min(MAX_SCORE, max(0.0, _AT_THE_LIMIT + compared.spare / _A_POINT)), 1)
+    verified = round(min(MAX_SCORE, max(0.0, _SCORE_WITHOUT_SPARE + compared.spare / _SPARE_A_POINT)), 1)
     hashes_suffice = is_photograph(listed) and (compared.correlation >= _NEEDED_ALONE or _agree_twice(agreements))
     score = max(score, verified) if hashes_suffice else verified
     contradicted = compared.spare < 0 and not hashes_suffice
@@ -168,8 +179,8 @@ def _is_photograph(detail: Signature, colour: Signature) -> bool:
     if bits.mean() < _PHOTO_BITS or bits[low].mean() < _PHOTO_LOW_BITS:
         return False
     parts = _planes(colour)
-    same = (np.hypot(*(parts[:, None] - parts).T) <= _SAME).sum(axis=0)
-    return bool(np.hypot(*(parts - parts.mean(axis=0)).T).mean() <= _PHOTO_SPREAD and same.max() <= _MOST_SAME)
+    same = (np.hypot(*(parts[:, None] - parts).T) <= _SAME_COLOUR).sum(axis=0)
+    return bool(np.hypot(*(parts - parts.mean(axis=0)).T).mean() <= _MAX_PHOTO_SPREAD and same.max() <= _MAX_SAME)
 
 
 @lru_cache(4_096)
@@ -206,7 +217,7 @@ class _Compared(NamedTuple):
         needed += _MORE_IF_FAR * max(0.0, 2 * self.radius_share - 1)
         if self.by_tiles and not plain:
             needed -= _LESS_IF_TILES_AGREE
-        most = _CAP + _CAP_A_SHARE * self.bits_set
+        most = _MAX_SPARE + _MAX_SPARE_A_SHARE * self.bits_set
         return min(most, self.correlation - needed) - (self.colour or 0) / _GREYS
 
 
@@ -229,7 +240,7 @@ def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[
             compared = _Compared(likeness(stored_values, values), bits_set, colour, radius_share, by_tiles)
             if best is None or compared.spare > best.spare:
                 best = compared
-            if best.spare >= _ENOUGH:
+            if best.spare >= _ENOUGH_SPARE:
                 break
     return best
 
@@ -291,11 +302,13 @@ def _colour(queried: Iterable[Signature], listed: Iterable[Signature]) -> float 
 @lru_cache(4_096)
 def colour_difference(first: Signature, second: Signature) -> float:
     """The mean difference of the parts in grey levels, one decimal, without what a filter does to all colours alike."""
+    # The colours of the fainter one are those of the stronger one, times `scale`, plus a step for each part.
     strong, faint = sorted((_planes(first), _planes(second)), key=lambda planes: -float(np.vdot(planes, planes)))
-    scale = min(1.0, max(_FAINTEST, float(np.vdot(strong, faint)) / float(np.vdot(strong, strong))))
+    scale = min(1.0, max(_MIN_FACTOR, float(np.vdot(strong, faint)) / float(np.vdot(strong, strong))))
     steps = faint - scale * strong
+    # Without what all steps have in common, up to the largest shift.
     shift = steps.mean(axis=0)
-    steps -= shift * min(1.0, _SHIFT / max(1e-9, float(np.hypot(*shift))))
+    steps -= shift * min(1.0, _MAX_SHIFT / max(1e-9, float(np.hypot(*shift))))
     return round(float(np.hypot(*steps.T).mean()), 1)
 
 
@@ -304,7 +317,7 @@ def is_grey(colour: Signature) -> bool:
     """Whether a colour is that of a grey or tinted copy, which says nothing of the colours of the original."""
     parts = _planes(colour)
     mean = parts.mean(axis=0)
-    return bool(np.hypot(*(parts - mean).T).max() <= _PLAIN_COLOUR and np.hypot(*mean) <= _GREYISH)
+    return bool(np.hypot(*(parts - mean).T).max() <= _MAX_TINT_SPREAD and np.hypot(*mean) <= _MAX_TINT)
 
 
 def _planes(colour: Signature) -> NDArray[np.float64]:
