@@ -17,10 +17,10 @@ with Client.from_environment() as client:
             hashed = hash_file(path, algorithms)
             removed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
             draft = Draft(hashed.signals, ("glorification",), removed_at, hashed.quality, reference=path.name)
-            # Repeated after a failure, the same request is stored once. Another picture has another key.
+            # The key lets you repeat a failed request: the service stores it once. Each picture has its own key.
             key = hashlib.sha256(repr(draft).encode() + path.read_bytes()).hexdigest()
-            (recorded,) = client.contribute([draft], idempotency_key=key).recorded
+            (result,) = client.contribute([draft], idempotency_key=key).recorded
         except (UnreadablePicture, InvalidInput) as error:
             print(f"{path.name}: {error}", file=sys.stderr)
         else:
-            print(f"{path.name}: contribution {recorded.contribution.id}{' (known)' * recorded.known}")
+            print(f"{path.name}: contribution {result.contribution.id}{' (known)' * result.known}")

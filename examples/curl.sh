@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Match, contribute and follow with curl alone. Set HASHDB_URL and HASHDB_KEY (scopes contribute, match and feed).
 #   curl.sh match PICTURE | curl.sh contribute PICTURE LABEL | curl.sh follow
-# To ask a sidecar: HASHDB_URL=http://127.0.0.1:8765 or unix:/run/hashdb-sidecar/sidecar.sock, without a key.
+# To use a sidecar, set HASHDB_URL=http://127.0.0.1:8765 or unix:/run/hashdb-sidecar/sidecar.sock, and no key.
 set -euo pipefail
 
 base=${HASHDB_URL:-http://127.0.0.1:8000}
@@ -10,20 +10,20 @@ if [[ $base == unix:* ]]; then
     options+=(--unix-socket "${base#unix:}") base=http://hashdb
 fi
 
-ask() {
-    # The key is read from a file descriptor: as an argument, every user of the machine could see it.
+request() {
+    # Pass the key by a file descriptor: every user of the machine can see the arguments of a process.
     curl "${options[@]}" --header @<(printf '%s' "${HASHDB_KEY:+Authorization: Bearer $HASHDB_KEY}") "$@"
 }
 
 post() {
-    ask --json "$2" "$base$1"
+    request --json "$2" "$base$1"
 }
 
 signals() {
     # The service hashes the picture and stores nothing. Prints ["pdq:…", …].
     local hashed
-    hashed=$(ask --form "file=@$1" "$base/v1/signals")
-    # Of a video, the hashes are only those of its file: another encoding of it would not match.
+    hashed=$(request --form "file=@$1" "$base/v1/signals")
+    # For a video, the service returns only hashes of the file: a re-encoded copy would not match.
     if [[ $hashed == *'"duration"'* ]]; then
         echo "$1 is a video: send it to /v1/matches/media or /v1/contributions/media" >&2
         return 1
@@ -34,7 +34,7 @@ signals() {
 follow() {
     local after=0 epoch="" page
     while true; do
-        if page=$(ask "$base/v1/changes?after=$after&wait=20${epoch:+&epoch=$epoch}"); then
+        if page=$(request "$base/v1/changes?after=$after&wait=20${epoch:+&epoch=$epoch}"); then
             printf '%s\n' "$page"
             after=$(sed -E 's/.*"checkpoint": *([0-9]+).*/\1/' <<<"$page")
             epoch=$(sed -E 's/.*"epoch": *"([^"]+)".*/\1/' <<<"$page")
@@ -42,7 +42,7 @@ follow() {
             after=0 epoch="" # The service has another log, for example after a restore: start over.
         else
             printf '%s\n' "$page" >&2
-            sleep 5 # No answer, or a limit.
+            sleep 5 # The service did not answer, or a limit is reached.
         fi
     done
 }

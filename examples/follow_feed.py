@@ -7,7 +7,7 @@ from hashdb.errors import FeedRestarted
 
 
 def follow(client: Client) -> None:
-    """Print each change. Never returns."""
+    """Print each change; never return."""
     copy: dict[int, Contribution] = {}
     after, epoch = 0, None
     while True:
@@ -19,13 +19,13 @@ def follow(client: Client) -> None:
             after, epoch = 0, None
             continue
         for change in page.changes:
-            what = change.what
-            if isinstance(what, Gone):
-                copy.pop(what.contribution, None)
-                print(f"{change.seq}: contribution {what.contribution} is gone ({what.reason})", flush=True)
+            content = change.what
+            if isinstance(content, Gone):
+                copy.pop(content.contribution, None)
+                print(f"{change.seq}: contribution {content.contribution} is gone ({content.reason})", flush=True)
             else:
-                copy[what.id] = what
-                print(f"{change.seq}: contribution {what.id}, {len(copy)} in the copy", flush=True)
+                copy[content.id] = content
+                print(f"{change.seq}: contribution {content.id}, {len(copy)} in the copy", flush=True)
         after, epoch = page.checkpoint, page.epoch
 
 

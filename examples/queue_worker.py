@@ -1,4 +1,4 @@
-"""Match a queue of uploads in batches. Set HASHDB_URL and HASHDB_KEY (scope match); file names come on stdin."""
+"""Match a queue of uploads in batches. Set HASHDB_URL and HASHDB_KEY (scope match); pass file names on stdin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ uploads: Queue[Path | None] = Queue()
 
 
 def work(client: Client) -> None:
-    """Match the waiting uploads, at most a hundred in a request, until the queue has `None`."""
+    """Match the waiting uploads, at most 100 per request, until `None` arrives in the queue."""
     algorithms, batch = tuple(client.me().algorithms), list[Path | None]()
     while None not in batch:
         batch = [uploads.get(), *(uploads.get() for _ in range(min(uploads.qsize(), 99)))]
@@ -24,7 +24,7 @@ def work(client: Client) -> None:
                 queries.append(Query(hash_file(path, algorithms).signals, id=str(path)))
             except UnreadablePicture as error:
                 print(f"{path}: {error}", file=sys.stderr)
-        for result in client.match(queries).results if queries else ():  # retried while the service is busy
+        for result in client.match(queries).results if queries else ():  # the client retries while the service is busy
             print(f"{result.id}: {result.action}", flush=True)
 
 

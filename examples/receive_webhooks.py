@@ -13,7 +13,7 @@ from hashdb.webhooks import verify
 app = Flask(__name__)
 hashdb = Client.from_environment()
 secret = os.environ["WEBHOOK_SECRET"]  # shown once, by `hashdb webhook add`
-position: list[tuple[int, str | None]] = [(0, None)]  # store it on disk: from here you read every change
+position: list[tuple[int, str | None]] = [(0, None)]  # store it on disk: reading continues from here
 
 
 @app.post("/hook")
@@ -23,11 +23,11 @@ def hook() -> tuple[str, int]:
     except NotSigned as error:
         return str(error), 401
     more = message.topic == "feed.changed"
-    while more:  # with many changes, answer first and do this in a queue
+    while more:  # if there are many changes, respond first and read them in a background queue
         try:
             page = hashdb.changes(position[0][0], epoch=position[0][1])
         except FeedRestarted:
-            position[0] = (0, None)  # the service has another log: discard your copy, and read everything again
+            position[0] = (0, None)  # the service has another log: discard your copy and read everything again
             continue
         for change in page.changes:
             print(f"{change.seq}: {type(change.what).__name__}", flush=True)

@@ -2,7 +2,7 @@
 //
 //	go run . match PICTURE | go run . contribute PICTURE LABEL | go run . follow
 //
-// To ask a sidecar: HASHDB_URL=http://127.0.0.1:8765 or unix:/run/hashdb-sidecar/sidecar.sock, without a key.
+// To use a sidecar, set HASHDB_URL=http://127.0.0.1:8765 or unix:/run/hashdb-sidecar/sidecar.sock, and no key.
 package main
 
 import (
@@ -69,27 +69,27 @@ func open(address, key string) *hashdb {
 	return client
 }
 
-// ask reads the answer of hashdb into result. An error that the service answers is a problem.
-func (h *hashdb) ask(method, path, kind string, body io.Reader, result any) error {
+// send sends a request and decodes the response into result. It returns an error response as a problem.
+func (h *hashdb) send(method, path, contentType string, body io.Reader, result any) error {
 	request, err := http.NewRequest(method, h.base+path, body)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", kind)
+	request.Header.Set("Content-Type", contentType)
 	if h.key != "" {
 		request.Header.Set("Authorization", "Bearer "+h.key)
 	}
-	answer, err := h.http.Do(request)
+	response, err := h.http.Do(request)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode >= 300 {
-		refused := problem{Status: answer.StatusCode}
-		_ = json.NewDecoder(answer.Body).Decode(&refused)
-		return refused
+	defer response.Body.Close()
+	if response.StatusCode >= 300 {
+		failure := problem{Status: response.StatusCode}
+		_ = json.NewDecoder(response.Body).Decode(&failure)
+		return failure
 	}
-	return json.NewDecoder(answer.Body).Decode(result)
+	return json.NewDecoder(response.Body).Decode(result)
 }
 
 func (h *hashdb) post(path string, content, result any) error {
@@ -97,10 +97,10 @@ func (h *hashdb) post(path string, content, result any) error {
 	if err != nil {
 		return err
 	}
-	return h.ask("POST", path, "application/json", bytes.NewReader(body), result)
+	return h.send("POST", path, "application/json", bytes.NewReader(body), result)
 }
 
-// hash returns the hashes of a picture. The service computes them and stores nothing.
+// hash returns the hashes of a picture, which the service computes. The service does not store the picture.
 func (h *hashdb) hash(path string) (picture, error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
@@ -112,13 +112,13 @@ func (h *hashdb) hash(path string) (picture, error) {
 	if err != nil {
 		return picture{}, err
 	}
-	_, _ = part.Write(file) // Neither write to memory can fail.
+	_, _ = part.Write(file) // These two write to memory and cannot fail.
 	_ = form.Close()
 	var hashed struct{ Pictures []picture }
-	if err := h.ask("POST", "/v1/signals", form.FormDataContentType(), &body, &hashed); err != nil {
+	if err := h.send("POST", "/v1/signals", form.FormDataContentType(), &body, &hashed); err != nil {
 		return picture{}, err
 	}
-	// Of a video, these hashes are only those of its file: another encoding of it would not match.
+	// For a video, the service returns only hashes of the file: a re-encoded copy would not match.
 	if len(hashed.Pictures) == 0 || hashed.Pictures[0].Duration != nil {
 		return picture{}, errors.New("this is a video: send it to /v1/matches/media or /v1/contributions/media")
 	}
@@ -130,7 +130,7 @@ func (h *hashdb) match(path string) error {
 	if err != nil {
 		return err
 	}
-	var answer struct {
+	var response struct {
 		Results []struct {
 			Action  string
 			Matches []struct {
@@ -139,15 +139,16 @@ func (h *hashdb) match(path string) error {
 			}
 		}
 	}
-	query := map[string]any{"queries": []any{map[string]any{"signals": hashed.Signals}}}
-	if err := h.post("/v1/matches", query, &answer); err != nil {
+	body := map[string]any{"queries": []any{map[string]any{"signals": hashed.Signals}}}
+	if err := h.post("/v1/matches", body, &response); err != nil {
 		return err
 	}
-	// A match is advice to review: a person decides before anything is removed.
-	for _, found := range answer.Results[0].Matches {
-		fmt.Printf("contribution %d: %s\n", found.Contribution, strings.Join(found.Labels, ","))
+	// A match is advice to review: a person must decide before you remove content.
+	result := response.Results[0]
+	for _, match := range result.Matches {
+		fmt.Printf("contribution %d: %s\n", match.Contribution, strings.Join(match.Labels, ","))
 	}
-	fmt.Println(answer.Results[0].Action)
+	fmt.Println(result.Action)
 	return nil
 }
 
@@ -156,29 +157,29 @@ func (h *hashdb) contribute(path, label string) error {
 	if err != nil {
 		return err
 	}
-	var receipt struct{ Contributions []struct{ ID int } }
+	var response struct{ Contributions []struct{ ID int } }
 	item := draft{hashed, []string{label}, time.Now().UTC()}
-	if err := h.post("/v1/contributions", map[string]any{"contributions": []draft{item}}, &receipt); err != nil {
+	if err := h.post("/v1/contributions", map[string]any{"contributions": []draft{item}}, &response); err != nil {
 		return err
 	}
-	fmt.Printf("contribution %d\n", receipt.Contributions[0].ID)
+	fmt.Printf("contribution %d\n", response.Contributions[0].ID)
 	return nil
 }
 
 func (h *hashdb) follow() {
-	place := url.Values{"after": {"0"}, "wait": {"20"}}
+	position := url.Values{"after": {"0"}, "wait": {"20"}}
 	for {
 		var page changes
-		err := h.ask("GET", "/v1/changes?"+place.Encode(), "", nil, &page)
-		var refused problem
-		if errors.As(err, &refused) && refused.Status == http.StatusGone {
+		err := h.send("GET", "/v1/changes?"+position.Encode(), "", nil, &page)
+		var failure problem
+		if errors.As(err, &failure) && failure.Status == http.StatusGone {
 			// The service has another log, for example after a restore: start over.
-			place.Set("after", "0")
-			place.Del("epoch")
+			position.Set("after", "0")
+			position.Del("epoch")
 			continue
 		}
 		if err != nil {
-			log.Printf("%v: again in 5 seconds", err)
+			log.Printf("%v: retrying in 5 seconds", err)
 			time.Sleep(5 * time.Second)
 			continue
 		}
@@ -189,8 +190,8 @@ func (h *hashdb) follow() {
 				fmt.Printf("%d: %d is gone (%s)\n", change.Seq, change.Gone, change.Reason)
 			}
 		}
-		place.Set("after", strconv.Itoa(page.Checkpoint))
-		place.Set("epoch", page.Epoch)
+		position.Set("after", strconv.Itoa(page.Checkpoint))
+		position.Set("epoch", page.Epoch)
 	}
 }
 
@@ -200,17 +201,17 @@ func main() {
 	if address == "" {
 		address = "http://127.0.0.1:8000"
 	}
-	client, words := open(address, os.Getenv("HASHDB_KEY")), os.Args[1:]
+	client, arguments := open(address, os.Getenv("HASHDB_KEY")), os.Args[1:]
 	var err error
 	switch {
-	case len(words) == 2 && words[0] == "match":
-		err = client.match(words[1])
-	case len(words) == 3 && words[0] == "contribute":
-		err = client.contribute(words[1], words[2])
-	case len(words) == 1 && words[0] == "follow":
+	case len(arguments) == 2 && arguments[0] == "match":
+		err = client.match(arguments[1])
+	case len(arguments) == 3 && arguments[0] == "contribute":
+		err = client.contribute(arguments[1], arguments[2])
+	case len(arguments) == 1 && arguments[0] == "follow":
 		client.follow()
 	default:
-		err = errors.New("match PICTURE | contribute PICTURE LABEL | follow")
+		err = errors.New("usage: match PICTURE | contribute PICTURE LABEL | follow")
 	}
 	if err != nil {
 		log.Fatal(err)

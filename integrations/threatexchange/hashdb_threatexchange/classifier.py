@@ -1,6 +1,6 @@
-"""hashdb as a classifier: hashes a file on this machine, asks a service or a sidecar, and returns labels.
+"""A classifier that hashes a file on this machine, queries a service or a sidecar, and returns labels.
 
-It needs the package of hashdb itself, which hashes and asks; the exchange does not.
+Unlike the exchange, the classifier needs the package of hashdb itself, which hashes files and sends queries.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _SECONDS = 10.0
 
 @dataclass
 class HashdbInfo(ClassificationInfo):
-    """The contributions with a label that match, nearest first, and how many bits the nearest differs.
+    """The matching contributions with a label, nearest first, and the distance of the nearest in bits.
 
-    `distance` is by algorithm. It is empty if the key is told no distances, and for equal files.
+    `distance` is by algorithm. It is empty for equal files, and if the service returns no distances to the key.
     """
 
     contributions: list[int] = field(default_factory=list)
@@ -40,7 +40,7 @@ class HashdbInfo(ClassificationInfo):
     severity: int | None = None
 
     def weight_str(self) -> str:
-        """The distance of the nearest contribution, like `pdq 4`; empty if it is not told."""
+        """The distance of the nearest contribution, like `pdq 4`; empty if the service does not return it."""
         return " ".join(f"{name} {bits}" for name, bits in self.distance.items())
 
 
@@ -48,7 +48,7 @@ class HashdbClassifier(Classifier):
     """Labels pictures that are close to a contribution, and videos whose file is equal to one.
 
     Only hashes leave this process. A label is advice to review, never a command. Every method raises the errors of
-    `hashdb.errors`: no answer is an error, not a result without labels.
+    `hashdb.errors`: a request that fails is an error, not a result without labels.
     """
 
     def __init__(
@@ -61,11 +61,12 @@ class HashdbClassifier(Classifier):
         seconds: float = _SECONDS,
         retries: int = 1,
     ) -> None:
-        """`url` is that of a service, or of a sidecar, which needs no key; `unix:` and a path is a sidecar's socket.
+        """Create a client; send no request yet.
 
-        With `transforms`, altered forms of a picture are asked for, too: it finds more and takes longer. A request
-        without answer ends after `seconds` and is sent again `retries` times, and so is one that the service refuses
-        because of a limit, when the service says that it may be.
+        `url` is the address of a service or of a sidecar, which needs no key. `unix:` and a path is the socket of a
+        sidecar. With `transforms`, the query includes altered forms of a picture: it finds more and takes longer.
+        A request fails after `seconds` without a response. The client retries it up to `retries` times. It also
+        retries a request that exceeded a limit, after the delay that the service asks for.
         """
         self._client = Client(url, key, timeout=seconds, retries=retries)
         self._algorithms = tuple(algorithms)
@@ -78,7 +79,7 @@ class HashdbClassifier(Classifier):
 
     @classmethod
     def get_with_default_settings(cls) -> Self:
-        """The classifier of TX_HASHDB_URL, with the key of the exchange if there is one."""
+        """The classifier for TX_HASHDB_URL, with the key of the exchange if there is one."""
         if not (url := os.environ.get("TX_HASHDB_URL", "")):
             raise ValueError("set TX_HASHDB_URL to the address of the service or of the sidecar")
         try:
@@ -88,7 +89,7 @@ class HashdbClassifier(Classifier):
         return cls(url, key)
 
     def classify(self, content_type: type[ContentType], content_val: str) -> ClassificationResult[HashdbInfo]:
-        """The labels of what matches the file with this path. Addresses are not fetched: save the file first."""
+        """The labels of the contributions that match the file at this path. A web address is not fetched."""
         return self.classify_many(content_type, [content_val])[0]
 
     def classify_many(
@@ -110,7 +111,7 @@ class HashdbClassifier(Classifier):
 
 
 def _labelled(result: Result) -> ClassificationResult[HashdbInfo]:
-    """The labels of all matches, which are nearest first."""
+    """The labels of all matches of a result, which lists the nearest first."""
     labels: dict[str, HashdbInfo] = {}
     for match in result.matches:
         for label in match.labels:

@@ -26,7 +26,7 @@ _PAGE = 1000
 _SECONDS = 60
 _GONE = 410
 _ALGORITHMS = {"pdq": "pdq", "video_md5": "md5", "video_sha256": "sha256", "hashdb_url": "url"}
-"""By signal type, the algorithm of hashdb."""
+"""The algorithm of hashdb for each signal type."""
 _DIGESTS = ("md5:", "sha256:")
 _VPDQ = "vpdq"
 _PASSAGES = "simhash256"
@@ -38,10 +38,10 @@ class HashdbSignalExchangeAPI(
     auth.SignalExchangeWithAuth[HashdbConfig, HashdbCredentials],
     SignalExchangeAPI[HashdbConfig, HashdbCheckpoint, HashdbMetadata, str, HashdbMetadata],
 ):
-    """Follows a service by contributions, not by values, so it deletes exactly those that are gone."""
+    """Stores the contributions of a service, not single values, so it deletes exactly those that are gone."""
 
     def __init__(self, url: str, secret: str) -> None:
-        """Sends no request yet."""
+        """Open a session; send no request yet."""
         super().__init__()
         self._url = url.rstrip("/")
         self._session = requests.Session()
@@ -83,9 +83,9 @@ class HashdbSignalExchangeAPI(
     ) -> Iterator[_Delta]:
         """The changes after a checkpoint, page by page; a stale checkpoint if the service has another log."""
         after, epoch = (checkpoint.after, checkpoint.epoch) if checkpoint else (0, None)
-        me = self._ask("GET", "/v1/me")["member"]["id"]
+        me = self._request_json("GET", "/v1/me")["member"]["id"]
         while True:
-            response = self._send("GET", "/v1/changes", params={"after": after, "limit": _PAGE, "epoch": epoch})
+            response = self._request("GET", "/v1/changes", params={"after": after, "limit": _PAGE, "epoch": epoch})
             if response.status_code == _GONE:
                 logging.warning("%s has another log, perhaps after a restore: fetch again to start over", self._url)
                 yield FetchDelta({}, HashdbCheckpoint(after, str(epoch), stale=True))
@@ -123,7 +123,7 @@ class HashdbSignalExchangeAPI(
         dispute has the first tag as its reason, or `other`.
         """
         algorithm = _ALGORITHMS.get(s_type.get_name())
-        # Of an address, a query has a second digest.
+        # The value of a queried address can have a second digest.
         signal = signal.partition(" ")[0]
         if algorithm is None:
             raise NotImplementedError(f"this exchange accepts opinions on {', '.join(_ALGORITHMS)} only")
@@ -134,30 +134,30 @@ class HashdbSignalExchangeAPI(
         tags = sorted(opinion.tags)
         body = {"opinion": "confirms"} if positive else {"opinion": "disputes", "reason": (tags or ["other"])[0]}
         for id in others:
-            self._ask("POST", f"/v1/contributions/{id}/opinions", json=body)
+            self._request_json("POST", f"/v1/contributions/{id}/opinions", json=body)
         if positive and not (mine or others):
             media = {"pdq": "image", "url": "document"}.get(algorithm, "video")
             item = {"signals": [f"{algorithm}:{signal}"], "labels": tags, "removed_at": None, "media": media}
-            self._ask("POST", "/v1/contributions", params={"imported": 1}, json={"contributions": [item]})
+            self._request_json("POST", "/v1/contributions", params={"imported": 1}, json={"contributions": [item]})
 
     def _holders(self, algorithm: str, value: str) -> tuple[list[int], list[int]]:
         """The contributions that have a value: those of this member, and those of others."""
-        me = self._ask("GET", "/v1/me")["member"]["id"]
+        me = self._request_json("GET", "/v1/me")["member"]["id"]
         query: dict[str, Any] = {"signals": [f"{algorithm}:{value}"]}
         if algorithm == "pdq":
             query["radius"] = {"pdq": 0}
-        (result,) = self._ask("POST", "/v1/matches", json={"queries": [query]})["results"]
+        (result,) = self._request_json("POST", "/v1/matches", json={"queries": [query]})["results"]
         ids = [match["contribution"] for match in result["matches"] if match["contribution"]]
-        owners = {id: self._ask("GET", f"/v1/contributions/{id}")["member"]["id"] for id in ids}
+        owners = {id: self._request_json("GET", f"/v1/contributions/{id}")["member"]["id"] for id in ids}
         return [id for id in ids if owners[id] == me], [id for id in ids if owners[id] != me]
 
-    def _ask(self, method: str, path: str, **options: Any) -> Any:
-        response = self._send(method, path, **options)
+    def _request_json(self, method: str, path: str, **options: Any) -> Any:
+        response = self._request(method, path, **options)
         if not response.ok:
             raise requests.HTTPError(f"{response.status_code} from {self._url}{path}: {response.text[:500]}")
         return response.json()
 
-    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         return self._session.request(method, self._url + path, timeout=_SECONDS, allow_redirects=False, **options)
 
 
@@ -172,31 +172,34 @@ def _values(contribution: HashdbContribution, name: str) -> set[str]:
 
 
 def _vpdq(frames: Sequence[dict[str, Any]]) -> str:
-    """The JSON of vPDQ for the frames of a video; empty without PDQ. The first PDQ of a frame is its own."""
-    listed: list[str] = []
+    """The frames of a video as the JSON of vPDQ; empty if no frame has PDQ.
+
+    The first PDQ of a frame is that of the unaltered frame.
+    """
+    entries: list[str] = []
     for frame in (frame for frame in frames if "at" in frame):
         own = next((text for text in frame["signals"] if text.startswith("pdq:")), None)
         if own is not None:
-            listed.append(f"{own.removeprefix('pdq:')},{frame['quality'] or 0},{frame['at']:.3f}")
-    return json.dumps(listed) if listed else ""
+            entries.append(f"{own.removeprefix('pdq:')},{frame['quality'] or 0},{frame['at']:.3f}")
+    return json.dumps(entries) if entries else ""
 
 
 def _passages(frames: Sequence[dict[str, Any]]) -> str:
-    """The JSON of the windows of words among the frames; empty without any."""
-    listed = [
+    """The windows of words among the frames, as JSON; empty if there are none."""
+    entries = [
         f"{text.partition(':')[2]},{frame['words'][0]},{frame['words'][1]}"
         for frame in frames
         if "words" in frame
         for text in frame["signals"]
     ]
-    return json.dumps(listed) if listed else ""
+    return json.dumps(entries) if entries else ""
 
 
 def _update(change: dict[str, Any], me: int) -> tuple[str, HashdbMetadata | None]:
     if "gone" in change:
         return str(change["gone"]), None
     contribution = change["contribution"]
-    # The signal types of digests are of videos only.
+    # threatexchange has signal types for the digests of videos only.
     is_video = contribution["media"] == "video"
     record = HashdbContribution(
         id=contribution["id"],

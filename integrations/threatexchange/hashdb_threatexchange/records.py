@@ -1,4 +1,4 @@
-"""What is stored of a hashdb service: its address and key, the position in its feed, and each contribution."""
+"""The stored records of a hashdb service: its address and key, the position in its feed, and its contributions."""
 
 # The command line evaluates the types of these fields, so this module cannot import annotations from __future__.
 import time
@@ -31,7 +31,7 @@ class HashdbConfig(CollaborationConfigWithDefaults, _Url):
 
 @dataclass
 class HashdbCredentials(auth.CredentialHelper):
-    """The secret of a key; for several services, pairs url=secret separated by commas."""
+    """The secret of a key; for several services, comma-separated pairs of `url=secret`."""
 
     ENV_VARIABLE: ClassVar[str] = "TX_HASHDB_KEY"
     FILE_NAME: ClassVar[str] = "~/.tx_hashdb_key"
@@ -50,12 +50,12 @@ class HashdbCredentials(auth.CredentialHelper):
         if self.key.startswith("hdb_"):
             return self.key
         pairs = (pair.rpartition("=") for pair in self.key.split(","))
-        return next((secret for named, _, secret in pairs if named.strip().rstrip("/") == url.rstrip("/")), "")
+        return next((secret for address, _, secret in pairs if address.strip().rstrip("/") == url.rstrip("/")), "")
 
 
 @dataclass
 class HashdbCheckpoint(FetchCheckpointBase):
-    """The seq up to which the log with this epoch was read; stale if the service has another log now."""
+    """The last seq that was read from the log with this epoch; stale if the service has another log now."""
 
     after: int
     epoch: str
@@ -67,7 +67,7 @@ class HashdbCheckpoint(FetchCheckpointBase):
         return self.stale
 
     def get_progress_timestamp(self) -> int:
-        """When it was read, in seconds since 1970."""
+        """The time of the last fetch, in seconds since 1970."""
         return self.fetched_at
 
 
@@ -87,7 +87,7 @@ class HashdbContribution:
 
 @dataclass
 class HashdbMetadata(FetchedSignalMetadata):
-    """The contributions that have a value; as fetched, a single contribution."""
+    """The contributions that have a value. A record of the feed holds a single contribution."""
 
     contributions: list[HashdbContribution]
 

@@ -1,6 +1,6 @@
 """Signal types that `threatexchange` lacks: the digest of an address, and the hashed windows of a text.
 
-To hash needs the package of hashdb, with its extra `[addresses]` for addresses; to match hashes does not.
+Hashing needs the package of hashdb, and its extra `[addresses]` for addresses. Matching hashes does not need it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from threatexchange.signal_type import index, signal_base
 
 T = TypeVar("T")
 RADIUS = 72
-"""Bits within which two windows of 256 bits are near."""
+"""The largest distance, in bits, at which two windows of 256 bits are near-duplicates."""
 _DIGESTS = re.compile(r"[0-9a-f]{64}( [0-9a-f]{64})?", re.ASCII)
 _WINDOW = re.compile(r"([0-9a-f]{64}),([0-9]{1,7}),([0-9]{1,7})", re.ASCII)
 
 
 class HashdbUrlIndex(index.SignalTypeIndex[T]):
-    """Finds equal digests. A query may have two: of the address, and of the address without its query."""
+    """Finds equal digests. A query may have two: of the address, and of the address without its query string."""
 
     def __init__(self) -> None:
-        """An empty index."""
+        """Create an empty index."""
         self.state: dict[str, list[T]] = defaultdict(list)
 
     def query(self, query: str) -> list[index.IndexMatch[T]]:
-        """What has one of the digests."""
+        """The entries with one of the digests."""
         entries = [entry for digest in query.split() for entry in self.state.get(digest, ())]
         return [index.IndexMatchUntyped(index.SignalSimilarityInfo(), entry) for entry in entries]
 
@@ -40,7 +40,7 @@ class HashdbUrlIndex(index.SignalTypeIndex[T]):
 
 
 class HashdbUrlSignal(signal_base.SimpleSignalType, signal_base.TextHasher):
-    """The digest of a normalised address, as hashdb lists it."""
+    """The digest of a normalised address, as contributions to hashdb have it."""
 
     @classmethod
     def get_name(cls) -> str:
@@ -62,24 +62,24 @@ class HashdbUrlSignal(signal_base.SimpleSignalType, signal_base.TextHasher):
         """The value in lower case. Raises ValueError."""
         value = signal_str.strip().lower()
         if not _DIGESTS.fullmatch(value):
-            raise ValueError("must be a digest of 64 hexadecimal digits, or two")
+            raise ValueError("must be one or two digests of 64 hexadecimal digits, separated by a space")
         return value
 
     @classmethod
     def hash_from_str(cls, text: str) -> str:
-        """The digest of an address, and behind a space that without its query. Raises ValueError."""
+        """The digest of an address, then a space and the digest without its query string. Raises ValueError."""
         from hashdb.hashing.addresses import url_signals
 
         return " ".join(str(signal).removeprefix("url:") for signal in url_signals(text, for_query=True))
 
     @classmethod
     def compare_hash(cls, hash1: str, hash2: str) -> signal_base.SignalComparisonResult:
-        """Whether one address is listed as the other."""
+        """Whether the digest of a listed address (the first) is among those of a query (the second)."""
         return signal_base.SignalComparisonResult.from_bool_only(hash1.split()[0] in hash2.split())
 
     @staticmethod
     def get_examples() -> list[str]:
-        """No values: the lists of a service have them."""
+        """No examples: the contributions of a service are the values."""
         return []
 
 
@@ -98,7 +98,7 @@ class HashdbTextSignal(signal_base.SimpleSignalType, signal_base.TextHasher):
 
     @classmethod
     def get_index_cls(cls) -> type[index.SignalTypeIndex[T]]:
-        """An index that compares with every value."""
+        """The index that compares a text with every value."""
         return HashdbTextIndex
 
     @classmethod
@@ -109,7 +109,7 @@ class HashdbTextSignal(signal_base.SimpleSignalType, signal_base.TextHasher):
 
     @classmethod
     def hash_from_str(cls, text: str) -> str:
-        """The windows of a text, close enough for a query; empty if it has too few words."""
+        """The windows of a text at the steps of a query; empty if the text has too few words."""
         from hashdb.hashing.texts import QUERY_STEP, hash_text
 
         listed = [
@@ -120,19 +120,19 @@ class HashdbTextSignal(signal_base.SimpleSignalType, signal_base.TextHasher):
 
     @classmethod
     def compare_hash(cls, hash1: str, hash2: str) -> signal_base.SignalComparisonResult:
-        """Whether a text (the second) has two windows of a listed one, or all of a shorter one."""
+        """Whether a text (the second) has two windows of a listed text (the first), or its only window."""
         listed, queried = _windows(hash1), _windows(hash2)
         near = sum(any((window ^ other).bit_count() <= RADIUS for other in queried) for window in listed)
         return signal_base.SignalComparisonResult.from_bool_only(near >= min(2, len(listed)))
 
     @staticmethod
     def get_examples() -> list[str]:
-        """No values: the lists of a service have them."""
+        """No examples: the contributions of a service are the values."""
         return []
 
 
 class HashdbTextIndex(signal_base.TrivialLinearSearchHashIndex[T]):
-    """Compares a text with every listed one."""
+    """Compares a text with every listed text."""
 
     _SIGNAL_TYPE = HashdbTextSignal
 
