@@ -1,4 +1,4 @@
-"""Run the attacks of `scripts/attacks` and print what holds: `python -m scripts.attack [NAME…]`."""
+"""Run the attacks of `scripts/attacks` and print which limits hold: `python -m scripts.attack [NAME…]`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from scripts import attacks
 
 
 class _TookTooLong(Exception):
-    """The attack did not end within its SECONDS."""
+    """The attack ran longer than its SECONDS."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the attacks that are named, else all; return 1 where one succeeded or broke off."""
-    modules = {found.name: import_module(f"scripts.attacks.{found.name}") for found in _found()}
+    """Run the named attacks, or all; return 1 if one succeeded or failed with an error."""
+    modules = {attack.name: import_module(f"scripts.attacks.{attack.name}") for attack in _attacks()}
     parser = argparse.ArgumentParser(
         prog="scripts/attack", description="Attack a hashdb on 127.0.0.1. Example: scripts/attack walk pushed_out"
     )
@@ -33,14 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
         for name, module in chosen.items():
             print(f"{name}: {(module.__doc__ or '').splitlines()[0]}")
         return 0
-    failed = [name for name, module in chosen.items() if not _holds(name, module)]
+    failed = [name for name, module in chosen.items() if not _runs_safely(name, module)]
     print(f"{len(chosen) - len(failed)} of {len(chosen)} attacks found nothing", end="")
     print(f"; succeeded: {', '.join(failed)}" if failed else "")
     return 1 if failed else 0
 
 
-def _holds(name: str, module: ModuleType) -> bool:
-    signal.signal(signal.SIGALRM, _ring)
+def _runs_safely(name: str, module: ModuleType) -> bool:
+    signal.signal(signal.SIGALRM, _stop)
     signal.alarm(module.SECONDS)
     holds = True
     try:
@@ -57,13 +57,13 @@ def _holds(name: str, module: ModuleType) -> bool:
     return holds
 
 
-def _ring(number: int, frame: FrameType | None) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
     raise _TookTooLong
 
 
-def _found() -> list[pkgutil.ModuleInfo]:
-    """The modules that are attacks: what they share begins with an underscore."""
-    return [found for found in pkgutil.iter_modules(attacks.__path__) if not found.name.startswith("_")]
+def _attacks() -> list[pkgutil.ModuleInfo]:
+    """The modules that are attacks. The names of their shared modules begin with an underscore."""
+    return [module for module in pkgutil.iter_modules(attacks.__path__) if not module.name.startswith("_")]
 
 
 if __name__ == "__main__":

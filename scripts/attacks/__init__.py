@@ -1,6 +1,6 @@
-"""Attacks on a hashdb of our own: each module here is one, with its docstring as the description.
+"""Attacks on a hashdb that they start. Each module is one attack; its docstring is the description.
 
-A module has `SECONDS`, after which it is ended, and `run()`, which yields its findings.
+A module has `SECONDS`, the time limit of the attack, and `run()`, which yields its findings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was tried: the bound that must hold, what was measured, and whether it holds."""
+    """What the attack tried, the limit that must hold, what was measured, and whether the limit holds."""
 
     tried: str
     bound: str

@@ -1,4 +1,4 @@
-"""Requests at a service: a flood from a process of its own, and measured ones beside it."""
+"""Send requests to a service: a flood from a separate process, and measured requests at the same time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ import numpy as np
 
 from scripts.benchmarks.engines import ROOT
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 _JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What is sent again and again: the bodies in turns, with a key."""
+    """A request that is sent repeatedly with a key; it uses its bodies in turn."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Script:
     bodies: Sequence[bytes]
     content_type: str = _JSON
 
-    def spelled(self, number: int) -> bytes:
+    def encoded(self, number: int) -> bytes:
         """The bytes of a request."""
         body = self.bodies[number % len(self.bodies)]
         head = (
@@ -45,20 +45,20 @@ class Script:
 
 @dataclass(slots=True)
 class Sample:
-    """What became of requests: seconds of each that succeeded, and how many had which status (0: no answer)."""
+    """The results of requests: seconds of each successful one, and a count for each status (0: no response)."""
 
     seconds: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
 
     @property
     def sent(self) -> int:
-        """Requests in all."""
+        """Number of requests."""
         return self.statuses.total()
 
     @property
     def failed(self) -> int:
-        """Requests that did not succeed."""
-        return sum(many for status, many in self.statuses.items() if not 200 <= status < 300)
+        """Number of requests that did not succeed."""
+        return sum(count for status, count in self.statuses.items() if not 200 <= status < 300)
 
     @property
     def p50(self) -> float:
@@ -72,24 +72,24 @@ class Sample:
 
 
 class _Connection:
-    """One kept-alive connection, opened again where the service closes it."""
+    """One kept-alive connection, opened again when the service closes it."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._there = parts.hostname or "", parts.port or 80
+        self._address = parts.hostname or "", parts.port or 80
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, request: bytes) -> int:
-        """The status of the answer, which is read whole; 0 where there is none."""
+    async def send(self, request: bytes) -> int:
+        """Send a request and read the whole response; return its status, or 0 without a response."""
         try:
-            return await asyncio.wait_for(self._ask(request), _PATIENCE)
+            return await asyncio.wait_for(self._send(request), _TIMEOUT)
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             self.close()
             return 0
 
-    async def _ask(self, request: bytes) -> int:
+    async def _send(self, request: bytes) -> int:
         if self._streams is None:
-            self._streams = await asyncio.open_connection(*self._there)
+            self._streams = await asyncio.open_connection(*self._address)
         reader, writer = self._streams
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -105,7 +105,7 @@ class _Connection:
         return int(head.split(b" ", 2)[1])
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
@@ -114,55 +114,55 @@ class _Connection:
 async def _loop(url: str, script: Script, until: float, start: int, step: int, sample: Sample) -> None:
     connection, number = _Connection(url), start
     while time.perf_counter() < until:
-        begun = time.perf_counter()
-        status = await connection.ask(script.spelled(number))
+        started = time.perf_counter()
+        status = await connection.send(script.encoded(number))
         sample.statuses[status] += 1
         if 200 <= status < 300:
-            sample.seconds.append(time.perf_counter() - begun)
+            sample.seconds.append(time.perf_counter() - started)
         number += step
     connection.close()
 
 
 def measure(url: str, scripts: Mapping[str, Script], seconds: float) -> dict[str, Sample]:
-    """Send each kind of request on a connection of its own, each as soon as the one before is answered."""
+    """Send each kind of request on its own connection, each request as soon as the service answers the last one."""
     samples = {name: Sample() for name in scripts}
 
-    async def all_of_them() -> None:
+    async def send_all() -> None:
         until = time.perf_counter() + seconds
-        await asyncio.gather(*(_loop(url, one, until, 0, 1, samples[name]) for name, one in scripts.items()))
+        await asyncio.gather(*(_loop(url, script, until, 0, 1, samples[name]) for name, script in scripts.items()))
 
-    asyncio.run(all_of_them())
+    asyncio.run(send_all())
     return samples
 
 
 class Flood:
-    """What a flood was answered, once it has ended."""
+    """A flood that a process sends."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        """Of the process that sends it."""
+        """Keep the process that sends the flood."""
         self._process = process
 
-    def told(self) -> dict[str, int]:
-        """How many requests had which status; waits for the end."""
-        out, _ = self._process.communicate(timeout=_PATIENCE)
+    def statuses(self) -> dict[str, int]:
+        """Wait for the end of the flood; return the number of requests for each status."""
+        out, _ = self._process.communicate(timeout=_TIMEOUT)
         assert self._process.returncode == 0, self._process.returncode
-        told: dict[str, int] = json.loads(out)
-        return told
+        counts: dict[str, int] = json.loads(out)
+        return counts
 
 
 @contextmanager
 def flooding(url: str, script: Script, connections: int, seconds: float) -> Iterator[Flood]:
-    """Send the same from another process on so many connections, without any pause, for at most so many seconds."""
+    """Send the request from another process on `connections` connections, without a pause, for at most `seconds`."""
     with tempfile.TemporaryDirectory(prefix="hashdb-flood-") as name:
         folder = Path(name)
         for number, body in enumerate(script.bodies):
             (folder / f"{number:06}").write_bytes(body)
-        said = {"method": script.method, "path": script.path, "key": script.key, "content_type": script.content_type}
-        words = [sys.executable, "-m", "scripts.attacks._load", url, str(connections), str(seconds), name]
-        process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        fields = {"method": script.method, "path": script.path, "key": script.key, "content_type": script.content_type}
+        command = [sys.executable, "-m", "scripts.attacks._load", url, str(connections), str(seconds), name]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdin is not None
-        # Not as an argument: everybody on the machine sees those.
-        process.stdin.write(json.dumps(said))
+        # Pass the key by stdin: every user of the machine can see the arguments of a process.
+        process.stdin.write(json.dumps(fields))
         process.stdin.close()
         process.stdin = None
         try:
@@ -174,18 +174,18 @@ def flooding(url: str, script: Script, connections: int, seconds: float) -> Iter
 
 
 def main() -> None:
-    """The process that floods."""
+    """Send the flood: the arguments and stdin describe it."""
     url, connections, seconds, folder = sys.argv[1:]
-    said = json.loads(sys.stdin.read())
-    script = Script(**said, bodies=[path.read_bytes() for path in sorted(Path(folder).iterdir())])
+    fields = json.loads(sys.stdin.read())
+    script = Script(**fields, bodies=[path.read_bytes() for path in sorted(Path(folder).iterdir())])
     sample = Sample()
 
-    async def all_of_them() -> None:
-        until, many = time.perf_counter() + float(seconds), int(connections)
-        await asyncio.gather(*(_loop(url, script, until, number, many, sample) for number in range(many)))
+    async def send_all() -> None:
+        until, step = time.perf_counter() + float(seconds), int(connections)
+        await asyncio.gather(*(_loop(url, script, until, number, step, sample) for number in range(step)))
 
-    asyncio.run(all_of_them())
-    print(json.dumps({str(status): many for status, many in sample.statuses.items()}))
+    asyncio.run(send_all())
+    print(json.dumps({str(status): count for status, count in sample.statuses.items()}))
 
 
 if __name__ == "__main__":

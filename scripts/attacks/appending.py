@@ -16,20 +16,20 @@ from tests.builders import signal
 
 SECONDS = 240
 ITEMS = 600
-LASTS = 30.0
+CHANGE_SECONDS = 30.0
 EVENTS_A_SECOND = 12
-"""Ten, and what two workers let through in the first second, before they know of each other."""
+"""Ten, plus the excess that two workers accept in the first second, before they share their counts."""
 CASES = 2 * Budget.DISPUTES.amount
-"""The budget, of which two workers may each answer a second's worth more."""
+"""Twice the budget: each of two workers can accept more for a second, before they share their counts."""
 
 
 def run() -> Iterator[Finding]:
-    """Change, test, dispute, each for half a minute on eight connections."""
+    """Amend, then dispute, each for up to half a minute on eight connections."""
     with service() as target:
-        usual = (Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED)
-        victim = target.client(target.key(target.member("Victim"), *usual))
-        ids = [made["id"] for made in contribute(victim, [item(signal(seed)) for seed in range(ITEMS)])]
-        attacker = target.client(target.key(target.member("Attacker"), *usual))
+        scopes = (Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED)
+        victim = target.client(target.key(target.member("Victim"), *scopes))
+        ids = [contribution["id"] for contribution in contribute(victim, [item(signal(seed)) for seed in range(ITEMS)])]
+        attacker = target.client(target.key(target.member("Attacker"), *scopes))
         (own,) = contribute(attacker, [item(signal(ITEMS))])
         path = f"/v1/contributions/{own['id']}"
 
@@ -39,8 +39,8 @@ def run() -> Iterator[Finding]:
         yield _bounded(target, "a contribution amended again and again", amend)
 
         def dispute(number: int) -> httpx.Response:
-            said = {"opinion": "disputes", "reason": "other"}
-            return attacker.post(f"/v1/contributions/{ids[number % ITEMS]}/opinions", json=said)
+            opinion = {"opinion": "disputes", "reason": "other"}
+            return attacker.post(f"/v1/contributions/{ids[number % ITEMS]}/opinions", json=opinion)
 
         began = time.monotonic()
         _hammer(dispute, 20.0)
@@ -51,27 +51,27 @@ def run() -> Iterator[Finding]:
 
 
 def _bounded(target: Target, tried: str, act: Callable[[int], httpx.Response]) -> Finding:
-    # A window of the budget begins here, so that as many as can be fall into the time that is measured.
+    # Begin at the start of a window of the budget, so that the measured time has as many windows as possible.
     time.sleep(Budget.CHANGES.seconds - time.time() % Budget.CHANGES.seconds)
     before, began = target.db.store.head().seq, time.monotonic()
-    asked = _hammer(act, LASTS)
+    requests = _hammer(act, CHANGE_SECONDS)
     took = time.monotonic() - began
     events = target.db.store.head().seq - before
-    measured = f"{events} events of {asked:,} requests in {took:.0f} s, {events / took:.1f} a second"
+    measured = f"{events} events of {requests:,} requests in {took:.0f} s, {events / took:.1f} a second"
     return Finding(tried, f"{EVENTS_A_SECOND} events a second", measured, events / took <= EVENTS_A_SECOND)
 
 
 def _hammer(act: Callable[[int], httpx.Response], seconds: float) -> int:
-    """Do something on eight connections for so long; how often."""
+    """Call `act` on eight connections for `seconds`; return the number of calls."""
     end = time.monotonic() + seconds
 
-    def again(first: int) -> int:
+    def repeat(first: int) -> int:
         number = first
         while time.monotonic() < end:
-            answer = act(number)
-            assert answer.status_code in (200, 201, 429), answer.text
+            response = act(number)
+            assert response.status_code in (200, 201, 429), response.text
             number += 8
         return (number - first) // 8
 
     with ThreadPoolExecutor(8) as threads:
-        return sum(threads.map(again, range(8)))
+        return sum(threads.map(repeat, range(8)))

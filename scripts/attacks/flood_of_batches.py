@@ -19,54 +19,55 @@ from scripts.benchmarks import data, service
 
 SECONDS = 300
 _TURNS = "batches of nine queries"
-"""These wait for a turn between two of the flood's, so only failures count."""
+"""These wait between two batches of the flood, so only their failures count."""
 _CONNECTIONS = 24
 _FLOOD_SECONDS = 25.0
 _ALONE_SECONDS = 10.0
 _STORED = 5_000
 FAILED = 0.01
-"""Part of the other member's requests that may fail."""
+"""The largest share of the other member's requests that may fail."""
 SLOWER = 5.0
-"""Times the 99th percentile of alone that the other member may wait."""
+"""The largest 99th percentile of the other member, as a multiple of that without the flood."""
 
 
 def run() -> Iterator[Finding]:
-    """Measure another member's requests alone, then under the flood."""
-    words = data.stored(_STORED, 256)
+    """Measure another member's requests without the flood, then during it."""
+    values = data.stored(_STORED, 256)
     rng = np.random.default_rng(data.SEED)
     with two_replicas() as target:
         other, attacker = target.member("Other"), target.member("Attacker")
         key = target.key(other, Scope.MATCH, Scope.CONTRIBUTE)
-        stolen = target.key(attacker, Scope.MATCH)
+        attacker_key = target.key(attacker, Scope.MATCH)
         with target.client(key) as client:
             for body in service.contribute_bodies(rng, _STORED // 1_000, 1_000):
                 client.post("/v1/contributions", content=body, headers={"Content-Type": "application/json"})
-        batches = service.match_bodies(words, 24, 1_000)
-        flood = Script("POST", "/v1/matches", stolen, batches)
+        batches = service.match_bodies(values, 24, 1_000)
+        flood = Script("POST", "/v1/matches", attacker_key, batches)
         scripts = {
-            "single matches": Script("POST", "/v1/matches", key, service.match_bodies(words, 500, 1)),
+            "single matches": Script("POST", "/v1/matches", key, service.match_bodies(values, 500, 1)),
             "contributions": Script("POST", "/v1/contributions", key, list(service.contribute_bodies(rng, 4_000, 1))),
             "/v1/me": Script("GET", "/v1/me", key, [b""]),
-            _TURNS: Script("POST", "/v1/matches", key, service.match_bodies(words, 100, 9)),
+            _TURNS: Script("POST", "/v1/matches", key, service.match_bodies(values, 100, 9)),
         }
         measure(target.url, scripts, 2.0)
-        alone = measure(target.url, scripts, _ALONE_SECONDS)
-        with flooding(target.url, flood, _CONNECTIONS, _FLOOD_SECONDS + 2) as answers:
+        without_flood = measure(target.url, scripts, _ALONE_SECONDS)
+        with flooding(target.url, flood, _CONNECTIONS, _FLOOD_SECONDS + 2) as running_flood:
             time.sleep(1)
-            under = measure(target.url, scripts, _FLOOD_SECONDS)
-            print(f"the flood was answered {json.dumps(answers.told())}")
-        yield from _compared(alone, under)
+            with_flood = measure(target.url, scripts, _FLOOD_SECONDS)
+            print(f"the statuses of the flood are {json.dumps(running_flood.statuses())}")
+        yield from _compared(without_flood, with_flood)
 
 
-def _compared(alone: dict[str, Sample], under: dict[str, Sample]) -> Iterator[Finding]:
-    """A finding for each kind of request: what failed, and the 99th percentile beside that of alone."""
-    for name, sample in under.items():
-        before = alone[name]
-        slower = "" if name == _TURNS else f", p99 at most {SLOWER:.0f} times that of alone"
+def _compared(without_flood: dict[str, Sample], with_flood: dict[str, Sample]) -> Iterator[Finding]:
+    """Yield a finding for each kind of request: its failures and percentiles, with and without the flood."""
+    for name, sample in with_flood.items():
+        baseline = without_flood[name]
+        slower = "" if name == _TURNS else f", p99 at most {SLOWER:.0f} times that without the flood"
         yield Finding(
             f"{name} of another member in a flood of batches",
             f"under {FAILED:.0%} fail{slower}",
             f"{sample.failed} of {sample.sent} failed {dict(sample.statuses)}; p99 {sample.p99 * 1e3:.0f} ms, "
-            f"alone {before.p99 * 1e3:.0f} ms; p50 {sample.p50 * 1e3:.0f} and {before.p50 * 1e3:.0f} ms",
-            sample.failed < FAILED * sample.sent and (not slower or sample.p99 <= SLOWER * before.p99),
+            f"without the flood {baseline.p99 * 1e3:.0f} ms; "
+            f"p50 {sample.p50 * 1e3:.0f} and {baseline.p50 * 1e3:.0f} ms",
+            sample.failed < FAILED * sample.sent and (not slower or sample.p99 <= SLOWER * baseline.p99),
         )

@@ -20,31 +20,34 @@ _CONNECTIONS = 6
 _PICTURES = 32
 _FLOOD_SECONDS = 20.0
 SLOWER = 10.0
-"""Times the median of alone that the other member may wait: for a picture of the flood, on cores that it keeps busy."""
-_LINE = "hashdb-attack"
+"""The largest median of the other member, as a multiple of that without the flood.
+
+The member waits for a picture of the flood, on cores that the flood keeps busy.
+"""
+_BOUNDARY = "hashdb-attack"
 
 
 def run() -> Iterator[Finding]:
-    """Measure another member's picture alone, then under the flood."""
+    """Measure another member's picture without the flood, then during it."""
     picture = _picture()
     with service() as target:
         key = target.key(target.member("Other"), Scope.MATCH)
-        stolen = target.key(target.member("Attacker"), Scope.MATCH)
-        kind = f"multipart/form-data; boundary={_LINE}"
-        one = {"a picture": Script("POST", "/v1/matches/media", key, [_form(picture, 1)], kind)}
-        many = Script("POST", "/v1/matches/media", stolen, [_form(picture, _PICTURES)], kind)
-        measure(target.url, one, 3.0)
-        alone = measure(target.url, one, 8.0)["a picture"]
-        with flooding(target.url, many, _CONNECTIONS, _FLOOD_SECONDS + 2) as answers:
+        attacker_key = target.key(target.member("Attacker"), Scope.MATCH)
+        content_type = f"multipart/form-data; boundary={_BOUNDARY}"
+        single = {"a picture": Script("POST", "/v1/matches/media", key, [_form(picture, 1)], content_type)}
+        flood = Script("POST", "/v1/matches/media", attacker_key, [_form(picture, _PICTURES)], content_type)
+        measure(target.url, single, 3.0)
+        without_flood = measure(target.url, single, 8.0)["a picture"]
+        with flooding(target.url, flood, _CONNECTIONS, _FLOOD_SECONDS + 2) as running_flood:
             time.sleep(2)
-            under = measure(target.url, one, _FLOOD_SECONDS)["a picture"]
-            print(f"the flood was answered {json.dumps(answers.told())}")
+            with_flood = measure(target.url, single, _FLOOD_SECONDS)["a picture"]
+            print(f"the statuses of the flood are {json.dumps(running_flood.statuses())}")
     yield Finding(
         f"a picture of another member in a flood of forms of {_PICTURES} pictures",
-        f"none fails, and the median is at most {SLOWER:.0f} times that of alone",
-        f"{under.failed} of {under.sent} failed {dict(under.statuses)}; p50 {under.p50 * 1e3:.0f} ms, alone "
-        f"{alone.p50 * 1e3:.0f} ms; p99 {under.p99 * 1e3:.0f} and {alone.p99 * 1e3:.0f} ms",
-        not under.failed and under.p50 <= SLOWER * alone.p50,
+        f"none fails, and the median is at most {SLOWER:.0f} times that without the flood",
+        f"{with_flood.failed} of {with_flood.sent} failed {dict(with_flood.statuses)}; "
+        f"p50 {with_flood.p50 * 1e3:.0f} ms, without it {without_flood.p50 * 1e3:.0f} ms; p99 {with_flood.p99 * 1e3:.0f} and {without_flood.p99 * 1e3:.0f} ms",
+        not with_flood.failed and with_flood.p50 <= SLOWER * without_flood.p50,
     )
 
 
@@ -55,6 +58,6 @@ def _picture() -> bytes:
     return out.getvalue()
 
 
-def _form(picture: bytes, many: int) -> bytes:
+def _form(picture: bytes, copies: int) -> bytes:
     part = b'--%s\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n%s\r\n'
-    return part % (_LINE.encode(), picture) * many + f"--{_LINE}--\r\n".encode()
+    return part % (_BOUNDARY.encode(), picture) * copies + f"--{_BOUNDARY}--\r\n".encode()

@@ -1,4 +1,4 @@
-"""One member sends 2,400 queries within an hour, to quarantine another's contribution under a flood cap of 800."""
+"""One member sends 2,400 queries in an hour to quarantine another member's contribution; the flood cap is 800."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.builders import signal
 
 SECONDS = 120
 _CAP = 800
-_GUARDED = 15.0
-"""Seconds after which the guard has looked at what was asked."""
+_GUARD_SECONDS = 15.0
+"""Seconds after which the flood guard has counted the queries."""
 
 
 def run() -> Iterator[Finding]:
-    """Ask with two keys of one member, and with one of the contributor's own."""
+    """Send queries with two keys of one member, and with one key of the contributor."""
     value = str(signal(1))
     body = {"queries": [{"signals": [value]}] * 100}
     with service(HASHDB_FLOOD_CAP=str(_CAP)) as target:
@@ -30,7 +30,7 @@ def run() -> Iterator[Finding]:
             with target.client(key) as client:
                 for _ in range(12):
                     client.post("/v1/matches", json=body).raise_for_status()
-        time.sleep(_GUARDED)
+        time.sleep(_GUARD_SECONDS)
         standing = contributions.get(target.db, COMMAND_LINE, 1).standing
     yield Finding(
         f"2,400 hits of one member and 1,200 of the contributor, where the cap is {_CAP} an hour",

@@ -36,7 +36,7 @@ _PASSWORD = "correct horse battery staple"
 
 
 def run() -> Iterator[Finding]:
-    """Use a service, stop it, then forge each column that docs/audit.md lists as found, and a session."""
+    """Use a service, stop it, then forge a session and each column that docs/audit.md lists as found."""
     with service() as target:
         _use(target)
         target.replicas[0].stop()
@@ -48,11 +48,11 @@ def run() -> Iterator[Finding]:
 
 def _use(target: Target) -> None:
     scopes = (Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED)
-    one, other = (target.client(target.key(target.member(name), *scopes)) for name in ("Alpha", "Beta"))
-    sent = {"contributions": [item(signal(seed)) for seed in range(3)]}
-    one.post("/v1/contributions", json=sent, headers={"Idempotency-Key": "first"}).raise_for_status()
-    other.post("/v1/contributions/1/opinions", json={"opinion": "disputes", "reason": "other"}).raise_for_status()
-    other.post("/v1/matches", json={"queries": [{"signals": [str(signal(1))]}]}).raise_for_status()
+    alpha, beta = (target.client(target.key(target.member(name), *scopes)) for name in ("Alpha", "Beta"))
+    body = {"contributions": [item(signal(seed)) for seed in range(3)]}
+    alpha.post("/v1/contributions", json=body, headers={"Idempotency-Key": "first"}).raise_for_status()
+    beta.post("/v1/contributions/1/opinions", json={"opinion": "disputes", "reason": "other"}).raise_for_status()
+    beta.post("/v1/matches", json={"queries": [{"signals": [str(signal(1))]}]}).raise_for_status()
     users.add(target.db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), _PASSWORD)
     sessions.sign_in(target.db, "ada", _PASSWORD, "127.0.0.1")
     verification.start(target.db, COMMAND_LINE)
@@ -68,15 +68,15 @@ def _columns(target: Target) -> Iterator[Finding]:
     for table, name in COLUMNS:
         listed = LISTED.get(table.name, NOT_LISTED)
         for row in sample_rows(stored[table.name], name) if name in listed.found and stored[table.name] else ():
-            for what, forged in forgeries(table, name, row).items():
-                if what == SET_ONLY or name not in listed.set_only:
+            for kind, forged in forgeries(table, name, row).items():
+                if kind == SET_ONLY or name not in listed.set_only:
                     tried[table.name] += 1
                     if not findings(target.db, engine, table, None if name == ADDED else row, forged):
                         missed[table.name].append(name)
     engine.dispose()
-    for name, number in tried.items():
-        seen = f"{number - len(missed[name])} found"
-        yield Finding(f"{number} forgeries of the table {name}", "all are found", seen, not missed[name])
+    for name, count in tried.items():
+        measured = f"{count - len(missed[name])} found"
+        yield Finding(f"{count} forgeries of the table {name}", "all are found", measured, not missed[name])
 
 
 def _url(target: Target) -> str:
@@ -84,7 +84,7 @@ def _url(target: Target) -> str:
 
 
 def _session(target: Target) -> Finding:
-    """A session of the administrator that nobody began, with a secret of the attacker's."""
+    """Insert a session of the administrator with a secret of the attacker."""
     engine, now = create_engine(_url(target)), to_microseconds(target.db.now())
     with engine.begin() as connection:
         connection.execute(
@@ -95,5 +95,5 @@ def _session(target: Target) -> Finding:
             {"digest": hashlib.sha256(b"the attacker's").digest(), "now": now},
         )
     engine.dispose()
-    found = [str(one) for one in verify(target.db, COMMAND_LINE).findings]
-    return Finding("a session of the administrator", "it is named", found[0] if found else "nothing", bool(found))
+    texts = [str(finding) for finding in verify(target.db, COMMAND_LINE).findings]
+    return Finding("a session of the administrator", "it is found", texts[0] if texts else "nothing", bool(texts))

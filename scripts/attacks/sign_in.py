@@ -1,4 +1,4 @@
-"""An attacker guesses passwords in a session and from one /64, takes over a provider's account, imitates names."""
+"""An attacker guesses passwords in a session and from one /64, takes over a provider's account, and imitates names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.web.console.oidc import CLIENT, SECRET, provider
 
 SECONDS = 180
 _CONSOLE = "http://console.example"
-_BACK = f"{_CONSOLE}/console/sign-in/provider/back"
+_CALLBACK = f"{_CONSOLE}/console/sign-in/provider/back"
 _PASSWORD = "correct horse battery staple"
 _GUESSES = 40
 _FORMS = ("/console/account/password", "/console/account/second-factor", "/console/account/second-factor/removal")
@@ -28,9 +28,9 @@ _ALIKE = ("alpha video", "ALPHA VIDEO", "Alphа Video", "Αlpha Video", "AIpha V
 
 
 def run() -> Iterator[Finding]:
-    """Start a service with a provider of OpenID Connect, and try each way in."""
+    """Start a service with an OpenID Connect provider, and try each way to sign in."""
     with TemporaryDirectory(prefix="hashdb-attack-") as name, provider(Path(name)) as running:
-        running.set_claims(_BACK, sub="subject-1", preferred_username="ada")
+        running.set_claims(_CALLBACK, sub="subject-1", preferred_username="ada")
         settings = {
             "HASHDB_PROXIES": "1",
             "HASHDB_CONSOLE_URL": _CONSOLE,
@@ -40,73 +40,81 @@ def run() -> Iterator[Finding]:
         }
         with service(workers=1, **settings) as target:
             users.add(target.db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), _PASSWORD)
-            yield _by_provider(target)
+            yield _taken_over(target)
             for form in _FORMS:
-                yield _in_a_session(target, form)
-            yield _from_a_network(target)
-            yield _without_a_key(target)
-            yield _names(target)
+                yield _guessed_in_session(target, form)
+            yield _guessed_from_network(target)
+            yield _wrong_keys(target)
+            yield _similar_names(target)
 
 
-def _by_provider(target: Target) -> Finding:
+def _taken_over(target: Target) -> Finding:
     with _browser(target) as browser:
-        away = browser.get("/console/sign-in/provider")
-        back = httpx.get(away.headers["Location"]).headers["Location"]
-        status = browser.get(back.removeprefix(_CONSOLE)).status_code
-        opened = browser.get("/console/members").status_code
+        redirect = browser.get("/console/sign-in/provider")
+        callback = httpx.get(redirect.headers["Location"]).headers["Location"]
+        status = browser.get(callback.removeprefix(_CONSOLE)).status_code
+        members_status = browser.get("/console/members").status_code
     tried = "enter an account with a password as the provider's user of the same name"
-    return Finding(tried, "not signed in", f"answers {status}, then {opened}", (status, opened) == (422, 303))
+    measured = f"status {status}, then {members_status}"
+    return Finding(tried, "not signed in", measured, (status, members_status) == (422, 303))
 
 
-def _in_a_session(target: Target, form: str) -> Finding:
-    """Each form with a user of its own: failures count for the user."""
+def _guessed_in_session(target: Target, form: str) -> Finding:
+    """Guess the password in a form. Each form has its own user, because failures count for the user."""
     name = f"user {_FORMS.index(form) + 1}"
     users.add(target.db, COMMAND_LINE, UserDraft(name, Role.AUDITOR), _PASSWORD)
     with _browser(target) as browser:
         _post(browser, "/console/sign-in", "/console/sign-in", name=name, password=_PASSWORD)
         csrf = _csrf(browser, "/console/account")
-        more = {"csrf": csrf, "password": "x" * 12, "again": "x" * 12, "secret": "A" * 32, "code": "0"}
-        came = Counter(
-            browser.post(form, data=more | {"present": f"guess {number}"}).status_code for number in range(_GUESSES)
+        fields = {"csrf": csrf, "password": "x" * 12, "again": "x" * 12, "secret": "A" * 32, "code": "0"}
+        statuses = Counter(
+            browser.post(form, data=fields | {"present": f"guess {number}"}).status_code for number in range(_GUESSES)
         )
         after = browser.get("/console/account").status_code
-    compared = came[422]
+    compared = statuses[422]
     return Finding(
         f"guess the present password {_GUESSES} times at {form}",
-        "5 are compared, and the session ends",
-        f"{compared} compared, then the session answers {after}",
+        "the service compares 5, and the session ends",
+        f"{compared} compared, then the session has status {after}",
         compared <= 5 and after == 303,
     )
 
 
-def _from_a_network(target: Target) -> Finding:
-    came: Counter[int] = Counter()
+def _guessed_from_network(target: Target) -> Finding:
+    statuses: Counter[int] = Counter()
     with _browser(target) as browser:
         csrf = _csrf(browser, "/console/sign-in")
         for number in range(_GUESSES):
-            sent = {"csrf": csrf, "name": f"nobody {number}", "password": "x"}
+            form_fields = {"csrf": csrf, "name": f"nobody {number}", "password": "x"}
             address = {"X-Forwarded-For": f"2001:db8:0:1::{number:x}"}
-            came[browser.post("/console/sign-in", data=sent, headers=address).status_code] += 1
+            statuses[browser.post("/console/sign-in", data=form_fields, headers=address).status_code] += 1
     tried = f"{_GUESSES} sign-ins with as many names from as many addresses of one /64"
-    return Finding(tried, "20 are tried", f"{came[422]} tried, {came[429]} told to wait", came[422] <= 20)
+    return Finding(
+        tried, "20 are tried", f"{statuses[422]} tried, {statuses[429]} rejected with 429", statuses[422] <= 20
+    )
 
 
-def _without_a_key(target: Target) -> Finding:
-    came: Counter[int] = Counter()
+def _wrong_keys(target: Target) -> Finding:
+    statuses: Counter[int] = Counter()
     with httpx.Client(base_url=target.url, headers={"Authorization": "Bearer hdb_wrong"}) as client:
         for number in range(150):
             address = {"X-Forwarded-For": f"2001:db8:0:2::{number:x}"}
-            came[client.get("/v1/me", headers=address).status_code] += 1
+            statuses[client.get("/v1/me", headers=address).status_code] += 1
     tried = "150 requests with a wrong key from as many addresses of one /64"
-    return Finding(tried, "100 are answered 401", f"{came[401]} times 401, {came[429]} times 429", came[401] <= 100)
+    return Finding(
+        tried,
+        "at most 100 have status 401",
+        f"{statuses[401]} times 401, {statuses[429]} times 429",
+        statuses[401] <= 100,
+    )
 
 
-def _names(target: Target) -> Finding:
+def _similar_names(target: Target) -> Finding:
     secret = target.key(target.member("Alpha Video"), Scope.ADMIN)
     with target.client(secret) as client:
-        came = [client.post("/v1/members", json={"name": name, "kind": "platform"}).status_code for name in _ALIKE]
-    refused = came.count(409)
-    tried = f"add {len(_ALIKE)} members whose names look like another's, or come to its bank"
+        statuses = [client.post("/v1/members", json={"name": name, "kind": "platform"}).status_code for name in _ALIKE]
+    refused = statuses.count(409)
+    tried = f"add {len(_ALIKE)} members whose names look like another's, or have the same bank name"
     return Finding(tried, "each is refused", f"{refused} refused", refused == len(_ALIKE))
 
 
