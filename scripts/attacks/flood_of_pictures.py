@@ -46,7 +46,8 @@ def run() -> Iterator[Finding]:
         f"a picture of another member in a flood of forms of {_PICTURES} pictures",
         f"none fails, and the median is at most {SLOWER:.0f} times that without the flood",
         f"{with_flood.failed} of {with_flood.sent} failed {dict(with_flood.statuses)}; "
-        f"p50 {with_flood.p50 * 1e3:.0f} ms, without it {without_flood.p50 * 1e3:.0f} ms; p99 {with_flood.p99 * 1e3:.0f} and {without_flood.p99 * 1e3:.0f} ms",
+        f"p50 {with_flood.p50 * 1e3:.0f} ms, without it {without_flood.p50 * 1e3:.0f} ms; "
+        f"p99 {with_flood.p99 * 1e3:.0f} ms, without it {without_flood.p99 * 1e3:.0f} ms",
         not with_flood.failed and with_flood.p50 <= SLOWER * without_flood.p50,
     )
 
