@@ -21,7 +21,7 @@ import numpy as np
 from scripts.bench_match import built, python_of
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.engines import ROOT
-from scripts.benchmarks.load import Load, Told, client, send
+from scripts.benchmarks.load import Load, LoadResult, client, send
 from tests.postgres import PostgresMissing, postgres_server
 from tests.serving import serving
 
@@ -30,7 +30,7 @@ _FILL = """
 from hashdb.settings import Settings
 from scripts.benchmarks import data, service
 import sys
-print(service.fill(sys.argv[1], Settings().rules(), data.stored(int(sys.argv[2]), 256)))
+print(service.fill(sys.argv[1], Settings().rules(), data.stored_values(int(sys.argv[2]), 256)))
 """
 _HEADS = ("what", "clients", "items/s", "before", "ratio", "p99 ms", "before", "ratio", "µs an item", "before", "ratio")
 
@@ -66,7 +66,7 @@ def compare(revision: str, quick: bool, values: int) -> None:
         "For operators and contributors: how much faster, or slower, requests became.",
         "",
         f"Written by `scripts/bench http --against {revision}{length} --values {values}`; do not edit.",
-        report.told(results["machine"]),
+        report.machine_sentence(results["machine"]),
         f"`hashdb serve --workers {WORKERS}` on loopback, {values:,} PDQ values.",
         f"The client is {client()}, on the same cores.",
         "Both versions run at the same time; one is asked while the other idles.",
@@ -90,8 +90,8 @@ def compare(revision: str, quick: bool, values: int) -> None:
 
 
 def _rows(values: int) -> list[Row]:
-    rng, words = np.random.default_rng(data.SEED), data.stored(values, 256)
-    picture, form = service.form((ROOT / "hashdb" / "photos" / "casa-mila.jpg").read_bytes())
+    rng, words = np.random.default_rng(data.SEED), data.stored_values(values, 256)
+    picture, form = service.picture_form((ROOT / "hashdb" / "photos" / "casa-mila.jpg").read_bytes())
     one, many = service.match_bodies(words, 2_000, 1), service.match_bodies(words, 20, 1_000)
 
     def contributions(count: int, size: int) -> Callable[[], Sequence[bytes]]:
@@ -110,7 +110,7 @@ def _rows(values: int) -> list[Row]:
 def _measure(running: Mapping[str, Running], values: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
     measured = []
     for row in _rows(values):
-        rounds_of: dict[str, list[Told]] = {name: [] for name in running}
+        rounds_of: dict[str, list[LoadResult]] = {name: [] for name in running}
         for _ in range(rounds):
             bodies = row.bodies()
             for name, each in running.items():
@@ -118,7 +118,7 @@ def _measure(running: Mapping[str, Running], values: int, rounds: int, seconds: 
                 load = Load(url, each.process, each.key, bodies, row.content_type, connection=row.connection)
                 rounds_of[name].append(send(load, row.clients, seconds))
         medians = {
-            name: Told(*(statistics.median(column) for column in zip(*some, strict=True)))._asdict()
+            name: LoadResult(*(statistics.median(column) for column in zip(*some, strict=True)))._asdict()
             for name, some in rounds_of.items()
         }
         print(f"hashdb: {row.what}, {row.clients} clients: {medians}", file=sys.stderr, flush=True)

@@ -33,7 +33,7 @@ from hashdb.service.review import cases, queues
 from hashdb.settings import Settings
 from hashdb.store import Store
 from hashdb.web import create_app
-from scripts.benchmarks import lived, report, year
+from scripts.benchmarks import console_data, report, year
 from scripts.benchmarks.homes import kept_or_temporary
 from scripts.benchmarks.report import at_most, number
 from tests.postgres import server_in
@@ -99,9 +99,9 @@ def main() -> None:
 def _sqlite(home: Path, data: Path, count: int) -> Iterator[Settings]:
     settings = Settings(home=home)
     if not (home / "hashdb.sqlite").exists():
-        begun = time.monotonic()
+        started = time.monotonic()
         year.fill(settings.database, settings.rules(), year.Year(count), datetime.now(UTC))
-        print(f"{count} contributions stored in {time.monotonic() - begun:.0f} s", flush=True)
+        print(f"{count} contributions stored in {time.monotonic() - started:.0f} s", flush=True)
     yield settings
 
 
@@ -112,11 +112,11 @@ def _postgresql(home: Path, data: Path, count: int) -> Iterator[Settings]:
         settings = Settings(home=data, database_url=SecretStr(url))
         if not (data / "filled").exists():
             with _sqlite(home, data, count) as source:
-                begun = time.monotonic()
+                started = time.monotonic()
                 server.run("DROP DATABASE IF EXISTS hashdb")
                 server.run("CREATE DATABASE hashdb TEMPLATE template0 ENCODING 'UTF8'")
                 _copy(source.database, settings.database)
-                print(f"copied to PostgreSQL in {time.monotonic() - begun:.0f} s", flush=True)
+                print(f"copied to PostgreSQL in {time.monotonic() - started:.0f} s", flush=True)
             server.run("VACUUM ANALYZE", settings.database)
             (data / "filled").touch()
         yield settings
@@ -136,10 +136,10 @@ def _measured(settings: Settings) -> tuple[list[Row], list[Listed]]:
     store.migrate()
     store.close()
     db = open_hashdb(settings.database, settings.rules(), index=settings.home / "index")
-    begun = time.monotonic()
+    started = time.monotonic()
     db.index.fill(lambda values: None)
-    print(f"the index is filled after {time.monotonic() - begun:.0f} s", flush=True)
-    lived.through(db, PASSWORD)
+    print(f"the index is filled after {time.monotonic() - started:.0f} s", flush=True)
+    console_data.add_console_data(db, PASSWORD)
     client = create_app(db, settings).test_client()
     secret = _sign_in(client)
     rows = []
@@ -184,7 +184,7 @@ def _link(page: str, rel: str) -> str | None:
 
 
 def _sign_in(client: FlaskClient) -> str:
-    fields = {"csrf": _secret(client.get("/console/sign-in").text), "name": lived.ADMIN, "password": PASSWORD}
+    fields = {"csrf": _secret(client.get("/console/sign-in").text), "name": console_data.ADMIN, "password": PASSWORD}
     answer = client.post("/console/sign-in", data=fields)
     if answer.status_code != 303:
         raise SystemExit(f"the sign-in was answered with {answer.status}")
@@ -198,9 +198,9 @@ def _secret(page: str) -> str:
 
 
 def _asked(client: FlaskClient, path: str, fields: Mapping[str, str] | None) -> tuple[float, str]:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     answer = client.get(path, buffered=True) if fields is None else client.post(path, data=fields, buffered=True)
-    taken = (time.perf_counter() - begun) * 1e3
+    taken = (time.perf_counter() - started) * 1e3
     if answer.status_code != 200:
         raise SystemExit(f"{path} was answered with {answer.status}")
     return taken, answer.text

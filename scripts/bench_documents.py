@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="draw no further page after so many minutes")
     parser.add_argument("--source", help="a sentence for the page that says what the documents are")
     parser.add_argument("--quick", action="store_true", help="few pages; writes no page")
-    given, begun = parser.parse_args(), time.monotonic()
+    given, started = parser.parse_args(), time.monotonic()
     results: dict[str, Any] = {"machine": report.machine("pypdfium2", "pillow", "numpy"), "engine": implementation()}
     results["source"] = given.source
     paths = sorted(given.pdfs.glob("*.pdf"))
@@ -140,7 +140,7 @@ def main() -> None:
         of_words: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         random, asked = np.random.default_rng(0), list[Hashed]()
         for turn, (place, number) in enumerate(drawn):
-            if given.minutes and time.monotonic() - begun > 60 * given.minutes:
+            if given.minutes and time.monotonic() - started > 60 * given.minutes:
                 break
             asked.append(pictures(bench, turn, place, number, of_pictures, random))
             words(bench, place, number, of_words)

@@ -97,13 +97,13 @@ def _measure(name: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
         engine = _opened(name, Path(folder), algorithm)
         clock = _clock(name)
-        before, begun = _memory(), clock()
+        before, started = _memory(), clock()
         engine.start("bench", 1, lambda seq: "")
         index = engine.indexes[algorithm]
         index.fill([octets], 1)
         with engine.writing():
             engine.flush(1, "", engine.snapshot())
-        built = clock() - begun
+        built = clock() - started
         queries = list(_queries(words, algorithm))
         figures: dict[str, Any] = {"engine": name, "algorithm": algorithm, "count": count, "build_s": built}
         figures["searches"] = {
@@ -139,10 +139,10 @@ def _clock(name: str) -> Callable[[], float]:
 
 
 def _searched(index: Index, queries: Sequence[int], radius: int, clock: Callable[[], float]) -> dict[str, Any]:
-    times, begun = list[float](), time.perf_counter()
+    times, started = list[float](), time.perf_counter()
     index.search(queries[:1], radius)
     for query in queries:
-        if len(times) >= _FEWEST and time.perf_counter() - begun > _SECONDS:
+        if len(times) >= _FEWEST and time.perf_counter() - started > _SECONDS:
             break
         at = clock()
         index.search([query], radius)

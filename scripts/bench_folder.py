@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"a {_QUICK}th of the pictures")
     arguments = parser.parse_args()
     folders = arguments.folders or [Path(hashdb.__file__).parent / "photos"]
-    print(report.told(report.machine("imagehash", "pillow", "numpy", "scipy")))
+    print(report.machine_sentence(report.machine("imagehash", "pillow", "numpy", "scipy")))
     print(f"\nPictures of {', '.join(folder.name for folder in folders)}, best of {_ROUNDS} rounds.\n")
     print("| pictures | what | pictures/s | beside imagehash |\n|---|---|---|---|")
     found = [path for path in find_files(folders) if readable(path)]
@@ -112,9 +112,9 @@ def rate(paths: Sequence[Path], hashed: Callable[[Sequence[Path]], object]) -> f
     hashed(paths[:4])
     best = 0.0
     for _ in range(_ROUNDS):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         hashed(paths)
-        best = max(best, len(paths) / (time.perf_counter() - begun))
+        best = max(best, len(paths) / (time.perf_counter() - started))
     return best
 
 

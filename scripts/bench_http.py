@@ -23,7 +23,7 @@ from hashdb.settings import Settings
 from scripts import bench_against
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.engines import ROOT
-from scripts.benchmarks.load import Load, Sending, Told, client, send
+from scripts.benchmarks.load import Load, LoadResult, Sending, client, send
 from scripts.benchmarks.report import Target, number
 from tests.postgres import PostgresMissing, postgres_server
 from tests.serving import serving
@@ -67,7 +67,7 @@ class _Run:
     def report(self) -> None:
         """Measure and write."""
         self.results["machine"] = machine = report.machine("flask", "gunicorn", "sqlalchemy", "pydantic", "numpy")
-        words = data.stored(self.count, 256)
+        words = data.stored_values(self.count, 256)
         body = self.sqlite(words) + self.postgres(words[: self.count // 10] if self.quick else words)
         self.results["targets"] = [one._asdict() for one in self.targets]
         lines = [
@@ -76,7 +76,7 @@ class _Run:
             "For operators and contributors: how many requests a second the service answers, and where the time goes.",
             "",
             f"Written by `./scripts/bench http{' --quick' if self.quick else ''}`; do not edit.",
-            report.told(machine),
+            report.machine_sentence(machine),
             f"The service is `hashdb serve --workers {WORKERS}` on loopback with {self.count:,} PDQ values; the index "
             f"uses {'the kernel' if kernel() else 'NumPy'}.",
             f"The client is {client()}, on the same cores.",
@@ -93,12 +93,12 @@ class _Run:
         """Everything, on SQLite."""
         home = self.folder / "home"
         home.mkdir(mode=0o700)
-        begun = time.monotonic()
+        started = time.monotonic()
         key = service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), words)
-        _say(f"{self.count:,} contributions stored in {time.monotonic() - begun:.0f} s")
-        begun = time.monotonic()
+        _say(f"{self.count:,} contributions stored in {time.monotonic() - started:.0f} s")
+        started = time.monotonic()
         with serving(home, workers=WORKERS) as url:
-            _say(f"the service is ready after {time.monotonic() - begun:.1f} s, index included")
+            _say(f"the service is ready after {time.monotonic() - started:.1f} s, index included")
             rows = [
                 *self.matching(url, key, words),
                 *self.contributing("SQLite", url, key, words),
@@ -180,7 +180,7 @@ class _Run:
                 arriving = Load(address, process(), key, list(service.contribute_bodies(self.rng, many, size)))
                 with Sending(arriving, 1, self.seconds + 1) as sending:
                     told = send(single, 8, self.seconds)
-                    added.append(sending.told().rate * size)
+                    added.append(sending.result().rate * size)
                 kept.append(2 * told.rate / (before + send(single, 8, self.seconds).rate))
             how = "one by one" if size == 1 else f"by {size:,}"
             what = f"match one while {statistics.median(added):,.0f} contributions/s arrive {how}"
@@ -191,7 +191,7 @@ class _Run:
 
     def pictures(self, url: str, key: str) -> list[Sequence[object]]:
         """Matches of a picture, which is hashed by the service."""
-        body, content_type = service.form(_PHOTO.read_bytes())
+        body, content_type = service.picture_form(_PHOTO.read_bytes())
         load = Load(f"{url}/v1/matches/media", process(), key, [body], content_type)
         return [_row("match a picture", clients, self.rounds_of(load, clients), 1) for clients in (1, 4)]
 
@@ -207,7 +207,7 @@ class _Run:
             folder.mkdir()
             for number_, body in enumerate(some):
                 (folder / f"{number_:06}").write_bytes(body)
-            words_ = [sys.executable, "-m", "scripts.benchmarks.parts", str(home), key, str(folder)]
+            words_ = [sys.executable, "-m", "scripts.benchmarks.request_parts", str(home), key, str(folder)]
             kept = {
                 name: value
                 for name, value in os.environ.items()
@@ -229,10 +229,10 @@ class _Run:
             "for HTTP in gunicorn, and for switching threads.",
         ]
 
-    def rounds_of(self, load: Load, clients: int) -> Told:
+    def rounds_of(self, load: Load, clients: int) -> LoadResult:
         """The medians of the rounds."""
         each = [send(load, clients, self.seconds) for _ in range(self.rounds)]
-        told = Told(*(statistics.median(column) for column in zip(*each, strict=True)))
+        told = LoadResult(*(statistics.median(column) for column in zip(*each, strict=True)))
         self.results.setdefault("rounds", []).append(
             [load.url.rpartition("/v1")[2], clients, len(load.bodies[0]), each]
         )
@@ -243,7 +243,7 @@ class _Run:
         self.targets.append(Target(what, f"≥ {least:,.0f}", f"{measured:,.0f}", measured >= least))
 
 
-def _row(what: str, clients: int, told: Told, items: int) -> tuple[object, ...]:
+def _row(what: str, clients: int, told: LoadResult, items: int) -> tuple[object, ...]:
     _say(f"{what}, {clients} clients: {told.rate * items:,.0f} a second")
     return (
         what,

@@ -14,7 +14,7 @@ import numpy as np
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.signals import Algorithm
 from scripts.benchmarks import report
-from scripts.benchmarks.data import SEED, balanced
+from scripts.benchmarks.data import SEED, balanced_values
 from scripts.benchmarks.homes import new_home
 from tests.serving import serving
 
@@ -23,7 +23,7 @@ THOUSANDS = (10, 100, 1_000)
 
 def main(sizes: tuple[int, ...]) -> None:
     """Print the table."""
-    print(report.told(report.machine("pydantic", "httpx")))
+    print(report.machine_sentence(report.machine("pydantic", "httpx")))
     print("\n| thousand rows | checked/s | imported/s, checked before | again, all known | most memory, MB |")
     print("|---|---|---|---|---|")
     for thousands in sizes:
@@ -44,20 +44,20 @@ def write(file: Path, thousands: int) -> None:
     with file.open("w") as out:
         out.write("signals,labels,quality,removed_at\n")
         for _ in range(thousands):
-            rows = balanced(rng, 1_000, Algorithm.PDQ.bits)
+            rows = balanced_values(rng, 1_000, Algorithm.PDQ.bits)
             out.writelines(f"pdq:{value:064x},glorification,90,2026-11-01T10:00:00Z\n" for value in rows)
 
 
 def run(file: Path, environment: dict[str, str], *words: str) -> tuple[float, int]:
     """Seconds, and kilobytes of memory at most."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "hashdb", "import", str(file), *words], env=environment, stdout=subprocess.DEVNULL
     )
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    return time.perf_counter() - begun, used.ru_maxrss
+    return time.perf_counter() - started, used.ru_maxrss
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 from hashdb.index.kernel import kernel
 from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.index.vectors import Words
-from scripts.benchmarks import data, own, report
+from scripts.benchmarks import data, index_alone, report
 from scripts.benchmarks.engines import Process, installed, make
 from scripts.benchmarks.report import Line, Target, at_least, at_most, number
 
@@ -75,7 +75,7 @@ class _Run:
 
     def report(self) -> None:
         """Measure and write."""
-        begun = time.monotonic()
+        started = time.monotonic()
         machine = report.machine("numpy", "faiss-cpu", "threatexchange", "pybktree")
         self.results["machine"] = machine
         lines = [
@@ -96,7 +96,7 @@ class _Run:
             *self.ten_million(),
             *self.curves(),
         ]
-        self.results["seconds"] = round(time.monotonic() - begun)
+        self.results["seconds"] = round(time.monotonic() - started)
         self.results["targets"] = [one._asdict() for one in self.targets]
         lines += ["## Targets", *report.targets(self.targets), *body]
         report.write("index", lines, self.results)
@@ -166,9 +166,9 @@ class _Run:
                     for one, process in processes.items():
                         if one.queries < 10 and rounds[radius][one.name]["p50"]:
                             continue
-                        took = process.ask("single", radius=radius, count=one.queries)
+                        took = process.call("single", radius=radius, count=one.queries)
                         if one.batch:
-                            took |= process.ask("batch", radius=radius, count=one.batch)
+                            took |= process.call("batch", radius=radius, count=one.batch)
                         for key, value in took.items():
                             rounds[radius][one.name][key].append(value)
         self.results[f"{name} bits, {count:,} values"] = rounds
@@ -181,8 +181,8 @@ class _Run:
         """Compare an engine's answers with a scan's."""
         count = 2 if one.queries < 10 else 10
         asked = np.load(folder / f"queries-{radius}.npy")[:count]
-        right = [[f"{value:x}" for value in data.truth(words, query, radius)] for query in asked]
-        if process.ask("check", radius=radius, count=count) != right:
+        right = [[f"{value:x}" for value in data.matching_values(words, query, radius)] for query in asked]
+        if process.call("check", radius=radius, count=count) != right:
             raise SystemExit(f"{one.name} answers wrongly at radius {radius}")
 
     def values(self, name: str, count: int, bits: int, radii: Sequence[int]) -> Path:
@@ -190,7 +190,7 @@ class _Run:
         folder = self.folder / name
         if not folder.exists():
             folder.mkdir()
-            words = data.stored(count, bits)
+            words = data.stored_values(count, bits)
             np.save(folder / "values.npy", words)
             for radius in radii:
                 np.save(folder / f"queries-{radius}.npy", data.queries(words, 1_000, radius))
@@ -229,14 +229,14 @@ class _Run:
     def alone(self, folder: Path, name: str, most: Mapping[str, float]) -> list[str]:
         """Building, opening, memory, threads, and queries while segments are written."""
         kernels = [True, False] if kernel() is not None else [False]
-        built = {on: own.measure("build", folder, 31, kernel=on)["seconds"] for on in kernels}
+        built = {on: index_alone.measure("build", folder, 31, kernel=on)["seconds"] for on in kernels}
         for on, limit in ((True, "kernel"), (False, "plain")):
             if on in built and limit in most:
                 self.targets.append(at_most(f"build {name}, {_engine(on)}", most[limit], built[on], "s"))
-        kept = own.measure("keep", folder, 31)
+        kept = index_alone.measure("keep", folder, 31)
         size = (folder / "hashdb.segment").stat().st_size / len(np.load(folder / "values.npy", mmap_mode="r"))
         self.targets.append(at_most(f"a value at {name}", most["bytes"], size, "bytes"))
-        opened = [own.measure("open", folder, 31) for _ in range(5)]
+        opened = [index_alone.measure("open", folder, 31) for _ in range(5)]
         assert all(one["right"] for one in opened)
         took = statistics.median(one["milliseconds"] for one in opened)
         self.targets.append(at_most(f"open {name} to the first right answer", 50, took, "ms"))
@@ -292,8 +292,8 @@ class _Run:
             with ExitStack() as stack:
                 processes = [stack.enter_context(Process("hashdb", folder, 31)) for _ in range(many)]
                 for process in processes:
-                    process.ask("batch", radius=31, count=1_000)
-                each = [process.ask("memory") for process in processes]
+                    process.call("batch", radius=31, count=1_000)
+                each = [process.call("memory") for process in processes]
             shares[many] = {key: float(sum(one[key] for one in each)) for key in each[0]}
         return shares
 
@@ -301,7 +301,7 @@ class _Run:
         """Single queries a second by one thread and by two."""
         with Process("hashdb", folder, 31, kernel=on) as process:
             pairs = [
-                [process.ask("threads", radius=31, many=many, seconds=0.5)["rate"] for many in (1, 2)]
+                [process.call("threads", radius=31, count=many, seconds=0.5)["rate"] for many in (1, 2)]
                 for _ in range(self.rounds)
             ]
         return statistics.median(one for one, _ in pairs), statistics.median(two for _, two in pairs)
@@ -349,7 +349,7 @@ class _Run:
         for one in chosen:
             with Process(one.engine, folder, radius, kernel=one.kernel) as process:
                 self.check(one, process, folder, words, radius)
-                rounds = [process.ask("single", radius=radius, count=min(100, one.queries)) for _ in range(3)]
+                rounds = [process.call("single", radius=radius, count=min(100, one.queries)) for _ in range(3)]
             into[one.name].append((at, statistics.median(took["p50"] for took in rounds)))
 
 
@@ -359,7 +359,7 @@ def own_pauses(folder: Path, on: bool) -> dict[str, Any]:
     (copy / "segments").mkdir(parents=True)
     for path in [*(folder / "segments").iterdir(), *folder.glob("*.npy")]:
         (copy / path.relative_to(folder)).hardlink_to(path)
-    return own.measure("pauses", copy, 31, kernel=on)
+    return index_alone.measure("pauses", copy, 31, kernel=on)
 
 
 def _engine(kernel: bool) -> str:

@@ -30,10 +30,10 @@ def main(millions: float) -> None:
     """Print the table."""
     algorithm, rng = Algorithm.PHASH256, np.random.default_rng(SEED)
     index = TieredIndex(algorithm.bits, algorithm.radius)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     index.load(rng.integers(0, 2**64, (int(millions * 1e6), 4), np.uint64, endpoint=False), 1)
-    print(report.told(report.machine("numpy")))
-    seconds = time.perf_counter() - begun
+    print(report.machine_sentence(report.machine("numpy")))
+    seconds = time.perf_counter() - started
     print(f"{millions:g} M values, seed {SEED}, built in {seconds:.0f} s; engine: {implementation()}\n")
     asked = unpack(rng.integers(0, 2**64, (_QUERIES, 4), np.uint64, endpoint=False))
     index.search(asked[:1], algorithm.radius)
@@ -42,10 +42,10 @@ def main(millions: float) -> None:
         taken = []
         most = max(many for many, _ in query)
         for start in range(0, _QUERIES - most + 1, most):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             for many, radius in query:
                 index.search(asked[start : start + many], radius)
-            taken.append(time.perf_counter() - begun)
+            taken.append(time.perf_counter() - started)
         p50, p99 = np.percentile(taken, (50, 99)) * 1e3
         told = " and ".join(f"{many} within {radius}" for many, radius in query)
         print(f"| {told} | {p50:.2f} | {p99:.2f} |")

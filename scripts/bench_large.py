@@ -75,23 +75,23 @@ def _in_a_home(measure: Callable[[Path], list[str]]) -> list[str]:
 
 def _contributing(home: Path, count: int, results: dict[str, Any], targets: list[Target]) -> list[str]:
     """Contributions that arrive while so many values are served, each asked for at once."""
-    words, rng = data.stored(count, 256), np.random.default_rng(data.SEED)
+    words, rng = data.stored_values(count, 256), np.random.default_rng(data.SEED)
     key = service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), words)
-    begun = time.monotonic()
+    started = time.monotonic()
     with serving(home, workers=WORKERS, within=_BUILT_WITHIN) as url:
-        built = time.monotonic() - begun
+        built = time.monotonic() - started
         single = Load(f"{url}/v1/matches", process(), key, service.match_bodies(words, 2_000, 1))
         with Sending(single, 1, 5) as sending:
-            alone = sending.told()
+            alone = sending.result()
         ones = _asked_for(url, key, list(service.contribute_bodies(rng, _ONE_BY_ONE, 1)))
         batches = list(service.contribute_bodies(rng, _REQUESTS, _AT_ONCE))
-        begun = time.monotonic()
+        started = time.monotonic()
         many = _asked_for(url, key, batches)
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         # Once more at the same pace, as another one asks all the time.
         with Sending(single, 1, seconds) as sending:
             meanwhile = _asked_for(url, key, list(service.contribute_bodies(rng, _REQUESTS, _AT_ONCE)))
-            busy = sending.told()
+            busy = sending.result()
     rows = []
     for what, taken in (("one", ones), (f"{_AT_ONCE}", many), (f"{_AT_ONCE}, while other clients ask", meanwhile)):
         answered, found = (np.percentile(part, (50, 99)) * 1e3 for part in np.array(taken).T)
@@ -137,38 +137,38 @@ def _asked_for(url: str, key: str, bodies: list[bytes]) -> list[tuple[float, flo
             # Connected before, so that only the answers are timed; any of the workers may have taken the connection.
             with httpx.Client(headers=headers, timeout=60) as asking:
                 asking.get(f"{url}/healthz").raise_for_status()
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 contributing.post(f"{url}/v1/contributions", content=body).raise_for_status()
                 answered = time.perf_counter()
                 answer = asking.post(f"{url}/v1/matches", content=query).raise_for_status().json()
                 found = time.perf_counter()
             if not answer["results"][0]["matches"]:
                 raise SystemExit("a contribution that had been answered was not found")
-            taken.append((answered - begun, found - begun))
+            taken.append((answered - started, found - started))
     return taken
 
 
 def _pictures(home: Path, items: int, folder: Path | None, results: dict[str, Any], targets: list[Target]) -> list[str]:
     """Pictures with transforms among so many items."""
-    begun = time.monotonic()
+    started = time.monotonic()
     key = service.fill_items(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), items, SIGNALS_AN_ITEM)
-    print(f"{items:,} items stored in {time.monotonic() - begun:.0f} s", flush=True)
+    print(f"{items:,} items stored in {time.monotonic() - started:.0f} s", flush=True)
     paths = sorted((folder or Path(__file__).parents[1] / "hashdb" / "photos").glob("*.[jJ][pP]*[gG]"))[:_PICTURES]
-    begun = time.monotonic()
+    started = time.monotonic()
     with serving(home, workers=WORKERS, within=_BUILT_WITHIN) as url:
-        built = time.monotonic() - begun
+        built = time.monotonic() - started
         size = sum(path.stat().st_size for path in (home / "index").iterdir())
         print(f"ready after {built:.0f} s, {size / 1e9:.2f} GB of files", flush=True)
         taken: dict[str, list[float]] = {"plain": [], "with transforms": []}
         with httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=60) as asking:
             for path in (paths[0], *paths):
                 for how, times in taken.items():
-                    begun = time.perf_counter()
+                    started = time.perf_counter()
                     answer = asking.post(
                         f"{url}/v1/matches/media" + ("?transforms=1" if how != "plain" else ""),
                         files={"file": path.read_bytes()},
                     )
-                    times.append(time.perf_counter() - begun)
+                    times.append(time.perf_counter() - started)
                     answer.raise_for_status()
     rows = []
     for how, times in taken.items():

@@ -51,7 +51,13 @@ def _lines(results: Mapping[str, Any]) -> list[str]:
     lines = ["# Proofs, measured", "", "Written by `./scripts/bench proofs`; do not edit.", "", "## Targets"]
     lines += report.targets(targets)
     for part, result in measured:
-        lines += ["", f"## {part.title}", "", report.told(result["machine"]), *part.lines(result["figures"])]
+        lines += [
+            "",
+            f"## {part.title}",
+            "",
+            report.machine_sentence(result["machine"]),
+            *part.lines(result["figures"]),
+        ]
     return lines
 
 

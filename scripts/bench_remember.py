@@ -1,4 +1,4 @@
-"""Look-back, measured: `scripts/bench remember [--millions N ...] [--folder FOLDER] [--quick]`.
+"""Look-back, measured: `scripts/bench remember [--millions N ...] [--folder REMEMBERED_FOLDER] [--quick]`.
 
 Uploads are remembered by two processes in batches. Then so many millions are remembered, spread over 90 days, each with
 a random PDQ and phash256. A service and the member's `hashdb sync --follow` share one machine; contributions of 24
@@ -46,7 +46,7 @@ from hashdb.local.upload_log import FRAMED_LOG, LOG, MOST_RECORDS, append, draft
 from hashdb.local.upload_log import Draft as BlockDraft
 from hashdb.local.upload_parts import SearchValues
 from scripts.benchmarks import report
-from scripts.benchmarks.data import SEED, balanced
+from scripts.benchmarks.data import SEED, balanced_values
 from scripts.benchmarks.homes import environment, new_home
 from scripts.benchmarks.report import Target, number
 from tests.serving import serving
@@ -111,10 +111,10 @@ def _remember(folder: Path, worker: int, count: int, batch: int) -> float:
         Upload(f"{worker}/{n:09}.jpg", now, Query(_signals(octets[n * _BOTH : (n + 1) * _BOTH]))) for n in range(count)
     ]
     remembered = Remembered(folder / REMEMBERED_FOLDER)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     for start in range(0, count, batch):
         remembered.remember(uploads[start : start + batch])
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def _signals(octets: bytes) -> tuple[Signal, Signal]:
@@ -181,9 +181,9 @@ def measure(own: Path, client: Client, url: str, key: str, count: int) -> dict[s
             time.sleep(float(rng.uniform(0, 0.3)))
             before = reports.state().last
             client.contribute([near_upload(rng, count)])
-            begun = time.perf_counter()
+            started = time.perf_counter()
             assert reports.after(before, wait=60)
-            took.append(time.perf_counter() - begun)
+            took.append(time.perf_counter() - started)
     found |= {"median": float(np.median(took)), "most": max(took)}
     remembered = Remembered(folder)
     remembered.refresh()
@@ -192,10 +192,10 @@ def measure(own: Path, client: Client, url: str, key: str, count: int) -> dict[s
         algorithm: SearchValues(from_octets(rng.bytes(32 * count), 256), np.ones(count))
         for algorithm in (PDQ, PHASH256)
     }
-    spent, begun = time.process_time(), time.perf_counter()
+    spent, started = time.process_time(), time.perf_counter()
     for _ in range(3):
         remembered.scan(searched).go_on()
-    found |= {"search": (time.perf_counter() - begun) / 3, "search_processor": (time.process_time() - spent) / 3}
+    found |= {"search": (time.perf_counter() - started) / 3, "search_processor": (time.process_time() - spent) / 3}
     remembered.close()
     files = [path for path in folder.rglob("*") if path.is_file()]
     found["bytes"] = sum(path.stat().st_size for path in files) / count
@@ -211,7 +211,7 @@ def near_upload(rng: np.random.Generator, count: int) -> Draft:
         near = int.from_bytes(octets[place : place + 32]) ^ 0b1011
         if near.bit_count() in PDQ.set_bits:
             break
-    others = balanced(rng, _SIGNALS - 1, 256)
+    others = balanced_values(rng, _SIGNALS - 1, 256)
     signals = [Signal(PDQ if n < _SIGNALS // 2 else PHASH256, value) for n, value in enumerate((near, *others))]
     return Draft(tuple(signals), ("glorification",), datetime.now(UTC), 90, basis="terms")
 
@@ -219,7 +219,7 @@ def near_upload(rng: np.random.Generator, count: int) -> Draft:
 @contextmanager
 def following(own: Path, url: str, key: str) -> Iterator[float]:
     """Run `hashdb sync --follow`; yield the seconds until it had looked back for all that was there."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "hashdb", "sync", "--follow"],
         env=environment(own, HASHDB_URL=url, HASHDB_KEY=key),
@@ -235,7 +235,7 @@ def following(own: Path, url: str, key: str) -> Iterator[float]:
                     cursor = Reports(own / "local" / REMEMBERED_FOLDER).cursor()
                     if cursor is not None and cursor.seq >= index.checkpoint:
                         break
-        yield time.perf_counter() - begun
+        yield time.perf_counter() - started
     finally:
         process.kill()
         process.wait()
@@ -253,21 +253,21 @@ def texts_and_a_film(own: Path, client: Client, url: str, key: str, count: int) 
         found["start"] = started
         reports, rng, took = Reports(folder), np.random.default_rng([SEED, 13]), []
         for number in range(_CONTRIBUTIONS):
-            before, begun = reports.state().last, time.perf_counter()
+            before, started = reports.state().last, time.perf_counter()
             client.contribute([_listed_text(number)])
             assert reports.after(before, wait=60)
-            took.append(time.perf_counter() - begun)
+            took.append(time.perf_counter() - started)
         found |= {"median": float(np.median(took)), "most": max(took)}
         # A film is compared with the windows of no text; with each picture and film it is.
-        frames = [Frame(float(at), (Signal(PDQ, balanced(rng, 1, 256)[0]),), 90) for at in range(FRAMES_AN_ITEM)]
+        frames = [Frame(float(at), (Signal(PDQ, balanced_values(rng, 1, 256)[0]),), 90) for at in range(FRAMES_AN_ITEM)]
         film = Draft((), ("glorification",), datetime.now(UTC), None, basis="terms", media=Media.VIDEO)
         done = reports.cursor()
         client.contribute([replace(film, frames=tuple(frames), duration=float(FRAMES_AN_ITEM))])
-        begun = time.perf_counter()
+        started = time.perf_counter()
         # Look-back moves its cursor once it has compared the film with everything.
         while reports.cursor() == done:
             time.sleep(0.02)
-        found["film"] = time.perf_counter() - begun
+        found["film"] = time.perf_counter() - started
     files = [*folder.rglob(FRAMED_LOG), *folder.rglob("*.framed")]
     found["bytes"] = sum(path.stat().st_size for path in files) / count
     return found
@@ -299,9 +299,9 @@ def _remember_texts(folder: Path, worker: int, count: int) -> float:
             Upload(f"{worker}/{n:09}.txt", now, Query((), frames=_windows(_octets_of_text(worker, n), _EVERY)))
             for n in some
         ]
-        begun = time.perf_counter()
+        started = time.perf_counter()
         remembered.remember(uploads)
-        seconds += time.perf_counter() - begun
+        seconds += time.perf_counter() - started
     return seconds
 
 
@@ -335,14 +335,14 @@ def arrive_at_once(folder: Path, thousands: int, uploads: int) -> dict[str, Any]
         look_back = LookBack(index, Reports(folder / REMEMBERED_FOLDER))
         with get_context("forkserver").Pool(1) as pool:
             matching = pool.apply_async(_match_for, (folder, 20.0))
-            begun, lengths = time.perf_counter(), list[float]()
-            while time.perf_counter() - begun < 60:
+            started, lengths = time.perf_counter(), list[float]()
+            while time.perf_counter() - started < 60:
                 step = time.perf_counter()
                 has_more, _ = look_back.step()
                 lengths.append(time.perf_counter() - step)
                 if not has_more:
                     break
-            taken = time.perf_counter() - begun
+            taken = time.perf_counter() - started
             found |= {"match": matching.get(120)}
         done, of = look_back.walked or (uploads, uploads)
         found |= {"contributions": thousands * 1_000, "uploads": of, "matched": done, "seconds": taken}
@@ -357,9 +357,9 @@ def _match_for(folder: Path, seconds: float) -> dict[str, float]:
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             queries = [Query(_signals(rng.bytes(_BOTH)))]
-            begun = time.perf_counter()
+            started = time.perf_counter()
             index.match(queries)
-            took.append((time.perf_counter() - begun) * 1e3)
+            took.append((time.perf_counter() - started) * 1e3)
             time.sleep(0.01)
     return {"p50": float(np.percentile(took, 50)), "p99": float(np.percentile(took, 99)), "count": len(took)}
 

@@ -22,7 +22,7 @@ from hashdb.service import open_hashdb
 from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
 from scripts.benchmarks import report
-from scripts.benchmarks.data import SEED, balanced
+from scripts.benchmarks.data import SEED, balanced_values
 from scripts.benchmarks.homes import new_actor
 from tests import schemas
 from tests.postgres import own_server
@@ -35,7 +35,7 @@ _AT_ONCE = 1_000
 def main(many: int) -> None:
     """Print the table, and write docs/benchmarks/rows.json."""
     machine = report.machine("sqlalchemy", "psycopg")
-    print(report.told(machine))
+    print(report.machine_sentence(machine))
     print(f"\n| {many:,} contributions of one PDQ hash | bytes each |\n|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "hashdb.sqlite")
@@ -57,7 +57,7 @@ def _each(url: str, many: int, size: Callable[[], int]) -> float:
         now = datetime.now(UTC)
         drafts = [
             Draft((Signal(Algorithm.PDQ, value),), ("glorification",), now, quality=90)
-            for value in balanced(rng, _AT_ONCE, Algorithm.PDQ.bits)
+            for value in balanced_values(rng, _AT_ONCE, Algorithm.PDQ.bits)
         ]
         contributions.contribute(db, actor, drafts)
     db.store.scrub()

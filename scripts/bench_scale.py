@@ -17,7 +17,7 @@ import numpy as np
 
 from hashdb.index.kernel import implementation
 from scripts.bench_index import own_pauses
-from scripts.benchmarks import data, own, report
+from scripts.benchmarks import data, index_alone, report
 from scripts.benchmarks.engines import Process, make
 from scripts.benchmarks.report import number
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 def measure(folder: Path, count: int) -> dict[str, Any]:
     """Everything that is measured of so many values, in processes of their own."""
-    words = data.stored(count, 256)
+    words = data.stored_values(count, 256)
     np.save(folder / "values.npy", words)
     np.save(folder / f"queries-{RADIUS}.npy", data.queries(words, _QUERIES, RADIUS))
     del words
@@ -61,14 +61,14 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
     found["bytes"] = (folder / "hashdb.segment").stat().st_size
     with Process("hashdb", folder, RADIUS) as process:
         asked = [
-            process.ask("single", radius=RADIUS, count=_QUERIES) | process.ask("batch", radius=RADIUS, count=_QUERIES)
+            process.call("single", radius=RADIUS, count=_QUERIES) | process.call("batch", radius=RADIUS, count=_QUERIES)
             for _ in range(_ROUNDS)
         ]
         found |= {key: float(np.median([one[key] for one in asked])) for key in asked[0]}
-        found["memory"] = process.ask("memory")
+        found["memory"] = process.call("memory")
     (folder / "hashdb.segment").unlink()
-    found["keep"] = own.measure("keep", folder, RADIUS)
-    found["open"] = own.measure("open", folder, RADIUS)["milliseconds"]
+    found["keep"] = index_alone.measure("keep", folder, RADIUS)
+    found["open"] = index_alone.measure("open", folder, RADIUS)["milliseconds"]
     found["pauses"] = own_pauses(folder, True)
     return found
 
@@ -81,7 +81,7 @@ def page(results: dict[str, Any]) -> list[str]:
         "For operators of a large service: what an index of tens of millions of values needs, and how fast it answers.",
         "",
         "Written by `./scripts/bench scale`; do not edit.",
-        report.told(results["machine"]),
+        report.machine_sentence(results["machine"]),
         f"The index uses: {results['engine']}. The seed is {results['seed']}.",
         f"The load of the machine was {results['machine']['load']:.0f} at the start: above the number of cores, "
         "all elapsed times are longer.",

@@ -45,7 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
         home = Path(folder)
-        words = data.stored(arguments.values, 256)
+        words = data.stored_values(arguments.values, 256)
         key = service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), words)
         bodies = {queries: service.match_bodies(words, 20_000 // max(10, queries), queries) for queries, _ in _ASKED}
         rows = []

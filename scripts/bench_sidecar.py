@@ -22,7 +22,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.vectors import from_octets
 from scripts.benchmarks import data, report
 from scripts.benchmarks.homes import environment, new_home
-from scripts.benchmarks.load import Load, Told, send
+from scripts.benchmarks.load import Load, LoadResult, send
 from scripts.benchmarks.service import LABELS, match_bodies
 
 WORKERS = 2
@@ -38,15 +38,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: 3)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is printed (default: 3)")
     arguments = parser.parse_args()
-    values = sorted(set(data.balanced(np.random.default_rng(data.SEED), arguments.values, 256)))
+    values = sorted(set(data.balanced_values(np.random.default_rng(data.SEED), arguments.values, 256)))
     words = from_octets(b"".join(value.to_bytes(32) for value in values), 256)
-    print(report.told(report.machine("gunicorn", "pydantic", "numpy")))
+    print(report.machine_sentence(report.machine("gunicorn", "pydantic", "numpy")))
     print(f"{WORKERS} processes that answer, {arguments.values:,} values; one query in ten finds something.")
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder, ExitStack() as stack:
         loads = _loads(stack, Path(folder), values)
         for queries, clients in _KINDS:
             bodies = match_bodies(words, 500 if queries == 1 else 20, queries)
-            rounds: dict[str, list[Told]] = {name: [] for name in loads}
+            rounds: dict[str, list[LoadResult]] = {name: [] for name in loads}
             for _ in range(arguments.rounds):
                 for name, load in loads.items():
                     rounds[name].append(send(load._replace(bodies=bodies), clients, arguments.seconds))

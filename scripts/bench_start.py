@@ -119,9 +119,9 @@ def _run(code: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) ->
     """Run a command, or without words only `import hashdb`, with the code of a folder. Raises CalledProcessError."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     command = [python_of(code), "-P", *(("-m", "hashdb", *arguments) if arguments else ("-c", IMPORT))]
-    begun, before = time.monotonic(), os.times()
+    started, before = time.monotonic(), os.times()
     subprocess.run(command, env=kept | {"PYTHONPATH": str(code)} | dict(settings), check=True, capture_output=True)
-    after, elapsed = os.times(), time.monotonic() - begun
+    after, elapsed = os.times(), time.monotonic() - started
     user, system = after.children_user - before.children_user, after.children_system - before.children_system
     return Run(user + system, elapsed)
 
@@ -129,15 +129,15 @@ def _run(code: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) ->
 def _ready(home: Path, values: int, rounds: int) -> float:
     """The seconds until `hashdb serve` is ready with so many values and an index that is there: the fastest of some."""
     home.mkdir(mode=0o700)
-    service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings(home=home).rules(), data.stored(values, 256))
+    service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings(home=home).rules(), data.stored_values(values, 256))
     with serving(home, within=300):
         # Builds the index.
         pass
     taken = []
     for _ in range(rounds):
-        begun = time.monotonic()
+        started = time.monotonic()
         with serving(home):
-            taken.append(time.monotonic() - begun)
+            taken.append(time.monotonic() - started)
     return min(taken)
 
 
@@ -174,7 +174,7 @@ def _write(
         "# The start of the command line, measured",
         "",
         "Written by `./scripts/bench start`; do not edit.",
-        report.told(machine),
+        report.machine_sentence(machine),
         f"Each command ran {rounds} times in a process of its own; the fastest run counts.",
         f"The load of the machine was {machine['load']:.0f}: above the number of cores, all times are longer.",
         "The service ran on the same machine, with one worker.",

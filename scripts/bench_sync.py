@@ -26,7 +26,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
 from scripts.benchmarks import report
-from scripts.benchmarks.data import SEED, balanced
+from scripts.benchmarks.data import SEED, balanced_values
 from scripts.benchmarks.homes import environment, new_home
 from tests.serving import serving
 
@@ -36,14 +36,14 @@ _CHANGES, _QUERIES = 30, 2_000
 
 def main(thousands: int, kept: Path | None) -> None:
     """Print what was measured."""
-    print(report.told(report.machine("numpy", "pydantic", "httpx")))
+    print(report.machine_sentence(report.machine("numpy", "pydantic", "httpx")))
     rng = np.random.default_rng(SEED)
     with tempfile.TemporaryDirectory() as place:
         home = kept or Path(place, "service")
         if not (home / "secret").exists():
-            begun = time.perf_counter()
+            started = time.perf_counter()
             (home / "secret").write_text(fill(home, thousands, rng))
-            print(f"{thousands:,} thousand contributions made in {time.perf_counter() - begun:.0f} s, seed {SEED}\n")
+            print(f"{thousands:,} thousand contributions made in {time.perf_counter() - started:.0f} s, seed {SEED}\n")
         secret = (home / "secret").read_text()
         with serving(home) as url, Client(url, secret) as client:
             given = environment(Path(place, "own"), HASHDB_URL=url, HASHDB_KEY=secret)
@@ -66,7 +66,7 @@ def fill(home: Path, thousands: int, rng: np.random.Generator) -> str:
 def drafts(rng: np.random.Generator, count: int) -> list[Draft]:
     """Drafts of random values with half of their bits set."""
     now = datetime.now(UTC)
-    values = zip(balanced(rng, count, 256), balanced(rng, count, 64), strict=True)
+    values = zip(balanced_values(rng, count, 256), balanced_values(rng, count, 64), strict=True)
     return [
         Draft((Signal(Algorithm.PDQ, pdq), Signal(Algorithm.PHASH, phash)), ("glorification",), now, 90, basis="terms")
         for pdq, phash in values
@@ -75,14 +75,14 @@ def drafts(rng: np.random.Generator, count: int) -> list[Draft]:
 
 def sync(words: list[str], given: dict[str, str], folder: Path) -> None:
     """Fill an empty copy."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     said = subprocess.run(words, env=given, capture_output=True, text=True, check=True).stdout
-    taken = time.perf_counter() - begun
+    taken = time.perf_counter() - started
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     print(f"from nothing: {taken:.1f} s, {size / 1e6:,.0f} MB on disk ({said.strip()})")
-    begun = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(words, env=given, capture_output=True, check=True)
-    print(f"with nothing new: {time.perf_counter() - begun:.1f} s, most of which the program takes to start")
+    print(f"with nothing new: {time.perf_counter() - started:.1f} s, most of which the program takes to start")
 
 
 def follow(words: list[str], given: dict[str, str], client: Client, rng: np.random.Generator) -> None:
@@ -94,9 +94,9 @@ def follow(words: list[str], given: dict[str, str], client: Client, rng: np.rand
         for draft in drafts(rng, _CHANGES):
             time.sleep(float(rng.uniform(0, 0.3)))
             client.contribute([draft])
-            begun = time.perf_counter()
+            started = time.perf_counter()
             process.stdout.readline()
-            took.append(time.perf_counter() - begun)
+            took.append(time.perf_counter() - started)
         process.kill()
     print(
         f"a change arrives after {np.median(took) * 1e3:.0f} ms (median of {_CHANGES}), {max(took) * 1e3:.0f} at most"
@@ -106,14 +106,14 @@ def follow(words: list[str], given: dict[str, str], client: Client, rng: np.rand
 def match(folder: Path, rng: np.random.Generator) -> None:
     """Ask the copy one query at a time."""
     with LocalIndex(folder) as index:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         index.match([Query(drafts(rng, 1)[0].signals)])
-        opened = time.perf_counter() - begun
+        opened = time.perf_counter() - started
         took = []
         for draft in drafts(rng, _QUERIES):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             index.match([Query(draft.signals)])
-            took.append(time.perf_counter() - begun)
+            took.append(time.perf_counter() - started)
     p50, p99 = np.percentile(took, (50, 99)) * 1e3
     print(f"the first match in the copy: {opened * 1e3:.0f} ms; then {p50:.2f} ms (p50), {p99:.2f} ms (p99)")
 

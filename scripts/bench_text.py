@@ -21,8 +21,8 @@ from hashdb.evaluation.pages import RARE, text_curves
 from hashdb.evaluation.passages import TextForm
 from hashdb.evaluation.texts import Text, TextEvaluation, TextScheme, evaluate_texts, split_texts
 from scripts.benchmarks import report, texts
-from scripts.benchmarks.parted import Measured, PartedPage
 from scripts.benchmarks.report import FOLDER, Target, number
+from scripts.benchmarks.resumable_pages import Measured, ResumablePage
 
 PARTS = ("recall", "curves", "hashing", "search")
 LIMIT, QUICK_LIMIT = 900, 24
@@ -51,7 +51,7 @@ def main() -> None:
         "--part", action="append", choices=PARTS, help="measure only this, and keep the rest of the page"
     )
     given = parser.parse_args()
-    page = PartedPage("text", PARTS, "numpy", keep=bool(given.part), quick=given.quick)
+    page = ResumablePage("text", PARTS, "numpy", keep=bool(given.part), quick=given.quick)
     if given.source:
         page.results["source"] = given.source
     corpus = sample(given.texts, given.limit or (QUICK_LIMIT if given.quick else LIMIT))

@@ -22,8 +22,8 @@ from hashdb.evaluation.video_figures import Recall, false_matches, recall_by_cop
 from hashdb.evaluation.videos import VideoEvaluation, VideoScheme, evaluate_videos
 from hashdb.hashing.videos import QUERY_INTERVAL
 from scripts.benchmarks import report, videos
-from scripts.benchmarks.parted import Measured, PartedPage
 from scripts.benchmarks.report import Target, at_least, at_most, number
+from scripts.benchmarks.resumable_pages import Measured, ResumablePage
 
 PHOTOS = tuple(sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg")))
 GROUPS = 3
@@ -70,7 +70,7 @@ def main() -> None:
     parts = [part for part in PARTS if part in (given.part or PARTS) and (part != "samples" or given.samples)]
     trials = (given.trials or (2 if given.quick else TRIALS)) if "recall" in parts else 0
     listed = given.videos or (QUICK_LISTED if given.quick else LISTED)
-    page = PartedPage("video", PARTS, "av", "numpy", "pillow", keep=bool(given.part), quick=given.quick)
+    page = ResumablePage("video", PARTS, "av", "numpy", "pillow", keep=bool(given.part), quick=given.quick)
     evaluation = cache(lambda: evaluate_videos(scheme(quick=given.quick, trials=trials), os.cpu_count() or 1))
     measures: dict[str, Callable[[], Measured]] = {
         "samples": lambda: samples(given.samples),
@@ -161,7 +161,7 @@ def samples(folder: Path) -> Measured:
 
 def hashing(seconds: float) -> Measured:
     """The speed of hashing a film of so many seconds."""
-    found = videos.in_a_process(videos.hashing, PHOTOS, seconds)
+    found = videos.in_new_process(videos.hashing, PHOTOS, seconds)
     speeds = found["speeds"]
     targets = [
         at_least(f"hashing 720p on one core: {SPEEDS[how]}", least, speeds[how], "× real time")
@@ -181,7 +181,7 @@ def hashing(seconds: float) -> Measured:
 
 def search(evaluation: VideoEvaluation, listed: int, folder: Path | None) -> Measured:
     """The search of an upload among so many listed videos, whose files are in a folder."""
-    found = videos.in_a_process(videos.search, listed, evaluation.around, evaluation.first, folder)
+    found = videos.in_new_process(videos.search, listed, evaluation.around, evaluation.first, folder)
     among, minutes = f"{found['videos']:,} videos of a minute", length(found["upload_seconds"] // 60 * 60)
     targets = [
         at_most(f"an upload of {minutes} with transforms among {among}", 1, found["elapsed"], "s"),
@@ -220,7 +220,7 @@ def search(evaluation: VideoEvaluation, listed: int, folder: Path | None) -> Mea
 
 def size(stored: int, listed: int) -> Measured:
     """The size of the database for a listed video, measured with so many."""
-    each = videos.in_a_process(videos.stored_bytes, stored)
+    each = videos.in_new_process(videos.stored_bytes, stored)
     lines = [
         "## Database",
         "",

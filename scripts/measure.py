@@ -112,9 +112,9 @@ def levelling(db: HashDB) -> None:
     for _ in range(100):
         sent = draft()
         contributions.contribute(db, alpha, [sent])
-        begun = time.perf_counter()
+        started = time.perf_counter()
         answer = matches.match(lagging, alpha, [Query(sent.signals)])
-        waits.append(time.perf_counter() - begun)
+        waits.append(time.perf_counter() - started)
         assert len(answer.results[0].matches) == 1
     print(
         f"looking at the head: {nothing_new * 1e6:.0f} µs; catching up with one contribution and matching it:"
@@ -138,15 +138,15 @@ def added_signals(db: HashDB) -> None:
     drafts = [replace(one, signals=(*one.signals, *own[:22])) for one, own in items]
     contributing, adding = 0.0, 0.0
     for start in range(0, len(items), 1_000):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         receipt = contributions.contribute(db, alpha, drafts[start : start + 1_000])
-        contributing += time.perf_counter() - begun
+        contributing += time.perf_counter() - started
         ids = [item.contribution.id for item in receipt.recorded]
         pairs = zip(ids, items[start : start + 1_000], strict=True)
         wanted = [Addition(id, (*one.signals, *own)) for id, (one, own) in pairs]
-        begun = time.perf_counter()
+        started = time.perf_counter()
         additions.add(db, alpha, wanted)
-        adding += time.perf_counter() - begun
+        adding += time.perf_counter() - started
     single = median_seconds(
         lambda: additions.add_one(db, alpha, Addition(ids.pop(), wanted[len(ids)].signals[:-1])), 200
     )

@@ -53,7 +53,7 @@ def main() -> None:
         if arguments.quick:
             print(quick(folder, 200))
             return
-        words = data.stored(arguments.values, 256)
+        words = data.stored_values(arguments.values, 256)
         bodies = service.match_bodies(words, 500, 1)
         with _database(folder, max(HOSTS), words) as (url, key):
             rows = [_measured(folder, url, key, many, bodies) for many in HOSTS]
@@ -65,7 +65,7 @@ def main() -> None:
 
 def quick(folder: Path, asked: int) -> str:
     """What came of so many contributions with two hosts. Raises AssertionError where one was missed."""
-    with _database(folder, 2, data.stored(1_000, 256)) as (url, key), _services(folder, url, 2) as hosts:
+    with _database(folder, 2, data.stored_values(1_000, 256)) as (url, key), _services(folder, url, 2) as hosts:
         missed = _missed(hosts, key, asked, 2)
     assert missed == 0, f"{missed} of {asked} contributions were not matched on another host"
     return f"{asked} contributions, each matched on another host in the next request, 0 missed"
@@ -115,7 +115,7 @@ def _measured(folder: Path, url: str, key: str, many: int, bodies: list[bytes]) 
         missed = _missed(hosts, key, _ASKED, many)
         loads = [Load(f"{one.url}/v1/matches", one.pid, key, bodies) for one in hosts]
         sending = [stack.enter_context(Sending(load, _CLIENTS, _SECONDS)) for load in loads]
-        told = [one.told() for one in sending]
+        told = [load.result() for load in sending]
         rate = _contributed(hosts, key, _SECONDS, many)
     means = [float(np.mean([getattr(one, name) for one in told])) for name in ("p50", "p99", "work")]
     return (

@@ -36,7 +36,7 @@ from hashdb.service.review import cases, impacts, queues
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.wire.matching import QueriesIn
-from scripts.benchmarks import lived, year
+from scripts.benchmarks import console_data, year
 from scripts.benchmarks.homes import kept_or_temporary
 from tests import published
 from tests.web.console.browsers import Watched, chromium
@@ -123,13 +123,13 @@ def main() -> None:
         shown = _shown(db)
         for theme in ("light", "dark"):
             watched = Watched(browser, address, width=arguments.width, theme=theme)
-            watched.sign_in(lived.ADMIN)
+            watched.sign_in(console_data.ADMIN)
             for name in only:
                 _open(watched.page, name, shown)
                 _save(watched.page, name, arguments.width, out / f"{name}-{theme}.png")
             watched.close()
         watched = Watched(browser, address, width=_SMALL)
-        watched.sign_in(lived.ADMIN)
+        watched.sign_in(console_data.ADMIN)
         for name in (one for one in NARROW if one in only):
             _open(watched.page, name, shown)
             _save(watched.page, name, _SMALL, out / f"{name}-small.png")
@@ -149,14 +149,14 @@ def _home(given: Path | None) -> Iterator[Path]:
 def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
     settings = Settings(home=home)
     if not (home / "hashdb.sqlite").exists():
-        begun = time.monotonic()
+        started = time.monotonic()
         year.fill(settings.database, settings.rules(), year.Year(count), END)
-        print(f"filled in {time.monotonic() - begun:.0f} s", flush=True)
+        print(f"filled in {time.monotonic() - started:.0f} s", flush=True)
     signing = Signing(home / "signing.key", home / "checkpoints.txt", "hashes.example/log")
     db = open_hashdb(settings.database, settings.rules(), clock=lambda: END, signing=signing)
     checkpoints.start(db)
     db.index.catch_up()
-    lived.through(db, PASSWORD)
+    console_data.add_console_data(db, PASSWORD)
     with db.store.read() as tx:
         has_root = active_set.newest(tx) is not None
     # The first tree over so many contributions takes several calls.
@@ -164,7 +164,7 @@ def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
         has_root = active_set.keep(db, at_once=True)
     published.sign(db)
     app = create_app(db, settings)
-    lived.answer(app.extensions["hashdb"].metrics)
+    console_data.count_matches(app.extensions["hashdb"].metrics)
     server = make_server("127.0.0.1", 0, app.wsgi_app, server_class=_Threaded, handler_class=_Quiet)
     Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -32,7 +32,7 @@ SLOWER = 5.0
 
 def run() -> Iterator[Finding]:
     """Measure another member's requests without the flood, then during it."""
-    values = data.stored(_STORED, 256)
+    values = data.stored_values(_STORED, 256)
     rng = np.random.default_rng(data.SEED)
     with two_replicas() as target:
         other, attacker = target.member("Other"), target.member("Attacker")

@@ -1,1 +1,1 @@
-"""What the benchmarks share: values, engines in processes of their own, and the writing of results."""
+"""Shared modules of the benchmarks: values, engines in separate processes, and the pages of results."""

@@ -1,4 +1,4 @@
-"""The application for a server that is tried: as a worker of `hashdb serve` has it, from HASHDB_HOME."""
+"""The WSGI application of a worker of `hashdb serve`, from HASHDB_HOME, to run in other servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents for the benchmark: their pages as pictures, altered; pages typeset again as PDF; and pairs of pages."""
+"""Documents for the benchmark: altered pictures of their pages, pages typeset as PDF, and distances of pages."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from hashdb.index.vectors import pack
 
 ALGORITHMS: Final = (Algorithm.PDQ, Algorithm.PHASH256)
 MOST_PAGES: Final = 100
-"""Pages of a document that are listed, the first ones; further ones surround the passages."""
+"""The number of first pages of a document that are listed. Later pages surround the passages."""
 NEAR_PLACE: Final = 0.1
-"""The share of a manual within which a page of its translation may show the same."""
+"""The distance, as a share of a manual's length, within which a page of its translation can be the same page."""
 LONGEST: Final = 1_400
-"""Longest side in pixels of a screenshot."""
+"""The longest side of a screenshot in pixels."""
 _LIMITS: Final = replace(DOCUMENT_LIMITS, max_pages=MOST_PAGES)
 _FAR: Final = 999
 
@@ -47,7 +47,7 @@ class Document:
     octets: bytes
     listed: HashedDocument
     seconds: float
-    """Of a processor, for `listed`."""
+    """Processor time to compute `listed`."""
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -58,29 +58,29 @@ class Document:
 
     @property
     def family(self) -> str:
-        """The manual of which it is a translation: `manual` of `manual.de.pdf`."""
+        """The manual of which this document is a translation: `manual` for `manual.de.pdf`."""
         return self.name.partition(".")[0]
 
     @property
     def pages(self) -> int:
-        """How many of its pages are listed."""
+        """The number of listed pages."""
         return min(len(self.texts), MOST_PAGES)
 
     @cached_property
     def texts(self) -> Sequence[str]:
         """The text of each page, without hyphens at the ends of lines."""
-        found = []
+        texts = []
         with pypdfium2.PdfDocument(self.octets) as document:
             for page in document:
                 text = page.get_textpage().get_text_bounded(errors="replace")
                 for hyphen in "\x02\ufffe":
                     text = text.replace(f"{hyphen}\r\n", "").replace(hyphen, "")
-                found.append(" ".join(text.split()))
-        return found
+                texts.append(" ".join(text.split()))
+        return texts
 
     @cached_property
     def words(self) -> Sequence[Sequence[str]]:
-        """The words of each page, as they are hashed."""
+        """The words of each page, as hashing splits them."""
         return [split_words(text) for text in self.texts]
 
     @cached_property
@@ -90,39 +90,39 @@ class Document:
 
     @cached_property
     def frames(self) -> Mapping[int, Frame]:
-        """The hashed pages, by number, that are searched for."""
+        """The hashed pages that can match, by number."""
         return {int(frame.at): frame for frame in self.listed.frames if frame.unit is Unit.PAGES and frame.matches}
 
 
 def timed(octets: bytes, mode: Mode, step: int) -> tuple[HashedDocument, float]:
-    """The hashes of the first pages of a PDF, and the seconds of a processor that they took."""
-    begun = time.process_time()
+    """The hashes of the first pages of a PDF, and the processor seconds to compute them."""
+    started = time.process_time()
     hashed = hash_document(io.BytesIO(octets), ALGORITHMS, mode, _LIMITS, step=step)
-    return hashed, time.process_time() - begun
+    return hashed, time.process_time() - started
 
 
 def as_query(octets: bytes) -> HashedDocument:
-    """The hashes of a document or a text that is asked for."""
+    """The hashes of a document or a text for a query."""
     return hash_document(io.BytesIO(octets), ALGORITHMS, Mode.TRANSFORMS, step=QUERY_STEP)
 
 
 def is_same(one: Document, page: int, other: Document, number: int) -> bool:
-    """Whether two pages (from 1) show the same: a translation at about this place, or a text that both contain."""
+    """Whether two pages (from 1) have the same content: a translation at about this place, or a common text."""
     if one.family == other.family and abs(page / len(one.texts) - number / len(other.texts)) < NEAR_PLACE:
         return True
     return longest_run(one.words[page - 1], other.words[number - 1]) >= SHARED_WORDS
 
 
 def shares(words: Sequence[str], other: Document) -> bool:
-    """Whether a text has a passage of the listed pages of a document, word by word."""
-    theirs = [word for page in other.words[: other.pages] for word in page]
-    return longest_run(words, theirs) >= SHARED_WORDS
+    """Whether a text and the listed pages of a document have a passage in common, word by word."""
+    other_words = [word for page in other.words[: other.pages] for word in page]
+    return longest_run(words, other_words) >= SHARED_WORDS
 
 
 # Pages as pictures.
 
 Alter = Callable[[Image.Image, np.random.Generator], bytes]
-"""Makes a file of the picture of a page."""
+"""A function that alters the picture of a page and returns it as a file."""
 
 
 def render(document: Document, number: int) -> Image.Image:
@@ -145,7 +145,7 @@ def _small(picture: Image.Image) -> Image.Image:
 
 
 def _cut(picture: Image.Image, kept: float) -> Image.Image:
-    """A page without its margins, but for a share of each."""
+    """A page that keeps only a share of each margin."""
     box = ImageOps.invert(picture.convert("L")).point(lambda grey: 255 * (grey > 55)).getbbox()
     left, top, right, bottom = box or (0, 0, *picture.size)
     left, top = round(left * (1 - kept)), round(top * (1 - kept))
@@ -153,7 +153,7 @@ def _cut(picture: Image.Image, kept: float) -> Image.Image:
     return picture.crop((left, top, right, bottom))
 
 
-def _on_a_telephone(picture: Image.Image) -> Image.Image:
+def _on_a_phone(picture: Image.Image) -> Image.Image:
     shown = picture.resize((1080, 1080 * picture.height // picture.width))
     screen = Image.new("RGB", (1080, 2340), (255, 255, 255))
     draw = ImageDraw.Draw(screen)
@@ -164,7 +164,7 @@ def _on_a_telephone(picture: Image.Image) -> Image.Image:
 
 
 def _photograph(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Turned by up to 2°, in uneven, warm light, a little out of focus."""
+    """A picture rotated by up to 2°, in uneven, warm light, slightly out of focus."""
     turned = picture.rotate(random.uniform(-2, 2), Image.Resampling.BICUBIC, fillcolor=(255, 255, 255))
     values = np.asarray(turned, np.float32)
     height, width = values.shape[:2]
@@ -183,20 +183,20 @@ ALTERATIONS: Final[Mapping[str, Alter]] = {
     "margins cut": lambda picture, random: _encoded(_cut(picture, 0.05)),
     "dark": lambda picture, random: _encoded(ImageOps.invert(picture)),
     "dark, margins cut": lambda picture, random: _encoded(ImageOps.invert(_cut(picture, 0.05))),
-    "on a telephone, with bars": lambda picture, random: _encoded(_on_a_telephone(picture)),
+    "on a telephone, with bars": lambda picture, random: _encoded(_on_a_phone(picture)),
     "photographed, turned by up to 2°": lambda picture, random: _encoded(_photograph(picture, random)),
 }
 PLAIN: Final = tuple(ALTERATIONS)[:2]
-"""What is to be found in 99 %."""
+"""The alterations that must be found in 99 % of the cases."""
 
 
 # Pages typeset again.
 
 
 def typeset(lines: Sequence[str], size: int = 12, on_a_page: int = 45) -> bytes:
-    """A PDF of these lines, so many on a page, in a font of this size that is not embedded."""
-    blocks = [lines[place : place + on_a_page] for place in range(0, len(lines), on_a_page)]
-    kids = " ".join(f"{7 + 2 * place} 0 R" for place in range(len(blocks)))
+    """A PDF of these lines, `on_a_page` lines to a page, in a font of this size that is not embedded."""
+    blocks = [lines[index : index + on_a_page] for index in range(0, len(lines), on_a_page)]
+    kids = " ".join(f"{7 + 2 * index} 0 R" for index in range(len(blocks)))
     objects = [
         "<</Type/Catalog/Pages 2 0 R>>",
         f"<</Type/Pages/Count {len(blocks)}/Kids[{kids}]>>",
@@ -207,19 +207,19 @@ def typeset(lines: Sequence[str], size: int = 12, on_a_page: int = 45) -> bytes:
         "/CapHeight 700/StemV 80>>",
         _stream(_to_unicode()),
     ]
-    for place, block in enumerate(blocks):
+    for index, block in enumerate(blocks):
         shown = "".join(f"<{line.encode('utf-16-be', 'replace').hex()}> Tj T*\n" for line in block)
         objects.append(
             "<</Type/Page/Parent 2 0 R/MediaBox[0 0 420 900]/Resources<</Font<</F 3 0 R>>>>"
-            f"/Contents {8 + 2 * place} 0 R>>"
+            f"/Contents {8 + 2 * index} 0 R>>"
         )
         objects.append(_stream(f"BT /F {size} Tf {size * 1.5:g} TL 40 850 Td\n{shown}ET"))
     file = bytearray(b"%PDF-1.7\n")
-    places = []
-    for number, each in enumerate(objects, 1):
-        places.append(len(file))
-        file += f"{number} 0 obj\n{each}\nendobj\n".encode("latin-1")
-    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    offsets = []
+    for number, content in enumerate(objects, 1):
+        offsets.append(len(file))
+        file += f"{number} 0 obj\n{content}\nendobj\n".encode("latin-1")
+    table = "".join(f"{index:010} 00000 n \n" for index in offsets)
     file += (
         f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
         f"trailer\n<</Size {len(objects) + 1}/Root 1 0 R>>\nstartxref\n{len(file)}\n%%EOF\n"
@@ -232,7 +232,7 @@ def _stream(content: str) -> str:
 
 
 def _to_unicode() -> str:
-    """Each code is the character of this number."""
+    """A ToUnicode map that maps each code to the character with that code point."""
     rows = [f"<{high:02X}00> <{high:02X}FF> <{high:02X}00>" for high in range(256)]
     blocks = (rows[place : place + 64] for place in range(0, 256, 64))
     ranges = "\n".join(f"{len(block)} beginbfrange\n" + "\n".join(block) + "\nendbfrange" for block in blocks)
@@ -246,9 +246,10 @@ def _to_unicode() -> str:
 
 
 def pairs(asked: Sequence[Sequence[Signal]], listed: Sequence[Sequence[Signal]], skip: NDArray[np.bool_]) -> Pairs:
-    """The least distance of each page as it is asked to each page as it is listed, without the pairs of `skip`.
+    """The least distance of each queried page to each listed page, without the pairs of `skip`.
 
-    All signals are of one algorithm. A sparse listed hash counts as further by what its radius is smaller.
+    All signals have one algorithm. The distance to a sparse listed hash is increased by as much as its radius is
+    smaller.
     """
     algorithm = next(signal.algorithm for signals in listed for signal in signals)
     filled = np.array([place for place, signals in enumerate(listed) if signals])
@@ -274,6 +275,6 @@ def pairs(asked: Sequence[Sequence[Signal]], listed: Sequence[Sequence[Signal]],
 
 
 def nearest(found: Pairs, share: float) -> Iterator[tuple[int, int]]:
-    """The nearest pairs, that share of all, as (asked, listed)."""
+    """The nearest pairs, as (queried, listed): the given share of all pairs."""
     order = np.argsort(found.near[:, 2], kind="stable")[: int(share * found.total)]
-    yield from ((int(one), int(other)) for one, other, _ in found.near[order])
+    yield from ((int(queried), int(listed)) for queried, listed, _ in found.near[order])

@@ -1,7 +1,7 @@
-"""The engines, each in a process of its own and in its best state, asked by JSON lines.
+"""Search engines for the comparison: each runs in a separate process and answers calls as lines of JSON.
 
-A server does not build its index anew, and faiss's MultiHash is two to three times faster when it was loaded: so every
-engine is made by one process and then loaded by a fresh one.
+One process builds the files of an engine, and a new process loads them. A server does the same, and the MultiHash of
+faiss is two to three times faster after it was loaded.
 """
 
 from __future__ import annotations
@@ -33,36 +33,36 @@ class Engine(Protocol):
     """An index of the values in `folder`."""
 
     needs: ClassVar[str]
-    """The module without which it is left out."""
+    """The module that the engine needs; without it, the benchmark skips the engine."""
 
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
-        """Write to the folder what `__init__` loads."""
+        """Write the files that `__init__` loads to the folder."""
 
     def __init__(self, folder: Path, words: Words, radius: int) -> None:
-        """Load it."""
+        """Load the files."""
 
-    def asked(self, words: Words) -> Sequence[Any]:
-        """Queries in the form that the engine takes."""
+    def encode_queries(self, words: Words) -> Sequence[Any]:
+        """Queries in the form that the engine accepts."""
 
-    def one(self, query: Any, radius: int) -> object:
+    def search(self, query: Any, radius: int) -> object:
         """Answer one query."""
 
-    def many(self, queries: Sequence[Any], radius: int) -> object:
-        """Answer many, in the fastest way that the engine has."""
+    def search_batch(self, queries: Sequence[Any], radius: int) -> object:
+        """Answer many queries with the fastest call of the engine."""
 
-    def values(self, query: Any, radius: int) -> list[int]:
-        """The values that are found, for the comparison with a scan."""
+    def matching_values(self, query: Any, radius: int) -> list[int]:
+        """The matching values, to compare them with those of a scan."""
 
 
 class Hashdb:
-    """Our tiers as a worker has them: a segment in a file, and an array in memory that is full."""
+    """The tiered index of a worker: a segment in a file, and a full array in memory."""
 
     needs: ClassVar[str] = "hashdb"
 
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
-        """Build the segment; the newest values are left to the array."""
+        """Build the segment of all values but the newest, which are in the array."""
         write_segment(folder / "hashdb.segment", build_segment(words[:-FLUSH_SIZE], radius))
 
     def __init__(self, folder: Path, words: Words, radius: int) -> None:
@@ -74,29 +74,29 @@ class Hashdb:
     def _segment(self, folder: Path, words: Words) -> Segment:
         return open_segment(folder / "hashdb.segment")
 
-    def asked(self, words: Words) -> Sequence[Any]:
-        """Whole numbers."""
+    def encode_queries(self, words: Words) -> Sequence[Any]:
+        """The queries as integers."""
         return unpack(words)
 
-    def one(self, query: Any, radius: int) -> object:
-        """By the call that the service makes."""
+    def search(self, query: Any, radius: int) -> object:
+        """Search with the call that the service makes."""
         return self.index.search([query], radius)
 
-    def many(self, queries: Sequence[Any], radius: int) -> object:
-        """By the same."""
+    def search_batch(self, queries: Sequence[Any], radius: int) -> object:
+        """Search with the same call."""
         return self.index.search(queries, radius)
 
-    def values(self, query: Any, radius: int) -> list[int]:
-        """The neighbours' values."""
+    def matching_values(self, query: Any, radius: int) -> list[int]:
+        """The values of the neighbours."""
         return [neighbor.value for neighbor in self.index.search([query], radius)[0]]
 
 
 class Scan(Hashdb):
-    """The same without tables: every value is compared."""
+    """The tiered index without tables: it compares every value."""
 
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
-        """Nothing: the values are enough."""
+        """Write nothing: the values are enough."""
 
     def _segment(self, folder: Path, words: Words) -> Segment:
         kept = words[:-FLUSH_SIZE]
@@ -106,100 +106,100 @@ class Scan(Hashdb):
 
 
 class PDQIndex:
-    """python-threatexchange's index, unpickled, as its servers have it."""
+    """The index of python-threatexchange, unpickled, as its servers load it."""
 
     needs: ClassVar[str] = "threatexchange"
 
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
-        """Build and pickle."""
+        """Build and pickle the index."""
         module = import_module("threatexchange.signal_type.pdq.pdq_index")
         index = module.PDQIndex((f"{value:064x}", row) for row, value in enumerate(unpack(words)))
         with (folder / "pdqindex.pickle").open("wb") as file:
             pickle.dump(index, file, pickle.HIGHEST_PROTOCOL)
 
     def __init__(self, folder: Path, words: Words, radius: int) -> None:
-        """Unpickle."""
+        """Unpickle the index."""
         with (folder / "pdqindex.pickle").open("rb") as file:
             self._index = pickle.load(file)
         self._words = words
 
-    def asked(self, words: Words) -> Sequence[Any]:
-        """Hexadecimal digits."""
+    def encode_queries(self, words: Words) -> Sequence[Any]:
+        """The queries as hexadecimal digits."""
         return [f"{value:064x}" for value in unpack(words)]
 
-    def one(self, query: Any, radius: int) -> object:
-        """Its own call, whose radius is fixed at 31."""
+    def search(self, query: Any, radius: int) -> object:
+        """Search with the public call, which has the fixed radius 31."""
         return self._index.query(query)
 
-    def many(self, queries: Sequence[Any], radius: int) -> object:
-        """The call below it, which takes many: faster than its own, one by one."""
+    def search_batch(self, queries: Sequence[Any], radius: int) -> object:
+        """Search with the internal call for many queries, which is faster than many public calls."""
         return self._index.index.search_with_distance_in_result(queries, radius)
 
-    def values(self, query: Any, radius: int) -> list[int]:
-        """By the rows, which were stored as what belongs to each hash."""
+    def matching_values(self, query: Any, radius: int) -> list[int]:
+        """The values of the matching rows. The index stores the row as the metadata of each hash."""
         return unpack(self._words[[match.metadata for match in self._index.query(query)]])
 
 
 class _Faiss:
-    """One of faiss's binary indexes, read from a file."""
+    """A binary index of faiss, read from a file."""
 
     needs: ClassVar[str] = "faiss"
     file: str
 
     def __init__(self, folder: Path, words: Words, radius: int) -> None:
-        """Read the file, on one thread: those of OpenMP wait by spinning."""
+        """Read the file. Use one thread, because waiting threads of OpenMP spin."""
         self._faiss: Any = import_module("faiss")
         self._faiss.omp_set_num_threads(1)
         self._index = self._faiss.read_index_binary(str(folder / self.file))
         self._words = words
 
-    def asked(self, words: Words) -> Sequence[Any]:
-        """Rows of bytes, each an array of one row."""
+    def encode_queries(self, words: Words) -> Sequence[Any]:
+        """The queries as bytes, each an array of one row."""
         return list(_octets(words)[:, None, :])
 
-    def one(self, query: Any, radius: int) -> object:
-        """A range search, whose radius is exclusive."""
-        return self._found(query, radius)
+    def search(self, query: Any, radius: int) -> object:
+        """Search within the radius; the radius of faiss's range search is exclusive."""
+        return self._search_rows(query, radius)
 
-    def _found(self, rows: Any, radius: int) -> Any:
+    def _search_rows(self, rows: Any, radius: int) -> Any:
         return self._index.range_search(rows, radius + 1)
 
-    def many(self, queries: Sequence[Any], radius: int) -> object:
-        """The same with many rows."""
-        return self._found(np.concatenate(queries), radius)
+    def search_batch(self, queries: Sequence[Any], radius: int) -> object:
+        """Search many rows in one call."""
+        return self._search_rows(np.concatenate(queries), radius)
 
-    def values(self, query: Any, radius: int) -> list[int]:
-        """By the rows."""
-        return unpack(self._words[self._found(query, radius)[2]])
+    def matching_values(self, query: Any, radius: int) -> list[int]:
+        """The values of the matching rows."""
+        return unpack(self._words[self._search_rows(query, radius)[2]])
 
 
 class MultiHash(_Faiss):
-    """faiss's multi-index hashing in chunks of 16 bits, with as many flips as an exact answer takes."""
+    """The multi-index hashing of faiss in chunks of 16 bits, with as many flips as an exact result needs."""
 
     file = "multihash.faiss"
 
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
-        """Build and write."""
+        """Build and write the index."""
         faiss: Any = import_module("faiss")
         index = faiss.IndexBinaryMultiHash(words.shape[1] * 64, words.shape[1] * 4, 16)
         index.add(_octets(words))
         faiss.write_index_binary(index, str(folder / MultiHash.file))
 
-    def _found(self, rows: Any, radius: int) -> Any:
+    def _search_rows(self, rows: Any, radius: int) -> Any:
         self._index.nflip = radius // self._index.nhash
-        return super()._found(rows, radius)
+        return super()._search_rows(rows, radius)
 
 
 class Flat(_Faiss):
-    """faiss's scan."""
+    """The scan of faiss."""
 
     file = "flat.faiss"
 
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
-        """Write."""
+        """Write the values as an index."""
         faiss: Any = import_module("faiss")
         index = faiss.IndexBinaryFlat(words.shape[1] * 64)
         index.add(_octets(words))
@@ -213,26 +213,26 @@ class Pybktree:
 
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
-        """Nothing: a tree is built each time."""
+        """Write nothing: each process builds the tree."""
 
     def __init__(self, folder: Path, words: Words, radius: int) -> None:
         """Build the tree."""
         self._tree = import_module("pybktree").BKTree(lambda a, b: (a ^ b).bit_count(), unpack(words))
 
-    def asked(self, words: Words) -> Sequence[Any]:
-        """Whole numbers."""
+    def encode_queries(self, words: Words) -> Sequence[Any]:
+        """The queries as integers."""
         return unpack(words)
 
-    def one(self, query: Any, radius: int) -> object:
-        """Its search."""
+    def search(self, query: Any, radius: int) -> object:
+        """Search with the only call of pybktree."""
         return self._tree.find(query, radius)
 
-    def many(self, queries: Sequence[Any], radius: int) -> object:
-        """One by one."""
+    def search_batch(self, queries: Sequence[Any], radius: int) -> object:
+        """Search the queries one by one."""
         return [self._tree.find(query, radius) for query in queries]
 
-    def values(self, query: Any, radius: int) -> list[int]:
-        """The second of each pair."""
+    def matching_values(self, query: Any, radius: int) -> list[int]:
+        """The values of the pairs (distance, value)."""
         return [value for _, value in self._tree.find(query, radius)]
 
 
@@ -251,102 +251,102 @@ def _octets(words: Words) -> Any:
 
 
 def memory() -> dict[str, int]:
-    """Bytes of this process: its share of all that is mapped, of mapped files, and what is private to it."""
+    """Memory of this process in bytes: its share of all mapped memory, its share of files, and private memory."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     return {"pss": kib["Pss"] * 1024, "files": kib["Pss_File"] * 1024, "own": kib["Pss_Anon"] * 1024}
 
 
-class Served:
-    """What a process with one engine answers."""
+class Calls:
+    """The calls that a process with one engine answers."""
 
     def __init__(self, name: str, folder: Path, radius: int) -> None:
         """Load the engine and the queries."""
         self._words = np.load(folder / "values.npy", mmap_mode="r")
-        begun = time.perf_counter()
+        started = time.perf_counter()
         self._engine = ENGINES[name](folder, self._words, radius)
-        self.loaded = time.perf_counter() - begun
-        self._kinds: dict[int, Sequence[Any]] = {}
+        self.loaded = time.perf_counter() - started
+        self._by_radius: dict[int, Sequence[Any]] = {}
         self._folder = folder
 
     def single(self, radius: int, count: int) -> dict[str, float]:
-        """Microseconds a query, one by one: of the processor's time, and by the clock on the wall.
+        """Microseconds for a single query: processor time and elapsed time.
 
-        What it takes to read the clocks alone, which is more than a microsecond, is taken off.
+        The time to read both clocks, which is more than a microsecond, is subtracted.
         """
-        asked, one = self._asked(radius)[:count], self._engine.one
-        one(asked[0], radius)
-        taken, passed, work, clock = [], [], time.thread_time_ns, time.perf_counter_ns
-        for query in asked:
-            at, begun = clock(), work()
-            one(query, radius)
-            taken.append(work() - begun)
-            passed.append(clock() - at)
+        queries, search = self._queries(radius)[:count], self._engine.search
+        search(queries[0], radius)
+        processor, elapsed, work, clock = [], [], time.thread_time_ns, time.perf_counter_ns
+        for query in queries:
+            at, started = clock(), work()
+            search(query, radius)
+            processor.append(work() - started)
+            elapsed.append(clock() - at)
         nothing = []
         for _ in range(1_000):
-            at, begun = clock(), work()
-            nothing.append((work() - begun, clock() - at))
+            at, started = clock(), work()
+            nothing.append((work() - started, clock() - at))
         own, wall_own = np.median(nothing, axis=0)
-        p50, p99 = (np.percentile(taken, (50, 99)) - own) / 1000
-        wall50, wall99 = (np.percentile(passed, (50, 99)) - wall_own) / 1000
+        p50, p99 = (np.percentile(processor, (50, 99)) - own) / 1000
+        wall50, wall99 = (np.percentile(elapsed, (50, 99)) - wall_own) / 1000
         return {"p50": float(p50), "p99": float(p99), "wall_p50": float(wall50), "wall_p99": float(wall99)}
 
     def batch(self, radius: int, count: int) -> dict[str, float]:
-        """Queries a second, all in one call: of the processor's time, and by the clock on the wall."""
-        asked = self._asked(radius)[:count]
-        at, begun = time.perf_counter(), time.thread_time()
-        self._engine.many(asked, radius)
-        return {"rate": count / (time.thread_time() - begun), "wall_rate": count / (time.perf_counter() - at)}
+        """Queries a second, all in one call: by processor time and by elapsed time."""
+        queries = self._queries(radius)[:count]
+        at, started = time.perf_counter(), time.thread_time()
+        self._engine.search_batch(queries, radius)
+        return {"rate": count / (time.thread_time() - started), "wall_rate": count / (time.perf_counter() - at)}
 
     def check(self, radius: int, count: int) -> list[list[str]]:
-        """What is found for some queries, in hexadecimal digits, sorted."""
-        asked = self._asked(radius)[:count]
-        return [[f"{value:x}" for value in sorted(self._engine.values(one, radius))] for one in asked]
+        """The matching values of some queries, in hexadecimal digits, sorted."""
+        queries = self._queries(radius)[:count]
+        return [[f"{value:x}" for value in sorted(self._engine.matching_values(query, radius))] for query in queries]
 
-    def threads(self, radius: int, many: int, seconds: float) -> dict[str, float]:
-        """Single queries a second by `many` threads together."""
-        done, until = [0] * many, time.perf_counter() + seconds
-        asked = self._asked(radius)
+    def threads(self, radius: int, count: int, seconds: float) -> dict[str, float]:
+        """Single queries a second by `count` threads together."""
+        done, until = [0] * count, time.perf_counter() + seconds
+        queries = self._queries(radius)
 
         def run(number: int) -> None:
             while time.perf_counter() < until:
-                for query in asked[number * 50 : number * 50 + 50]:
-                    self._engine.one(query, radius)
+                for query in queries[number * 50 : number * 50 + 50]:
+                    self._engine.search(query, radius)
                 done[number] += 50
 
-        begun = time.perf_counter()
-        each = [Thread(target=run, args=(number,)) for number in range(many)]
-        for thread in each:
+        started = time.perf_counter()
+        threads = [Thread(target=run, args=(number,)) for number in range(count)]
+        for thread in threads:
             thread.start()
-        for thread in each:
+        for thread in threads:
             thread.join()
-        return {"rate": sum(done) / (time.perf_counter() - begun)}
+        return {"rate": sum(done) / (time.perf_counter() - started)}
 
     memory = staticmethod(memory)
 
-    def _asked(self, radius: int) -> Sequence[Any]:
-        if radius not in self._kinds:
-            self._kinds[radius] = self._engine.asked(np.load(self._folder / f"queries-{radius}.npy"))
-        return self._kinds[radius]
+    def _queries(self, radius: int) -> Sequence[Any]:
+        if radius not in self._by_radius:
+            self._by_radius[radius] = self._engine.encode_queries(np.load(self._folder / f"queries-{radius}.npy"))
+        return self._by_radius[radius]
 
 
 class Process:
-    """A fresh process with an engine; ends with the block."""
+    """A new process with an engine; it ends with the block."""
 
     def __init__(self, name: str, folder: Path, radius: int, *, kernel: bool = True) -> None:
-        """Start it and wait until it has loaded."""
-        words = [sys.executable, "-m", "scripts.benchmarks.engines", "serve", name, str(folder), str(radius)]
+        """Start the process and wait until it has loaded the engine."""
+        command = [sys.executable, "-m", "scripts.benchmarks.engines", "serve", name, str(folder), str(radius)]
         self._process = subprocess.Popen(
-            words, cwd=ROOT, env=surroundings(kernel), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=ROOT, env=process_environment(kernel), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.loaded: float = self._answer()
+        self.loaded: float = self._read_result()
 
-    def ask(self, what: str, **arguments: Any) -> Any:
-        """One of the questions that `Served` answers."""
+    def call(self, name: str, **arguments: Any) -> Any:
+        """Make one of the calls of `Calls`; return its result."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([what, arguments]) + "\n")
+        self._process.stdin.write(json.dumps([name, arguments]) + "\n")
         self._process.stdin.flush()
-        return self._answer()
+        return self._read_result()
 
     def __enter__(self) -> Process:
         return self
@@ -356,7 +356,7 @@ class Process:
         self._process.stdin.close()
         self._process.wait(60)
 
-    def _answer(self) -> Any:
+    def _read_result(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -364,38 +364,38 @@ class Process:
         return json.loads(line)
 
 
-def surroundings(kernel: bool = True) -> dict[str, str]:
-    """The environment of a measured process."""
+def process_environment(kernel: bool = True) -> dict[str, str]:
+    """The environment of a measured process: one thread, with or without the kernel."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     return os.environ | threads | {} if kernel else os.environ | threads | {"HASHDB_KERNEL": "0"}
 
 
 def make(name: str, folder: Path, radius: int, *, kernel: bool = True) -> float:
-    """Make an engine's files in a process of its own; return how many seconds it took."""
-    words = [sys.executable, "-m", "scripts.benchmarks.engines", "make", name, str(folder), str(radius)]
-    return float(subprocess.check_output(words, cwd=ROOT, env=surroundings(kernel), timeout=900))
+    """Build the files of an engine in a separate process; return the seconds that it took."""
+    command = [sys.executable, "-m", "scripts.benchmarks.engines", "make", name, str(folder), str(radius)]
+    return float(subprocess.check_output(command, cwd=ROOT, env=process_environment(kernel), timeout=900))
 
 
 def installed(name: str) -> bool:
-    """Whether what the engine needs is here."""
+    """Whether the module that the engine needs is installed."""
     return find_spec(ENGINES[name].needs) is not None
 
 
 def main() -> None:
-    """`make` or `serve`, in the process of its own."""
-    what, name, folder, radius = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
-    if what == "make":
+    """Build the files of an engine (`make`), or answer calls (`serve`), as the command line says."""
+    action, name, folder, radius = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+    if action == "make":
         words = np.load(folder / "values.npy")
-        begun = time.perf_counter()
+        started = time.perf_counter()
         ENGINES[name].make(folder, words, radius)
-        print(time.perf_counter() - begun)
+        print(time.perf_counter() - started)
         return
-    served = Served(name, folder, radius)
-    print(json.dumps(served.loaded), flush=True)
+    calls = Calls(name, folder, radius)
+    print(json.dumps(calls.loaded), flush=True)
     for line in sys.stdin:
-        question, arguments = json.loads(line)
-        asked: Callable[..., object] = getattr(served, question)
-        print(json.dumps(asked(**arguments)), flush=True)
+        name, arguments = json.loads(line)
+        call: Callable[..., object] = getattr(calls, name)
+        print(json.dumps(call(**arguments)), flush=True)
 
 
 if __name__ == "__main__":

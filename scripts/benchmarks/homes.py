@@ -1,4 +1,4 @@
-"""What benchmarks share of services: keys of new members, folders and environments of commands, requests, clocks."""
+"""Helpers of the benchmarks: keys of new members, folders and environments of commands, requests, timers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from hashdb.settings import Settings
 
 
 def new_key(db: HashDB, *scopes: Scope, name: str = "benchmark") -> str:
-    """The secret of a key of a new member, with these scopes."""
+    """Add a member and a key with these scopes; return the secret of the key."""
     member = members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
     return members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(scopes))).secret
 
 
 def new_actor(db: HashDB, *scopes: Scope, name: str = "benchmark") -> Actor:
-    """The actor of such a key."""
+    """Add a member and a key with these scopes; return the actor of the key."""
     return members.authenticate(db, new_key(db, *scopes, name=name))
 
 
 def new_home(home: Path, *scopes: Scope) -> str:
-    """Make the home of a service with one member; return the secret of its key."""
+    """Create the home of a service with one member; return the secret of the member's key."""
     home.mkdir()
     settings = Settings(home=home)
     db = open_hashdb(settings.database, settings.rules())
@@ -42,7 +42,7 @@ def new_home(home: Path, *scopes: Scope) -> str:
 
 @contextmanager
 def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
-    """A folder for the length of the block: this one, which is kept, or else a temporary one."""
+    """Yield `folder` and keep it; without it, yield a temporary folder and delete it afterwards."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -52,13 +52,13 @@ def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
-    """The environment of a command with this home and these settings (`HASHDB_…`), and no others."""
+    """The environment of a command with this home and only these settings (`HASHDB_…`)."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     return kept | {"HASHDB_HOME": str(home)} | settings
 
 
 def post_environ(path: str, body: bytes, key: str) -> WSGIEnvironment:
-    """The WSGI environment of a POST of JSON, as a worker's server makes it."""
+    """The WSGI environment of a POST request with JSON, as the server of a worker creates it."""
     return create_environ(
         path,
         "http://127.0.0.1:8000/",
@@ -73,11 +73,11 @@ def post_environ(path: str, body: bytes, key: str) -> WSGIEnvironment:
 
 def seconds(act: Callable[[], object]) -> float:
     """Seconds that one call takes."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     act()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def median_seconds(act: Callable[[], object], times: int) -> float:
-    """Seconds that a call takes, the median of so many."""
+    """The median duration of a number of calls, in seconds."""
     return median(seconds(act) for _ in range(times))

@@ -1,4 +1,4 @@
-"""Requests over HTTP from a process of its own: by wrk where it is installed, else by a client in Python."""
+"""Send HTTP requests from a separate process: with wrk if it is installed, else with a client in Python."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ end
 
 
 class Load(NamedTuple):
-    """What is sent: to where (and the service's process), with which key, and the bodies, in turns."""
+    """The requests to send: address, process of the service, key, and the bodies, which are used in turn."""
 
     url: str
     service: int
@@ -52,15 +52,15 @@ class Load(NamedTuple):
     bodies: Sequence[bytes]
     content_type: str = "application/json"
     socket: str = ""
-    """The Unix socket on which the service listens, if it does; wrk knows none."""
+    """The Unix socket of the service, if it has one. wrk does not support Unix sockets."""
     by_python: bool = False
-    """Whether to send by the client in Python in any case."""
+    """Whether to use the client in Python even if wrk is installed."""
     connection: str = "keep-alive"
-    """The header of this name; with "close", each request has a connection of its own."""
+    """The value of the Connection header; with "close", each request has a new connection."""
 
 
-class Told(NamedTuple):
-    """Requests a second, milliseconds, and microseconds of the service's processor time a request."""
+class LoadResult(NamedTuple):
+    """Requests a second, percentiles in milliseconds, and processor microseconds of the service for a request."""
 
     rate: float
     p50: float
@@ -69,16 +69,17 @@ class Told(NamedTuple):
 
 
 def descendants(process: int) -> list[int]:
-    """A process, those that it started, and so on."""
-    found = [process]
+    """The ids of a process and of all processes that it started, directly or indirectly."""
+    processes = [process]
     for tasks in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):
-            found += [one for child in tasks.read_text().split() for one in descendants(int(child))]
-    return found
+            for child in tasks.read_text().split():
+                processes += descendants(int(child))
+    return processes
 
 
-def _worked(processes: Sequence[int]) -> float:
-    """Seconds of processor time that processes have had."""
+def _processor_seconds(processes: Sequence[int]) -> float:
+    """The processor time of processes until now, in seconds."""
     ticks = 0
     for process in processes:
         with suppress(OSError):
@@ -88,18 +89,18 @@ def _worked(processes: Sequence[int]) -> float:
 
 
 def client() -> str:
-    """Which client is used."""
+    """The name of the client that sends the requests."""
     return "wrk" if shutil.which("wrk") else "a client in Python"
 
 
-def send(load: Load, clients: int, seconds: float) -> Told:
-    """Send requests over so many connections, each as soon as the one before is answered."""
+def send(load: Load, clients: int, seconds: float) -> LoadResult:
+    """Send requests on `clients` connections, each request as soon as the service answers the last one."""
     with Sending(load, clients, seconds) as sending:
-        return sending.told()
+        return sending.result()
 
 
 class Sending:
-    """The same, in the background until `told` is asked."""
+    """Sends requests in the background; `result` waits for the end."""
 
     def __init__(self, load: Load, clients: int, seconds: float) -> None:
         """Start the client."""
@@ -109,26 +110,26 @@ class Sending:
         (self._folder / "load.lua").write_text(_SCRIPT)
         arguments = [str(self._folder), load.key, load.content_type, str(len(load.bodies)), load.connection]
         if shutil.which("wrk") and not load.by_python:
-            words = ["wrk", "-t", "1", "-c", str(clients), "-d", f"{seconds:.0f}s", "--timeout", "30s"]
-            words += ["-s", str(self._folder / "load.lua"), load.url, "--", *arguments]
+            command = ["wrk", "-t", "1", "-c", str(clients), "-d", f"{seconds:.0f}s", "--timeout", "30s"]
+            command += ["-s", str(self._folder / "load.lua"), load.url, "--", *arguments]
         else:
-            words = [sys.executable, "-m", "scripts.benchmarks.load", load.url, str(clients), str(seconds), *arguments]
-            words.append(load.socket)
-        self._process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            command = [sys.executable, "-m", "scripts.benchmarks.load"]
+            command += [load.url, str(clients), str(seconds), *arguments, load.socket]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self._limit = seconds + 60
         self._service = descendants(load.service)
-        self._before = _worked(self._service)
+        self._before = _processor_seconds(self._service)
 
-    def told(self) -> Told:
-        """Wait for the end. Raises SystemExit where a request failed."""
+    def result(self) -> LoadResult:
+        """Wait for the end; return what was measured. Raises SystemExit if a request failed."""
         out, _ = self._process.communicate(timeout=self._limit)
-        said = json.loads(next(line for line in out.splitlines() if line.startswith("RESULT"))[len("RESULT") :])
-        if said["failed"] or not said["requests"]:
-            raise SystemExit(f"{said['failed']} of {said['requests']} requests failed")
-        work = (_worked(self._service) - self._before) / said["requests"] * 1e6
-        # What was under way when the client stopped is answered by then, and is not in the way of what follows.
-        time.sleep(2 * said["p99"] / 1e6)
-        return Told(said["requests"] / said["us"] * 1e6, said["p50"] / 1000, said["p99"] / 1000, work)
+        result = json.loads(next(line for line in out.splitlines() if line.startswith("RESULT"))[len("RESULT") :])
+        if result["failed"] or not result["requests"]:
+            raise SystemExit(f"{result['failed']} of {result['requests']} requests failed")
+        work = (_processor_seconds(self._service) - self._before) / result["requests"] * 1e6
+        # Wait for the requests that were in progress when the client stopped, so that they do not slow the next load.
+        time.sleep(2 * result["p99"] / 1e6)
+        return LoadResult(result["requests"] / result["us"] * 1e6, result["p50"] / 1000, result["p99"] / 1000, work)
 
     def __enter__(self) -> Sending:
         return self
@@ -140,7 +141,7 @@ class Sending:
         shutil.rmtree(self._folder)
 
 
-async def _client(load: Load, until: float, start: int, step: int, taken: list[float]) -> int:
+async def _client(load: Load, until: float, start: int, step: int, times: list[float]) -> int:
     parts, failed = urlsplit(load.url), 0
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {load.key}\r\n"
@@ -156,35 +157,41 @@ async def _client(load: Load, until: float, start: int, step: int, taken: list[f
     while time.perf_counter() < until:
         body = load.bodies[start % len(load.bodies)]
         start += step
-        begun = time.perf_counter()
+        started = time.perf_counter()
         if writer.is_closing():
             reader, writer = await connect()
         writer.write(head + str(len(body)).encode() + b"\r\n\r\n" + body)
-        answered = await reader.readuntil(b"\r\n\r\n")
-        length = next(line for line in answered.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        response_head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in response_head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await reader.readexactly(int(length.split(b":")[1]))
         if load.connection == "close":
             writer.close()
-        taken.append(time.perf_counter() - begun)
-        failed += not answered.startswith(b"HTTP/1.1 2")
+        times.append(time.perf_counter() - started)
+        failed += not response_head.startswith(b"HTTP/1.1 2")
     writer.close()
     return failed
 
 
 async def _clients(load: Load, clients: int, seconds: float) -> None:
-    taken: list[float] = []
-    begun = time.perf_counter()
-    each = [_client(load, begun + seconds, number, clients, taken) for number in range(clients)]
+    times: list[float] = []
+    started = time.perf_counter()
+    each = [_client(load, started + seconds, number, clients, times) for number in range(clients)]
     failed = sum(await asyncio.gather(*each))
-    p50, p99 = np.percentile(taken, (50, 99)) * 1e6
-    said = {"requests": len(taken), "us": (time.perf_counter() - begun) * 1e6, "p50": p50, "p99": p99, "failed": failed}
-    print("RESULT", json.dumps(said))
+    p50, p99 = np.percentile(times, (50, 99)) * 1e6
+    result = {
+        "requests": len(times),
+        "us": (time.perf_counter() - started) * 1e6,
+        "p50": p50,
+        "p99": p99,
+        "failed": failed,
+    }
+    print("RESULT", json.dumps(result))
 
 
 def main() -> None:
-    """The client in Python."""
-    url, clients, seconds, folder, key, content_type, many, connection, socket = sys.argv[1:]
-    bodies = [(Path(folder) / str(number)).read_bytes() for number in range(1, int(many) + 1)]
+    """Send the requests of the command line with the client in Python."""
+    url, clients, seconds, folder, key, content_type, count, connection, socket = sys.argv[1:]
+    bodies = [(Path(folder) / str(number)).read_bytes() for number in range(1, int(count) + 1)]
     load = Load(url, 0, key, bodies, content_type, socket, connection=connection)
     asyncio.run(_clients(load, int(clients), float(seconds)))
 

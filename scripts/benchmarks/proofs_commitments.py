@@ -1,4 +1,4 @@
-"""Commitments to signals: contributions a second with them and without, and how long older contributions take."""
+"""Measure commitments to signals: contributions a second with and without them, and the time of an upgrade."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _KINDS = {
     "1,000 pictures with 20 signals": (3, 1_000, 20, 0),
     "one video with 600 shots": (10, 1, 0, 600),
 }
-"""Of requests of a kind: how many a round has, the items of each, and the signals and the shots of an item."""
+"""For each kind of request: requests in a round, items in a request, and signals and shots of an item."""
 
 
-_PREPARES = "hashdb.store.contributions.contributions"
-"""The module that commits to a draft."""
+_MODULE = "hashdb.store.contributions.contributions"
+"""The module that creates the commitment of a draft."""
 
 
-class _Without:
-    """In the place of a commitment: none."""
+class _NoCommitment:
+    """A replacement for a commitment, with no salt and no hash."""
 
     salt = hash = None
 
@@ -55,13 +55,17 @@ class _Without:
 
 
 def _measure(quick: bool) -> Figures:
-    with tempfile.TemporaryDirectory() as folder, _service(folder, "with") as own, _service(folder, "without") as other:
-        with other.db.store.begin() as tx:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _service(folder, "with") as with_commitments,
+        _service(folder, "without") as without_commitments,
+    ):
+        with without_commitments.db.store.begin() as tx:
             tx.connection.execute(text("DROP INDEX ix_contributions_id"))
         rounds = _QUICK_ROUNDS if quick else _ROUNDS
-        rates = {name: _rates(own, other, kind, rounds) for name, kind in _KINDS.items()}
+        rates = {name: _rates(with_commitments, without_commitments, kind, rounds) for name, kind in _KINDS.items()}
         figures = {"load": os.getloadavg()[0], "rates": rates}
-        return {**figures, **_upgrade(folder, _QUICK_OLD if quick else _OLD)}
+        return {**figures, **_measure_upgrade(folder, _QUICK_OLD if quick else _OLD)}
 
 
 class _Service(NamedTuple):
@@ -81,18 +85,22 @@ def _service(folder: str, name: str) -> Iterator[_Service]:
         yield _Service(db, create_app(db, settings), new_key(db, Scope.CONTRIBUTE))
 
 
-def _rates(own: _Service, other: _Service, kind: tuple[int, int, int, int], rounds: int) -> Figures:
-    """Contributions a second with and without commitments, of rounds in turns.
+def _rates(
+    with_commitments: _Service, without_commitments: _Service, kind: tuple[int, int, int, int], rounds: int
+) -> Figures:
+    """Contributions a second with and without commitments, measured in alternating rounds.
 
-    The fastest twentieth of the requests counts: work of others on the machine makes one slower and never faster.
+    Only the fastest twentieth of the requests counts: other work on the machine can only make a request slower.
     """
     requests, size, signals, shots = kind
-    rng, taken = random.Random(requests), {"with": list[float](), "without": list[float]()}
+    rng, times = random.Random(requests), {"with": list[float](), "without": list[float]()}
     for number in range(rounds):
         bodies = [[_item(rng, signals, shots) for _ in range(size)] for _ in range(requests)]
         for name in ("with", "without") if number % 2 else ("without", "with"):
-            taken[name] += _seconds(own, bodies) if name == "with" else _seconds_without(other, bodies)
-    rates = {name: size / sorted(seconds)[len(seconds) // 20] for name, seconds in taken.items()}
+            times[name] += (
+                _seconds(with_commitments, bodies) if name == "with" else _seconds_without(without_commitments, bodies)
+            )
+    rates = {name: size / sorted(seconds)[len(seconds) // 20] for name, seconds in times.items()}
     return {**rates, "ratio": rates["with"] / rates["without"]}
 
 
@@ -103,8 +111,8 @@ def _seconds(service: _Service, bodies: Sequence[Sequence[Mapping[str, Any]]]) -
 
 def _seconds_without(service: _Service, bodies: Sequence[Sequence[Mapping[str, Any]]]) -> list[float]:
     with (
-        patch(f"{_PREPARES}.item_lines", lambda *_: ()),
-        patch(f"{_PREPARES}.Commitment", SimpleNamespace(new=lambda lines: _Without())),
+        patch(f"{_MODULE}.item_lines", lambda *_: ()),
+        patch(f"{_MODULE}.Commitment", SimpleNamespace(new=lambda lines: _NoCommitment())),
     ):
         return _seconds(service, bodies)
 
@@ -117,29 +125,30 @@ def _item(rng: random.Random, signals: int, shots: int) -> Mapping[str, Any]:
     return {**item, "media": "video", "duration": shots, "frames": frames}
 
 
-def _signals(rng: random.Random, many: int) -> list[str]:
-    return [f"pdq:{sum(1 << bit for bit in rng.sample(range(256), 128)):064x}" for _ in range(many)]
+def _signals(rng: random.Random, count: int) -> list[str]:
+    return [f"pdq:{sum(1 << bit for bit in rng.sample(range(256), 128)):064x}" for _ in range(count)]
 
 
-def _upgrade(folder: str, many: int) -> Figures:
-    """Contributions a second that are committed to after an upgrade, and compared by a verification."""
-    rng = random.Random(many)
+def _measure_upgrade(folder: str, count: int) -> Figures:
+    """Contributions a second that the service commits to after an upgrade, and the time of a verification."""
+    rng = random.Random(count)
     with _service(folder, "old") as old:
         db = old.db
-        for _ in range(0, many, 1_000):
+        for _ in range(0, count, 1_000):
             _seconds_without(old, [[_item(rng, 4, 0) for _ in range(1_000)]])
         steps, done = list[float](), 1
         while done:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             done = commitments.commit(db)
-            steps.append(time.perf_counter() - begun)
-        plain, whole = (seconds(lambda signals=signals: _verify(db, signals=signals)) for signals in (False, True))  # type: ignore[misc]
+            steps.append(time.perf_counter() - started)
+        plain = seconds(lambda: _verify(db, signals=False))
+        with_signals = seconds(lambda: _verify(db, signals=True))
     return {
-        "older": many,
-        "commit_rate": many / sum(steps),
+        "older": count,
+        "commit_rate": count / sum(steps),
         "batch_ms": statistics.median(steps) * 1e3,
         "verify_seconds": plain,
-        "verify_signals_seconds": whole,
+        "verify_signals_seconds": with_signals,
     }
 
 

@@ -1,4 +1,4 @@
-"""Receipts: how large one is, how long its verification takes, and how long the service needs to make it."""
+"""Measure receipts: their size, and the time to verify and to create one."""
 
 from __future__ import annotations
 
@@ -41,44 +41,46 @@ _DETAILS: Details = {
     "seconds_to_remove": 86_400,
     "commitment": "5f" * 32,
 }
-"""Those of an addition with all that it may have."""
+"""The details of the event of a contribution, with all fields."""
 _WITNESSES = {"none": 0, "one": 1, "two": 2, "three": 3}
 
 
 def _measure(quick: bool) -> Figures:
-    many = _QUICK if quick else _EVENTS
+    events = _QUICK if quick else _EVENTS
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/hashdb.sqlite")
         store.migrate()
         signing = Signing(Path(folder, "signing.key"), Path(folder, "checkpoints.txt"), "hashes.example/log")
         db = HashDB(store, Settings().rules(), signing=signing)
         checkpoints.start(db)
-        _fill(db, many)
+        _fill(db, events)
         rng, size = random.Random(1), store.head().seq
         chosen = [ChosenEvent(rng.randint(size // 2, size)) for _ in range(_TIMES)]
-        left = iter(chosen)
-        making = _milliseconds(lambda: receipt(db, COMMAND_LINE, next(left)))
-        bare = max((receipt(db, COMMAND_LINE, one) for one in chosen), key=lambda one: len(str(one)))
+        remaining_events = iter(chosen)
+        making = _milliseconds(lambda: receipt(db, COMMAND_LINE, next(remaining_events)))
+        largest = max((receipt(db, COMMAND_LINE, event) for event in chosen), key=lambda event: len(str(event)))
         log = checkpoints.log(db).verifiers
         db.close()
-    body = split_note(bare.note)[0]
-    found: dict[str, object] = {"events": size, "load": os.getloadavg()[0], "hashes": len(bare.hashes)}
+    body = split_note(largest.note)[0]
+    figures: dict[str, object] = {"events": size, "load": os.getloadavg()[0], "hashes": len(largest.hashes)}
     for type in KeyType:
         keys = [Cosigner.new(f"witness.example.org/{i}", type) for i in range(3)]
         lines = [key.cosign(body, _TIME) for key in keys]
         for name, count in _WITNESSES.items():
-            named = "".join(f"witness w{i} {key.key}\n" for i, key in enumerate(keys[:count]))
+            witness_lines = "".join(f"witness w{i} {key.key}\n" for i, key in enumerate(keys[:count]))
             names = " ".join(f"w{i}" for i in range(count))
-            policy = Policy.parse(named + (f"group all all {names}\nquorum all\n" if count else "quorum none\n"))
-            text = str(Receipt(bare.event, bare.index, bare.hashes, bare.note + "".join(lines[:count])))
+            policy = Policy.parse(
+                witness_lines + (f"group all all {names}\nquorum all\n" if count else "quorum none\n")
+            )
+            text = str(Receipt(largest.event, largest.index, largest.hashes, largest.note + "".join(lines[:count])))
             verifying = _milliseconds(lambda text=text, policy=policy: Receipt.parse(text).verify(policy, log))  # type: ignore[misc]
-            found[f"{type.name.lower()}_{name}"] = {"octets": len(text.encode()), **verifying}
-    return found | {"making": making}
+            figures[f"{type.name.lower()}_{name}"] = {"octets": len(text.encode()), **verifying}
+    return figures | {"making": making}
 
 
-def _fill(db: HashDB, many: int) -> None:
-    for first in range(1, many + 1, _BATCH):
-        ids = range(first, min(many + 1, first + _BATCH))
+def _fill(db: HashDB, count: int) -> None:
+    for first in range(1, count + 1, _BATCH):
+        ids = range(first, min(count + 1, first + _BATCH))
         with db.store.begin() as tx:
             entries = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", id, _DETAILS) for id in ids]
             tx.audit.append(db.now(), SYSTEM, entries)
@@ -86,13 +88,13 @@ def _fill(db: HashDB, many: int) -> None:
 
 
 def _milliseconds(act: Callable[[], object]) -> dict[str, float]:
-    taken, worked = [], []
+    elapsed, processor = [], []
     for _ in range(_TIMES):
-        begun, begun_work = time.perf_counter(), time.process_time()
+        started, work_started = time.perf_counter(), time.process_time()
         act()
-        taken.append((time.perf_counter() - begun) * 1e3)
-        worked.append((time.process_time() - begun_work) * 1e3)
-    return {"ms": statistics.median(taken), "processor_p99_ms": sorted(worked)[-_TIMES // 100]}
+        elapsed.append((time.perf_counter() - started) * 1e3)
+        processor.append((time.process_time() - work_started) * 1e3)
+    return {"ms": statistics.median(elapsed), "processor_p99_ms": sorted(processor)[-_TIMES // 100]}
 
 
 def _targets(figures: Figures) -> Sequence[Target]:
@@ -107,9 +109,10 @@ def _lines(figures: Figures) -> Sequence[str]:
     rows: list[Sequence[object]] = []
     for type, title in (("ed25519", "Ed25519"), ("ml_dsa_44", "ML-DSA-44")):
         for name in _WITNESSES if type == "ed25519" else ("one", "three"):
-            one = figures[f"{type}_{name}"]
-            said = "none" if name == "none" else f"{name}, {title}"
-            rows.append((said, f"{one['octets']:,}", report.number(one["ms"]), report.number(one["processor_p99_ms"])))
+            figure = figures[f"{type}_{name}"]
+            witnesses = "none" if name == "none" else f"{name}, {title}"
+            times = report.number(figure["ms"]), report.number(figure["processor_p99_ms"])
+            rows.append((witnesses, f"{figure['octets']:,}", *times))
     making, load = figures["making"], report.number(figures["load"])
     return [
         "",

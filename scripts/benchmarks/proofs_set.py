@@ -1,4 +1,4 @@
-"""The tree over the active set: how long an event takes, how long the first tree, and how large it is."""
+"""Measure the tree over the active set: the time of an event, the time to build the first tree, and its size."""
 
 from __future__ import annotations
 
@@ -28,101 +28,103 @@ from tests import schemas
 _CONTRIBUTIONS, _QUICK = 10_000_000, 200_000
 _MOST_MS = 10
 _TIMES = 30
-_AT_ONCE = 500_000
-_MADE = text(
+_BATCH = 500_000
+_INSERT_EVENTS = text(
     "WITH RECURSIVE ids(id) AS (SELECT :first UNION ALL SELECT id + 1 FROM ids WHERE id < :last)"
     " INSERT INTO events (seq, at, actor, action, subject_kind, subject_id, details, leaf)"
     " SELECT id, :at, 'key\\:1', 'contribution.added', 'contribution', id,"
     " :front || lower(hex(randomblob(32))) || :back, randomblob(32) FROM ids"
 )
-"""Events of contributions, as the service writes them, but for their leaves in the log's tree, which nothing reads."""
+"""Insert events of contributions as the service writes them, with random leaves, which this benchmark does not read."""
 _FRONT = '{"basis":null,"commitment":"'
 _BACK = '","labels":["glorification"],"media":"image","member":1,"severity":null}'
 
 
 def _measure(quick: bool) -> Figures:
-    many = _QUICK if quick else _CONTRIBUTIONS
+    count = _QUICK if quick else _CONTRIBUTIONS
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "hashdb.sqlite")
         schemas.make(f"sqlite:///{path}")
         db = open_hashdb(f"sqlite:///{path}", Settings().rules())
-        _fill(db, many)
+        _fill(db, count)
         before = path.stat().st_size
         steps = _build(db)
         db.store.scrub()
         figures = {
-            "contributions": many,
+            "contributions": count,
             "load": os.getloadavg()[0],
             "build_seconds": sum(steps),
             "longest_step_seconds": max(steps),
             "tree_mb": _tree_mb(db),
             "file_mb": (path.stat().st_size - before) / 1e6,
-            "one": _each(db, many, 1),
-            "ten": _each(db, many, 10),
-            "thousand": _each(db, many, 1_000),
-            "in_order": _each(db, many, 1_000, in_order=True),
+            "one": _milliseconds_an_event(db, count, 1),
+            "ten": _milliseconds_an_event(db, count, 10),
+            "thousand": _milliseconds_an_event(db, count, 1_000),
+            "in_order": _milliseconds_an_event(db, count, 1_000, in_order=True),
             "nothing_ms": _milliseconds(lambda: active_set.keep(db, at_once=True)),
-            "block_ms": _milliseconds(lambda: active_set.get_block(db, COMMAND_LINE, 0, random.randrange(many // 256))),
+            "block_ms": _milliseconds(
+                lambda: active_set.get_block(db, COMMAND_LINE, 0, random.randrange(count // 256))
+            ),
             "verify_seconds": seconds(lambda: _verify(db)),
         }
         db.close()
     return figures
 
 
-def _fill(db: HashDB, many: int) -> None:
-    """A log of so many contributions."""
+def _fill(db: HashDB, count: int) -> None:
+    """Write a log with `count` contributions."""
     at = to_microseconds(datetime.now(UTC))
-    for first in range(1, many + 1, _AT_ONCE):
-        last = min(many, first + _AT_ONCE - 1)
+    for first in range(1, count + 1, _BATCH):
+        last = min(count, first + _BATCH - 1)
         with db.store.begin() as tx:
             values = {"first": first, "last": last, "at": at, "front": _FRONT, "back": _BACK}
-            tx.connection.execute(_MADE, values)
+            tx.connection.execute(_INSERT_EVENTS, values)
             peaks = bytes(32 * last.bit_count())
             tx.connection.execute(text("UPDATE log SET seq = :last, peaks = :peaks"), {"last": last, "peaks": peaks})
         print(f"{last:,} contributions", file=sys.stderr)
 
 
 def _build(db: HashDB) -> list[float]:
-    """The seconds of each step by which the first tree is built."""
+    """Build the first tree; return the seconds of each step."""
     steps = list[float]()
     while True:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         with db.store.read() as tx:
             step = active_set._next_step(tx)
         assert step is not None and active_set._store(db, step)
-        steps.append(time.perf_counter() - begun)
+        steps.append(time.perf_counter() - started)
         if step.last:
             return steps
 
 
-def _each(db: HashDB, many: int, count: int, *, in_order: bool = False) -> Figures:
-    """The milliseconds an event where so many change the set between two roots, and of the write.
+def _milliseconds_an_event(db: HashDB, contributions: int, count: int, *, in_order: bool = False) -> Figures:
+    """Milliseconds for each of `count` events between two roots, and for the write of the tree.
 
-    The fastest run counts: work of others on the machine makes a run slower and never faster.
+    Only the fastest run counts: other work on the machine can only make a run slower.
     """
     rng, elapsed, processor, writes = random.Random(count), list[float](), list[float](), list[float]()
     for _ in range(_TIMES if count < 100 else 5):
-        ids = rng.sample(range(1, many), count)
+        ids = rng.sample(range(1, contributions), count)
         if in_order:
-            first = rng.randrange(1, many - count)
+            first = rng.randrange(1, contributions - count)
             ids = list(range(first, first + count))
         actions = rng.choices((Action.CONTRIBUTION_DISPUTED, Action.CONTRIBUTION_WITHDRAWN), k=count)
         entries = [LogEntry(action, "contribution", id, {}) for action, id in zip(actions, ids, strict=True)]
         with db.store.begin() as tx:
             tx.audit.append(db.now(), SYSTEM, entries)
-        begun, begun_work = time.perf_counter(), time.process_time()
+        started, work_started = time.perf_counter(), time.process_time()
         last, write = False, 0.0
         while not last:
             with db.store.read() as tx:
                 step = active_set._next_step(tx)
             if step is None:
                 break
-            store_begun = time.perf_counter()
+            write_started = time.perf_counter()
             active_set._store(db, step)
-            write = max(write, time.perf_counter() - store_begun)
+            write = max(write, time.perf_counter() - write_started)
             last = step.last
-        elapsed.append((time.perf_counter() - begun) * 1e3 / count)
-        processor.append((time.process_time() - begun_work) * 1e3 / count)
+        elapsed.append((time.perf_counter() - started) * 1e3 / count)
+        processor.append((time.process_time() - work_started) * 1e3 / count)
         writes.append(write * 1e3)
     return {"events": count, "ms": min(elapsed), "processor_ms": min(processor), "write_ms": min(writes)}
 
@@ -137,7 +139,7 @@ def _tree_mb(db: HashDB) -> float:
 
 
 def _verify(db: HashDB) -> None:
-    """As a verification: make the whole tree anew from the events, and compare it."""
+    """Rebuild the whole tree from the events and compare it, as a verification does."""
     with db.store.read() as tx:
         assert list(active_set.differences(db, tx, lambda count: None)) == []
 
@@ -148,11 +150,14 @@ def _targets(figures: Figures) -> Sequence[Target]:
 
 
 def _lines(figures: Figures) -> Sequence[str]:
-    each = [(figures[name], "anywhere") for name in ("one", "ten", "thousand")]
-    each.append((figures["in_order"], "with ids in a row"))
+    figures_and_places = [(figures[name], "anywhere") for name in ("one", "ten", "thousand")]
+    figures_and_places.append((figures["in_order"], "with ids in a row"))
     rows = [
-        (f"{one['events']:,}, {where}", *(report.number(one[name]) for name in ("ms", "processor_ms", "write_ms")))
-        for one, where in each
+        (
+            f"{figure['events']:,}, {place}",
+            *(report.number(figure[name]) for name in ("ms", "processor_ms", "write_ms")),
+        )
+        for figure, place in figures_and_places
     ]
     load = report.number(figures["load"])
     return [

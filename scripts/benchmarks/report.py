@@ -1,4 +1,4 @@
-"""Results as Markdown, JSON and SVG in docs/benchmarks/, with the machine named."""
+"""Write results as Markdown, JSON and SVG to docs/benchmarks/, with a description of the machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS = ("#0b62a4", "#d1495b", "#3b8f5a", "#8d6a9f", "#c98b1b", "#555555")
 
 
 class Target(NamedTuple):
-    """What was to be reached, and what was."""
+    """A target, its limit (`asked`), the measured figure, and whether the figure meets the limit."""
 
     what: str
     asked: str
@@ -29,12 +29,12 @@ class Target(NamedTuple):
 
 
 def at_most(what: str, most: float, measured: float, unit: str) -> Target:
-    """The target that a figure is at most so much."""
+    """The target that a figure is at most `most`."""
     return Target(what, f"≤ {most:,g} {unit}", f"{number(measured)} {unit}", bool(measured <= most))
 
 
 def at_least(what: str, least: float, measured: float, unit: str) -> Target:
-    """The target that a figure is at least so much."""
+    """The target that a figure is at least `least`."""
     return Target(what, f"≥ {least:,g} {unit}", f"{number(measured)} {unit}", bool(measured >= least))
 
 
@@ -46,11 +46,11 @@ class Line(NamedTuple):
 
 
 Figures: TypeAlias = Mapping[str, Any]
-"""What was measured, as JSON has it."""
+"""The measured figures, as stored in the JSON file."""
 
 
 class Part(NamedTuple):
-    """A part of a page: its title, what measures it (`quick` or not), its targets and its lines."""
+    """A part of a page: its title, the function that measures it (`quick` or not), its targets and its lines."""
 
     title: str
     measure: Callable[[bool], Figures]
@@ -59,7 +59,7 @@ class Part(NamedTuple):
 
 
 def machine(*packages: str) -> dict[str, Any]:
-    """What it was measured on."""
+    """A description of this machine, with the versions of these packages."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -72,8 +72,8 @@ def machine(*packages: str) -> dict[str, Any]:
     }
 
 
-def told(machine: Mapping[str, Any]) -> str:
-    """The machine in a sentence."""
+def machine_sentence(machine: Mapping[str, Any]) -> str:
+    """The description of a machine as a sentence."""
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     return (
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['system']}; "
@@ -82,8 +82,15 @@ def told(machine: Mapping[str, Any]) -> str:
 
 
 def opening(title: str, readers: str, command: str, machine: Mapping[str, Any]) -> list[str]:
-    """The first lines of a page: whom it is for, what writes it, and on which machine."""
-    return [f"# {title}, measured", "", readers, "", f"Written by `./scripts/{command}`; do not edit.", told(machine)]
+    """The first lines of a page: its readers, the command that writes it, and the machine."""
+    return [
+        f"# {title}, measured",
+        "",
+        readers,
+        "",
+        f"Written by `./scripts/{command}`; do not edit.",
+        machine_sentence(machine),
+    ]
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
@@ -92,14 +99,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     return ["", *("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines), ""]
 
 
-def targets(found: Sequence[Target]) -> list[str]:
-    """Which targets are met."""
-    rows = [(one.what, one.asked, one.measured, "met" if one.met else "**not met**") for one in found]
+def targets(all_targets: Sequence[Target]) -> list[str]:
+    """The table of targets, with whether each one is met."""
+    rows = [(each.what, each.asked, each.measured, "met" if each.met else "**not met**") for each in all_targets]
     return table(("target", "asked", "measured", ""), rows)
 
 
 def write(name: str, lines: Sequence[str], results: Mapping[str, Any]) -> None:
-    """Write NAME.md and NAME.json, and print the former."""
+    """Write NAME.md and NAME.json, and print NAME.md."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     text = "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
     (FOLDER / f"{name}.md").write_text(text, "utf-8")
@@ -108,14 +115,14 @@ def write(name: str, lines: Sequence[str], results: Mapping[str, Any]) -> None:
 
 
 def number(value: float) -> str:
-    """Three digits that count."""
+    """A number with three significant digits."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 def plot(name: str, title: str, across: str, up: str, lines: Sequence[Line], *, log_across: bool = True) -> None:
-    """Write NAME.svg: lines over two axes, of which the upright one is logarithmic."""
+    """Write NAME.svg: lines on two axes. The vertical axis is logarithmic."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{name}.svg").write_text(_svg(title, across, up, lines, log_across), "utf-8")
 
@@ -180,9 +187,9 @@ def _short(value: float) -> str:
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    said = dict(line.replace("\t", "").split(": ", 1) for line in lines if ": " in line)
-    name, family, model = said.get("model name", platform.processor()), said.get("cpu family"), said.get("model")
-    extra = " with AVX-512 VPOPCNTDQ" if "avx512_vpopcntdq" in said.get("flags", "") else ""
+    fields = dict(line.replace("\t", "").split(": ", 1) for line in lines if ": " in line)
+    name, family, model = fields.get("model name", platform.processor()), fields.get("cpu family"), fields.get("model")
+    extra = " with AVX-512 VPOPCNTDQ" if "avx512_vpopcntdq" in fields.get("flags", "") else ""
     return f"{name} (family {family}, model {model}){extra}"
 
 
@@ -194,5 +201,5 @@ def _version(name: str) -> str:
 
 
 def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
+    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return revision.stdout.strip() or "unknown"

@@ -1,4 +1,4 @@
-"""What `scripts/bench text` measures beside recall: the choice of the hash, hashing, and search."""
+"""Measure for `scripts/bench text` everything but recall: the choice of the hash, hashing, and search."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ _Bits = NDArray[np.bool_]
 
 def _window(words: Sequence[str], length: int, *, once: bool) -> _Bits:
     grams = [" ".join(words[place : place + length]) for place in range(len(words) - length + 1)]
-    kept = list(dict.fromkeys(grams)) if once else grams
-    octets = b"".join(hashlib.blake2b(gram.encode("utf-8", "replace"), digest_size=32).digest() for gram in kept)
+    counted_grams = list(dict.fromkeys(grams)) if once else grams
+    octets = b"".join(
+        hashlib.blake2b(gram.encode("utf-8", "replace"), digest_size=32).digest() for gram in counted_grams
+    )
     bits = np.unpackbits(np.frombuffer(octets, np.uint8).reshape(-1, 32), axis=1)
-    majority: _Bits = 2 * bits.sum(axis=0, dtype=np.int32) > len(kept)
+    majority: _Bits = 2 * bits.sum(axis=0, dtype=np.int32) > len(counted_grams)
     return majority
 
 
 def _length(text: Text, spaced: int) -> int:
-    """Words in a shingle of a script, where one of a script with spaces has so many."""
+    """The words of a shingle for the script of a text; `spaced` is that for scripts with spaces."""
     return spaced + 1 if text.script in ("Chinese, Japanese",) else spaced
 
 
@@ -45,7 +47,7 @@ def _replaced(words: Sequence[str], random: Random, others: Sequence[str], share
 
 
 def curves(texts: Sequence[Text]) -> dict[str, Any]:
-    """Distances of copies and of different texts by hash, and what is found by window and step."""
+    """Distances of copies and of different texts by hash, and the recall by window and step."""
     random = Random(_SEED)
     drawn = random.sample(texts, min(_WINDOWS, len(texts)))
     places = [random.randint(0, len(text.words) - 170) for text in drawn]
@@ -59,9 +61,9 @@ def curves(texts: Sequence[Text]) -> dict[str, Any]:
         for once in (False, True):
             listed = np.stack([_window(words, _length(text, length), once=once)
                                for text, words in zip(drawn, windows, strict=True)])  # fmt: skip
-            asked = np.stack([_window(words, _length(text, length), once=once)
+            queried = np.stack([_window(words, _length(text, length), once=once)
                               for text, words in zip(drawn, copies, strict=True)])  # fmt: skip
-            same = (listed != asked).sum(axis=1)
+            same = (listed != queried).sum(axis=1)
             apart = np.stack([(listed != row).sum(axis=1) for row in listed])
             different = np.sort(apart[~shared & np.tri(len(drawn), k=-1, dtype=np.bool_)])
             pairs = len(different)
@@ -71,7 +73,7 @@ def curves(texts: Sequence[Text]) -> dict[str, Any]:
     passages = [text for text in texts if len(text.words) >= 900]
     passages = random.sample(passages, min(_PASSAGES, len(passages)))
     steps = [
-        [window, listed_step, query_step, *_found(passages, window, listed_step, query_step)]
+        [window, listed_step, query_step, *_recall_by_radius(passages, window, listed_step, query_step)]
         for window, listed_step, query_step in (
             (200, 100, 25), (200, 50, 25), (150, 75, 25), (150, 50, 50), (150, 50, 25), (100, 50, 25),
         )
@@ -80,7 +82,7 @@ def curves(texts: Sequence[Text]) -> dict[str, Any]:
 
 
 def _sharing(windows: Sequence[Sequence[str]]) -> _Bits:
-    """Which pairs of windows have 8 words in a row in common."""
+    """The pairs of windows that have 8 consecutive words in common."""
     holders: dict[tuple[str, ...], list[int]] = {}
     for place, words in enumerate(windows):
         for run in {tuple(words[at : at + 8]) for at in range(len(words) - 7)}:
@@ -91,8 +93,8 @@ def _sharing(windows: Sequence[Sequence[str]]) -> _Bits:
     return shared
 
 
-def _found(texts: Sequence[Text], window: int, listed_step: int, query_step: int) -> list[str]:
-    """Per cent of passages with two windows of both texts within each radius: changed ones, and short ones."""
+def _recall_by_radius(texts: Sequence[Text], window: int, listed_step: int, query_step: int) -> list[str]:
+    """Per cent of passages of which two windows are within each radius: of altered and of short passages."""
     random = Random(_SEED)
     needed: tuple[list[int], list[int]] = ([], [])
     for place, text in enumerate(texts):
@@ -102,11 +104,11 @@ def _found(texts: Sequence[Text], window: int, listed_step: int, query_step: int
         listed = _windows(nearby, window, listed_step, _length(text, 2))
         passage = text.words[start : start + 300]
         for kind, upload in enumerate((_replaced(passage, random, others), passage[:150])):
-            asked = _windows([*others[:300], *upload, *others[300:600]], window, query_step, _length(text, 2))
-            apart = np.stack([(listed != row).sum(axis=1) for row in asked])
+            queried = _windows([*others[:300], *upload, *others[300:600]], window, query_step, _length(text, 2))
+            apart = np.stack([(listed != row).sum(axis=1) for row in queried])
             second = [np.sort(apart.min(axis=axis))[1] for axis in (0, 1)]
             needed[kind].append(int(max(second)))
-    return [f"{100 * float(np.mean(np.array(of_kind) <= radius)):.1f}" for of_kind in needed for radius in RADII]
+    return [f"{100 * float(np.mean(np.array(distances) <= radius)):.1f}" for distances in needed for radius in RADII]
 
 
 def _windows(words: Sequence[str], window: int, step: int, length: int) -> _Bits:
@@ -115,13 +117,13 @@ def _windows(words: Sequence[str], window: int, step: int, length: int) -> _Bits
 
 
 def hashing(texts: Sequence[Text]) -> dict[str, Any]:
-    """Milliseconds of 1,000 words by script, as a listed text and as a query."""
+    """Milliseconds to hash 1,000 words by script, as a listed text and as a query."""
     rows = []
     for script, _ in Counter(text.script for text in texts).most_common(8):
         words = next((text for text in texts if text.script == script and len(text.words) >= 1_000), None)
         if words is not None:
-            written = "".join(words.pieces[: _pieces_of(words, 1_000)])
-            rows.append([script, *(1e3 * _seconds(written, step) for step in (LISTED_STEP, QUERY_STEP))])
+            passage = "".join(words.pieces[: _pieces_of(words, 1_000)])
+            rows.append([script, *(1e3 * _seconds(passage, step) for step in (LISTED_STEP, QUERY_STEP))])
     return {"scripts": rows}
 
 
@@ -130,34 +132,34 @@ def _pieces_of(text: Text, words: int) -> int:
 
 
 def _seconds(text: str, step: int) -> float:
-    taken = []
+    times = []
     for _ in range(15):
-        begun = time.process_time()
+        started = time.process_time()
         hash_text(text, step=step)
-        taken.append(time.process_time() - begun)
-    return min(taken)
+        times.append(time.process_time() - started)
+    return min(times)
 
 
 def search(count: int) -> dict[str, Any]:
-    """A query of 3,000 words among so many random windows, by the index of the service."""
+    """Search with a query of 3,000 words among `count` random windows, in the index of the service."""
     rng = np.random.default_rng(_SEED)
     words = rng.integers(0, 2**64, (count, _BITS // 64), np.uint64)
     radius = Algorithm.SIMHASH256.radius
-    begun = time.perf_counter()
+    started = time.perf_counter()
     index = TieredIndex(_BITS, radius)
     index.adopt([build_segment(words, radius)], 0)
-    built = time.perf_counter() - begun
-    asked = [int.from_bytes(rng.bytes(_BITS // 8)) for _ in range((3_000 - 150) // QUERY_STEP + 1)]
-    index.search(asked, radius)
+    built = time.perf_counter() - started
+    queries = [int.from_bytes(rng.bytes(_BITS // 8)) for _ in range((3_000 - 150) // QUERY_STEP + 1)]
+    index.search(queries, radius)
     elapsed, processor, near = [], [], 0
     for _ in range(3):
-        wall, own = time.perf_counter(), time.process_time()
-        near = sum(map(len, index.search(asked, radius)))
-        elapsed.append(time.perf_counter() - wall)
-        processor.append(time.process_time() - own)
+        wall_start, processor_start = time.perf_counter(), time.process_time()
+        near = sum(map(len, index.search(queries, radius)))
+        elapsed.append(time.perf_counter() - wall_start)
+        processor.append(time.process_time() - processor_start)
     return {
         "values": count,
-        "asked": len(asked),
+        "asked": len(queries),
         "near": near,
         "build": built,
         "elapsed": median(elapsed),

@@ -1,4 +1,4 @@
-"""What `scripts/bench video` measures beside recall: hashing, the reference's samples, search and size."""
+"""Measure for `scripts/bench video` everything but recall: hashing, the samples of vPDQ, search, and size."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
 from hashdb.store import Store
-from scripts.benchmarks.data import balanced
+from scripts.benchmarks.data import balanced_values
 from scripts.benchmarks.engines import memory
 from scripts.benchmarks.homes import new_actor
 
 SHOTS, SECONDS = 60, 60.0
-"""Of a listed video whose frames are random: each of them is a shot of its own, which takes the most values."""
+"""Shots and seconds of a listed video with random frames. Each frame is a shot, which needs the most values."""
 VALUES_A_SHOT = 6
-"""Values of phash256: the frame's own and those of its variants."""
+"""Values of phash256 for a frame and its variants."""
 _SHOT = (Algorithm.PDQ, *[Algorithm.PHASH256] * VALUES_A_SHOT)
 HD = (1280, 720)
 _FPS = 25
@@ -52,28 +52,28 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def in_a_process(call: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
-    """The result of a call in a process of its own, in which matrix products take one thread."""
+def in_new_process(call: Callable[_P, _R], *arguments: _P.args, **keywords: _P.kwargs) -> _R:
+    """The result of a call in a new process, in which matrix products use one thread."""
     with one_thread_each(), ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(call, *arguments, **named).result()
+        return pool.submit(call, *arguments, **keywords).result()
 
 
 def hashing(photos: Sequence[Path], seconds: float) -> dict[str, Any]:
-    """Seconds of a film of 720p that one second of a processor decodes and hashes, in each way."""
+    """Seconds of a 720p film that are decoded and hashed in one processor second, for each way of hashing."""
     film = PannedFilm("720p", tuple(photos), seconds, "720p", HD)
     octets = encode(_grained(film.play(times(0, seconds, _FPS))), _FPS, 23)
-    found = {
+    speeds = {
         "decode": _speed(octets, seconds, None),
         "pdq": _speed(octets, seconds, (Mode.PLAIN, (Algorithm.PDQ,), 1.0, False)),
         "contribution": _speed(octets, seconds, (Mode.BALANCED, ALGORITHMS, 1.0, False)),
         "query": _speed(octets, seconds, (Mode.TRANSFORMS, ALGORITHMS, 0.25, False)),
         "fast": _speed(octets, seconds, (Mode.BALANCED, ALGORITHMS, 1.0, True)),
     }
-    return {"seconds": seconds, "frames_a_second": _FPS, "bits_a_second": len(octets) * 8 / seconds, "speeds": found}
+    return {"seconds": seconds, "frames_a_second": _FPS, "bits_a_second": len(octets) * 8 / seconds, "speeds": speeds}
 
 
 def _grained(frames: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    """Frames with the noise of a camera, without which they would be decoded too fast."""
+    """Add the noise of a camera to frames; without noise they would decode too fast."""
     noise = np.random.default_rng(_SEED).normal(0, 5, (8, HD[1] + 16, HD[0] + 16, 1)).astype(np.int16)
     for number, frame in enumerate(frames):
         x, y = number * 7 % 16, number * 5 % 16
@@ -82,22 +82,22 @@ def _grained(frames: Iterator[Image.Image]) -> Iterator[Image.Image]:
 
 
 def _speed(octets: bytes, seconds: float, how: tuple[Mode, Sequence[Algorithm], float, bool] | None) -> float:
-    taken = []
+    times = []
     for _ in range(_ROUNDS):
-        begun = time.process_time()
+        started = time.process_time()
         if how is None:
             frames = sum(1 for _ in Video(BytesIO(octets), _LIMITS).frames())
         else:
             mode, algorithms, interval, fast = how
             video = Video(BytesIO(octets), _LIMITS, interval=interval, fast=fast)
             frames = sum(1 for _ in hash_frames(video, algorithms, mode))
-        taken.append(time.process_time() - begun)
+        times.append(time.process_time() - started)
         assert frames
-    return seconds / min(taken)
+    return seconds / min(times)
 
 
 def samples(folder: Path) -> dict[str, Any]:
-    """How far the frames of the reference's films are from its hashes, which are beside them as NAME.txt."""
+    """Distances of the frames of vPDQ's sample films from the published hashes, which are in NAME.txt beside a film."""
     pairs = {
         text: film
         for text in sorted(folder.rglob("*.txt"))
@@ -121,30 +121,30 @@ def samples(folder: Path) -> dict[str, Any]:
 
 
 def _distances(text: Path, film: Path) -> list[int]:
-    """The bits between each frame's hash and the reference's, of those with the quality that is searched for."""
+    """The distance of each frame's hash from the published hash, for frames with enough quality to match."""
     reference: dict[int, tuple[int, int]] = {}
     for line in text.read_text("utf-8").splitlines():
         place, quality, value, *_ = line.split(",")
         reference[int(place)] = int(quality), int(value, 16)
     apart = []
     with film.open("rb") as file:
-        # The shortest interval: every frame.
+        # With the shortest interval, every frame is hashed.
         for frame in hash_frames(Video(file, _LIMITS, interval=1e-9), (Algorithm.PDQ,), Mode.PLAIN):
-            told, right = reference.get(frame.number, (0, 0))
-            if told >= MINIMUM_QUALITY and frame.hashed.signals:
-                apart.append((frame.hashed.signals[0].value ^ right).bit_count())
+            quality_of_reference, expected = reference.get(frame.number, (0, 0))
+            if quality_of_reference >= MINIMUM_QUALITY and frame.hashed.signals:
+                apart.append((frame.hashed.signals[0].value ^ expected).bit_count())
     return apart
 
 
 def search(
     videos: int, around: VideoFrames, film: tuple[VideoFrames, VideoFrames], folder: Path | None
 ) -> dict[str, Any]:
-    """Find a clip of one film in an upload, among so many listed videos of random frames.
+    """Find a clip of one film in an upload, among `videos` listed videos with random frames.
 
-    `film` is listed with its first hashes, and asked for with the second.
+    The first hashes of `film` are listed, and the second ones are those of the query.
     """
-    stored, asked = film
-    library, begun = Library([stored]), time.perf_counter()
+    stored, queried = film
+    library, started = Library([stored]), time.perf_counter()
     indexes: dict[Algorithm, TieredIndex] = {}
     octets = 0
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-", dir=folder) as name:
@@ -158,7 +158,7 @@ def search(
             octets += path.stat().st_size
             indexes[algorithm] = TieredIndex(algorithm.bits, algorithm.radius)
             indexes[algorithm].adopt([open_segment(path)], 0)
-        built = time.perf_counter() - begun
+        built = time.perf_counter() - started
         searching = 0.0
 
         def near(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
@@ -169,7 +169,7 @@ def search(
             return found
 
         start, end = _CLIP
-        clip = VideoFrames([frame for frame in asked.frames if frame.at < end - start], end - start)
+        clip = VideoFrames([frame for frame in queried.frames if frame.at < end - start], end - start)
         middle = float(int(around.duration / 2))
         upload = put_inside(around, clip, middle, middle)
         library.match(*upload, near)
@@ -199,7 +199,7 @@ def search(
 
 
 def stored_bytes(videos: int) -> float:
-    """Bytes of the SQLite database for a listed video of a minute."""
+    """Bytes that a listed video of a minute takes in the SQLite database."""
     return (_database_bytes(videos) - _database_bytes(0)) / videos
 
 
@@ -218,7 +218,9 @@ def _database_bytes(videos: int) -> int:
 
 def _random_video(rng: np.random.Generator, db: HashDB) -> Draft:
     frames = [
-        Frame(float(number), tuple(Signal(algorithm, *balanced(rng, 1, algorithm.bits)) for algorithm in _SHOT), 90)
+        Frame(
+            float(number), tuple(Signal(algorithm, *balanced_values(rng, 1, algorithm.bits)) for algorithm in _SHOT), 90
+        )
         for number in range(SHOTS)
     ]
     return Draft((), ("glorification",), db.now(), media=Media.VIDEO, frames=tuple(frames), duration=SECONDS)

@@ -1,4 +1,4 @@
-"""A database as it is after a year: members, contributions of every kind, events, opinions, cases; from a seed."""
+"""Fill a database with a year of data from a seed: members, contributions, events, opinions and cases."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ _NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """How much there is to be."""
+    """The amounts of data."""
 
     contributions: int
     opinions: int = 1_200
     decided: int = 180
     near: float = 0.04
-    """Share of contributions that are close to an earlier one."""
+    """The share of contributions that are near an earlier one."""
 
 
 def fill(url: str, rules: Rules, size: Year, end: datetime) -> None:
@@ -73,14 +73,14 @@ def fill(url: str, rules: Rules, size: Year, end: datetime) -> None:
     db = HashDB(store, rules, clock)
     everyone = [_member(db, name) for name in _NAMES]
     rng = np.random.default_rng(data.SEED)
-    for batch in _contributions(rng, [one.member for one in everyone if one.member], size, end):
+    for batch in _contributions(rng, [actor.member for actor in everyone if actor.member], size, end):
         _write(url, store, batch)
-    _after(url, store, size.contributions)
+    _finish(url, store, size.contributions)
     clock.at = end - timedelta(hours=90)
-    judged = _judge(db, everyone, size, clock, end, rng)
+    reviewed = _review(db, everyone, size, clock, end, rng)
     clock.at = end
-    _ask(store, [_id(one) for one in everyone], judged, end, rng)
-    _follow(store, everyone, end)
+    _add_counts(store, [_id(actor) for actor in everyone], reviewed, end, rng)
+    _record_feed_reads(store, everyone, end)
     counts.seal(db)
     while contributions.emit_pending(db) or opinions.recount(db):
         pass
@@ -116,8 +116,8 @@ class _Batch:
     events: list[tuple[datetime, Actor, LogEntry]]
 
 
-def _days(rng: np.random.Generator, size: int, end: datetime) -> np.ndarray:
-    """Instants of arrival in order, seconds since 1970: more each month, less on weekends, and three bad days."""
+def _arrival_times(rng: np.random.Generator, size: int, end: datetime) -> np.ndarray:
+    """Times of arrival in order, in seconds since 1970: more each month, fewer on weekends, and three busy days."""
     first = (end - timedelta(days=_YEAR)).timestamp()
     weights = np.linspace(0.6, 1.4, _YEAR) * rng.uniform(0.8, 1.2, _YEAR)
     weekday = (np.arange(_YEAR) + (end - timedelta(days=_YEAR)).weekday()) % 7
@@ -130,27 +130,27 @@ def _days(rng: np.random.Generator, size: int, end: datetime) -> np.ndarray:
 
 def _contributions(rng: np.random.Generator, everyone: Sequence[Member], size: Year, end: datetime) -> Iterator[_Batch]:
     count = size.contributions
-    at = _days(rng, count, end)
+    at = _arrival_times(rng, count, end)
     share = rng.pareto(1.1, len(everyone)) + 0.15
     whose = rng.choice(len(everyone), count, p=share / share.sum())
     delays = np.exp(rng.normal(6.9, 1.5, count)) * np.where(rng.random(count) < 0.03, 60, 1)
     pdq = rng.integers(0, 2**64, (count, 4), np.uint64, endpoint=False)
     phash = rng.integers(0, 2**64, (count, 1), np.uint64, endpoint=False)
-    _draw_near(rng, pdq, size.near)
+    _make_some_near(rng, pdq, size.near)
     for start in range(0, count, _BATCH):
         batch = _Batch([], [], [])
         for place in range(start, min(start + _BATCH, count)):
-            _add(batch, rng, place, everyone[int(whose[place])], float(at[place]), float(delays[place]))
-            _sign(batch, place + 1, pdq[place], phash[place], place % 3)
+            _add_contribution(batch, rng, place, everyone[int(whose[place])], float(at[place]), float(delays[place]))
+            _add_signals(batch, place + 1, pdq[place], phash[place], place % 3)
         yield batch
 
 
-def _draw_near(rng: np.random.Generator, words: np.ndarray, share: float) -> None:
-    """Let a share of values be close to an earlier one."""
+def _make_some_near(rng: np.random.Generator, words: np.ndarray, share: float) -> None:
+    """Replace a share of the values by values near an earlier one."""
     near = np.flatnonzero(rng.random(len(words)) < share)
     near = near[near > 0]
     earlier = (near * rng.random(len(near))).astype(np.int64)
-    words[near] = words[earlier] ^ data.flips(rng, rng.integers(0, 24, len(near)), 256)
+    words[near] = words[earlier] ^ data.flip_masks(rng, rng.integers(0, 24, len(near)), 256)
 
 
 _LABELS = ("glorification", "branded_propaganda", "incitement", "graphic_violence", "recruitment", "manifesto",
@@ -158,7 +158,9 @@ _LABELS = ("glorification", "branded_propaganda", "incitement", "graphic_violenc
 _ODDS = np.array([34, 24, 12, 10, 7, 5, 4, 2, 1.5, 0.5]) / 100
 
 
-def _add(batch: _Batch, rng: np.random.Generator, place: int, member: Member, at: float, delay: float) -> None:
+def _add_contribution(
+    batch: _Batch, rng: np.random.Generator, place: int, member: Member, at: float, delay: float
+) -> None:
     id, received = place + 1, datetime.fromtimestamp(at, UTC)
     removed = None if place % 41 == 0 else received - timedelta(seconds=min(delay, 40 * 86_400))
     first, second = rng.choice(len(_LABELS), 2, p=_ODDS)
@@ -201,7 +203,7 @@ def _add(batch: _Batch, rng: np.random.Generator, place: int, member: Member, at
     batch.events.append((received, Actor(f"key:{member.id}", frozenset()), entry))
 
 
-def _sign(batch: _Batch, id: int, pdq: np.ndarray, phash: np.ndarray, how: int) -> None:
+def _add_signals(batch: _Batch, id: int, pdq: np.ndarray, phash: np.ndarray, how: int) -> None:
     values = [(Algorithm.PDQ, pdq), *([(Algorithm.PHASH, phash)] if how else [])]
     for position, (algorithm, words) in enumerate(values):
         octets = words.astype(">u8").tobytes()
@@ -218,9 +220,9 @@ def _write(url: str, store: Store, batch: _Batch) -> None:
             connection.exec_driver_sql("PRAGMA synchronous = OFF")
         insert_rows(connection, rows_of, batch.rows)
         insert_rows(connection, signals_of, batch.signals)
-        # As the store appends events, of which each has an instant of its own here.
+        # Append the events as the store does, but each with a different time.
         head = connection.execute(select(log)).one()
-        rows = [_event(head.seq + place, *one) for place, one in enumerate(batch.events, 1)]
+        rows = [_event(head.seq + place, *event) for place, event in enumerate(batch.events, 1)]
         insert_rows(connection, events_of, rows)
         peaks = grow(connection, head.seq, head.peaks, [row["leaf"] for row in rows])
         connection.execute(update(log).values(seq=head.seq + len(rows), at=rows[-1]["at"], peaks=peaks))
@@ -240,7 +242,7 @@ def _event(seq: int, at: datetime, actor: Actor, entry: LogEntry) -> dict[str, A
     }
 
 
-def _after(url: str, store: Store, count: int) -> None:
+def _finish(url: str, store: Store, count: int) -> None:
     if store.embedded:
         return
     engine = create_engine(url)
@@ -251,64 +253,66 @@ def _after(url: str, store: Store, count: int) -> None:
     engine.dispose()
 
 
-def _ask(store: Store, ids: list[int], judged: list[int], end: datetime, rng: np.random.Generator) -> None:
-    """What members asked on each day, and which contributions they had as matches."""
+def _add_counts(store: Store, ids: list[int], reviewed: list[int], end: datetime, rng: np.random.Generator) -> None:
+    """Record the number of queries of members on each day, and the contributions that matched."""
     busy = rng.pareto(1.2, len(ids)) + 0.2
     for day in (end.date() - timedelta(days=back) for back in range(_YEAR, -1, -1)):
         numbers: dict[Cell, int] = {}
         for id, share in zip(ids, busy, strict=True):
-            asked = int(40_000 * share * rng.uniform(0.7, 1.3) * (0.7 if day.weekday() >= 5 else 1))
-            found = int(asked * rng.uniform(0.0004, 0.0012))
-            numbers[Cell(CountKind.QUERY, id, ANY_ALGORITHM, QueryOutcome.NONE)] = asked - found
-            numbers[Cell(CountKind.QUERY, id, ANY_ALGORITHM, QueryOutcome.HIT)] = found
-            numbers[Cell(CountKind.HIT, id, ANY_ALGORITHM, QueryOutcome.OTHERS)] = found
+            queries = int(40_000 * share * rng.uniform(0.7, 1.3) * (0.7 if day.weekday() >= 5 else 1))
+            matched = int(queries * rng.uniform(0.0004, 0.0012))
+            numbers[Cell(CountKind.QUERY, id, ANY_ALGORITHM, QueryOutcome.NONE)] = queries - matched
+            numbers[Cell(CountKind.QUERY, id, ANY_ALGORITHM, QueryOutcome.HIT)] = matched
+            numbers[Cell(CountKind.HIT, id, ANY_ALGORITHM, QueryOutcome.OTHERS)] = matched
         with store.begin() as tx:
             tx.counts.add(day, {cell: times for cell, times in numbers.items() if times})
     with store.begin() as tx:
-        tx.hits.add([_hit(rng, ids, judged, end, place) for place in range(4_000)])
+        tx.hits.add([_hit(rng, ids, reviewed, end, place) for place in range(4_000)])
 
 
-def _follow(store: Store, everyone: list[Actor], end: datetime) -> None:
-    """Most members read the feed today."""
+def _record_feed_reads(store: Store, everyone: list[Actor], end: datetime) -> None:
+    """Record that most members read the feed today."""
     with store.begin() as tx:
         for actor in everyone[2:]:
             if actor.key is not None:
                 tx.members.first_feed_read(actor.key.id, end.date().isoformat())
 
 
-def _hit(rng: np.random.Generator, ids: list[int], judged: list[int], end: datetime, place: int) -> Hit:
+def _hit(rng: np.random.Generator, ids: list[int], reviewed: list[int], end: datetime, place: int) -> Hit:
     at = end - timedelta(seconds=float(rng.uniform(3_600, 60 * 86_400)))
-    contribution = judged[int(rng.integers(len(judged)))]
+    contribution = reviewed[int(rng.integers(len(reviewed)))]
     member = ids[place % len(ids)]
     times = int(rng.integers(1, 9))
     return Hit(at.date(), member, contribution, at, at, 1, times, {"pdq": int(rng.integers(0, 32))})
 
 
-def _judge(
+def _review(
     db: HashDB, everyone: list[Actor], size: Year, clock: _Clock, end: datetime, rng: np.random.Generator
 ) -> list[int]:
-    """Opinions, disputes and decisions, through the services, in the last days; what they are on."""
+    """Give opinions and decide cases in the last days, through the services; return the contributions."""
     step = (end - clock.at) / (size.opinions + size.decided + 1)
     chosen = rng.choice(np.arange(1, size.contributions + 1), min(size.opinions, size.contributions), replace=False)
     for place, id in enumerate(chosen):
         clock.at += step
-        found = contributions.get(db, COMMAND_LINE, int(id))
-        other = next(one for one in everyone[place % len(everyone) :] + everyone if _id(one) != found.member)
+        contribution = contributions.get(db, COMMAND_LINE, int(id))
+        others = everyone[place % len(everyone) :] + everyone
+        other = next(actor for actor in others if _id(actor) != contribution.member)
         disputes = place % 5 == 4
         reason = _REASONS[place % len(_REASONS)] if disputes else None
         note = _NOTES[place % len(_NOTES)] if disputes else None
         stance = Stance.DISPUTES if disputes else Stance.CONFIRMS
-        opinions.give(db, other, found.id, OpinionDraft(stance, reason, note))
+        opinions.give(db, other, contribution.id, OpinionDraft(stance, reason, note))
     decisions = (Decision.UPHOLD, Decision.UPHOLD, Decision.QUARANTINE, Decision.RETIRE)
     for place in range(size.decided):
         clock.at += step
         cases.decide(db, COMMAND_LINE, place + 1, decisions[place % 4], "Looked at by two reviewers.")
     for id in chosen[: size.opinions // 8]:
-        found = contributions.get(db, COMMAND_LINE, int(id))
-        if found.status is Status.ACTIVE and int(id) % 3 == 0:
+        contribution = contributions.get(db, COMMAND_LINE, int(id))
+        if contribution.status is Status.ACTIVE and int(id) % 3 == 0:
             with db.store.begin() as tx:
-                tx.contributions.withdraw(found.id, "removal_reversed", db.now())
-                told = {"reason": "removal_reversed", "before": "active"}
-                by = Actor(f"key:{found.member}", frozenset())
-                tx.audit.append(db.now(), by, [LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", found.id, told)])
+                tx.contributions.withdraw(contribution.id, "removal_reversed", db.now())
+                details: Details = {"reason": "removal_reversed", "before": "active"}
+                actor = Actor(f"key:{contribution.member}", frozenset())
+                entry = LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", contribution.id, details)
+                tx.audit.append(db.now(), actor, [entry])
     return [int(id) for id in chosen]

@@ -1,4 +1,4 @@
-"""What a database has beside what members put in: people, incidents, benign signals, proposals, reports, readers."""
+"""Data that the console shows beside contributions: people, incidents, benign signals, proposals, reports, readers."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ PEOPLE = {ADMIN: Role.ADMIN, "jonas": Role.ADMIN, "rosa": Role.REVIEWER, "otto":
 _MATCHES = 20_000
 
 
-def through(db: HashDB, password: str) -> None:
-    """Add it all, unless it is there; as of the database's clock."""
+def add_console_data(db: HashDB, password: str) -> None:
+    """Add all of the data, unless the database has it already; the times follow the database's clock."""
     if not users.page(db, COMMAND_LINE, 0, 1):
-        _live(db, password)
+        _add_all(db, password)
     db.rules = replace(db.rules, two_persons=True)
     while overviews.follow(db) == overviews.BLOCK:
         pass
 
 
-def _live(db: HashDB, password: str) -> None:
+def _add_all(db: HashDB, password: str) -> None:
     added = {name: users.add(db, COMMAND_LINE, UserDraft(name, role), password).user for name, role in PEOPLE.items()}
     now = db.now()
     benign.start(db, built_in_benign())
@@ -59,19 +59,19 @@ def _live(db: HashDB, password: str) -> None:
     for label, began, ended in (("harbour", 200, 190), ("station", 60, 30), ("market", 4, None)):
         end = None if ended is None else now - timedelta(days=ended)
         incidents.add(db, COMMAND_LINE, IncidentDraft(f"CIP:{label}-2026", now - timedelta(days=began), end))
-    _film(db)
-    _document(db)
+    _add_videos(db)
+    _add_documents(db)
     db.rules = replace(db.rules, two_persons=True)
     members.change(db, added["jonas"].actor, 9, MemberChange(status=MemberStatus.SUSPENDED))
     card = BenignDraft((Signal(Algorithm.PDQ, int("5a" * 32, 16)),), note="Countdown before a stream begins")
     benign.add(db, added[ADMIN].actor, card)
-    _push(db)
-    _report(db, added["otto"].actor, dict(presets(now.date()))["last quarter"])
-    _read(db)
+    _add_webhooks(db)
+    _add_report(db, added["otto"].actor, dict(presets(now.date()))["last quarter"])
+    _add_key_uses(db)
 
 
-def _film(db: HashDB) -> None:
-    """Two members contributed videos: a film, and an upload with a part of it in two places; a third disputes that."""
+def _add_videos(db: HashDB) -> None:
+    """Add two videos: a film, and an upload that has parts of the film in two places, which a member disputes."""
     rng = np.random.default_rng(data.SEED)
     film = [_shot(rng) for _ in range(24)]
     film[0] = [(_CARD, 96), (_CARD, 96), (_CARD, 96)]
@@ -90,8 +90,8 @@ def _film(db: HashDB) -> None:
     opinions.give(db, third, recorded.contribution.id, dispute)
 
 
-def _document(db: HashDB) -> None:
-    """Two members contributed a document and a text that has two parts of it; a third disputes the text."""
+def _add_documents(db: HashDB) -> None:
+    """Add a document, and a text that has two parts of the document, which a member disputes."""
     rng = np.random.default_rng(data.SEED)
     words = [_value(rng) for _ in range(60)]
     words[40:43] = [_LICENCE] * 3
@@ -122,12 +122,12 @@ def _shot(rng: np.random.Generator) -> list[tuple[int, int]]:
 
 
 def _value(rng: np.random.Generator) -> int:
-    """A value of PDQ with half of its bits set, as those of pictures are."""
+    """A value of PDQ with half of its bits set, like those of pictures."""
     return sum(1 << int(bit) for bit in rng.choice(256, 128, replace=False))
 
 
 def _near_to(rng: np.random.Generator, value: int, bits: int) -> int:
-    """A value that differs in as many set bits as others."""
+    """A value at a distance of `bits`; it has as many set bits as the first one."""
     flipped = [int(bit) for bit in rng.permutation(256)]
     ones = [bit for bit in flipped if value >> bit & 1][: bits // 2]
     zeros = [bit for bit in flipped if not value >> bit & 1][: bits // 2]
@@ -156,13 +156,13 @@ def _draft(
 
 
 def _caller(db: HashDB, member: int) -> Actor:
-    """A key of a member that contributes."""
+    """Add a key of a member; return its actor."""
     key = members.issue_key(db, COMMAND_LINE, member, KeyDraft(frozenset({Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED})))
     return members.authenticate(db, key.secret)
 
 
-def _push(db: HashDB) -> None:
-    """Members have webhooks; of the first one's deliveries each has another end."""
+def _add_webhooks(db: HashDB) -> None:
+    """Add webhooks of three members; each delivery of the first webhook has a different outcome."""
     for member, place in ((2, "palaver"), (3, "lumen-photos"), (5, "harbour-chat")):
         key = members.issue_key(db, COMMAND_LINE, member, KeyDraft(frozenset({Scope.FEED, Scope.MATCH})))
         address = f"https://trust.{place}.example/hooks/hashdb"
@@ -182,20 +182,20 @@ def _push(db: HashDB) -> None:
     webhooks.test(db, COMMAND_LINE, 1)
 
 
-def answer(metrics: Metrics) -> None:
-    """Let a service have answered matches."""
+def count_matches(metrics: Metrics) -> None:
+    """Count a number of match requests in the metrics."""
     for seconds in np.random.default_rng(data.SEED).lognormal(-7, 0.5, _MATCHES):
         metrics.count_request("POST", "/v1/matches", 200, float(seconds))
 
 
-def _report(db: HashDB, actor: Actor, days: Period) -> None:
+def _add_report(db: HashDB, actor: Actor, days: Period) -> None:
     reports.start(db, actor, days.first, days.last, None, lambda report: ReportOut.from_domain(report).json_text())
     while reports.latest(db, actor, 1)[0].outcome is None:
         time.sleep(0.2)
 
 
-def _read(db: HashDB) -> None:
-    """Keys were used lately; one reader is behind by a little, one by much."""
+def _add_key_uses(db: HashDB) -> None:
+    """Record recent uses of keys; one reader of the feed is a little behind, another one far behind."""
     now, head = db.now(), db.store.head().seq
     behind = {3: 40, 7: 2_600}
     uses = []

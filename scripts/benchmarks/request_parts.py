@@ -1,6 +1,6 @@
-"""Where the time of one match request goes: the application called in this process, with a clock around each part.
+"""Measure the parts of a match request: call the application in this process, with a timer around each part.
 
-The clock counts the processor's time of this thread, so that other work on the machine does not add to any part.
+The timer counts the processor time of this thread, so other work on the machine does not add to any part.
 """
 
 from __future__ import annotations
@@ -26,59 +26,59 @@ from hashdb.wsgi.log_lines import write_json_lines
 from scripts.benchmarks.homes import post_environ
 
 PARTS = ("key", "freshness", "parse", "limits", "search", "store", "answer", "counts", "log", "the rest")
-"""`limits` are rates and budgets with their headers, `counts` what statistics and the guard against probing note."""
+"""`limits` are rates and budgets with their headers; `counts` are those of the statistics and of the probing guard."""
 _WARM = 200
 
 
 def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
-    """Microseconds of each part of a request, the mean (most requests find nothing); `all` is the whole request."""
+    """Mean microseconds of each part of a request (most requests match nothing); `all` is the whole request."""
     settings = Settings.read().model_copy(update={"home": home})
     db = open_hashdb(settings.database, settings.rules(), index=home / "index")
     db.index.catch_up()
     with _silent():
         app = create_app(db, settings)
-        taken: dict[str, list[float]] = defaultdict(list)
-        with _timed(taken, db, app.extensions["hashdb"].limits):
-            warm = min(_WARM, len(bodies) // 4)
-            for body in bodies[:warm]:
+        seconds: dict[str, list[float]] = defaultdict(list)
+        with _timers(seconds, db, app.extensions["hashdb"].limits):
+            warm_up = min(_WARM, len(bodies) // 4)
+            for body in bodies[:warm_up]:
                 _call(app, key, body)
-            taken.clear()
-            for body in bodies[warm:]:
-                taken["all"].append(_call(app, key, body))
+            seconds.clear()
+            for body in bodies[warm_up:]:
+                seconds["all"].append(_call(app, key, body))
     db.close()
-    means = {name: sum(each) / len(taken["all"]) * 1e6 for name, each in taken.items()}
-    found = {name: means.get(name, 0.0) for name in PARTS}
-    found["the rest"] = means["all"] - sum(found[name] for name in PARTS[:-1])
-    return found | {"all": means["all"], "all, median": statistics.median(taken["all"]) * 1e6}
+    means = {name: sum(values) / len(seconds["all"]) * 1e6 for name, values in seconds.items()}
+    parts = {name: means.get(name, 0.0) for name in PARTS}
+    parts["the rest"] = means["all"] - sum(parts[name] for name in PARTS[:-1])
+    return parts | {"all": means["all"], "all, median": statistics.median(seconds["all"]) * 1e6}
 
 
 def _call(app: Callable[..., Any], key: str, body: bytes) -> float:
     """Seconds of this thread's processor time for one request."""
     statuses: list[str] = []
     environ = post_environ("/v1/matches", body, key)
-    begun = time.thread_time()
+    started = time.thread_time()
     b"".join(app(environ, lambda status, headers, info=None: statuses.append(status)))
-    taken = time.thread_time() - begun
+    seconds = time.thread_time() - started
     if not statuses[0].startswith("200"):
         raise SystemExit(f"a request failed: {statuses[0]}")
-    return taken
+    return seconds
 
 
 @contextmanager
-def _timed(taken: dict[str, list[float]], db: HashDB, limits: RateLimits) -> Iterator[None]:
-    """Clocks around the functions that do each part, for the length of the block; a part within another is its own."""
+def _timers(seconds: dict[str, list[float]], db: HashDB, limits: RateLimits) -> Iterator[None]:
+    """Add a timer to the function of each part during the block. A nested part does not count for the outer one."""
     within: list[float] = [0.0]
 
-    def clocked(part: str, act: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **named: Any) -> Any:
-            begun = time.thread_time()
+    def timed(part: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **keywords: Any) -> Any:
+            started = time.thread_time()
             within.append(0.0)
             try:
-                return act(*arguments, **named)
+                return act(*arguments, **keywords)
             finally:
-                passed = time.thread_time() - begun
-                taken[part].append(passed - within.pop())
-                within[-1] += passed
+                elapsed = time.thread_time() - started
+                seconds[part].append(elapsed - within.pop())
+                within[-1] += elapsed
 
         return run
 
@@ -91,26 +91,26 @@ def _timed(taken: dict[str, list[float]], db: HashDB, limits: RateLimits) -> Ite
         (db.budgets, "spend", "limits"),
         (fast_path, "remaining_budget_headers", "limits"),
         (matches, "suggest", "search"),
-        # Where something is found, the store is read; what is left is the request's checks.
+        # If a query matches, the service reads the store. The rest of this time is the checks of the request.
         (matches, "match", "store"),
         (fast_path, "answer_text", "answer"),
         (db.stats, "note_answer", "counts"),
         (db.suspicions, "note", "counts"),
         (web_logs, "log_answer", "log"),
     ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     for owner, name, part in places:
-        setattr(owner, name, clocked(part, getattr(owner, name)))
+        setattr(owner, name, timed(part, getattr(owner, name)))
     try:
         yield
     finally:
-        for owner, name, act in before:
+        for owner, name, act in originals:
             setattr(owner, name, act)
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Log as a worker does, to nowhere."""
+    """Write the log as a worker does, but to /dev/null."""
     write_json_lines()
     handler = logging.getLogger("hashdb").handlers[0]
     assert isinstance(handler, logging.StreamHandler)
@@ -123,7 +123,7 @@ def _silent() -> Iterator[None]:
 
 
 def main() -> None:
-    """Measure in the process of its own: HOME KEY FOLDER-OF-BODIES."""
+    """Print the figures for the arguments HOME, KEY and FOLDER, which has the bodies."""
     home, key, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     bodies = [path.read_bytes() for path in sorted(folder.iterdir())]
     print(json.dumps(measure(home, key, bodies)))
