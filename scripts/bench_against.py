@@ -1,7 +1,7 @@
-"""The service beside an earlier version of it, request by request in turns: `scripts/bench http --against REV`.
+"""Compare the requests of the service with those of an earlier version: `scripts/bench http --against REV`.
 
-Each version runs with its own code, over a home of its own with the same values. For each row the two versions are
-measured one after the other, round by round. A figure is the median of the rounds, a ratio is that of the medians.
+Each version runs its own code with its own home; both homes have the same values. In each round of a row, the two
+versions are measured one after the other. A figure is the median of the rounds, a ratio is that of the medians.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.bench_match import built, python_of
+from scripts.bench_match import export_revision, python_for
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.engines import ROOT
 from scripts.benchmarks.load import Load, LoadResult, client, send
@@ -32,11 +32,23 @@ from scripts.benchmarks import data, service
 import sys
 print(service.fill(sys.argv[1], Settings().rules(), data.stored_values(int(sys.argv[2]), 256)))
 """
-_HEADS = ("what", "clients", "items/s", "before", "ratio", "p99 ms", "before", "ratio", "µs an item", "before", "ratio")
+_COLUMNS = (
+    "what",
+    "clients",
+    "items/s",
+    "before",
+    "ratio",
+    "p99 ms",
+    "before",
+    "ratio",
+    "µs an item",
+    "before",
+    "ratio",
+)
 
 
 class Running(NamedTuple):
-    """A version that is served: its address, its process, and a key that may do all."""
+    """A running version: its address, its process, and a key to contribute and match."""
 
     url: str
     process: int
@@ -44,7 +56,7 @@ class Running(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A kind of request: what it is, how many items it has, and a function that makes bodies for a round."""
+    """A kind of request: its name, its number of items, and a function that makes the bodies for a round."""
 
     what: str
     clients: int
@@ -56,7 +68,7 @@ class Row(NamedTuple):
 
 
 def compare(revision: str, quick: bool, values: int) -> None:
-    """Measure this checkout beside a revision, and write docs/benchmarks/against.md and .json."""
+    """Measure this checkout and a revision in turns, and write docs/benchmarks/against.md and .json."""
     rounds, seconds = (3, 3.0) if quick else (7, 4.0)
     results: dict[str, Any] = {"machine": report.machine("flask", "gunicorn", "sqlalchemy"), "against": revision}
     length = " --quick" if quick else ""
@@ -76,31 +88,31 @@ def compare(revision: str, quick: bool, values: int) -> None:
     ]
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
         folder = Path(name)
-        codes = {"this": ROOT, "before": built(revision, folder / "code")}
-        for where, databases in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
+        codes = {"this": ROOT, "before": export_revision(revision, folder / "code")}
+        for database_name, databases in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
             try:
                 with databases(codes, folder, values) as running:
                     measured = _measure(running, values, rounds, seconds)
             except PostgresMissing as error:
                 print(f"hashdb: PostgreSQL is left out: {error}", file=sys.stderr)
                 continue
-            results[where] = measured
-            lines += ["", f"## {where}", *report.table(_HEADS, [_cells(each) for each in measured])]
+            results[database_name] = measured
+            lines += ["", f"## {database_name}", *report.table(_COLUMNS, [_cells(each) for each in measured])]
     report.write("against", lines, results)
 
 
-def _rows(values: int) -> list[Row]:
-    rng, words = np.random.default_rng(data.SEED), data.stored_values(values, 256)
+def _request_kinds(values: int) -> list[Row]:
+    rng, values_ = np.random.default_rng(data.SEED), data.stored_values(values, 256)
     picture, form = service.picture_form((ROOT / "hashdb" / "photos" / "casa-mila.jpg").read_bytes())
-    one, many = service.match_bodies(words, 2_000, 1), service.match_bodies(words, 20, 1_000)
+    single, batch = service.match_bodies(values_, 2_000, 1), service.match_bodies(values_, 20, 1_000)
 
     def contributions(count: int, size: int) -> Callable[[], Sequence[bytes]]:
         return lambda: list(service.contribute_bodies(rng, count, size))
 
     return [
-        *(Row("match one", clients, "/v1/matches", 1, lambda: one) for clients in (1, 8, 32)),
-        Row("match one, a connection each", 8, "/v1/matches", 1, lambda: one, connection="close"),
-        *(Row("match 1,000", clients, "/v1/matches", 1_000, lambda: many) for clients in (1, 4)),
+        *(Row("match one", clients, "/v1/matches", 1, lambda: single) for clients in (1, 8, 32)),
+        Row("match one, a connection each", 8, "/v1/matches", 1, lambda: single, connection="close"),
+        *(Row("match 1,000", clients, "/v1/matches", 1_000, lambda: batch) for clients in (1, 4)),
         *(Row("contribute one", clients, "/v1/contributions", 1, contributions(4_000, 1)) for clients in (1, 8)),
         Row("contribute 1,000", 2, "/v1/contributions", 1_000, contributions(30, 1_000)),
         *(Row("match a picture", clients, "/v1/matches/media", 1, lambda: [picture], form) for clients in (1, 4)),
@@ -109,17 +121,17 @@ def _rows(values: int) -> list[Row]:
 
 def _measure(running: Mapping[str, Running], values: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
     measured = []
-    for row in _rows(values):
+    for row in _request_kinds(values):
         rounds_of: dict[str, list[LoadResult]] = {name: [] for name in running}
         for _ in range(rounds):
             bodies = row.bodies()
-            for name, each in running.items():
-                url = f"{each.url}{row.path}"
-                load = Load(url, each.process, each.key, bodies, row.content_type, connection=row.connection)
+            for name, version in running.items():
+                url = f"{version.url}{row.path}"
+                load = Load(url, version.process, version.key, bodies, row.content_type, connection=row.connection)
                 rounds_of[name].append(send(load, row.clients, seconds))
         medians = {
-            name: LoadResult(*(statistics.median(column) for column in zip(*some, strict=True)))._asdict()
-            for name, some in rounds_of.items()
+            name: LoadResult(*(statistics.median(column) for column in zip(*results, strict=True)))._asdict()
+            for name, results in rounds_of.items()
         }
         print(f"hashdb: {row.what}, {row.clients} clients: {medians}", file=sys.stderr, flush=True)
         measured.append({"what": row.what, "clients": row.clients, "items": row.items, **medians})
@@ -129,12 +141,12 @@ def _measure(running: Mapping[str, Running], values: int, rounds: int, seconds: 
 def _cells(measured: Mapping[str, Any]) -> tuple[object, ...]:
     this, before, items = measured["this"], measured["before"], measured["items"]
     cells: list[object] = [measured["what"], measured["clients"]]
-    for now, then in (
+    for now, earlier in (
         (this["rate"] * items, before["rate"] * items),
         (this["p99"], before["p99"]),
         (this["work"] / items, before["work"] / items),
     ):
-        cells += [report.number(now), report.number(then), f"{now / then:.2f}"]
+        cells += [report.number(now), report.number(earlier), f"{now / earlier:.2f}"]
     return tuple(cells)
 
 
@@ -143,7 +155,7 @@ def _sqlite(codes: Mapping[str, Path], folder: Path, values: int) -> Iterator[Ma
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
-                _served(code, folder / name, f"sqlite:///{folder / name / 'hashdb.sqlite'}", values)
+                _serve(code, folder / name, f"sqlite:///{folder / name / 'hashdb.sqlite'}", values)
             )
             for name, code in codes.items()
         }
@@ -155,21 +167,26 @@ def _postgresql(codes: Mapping[str, Path], folder: Path, values: int) -> Iterato
         server = stack.enter_context(postgres_server())
         yield {
             name: stack.enter_context(
-                _served(code, folder / f"{name}-postgresql", stack.enter_context(server.new_database()), values)
+                _serve(code, folder / f"{name}-postgresql", stack.enter_context(server.new_database()), values)
             )
             for name, code in codes.items()
         }
 
 
 @contextmanager
-def _served(code: Path, home: Path, database: str, values: int) -> Iterator[Running]:
-    """A version over a home of its own, which is filled first."""
+def _serve(code: Path, home: Path, database: str, values: int) -> Iterator[Running]:
+    """Fill a new home and serve it with a version."""
     home.mkdir(mode=0o700)
-    used = {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "HASHDB_HOME": str(home), "HASHDB_DATABASE_URL": database}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")} | used
-    python = python_of(code)
-    run = [python, "-m", "hashdb", "upgrade"]
-    subprocess.run(run, check=True, env=environment, stdout=subprocess.DEVNULL, cwd=code)
+    settings = {
+        "PYTHONPATH": str(code),
+        "PYTHONSAFEPATH": "1",
+        "HASHDB_HOME": str(home),
+        "HASHDB_DATABASE_URL": database,
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")} | settings
+    python = python_for(code)
+    upgrade = [python, "-m", "hashdb", "upgrade"]
+    subprocess.run(upgrade, check=True, env=environment, stdout=subprocess.DEVNULL, cwd=code)
     fill = [python, "-c", _FILL, database, str(values)]
     key = subprocess.check_output(fill, text=True, env=environment, cwd=code).strip()
     before = set(_children())

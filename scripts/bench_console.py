@@ -1,7 +1,7 @@
-"""The console at two million contributions, on SQLite and on PostgreSQL.
+"""Measure the pages of the console with two million contributions, on SQLite and on PostgreSQL.
 
-Prints tables, and writes docs/benchmarks/console.md and console.json. A user who is signed in asks for each page over
-WSGI, one after the other; the browser's own work is not in it. PostgreSQL gets a copy of the SQLite database.
+Prints tables, and writes docs/benchmarks/console.md and console.json. A signed-in user requests each page over WSGI,
+one after the other; the time of a browser is not included. PostgreSQL gets a copy of the SQLite database.
 
     scripts/bench console [--quick] [--home FOLDER] [--postgres FOLDER] [--only sqlite|postgresql]
 """
@@ -41,10 +41,10 @@ from tests.web.console.visitors import PASSWORD
 
 _READERS = "For operators and contributors: how long each page of the console takes with a large database."
 CONTRIBUTIONS = 2_000_000
-LONGEST = 100.0
-"""Milliseconds that a page may take, in the median."""
-LISTED = 300.0
-"""Milliseconds that 95 of 100 pages of a list may take, by any filter and in any order."""
+LONGEST_PAGE = 100.0
+"""The largest median time of a page, in milliseconds."""
+LONGEST_LIST = 300.0
+"""The largest time of 95 of 100 pages of a list with any filter and order, in milliseconds."""
 _LIST = "/console/contributions"
 _TIMES = 9
 _ROUNDS = 2
@@ -52,7 +52,7 @@ _COLUMNS = ("page", "first ms", "median ms", "longest ms")
 
 
 class Row(NamedTuple):
-    """What a page took: the first time, in the median of the others, and at most, in milliseconds."""
+    """The time of a page in milliseconds: of the first request, and the median and the maximum of the others."""
 
     name: str
     first: float
@@ -60,36 +60,40 @@ class Row(NamedTuple):
     longest: float
 
 
-class Listed(NamedTuple):
-    """What the pages of a list took, in milliseconds, and the slowest of them."""
+class ListTimes(NamedTuple):
+    """The times of the pages of a list in milliseconds, and the slowest page."""
 
     name: str
     pages: int
     unfinished: int
     median: float
     most: float
-    """Of 95 of 100 pages."""
+    """The 95th percentile."""
     longest: float
     slowest: str
 
 
 def main() -> None:
-    """Fill the databases, ask for every page, write what it took."""
+    """Fill the databases, request every page, and write the times."""
     parser = argparse.ArgumentParser(prog="scripts/bench console", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--contributions", type=int, default=CONTRIBUTIONS)
-    parser.add_argument("--home", type=Path, help="a folder with a SQLite database that is filled, or is to be kept")
-    parser.add_argument("--postgres", type=Path, help="a folder with the data of a server that are filled, or are kept")
-    parser.add_argument("--only", choices=("sqlite", "postgresql"), help="one database; nothing is written")
-    parser.add_argument("--quick", action="store_true", help="twenty thousand contributions; nothing is written")
+    parser.add_argument(
+        "--home", type=Path, help="folder of the SQLite database; it is kept, and a filled one is used again"
+    )
+    parser.add_argument(
+        "--postgres", type=Path, help="folder of the PostgreSQL server; it is kept, and a filled one is used again"
+    )
+    parser.add_argument("--only", choices=("sqlite", "postgresql"), help="measure one database; write no page")
+    parser.add_argument("--quick", action="store_true", help="twenty thousand contributions; write no page")
     arguments = parser.parse_args()
     count = 20_000 if arguments.quick else arguments.contributions
     rows: dict[str, list[Row]] = {}
-    lists: dict[str, list[Listed]] = {}
+    lists: dict[str, list[ListTimes]] = {}
     with kept_or_temporary(arguments.home) as home, kept_or_temporary(arguments.postgres) as data:
         for name, database in (("sqlite", _sqlite), ("postgresql", _postgresql)):
             if arguments.only in (None, name):
                 with database(home, data, count) as settings:
-                    rows[name], lists[name] = _measured(settings)
+                    rows[name], lists[name] = _measure(settings)
     _print(lists)
     if arguments.only is None and not arguments.quick:
         _write(count, rows, lists)
@@ -123,15 +127,15 @@ def _postgresql(home: Path, data: Path, count: int) -> Iterator[Settings]:
 
 
 def _copy(source: str, target: str) -> None:
-    here, there = Store(source), Store(target)
-    here.migrate()
-    moved = here.move_to(there, lambda rows: None)
-    here.finish_move_to(there, moved.head)
-    here.close()
-    there.close()
+    from_store, to_store = Store(source), Store(target)
+    from_store.migrate()
+    result = from_store.move_to(to_store, lambda rows: None)
+    from_store.finish_move_to(to_store, result.head)
+    from_store.close()
+    to_store.close()
 
 
-def _measured(settings: Settings) -> tuple[list[Row], list[Listed]]:
+def _measure(settings: Settings) -> tuple[list[Row], list[ListTimes]]:
     store = Store(settings.database)
     store.migrate()
     store.close()
@@ -144,17 +148,17 @@ def _measured(settings: Settings) -> tuple[list[Row], list[Listed]]:
     secret = _sign_in(client)
     rows = []
     for name, (path, fields) in _pages(db).items():
-        taken = [_asked(client, path, fields and {**fields, "csrf": secret})[0] for _ in range(_TIMES)]
-        rows.append(Row(name, taken[0], float(np.median(taken[1:])), max(taken[1:])))
+        times = [_request(client, path, fields and {**fields, "csrf": secret})[0] for _ in range(_TIMES)]
+        rows.append(Row(name, times[0], float(np.median(times[1:])), max(times[1:])))
         print(f"{name:60s} {rows[-1].median:8.1f} ms", flush=True)
-    lists = [_listed(client, name, addresses) for name, addresses in _lists(db).items()]
+    lists = [_measure_list(client, name, addresses) for name, addresses in _list_addresses(db).items()]
     db.close()
     return rows, lists
 
 
-def _listed(client: FlaskClient, name: str, addresses: Sequence[str]) -> Listed:
-    """Ask for the first page of each address, the second and the third, and back to the second."""
-    taken: dict[str, list[float]] = {}
+def _measure_list(client: FlaskClient, name: str, addresses: Sequence[str]) -> ListTimes:
+    """Request the first, second and third page of each address, and the second one again."""
+    times: dict[str, list[float]] = {}
     unfinished = 0
     for _ in range(_ROUNDS):
         for address in addresses:
@@ -162,67 +166,74 @@ def _listed(client: FlaskClient, name: str, addresses: Sequence[str]) -> Listed:
             for step in ("", " second page", " third page", " back"):
                 if path is None:
                     break
-                milliseconds, page = _asked(client, path, None)
-                taken.setdefault(f"{address}{step}", []).append(milliseconds)
+                milliseconds, page = _request(client, path, None)
+                times.setdefault(f"{address}{step}", []).append(milliseconds)
                 unfinished += "Search on" in page
                 path = _link(page, "prev" if step == " third page" else "next")
-    # The first round warms the caches, as the first request of a page does in the other table.
-    warm = {address: float(np.median(each[1:] or each)) for address, each in taken.items()}
-    every = np.array(list(warm.values()))
+    # The first round fills the caches, like the first request of a page in the other table.
+    warm = {address: float(np.median(durations[1:] or durations)) for address, durations in times.items()}
+    medians = np.array(list(warm.values()))
     slowest = max(warm, key=lambda address: warm[address])
-    listed = Listed(name, len(every), unfinished // _ROUNDS, float(np.median(every)), float(np.percentile(every, 95)),
-                    float(every.max()), slowest)  # fmt: skip
-    print(f"{name:20s} {listed.pages:5d} pages, p95 {listed.most:7.1f} ms, longest {listed.longest:.1f} ms", flush=True)
+    p50, p95, longest = map(float, np.percentile(medians, (50, 95, 100)))
+    result = ListTimes(name, len(medians), unfinished // _ROUNDS, p50, p95, longest, slowest)
+    print(f"{name:20s} {result.pages:5d} pages, p95 {result.most:7.1f} ms, longest {result.longest:.1f} ms", flush=True)
     for address in sorted(warm, key=lambda address: -warm[address])[:12]:
         print(f"    {warm[address]:8.1f} ms {address}", flush=True)
-    return listed
+    return result
 
 
 def _link(page: str, rel: str) -> str | None:
-    found = re.search(rf'rel="{rel}" href="([^"]+)"', page)
-    return html.unescape(found[1]) if found else None
+    match = re.search(rf'rel="{rel}" href="([^"]+)"', page)
+    return html.unescape(match[1]) if match else None
 
 
 def _sign_in(client: FlaskClient) -> str:
     fields = {"csrf": _secret(client.get("/console/sign-in").text), "name": console_data.ADMIN, "password": PASSWORD}
-    answer = client.post("/console/sign-in", data=fields)
-    if answer.status_code != 303:
-        raise SystemExit(f"the sign-in was answered with {answer.status}")
+    response = client.post("/console/sign-in", data=fields)
+    if response.status_code != 303:
+        raise SystemExit(f"the response to the sign-in is {response.status}")
     return _secret(client.get("/console/account").text)
 
 
 def _secret(page: str) -> str:
-    found = re.search(r'name="csrf" value="([^"]+)"', page)
-    assert found
-    return found[1]
+    match = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert match
+    return match[1]
 
 
-def _asked(client: FlaskClient, path: str, fields: Mapping[str, str] | None) -> tuple[float, str]:
+def _request(client: FlaskClient, path: str, fields: Mapping[str, str] | None) -> tuple[float, str]:
     started = time.perf_counter()
-    answer = client.get(path, buffered=True) if fields is None else client.post(path, data=fields, buffered=True)
-    taken = (time.perf_counter() - started) * 1e3
-    if answer.status_code != 200:
-        raise SystemExit(f"{path} was answered with {answer.status}")
-    return taken, answer.text
+    response = client.get(path, buffered=True) if fields is None else client.post(path, data=fields, buffered=True)
+    milliseconds = (time.perf_counter() - started) * 1e3
+    if response.status_code != 200:
+        raise SystemExit(f"the response to {path} is {response.status}")
+    return milliseconds, response.text
 
 
-def _lists(db: HashDB) -> dict[str, list[str]]:
+def _list_addresses(db: HashDB) -> dict[str, list[str]]:
     """The addresses of each list: every filter in every order."""
     day = db.now().date()
-    filters = ["", *_filters(day), *_combined(day)]
+    filters = ["", *_filters(day), *_filter_combinations(day)]
     return {
-        "Contributions": [f"{_LIST}?{query}" for query in _by(filters, Sort)],
-        "Cases, open": [f"/console/cases?{query}" for query in _by(("", "severity=4", "label=manifesto"), QueueOrder)],
-        "Cases, decided": [f"/console/cases?state=decided&{query}" for query in _by(("",), CaseSort)],
-        "Benign list": [f"/console/benign?{query}" for query in _by(("", "text=map", "whose=own"), BenignSort)],
+        "Contributions": [f"{_LIST}?{query}" for query in _addresses_of(filters, Sort)],
+        "Cases, open": [
+            f"/console/cases?{query}" for query in _addresses_of(("", "severity=4", "label=manifesto"), QueueOrder)
+        ],
+        "Cases, decided": [f"/console/cases?state=decided&{query}" for query in _addresses_of(("",), CaseSort)],
+        "Benign list": [
+            f"/console/benign?{query}" for query in _addresses_of(("", "text=map", "whose=own"), BenignSort)
+        ],
         "Members": [
-            f"/console/members?{query}" for query in _by(("limit=5",), ("name", "active", "last", "precision"))
+            f"/console/members?{query}"
+            for query in _addresses_of(("limit=5",), ("name", "active", "last", "precision"))
         ],
         "Audit log": [f"/console/events?{query}" for query in ("", "action=case.decided", "subject=contribution:17")],
     }
 
 
-def _by(filters: Sequence[str], orders: Sequence[str] | type[Sort | CaseSort | BenignSort | QueueOrder]) -> list[str]:
+def _addresses_of(
+    filters: Sequence[str], orders: Sequence[str] | type[Sort | CaseSort | BenignSort | QueueOrder]
+) -> list[str]:
     return [f"{query}&sort={sort}&order={order}" for query in filters for sort in orders for order in ("down", "up")]
 
 
@@ -239,7 +250,7 @@ def _filters(day: object) -> list[str]:
     ]  # fmt: skip
 
 
-def _combined(day: object) -> list[str]:
+def _filter_combinations(day: object) -> list[str]:
     return [
         "member=3&severity=4", "member=3&label=imminent_threat", "severity=4&status=active",
         "severity=4&label=manifesto",
@@ -251,7 +262,7 @@ def _combined(day: object) -> list[str]:
 
 
 def _pages(db: HashDB) -> dict[str, tuple[str, Mapping[str, str] | None]]:
-    """What is asked for, by name: an address, and what is posted to it."""
+    """The requests for each page by name: an address, and the fields of a POST request."""
     waiting = queues.queue(db, COMMAND_LINE).waiting
     decided = cases.decided(db, COMMAND_LINE, CaseSort.DECIDED, Place(), 1).rows[0]
     signals = contributions.get(db, COMMAND_LINE, decided.contribution).signals
@@ -308,7 +319,7 @@ def _pages(db: HashDB) -> dict[str, tuple[str, Mapping[str, str] | None]]:
 _LIST_COLUMNS = ("list", "pages", "that stopped early", "median ms", "p95 ms", "longest ms", "the slowest page")
 
 
-def _cells(lists: Sequence[Listed]) -> list[tuple[str, ...]]:
+def _cells(lists: Sequence[ListTimes]) -> list[tuple[str, ...]]:
     return [
         (each.name, str(each.pages), str(each.unfinished), number(each.median), number(each.most),
          number(each.longest), f"`{each.slowest}`")
@@ -316,20 +327,22 @@ def _cells(lists: Sequence[Listed]) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-def _print(lists: Mapping[str, Sequence[Listed]]) -> None:
-    for database, found in lists.items():
-        print("\n".join((database, *report.table(_LIST_COLUMNS, _cells(found)))), flush=True)
+def _print(lists: Mapping[str, Sequence[ListTimes]]) -> None:
+    for database, results in lists.items():
+        print("\n".join((database, *report.table(_LIST_COLUMNS, _cells(results)))), flush=True)
 
 
-def _write(count: int, rows: Mapping[str, Sequence[Row]], lists: Mapping[str, Sequence[Listed]]) -> None:
+def _write(count: int, rows: Mapping[str, Sequence[Row]], lists: Mapping[str, Sequence[ListTimes]]) -> None:
     machine = report.machine("flask", "sqlalchemy", "numpy")
     targets = []
-    for database, of in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
-        worst = max(lists[database], key=lambda each: each.most)
+    for database, title in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
+        worst = max(lists[database], key=lambda list_times: list_times.most)
         slowest = max(rows[database], key=lambda row: row.median)
-        of_lists = f"{of}: every filter and order of a list, 95 of 100 pages ({worst.name})"
-        targets.append(at_most(of_lists, LISTED, worst.most, "ms"))
-        targets.append(at_most(f"{of}: a page, the slowest median ({slowest.name})", LONGEST, slowest.median, "ms"))
+        of_lists = f"{title}: every filter and order of a list, 95 of 100 pages ({worst.name})"
+        targets.append(at_most(of_lists, LONGEST_LIST, worst.most, "ms"))
+        targets.append(
+            at_most(f"{title}: a page, the slowest median ({slowest.name})", LONGEST_PAGE, slowest.median, "ms")
+        )
     lines = [
         *report.opening("The console", _READERS, "bench console", machine),
         f"The databases have a year of generated data: {count} contributions with one event each, and 24 members.",
@@ -343,11 +356,11 @@ def _write(count: int, rows: Mapping[str, Sequence[Row]], lists: Mapping[str, Se
         "Totals are part of each page.",
         "A page that stopped early has read 20000 contributions, and offers to search on.",
     ]
-    for database, of in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
-        lines += [f"### {of}, lists", *report.table(_LIST_COLUMNS, _cells(lists[database]))]
-    for database, of in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
-        told = [(row.name, number(row.first), number(row.median), number(row.longest)) for row in rows[database]]
-        lines += [f"## Pages, {of}", *report.table(_COLUMNS, told)]
+    for database, title in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
+        lines += [f"### {title}, lists", *report.table(_LIST_COLUMNS, _cells(lists[database]))]
+    for database, title in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
+        cells = [(row.name, number(row.first), number(row.median), number(row.longest)) for row in rows[database]]
+        lines += [f"## Pages, {title}", *report.table(_COLUMNS, cells)]
     results = {"machine": machine, "contributions": count, "rows": rows, "lists": lists}
     report.write("console", lines, results)
 

@@ -1,9 +1,9 @@
-"""`hashdb copy-to` at a million contributions: from SQLite to PostgreSQL and back.
+"""Measure `hashdb copy-to` with a million contributions, from SQLite to PostgreSQL and back.
 
     scripts/bench copy [--contributions COUNT] [--quick]
 
-Each contribution has three signals and an event. The commands are run as an operator runs them, in processes of their
-own; PostgreSQL is a server of its own beside the files, which does not wait for its disk.
+Each contribution has three signals and an event. Each command runs in its own process. The PostgreSQL server runs on
+this machine and does not wait for its disk.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ RNG = random.Random(20_240)
 
 
 def main() -> None:
-    """Fill, copy there, copy back, and print what each took."""
+    """Fill a database, copy it to PostgreSQL and back, and print the times."""
     parser = argparse.ArgumentParser(prog="scripts/bench copy", description=__doc__.partition("\n")[0])
-    parser.add_argument("--contributions", type=int, default=1_000_000, help="how many there are (default: 1 M)")
-    parser.add_argument("--quick", action="store_true", help="20,000 of them: under two minutes")
+    parser.add_argument("--contributions", type=int, default=1_000_000, help="number of contributions (default: 1 M)")
+    parser.add_argument("--quick", action="store_true", help="20,000 contributions: under two minutes")
     arguments = parser.parse_args()
     count = 20_000 if arguments.quick else arguments.contributions
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {count:,} contributions")
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def fill(home: Path, count: int) -> None:
-    """Contributions with their events, past the rules and the index."""
+    """Write contributions with their events to the database, without the rules and the index."""
     settings = Settings(home=home)
     store = Store(settings.database)
     store.migrate()
@@ -71,7 +71,7 @@ def fill(home: Path, count: int) -> None:
         now = datetime.now(UTC)
         drafts = [
             Draft(
-                tuple(Signal(one, RNG.getrandbits(one.bits)) for one in ALGORITHMS),
+                tuple(Signal(algorithm, RNG.getrandbits(algorithm.bits)) for algorithm in ALGORITHMS),
                 labels=("glorification",),
                 removed_at=now - timedelta(hours=1),
                 quality=90,
@@ -80,33 +80,34 @@ def fill(home: Path, count: int) -> None:
             for _ in range(_BATCH)
         ]
         with store.begin() as tx:
-            entries = [added_entry(member, one) for one in tx.contributions.add(member, drafts, now)]
+            entries = [added_entry(member, each) for each in tx.contributions.add(member, drafts, now)]
             tx.audit.append(now, COMMAND_LINE, entries)
     checkpoints.keep(db, at_once=True)
-    print(f"{store.count_rows():,} rows are made in {time.perf_counter() - start:.0f} s")
+    print(f"{store.count_rows():,} rows written in {time.perf_counter() - start:.0f} s")
     db.close()
 
 
-def copy(what: str, home: Path, settings: dict[str, str], url: str, server: OwnServer) -> None:
-    """Copy, compare, verify and finish, in one run; what that took of the clock, and of processors."""
-    words = [sys.executable, "-m", "hashdb", "copy-to", "--json"]
-    start, worked, served = time.perf_counter(), processor(), processor(server)
-    given = environment(home, HASHDB_COPY_TO=url, **settings)
-    done = subprocess.run(words, env=given, capture_output=True, text=True, check=False)
+def copy(title: str, home: Path, settings: dict[str, str], url: str, server: OwnServer) -> None:
+    """Run one copy, which also compares and verifies; print the elapsed time and the processor time."""
+    command = [sys.executable, "-m", "hashdb", "copy-to", "--json"]
+    start, of_command, of_server = time.perf_counter(), processor_seconds(), processor_seconds(server)
+    variables = environment(home, HASHDB_COPY_TO=url, **settings)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    took, worked, served = time.perf_counter() - start, processor() - worked, processor(server) - served
-    rows, memory = sum(told["tables"].values()), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{what}: {rows:,} rows written, compared and verified in {took:.0f} s, at most {memory:,.0f} MB;")
-    print(f"  of a processor's time {worked:.0f} s for the command and {served:.0f} s for PostgreSQL")
+    result: dict[str, Any] = json.loads(done.stdout)
+    elapsed = time.perf_counter() - start
+    of_command, of_server = processor_seconds() - of_command, processor_seconds(server) - of_server
+    rows, memory = sum(result["tables"].values()), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{title}: {rows:,} rows written, compared and verified in {elapsed:.0f} s, at most {memory:,.0f} MB;")
+    print(f"  processor time: {of_command:.0f} s for the command and {of_server:.0f} s for PostgreSQL")
 
 
-def processor(server: OwnServer | None = None) -> float:
-    """Seconds of a processor that the commands have taken until now, or the connections of a server that have ended."""
+def processor_seconds(server: OwnServer | None = None) -> float:
+    """Processor seconds of all finished commands, or of all finished connections of a server."""
     if server is None:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return used.ru_utime + used.ru_stime
-    # Its fields of a process's children that were waited for, after the name in brackets.
+    # The fields of the finished children of a process, after its name in brackets.
     fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""Measures the index's engines beside each other; writes docs/benchmarks/engines.md and engines.json."""
+"""Measure the engines of the index in turn, and write docs/benchmarks/engines.md and engines.json."""
 
 from __future__ import annotations
 
@@ -47,47 +47,47 @@ _ADVICE = (
 _SEED = 15
 _QUERIES = 200
 _SECONDS = 10.0
-"""A cell ends when it has taken that long, with five queries at least."""
+"""A cell ends after these seconds, but not before it has run `_FEWEST` queries."""
 _FEWEST = 5
 
 
 def main() -> None:
-    """Measure every cell in a process of its own."""
+    """Measure every cell in a separate process."""
     parser = argparse.ArgumentParser(prog="scripts/bench engines", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="Up to 10,000 values only; print, and write no page.")
-    parser.add_argument("--engine", choices=ENGINES, action="append", help="Only this engine; may be repeated.")
+    parser.add_argument("--quick", action="store_true", help="Measure at most 10,000 values; write no page.")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="Measure only this engine; may be repeated.")
     parser.add_argument("--cell", nargs=3, metavar=("ENGINE", "ALGORITHM", "COUNT"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.cell:
-        engine, algorithm, count = given.cell
+    options = parser.parse_args()
+    if options.cell:
+        engine, algorithm, count = options.cell
         print(json.dumps(_measure(engine, Algorithm(algorithm), int(count))))
         return
-    counts = COUNTS[:2] if given.quick else COUNTS
+    counts = COUNTS[:2] if options.quick else COUNTS
     path = report.FOLDER / "engines.json"
     cells: list[dict[str, Any]] = []
-    for engine in given.engine or ENGINES:
+    for engine in options.engine or ENGINES:
         if engine == "milvus" and importlib.util.find_spec("milvus_lite") is None:
-            print("milvus is left out: scripts/setup milvus-lite", file=sys.stderr)
+            print("milvus is skipped: install it with scripts/setup milvus-lite", file=sys.stderr)
             continue
         for algorithm in RADII:
             for count in counts:
-                cells.append(_cell(engine, algorithm, count))
+                cells.append(_measure_in_process(engine, algorithm, count))
                 print(_line(cells[-1]), flush=True)
-    if given.quick:
+    if options.quick:
         return
-    if given.engine and path.exists():
-        kept = json.loads(path.read_text("utf-8"))["cells"]
-        cells = [one for one in kept if one["engine"] not in given.engine] + cells
-        cells.sort(key=lambda one: ENGINES.index(one["engine"]))
+    if options.engine and path.exists():
+        earlier = json.loads(path.read_text("utf-8"))["cells"]
+        cells = [cell for cell in earlier if cell["engine"] not in options.engine] + cells
+        cells.sort(key=lambda cell: ENGINES.index(cell["engine"]))
     machine = report.machine("numpy", "pybktree", "milvus-lite")
     report.write("engines", list(_page(machine, cells)), {"machine": machine, "cells": cells})
 
 
-def _cell(engine: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
-    words = [sys.executable, "-m", "scripts.bench_engines", "--cell", engine, algorithm, str(count)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, cwd=report.ROOT)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def _measure_in_process(engine: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "scripts.bench_engines", "--cell", engine, algorithm, str(count)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, cwd=report.ROOT)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def _measure(name: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _measure(name: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
     words = rng.integers(0, 2**64, (count, size), np.uint64)
     octets = words.astype(">u8").tobytes()
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
-        engine = _opened(name, Path(folder), algorithm)
+        engine = _open(name, Path(folder), algorithm)
         clock = _clock(name)
         before, started = _memory(), clock()
         engine.start("bench", 1, lambda seq: "")
@@ -107,15 +107,16 @@ def _measure(name: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
         queries = list(_queries(words, algorithm))
         figures: dict[str, Any] = {"engine": name, "algorithm": algorithm, "count": count, "build_s": built}
         figures["searches"] = {
-            radius: _searched(engine.indexes[algorithm], queries, radius, clock) for radius in RADII[algorithm]
+            radius: _search_figures(engine.indexes[algorithm], queries, radius, clock) for radius in RADII[algorithm]
         }
         figures["memory_mb"] = (_memory() - before) / 2**20
-        figures["files_mb"] = sum(one.stat().st_size for one in Path(folder).rglob("*") if one.is_file()) / 2**20
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        figures["files_mb"] = sum(path.stat().st_size for path in files) / 2**20
         figures["kernel"] = implementation() if name == "tiered" else ""
     return figures
 
 
-def _opened(name: str, folder: Path, algorithm: Algorithm) -> Engine:
+def _open(name: str, folder: Path, algorithm: Algorithm) -> Engine:
     radii = {algorithm: algorithm.radius}
     if name == "tiered":
         return SegmentStore(folder / "index", radii)
@@ -125,20 +126,20 @@ def _opened(name: str, folder: Path, algorithm: Algorithm) -> Engine:
 
 
 def _queries(words: Words, algorithm: Algorithm) -> Iterator[int]:
-    """Half lie near a stored value, half near none."""
+    """Queries of which half are near a stored value and half are near none."""
     rng = random.Random(_SEED)
     for number in range(_QUERIES):
         [value] = unpack(words[[rng.randrange(len(words))]])
-        moved = sum(1 << bit for bit in rng.sample(range(algorithm.bits), 3))
-        yield value ^ moved if number % 2 else rng.getrandbits(algorithm.bits)
+        flips = sum(1 << bit for bit in rng.sample(range(algorithm.bits), 3))
+        yield value ^ flips if number % 2 else rng.getrandbits(algorithm.bits)
 
 
 def _clock(name: str) -> Callable[[], float]:
-    """The processor's time, which other work on the machine disturbs least; Milvus works in another process."""
+    """Processor time, which other work on the machine affects least; elapsed time for Milvus, a separate process."""
     return time.perf_counter if name == "milvus" else time.process_time
 
 
-def _searched(index: Index, queries: Sequence[int], radius: int, clock: Callable[[], float]) -> dict[str, Any]:
+def _search_figures(index: Index, queries: Sequence[int], radius: int, clock: Callable[[], float]) -> dict[str, Any]:
     times, started = list[float](), time.perf_counter()
     index.search(queries[:1], radius)
     for query in queries:
@@ -151,7 +152,7 @@ def _searched(index: Index, queries: Sequence[int], radius: int, clock: Callable
 
 
 def _memory() -> int:
-    """Bytes in memory of this process and of those it started (milvus-lite is one)."""
+    """Memory in bytes of this process and of the processes that it started, such as milvus-lite."""
     parents: dict[int, int] = {}
     sizes: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/status"):
@@ -163,14 +164,15 @@ def _memory() -> int:
         parents[pid] = int(fields["PPid"])
         sizes[pid] = int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
     own = {int(Path("/proc/self").resolve().name)}
-    while more := {pid for pid, parent in parents.items() if parent in own} - own:
-        own |= more
+    while children := {pid for pid, parent in parents.items() if parent in own} - own:
+        own |= children
     return sum(sizes.get(pid, 0) for pid in own)
 
 
 def _line(cell: Mapping[str, Any]) -> str:
     searches = ", ".join(
-        f"radius {radius}: {one['ms']:.3f} ms ({one['queries']} queries)" for radius, one in cell["searches"].items()
+        f"radius {radius}: {search['ms']:.3f} ms ({search['queries']} queries)"
+        for radius, search in cell["searches"].items()
     )
     return (
         f"{cell['engine']} {cell['algorithm']} {cell['count']:,}: {searches}; built in {cell['build_s']:.2f} s,"
@@ -180,7 +182,7 @@ def _line(cell: Mapping[str, Any]) -> str:
 
 def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from report.opening("Engines of the index", _READERS, "bench engines", machine)
-    kernels = {one["kernel"] for one in cells if one["kernel"]}
+    kernels = {cell["kernel"] for cell in cells if cell["kernel"]}
     yield f"*tiered* runs on: {', '.join(sorted(kernels))}. *milvus* is milvus-lite, in one process on this machine."
     yield f"Other work ran on the machine; its load was {machine['load']:.1f} at the end."
     yield ""

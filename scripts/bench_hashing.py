@@ -1,10 +1,9 @@
-"""How long hashing takes, beside pdqhash's C++: prints tables, and writes docs/benchmarks/hashing.md and .json.
+"""Measure how long hashing takes, compared with the C++ of pdqhash; write docs/benchmarks/hashing.md and .json.
 
     scripts/bench hashing [--against REV] [--rounds N]
 
-With --against, the code of a Git revision hashes the same pictures in a process of its own, round by round in turns.
-All times are processor time, and the fastest run counts: work of others on the machine makes a run slower and never
-faster.
+With --against, the code of a Git revision hashes the same pictures in a separate process, in alternating rounds.
+All times are processor time. Only the fastest run counts: other work on the machine can only make a run slower.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from hashdb.hashing import Limits, warm
 from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
-from scripts.bench_match import built, python_of
+from scripts.bench_match import export_revision, python_for
 from scripts.benchmarks import report
 from scripts.benchmarks.report import at_least
 
 PHOTO = report.ROOT / "hashdb" / "photos" / "casa-mila.jpg"
 SIZES = ((500, 375), (1024, 768), (4000, 3000))
-OTHERS = tuple(algorithm for algorithm in OF_PICTURES if algorithm is not Algorithm.PDQ)
+OTHER_ALGORITHMS = tuple(algorithm for algorithm in OF_PICTURES if algorithm is not Algorithm.PDQ)
 MODES = {
     "plain": "the picture alone: pdq, phash256 and phash",
     "transforms": "a query with transforms",
@@ -43,7 +42,7 @@ MODES = {
 }
 _READERS = "For engineers who hash pictures: how long each algorithm takes, beside pdqhash and an earlier version."
 RATIO = 1.5
-"""How many times the pictures a second of an earlier version are asked for."""
+"""The target for the pictures a second, as a multiple of those of an earlier version."""
 _ROUND = """
 import json, sys, time
 from io import BytesIO
@@ -72,29 +71,29 @@ _AS_IN_THE_SANDBOX = {"OPENBLAS_NUM_THREADS": "1", "PILLOW_BLOCKS_MAX": "8", "MA
 
 
 def main() -> None:
-    """Measure at every size, and write the page."""
+    """Measure pictures of every size, and write the page."""
     parser = argparse.ArgumentParser(prog="scripts/bench hashing", description=__doc__.partition("\n")[0])
     parser.add_argument("--against", metavar="REV", help="a revision of this repository to measure in turns with")
-    parser.add_argument("--rounds", type=int, default=20, help="how often each version hashes in turn, 20 by default")
+    parser.add_argument("--rounds", type=int, default=20, help="number of rounds of each version, 20 by default")
     arguments = parser.parse_args()
     machine = report.machine("numpy", "pillow", "imagehash", "pdqhash")
-    called = f" --against {arguments.against}" if arguments.against else ""
+    options = f" --against {arguments.against}" if arguments.against else ""
     lines = [
-        *report.opening("Hashing", _READERS, f"bench hashing{called}", machine),
+        *report.opening("Hashing", _READERS, f"bench hashing{options}", machine),
         "Each figure is processor time in milliseconds, of the fastest run.",
     ]
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
         pictures = _pictures(Path(name))
         versions = {"this": report.ROOT}
         if arguments.against:
-            versions[arguments.against] = built(arguments.against, Path(name) / "code")
-        found = _measure(versions, pictures, arguments.rounds)
-        lines += [*_targets(found), *_modes(found), *_parts(pictures)]
-    report.write("hashing", lines, {"machine": machine, "rounds": arguments.rounds, "milliseconds": found})
+            versions[arguments.against] = export_revision(arguments.against, Path(name) / "code")
+        milliseconds = _measure(versions, pictures, arguments.rounds)
+        lines += [*_targets(milliseconds), *_modes(milliseconds), *_parts(pictures)]
+    report.write("hashing", lines, {"machine": machine, "rounds": arguments.rounds, "milliseconds": milliseconds})
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """The photograph as JPEG of quality 90 at each size."""
+    """Write the photograph as JPEG of quality 90 at each size."""
     photo, paths = Image.open(PHOTO).convert("RGB"), []
     for size in SIZES:
         paths.append(folder / f"{size[0]}.jpg")
@@ -106,7 +105,7 @@ def _measure(versions: Mapping[str, Path], pictures: list[Path], rounds: int) ->
     """Milliseconds of each picture in each mode, by version."""
     with ExitStack() as stack:
         running = {name: stack.enter_context(_running(code, pictures)) for name, code in versions.items()}
-        turns = [{name: ask() for name, ask in running.items()} for _ in range(rounds)]
+        turns = [{name: hash_all() for name, hash_all in running.items()} for _ in range(rounds)]
     return {
         name: [min(times) * 1000 for times in zip(*(turn[name] for turn in turns), strict=True)] for name in running
     }
@@ -114,46 +113,46 @@ def _measure(versions: Mapping[str, Path], pictures: list[Path], rounds: int) ->
 
 @contextmanager
 def _running(code: Path, pictures: list[Path]) -> Iterator[Callable[[], list[float]]]:
-    """A process with the code of a folder; the function has it hash every picture in every mode."""
-    command = [python_of(code), "-P", "-c", _ROUND, " ".join(MODES), *map(str, pictures)]
+    """Start a process with the code of a folder; yield a function that hashes every picture in every mode in it."""
+    command = [python_for(code), "-P", "-c", _ROUND, " ".join(MODES), *map(str, pictures)]
     environment = os.environ | _AS_IN_THE_SANDBOX | {"PYTHONPATH": str(code)}
     with subprocess.Popen(
         command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None and process.stdout is not None
-        to, answers = process.stdin, process.stdout
-        used = Path(answers.readline().strip())
-        assert used.is_relative_to(code), used
+        stdin, stdout = process.stdin, process.stdout
+        package = Path(stdout.readline().strip())
+        assert package.is_relative_to(code), package
 
-        def ask() -> list[float]:
-            print(file=to, flush=True)
-            return [float(seconds) for seconds in json.loads(answers.readline())]
+        def hash_all() -> list[float]:
+            print(file=stdin, flush=True)
+            return [float(seconds) for seconds in json.loads(stdout.readline())]
 
-        yield ask
-        to.close()
+        yield hash_all
+        stdin.close()
 
 
-def _targets(found: Mapping[str, list[float]]) -> list[str]:
-    ours, *others = found.values()
-    met = []
-    for revision, before in zip(list(found)[1:], others, strict=True):
+def _targets(milliseconds: Mapping[str, list[float]]) -> list[str]:
+    ours, *others = milliseconds.values()
+    targets = []
+    for revision, before in zip(list(milliseconds)[1:], others, strict=True):
         for place, (side, _) in enumerate(SIZES[:2]):
             ratio = before[place * len(MODES)] / ours[place * len(MODES)]
             what = f"pictures a second a core at {side} pixels, against {revision}"
-            met.append(at_least(what, RATIO, ratio, "×"))
-    return ["", "## Targets", *report.targets(met)] if met else []
+            targets.append(at_least(what, RATIO, ratio, "×"))
+    return ["", "## Targets", *report.targets(targets)] if targets else []
 
 
-def _modes(found: Mapping[str, list[float]]) -> list[str]:
-    revisions = list(found)[1:]
+def _modes(milliseconds: Mapping[str, list[float]]) -> list[str]:
+    revisions = list(milliseconds)[1:]
     heads = ["picture", "what", "ms", *(head for other in revisions for head in (f"ms, {other}", "times faster"))]
     cases = [(size, what) for size in SIZES for what in MODES.values()]
     rows = []
     for place, (size, what) in enumerate(cases):
-        ours = found["this"][place]
-        cells = [_spelled(size), what, f"{ours:.2f}"]
+        ours = milliseconds["this"][place]
+        cells = [_size_text(size), what, f"{ours:.2f}"]
         for other in revisions:
-            cells += [f"{found[other][place]:.2f}", f"{found[other][place] / ours:.2f}"]
+            cells += [f"{milliseconds[other][place]:.2f}", f"{milliseconds[other][place] / ours:.2f}"]
         rows.append(cells)
     return ["", "## A picture, from the bytes of a JPEG of quality 90", *report.table(heads, rows)]
 
@@ -173,7 +172,7 @@ def _parts(paths: list[Path]) -> list[str]:
         "",
         "*Read* is the time from the bytes of a JPEG to an upright RGB picture.",
         "Each algorithm starts from that picture; phash256 and phash share their grey, which is counted in both.",
-        *report.table(("picture", "read", *OTHERS), list(map(_other_row, pictures))),
+        *report.table(("picture", "read", *OTHER_ALGORITHMS), list(map(_other_row, pictures))),
     ]
 
 
@@ -184,7 +183,7 @@ def _pdq_row(picture: Picture) -> list[str]:
     theirs = _milliseconds(lambda: pdqhash.compute(np.asarray(picture.colour)))
     alone = _milliseconds(lambda: pdqhash.compute(pixels))
     return [
-        _size(picture),
+        _picture_size(picture),
         f"{ours:.2f}",
         f"{theirs:.2f}",
         f"{theirs / ours:.1f}",
@@ -198,28 +197,31 @@ def _other_row(picture: Picture) -> list[str]:
     picture.colour.save(file, "JPEG", quality=90)
     steps: list[Callable[[], object]] = [
         lambda: read_picture(file.getvalue(), Limits()),
-        *(lambda algorithm=algorithm: imagehash_signal(Picture(picture.colour), algorithm) for algorithm in OTHERS),
+        *(
+            lambda algorithm=algorithm: imagehash_signal(Picture(picture.colour), algorithm)
+            for algorithm in OTHER_ALGORITHMS
+        ),
     ]
-    return [_size(picture), *(f"{_milliseconds(step):.2f}" for step in steps)]
+    return [_picture_size(picture), *(f"{_milliseconds(step):.2f}" for step in steps)]
 
 
-def _size(picture: Picture) -> str:
-    return _spelled(picture.colour.size)
+def _picture_size(picture: Picture) -> str:
+    return _size_text(picture.colour.size)
 
 
-def _spelled(size: tuple[int, int]) -> str:
+def _size_text(size: tuple[int, int]) -> str:
     return "{} × {}".format(*size)
 
 
 def _milliseconds(run: Callable[[], object]) -> float:
-    """The fastest of 5 runs at least, and of what fits in a second."""
+    """The fastest run, of at least five runs and one second."""
     run()
-    taken: list[float] = []
-    while len(taken) < 5 or sum(taken) < 1:
+    times: list[float] = []
+    while len(times) < 5 or sum(times) < 1:
         started = time.process_time()
         run()
-        taken.append(time.process_time() - started)
-    return min(taken) * 1000
+        times.append(time.process_time() - started)
+    return min(times) * 1000
 
 
 if __name__ == "__main__":

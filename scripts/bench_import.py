@@ -1,4 +1,4 @@
-"""Rows a second of `hashdb import`, and the memory it takes: `python -m scripts.bench_import [THOUSANDS OF ROWS…]`."""
+"""Measure the speed and the memory of `hashdb import`: `python -m scripts.bench_import [THOUSANDS OF ROWS…]`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ THOUSANDS = (10, 100, 1_000)
 def main(sizes: tuple[int, ...]) -> None:
     """Print the table."""
     print(report.machine_sentence(report.machine("pydantic", "httpx")))
-    print("\n| thousand rows | checked/s | imported/s, checked before | again, all known | most memory, MB |")
+    print("\n| thousand rows | checked/s | imported/s, checked before | again, all known | maximum memory, MB |")
     print("|---|---|---|---|---|")
     for thousands in sizes:
         with tempfile.TemporaryDirectory() as place:
@@ -33,13 +33,13 @@ def main(sizes: tuple[int, ...]) -> None:
             secret = new_home(home, Scope.CONTRIBUTE)
             with serving(home) as url:
                 environment = os.environ | {"HASHDB_URL": url, "HASHDB_KEY": secret}
-                runs = [run(file, environment, *words) for words in (("--dry-run",), (), ())]
+                runs = [run(file, environment, *options) for options in (("--dry-run",), (), ())]
         rates = " | ".join(f"{thousands * 1e3 / seconds:,.0f}" for seconds, _ in runs)
-        print(f"| {thousands:,} | {rates} | {max(most for _, most in runs) / 1024:.0f} |", flush=True)
+        print(f"| {thousands:,} | {rates} | {max(memory for _, memory in runs) / 1024:.0f} |", flush=True)
 
 
 def write(file: Path, thousands: int) -> None:
-    """A list of so many thousand random PDQ hashes with half of their bits set."""
+    """Write a list of random PDQ hashes with half of their bits set."""
     rng = np.random.default_rng(SEED)
     with file.open("w") as out:
         out.write("signals,labels,quality,removed_at\n")
@@ -48,11 +48,11 @@ def write(file: Path, thousands: int) -> None:
             out.writelines(f"pdq:{value:064x},glorification,90,2026-11-01T10:00:00Z\n" for value in rows)
 
 
-def run(file: Path, environment: dict[str, str], *words: str) -> tuple[float, int]:
-    """Seconds, and kilobytes of memory at most."""
+def run(file: Path, environment: dict[str, str], *options: str) -> tuple[float, int]:
+    """Import a list; return the seconds and the maximum memory in kilobytes."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "hashdb", "import", str(file), *words], env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "hashdb", "import", str(file), *options], env=environment, stdout=subprocess.DEVNULL
     )
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -61,7 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name, ExitStack() as stack:
         versions = {"this": ROOT}
         if arguments.against:
-            versions[arguments.against] = built(arguments.against, Path(name) / "code")
+            versions[arguments.against] = export_revision(arguments.against, Path(name) / "code")
         running = {
             what: stack.enter_context(_running(code, Path(name) / f"home-{number}"))
             for number, (what, code) in enumerate(versions.items())
@@ -73,7 +73,7 @@ def main() -> None:
     _print({what: {one: min(times[one] for times in some) for one in some[0]} for what, some in found.items()})
 
 
-def built(revision: str, folder: Path) -> Path:
+def export_revision(revision: str, folder: Path) -> Path:
     """Export a revision and set it up with the packages that it asks for; return its folder."""
     folder.mkdir()
     archive = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, stdout=subprocess.PIPE)
@@ -83,7 +83,7 @@ def built(revision: str, folder: Path) -> Path:
     return folder
 
 
-def python_of(code: Path) -> str:
+def python_for(code: Path) -> str:
     """The Python that runs the code of a folder: this one for this checkout, else that of the folder's environment."""
     return sys.executable if code == ROOT else str(code / ".venv" / "bin" / "python")
 
@@ -93,7 +93,7 @@ def _running(code: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that runs `answer` with the code of a folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     environment |= {"PYTHONPATH": str(code), "HASHDB_HOME": str(home)}
-    command = [python_of(code), "-P", __file__, "--answer"]
+    command = [python_for(code), "-P", __file__, "--answer"]
     with subprocess.Popen(
         command, env=environment, cwd=home.parent, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

@@ -21,7 +21,7 @@ from hashdb.cli.home import open_home
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service.accounts import members
 from hashdb.settings import Settings
-from scripts.bench_match import built, python_of
+from scripts.bench_match import export_revision, python_for
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.report import Target
 from tests.serving import serving
@@ -78,7 +78,7 @@ def main() -> None:
         folder = Path(name)
         versions = {"this": report.ROOT}
         if arguments.against:
-            versions[arguments.against] = built(arguments.against, folder / "code")
+            versions[arguments.against] = export_revision(arguments.against, folder / "code")
         home = folder / "home"
         with serving(home, workers=1) as url:
             settings = {"HASHDB_HOME": str(home), "HASHDB_URL": url, "HASHDB_KEY": _key(home)}
@@ -118,7 +118,7 @@ def _measure(versions: Mapping[str, Path], settings: Mapping[str, str], rounds: 
 def _run(code: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> Run:
     """Run a command, or without words only `import hashdb`, with the code of a folder. Raises CalledProcessError."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    command = [python_of(code), "-P", *(("-m", "hashdb", *arguments) if arguments else ("-c", IMPORT))]
+    command = [python_for(code), "-P", *(("-m", "hashdb", *arguments) if arguments else ("-c", IMPORT))]
     started, before = time.monotonic(), os.times()
     subprocess.run(command, env=kept | {"PYTHONPATH": str(code)} | dict(settings), check=True, capture_output=True)
     after, elapsed = os.times(), time.monotonic() - started
