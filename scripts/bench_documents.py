@@ -1,10 +1,10 @@
-"""Documents: prints what was found, and writes docs/benchmarks/documents.md and documents.json.
+"""Measure the recall and the cost of documents; write docs/benchmarks/documents.md and documents.json.
 
     scripts/bench documents --pdfs FOLDER [--pages N] [--seed N] [--minutes N] [--source SENTENCE] [--quick]
 
 FOLDER has manuals as PDF, each with a text; `manual.de.pdf` and `manual.fr.pdf` are translations of each other. The
-first 100 pages of each are contributed to a service in a temporary folder, whose own search and rules answer. No word
-of them is written. It takes about four minutes of one processor.
+first 100 pages of each are contributed to a service in a temporary folder, which answers the queries. The results have
+no words of the documents. The benchmark takes about four minutes on one core.
 """
 
 from __future__ import annotations
@@ -48,24 +48,24 @@ from scripts.benchmarks.report import Target
 
 PAGES, QUICK_PAGES = 150, 8
 EVERY = 3
-"""Of the drawn pages, every third one is altered in the ways that are no plain screenshot."""
+"""All drawn pages are tested as plain screenshots; every third one is tested with the other alterations."""
 FEWEST = 100
-"""Words of a page that is drawn."""
+"""The fewest words of a page that can be drawn."""
 _READERS = (
     "For engineers who decide whether hashdb finds the pages of documents that come back to them, and what that costs."
 )
 AROUND = 6
-"""Pages around one page."""
+"""The number of other pages that surround a page."""
 _COPIES = {copy.name: copy.alter for copy in COPIES}
 _WRAP, _REPLACE = _COPIES["wrapped anew, with hyphens"], _COPIES["10 % of the words replaced"]
-_COUNTED = ("asked", "document", "page", "same", "wrong")
-_COUNTED_OF_WORDS = ("asked", "found", "short", "short found", "same", "wrong")
+_COUNTS_OF_PICTURES = ("asked", "document", "page", "same", "wrong")
+_COUNTS_OF_WORDS = ("asked", "found", "short", "short found", "same", "wrong")
 Page = tuple[int, int]
 """A document, and the number of a page from 1."""
 
 
 class Bench:
-    """The documents that are listed, and the service that has them under the numbers from 1 on."""
+    """The listed documents, and the service to which they are contributed."""
 
     def __init__(self, listed: Sequence[Document], db: HashDB) -> None:
         self.listed, self._db = listed, db
@@ -79,35 +79,35 @@ class Bench:
     def match(self, query: Query) -> Mapping[int, Match]:
         """The documents that match, by position."""
         [result] = match(self._db, self._actor, [query]).results
-        return {self._places[found.contribution]: found for found in result.matches}
+        return {self._places[each.contribution]: each for each in result.matches}
 
     def draw(self, count: int, seed: int) -> list[Page]:
-        """So many pages with enough words, evenly over the documents, in turns; the same for a seed."""
+        """Draw `count` pages with enough words, evenly over the documents. The same seed draws the same pages."""
         random = Random(seed)
-        left = []
+        undrawn = []
         for place, document in enumerate(self.listed):
             numbers = [number for number in document.frames if len(document.words[number - 1]) >= FEWEST]
-            left.append([(place, number) for number in random.sample(numbers, len(numbers))])
+            undrawn.append([(place, number) for number in random.sample(numbers, len(numbers))])
         drawn: list[Page] = []
-        while len(drawn) < count and any(left):
-            drawn += [some.pop() for some in left if some]
+        while len(drawn) < count and any(undrawn):
+            drawn += [pages.pop() for pages in undrawn if pages]
         return drawn[:count]
 
     def around(self, place: int, random: Random) -> list[str]:
-        """The texts of some pages of other manuals that are not listed."""
-        further = [
+        """The texts of some unlisted pages of other manuals."""
+        candidates = [
             text
             for other in self.listed
             if other.family != self.listed[place].family
-            for text, words in zip(other.texts[other.pages :], other.words[other.pages :], strict=True)
-            if len(words) >= FEWEST
+            for text, page_words in zip(other.texts[other.pages :], other.words[other.pages :], strict=True)
+            if len(page_words) >= FEWEST
         ]
-        return random.sample(further, min(len(further), AROUND))
+        return random.sample(candidates, min(len(candidates), AROUND))
 
 
 @contextmanager
 def service() -> Iterator[HashDB]:
-    """One in a temporary folder."""
+    """Open a service in a temporary folder."""
     with (
         tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name,
         open_home(Settings(home=Path(name))) as db,
@@ -119,185 +119,191 @@ def main() -> None:
     """Measure, and write the page; with --quick only print it."""
     parser = argparse.ArgumentParser(prog="scripts/bench documents", description=__doc__.partition("\n")[0])
     parser.add_argument("--pdfs", type=Path, required=True, metavar="FOLDER", help="manuals as PDF")
-    parser.add_argument("--pages", type=int, help=f"pages that are drawn, {PAGES} by default")
-    parser.add_argument("--seed", type=int, default=0, help="another number draws other pages")
-    parser.add_argument("--minutes", type=float, help="draw no further page after so many minutes")
-    parser.add_argument("--source", help="a sentence for the page that says what the documents are")
-    parser.add_argument("--quick", action="store_true", help="few pages; writes no page")
-    given, started = parser.parse_args(), time.monotonic()
+    parser.add_argument("--pages", type=int, help=f"number of pages to draw, {PAGES} by default")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the choice of the pages")
+    parser.add_argument("--minutes", type=float, help="stop after this number of minutes")
+    parser.add_argument("--source", help="description of the documents for the page")
+    parser.add_argument("--quick", action="store_true", help="measure few pages; write no page")
+    options, started = parser.parse_args(), time.monotonic()
     results: dict[str, Any] = {"machine": report.machine("pypdfium2", "pillow", "numpy"), "engine": implementation()}
-    results["source"] = given.source
-    paths = sorted(given.pdfs.glob("*.pdf"))
-    listed = [Document.read(path) for path in paths[:: 5 if given.quick else 1]]
-    _say("listed")
+    results["source"] = options.source
+    paths = sorted(options.pdfs.glob("*.pdf"))
+    listed = [Document.read(path) for path in paths[:: 5 if options.quick else 1]]
+    _log_progress("listed")
     results["speed"] = speed(listed)
-    results["pairs"] = [of_documents(listed)]
-    _say("pairs")
+    results["pairs"] = [document_pairs(listed)]
+    _log_progress("pairs")
     with service() as db:
         bench = Bench(listed, db)
-        drawn = bench.draw(given.pages or (QUICK_PAGES if given.quick else PAGES), given.seed)
+        drawn = bench.draw(options.pages or (QUICK_PAGES if options.quick else PAGES), options.seed)
         of_pictures: dict[str, Counter[str]] = defaultdict(Counter)
         of_words: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        random, asked = np.random.default_rng(0), list[Hashed]()
-        for turn, (place, number) in enumerate(drawn):
-            if given.minutes and time.monotonic() - started > 60 * given.minutes:
+        random, hashed_pages = np.random.default_rng(0), list[Hashed]()
+        for index, (place, number) in enumerate(drawn):
+            if options.minutes and time.monotonic() - started > 60 * options.minutes:
                 break
-            asked.append(pictures(bench, turn, place, number, of_pictures, random))
-            words(bench, place, number, of_words)
-    _say("pages")
-    results["pictures"] = [{"name": name, **{key: of[key] for key in _COUNTED}} for name, of in of_pictures.items()]
-    results["words"] = [
-        {"form": form, "words": changed, **{key: of[key] for key in _COUNTED_OF_WORDS}}
-        for (form, changed), of in of_words.items()
+            hashed_pages.append(match_pictures(bench, index, place, number, of_pictures, random))
+            match_words(bench, place, number, of_words)
+    _log_progress("pages")
+    results["pictures"] = [
+        {"name": name, **{key: counts[key] for key in _COUNTS_OF_PICTURES}} for name, counts in of_pictures.items()
     ]
-    results["pairs"].insert(0, of_screenshots(listed, drawn[: len(asked)], asked))
+    results["words"] = [
+        {"form": form, "words": alteration, **{key: counts[key] for key in _COUNTS_OF_WORDS}}
+        for (form, alteration), counts in of_words.items()
+    ]
+    results["pairs"].insert(0, screenshot_pairs(listed, drawn[: len(hashed_pages)], hashed_pages))
     results["listed"] = {
         "documents": len(listed),
         "manuals": len({document.family for document in listed}),
         "pages": sum(document.pages for document in listed),
         "signals": sum(len(frame.signals) for document in listed for frame in document.listed.frames),
-        "drawn": len(asked),
+        "drawn": len(hashed_pages),
     }
     results["targets"] = [*targets(results)]
-    if given.quick:
+    if options.quick:
         print("\n".join(page(results)))
     else:
         report.write("documents", page(results), results)
 
 
-def _say(done: str) -> None:
-    print(f"hashdb: {done}: {time.process_time():.0f} s of a processor so far", file=sys.stderr)
+def _log_progress(step: str) -> None:
+    print(f"hashdb: {step}: {time.process_time():.0f} s of processor time so far", file=sys.stderr)
 
 
-def pictures(
-    bench: Bench, turn: int, place: int, number: int, counts: dict[str, Counter[str]], random: np.random.Generator
+def match_pictures(
+    bench: Bench, index: int, place: int, number: int, counts: dict[str, Counter[str]], random: np.random.Generator
 ) -> Hashed:
-    """Count what is found of each alteration of a page; return the hashes of the first alteration."""
-    rendered, every = documents.render(bench.listed[place], number), list[Hashed]()
+    """Count the results for each alteration of a page; return the hashes of the first alteration."""
+    rendered, all_hashed = documents.render(bench.listed[place], number), list[Hashed]()
     for name, alter in ALTERATIONS.items():
-        if turn % EVERY and name not in PLAIN:
+        if index % EVERY and name not in PLAIN:
             continue
         hashed = hash_transforms(alter(rendered, random), documents.ALGORITHMS)
-        found = bench.match(
+        matches = bench.match(
             Query(hashed.signals, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
         )
-        counts[name].update(["asked", *judge_pages(bench.listed, place, number, found)])
-        every.append(hashed)
-    return every[0]
+        counts[name].update(["asked", *judge_pages(bench.listed, place, number, matches)])
+        all_hashed.append(hashed)
+    return all_hashed[0]
 
 
-def judge_pages(listed: Sequence[Document], place: int, number: int, found: Mapping[int, Match]) -> Iterator[str]:
-    """What came of a picture of a page: whether it was found, at that page, and each document that is a mistake."""
-    if place in found:
+def judge_pages(listed: Sequence[Document], place: int, number: int, matches: Mapping[int, Match]) -> Iterator[str]:
+    """Yield the results for the picture of a page: found, found at that page, and each other document that matches."""
+    if place in matches:
         yield "document"
-        if number in found[place].pages:
+        if number in matches[place].pages:
             yield "page"
-    for other, matched in found.items():
+    for other, found_match in matches.items():
         if other != place:
             is_right = any(
-                documents.is_same(listed[place], number, listed[other], at) for at in matched.pages
+                documents.is_same(listed[place], number, listed[other], at) for at in found_match.pages
             ) or documents.shares(listed[place].words[number - 1], listed[other])
             yield "same" if is_right else "wrong"
 
 
-def words(bench: Bench, place: int, number: int, counts: dict[tuple[str, str], Counter[str]]) -> None:
-    """Count what is found of the words of a page, typeset again, alone and among others, unchanged and changed."""
+def match_words(bench: Bench, place: int, number: int, counts: dict[tuple[str, str], Counter[str]]) -> None:
+    """Count the results for the words of a page: typeset again, alone and among others, unchanged and altered."""
     random, document = Random(f"{place} {number}"), bench.listed[place]
-    around, own = bench.around(place, random), pieces(document.texts[number - 1])
-    others = pieces("\n".join(around)) or own
+    around, own_pieces = bench.around(place, random), pieces(document.texts[number - 1])
+    others = pieces("\n".join(around)) or own_pieces
     middle = len(around) // 2
     is_short = len(document.words[number - 1]) < WINDOW
-    unchanged = "".join(own)
-    for changed, text in (("unchanged", unchanged), ("10 % replaced", _REPLACE(own, random, others))):
-        lines = [_WRAP(pieces(each), random, ()) for each in (*around[:middle], text, *around[middle:])]
+    unchanged = "".join(own_pieces)
+    for alteration, text in (("unchanged", unchanged), ("10 % replaced", _REPLACE(own_pieces, random, others))):
+        lines = [_WRAP(pieces(other_text), random, ()) for other_text in (*around[:middle], text, *around[middle:])]
         forms = {
             "a PDF of this page alone": documents.typeset(lines[middle].split("\n")),
             "plain text of this page alone": text.encode("utf-8", "replace"),
             f"a PDF with {AROUND} pages of others": documents.typeset("\n".join(lines).split("\n")),
         }
         for form, octets in forms.items():
-            found = bench.match(Query((), frames=documents.as_query(octets).frames))
-            tally = counts[form, changed]
-            stretch = document.starts[number - 1], document.starts[number]
-            matched = place in found and _has_words(found[place], stretch)
-            tally.update(["asked", *["found"] * matched])
-            tally.update(["short", *["short found"] * matched] if is_short else ())
-            # Replaced words break a passage that another document shares.
-            asked = split_words("\n".join((*around, unchanged)) if form.endswith("others") else unchanged)
-            tally.update(
-                "same" if documents.shares(asked, bench.listed[other]) else "wrong" for other in found if other != place
+            matches = bench.match(Query((), frames=documents.as_query(octets).frames))
+            results = counts[form, alteration]
+            word_range = document.starts[number - 1], document.starts[number]
+            matched = place in matches and _has_words(matches[place], word_range)
+            results.update(["asked", *["found"] * matched])
+            results.update(["short", *["short found"] * matched] if is_short else ())
+            # Use the unchanged words: replaced words would break a passage that another document has too.
+            queried = split_words("\n".join((*around, unchanged)) if form.endswith("others") else unchanged)
+            results.update(
+                "same" if documents.shares(queried, bench.listed[other]) else "wrong"
+                for other in matches
+                if other != place
             )
 
 
-def _has_words(found: Match, stretch: tuple[int, int]) -> bool:
-    """Whether a segment of words overlaps a stretch of the listed document."""
+def _has_words(found_match: Match, word_range: tuple[int, int]) -> bool:
+    """Whether a segment of words overlaps a range of words of the listed document."""
     return any(
-        segment.unit is Unit.WORDS and min(segment.listed[1], stretch[1]) > max(segment.listed[0], stretch[0])
-        for segment in found.segments
+        segment.unit is Unit.WORDS and min(segment.listed[1], word_range[1]) > max(segment.listed[0], word_range[0])
+        for segment in found_match.segments
     )
 
 
-def of_screenshots(listed: Sequence[Document], drawn: Sequence[Page], asked: Sequence[Hashed]) -> dict[str, Any]:
-    """Pairs of the drawn pages: a screenshot with the transforms that may tell a page, and a listed page."""
+def screenshot_pairs(
+    listed: Sequence[Document], drawn: Sequence[Page], hashed_pages: Sequence[Hashed]
+) -> dict[str, Any]:
+    """Pairs of a screenshot of a drawn page, with the reliable transforms, and a listed page."""
     queries = [
         [
             *hashed.signals,
             *(
                 signal
-                for name, more in hashed.transforms
+                for name, signals in hashed.transforms
                 if not name.startswith(UNRELIABLE_FOR_PAGES)
-                for signal in more
+                for signal in signals
             ),
         ]
-        for hashed in asked
+        for hashed in hashed_pages
     ]
     return _pairs("a screenshot, with the transforms that tell a page", listed, drawn, queries)
 
 
-def of_documents(listed: Sequence[Document]) -> dict[str, Any]:
-    """Pairs of all listed pages: as a page of a document that is asked for, and as a listed one."""
-    every = [(place, number) for place, document in enumerate(listed) for number in document.frames]
-    # The first hash of each algorithm is of the page itself, and a query has no other.
-    own = [list(first_signals(listed[place].frames[number].signals).values()) for place, number in every]
-    return _pairs("a page of a document", listed, every, own)
+def document_pairs(listed: Sequence[Document]) -> dict[str, Any]:
+    """Pairs of all listed pages: as a page of a queried document, and as a listed page."""
+    pages = [(place, number) for place, document in enumerate(listed) for number in document.frames]
+    # The first hash of each algorithm is that of the unaltered page. A query has no other hash.
+    values = [list(first_signals(listed[place].frames[number].signals).values()) for place, number in pages]
+    return _pairs("a page of a document", listed, pages, values)
 
 
 def _pairs(
-    what: str, listed: Sequence[Document], pages: Sequence[Page], asked: Sequence[Sequence[Signal]]
+    title: str, listed: Sequence[Document], pages: Sequence[Page], queried: Sequence[Sequence[Signal]]
 ) -> dict[str, Any]:
-    """Distances of pages of different documents that do not show the same: counted, and the tail by algorithm."""
-    skip = np.array([[_is_left_out(listed, one, other) for other in pages] for one in pages])
+    """Distances of pages of different documents with different content: the counts and the tail for each algorithm."""
+    skip = np.array([[_is_left_out(listed, first, second) for second in pages] for first in pages])
     stored = [listed[place].frames[number].signals for place, number in pages]
-    found: dict[str, Any] = {"asked": what, "algorithms": []}
+    result: dict[str, Any] = {"asked": title, "algorithms": []}
     by_algorithm = []
     for algorithm in RADII:
-        of_asked, of_stored = (
+        of_queried, of_listed = (
             [[signal for signal in signals if signal.algorithm is algorithm] for signals in side]
-            for side in (asked, stored)
+            for side in (queried, stored)
         )
-        every = documents.pairs(of_asked, of_stored, skip)
-        for one, other in documents.nearest(every, 2e-3):
-            # The same licence or index on both pages: a match would be right.
-            if documents.is_same(listed[pages[one][0]], pages[one][1], listed[pages[other][0]], pages[other][1]):
-                skip[one, other] = True
-        by_algorithm.append((algorithm, of_asked, of_stored))
-    for algorithm, of_asked, of_stored in by_algorithm:
-        apart = documents.pairs(of_asked, of_stored, skip)
+        distances = documents.pairs(of_queried, of_listed, skip)
+        for first, second in documents.nearest(distances, 2e-3):
+            # A match would be correct if both pages have the same licence or index.
+            if documents.is_same(listed[pages[first][0]], pages[first][1], listed[pages[second][0]], pages[second][1]):
+                skip[first, second] = True
+        by_algorithm.append((algorithm, of_queried, of_listed))
+    for algorithm, of_queried, of_listed in by_algorithm:
+        apart = documents.pairs(of_queried, of_listed, skip)
         radius, tail = RADII[algorithm], fit(apart)
-        is_told = tail is not None and radius <= tail.threshold
-        found["algorithms"].append(
+        has_estimate = tail is not None and radius <= tail.threshold
+        result["algorithms"].append(
             {
                 "algorithm": str(algorithm),
                 "radius": radius,
                 "pairs": apart.total,
                 "counted": apart.within(radius),
                 "nearest": apart.nearest,
-                "cautious": tail.estimate(radius) if tail is not None and is_told else None,
-                "upper": tail.upper(radius) if tail is not None and is_told else None,
-                "curved": float(tail.curved[radius]) if tail is not None and is_told else None,
+                "cautious": tail.estimate(radius) if tail is not None and has_estimate else None,
+                "upper": tail.upper(radius) if tail is not None and has_estimate else None,
+                "curved": float(tail.curved[radius]) if tail is not None and has_estimate else None,
             }
         )
-    return found
+    return result
 
 
 def _is_left_out(listed: Sequence[Document], one: Page, other: Page) -> bool:

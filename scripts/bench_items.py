@@ -1,8 +1,8 @@
-"""What a query costs among the values of a million items: `python -m scripts.bench_items [MILLIONS OF VALUES]`.
+"""Measure a query among the values of a million items: `python -m scripts.bench_items [MILLIONS OF VALUES]`.
 
-The balanced profile stores about 36 values of phash256 an item, with secret views. They are drawn from a seed and stand
-in one segment in memory. A query asks some values within 46 bits, and the parts within 31 bits: the
-last row is what a picture asks in all, one search after the other.
+The balanced profile stores about 36 values of phash256 for an item, with secret views. The values come from a seed and
+are in one segment in memory. A query searches some values within 46 bits, and those of its parts within 31 bits. The
+last row has all searches for a picture, one after the other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scripts.benchmarks.data import SEED
 
 MILLIONS = 36.0
 WIDE, NARROW = Algorithm.PHASH256.radius, transform_radius("panel", Algorithm.PHASH256)
-ASKED = (((1, WIDE),), ((12, WIDE),), ((1, NARROW),), ((60, NARROW),), ((12, WIDE), (60, NARROW)))
+SEARCHES = (((1, WIDE),), ((12, WIDE),), ((1, NARROW),), ((60, NARROW),), ((12, WIDE), (60, NARROW)))
 _QUERIES = 240
 
 
@@ -35,20 +35,20 @@ def main(millions: float) -> None:
     print(report.machine_sentence(report.machine("numpy")))
     seconds = time.perf_counter() - started
     print(f"{millions:g} M values, seed {SEED}, built in {seconds:.0f} s; engine: {implementation()}\n")
-    asked = unpack(rng.integers(0, 2**64, (_QUERIES, 4), np.uint64, endpoint=False))
-    index.search(asked[:1], algorithm.radius)
-    print("| values asked | p50 ms | p99 ms |\n|---|---|---|")
-    for query in ASKED:
-        taken = []
-        most = max(many for many, _ in query)
-        for start in range(0, _QUERIES - most + 1, most):
+    queries = unpack(rng.integers(0, 2**64, (_QUERIES, 4), np.uint64, endpoint=False))
+    index.search(queries[:1], algorithm.radius)
+    print("| queried values | p50 ms | p99 ms |\n|---|---|---|")
+    for searches in SEARCHES:
+        times = []
+        largest = max(count for count, _ in searches)
+        for start in range(0, _QUERIES - largest + 1, largest):
             started = time.perf_counter()
-            for many, radius in query:
-                index.search(asked[start : start + many], radius)
-            taken.append(time.perf_counter() - started)
-        p50, p99 = np.percentile(taken, (50, 99)) * 1e3
-        told = " and ".join(f"{many} within {radius}" for many, radius in query)
-        print(f"| {told} | {p50:.2f} | {p99:.2f} |")
+            for count, radius in searches:
+                index.search(queries[start : start + count], radius)
+            times.append(time.perf_counter() - started)
+        p50, p99 = np.percentile(times, (50, 99)) * 1e3
+        cell = " and ".join(f"{count} within {radius}" for count, radius in searches)
+        print(f"| {cell} | {p50:.2f} | {p99:.2f} |")
 
 
 if __name__ == "__main__":

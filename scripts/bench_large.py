@@ -1,8 +1,8 @@
-"""What shows only at size: prints tables, and writes docs/benchmarks/large.md and large.json.
+"""Measure a service with a large database; write docs/benchmarks/large.md and large.json.
 
-Contributions while ten million values are served: how long until one is answered, and whether the very next query,
-which any of the workers may get, finds it. Pictures with transforms among a million items of the balanced profile: how
-long until one is answered, and how long the service takes to build such an index from the store.
+With ten million values: how long a contribution takes, and whether the next query finds it, in any of the workers. With
+a million items of the balanced profile: how long a picture with transforms takes, and how long the service needs to
+build the index from the database.
 """
 
 from __future__ import annotations
@@ -32,28 +32,30 @@ _READERS = (
 WORKERS = 2
 VALUES, ITEMS = 10_000_000, 1_000_000
 SIGNALS_AN_ITEM = 24
-"""Of the balanced profile: one of PDQ, 23 of phash256."""
-_BUILT_WITHIN = 1_200.0
-_LONGEST_PAUSE, _LONGEST_PICTURE = 20.0, 60.0
-_ONE_BY_ONE, _REQUESTS, _AT_ONCE = 500, 150, 100
+"""The signals of the balanced profile: one of PDQ, 23 of phash256."""
+_READY_WITHIN = 1_200.0
+_SLOWEST_QUERY, _SLOWEST_PICTURE = 20.0, 60.0
+_ONE_BY_ONE, _REQUESTS, _BATCH = 500, 150, 100
 _PICTURES = 200
 
 
 def main() -> None:
     """Measure both, one after the other."""
     parser = argparse.ArgumentParser(prog="scripts/bench large", description=__doc__)
-    parser.add_argument("--values", type=int, default=VALUES, help="served while contributions come (default: 10 M)")
-    parser.add_argument("--items", type=int, default=ITEMS, help="among which pictures are matched (default: 1 M)")
-    parser.add_argument("--pictures", type=Path, help="a folder of pictures to ask for (default: those of the package)")
+    parser.add_argument(
+        "--values", type=int, default=VALUES, help="number of values while contributions arrive (default: 10 M)"
+    )
+    parser.add_argument("--items", type=int, default=ITEMS, help="number of items for the pictures (default: 1 M)")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures to query (default: those of the package)")
     arguments = parser.parse_args()
     machine = report.machine("flask", "gunicorn", "sqlalchemy", "numpy")
     results: dict[str, Any] = {"machine": machine, "seed": data.SEED, "engine": implementation()}
     targets: list[Target] = []
     body = [
-        *_in_a_home(lambda home: _contributing(home, arguments.values, results, targets)),
-        *_in_a_home(lambda home: _pictures(home, arguments.items, arguments.pictures, results, targets)),
+        *_in_new_home(lambda home: _contributing(home, arguments.values, results, targets)),
+        *_in_new_home(lambda home: _pictures(home, arguments.items, arguments.pictures, results, targets)),
     ]
-    results["targets"] = [one._asdict() for one in targets]
+    results["targets"] = [target._asdict() for target in targets]
     lines = [
         *report.opening("The service at size", _READERS, "bench large", machine),
         f"The service is `hashdb serve --workers {WORKERS}` on loopback with SQLite; the seed is {data.SEED}.",
@@ -66,7 +68,7 @@ def main() -> None:
     report.write("large", lines, results)
 
 
-def _in_a_home(measure: Callable[[Path], list[str]]) -> list[str]:
+def _in_new_home(measure: Callable[[Path], list[str]]) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
         home = Path(folder) / "home"
         home.mkdir(mode=0o700)
@@ -74,36 +76,38 @@ def _in_a_home(measure: Callable[[Path], list[str]]) -> list[str]:
 
 
 def _contributing(home: Path, count: int, results: dict[str, Any], targets: list[Target]) -> list[str]:
-    """Contributions that arrive while so many values are served, each asked for at once."""
+    """Measure contributions to a service with `count` values; query each one immediately."""
     words, rng = data.stored_values(count, 256), np.random.default_rng(data.SEED)
     key = service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), words)
     started = time.monotonic()
-    with serving(home, workers=WORKERS, within=_BUILT_WITHIN) as url:
+    with serving(home, workers=WORKERS, within=_READY_WITHIN) as url:
         built = time.monotonic() - started
         single = Load(f"{url}/v1/matches", process(), key, service.match_bodies(words, 2_000, 1))
         with Sending(single, 1, 5) as sending:
             alone = sending.result()
-        ones = _asked_for(url, key, list(service.contribute_bodies(rng, _ONE_BY_ONE, 1)))
-        batches = list(service.contribute_bodies(rng, _REQUESTS, _AT_ONCE))
+        singles = _contribute_and_query(url, key, list(service.contribute_bodies(rng, _ONE_BY_ONE, 1)))
+        batches = list(service.contribute_bodies(rng, _REQUESTS, _BATCH))
         started = time.monotonic()
-        many = _asked_for(url, key, batches)
+        in_batches = _contribute_and_query(url, key, batches)
         seconds = time.monotonic() - started
-        # Once more at the same pace, as another one asks all the time.
+        # Contribute again while another client sends queries without a pause.
         with Sending(single, 1, seconds) as sending:
-            meanwhile = _asked_for(url, key, list(service.contribute_bodies(rng, _REQUESTS, _AT_ONCE)))
+            meanwhile = _contribute_and_query(url, key, list(service.contribute_bodies(rng, _REQUESTS, _BATCH)))
             busy = sending.result()
     rows = []
-    for what, taken in (("one", ones), (f"{_AT_ONCE}", many), (f"{_AT_ONCE}, while other clients ask", meanwhile)):
-        answered, found = (np.percentile(part, (50, 99)) * 1e3 for part in np.array(taken).T)
-        rows.append((what, len(taken), number(answered[0]), number(answered[1]), number(found[0]), number(found[1])))
+    for name, times in (("one", singles), (f"{_BATCH}", in_batches), (f"{_BATCH}, while other clients ask", meanwhile)):
+        responses, queries = (np.percentile(part, (50, 99)) * 1e3 for part in np.array(times).T)
+        rows.append(
+            (name, len(times), number(responses[0]), number(responses[1]), number(queries[0]), number(queries[1]))
+        )
     results["contributing"] = {
         "values": count, "built": built, "rows": rows, "alone": alone._asdict(), "busy": busy._asdict(),
     }  # fmt: skip
-    asked = (
+    title = (
         f"single queries of one client among {count:,} values, while contributions arrive and segments are written "
         "and merged: p99"
     )
-    targets.append(at_most(asked, _LONGEST_PAUSE, busy.p99, "ms"))
+    targets.append(at_most(title, _SLOWEST_QUERY, busy.p99, "ms"))
     return [
         f"## Contributions while {count:,} values are served",
         "",
@@ -111,7 +115,7 @@ def _contributing(home: Path, count: int, results: dict[str, Any], targets: list
         "database.",
         "Every contribution was found by the query after its answer, on another connection.",
         f"A single query took {alone.p50:.2f} ms (p99 {alone.p99:.2f} ms) alone, "
-        f"and {busy.p50:.2f} ms (p99 {busy.p99:.2f} ms) while {_REQUESTS * _AT_ONCE:,} contributions arrived "
+        f"and {busy.p50:.2f} ms (p99 {busy.p99:.2f} ms) while {_REQUESTS * _BATCH:,} contributions arrived "
         "and segments were written and merged.",
         *report.table(
             (
@@ -127,57 +131,57 @@ def _contributing(home: Path, count: int, results: dict[str, Any], targets: list
     ]
 
 
-def _asked_for(url: str, key: str, bodies: list[bytes]) -> list[tuple[float, float]]:
-    """Seconds from each contribution's request to its answer, and to that of a query which finds it."""
-    taken, headers = [], {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+def _contribute_and_query(url: str, key: str, bodies: list[bytes]) -> list[tuple[float, float]]:
+    """Seconds from the request of each contribution to its response, and to that of a query that finds it."""
+    times, headers = [], {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     with httpx.Client(headers=headers, timeout=60) as contributing:
-        for number_, body in enumerate(bodies):
+        for index, body in enumerate(bodies):
             drafts = json.loads(body)["contributions"]
-            query = json.dumps({"queries": [{"signals": drafts[number_ % len(drafts)]["signals"]}]})
-            # Connected before, so that only the answers are timed; any of the workers may have taken the connection.
-            with httpx.Client(headers=headers, timeout=60) as asking:
-                asking.get(f"{url}/healthz").raise_for_status()
+            query = json.dumps({"queries": [{"signals": drafts[index % len(drafts)]["signals"]}]})
+            # Connect first, so that only the requests are timed. Any of the workers may accept the connection.
+            with httpx.Client(headers=headers, timeout=60) as querying:
+                querying.get(f"{url}/healthz").raise_for_status()
                 started = time.perf_counter()
                 contributing.post(f"{url}/v1/contributions", content=body).raise_for_status()
-                answered = time.perf_counter()
-                answer = asking.post(f"{url}/v1/matches", content=query).raise_for_status().json()
-                found = time.perf_counter()
-            if not answer["results"][0]["matches"]:
-                raise SystemExit("a contribution that had been answered was not found")
-            taken.append((answered - started, found - started))
-    return taken
+                responded_at = time.perf_counter()
+                response = querying.post(f"{url}/v1/matches", content=query).raise_for_status().json()
+                matched_at = time.perf_counter()
+            if not response["results"][0]["matches"]:
+                raise SystemExit("the query after a contribution did not find it")
+            times.append((responded_at - started, matched_at - started))
+    return times
 
 
 def _pictures(home: Path, items: int, folder: Path | None, results: dict[str, Any], targets: list[Target]) -> list[str]:
-    """Pictures with transforms among so many items."""
+    """Measure pictures with transforms among `items` items."""
     started = time.monotonic()
     key = service.fill_items(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), items, SIGNALS_AN_ITEM)
     print(f"{items:,} items stored in {time.monotonic() - started:.0f} s", flush=True)
     paths = sorted((folder or Path(__file__).parents[1] / "hashdb" / "photos").glob("*.[jJ][pP]*[gG]"))[:_PICTURES]
     started = time.monotonic()
-    with serving(home, workers=WORKERS, within=_BUILT_WITHIN) as url:
+    with serving(home, workers=WORKERS, within=_READY_WITHIN) as url:
         built = time.monotonic() - started
         size = sum(path.stat().st_size for path in (home / "index").iterdir())
         print(f"ready after {built:.0f} s, {size / 1e9:.2f} GB of files", flush=True)
-        taken: dict[str, list[float]] = {"plain": [], "with transforms": []}
-        with httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=60) as asking:
+        times_by_mode: dict[str, list[float]] = {"plain": [], "with transforms": []}
+        with httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=60) as client:
             for path in (paths[0], *paths):
-                for how, times in taken.items():
+                for mode, times in times_by_mode.items():
                     started = time.perf_counter()
-                    answer = asking.post(
-                        f"{url}/v1/matches/media" + ("?transforms=1" if how != "plain" else ""),
+                    response = client.post(
+                        f"{url}/v1/matches/media" + ("?transforms=1" if mode != "plain" else ""),
                         files={"file": path.read_bytes()},
                     )
                     times.append(time.perf_counter() - started)
-                    answer.raise_for_status()
+                    response.raise_for_status()
     rows = []
-    for how, times in taken.items():
-        # The first one of each warms up.
+    for mode, times in times_by_mode.items():
+        # The first request of each mode warms up.
         p50, p90, p99 = np.percentile(times[1:], (50, 90, 99)) * 1e3
-        rows.append((how, len(times) - 1, f"{p50:.1f}", f"{p90:.1f}", f"{p99:.1f}"))
-        if how != "plain":
-            asked = f"a picture with transforms among {items:,} items, over HTTP: p50"
-            targets.append(at_most(asked, _LONGEST_PICTURE, p50, "ms"))
+        rows.append((mode, len(times) - 1, f"{p50:.1f}", f"{p90:.1f}", f"{p99:.1f}"))
+        if mode != "plain":
+            title = f"a picture with transforms among {items:,} items, over HTTP: p50"
+            targets.append(at_most(title, _SLOWEST_PICTURE, p50, "ms"))
     targets.append(at_most(f"index of {items:,} items", 3, size / 1e9, "GB"))
     results["pictures"] = {"items": items, "built": built, "bytes": size, "rows": rows}
     return [

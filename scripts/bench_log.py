@@ -1,11 +1,11 @@
-"""The log at a million events and more: appending, checkpoints, proofs, verifying. PostgreSQL by HASHDB_DATABASE_URL.
+"""Measure the log with a million events or more: appending, checkpoints, proofs and verification.
 
     scripts/bench log [EVENTS [FOLDER] | --quick]
 
-A million by default, a tenth of it with --quick. Each event adds a contribution, whose row is there. The database must
-be empty, or be one that this has made: with a FOLDER, which is kept, each run appends at most four millions, and
-measures when all are there; one that was broken off leaves a FOLDER to be removed. What appending costs is measured
-with the tree and without it, in turns.
+The default is a million events, or 100,000 with --quick. HASHDB_DATABASE_URL selects PostgreSQL. Each event belongs to
+a contribution, whose row is in the database. The database must be empty, or filled by this benchmark: with a FOLDER,
+which is kept, each run appends at most four million events, and measures once all of them exist. Delete the FOLDER of
+an interrupted run. Appending is measured with and without the tree, in turns.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from hashdb.store.tables import contributions
 from scripts.benchmarks.homes import kept_or_temporary, seconds
 
 _BATCH, _ROUNDS = 1_000, 40
-_A_RUN = 4_000_000
+_MOST_A_RUN = 4_000_000
 _MEMBER = 3
 _DETAILS: Details = {
     "member": _MEMBER,
@@ -57,14 +57,14 @@ _DETAILS: Details = {
 RNG = random.Random(1)
 
 
-def main(count: int, kept: Path | None = None) -> None:
-    """Everything, on the database of the environment or on SQLite in a folder of its own, or in one that is kept."""
-    with kept_or_temporary(kept) as folder:
+def main(count: int, kept_folder: Path | None = None) -> None:
+    """Measure on the database of the environment, or on SQLite in a kept or a temporary folder."""
+    with kept_or_temporary(kept_folder) as folder:
         measure(count, folder)
 
 
 def measure(count: int, folder: Path) -> None:
-    """Append what is missing, in as many runs as that takes, then ask and verify."""
+    """Append missing events; once all of them exist, measure proofs and the verification."""
     url = os.environ.get("HASHDB_DATABASE_URL", f"sqlite:///{folder / 'hashdb.sqlite'}")
     store = Store(url)
     store.migrate()
@@ -74,50 +74,50 @@ def measure(count: int, folder: Path) -> None:
     checkpoints.start(db)
     for number in range(_MEMBER if store.head().seq < _BATCH else 0):
         members.add(db, COMMAND_LINE, MemberDraft(f"Member {number}", MemberKind.PLATFORM))
-    there = store.head().seq
-    if store.embedded and there < _BATCH:
-        appending()
-    if there < count:
-        fill(db, url, min(count - there, _A_RUN))
+    existing = store.head().seq
+    if store.embedded and existing < _BATCH:
+        measure_appending()
+    if existing < count:
+        fill(db, url, min(count - existing, _MOST_A_RUN))
         checkpoints.keep(db, at_once=True)
     if store.head().seq >= count:
-        proving(db)
-        verifying(db)
-        print(f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB of memory")
+        measure_proofs(db)
+        measure_verification(db)
+        print(f"maximum memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
     db.close()
 
 
-def appending() -> None:
-    """What the tree adds to an append of one event, and of a thousand, in stores of their own."""
+def measure_appending() -> None:
+    """Measure what the tree adds to an append of one event and of a thousand, each in a new store."""
     names = vars(events)
-    grown = names["grow"]
+    grow = names["grow"]
     for size in (1, _BATCH):
-        taken: dict[str, list[float]] = {"with the tree": [], "without": []}
+        times_by_mode: dict[str, list[float]] = {"with the tree": [], "without": []}
         for _ in range(_ROUNDS):
-            for how, times in taken.items():
+            for mode, times in times_by_mode.items():
                 with tempfile.TemporaryDirectory() as name:
                     store = Store(f"sqlite:///{name}/hashdb.sqlite")
                     store.migrate()
                     append(store, range(_BATCH - 1))
-                    names["grow"] = grown if how == "with the tree" else lambda *given: b""
+                    names["grow"] = grow if mode == "with the tree" else lambda *given: b""
                     times.append(seconds(lambda store=store, size=size: append(store, range(size))))  # type: ignore[misc]
-                    names["grow"] = grown
+                    names["grow"] = grow
                     store.close()
-        told = ", ".join(f"{median(times) * 1e3:.2f} ms {how}" for how, times in taken.items())
-        print(f"appending {size:,} in one transaction, durable: {told}")
+        figures = ", ".join(f"{median(times) * 1e3:.2f} ms {mode}" for mode, times in times_by_mode.items())
+        print(f"appending {size:,} in one transaction, durable: {figures}")
 
 
 def fill(db: HashDB, url: str, count: int) -> None:
-    """Append that many events, a thousand at a time; tell what the first and the last took, and what of it the tree.
+    """Append `count` events, a thousand at a time; print the time of the first and the last ones, and of the tree.
 
-    Their subjects come in no order, which is what takes the index of events the longest.
+    Their subjects are in random order, which is the slowest order for the index of events.
     """
     names, trees, times = vars(events), [], []
-    grown = names["grow"]
+    grow = names["grow"]
 
-    def timed(*given: Any) -> bytes:
+    def timed(*arguments: Any) -> bytes:
         started = time.perf_counter()
-        peaks: bytes = grown(*given)
+        peaks: bytes = grow(*arguments)
         trees.append(time.perf_counter() - started)
         return peaks
 
@@ -125,61 +125,59 @@ def fill(db: HashDB, url: str, count: int) -> None:
     before = db.store.head().seq
     ids = list(range(before, before + -(-count // _BATCH) * _BATCH))
     RNG.shuffle(ids)
-    record(url, sorted(ids))
+    write_contributions(url, sorted(ids))
     for start in range(0, len(ids), _BATCH):
-        some = ids[start : start + _BATCH]
-        times.append(seconds(lambda some=some: append(db.store, some)))  # type: ignore[misc]
-    names["grow"] = grown
+        batch = ids[start : start + _BATCH]
+        times.append(seconds(lambda batch=batch: append(db.store, batch)))  # type: ignore[misc]
+    names["grow"] = grow
     print(f"{len(ids):,} events in {sum(times):.0f} s")
     for when, part in {"beginning": slice(0, 50), "end": slice(-50, None)}.items():
         whole, tree = median(times[part]) * 1e3, median(trees[part]) * 1e3
-        print(f"a thousand took {whole:.1f} ms at the {when}, of which the tree {tree:.1f} ms (medians of 50)")
+        print(f"a thousand took {whole:.1f} ms at the {when}, {tree:.1f} ms of it for the tree (medians of 50)")
 
 
-def proving(db: HashDB) -> None:
-    """A checkpoint and proofs, and that they hold."""
+def measure_proofs(db: HashDB) -> None:
+    """Measure a checkpoint and proofs, and check the proofs."""
     size = db.store.head().seq
     checkpoint, _ = read_checkpoint(checkpoints.latest(db), checkpoints.log(db).verifiers)
-    taken: dict[str, list[float]] = {"a checkpoint": [], "inclusion": [], "consistency": []}
+    times_by_kind: dict[str, list[float]] = {"a checkpoint": [], "inclusion": [], "consistency": []}
     for _ in range(300):
         seq = RNG.randint(1, size)
-        taken["a checkpoint"].append(seconds(lambda: checkpoints.latest(db)))
-        taken["inclusion"].append(seconds(lambda seq=seq: checkpoints.inclusion(db, SYSTEM, seq, size)))  # type: ignore[misc]
-        taken["consistency"].append(seconds(lambda seq=seq: checkpoints.consistency(db, SYSTEM, seq, size)))  # type: ignore[misc]
+        times_by_kind["a checkpoint"].append(seconds(lambda: checkpoints.latest(db)))
+        times_by_kind["inclusion"].append(seconds(lambda seq=seq: checkpoints.inclusion(db, SYSTEM, seq, size)))  # type: ignore[misc]
+        times_by_kind["consistency"].append(seconds(lambda seq=seq: checkpoints.consistency(db, SYSTEM, seq, size)))  # type: ignore[misc]
         assert checkpoints.inclusion(db, SYSTEM, seq, size).proves(checkpoint)
-    for what, times in taken.items():
+    for kind, times in times_by_kind.items():
         times.sort()
-        print(f"{what} at {size:,} events: {median(times) * 1e3:.2f} ms (median), {times[-4] * 1e3:.2f} ms (p99)")
+        print(f"{kind} at {size:,} events: {median(times) * 1e3:.2f} ms (median), {times[-4] * 1e3:.2f} ms (p99)")
 
 
-def verifying(db: HashDB) -> None:
-    """Every row and the whole tree, without what the tables must hold, and with it."""
-    names, taken = vars(verification), []
+def measure_verification(db: HashDB) -> None:
+    """Verify every event and the whole tree, without and with the comparison of the tables."""
+    names, elapsed = vars(verification), []
     replay, wrong_tables = names["ExpectedRecords"].replay, names["wrong_tables"]
     key_findings = names["_key_findings"]
-    for what in ("the log alone", "the tables, too"):
-        if what == "the log alone":
-            names["ExpectedRecords"].replay = lambda *given: None
-            names["wrong_tables"] = lambda *given: ()
-            names["_key_findings"] = lambda *given: []
-        start, worked = time.perf_counter(), time.process_time()
-        verdict = verification.verify(db, COMMAND_LINE)
-        taken.append(time.perf_counter() - start)
-        worked = time.process_time() - worked
+    for scope in ("the log alone", "the tables, too"):
+        if scope == "the log alone":
+            names["ExpectedRecords"].replay = lambda *arguments: None
+            names["wrong_tables"] = lambda *arguments: ()
+            names["_key_findings"] = lambda *arguments: []
+        start, processor = time.perf_counter(), time.process_time()
+        result = verification.verify(db, COMMAND_LINE)
+        elapsed.append(time.perf_counter() - start)
+        processor = time.process_time() - processor
         names["ExpectedRecords"].replay, names["wrong_tables"], names["_key_findings"] = (
             replay,
             wrong_tables,
             key_findings,
         )
-        assert not verdict.findings
-        print(
-            f"verifying {verdict.size:,} events, {what}: {taken[-1]:.1f} s, of which {worked:.1f} s of processor time"
-        )
-    print(f"with the tables it takes {taken[1] / taken[0]:.2f} times as long")
+        assert not result.findings
+        print(f"verifying {result.size:,} events, {scope}: {elapsed[-1]:.1f} s, {processor:.1f} s of a processor")
+    print(f"with the tables it takes {elapsed[1] / elapsed[0]:.2f} times as long")
 
 
-def record(url: str, ids: Sequence[int]) -> None:
-    """The rows of contributions, without signals: no event vouches for those."""
+def write_contributions(url: str, ids: Sequence[int]) -> None:
+    """Write the rows of contributions, without signals, which the events do not cover."""
     now = datetime.now(UTC)
     row = {
         "member_id": _MEMBER,
@@ -203,11 +201,11 @@ def append(store: Store, ids: Sequence[int]) -> None:
     with store.begin() as tx:
         details = ({**_DETAILS, "seconds_to_share": RNG.randrange(10**6)} for _ in ids)
         entries = [
-            LogEntry(Action.CONTRIBUTION_ADDED, "contribution", id, told) for id, told in zip(ids, details, strict=True)
+            LogEntry(Action.CONTRIBUTION_ADDED, "contribution", id, each) for id, each in zip(ids, details, strict=True)
         ]
         tx.audit.append(datetime.now(UTC), SYSTEM, entries)
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:] or ["1000000"]
-    main(100_000 if given == ["--quick"] else int(given[0]), *map(Path, given[1:]))
+    arguments = sys.argv[1:] or ["1000000"]
+    main(100_000 if arguments == ["--quick"] else int(arguments[0]), *map(Path, arguments[1:]))

@@ -1,10 +1,10 @@
-"""POST /v1/matches within one process: a miss, a hit, and batches of 1,000; with --against beside another version.
+"""Measure POST /v1/matches in one process: a miss, a hit, and batches of 1,000.
 
     scripts/bench match [--against REV] [--quick]
 
-The request goes to the WSGI application, so that no server and no network is measured. Of each round the fastest
-twentieth counts, and of the rounds the fastest: work of others on the machine makes a request slower and never faster.
-With --against, the code of a Git revision answers the same requests in a process of its own, round by round in turns.
+The request goes to the WSGI application, without a server and a network. Only the fastest twentieth of each round and
+the fastest round count: other work on the machine can only make a request slower. With --against, the code of a Git
+revision answers the same requests in a separate process, in alternating rounds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ try:
     from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
     from hashdb.service.accounts import members
 except ImportError:
-    # The code of version 0.1.0, whose modules are not in folders of areas.
+    # In the code of version 0.1.0, the modules are in other folders.
     from importlib import import_module
 
     open_home = import_module("hashdb.cli.home").opened
@@ -47,11 +47,11 @@ except ImportError:
 ROOT = Path(__file__).parents[1]
 _STORED, _BATCH = 2_000, 1_000
 Times = dict[str, float]
-"""Seconds of an answer, by what was asked."""
+"""Seconds of a response, by the kind of request."""
 
 
 def main() -> None:
-    """Measure this checkout, beside another version where one is named, and print a table."""
+    """Measure this checkout, and the version of --against in turns with it; print a table."""
     parser = argparse.ArgumentParser(prog="scripts/bench match", description=__doc__.partition("\n")[0])
     parser.add_argument("--against", metavar="REV", help="a revision of this repository to measure in turns with")
     parser.add_argument("--quick", action="store_true", help="10 rounds instead of 60")
@@ -63,18 +63,23 @@ def main() -> None:
         if arguments.against:
             versions[arguments.against] = export_revision(arguments.against, Path(name) / "code")
         running = {
-            what: stack.enter_context(_running(code, Path(name) / f"home-{number}"))
-            for number, (what, code) in enumerate(versions.items())
+            version: stack.enter_context(_running(code, Path(name) / f"home-{number}"))
+            for number, (version, code) in enumerate(versions.items())
         }
-        found: dict[str, list[Times]] = {what: [] for what in versions}
+        times: dict[str, list[Times]] = {version: [] for version in versions}
         for _ in range(rounds):
-            for what, process in running.items():
-                found[what].append(_asked(process))
-    _print({what: {one: min(times[one] for times in some) for one in some[0]} for what, some in found.items()})
+            for version, process in running.items():
+                times[version].append(_run_round(process))
+    _print(
+        {
+            version: {kind: min(each[kind] for each in of_version) for kind in of_version[0]}
+            for version, of_version in times.items()
+        }
+    )
 
 
 def export_revision(revision: str, folder: Path) -> Path:
-    """Export a revision and set it up with the packages that it asks for; return its folder."""
+    """Export a revision and install the packages that it needs; return its folder."""
     folder.mkdir()
     archive = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
@@ -84,13 +89,13 @@ def export_revision(revision: str, folder: Path) -> Path:
 
 
 def python_for(code: Path) -> str:
-    """The Python that runs the code of a folder: this one for this checkout, else that of the folder's environment."""
+    """The Python for the code of a folder: this one for this checkout, else that of the environment in the folder."""
     return sys.executable if code == ROOT else str(code / ".venv" / "bin" / "python")
 
 
 @contextmanager
 def _running(code: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs `answer` with the code of a folder."""
+    """Start a process that runs `answer` with the code of a folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     environment |= {"PYTHONPATH": str(code), "HASHDB_HOME": str(home)}
     command = [python_for(code), "-P", __file__, "--answer"]
@@ -98,13 +103,13 @@ def _running(code: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
         command, env=environment, cwd=home.parent, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None and process.stdin is not None
-        used = Path(process.stdout.readline().strip())
-        assert used.is_relative_to(code), used
+        package = Path(process.stdout.readline().strip())
+        assert package.is_relative_to(code), package
         yield process
         process.stdin.close()
 
 
-def _asked(process: subprocess.Popen[str]) -> Times:
+def _run_round(process: subprocess.Popen[str]) -> Times:
     assert process.stdin is not None and process.stdout is not None
     process.stdin.write("\n")
     process.stdin.flush()
@@ -112,19 +117,19 @@ def _asked(process: subprocess.Popen[str]) -> Times:
     return times
 
 
-def _print(found: dict[str, Times]) -> None:
-    first, *others = found
+def _print(times: dict[str, Times]) -> None:
+    first, *others = times
     print("| | " + " | ".join([first, *(f"{other} | ratio" for other in others)]) + " |")
     print("|---" * (2 + 2 * len(others)) + "|")
-    for what, seconds in found[first].items():
+    for kind, seconds in times[first].items():
         cells = [f"{seconds * 1e6:,.0f} µs"]
         for other in others:
-            cells += [f"{found[other][what] * 1e6:,.0f} µs", f"{seconds / found[other][what]:.2f}"]
-        print(f"| {what} | " + " | ".join(cells) + " |")
+            cells += [f"{times[other][kind] * 1e6:,.0f} µs", f"{seconds / times[other][kind]:.2f}"]
+        print(f"| {kind} | " + " | ".join(cells) + " |")
 
 
 def answer() -> None:
-    """Fill a home, tell whose code this is, and for each line that comes tell what a round took."""
+    """Fill a home and print the path of the package; then print the times of a round for each line on stdin."""
     rng, settings = random.Random(1), Settings.read()
     stored, unknown = ([_signal(rng) for _ in range(_STORED)] for _ in range(2))
     with open_home(settings) as db:
@@ -133,27 +138,27 @@ def answer() -> None:
         secret = members.issue_key(db, COMMAND_LINE, member, KeyDraft(scopes)).secret
         app = create_app(db, settings)
         for start in range(0, _STORED, _BATCH):
-            sent = [_contribution(one) for one in stored[start : start + _BATCH]]
-            timed_request(app, secret, "/v1/contributions", {"contributions": sent})
+            items = [_contribution(signal) for signal in stored[start : start + _BATCH]]
+            timed_request(app, secret, "/v1/contributions", {"contributions": items})
         requests = {
             "a miss": [_queries(unknown[:1])] * 200,
             "a hit": [_queries(stored[:1])] * 200,
             "1,000 misses": [_queries(unknown[:_BATCH])] * 3,
             "1,000 hits": [_queries(stored[:_BATCH])] * 3,
         }
-        # As the service does it.
+        # Configure the garbage collector as the service does.
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000)
         print(hashdb.__file__, flush=True)
         for _ in sys.stdin:
-            # The service stores these each second. In 0.1.0 they have other names.
-            noted = vars(db).get("stats") or vars(db)["tallies"]
-            noted.take()
-            (noted.mark_stored if hasattr(noted, "mark_stored") else noted.written)()
-            took = {what: _fast([timed_request(app, secret, "/v1/matches", one) for one in bodies])
-                    for what, bodies in requests.items()}  # fmt: skip
-            print(json.dumps(took), flush=True)
+            # The service stores the statistics each second. In 0.1.0 they have other names.
+            stats = vars(db).get("stats") or vars(db)["tallies"]
+            stats.take()
+            (stats.mark_stored if hasattr(stats, "mark_stored") else stats.written)()
+            times = {kind: _fast([timed_request(app, secret, "/v1/matches", body) for body in bodies])
+                     for kind, bodies in requests.items()}  # fmt: skip
+            print(json.dumps(times), flush=True)
 
 
 def _signal(rng: random.Random) -> str:
@@ -172,9 +177,9 @@ def _fast(times: list[float]) -> float:
     return sorted(times)[len(times) // 20]
 
 
-def timed_request(app: Any, secret: str, path: str, sent: dict[str, Any]) -> float:
-    """What the application takes to answer one request."""
-    body, said = json.dumps(sent).encode(), []
+def timed_request(app: Any, secret: str, path: str, content: dict[str, Any]) -> float:
+    """Send a request to the application; return the seconds until it is answered."""
+    body, statuses = json.dumps(content).encode(), []
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": path,
@@ -187,10 +192,10 @@ def timed_request(app: Any, secret: str, path: str, sent: dict[str, Any]) -> flo
     setup_testing_defaults(environ)
     environ["SCRIPT_NAME"] = ""
     started = time.perf_counter()
-    b"".join(app.wsgi_app(environ, lambda status, headers, error=None: said.append(status)))
-    took = time.perf_counter() - started
-    assert said[0].startswith("20"), said
-    return took
+    b"".join(app.wsgi_app(environ, lambda status, headers, error=None: statuses.append(status)))
+    seconds = time.perf_counter() - started
+    assert statuses[0].startswith("20"), statuses
+    return seconds
 
 
 if __name__ == "__main__":

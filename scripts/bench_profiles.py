@@ -1,6 +1,6 @@
-"""What the profiles and the transforms cost, against plain hashing: `python scripts/bench_profiles.py FOLDER`.
+"""Measure the profiles and the transforms against plain hashing: `python scripts/bench_profiles.py FOLDER`.
 
-Each picture is read and hashed by the default algorithms in every mode, in turn; the least of several times counts.
+Each picture is read and hashed with the default algorithms in every mode, in turn; the fastest of several runs counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
                 least[mode][place] = min(least[mode][place], time.perf_counter() - start)
                 count = len(hashed.signals) + sum(len(signals) for _, signals in hashed.transforms)
                 values[mode] += count
-    print("| mode | ms a picture | times plain | signals |\n|---|---|---|---|")
+    print("| mode | ms a picture | multiple of plain | signals |\n|---|---|---|---|")
     for mode, times in least.items():
         mean, plain = sum(times) / len(times), sum(least[Mode.PLAIN]) / len(times)
         print(f"| {mode} | {mean * 1e3:.1f} | {mean / plain:.2f} | {values[mode] / ROUNDS / len(pictures):.1f} |")

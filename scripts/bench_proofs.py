@@ -1,9 +1,9 @@
-"""What the proofs of the log and the list cost: prints a table, and writes docs/benchmarks/proofs.md and proofs.json.
+"""Measure the proofs of the log and of the active set; write docs/benchmarks/proofs.md and proofs.json.
 
     scripts/bench proofs [PART ...] [--quick]
 
-Without a part, all are measured. The figures of parts that are not measured stay. `--quick` takes small databases, and
-writes nothing.
+Without a part, all parts are measured. The other parts keep their figures. `--quick` uses small databases and writes no
+page.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _PACKAGES = ("sqlalchemy", "cryptography")
 
 
 def main() -> None:
-    """Measure the parts of the command line, and write the page."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("parts", nargs="*", choices=(*PARTS, []), metavar="PART")
-    arguments.add_argument("--quick", action="store_true")
-    options = arguments.parse_args()
+    """Measure the named parts, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=(*PARTS, []), metavar="PART")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
     measured = {}
     for name in options.parts or PARTS:
         figures = PARTS[name].measure(options.quick)
@@ -40,7 +40,7 @@ def main() -> None:
     if options.quick:
         print(json.dumps(measured, indent=1))
     else:
-        # Read only now: another part may have been measured meanwhile.
+        # Read the file last: another process may have measured another part in the meantime.
         results = json.loads((report.FOLDER / f"{NAME}.json").read_text("utf-8")) | measured
         report.write(NAME, _lines(results), results)
 

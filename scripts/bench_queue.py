@@ -1,6 +1,6 @@
-"""The reviewers' queue by its length: prints what its steps take, and how much longer than with the fewest open cases.
+"""Measure the steps of the reviewers' queue by its length, and how much longer they take than in the shortest queue.
 
-Every case has a dispute, and half of them are in piles. Each step is repeated; the median counts.
+Every case has a dispute, and half of the cases are in piles. Each step is repeated; the median counts.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hashdb-bench-")))
         server = stack.enter_context(postgres_server())
         for name in ("SQLite", "PostgreSQL"):
-            taken: dict[str, list[float]] = {step: [] for step in _STEPS}
+            milliseconds_by_step: dict[str, list[float]] = {step: [] for step in _STEPS}
             for size in sizes:
-                own = f"sqlite:///{folder}/{size}.sqlite"
-                url = own if name == "SQLite" else stack.enter_context(server.new_database())
-                for step, milliseconds in _measured(url, size).items():
-                    taken[step].append(milliseconds)
+                sqlite = f"sqlite:///{folder}/{size}.sqlite"
+                url = sqlite if name == "SQLite" else stack.enter_context(server.new_database())
+                for step, milliseconds in _measure(url, size).items():
+                    milliseconds_by_step[step].append(milliseconds)
             print(f"{name}: milliseconds at {', '.join(map(str, sizes))} open cases")
-            for step, found in taken.items():
-                figures = "".join(f"{value:9.1f}" for value in found)
-                print(f"  {step:48s}{figures}   {found[-1] / found[0]:.1f} times")
+            for step, values in milliseconds_by_step.items():
+                figures = "".join(f"{value:9.1f}" for value in values)
+                print(f"  {step:48s}{figures}   {values[-1] / values[0]:.1f} times")
 
 
-def _measured(url: str, size: int) -> dict[str, float]:
+def _measure(url: str, size: int) -> dict[str, float]:
     store = Store(url)
     store.migrate()
     _fill(store, size)
@@ -74,20 +74,20 @@ def _measured(url: str, size: int) -> dict[str, float]:
 
 def _fill(store: Store, size: int) -> None:
     piled = max(1, size // 2 // (2 * PILE))
-    people = size // 2 + piled
+    opener_count = size // 2 + piled
     common = {"kind": "platform", "status": "active", "contact": "", "created_at": _NOW}
     item = {"media": "image", "context": (), "received_at": _NOW, "standing": "disputed", "announced": "active"}
     with store.begin() as tx:
         insert_rows(
-            tx.connection, members, [{"id": id, "name": f"Member {id}", **common} for id in range(1, people + 1)]
+            tx.connection, members, [{"id": id, "name": f"Member {id}", **common} for id in range(1, opener_count + 1)]
         )
-        made = [
-            {"id": id, "member_id": id % people + 1, "labels": (_LABELS[id % 3],), "severity": id % 5, **item}
+        contribution_rows = [
+            {"id": id, "member_id": id % opener_count + 1, "labels": (_LABELS[id % 3],), "severity": id % 5, **item}
             for id in range(1, size + 1)
         ]
-        insert_rows(tx.connection, contributions, made)
-        opened = [_NOW - timedelta(minutes=size - id) for id in range(1, size + 1)]
-        rows = [
+        insert_rows(tx.connection, contributions, contribution_rows)
+        opening_times = [_NOW - timedelta(minutes=size - id) for id in range(1, size + 1)]
+        case_rows = [
             {
                 "id": id,
                 "contribution_id": id,
@@ -97,9 +97,9 @@ def _fill(store: Store, size: int) -> None:
                 "due_at": at + timedelta(hours=72),
                 "opener": id % piled + 1 if id % 2 else piled + id // 2,
             }
-            for id, at in enumerate(opened, 1)
+            for id, at in enumerate(opening_times, 1)
         ]
-        insert_rows(tx.connection, cases, rows)
+        insert_rows(tx.connection, cases, case_rows)
     with store.engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE")
         connection.commit()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hashdb.index.kernel import implementation
-from scripts.bench_index import own_pauses
+from scripts.bench_index import measure_pauses
 from scripts.benchmarks import data, index_alone, report
 from scripts.benchmarks.engines import Process, make
 from scripts.benchmarks.report import number
@@ -69,7 +69,7 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
     (folder / "hashdb.segment").unlink()
     found["keep"] = index_alone.measure("keep", folder, RADIUS)
     found["open"] = index_alone.measure("open", folder, RADIUS)["milliseconds"]
-    found["pauses"] = own_pauses(folder, True)
+    found["pauses"] = measure_pauses(folder, True)
     return found
 
 
