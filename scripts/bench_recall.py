@@ -1,8 +1,8 @@
-"""Tells what `hashdb evaluate FOLDER --apart --output OUT` has found, against what is asked of the balanced profile.
+"""Compare the results of `hashdb evaluate FOLDER --apart --output OUT` with the targets of the balanced profile.
 
-The folders within FOLDER are KIND/SET, like photographs/voc. `python -m scripts.bench_recall OUT --pictures "what they
-are"` writes docs/benchmarks/recall.md, and false matches as pictures: of the sets named by `--shown`, which anybody may
-publish.
+The folders within FOLDER are KIND/SET, like photographs/voc. `python -m scripts.bench_recall OUT --pictures
+"description"` writes docs/benchmarks/recall.md. It also copies pictures of false matches for the sets in `--shown`;
+name only sets whose pictures may be published.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _READERS = (
 PROFILE = "balanced"
 PHOTOGRAPHS = "photographs"
 GRAPHICS = ("flags", "logos", "cards", "memes")
-ASKED = {
+TARGETS = {
     "recompression, size, colour and blur": (
         99,
         (
@@ -64,33 +64,33 @@ ASKED = {
     "photographed from a screen": (50, ("photographed from a screen",)),
     "chains": (85, ()),
 }
-"""Per cent of photographs that are to be recognised at least, of the alterations whose names begin so."""
-ASKED_OF_GRAPHICS = 85, ("caption above", "caption below", "screenshot", "sticker")
-RARE, RARE_OF_GRAPHICS = 1e-11, 1e-4
-"""False matches for a pair, in all, at most."""
+"""For each target: the least recall of photographs in per cent, and the beginnings of the names of the alterations."""
+TARGETS_OF_GRAPHICS = 85, ("caption above", "caption below", "screenshot", "sticker")
+MOST_FALSE, MOST_FALSE_OF_GRAPHICS = 1e-11, 1e-4
+"""The largest rate of false matches for a pair."""
 
 
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(prog="scripts/bench recall", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--pictures", required=True, help="what they are, to be told in the page")
-    parser.add_argument("--shown", nargs="*", default=(), help="sets of which false matches are published as pictures")
+    parser.add_argument("--pictures", required=True, help="description of the pictures for the page")
+    parser.add_argument("--shown", nargs="*", default=(), help="sets whose false matches the page shows as pictures")
     arguments = parser.parse_args()
-    found: list[Set] = json.loads((arguments.folder / "evaluation.json").read_text("utf-8"))["sets"]
+    sets: list[Set] = json.loads((arguments.folder / "evaluation.json").read_text("utf-8"))["sets"]
     measured = machine("numpy", "pillow", "imagehash")
-    kinds = list(dict.fromkeys(map(_kind, found)))
+    kinds = list(dict.fromkeys(map(_kind, sets)))
     lines = [
         *opening("What is recognised", _READERS, "bench recall", measured),
-        f"{sum(one['pictures'] for one in found):,} pictures in {len(found)} sets, altered with seed "
-        f"{found[0]['seed']}: {arguments.pictures}.",
+        f"{sum(each['pictures'] for each in sets):,} pictures in {len(sets)} sets, altered with seed "
+        f"{sets[0]['seed']}: {arguments.pictures}.",
         "[The evaluation](../evaluation.md) describes the method.",
         "",
         "## Targets",
         "",
         f"Of photographs with the {PROFILE} profile, unless a row says otherwise.",
         "A row for several alterations shows the worst of them.",
-        *targets([*_recognised(found), *_recognised_graphics(found, kinds), *_mistaken(found)]),
+        *targets([*_recall_targets(sets), *_graphics_targets(sets, kinds), *_false_match_targets(sets)]),
         "## Different pictures",
         "",
         f"Every match of two pictures of a set that show different things is a false one; {PROFILE} profile.",
@@ -98,136 +98,138 @@ def main() -> None:
         "The estimate is the upper end for a pair, times the share that the verification leaves.",
         *table(
             ("set", "pictures", "false matches", "of pairs", "altered", "of pairs, altered", "estimate, at most"),
-            [_set_row(one) for one in found],
+            [_set_row(each) for each in sets],
         ),
-        *_pictures(found, arguments.folder, arguments.shown),
+        *_pictures(sets, arguments.folder, arguments.shown),
         "## Each alteration",
         "",
         f"Percentage that a service matches with its picture, by kind; {PROFILE} profile.",
-        *table(("alteration", *kinds), _alterations(found, kinds)),
+        *table(("alteration", *kinds), _alterations(sets, kinds)),
     ]
     results = {
         "machine": measured,
         "sets": [
             {
-                "set": one["set"],
-                "pictures": one["pictures"],
-                "alterations": one["alterations"],
-                "matched": one["matched"],
-                "pairs": one["pairs"],
-                "altered_pairs": one["altered_pairs"],
+                "set": each["set"],
+                "pictures": each["pictures"],
+                "alterations": each["alterations"],
+                "matched": each["matched"],
+                "pairs": each["pairs"],
+                "altered_pairs": each["altered_pairs"],
             }
-            for one in found
+            for each in sets
         ],
     }
     write("recall", lines, results)
 
 
-def _kind(one: Set) -> str:
-    return str(one["set"]).split("/")[0]
+def _kind(of_set: Set) -> str:
+    return str(of_set["set"]).split("/")[0]
 
 
-def _of(one: Set) -> Mapping[str, Any]:
-    """What is measured of a set with the profile."""
-    found: list[Mapping[str, Any]] = [matched for matched in one["matched"] if matched["profile"] == PROFILE]
-    return found[0]
+def _matched(of_set: Set) -> Mapping[str, Any]:
+    """The results of a set with the profile."""
+    results: list[Mapping[str, Any]] = [matched for matched in of_set["matched"] if matched["profile"] == PROFILE]
+    return results[0]
 
 
-def _recalls(found: Sequence[Set], kind: str) -> dict[str, float]:
-    """Per cent of the copies of a kind that are matched, by alteration."""
+def _recalls(sets: Sequence[Set], kind: str) -> dict[str, float]:
+    """Per cent of the copies of a kind that match, by alteration."""
     sums: dict[str, list[float]] = {}
-    for one in found:
-        if _kind(one) == kind:
-            for alteration, share in zip(one["alterations"], _of(one)["recall"], strict=True):
+    for each in sets:
+        if _kind(each) == kind:
+            for alteration, share in zip(each["alterations"], _matched(each)["recall"], strict=True):
                 both = sums.setdefault(alteration["name"], [0.0, 0.0])
                 both[0] += share * alteration["copies"]
                 both[1] += alteration["copies"]
     return {name: 100 * matched / max(1, copies) for name, (matched, copies) in sums.items()}
 
 
-def _recognised(found: Sequence[Set]) -> Iterator[Target]:
-    recalls = _recalls(found, PHOTOGRAPHS)
+def _recall_targets(sets: Sequence[Set]) -> Iterator[Target]:
+    recalls = _recalls(sets, PHOTOGRAPHS)
     if not recalls:
         return
     chains = {
-        one["name"] for one in found[0]["alterations"] if one["family"] == "chains" and "saved" not in one["name"]
+        alteration["name"]
+        for alteration in sets[0]["alterations"]
+        if alteration["family"] == "chains" and "saved" not in alteration["name"]
     }
-    for what, (asked, beginnings) in ASKED.items():
-        each = {
+    for title, (least, beginnings) in TARGETS.items():
+        selected = {
             name: share
             for name, share in recalls.items()
             if (name in chains if not beginnings else name.startswith(beginnings) and name not in chains)
             and not (beginnings == ("on its blur",) and name != "on its blur")
         }
-        yield _target(what, asked, each)
+        yield _target(title, least, selected)
 
 
-def _recognised_graphics(found: Sequence[Set], kinds: Sequence[str]) -> Iterator[Target]:
-    asked, names = ASKED_OF_GRAPHICS
+def _graphics_targets(sets: Sequence[Set], kinds: Sequence[str]) -> Iterator[Target]:
+    least, names = TARGETS_OF_GRAPHICS
     for kind in kinds:
         if kind in GRAPHICS:
-            recalls = _recalls(found, kind)
-            yield _target(f"{kind}: caption, screenshot, sticker", asked, {name: recalls[name] for name in names})
+            recalls = _recalls(sets, kind)
+            yield _target(f"{kind}: caption, screenshot, sticker", least, {name: recalls[name] for name in names})
 
 
-def _target(what: str, asked: float, recalls: Mapping[str, float]) -> Target:
-    least = min(recalls, key=lambda name: recalls[name])
-    measured = f"{recalls[least]:.1f} %" + (f" ({least})" if len(recalls) > 1 else "")
-    return Target(what, f"≥ {asked} %", measured, recalls[least] >= asked)
+def _target(title: str, least: float, recalls: Mapping[str, float]) -> Target:
+    worst = min(recalls, key=lambda name: recalls[name])
+    measured = f"{recalls[worst]:.1f} %" + (f" ({worst})" if len(recalls) > 1 else "")
+    return Target(title, f"≥ {least} %", measured, recalls[worst] >= least)
 
 
-def _mistaken(found: Sequence[Set]) -> Iterator[Target]:
-    photographs = [one for one in found if _kind(one) == PHOTOGRAPHS]
-    rates = {one["set"]: rate for one in photographs if (rate := _of(one)["upper_rate"]) is not None}
+def _false_match_targets(sets: Sequence[Set]) -> Iterator[Target]:
+    photographs = [each for each in sets if _kind(each) == PHOTOGRAPHS]
+    rates = {each["set"]: rate for each in photographs if (rate := _matched(each)["upper_rate"]) is not None}
     if rates:
         worst = max(rates, key=lambda name: rates[name])
-        what = "photographs: false matches for a pair, upper end of the estimate, worst set"
-        yield Target(what, f"≤ {RARE:.0e}", f"{rates[worst]:.1e} ({worst})", rates[worst] <= RARE)
-    counted = sum(_of(one)["mistaken"] + _of(one)["altered_mistaken"] for one in photographs)
-    pairs = sum(one["pairs"] + one["altered_pairs"] for one in photographs)
+        title = "photographs: false matches for a pair, upper end of the estimate, worst set"
+        yield Target(title, f"≤ {MOST_FALSE:.0e}", f"{rates[worst]:.1e} ({worst})", rates[worst] <= MOST_FALSE)
+    counted = sum(_matched(each)["mistaken"] + _matched(each)["altered_mistaken"] for each in photographs)
+    pairs = sum(each["pairs"] + each["altered_pairs"] for each in photographs)
     yield Target("photographs: false matches counted", "0", f"{counted} of {pairs:,}", counted == 0)
-    for one in found:
-        if _kind(one) in GRAPHICS:
-            counted = _of(one)["mistaken"] + _of(one)["altered_mistaken"]
-            pairs = one["pairs"] + one["altered_pairs"]
-            told = f"{counted / pairs:.1e} ({counted:,} of {pairs:,})"
-            met = counted / pairs <= RARE_OF_GRAPHICS
-            yield Target(f"{one['set']}: false matches for a pair", f"≤ {RARE_OF_GRAPHICS:.0e}", told, met)
+    for each in sets:
+        if _kind(each) in GRAPHICS:
+            counted = _matched(each)["mistaken"] + _matched(each)["altered_mistaken"]
+            pairs = each["pairs"] + each["altered_pairs"]
+            measured = f"{counted / pairs:.1e} ({counted:,} of {pairs:,})"
+            met = counted / pairs <= MOST_FALSE_OF_GRAPHICS
+            yield Target(f"{each['set']}: false matches for a pair", f"≤ {MOST_FALSE_OF_GRAPHICS:.0e}", measured, met)
 
 
-def _set_row(one: Set) -> list[object]:
-    matched = _of(one)
+def _set_row(of_set: Set) -> list[object]:
+    matched = _matched(of_set)
     rate = matched["upper_rate"]
     return [
-        one["set"],
-        one["pictures"],
+        of_set["set"],
+        of_set["pictures"],
         f"{matched['mistaken']:,}",
-        f"{one['pairs']:,}",
+        f"{of_set['pairs']:,}",
         f"{matched['altered_mistaken']:,}",
-        f"{one['altered_pairs']:,}",
+        f"{of_set['altered_pairs']:,}",
         "–" if rate is None else f"{rate:.1e}",
     ]
 
 
-def _pictures(found: Sequence[Set], folder: Path, shown: Sequence[str]) -> Iterator[str]:
-    """Copy the pictures of false matches of some sets, and show them."""
+def _pictures(sets: Sequence[Set], folder: Path, shown: Sequence[str]) -> Iterator[str]:
+    """Copy the pictures of false matches of the sets in `shown`; yield the lines that show them."""
     shutil.rmtree(FOLDER / "recall", ignore_errors=True)
-    for one in found:
-        pictures = sorted((folder / one["set"] / "mistakes").glob("*.jpg")) if one["set"] in shown else []
+    for each in sets:
+        pictures = sorted((folder / each["set"] / "mistakes").glob("*.jpg")) if each["set"] in shown else []
         if not pictures:
             continue
         (FOLDER / "recall").mkdir(exist_ok=True)
-        yield from (f"### False matches: {one['set']}", "", "The query, perhaps altered, is at the left.", "")
+        yield from (f"### False matches: {each['set']}", "", "The query, perhaps altered, is at the left.", "")
         for picture in pictures:
-            name = f"{one['set'].replace('/', '-')}-{picture.name}"
+            name = f"{each['set'].replace('/', '-')}-{picture.name}"
             shutil.copyfile(picture, FOLDER / "recall" / name)
             yield f"![Two pictures that match and show different things](recall/{name})"
         yield ""
 
 
-def _alterations(found: Sequence[Set], kinds: Sequence[str]) -> list[list[object]]:
-    recalls = {kind: _recalls(found, kind) for kind in kinds}
-    names = [one["name"] for one in found[0]["alterations"]]
+def _alterations(sets: Sequence[Set], kinds: Sequence[str]) -> list[list[object]]:
+    recalls = {kind: _recalls(sets, kind) for kind in kinds}
+    names = [alteration["name"] for alteration in sets[0]["alterations"]]
     return [[name, *(f"{recalls[kind][name]:.0f}" for kind in kinds)] for name in names]
 
 

@@ -1,9 +1,9 @@
-"""Look-back, measured: `scripts/bench remember [--millions N ...] [--folder REMEMBERED_FOLDER] [--quick]`.
+"""Measure look-back: `scripts/bench remember [--millions N ...] [--folder REMEMBERED_FOLDER] [--quick]`.
 
-Uploads are remembered by two processes in batches. Then so many millions are remembered, spread over 90 days, each with
-a random PDQ and phash256. A service and the member's `hashdb sync --follow` share one machine; contributions of 24
-signals are made, each near one upload, and timed until the report is there. At last very many contributions arrive at
-once, as at a first sync, and are looked back for in steps while another process matches.
+First, two processes remember uploads in batches. Then millions of uploads are written, spread over 90 days, each with a
+random PDQ and phash256. A service and the member's `hashdb sync --follow` run on this machine. Contributions with 24
+signals arrive, each near one upload, and the time until the report is measured. At the end, very many contributions
+arrive at once, as after a first sync, and look-back processes them in steps while another process matches.
 """
 
 from __future__ import annotations
@@ -56,36 +56,40 @@ PDQ, PHASH256, SIMHASH256 = Algorithm.PDQ, Algorithm.PHASH256, Algorithm.SIMHASH
 _DAYS, _BATCH, _PROCESSES = 90, 1_000, 2
 _SIGNALS, _CONTRIBUTIONS = 24, 20
 _READERS = "For members that remember uploads: how many a second, and how soon a match is reported."
-_BOTH = 64
-"""Bytes of a PDQ and a phash256."""
+_UPLOAD_BYTES = 64
+"""The bytes of a PDQ and a phash256."""
 
 
 def main() -> None:
     """Measure, and write docs/benchmarks/remember.md and remember.json; with --quick only print them."""
     parser = argparse.ArgumentParser(prog="scripts/bench remember", description=__doc__.partition("\n")[0])
-    parser.add_argument("--millions", type=float, action="append", help="how many uploads: 10, 20 and 40 by default")
-    parser.add_argument("--thousands", type=int, default=50, help="contributions that arrive at once, 50 by default")
+    parser.add_argument("--millions", type=float, action="append", help="millions of uploads: 10, 20 and 40 by default")
+    parser.add_argument(
+        "--thousands", type=int, default=50, help="thousands of contributions that arrive at once, 50 by default"
+    )
     parser.add_argument("--texts", type=int, default=100, help="thousands of texts of 3,000 words, 100 by default")
-    parser.add_argument("--folder", type=Path, help="on a disk with room: the system's temporary folder by default")
-    parser.add_argument("--quick", action="store_true", help="a fifth of a million uploads; writes no page")
+    parser.add_argument(
+        "--folder", type=Path, help="folder on a disk with free space; default: the system's temporary folder"
+    )
+    parser.add_argument("--quick", action="store_true", help="measure 200,000 uploads; write no page")
     arguments = parser.parse_args()
     sizes = (0.2,) if arguments.quick else tuple(arguments.millions or MILLIONS)
     results: dict[str, Any] = {"machine": report.machine("numpy", "httpx"), "seed": SEED, "engine": implementation()}
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-", dir=arguments.folder) as name:
-        place = Path(name)
-        results["rates"] = rates(place / "rates", 20_000 if arguments.quick else 100_000)
-        service = place / "service"
+        folder = Path(name)
+        results["rates"] = measure_rates(folder / "rates", 20_000 if arguments.quick else 100_000)
+        service = folder / "service"
         key = new_home(service, *Scope)
-        results["sizes"], own, made = [], place / "own", 0
+        results["sizes"], member_home, written = [], folder / "own", 0
         with serving(service) as url, Client(url, key) as client:
             for size in sizes:
                 count = round(size * 1e6)
-                made = remember_millions(own / "local" / REMEMBERED_FOLDER, made, count)
-                results["sizes"].append(measure(own, client, url, key, count))
-        results["many"] = arrive_at_once(own / "local", 2 if arguments.quick else arguments.thousands, made)
+                written = remember_millions(member_home / "local" / REMEMBERED_FOLDER, written, count)
+                results["sizes"].append(measure(member_home, client, url, key, count))
+        results["many"] = measure_burst(member_home / "local", 2 if arguments.quick else arguments.thousands, written)
         thousands = 5 if arguments.quick else arguments.texts
         with serving(service) as url, Client(url, key) as client:
-            results["texts"] = texts_and_a_film(place / "texts", client, url, key, thousands * 1_000)
+            results["texts"] = measure_texts_and_film(folder / "texts", client, url, key, thousands * 1_000)
     lines = page(results)
     if arguments.quick:
         print("\n".join(lines))
@@ -93,22 +97,25 @@ def main() -> None:
         report.write("remember", lines, results)
 
 
-def rates(folder: Path, count: int) -> list[dict[str, Any]]:
-    """Uploads a second, by the size of the batch and the number of processes."""
-    found = []
-    for batch, processes, many in ((1_000, 2, count), (1_000, 1, count), (100, 2, count // 2), (1, 2, count // 100)):
+def measure_rates(folder: Path, count: int) -> list[dict[str, Any]]:
+    """Uploads a second by the size of the batch and the number of processes."""
+    rates = []
+    for batch, processes, uploads in ((1_000, 2, count), (1_000, 1, count), (100, 2, count // 2), (1, 2, count // 100)):
         with Pool(processes, context=get_context("forkserver")) as pool:
-            own = folder / f"{batch}-{processes}"
-            took = pool.starmap(_remember, [(own, worker, many // processes, batch) for worker in range(processes)])
-        found.append({"batch": batch, "processes": processes, "uploads": many, "rate": many / max(took)})
-    return found
+            home = folder / f"{batch}-{processes}"
+            seconds = pool.starmap(
+                _remember_uploads, [(home, worker, uploads // processes, batch) for worker in range(processes)]
+            )
+        rates.append({"batch": batch, "processes": processes, "uploads": uploads, "rate": uploads / max(seconds)})
+    return rates
 
 
-def _remember(folder: Path, worker: int, count: int, batch: int) -> float:
-    """Seconds to remember so many uploads, which are made before."""
-    octets, now = np.random.default_rng([SEED, worker]).bytes(count * _BOTH), datetime.now(UTC)
+def _remember_uploads(folder: Path, worker: int, count: int, batch: int) -> float:
+    """Seconds to remember `count` uploads; creating them is not included."""
+    octets, now = np.random.default_rng([SEED, worker]).bytes(count * _UPLOAD_BYTES), datetime.now(UTC)
     uploads = [
-        Upload(f"{worker}/{n:09}.jpg", now, Query(_signals(octets[n * _BOTH : (n + 1) * _BOTH]))) for n in range(count)
+        Upload(f"{worker}/{n:09}.jpg", now, Query(_signals(octets[n * _UPLOAD_BYTES : (n + 1) * _UPLOAD_BYTES])))
+        for n in range(count)
     ]
     remembered = Remembered(folder / REMEMBERED_FOLDER)
     started = time.perf_counter()
@@ -121,20 +128,20 @@ def _signals(octets: bytes) -> tuple[Signal, Signal]:
     return Signal.from_bytes(PDQ, octets[:32]), Signal.from_bytes(PHASH256, octets[32:])
 
 
-def _octets(block: int) -> bytes:
-    """The values of the uploads of a block, the same each time."""
-    return np.random.default_rng([SEED, 7, block]).bytes(MOST_RECORDS * _BOTH)
+def _upload_values(block: int) -> bytes:
+    """The values of the uploads of a block, from the seed."""
+    return np.random.default_rng([SEED, 7, block]).bytes(MOST_RECORDS * _UPLOAD_BYTES)
 
 
-def remember_millions(folder: Path, made: int, count: int) -> int:
-    """Append blocks to the logs until so many uploads are remembered; return how many."""
-    blocks = range(made // MOST_RECORDS, count // MOST_RECORDS)
+def remember_millions(folder: Path, existing: int, count: int) -> int:
+    """Append blocks to the logs until `count` uploads are remembered; return the number of uploads."""
+    blocks = range(existing // MOST_RECORDS, count // MOST_RECORDS)
     today = datetime.now(UTC).date()
     by_day: dict[date, list[int]] = {}
     for block in blocks:
         by_day.setdefault(today - timedelta(days=block % _DAYS), []).append(block)
     with Pool(_PROCESSES, context=get_context("forkserver")) as pool:
-        pool.starmap(_append, [(folder / day.isoformat(), day, some) for day, some in by_day.items()])
+        pool.starmap(_append, [(folder / day.isoformat(), day, block_numbers) for day, block_numbers in by_day.items()])
     return blocks.stop * MOST_RECORDS
 
 
@@ -147,8 +154,8 @@ def _append(folder: Path, day: date, blocks: list[int]) -> None:
 
 
 def _block(block: int, at: datetime) -> BlockDraft:
-    """What `draft_block` makes of the uploads of a block, without making them one by one."""
-    octets = np.frombuffer(_octets(block), np.uint8).reshape(MOST_RECORDS, _BOTH)
+    """The result of `draft_block` for the uploads of a block, without creating each upload."""
+    octets = np.frombuffer(_upload_values(block), np.uint8).reshape(MOST_RECORDS, _UPLOAD_BYTES)
     ids = [f"photos/{block * MOST_RECORDS + n:010}.jpg" for n in range(MOST_RECORDS)]
     records = [f'["{id}",{to_microseconds(at)},[0,1]]'.encode() for id in ids]
     columns = {"records": MOST_RECORDS, "columns": [[PDQ, MOST_RECORDS], [PHASH256, MOST_RECORDS]]}
@@ -162,52 +169,54 @@ def _block(block: int, at: datetime) -> BlockDraft:
             *records,
         )
     )
-    made = BlockDraft(zlib.crc32(body, zlib.crc32(description)), description, body)
+    draft = BlockDraft(zlib.crc32(body, zlib.crc32(description)), description, body)
     if block == 0:
         uploads = [Upload(id, at, Query(_signals(octets[n].tobytes()))) for n, id in enumerate(ids)]
-        assert made == draft_block(uploads), "blocks have another form now"
-    return made
+        assert draft == draft_block(uploads), "the format of blocks has changed"
+    return draft
 
 
-def measure(own: Path, client: Client, url: str, key: str, count: int) -> dict[str, Any]:
-    """From the answer to a contribution to the report, with so many uploads remembered."""
-    folder = own / "local" / REMEMBERED_FOLDER
-    found: dict[str, Any] = {"uploads": count}
-    with following(own, url, key) as started:
-        found["start"] = started
+def measure(member_home: Path, client: Client, url: str, key: str, count: int) -> dict[str, Any]:
+    """Measure the time from the response to a contribution to the report, with `count` remembered uploads."""
+    folder = member_home / "local" / REMEMBERED_FOLDER
+    figures: dict[str, Any] = {"uploads": count}
+    with following(member_home, url, key) as start_seconds:
+        figures["start"] = start_seconds
         reports, rng = Reports(folder), np.random.default_rng([SEED, count])
-        took = []
+        times = []
         for _ in range(_CONTRIBUTIONS):
             time.sleep(float(rng.uniform(0, 0.3)))
             before = reports.state().last
-            client.contribute([near_upload(rng, count)])
+            client.contribute([draft_near_upload(rng, count)])
             started = time.perf_counter()
             assert reports.after(before, wait=60)
-            took.append(time.perf_counter() - started)
-    found |= {"median": float(np.median(took)), "most": max(took)}
+            times.append(time.perf_counter() - started)
+    figures |= {"median": float(np.median(times)), "most": max(times)}
     remembered = Remembered(folder)
     remembered.refresh()
-    count = _SIGNALS // 2
-    searched = {
-        algorithm: SearchValues(from_octets(rng.bytes(32 * count), 256), np.ones(count))
-        for algorithm in (PDQ, PHASH256)
+    half = _SIGNALS // 2
+    values_by_algorithm = {
+        algorithm: SearchValues(from_octets(rng.bytes(32 * half), 256), np.ones(half)) for algorithm in (PDQ, PHASH256)
     }
-    spent, started = time.process_time(), time.perf_counter()
+    processor_start, started = time.process_time(), time.perf_counter()
     for _ in range(3):
-        remembered.scan(searched).go_on()
-    found |= {"search": (time.perf_counter() - started) / 3, "search_processor": (time.process_time() - spent) / 3}
+        remembered.scan(values_by_algorithm).go_on()
+    figures |= {
+        "search": (time.perf_counter() - started) / 3,
+        "search_processor": (time.process_time() - processor_start) / 3,
+    }
     remembered.close()
     files = [path for path in folder.rglob("*") if path.is_file()]
-    found["bytes"] = sum(path.stat().st_size for path in files) / count
-    found["files"] = len(files)
-    return found
+    figures["bytes"] = sum(path.stat().st_size for path in files) / count
+    figures["files"] = len(files)
+    return figures
 
 
-def near_upload(rng: np.random.Generator, count: int) -> Draft:
-    """A contribution with a signal near one upload, and others that are near none."""
+def draft_near_upload(rng: np.random.Generator, count: int) -> Draft:
+    """A contribution with one signal near an upload and others that are near none."""
     while True:
-        octets = _octets(int(rng.integers(0, count // MOST_RECORDS)))
-        place = int(rng.integers(0, MOST_RECORDS)) * _BOTH
+        octets = _upload_values(int(rng.integers(0, count // MOST_RECORDS)))
+        place = int(rng.integers(0, MOST_RECORDS)) * _UPLOAD_BYTES
         near = int.from_bytes(octets[place : place + 32]) ^ 0b1011
         if near.bit_count() in PDQ.set_bits:
             break
@@ -217,22 +226,22 @@ def near_upload(rng: np.random.Generator, count: int) -> Draft:
 
 
 @contextmanager
-def following(own: Path, url: str, key: str) -> Iterator[float]:
-    """Run `hashdb sync --follow`; yield the seconds until it had looked back for all that was there."""
+def following(member_home: Path, url: str, key: str) -> Iterator[float]:
+    """Run `hashdb sync --follow`; yield the seconds until it has looked back for all contributions."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "hashdb", "sync", "--follow"],
-        env=environment(own, HASHDB_URL=url, HASHDB_KEY=key),
+        env=environment(member_home, HASHDB_URL=url, HASHDB_KEY=key),
         stdout=subprocess.DEVNULL,
     )
     try:
-        with LocalIndex(own / "local") as index:
+        with LocalIndex(member_home / "local") as index:
             while process.poll() is None:
                 time.sleep(0.1)
-                if (own / "local" / "current").exists() and (
-                    own / "local" / REMEMBERED_FOLDER / "reports.sqlite"
+                if (member_home / "local" / "current").exists() and (
+                    member_home / "local" / REMEMBERED_FOLDER / "reports.sqlite"
                 ).exists():
-                    cursor = Reports(own / "local" / REMEMBERED_FOLDER).cursor()
+                    cursor = Reports(member_home / "local" / REMEMBERED_FOLDER).cursor()
                     if cursor is not None and cursor.seq >= index.checkpoint:
                         break
         yield time.perf_counter() - started
@@ -241,44 +250,44 @@ def following(own: Path, url: str, key: str) -> Iterator[float]:
         process.wait()
 
 
-def texts_and_a_film(own: Path, client: Client, url: str, key: str, count: int) -> dict[str, Any]:
-    """Remember so many texts of 3,000 words, then list a text that some have a part of, and a film of two hours."""
-    folder = own / "local" / REMEMBERED_FOLDER
+def measure_texts_and_film(member_home: Path, client: Client, url: str, key: str, count: int) -> dict[str, Any]:
+    """Remember texts of 3,000 words; then contribute a text that has a part of one of them, and a film of two hours."""
+    folder = member_home / "local" / REMEMBERED_FOLDER
     with Pool(_PROCESSES, context=get_context("forkserver")) as pool:
-        took = pool.starmap(_remember_texts, [(folder, worker, count // _PROCESSES) for worker in range(_PROCESSES)])
-    found: dict[str, Any] = {"uploads": count, "windows": _WINDOWS, "rate": count / max(took)}
-    found["load"] = os.getloadavg()[0]
-    found["pictures"] = remember_millions(folder, 0, 10 * count)
-    with following(own, url, key) as started:
-        found["start"] = started
-        reports, rng, took = Reports(folder), np.random.default_rng([SEED, 13]), []
+        times = pool.starmap(_remember_texts, [(folder, worker, count // _PROCESSES) for worker in range(_PROCESSES)])
+    figures: dict[str, Any] = {"uploads": count, "windows": _WINDOWS, "rate": count / max(times)}
+    figures["load"] = os.getloadavg()[0]
+    figures["pictures"] = remember_millions(folder, 0, 10 * count)
+    with following(member_home, url, key) as start_seconds:
+        figures["start"] = start_seconds
+        reports, rng, times = Reports(folder), np.random.default_rng([SEED, 13]), []
         for number in range(_CONTRIBUTIONS):
             before, started = reports.state().last, time.perf_counter()
             client.contribute([_listed_text(number)])
             assert reports.after(before, wait=60)
-            took.append(time.perf_counter() - started)
-        found |= {"median": float(np.median(took)), "most": max(took)}
-        # A film is compared with the windows of no text; with each picture and film it is.
+            times.append(time.perf_counter() - started)
+        figures |= {"median": float(np.median(times)), "most": max(times)}
+        # Look-back compares a film with all pictures and films, and with no windows of texts.
         frames = [Frame(float(at), (Signal(PDQ, balanced_values(rng, 1, 256)[0]),), 90) for at in range(FRAMES_AN_ITEM)]
         film = Draft((), ("glorification",), datetime.now(UTC), None, basis="terms", media=Media.VIDEO)
-        done = reports.cursor()
+        cursor = reports.cursor()
         client.contribute([replace(film, frames=tuple(frames), duration=float(FRAMES_AN_ITEM))])
         started = time.perf_counter()
         # Look-back moves its cursor once it has compared the film with everything.
-        while reports.cursor() == done:
+        while reports.cursor() == cursor:
             time.sleep(0.02)
-        found["film"] = time.perf_counter() - started
+        figures["film"] = time.perf_counter() - started
     files = [*folder.rglob(FRAMED_LOG), *folder.rglob("*.framed")]
-    found["bytes"] = sum(path.stat().st_size for path in files) / count
-    return found
+    figures["bytes"] = sum(path.stat().st_size for path in files) / count
+    return figures
 
 
-_WINDOWS, _EVERY = 120, 25
+_WINDOWS, _STEP = 120, 25
 _WORDS = 150
 
 
 def _windows(octets: bytes, step: int) -> tuple[Frame, ...]:
-    """The windows of a text whose hashes are these."""
+    """The windows of a text with these hashes."""
     values = [octets[start : start + 32] for start in range(0, len(octets), 32)]
     return tuple(
         Frame(place * step, (Signal.from_bytes(SIMHASH256, value),), unit=Unit.WORDS, length=_WORDS)
@@ -286,18 +295,18 @@ def _windows(octets: bytes, step: int) -> tuple[Frame, ...]:
     )
 
 
-def _octets_of_text(worker: int, number: int) -> bytes:
+def _text_values(worker: int, number: int) -> bytes:
     return np.random.default_rng([SEED, 17, worker, number]).bytes(32 * _WINDOWS)
 
 
 def _remember_texts(folder: Path, worker: int, count: int) -> float:
-    """Seconds to remember so many texts, which are made before, a hundred a call."""
+    """Seconds to remember `count` texts, a hundred in a call; creating them is not included."""
     remembered, now, seconds = Remembered(folder), datetime.now(UTC), 0.0
     for start in range(0, count, 100):
-        some = range(start, min(start + 100, count))
+        numbers = range(start, min(start + 100, count))
         uploads = [
-            Upload(f"{worker}/{n:09}.txt", now, Query((), frames=_windows(_octets_of_text(worker, n), _EVERY)))
-            for n in some
+            Upload(f"{worker}/{n:09}.txt", now, Query((), frames=_windows(_text_values(worker, n), _STEP)))
+            for n in numbers
         ]
         started = time.perf_counter()
         remembered.remember(uploads)
@@ -306,17 +315,17 @@ def _remember_texts(folder: Path, worker: int, count: int) -> float:
 
 
 def _listed_text(number: int) -> Draft:
-    """A text of which 300 words are in one upload."""
-    octets, rng = _octets_of_text(0, number), np.random.default_rng([SEED, 19, number])
-    own = [rng.bytes(32) for _ in range(24)] + [octets[32 * n : 32 * n + 32] for n in range(40, 54, 2)]
-    own = [value for value in own if int.from_bytes(value).bit_count() in SIMHASH256.set_bits]
+    """A contribution of a text that has 300 words of one upload."""
+    text_octets, rng = _text_values(0, number), np.random.default_rng([SEED, 19, number])
+    values = [rng.bytes(32) for _ in range(24)] + [text_octets[32 * n : 32 * n + 32] for n in range(40, 54, 2)]
+    values = [value for value in values if int.from_bytes(value).bit_count() in SIMHASH256.set_bits]
     draft = Draft((), ("glorification",), datetime.now(UTC), None, basis="terms", media=Media.TEXT)
-    return replace(draft, frames=_windows(b"".join(own), 2 * _EVERY))
+    return replace(draft, frames=_windows(b"".join(values), 2 * _STEP))
 
 
-def arrive_at_once(folder: Path, thousands: int, uploads: int) -> dict[str, Any]:
-    """Very many contributions, and look-back in steps of at most so many seconds, for a minute."""
-    rng, found = np.random.default_rng([SEED, 9]), dict[str, Any]()
+def measure_burst(folder: Path, thousands: int, uploads: int) -> dict[str, Any]:
+    """Add very many contributions at once; run look-back in steps for a minute while another process matches."""
+    rng, figures = np.random.default_rng([SEED, 9]), dict[str, Any]()
     with LocalIndex(folder) as index:
         copy = index.opened()
         head, now = copy.tables.head().seq, datetime.now(UTC)
@@ -326,10 +335,10 @@ def arrive_at_once(folder: Path, thousands: int, uploads: int) -> dict[str, Any]
             for n in range(start, min(start + 5_000, thousands * 1_000)):
                 octets = rng.bytes(32 * _SIGNALS)
                 signals = tuple((values[i], octets[32 * i : 32 * i + 32]) for i in range(_SIGNALS))
-                what = CopiedContribution(
+                contribution = CopiedContribution(
                     1_000_000 + n, 1, signals, ("glorification",), None, Standing.UNREVIEWED, (), now, now, None
                 )
-                steps.append(FeedStep(head + n + 1, what))
+                steps.append(FeedStep(head + n + 1, contribution))
             copy.tables.store(steps, head + start + len(steps), now)
         copy.searchable.write()
         look_back = LookBack(index, Reports(folder / REMEMBERED_FOLDER))
@@ -342,33 +351,33 @@ def arrive_at_once(folder: Path, thousands: int, uploads: int) -> dict[str, Any]
                 lengths.append(time.perf_counter() - step)
                 if not has_more:
                     break
-            taken = time.perf_counter() - started
-            found |= {"match": matching.get(120)}
-        done, of = look_back.walked or (uploads, uploads)
-        found |= {"contributions": thousands * 1_000, "uploads": of, "matched": done, "seconds": taken}
-        found["longest"] = max(lengths)
-    return found
+            seconds = time.perf_counter() - started
+            figures |= {"match": matching.get(120)}
+        done, total = look_back.walked or (uploads, uploads)
+        figures |= {"contributions": thousands * 1_000, "uploads": total, "matched": done, "seconds": seconds}
+        figures["longest"] = max(lengths)
+    return figures
 
 
 def _match_for(folder: Path, seconds: float) -> dict[str, float]:
-    """Match one query after the other for so long: milliseconds."""
-    took, rng = [], np.random.default_rng([SEED, 11])
+    """Match one query after the other for `seconds`; return percentiles in milliseconds."""
+    times, rng = [], np.random.default_rng([SEED, 11])
     with LocalIndex(folder) as index:
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
-            queries = [Query(_signals(rng.bytes(_BOTH)))]
+            queries = [Query(_signals(rng.bytes(_UPLOAD_BYTES)))]
             started = time.perf_counter()
             index.match(queries)
-            took.append((time.perf_counter() - started) * 1e3)
+            times.append((time.perf_counter() - started) * 1e3)
             time.sleep(0.01)
-    return {"p50": float(np.percentile(took, 50)), "p99": float(np.percentile(took, 99)), "count": len(took)}
+    return {"p50": float(np.percentile(times, 50)), "p99": float(np.percentile(times, 99)), "count": len(times)}
 
 
 def page(results: dict[str, Any]) -> list[str]:
     """The page."""
-    many, sizes, rate = results["many"], results["sizes"], results["rates"][0]["rate"]
+    burst, sizes, rate = results["many"], results["sizes"], results["rates"][0]["rate"]
     texts = results["texts"]
-    a_second = many["matched"] / many["seconds"]
+    a_second = burst["matched"] / burst["seconds"]
     return [
         *report.opening("Look-back", _READERS, "bench remember", results["machine"]),
         f"Values are compared by: {results['engine']}. The seed is {results['seed']}.",
@@ -382,7 +391,7 @@ def page(results: dict[str, Any]) -> list[str]:
         "Each upload has a PDQ and a phash256. A call returns when its batch is on the disk.",
         *report.table(
             ("uploads a call", "processes", "uploads/s"),
-            [(f"{one['batch']:,}", one["processes"], f"{one['rate']:,.0f}") for one in results["rates"]],
+            [(f"{row['batch']:,}", row["processes"], f"{row['rate']:,.0f}") for row in results["rates"]],
         ),
         "## A contribution is reported",
         "",
@@ -395,12 +404,12 @@ def page(results: dict[str, Any]) -> list[str]:
             ("uploads", "median s", "most s", "search s", "search, processor s", "start s", "bytes an upload", "files"),
             [
                 (
-                    f"{one['uploads']:,}",
-                    *(number(one[key]) for key in ("median", "most", "search", "search_processor", "start")),
-                    f"{one['bytes']:.0f}",
-                    one["files"],
+                    f"{row['uploads']:,}",
+                    *(number(row[key]) for key in ("median", "most", "search", "search_processor", "start")),
+                    f"{row['bytes']:.0f}",
+                    row["files"],
                 )
-                for one in sizes
+                for row in sizes
             ],
         ),
         "## Texts, and a film",
@@ -416,26 +425,26 @@ def page(results: dict[str, Any]) -> list[str]:
         "",
         "## Very many contributions at once",
         "",
-        f"{many['contributions']:,} contributions of {_SIGNALS} signals arrive at once, as after a first sync, "
-        f"with {many['uploads']:,} uploads remembered.",
+        f"{burst['contributions']:,} contributions of {_SIGNALS} signals arrive at once, as after a first sync, "
+        f"with {burst['uploads']:,} uploads remembered.",
         f"Look-back matched {a_second:,.0f} uploads a second with all of them: all take "
-        f"{number(many['uploads'] / a_second / 3600)} hours.",
-        f"The longest step, between which the copy is synced, took {number(many['longest'])} s.",
-        f"Another process matched meanwhile: {number(many['match']['p50'])} ms (p50), "
-        f"{number(many['match']['p99'])} ms (p99).",
+        f"{number(burst['uploads'] / a_second / 3600)} hours.",
+        f"The longest step, between which the copy is synced, took {number(burst['longest'])} s.",
+        f"Another process matched meanwhile: {number(burst['match']['p50'])} ms (p50), "
+        f"{number(burst['match']['p99'])} ms (p99).",
     ]
 
 
 def _targets(sizes: list[dict[str, Any]], rate: float) -> Iterator[Target]:
     yield report.at_least("2 processes, batches of 1,000", 20_000, rate, "uploads/s")
-    for one in sizes:
-        if one["uploads"] == 10_000_000:
-            yield report.at_most("10 M uploads, a contribution is reported", 1, one["median"], "s")
+    for row in sizes:
+        if row["uploads"] == 10_000_000:
+            yield report.at_most("10 M uploads, a contribution is reported", 1, row["median"], "s")
     last = sizes[-1]
-    # All but the search takes the same time whatever the number is.
+    # Only the time of the search depends on the number of uploads.
     seconds = last["median"] + last["search"] * max(0.0, 100_000_000 / last["uploads"] - 1)
-    what = "100 M uploads, the same" + ("" if last["uploads"] >= 100_000_000 else ", by the growth")
-    yield report.at_most(what, 10, seconds, "s")
+    title = "100 M uploads, the same" + ("" if last["uploads"] >= 100_000_000 else ", by the growth")
+    yield report.at_most(title, 10, seconds, "s")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Bytes that the database takes for a contribution of one hash, log included: `python -m scripts.bench_rows [MANY]`.
+"""Measure the bytes of a contribution with one hash in the database: `python -m scripts.bench_rows [COUNT]`.
 
-Contributed by the service a thousand at a time, in no order of their values, as they come; nothing is vacuumed.
+The figure includes the log. The service stores the contributions a thousand at a time, in random order of their values.
+The database is not vacuumed.
 """
 
 from __future__ import annotations
@@ -28,51 +29,51 @@ from tests import schemas
 from tests.postgres import own_server
 
 FILE = report.FOLDER / "rows.json"
-MANY = 100_000
-_AT_ONCE = 1_000
+COUNT = 100_000
+_BATCH = 1_000
 
 
-def main(many: int) -> None:
+def main(count: int) -> None:
     """Print the table, and write docs/benchmarks/rows.json."""
     machine = report.machine("sqlalchemy", "psycopg")
     print(report.machine_sentence(machine))
-    print(f"\n| {many:,} contributions of one PDQ hash | bytes each |\n|---|---|")
+    print(f"\n| {count:,} contributions of one PDQ hash | bytes each |\n|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "hashdb.sqlite")
-        embedded = round(_each(f"sqlite:///{path}", many, lambda: path.stat().st_size))
+        embedded = round(_bytes_each(f"sqlite:///{path}", count, lambda: path.stat().st_size))
         print(f"| SQLite, its file | {embedded:,} |", flush=True)
     with own_server() as server, server.new_database() as url:
-        shared = round(_each(url, many, lambda: _size(url)))
+        shared = round(_bytes_each(url, count, lambda: _database_size(url)))
         print(f"| PostgreSQL, pg_database_size | {shared:,} |")
-    told = {"machine": machine, "contributions": many, "sqlite": embedded, "postgresql": shared}
-    FILE.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+    results = {"machine": machine, "contributions": count, "sqlite": embedded, "postgresql": shared}
+    FILE.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
 
-def _each(url: str, many: int, size: Callable[[], int]) -> float:
-    """Bytes by which the database grows for each of so many."""
+def _bytes_each(url: str, count: int, size: Callable[[], int]) -> float:
+    """The growth of the database for each of `count` contributions, in bytes."""
     schemas.make(url)
     db, rng = open_hashdb(url, Settings().rules()), np.random.default_rng(SEED)
     actor, empty = new_actor(db, Scope.CONTRIBUTE), size()
-    for _ in range(many // _AT_ONCE):
+    for _ in range(count // _BATCH):
         now = datetime.now(UTC)
         drafts = [
             Draft((Signal(Algorithm.PDQ, value),), ("glorification",), now, quality=90)
-            for value in balanced_values(rng, _AT_ONCE, Algorithm.PDQ.bits)
+            for value in balanced_values(rng, _BATCH, Algorithm.PDQ.bits)
         ]
         contributions.contribute(db, actor, drafts)
     db.store.scrub()
     db.close()
-    return (size() - empty) / (many // _AT_ONCE * _AT_ONCE)
+    return (size() - empty) / (count // _BATCH * _BATCH)
 
 
-def _size(url: str) -> int:
+def _database_size(url: str) -> int:
     engine = create_engine(url)
     with engine.connect() as connection:
-        found = connection.execute(text("SELECT pg_database_size(:name)"), {"name": make_url(url).database})
-        size: int = found.scalar_one()
+        result = connection.execute(text("SELECT pg_database_size(:name)"), {"name": make_url(url).database})
+        size: int = result.scalar_one()
     engine.dispose()
     return size
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else MANY)
+    main(int(sys.argv[1]) if sys.argv[1:] else COUNT)

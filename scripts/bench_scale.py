@@ -1,9 +1,9 @@
-"""The index with many values: prints a table, and writes docs/benchmarks/scale.md and scale.json.
+"""Measure the index with many values; write docs/benchmarks/scale.md and scale.json.
 
     scripts/bench scale [--values N ...] [--folder FOLDER] [--quick]
 
-By default 10 M and then 40 M values of 256 bits, of which the second need 8 GB of memory, 25 GB in the folder, and up
-to an hour. The files of one number of values are deleted before the next ones are made.
+The default is 10 M and then 40 M values of 256 bits. 40 M values need 8 GB of memory, 25 GB in the folder, and up to an
+hour. The files of one number of values are deleted before those of the next number are written.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ _ROUNDS, _QUERIES = 5, 1_000
 
 
 def main() -> None:
-    """Measure each number of values, and write the page; with --quick only print it."""
+    """Measure each number of values, and write the page; with --quick, only print it."""
     parser = argparse.ArgumentParser(prog="scripts/bench scale", description=__doc__.partition("\n")[0])
-    parser.add_argument("--values", type=int, action="append", help="how many, 10 M and 40 M by default")
-    parser.add_argument("--folder", type=Path, help="on a disk with room: the system's temporary folder by default")
-    parser.add_argument("--quick", action="store_true", help="200,000 values; writes no page")
+    parser.add_argument("--values", type=int, action="append", help="number of values, 10 M and 40 M by default")
+    parser.add_argument(
+        "--folder", type=Path, help="folder on a disk with free space; default: the system's temporary folder"
+    )
+    parser.add_argument("--quick", action="store_true", help="measure 200,000 values; write no page")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else tuple(arguments.values or VALUES)
     results: dict[str, Any] = {
@@ -52,25 +54,25 @@ def main() -> None:
 
 
 def measure(folder: Path, count: int) -> dict[str, Any]:
-    """Everything that is measured of so many values, in processes of their own."""
+    """Measure the index with `count` values, in separate processes."""
     words = data.stored_values(count, 256)
     np.save(folder / "values.npy", words)
     np.save(folder / f"queries-{RADIUS}.npy", data.queries(words, _QUERIES, RADIUS))
     del words
-    found: dict[str, Any] = {"values": count, "build": make("hashdb", folder, RADIUS)}
-    found["bytes"] = (folder / "hashdb.segment").stat().st_size
+    figures: dict[str, Any] = {"values": count, "build": make("hashdb", folder, RADIUS)}
+    figures["bytes"] = (folder / "hashdb.segment").stat().st_size
     with Process("hashdb", folder, RADIUS) as process:
-        asked = [
+        runs = [
             process.call("single", radius=RADIUS, count=_QUERIES) | process.call("batch", radius=RADIUS, count=_QUERIES)
             for _ in range(_ROUNDS)
         ]
-        found |= {key: float(np.median([one[key] for one in asked])) for key in asked[0]}
-        found["memory"] = process.call("memory")
+        figures |= {key: float(np.median([run[key] for run in runs])) for key in runs[0]}
+        figures["memory"] = process.call("memory")
     (folder / "hashdb.segment").unlink()
-    found["keep"] = index_alone.measure("keep", folder, RADIUS)
-    found["open"] = index_alone.measure("open", folder, RADIUS)["milliseconds"]
-    found["pauses"] = measure_pauses(folder, True)
-    return found
+    figures["keep"] = index_alone.measure("keep", folder, RADIUS)
+    figures["open"] = index_alone.measure("open", folder, RADIUS)["milliseconds"]
+    figures["pauses"] = measure_pauses(folder, True)
+    return figures
 
 
 def page(results: dict[str, Any]) -> list[str]:
@@ -93,7 +95,7 @@ def page(results: dict[str, Any]) -> list[str]:
         *report.table(
             ("values", "build s", "open ms", "p50 µs", "p99 µs", "queries/s in batches of 1,000", "GB of files",
              "bytes a value", "MB resident", "MB private"),
-            [_queries(one) for one in results["sizes"]],
+            [_queries(size) for size in results["sizes"]],
         ),
         "`open` is the time to the first right answer.",
         "Resident memory is nearly all of mapped files, which processes share.",
@@ -104,34 +106,34 @@ def page(results: dict[str, Any]) -> list[str]:
         "while another one asks without a pause.",
         *report.table(
             ("values", "added", "values/s", "queries", "p50 ms", "p99 ms", "p99 at a random moment, ms"),
-            [_growth(one) for one in results["sizes"]],
+            [_growth(size) for size in results["sizes"]],
         ),
     ]  # fmt: skip
 
 
-def _queries(one: dict[str, Any]) -> tuple[str, ...]:
+def _queries(size: dict[str, Any]) -> tuple[str, ...]:
     return (
-        f"{one['values']:,}",
-        number(one["build"]),
-        number(one["open"]),
-        number(one["p50"]),
-        number(one["p99"]),
-        f"{one['rate']:,.0f}",
-        number(one["bytes"] / 1e9),
-        number(one["bytes"] / one["values"]),
-        number(one["memory"]["pss"] / 1e6),
-        number(one["memory"]["own"] / 1e6),
+        f"{size['values']:,}",
+        number(size["build"]),
+        number(size["open"]),
+        number(size["p50"]),
+        number(size["p99"]),
+        f"{size['rate']:,.0f}",
+        number(size["bytes"] / 1e9),
+        number(size["bytes"] / size["values"]),
+        number(size["memory"]["pss"] / 1e6),
+        number(size["memory"]["own"] / 1e6),
     )
 
 
-def _growth(one: dict[str, Any]) -> tuple[str, ...]:
-    added, meanwhile = one["values"] - one["keep"]["values"], one["pauses"]["all of these"]
+def _growth(size: dict[str, Any]) -> tuple[str, ...]:
+    added, queries = size["values"] - size["keep"]["values"], size["pauses"]["all of these"]
     return (
-        f"{one['values']:,}",
+        f"{size['values']:,}",
         f"{added:,}",
-        f"{added / meanwhile['seconds']:,.0f}",
-        f"{meanwhile['queries']:,}",
-        *(number(meanwhile[key]) for key in ("p50", "p99", "wait")),
+        f"{added / queries['seconds']:,.0f}",
+        f"{queries['queries']:,}",
+        *(number(queries[key]) for key in ("p50", "p99", "wait")),
     )
 
 

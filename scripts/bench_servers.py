@@ -1,4 +1,7 @@
-"""The application under other servers and numbers of threads: prints a table. `pip install granian gevent` first."""
+"""Measure the application in other servers and with other numbers of threads.
+
+Run `pip install granian gevent` first.
+"""
 
 from __future__ import annotations
 
@@ -33,32 +36,32 @@ SERVERS = {
     "granian, 8 threads": f"{_GRANIAN} --blocking-threads 8 --runtime-mode st",
     "granian, 1 thread": f"{_GRANIAN} --blocking-threads 1",
 }
-_ASKED = ((1, 1), (1, 8), (1, 32), (1_000, 2))
-"""Queries a request, and clients."""
+_LOADS = ((1, 1), (1, 8), (1, 32), (1_000, 2))
+"""Queries in a request, and number of clients."""
 
 
 def main() -> None:
-    """Measure each server that is installed, over one home."""
+    """Measure each installed server with the same home."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--values", type=int, default=1_000_000, help="how many are stored (default: 1 M)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each round (default: 4)")
+    parser.add_argument("--values", type=int, default=1_000_000, help="number of stored values (default: 1 M)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="seconds of each round (default: 4)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
         home = Path(folder)
         words = data.stored_values(arguments.values, 256)
         key = service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), words)
-        bodies = {queries: service.match_bodies(words, 20_000 // max(10, queries), queries) for queries, _ in _ASKED}
+        bodies = {queries: service.match_bodies(words, 20_000 // max(10, queries), queries) for queries, _ in _LOADS}
         rows = []
         for name, command in SERVERS.items():
             if not shutil.which(command.split()[0]):
                 continue
             row = [name]
             with _running(command, home) as process:
-                for queries, clients in _ASKED:
-                    told = send(Load(_url("/v1/matches"), process, key, bodies[queries]), clients, arguments.seconds)
-                    row.append(f"{told.rate * queries:,.0f} ({told.work / queries:,.0f}; {told.p99:,.0f})")
+                for queries, clients in _LOADS:
+                    result = send(Load(_url("/v1/matches"), process, key, bodies[queries]), clients, arguments.seconds)
+                    row.append(f"{result.rate * queries:,.0f} ({result.work / queries:,.0f}; {result.p99:,.0f})")
             rows.append(row)
-        heads = ("server", *(f"{queries:,} by {clients} clients" for queries, clients in _ASKED))
+        heads = ("server", *(f"{queries:,} by {clients} clients" for queries, clients in _LOADS))
         print("\n".join(["Queries/s (processor µs each; p99 ms of a request):", *report.table(heads, rows)]))
 
 
@@ -68,14 +71,14 @@ def _url(path: str) -> str:
 
 @contextmanager
 def _running(command: str, home: Path) -> Iterator[int]:
-    """The process id of a server that is ready, for the length of the block."""
+    """Run a server during the block; yield its process id once it is ready."""
     environ = os.environ | {"HASHDB_HOME": str(home), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command.split(), env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
         while not _ready():
             if process.poll() is not None or time.monotonic() > until:
-                sys.exit(f"does not start: {command}")
+                sys.exit(f"the server does not start: {command}")
             time.sleep(0.05)
         yield process.pid
     finally:

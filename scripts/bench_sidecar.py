@@ -1,4 +1,4 @@
-"""Matches by the sidecar on a Unix socket beside those by the service on a port, over the same contributions."""
+"""Compare matches by the sidecar on a Unix socket with those by the service on a port, with the same contributions."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from scripts.benchmarks.service import LABELS, match_bodies
 
 WORKERS = 2
 _KINDS = ((1, 1), (1, 8), (1, 32), (1_000, 2))
-"""Queries in a request, and clients."""
+"""Queries in a request, and number of clients."""
 _STARTS_WITHIN = 120.0
 
 
 def main() -> None:
-    """Print a table: requests/s, p50 and p99 in milliseconds, and processor microseconds a request, of both."""
+    """Print requests/s, p50 and p99 in milliseconds, and processor microseconds a request, for both."""
     parser = argparse.ArgumentParser(prog="python -m scripts.bench_sidecar", description=__doc__)
     parser.add_argument("--values", type=int, default=20_000, help="contributions of one PDQ hash (default: 20,000)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: 3)")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the median is printed (default: 3)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each round (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; the median is printed (default: 3)")
     arguments = parser.parse_args()
     values = sorted(set(data.balanced_values(np.random.default_rng(data.SEED), arguments.values, 256)))
     words = from_octets(b"".join(value.to_bytes(32) for value in values), 256)
     print(report.machine_sentence(report.machine("gunicorn", "pydantic", "numpy")))
-    print(f"{WORKERS} processes that answer, {arguments.values:,} values; one query in ten finds something.")
+    print(f"{WORKERS} worker processes, {arguments.values:,} values; one query in ten matches.")
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder, ExitStack() as stack:
         loads = _loads(stack, Path(folder), values)
         for queries, clients in _KINDS:
@@ -59,19 +59,21 @@ def main() -> None:
 
 
 def _loads(stack: ExitStack, folder: Path, values: Sequence[int]) -> dict[str, Load]:
-    """The service and the sidecar, which run and have the same contributions."""
-    home, own, path = folder / "service", folder / "member", folder / "sidecar.sock"
+    """Start the service and the sidecar with the same contributions; return the load for each."""
+    home, member_home, path = folder / "service", folder / "member", folder / "sidecar.sock"
     key, port = new_home(home, *Scope), "8127"
     url = f"http://127.0.0.1:{port}"
-    given = environment(own, HASHDB_URL=url, HASHDB_KEY=key)
+    variables = environment(member_home, HASHDB_URL=url, HASHDB_KEY=key)
     service = stack.enter_context(_running(environment(home), "serve", "--port", port, "--workers", str(WORKERS)))
-    _await(httpx.HTTPTransport(), url)
+    _wait_until_ready(httpx.HTTPTransport(), url)
     with Client(url, key, timeout=120) as client:
         client.contribute(
             [Draft((Signal(Algorithm.PDQ, value),), LABELS, None, 100) for value in values], imported=True
         )
-    sidecar = stack.enter_context(_running(given, "local", "serve", "--socket", str(path), "--workers", str(WORKERS)))
-    _await(httpx.HTTPTransport(uds=str(path)), "http://sidecar", len(values))
+    sidecar = stack.enter_context(
+        _running(variables, "local", "serve", "--socket", str(path), "--workers", str(WORKERS))
+    )
+    _wait_until_ready(httpx.HTTPTransport(uds=str(path)), "http://sidecar", len(values))
     address = f"{url}/v1/matches"
     return {
         "service": Load(address, service, key, (), by_python=True),
@@ -80,9 +82,9 @@ def _loads(stack: ExitStack, folder: Path, values: Sequence[int]) -> dict[str, L
 
 
 @contextmanager
-def _running(given: dict[str, str], *words: str) -> Iterator[int]:
-    """The process id of a command that runs for the block."""
-    process = subprocess.Popen([sys.executable, "-m", "hashdb", *words], env=given, stderr=subprocess.DEVNULL)
+def _running(variables: dict[str, str], *arguments: str) -> Iterator[int]:
+    """Run a command during the block; yield its process id."""
+    process = subprocess.Popen([sys.executable, "-m", "hashdb", *arguments], env=variables, stderr=subprocess.DEVNULL)
     try:
         yield process.pid
     finally:
@@ -90,13 +92,13 @@ def _running(given: dict[str, str], *words: str) -> Iterator[int]:
         process.wait(60)
 
 
-def _await(transport: httpx.BaseTransport, url: str, contributions: int = 0) -> None:
+def _wait_until_ready(transport: httpx.BaseTransport, url: str, contributions: int = 0) -> None:
     until = time.monotonic() + _STARTS_WITHIN
     with httpx.Client(transport=transport) as client:
         while time.monotonic() < until:
             try:
-                answer = client.get(f"{url}/readyz")
-                if answer.is_success and answer.json().get("contributions", 0) >= contributions:
+                response = client.get(f"{url}/readyz")
+                if response.is_success and response.json().get("contributions", 0) >= contributions:
                     return
             except httpx.HTTPError:
                 pass

@@ -1,9 +1,9 @@
-"""The start of the command line: prints a table, and writes docs/benchmarks/start.md and start.json.
+"""Measure the start of the command line; write docs/benchmarks/start.md and start.json.
 
     scripts/bench start [--against REV] [--rounds N] [--quick]
 
-Each command is run in a process of its own, by turns in both versions. The processor time of the fastest run counts:
-work of others on the machine makes a run slower and never faster.
+Each command runs in a new process, in turns in both versions. The processor time of the fastest run counts: other work
+on the machine can only make a run slower.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ COMPLETIONS = {
     TAB: "hashdb contribute x.jpg --label g",
     "Tab key after hashdb key add 3 --scope m": "hashdb key add 3 --scope m",
 }
-"""What is typed before the Tab key is pressed."""
+"""The typed text before the Tab key."""
 TARGETS = {
     IMPORT: 0.1,
     "hashdb --help": 0.25,
@@ -53,25 +53,27 @@ TARGETS = {
     "hashdb match PICTURE": 0.5,
     "hashdb match --local PICTURE": 0.5,
 }
-"""The time that a process may take, in seconds."""
+"""The largest time of a process, in seconds."""
 READY = 1.0
-"""Seconds within which `hashdb serve` is to be ready."""
+"""The largest time until `hashdb serve` is ready, in seconds."""
 
 
 class Run(NamedTuple):
-    """What a process took, in seconds."""
+    """The times of a process, in seconds."""
 
     processor: float
     elapsed: float
 
 
 def main() -> None:
-    """Serve, run each command in turns, and write the fastest run of each."""
+    """Run each command against a service, in turns, and write the fastest run of each."""
     parser = argparse.ArgumentParser(prog="scripts/bench start", description=__doc__.partition("\n")[0])
     parser.add_argument("--against", metavar="REV", help="a revision of this repository to compare with")
-    parser.add_argument("--rounds", type=int, default=10, help="how often to run each command, 10 by default")
-    parser.add_argument("--values", type=int, default=1_000_000, help="how many `hashdb serve` has (default: 1 M)")
-    parser.add_argument("--quick", action="store_true", help="3 rounds; writes no page")
+    parser.add_argument("--rounds", type=int, default=10, help="number of runs of each command, 10 by default")
+    parser.add_argument(
+        "--values", type=int, default=1_000_000, help="number of values of `hashdb serve` (default: 1 M)"
+    )
+    parser.add_argument("--quick", action="store_true", help="run 3 rounds; write no page")
     arguments = parser.parse_args()
     rounds = 3 if arguments.quick else arguments.rounds
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
@@ -84,10 +86,10 @@ def main() -> None:
             settings = {"HASHDB_HOME": str(home), "HASHDB_URL": url, "HASHDB_KEY": _key(home)}
             _run(report.ROOT, ("sync",), settings)
             fastest = _measure(versions, settings, rounds)
-        ready = _ready(folder / "full", arguments.values, rounds)
+        ready = _ready_seconds(folder / "full", arguments.values, rounds)
     rows = _rows(fastest)
     if arguments.quick:
-        print("\n".join(report.table(_heads(fastest), rows)))
+        print("\n".join(report.table(_columns(fastest), rows)))
         print(f"ready with {arguments.values:,} values after {ready:.2f} s")
     else:
         _write(fastest, rows, rounds, arguments.values, ready)
@@ -101,75 +103,75 @@ def _key(home: Path) -> str:
 
 def _measure(versions: Mapping[str, Path], settings: Mapping[str, str], rounds: int) -> dict[str, dict[str, Run]]:
     """The fastest run of each command, by version."""
-    found: dict[str, dict[str, Run]] = {version: {} for version in versions}
+    fastest: dict[str, dict[str, Run]] = {version: {} for version in versions}
     for _ in range(rounds):
-        for what in (*COMMANDS, *COMPLETIONS):
+        for name in (*COMMANDS, *COMPLETIONS):
             for version, code in versions.items():
-                if what in COMMANDS:
-                    run = _run(code, COMMANDS[what], settings)
+                if name in COMMANDS:
+                    run = _run(code, COMMANDS[name], settings)
                 else:
-                    typed = {"COMP_WORDS": COMPLETIONS[what], "COMP_CWORD": str(COMPLETIONS[what].count(" "))}
+                    typed = {"COMP_WORDS": COMPLETIONS[name], "COMP_CWORD": str(COMPLETIONS[name].count(" "))}
                     run = _run(code, ("complete",), {"_HASHDB_COMPLETE": "bash_complete", **typed})
-                before = found[version].get(what, run)
-                found[version][what] = Run(*map(min, run, before))
-    return found
+                before = fastest[version].get(name, run)
+                fastest[version][name] = Run(*map(min, run, before))
+    return fastest
 
 
 def _run(code: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> Run:
-    """Run a command, or without words only `import hashdb`, with the code of a folder. Raises CalledProcessError."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    """Run a command, or `import hashdb` without arguments, with the code of a folder. Raises CalledProcessError."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     command = [python_for(code), "-P", *(("-m", "hashdb", *arguments) if arguments else ("-c", IMPORT))]
     started, before = time.monotonic(), os.times()
-    subprocess.run(command, env=kept | {"PYTHONPATH": str(code)} | dict(settings), check=True, capture_output=True)
+    subprocess.run(command, env=variables | {"PYTHONPATH": str(code)} | dict(settings), check=True, capture_output=True)
     after, elapsed = os.times(), time.monotonic() - started
     user, system = after.children_user - before.children_user, after.children_system - before.children_system
     return Run(user + system, elapsed)
 
 
-def _ready(home: Path, values: int, rounds: int) -> float:
-    """The seconds until `hashdb serve` is ready with so many values and an index that is there: the fastest of some."""
+def _ready_seconds(home: Path, values: int, rounds: int) -> float:
+    """The seconds until `hashdb serve` is ready with `values` values and an existing index, in the fastest round."""
     home.mkdir(mode=0o700)
     service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings(home=home).rules(), data.stored_values(values, 256))
     with serving(home, within=300):
         # Builds the index.
         pass
-    taken = []
+    times = []
     for _ in range(rounds):
         started = time.monotonic()
         with serving(home):
-            taken.append(time.monotonic() - started)
-    return min(taken)
+            times.append(time.monotonic() - started)
+    return min(times)
 
 
-def _heads(found: Mapping[str, Mapping[str, Run]]) -> list[str]:
-    _, *others = found
-    heads = ["command", "processor s", "elapsed s"]
-    return [*heads, *(head for other in others for head in (f"processor s, {other}", "ratio"))]
+def _columns(fastest: Mapping[str, Mapping[str, Run]]) -> list[str]:
+    _, *others = fastest
+    columns = ["command", "processor s", "elapsed s"]
+    return [*columns, *(head for other in others for head in (f"processor s, {other}", "ratio"))]
 
 
-def _rows(found: Mapping[str, Mapping[str, Run]]) -> list[list[str]]:
-    first, *others = found.values()
+def _rows(fastest: Mapping[str, Mapping[str, Run]]) -> list[list[str]]:
+    first, *others = fastest.values()
     rows = []
-    for what, run in first.items():
-        row = [f"`{what}`", f"{run.processor:.2f}", f"{run.elapsed:.2f}"]
+    for name, run in first.items():
+        row = [f"`{name}`", f"{run.processor:.2f}", f"{run.elapsed:.2f}"]
         for other in others:
-            row += [f"{other[what].processor:.2f}", f"{run.processor / other[what].processor:.2f}"]
+            row += [f"{other[name].processor:.2f}", f"{run.processor / other[name].processor:.2f}"]
         rows.append(row)
     return rows
 
 
 def _write(
-    found: Mapping[str, Mapping[str, Run]], rows: list[list[str]], rounds: int, values: int, ready: float
+    fastest: Mapping[str, Mapping[str, Run]], rows: list[list[str]], rounds: int, values: int, ready: float
 ) -> None:
     machine = report.machine("click", "httpx", "numpy", "pydantic")
-    this = next(iter(found.values()))
+    this = next(iter(fastest.values()))
     targets = [
-        Target(f"{kind} time of `{what}`", f"≤ {limit:g} s", f"{taken:.2f} s", taken <= limit)
-        for what, limit in TARGETS.items()
-        for kind, taken in this[what]._asdict().items()
+        Target(f"{kind} time of `{name}`", f"≤ {limit:g} s", f"{seconds:.2f} s", seconds <= limit)
+        for name, limit in TARGETS.items()
+        for kind, seconds in this[name]._asdict().items()
     ]  # fmt: skip
-    what = f"`hashdb serve` ready with {values:,} values, two workers"
-    targets.append(Target(what, f"≤ {READY:g} s", f"{ready:.2f} s", ready <= READY))
+    name = f"`hashdb serve` ready with {values:,} values, two workers"
+    targets.append(Target(name, f"≤ {READY:g} s", f"{ready:.2f} s", ready <= READY))
     lines = [
         "# The start of the command line, measured",
         "",
@@ -182,10 +184,10 @@ def _write(
         "## Targets",
         *report.targets(targets),
         "## Commands",
-        *report.table(_heads(found), rows),
+        *report.table(_columns(fastest), rows),
         "Processor time is the user and system time of the process; elapsed time includes the wait for the service.",
     ]
-    results = {version: {what: run._asdict() for what, run in runs.items()} for version, runs in found.items()}
+    results = {version: {name: run._asdict() for name, run in runs.items()} for version, runs in fastest.items()}
     report.write("start", lines, {"machine": machine, "rounds": rounds, "runs": results, "ready": ready})
 
 

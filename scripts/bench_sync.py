@@ -1,7 +1,7 @@
-"""How long a copy takes to fill, and a change to arrive: `python -m scripts.bench_sync [THOUSANDS [HOME]]`.
+"""Measure the time to fill a local copy, and until a change arrives: `python -m scripts.bench_sync [THOUSANDS [HOME]]`.
 
-A service with two workers and the member's `hashdb sync` share one machine. Each contribution has a PDQ and a phash.
-So many thousand are made; in a HOME they are kept, for the next time.
+A service with two workers and the member's `hashdb sync` run on this machine. Each contribution has a PDQ and a phash.
+THOUSANDS is the number of contributions in thousands. A HOME keeps them for the next run.
 """
 
 from __future__ import annotations
@@ -34,26 +34,28 @@ THOUSANDS = 1_000
 _CHANGES, _QUERIES = 30, 2_000
 
 
-def main(thousands: int, kept: Path | None) -> None:
-    """Print what was measured."""
+def main(thousands: int, kept_home: Path | None) -> None:
+    """Measure, and print the figures."""
     print(report.machine_sentence(report.machine("numpy", "pydantic", "httpx")))
     rng = np.random.default_rng(SEED)
-    with tempfile.TemporaryDirectory() as place:
-        home = kept or Path(place, "service")
+    with tempfile.TemporaryDirectory() as folder:
+        home = kept_home or Path(folder, "service")
         if not (home / "secret").exists():
             started = time.perf_counter()
             (home / "secret").write_text(fill(home, thousands, rng))
-            print(f"{thousands:,} thousand contributions made in {time.perf_counter() - started:.0f} s, seed {SEED}\n")
+            print(
+                f"{thousands:,} thousand contributions stored in {time.perf_counter() - started:.0f} s, seed {SEED}\n"
+            )
         secret = (home / "secret").read_text()
         with serving(home) as url, Client(url, secret) as client:
-            given = environment(Path(place, "own"), HASHDB_URL=url, HASHDB_KEY=secret)
-            sync([sys.executable, "-m", "hashdb", "sync"], given, Path(place, "own", "local"))
-            follow([sys.executable, "-m", "hashdb", "sync", "--follow"], given, client, rng)
-        match(Path(place, "own", "local"), rng)
+            variables = environment(Path(folder, "own"), HASHDB_URL=url, HASHDB_KEY=secret)
+            sync([sys.executable, "-m", "hashdb", "sync"], variables, Path(folder, "own", "local"))
+            follow([sys.executable, "-m", "hashdb", "sync", "--follow"], variables, client, rng)
+        match(Path(folder, "own", "local"), rng)
 
 
 def fill(home: Path, thousands: int, rng: np.random.Generator) -> str:
-    """Contribute so many thousands as a member does; return a key of it."""
+    """Store contributions of a new member; return the secret of its key."""
     secret, settings = new_home(home, *Scope), Settings(home=home)
     db = open_hashdb(settings.database, settings.rules())
     actor = members.authenticate(db, secret)
@@ -73,49 +75,49 @@ def drafts(rng: np.random.Generator, count: int) -> list[Draft]:
     ]
 
 
-def sync(words: list[str], given: dict[str, str], folder: Path) -> None:
-    """Fill an empty copy."""
+def sync(command: list[str], variables: dict[str, str], folder: Path) -> None:
+    """Measure filling an empty copy, and a sync without changes."""
     started = time.perf_counter()
-    said = subprocess.run(words, env=given, capture_output=True, text=True, check=True).stdout
-    taken = time.perf_counter() - started
+    output = subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout
+    seconds = time.perf_counter() - started
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    print(f"from nothing: {taken:.1f} s, {size / 1e6:,.0f} MB on disk ({said.strip()})")
+    print(f"from nothing: {seconds:.1f} s, {size / 1e6:,.0f} MB on disk ({output.strip()})")
     started = time.perf_counter()
-    subprocess.run(words, env=given, capture_output=True, check=True)
-    print(f"with nothing new: {time.perf_counter() - started:.1f} s, most of which the program takes to start")
+    subprocess.run(command, env=variables, capture_output=True, check=True)
+    print(f"without changes: {time.perf_counter() - started:.1f} s, mostly for the start of the program")
 
 
-def follow(words: list[str], given: dict[str, str], client: Client, rng: np.random.Generator) -> None:
-    """Measure from the answer to a contribution to the line that tells that it is in the copy."""
-    with subprocess.Popen(words, env=given, stdout=subprocess.PIPE, text=True) as process:
+def follow(command: list[str], variables: dict[str, str], client: Client, rng: np.random.Generator) -> None:
+    """Measure the time from the response to a contribution to the line of `hashdb sync` about it."""
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        took = []
+        times = []
         for draft in drafts(rng, _CHANGES):
             time.sleep(float(rng.uniform(0, 0.3)))
             client.contribute([draft])
             started = time.perf_counter()
             process.stdout.readline()
-            took.append(time.perf_counter() - started)
+            times.append(time.perf_counter() - started)
         process.kill()
     print(
-        f"a change arrives after {np.median(took) * 1e3:.0f} ms (median of {_CHANGES}), {max(took) * 1e3:.0f} at most"
+        f"a change arrives after {np.median(times) * 1e3:.0f} ms (median of {_CHANGES}), {max(times) * 1e3:.0f} at most"
     )
 
 
 def match(folder: Path, rng: np.random.Generator) -> None:
-    """Ask the copy one query at a time."""
+    """Measure single matches in the copy."""
     with LocalIndex(folder) as index:
         started = time.perf_counter()
         index.match([Query(drafts(rng, 1)[0].signals)])
-        opened = time.perf_counter() - started
-        took = []
+        first = time.perf_counter() - started
+        times = []
         for draft in drafts(rng, _QUERIES):
             started = time.perf_counter()
             index.match([Query(draft.signals)])
-            took.append(time.perf_counter() - started)
-    p50, p99 = np.percentile(took, (50, 99)) * 1e3
-    print(f"the first match in the copy: {opened * 1e3:.0f} ms; then {p50:.2f} ms (p50), {p99:.2f} ms (p99)")
+            times.append(time.perf_counter() - started)
+    p50, p99 = np.percentile(times, (50, 99)) * 1e3
+    print(f"the first match in the copy: {first * 1e3:.0f} ms; then {p50:.2f} ms (p50), {p99:.2f} ms (p99)")
 
 
 if __name__ == "__main__":

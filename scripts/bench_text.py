@@ -1,9 +1,9 @@
-"""Texts: prints what was found, and writes docs/benchmarks/text.md and text.json.
+"""Measure the recall and the cost of texts; write docs/benchmarks/text.md and text.json.
 
     scripts/bench text --texts FOLDER [--limit N] [--trials N] [--quick] [--part PART ...]
 
-FOLDER has texts (.txt) in many scripts, each at least 300 words. No word of them is written. The recall of the whole
-takes half an hour on two cores.
+FOLDER has texts (.txt) in many scripts, each with at least 300 words. The results have no words of the texts. Measuring
+the recall takes half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -36,34 +36,36 @@ MUCH_CHANGED = (
     "10 % of the words misspelt",
     "OCR: 2 % of the letters misread",
 )
-"""The passages of which 95 % are to be found; of the other ones that are to be found, 99 %."""
+"""The alterations with a target of 95 % for the recall; it is 99 % for all others with a target."""
 
 
 def main() -> None:
-    """Measure each part, and write the page; with --quick only print it."""
+    """Measure each part, and write the page; with --quick, only print it."""
     parser = argparse.ArgumentParser(prog="scripts/bench text", description=__doc__.partition("\n")[0])
-    parser.add_argument("--texts", type=Path, required=True, metavar="FOLDER", help="texts, .txt, also in folders")
-    parser.add_argument("--limit", type=int, help=f"measure so many of the texts, {LIMIT} by default")
-    parser.add_argument("--trials", type=int, help=f"passages, {TRIALS} by default")
-    parser.add_argument("--quick", action="store_true", help="few texts; writes no page")
-    parser.add_argument("--source", help="a sentence for the page that says what the texts are")
     parser.add_argument(
-        "--part", action="append", choices=PARTS, help="measure only this, and keep the rest of the page"
+        "--texts", type=Path, required=True, metavar="FOLDER", help="folder with texts (.txt); subfolders are included"
     )
-    given = parser.parse_args()
-    page = ResumablePage("text", PARTS, "numpy", keep=bool(given.part), quick=given.quick)
-    if given.source:
-        page.results["source"] = given.source
-    corpus = sample(given.texts, given.limit or (QUICK_LIMIT if given.quick else LIMIT))
-    trials = given.trials or (QUICK_TRIALS if given.quick else TRIALS)
+    parser.add_argument("--limit", type=int, help=f"largest number of texts, {LIMIT} by default")
+    parser.add_argument("--trials", type=int, help=f"number of passages, {TRIALS} by default")
+    parser.add_argument("--quick", action="store_true", help="measure few texts; write no page")
+    parser.add_argument("--source", help="description of the texts for the page")
+    parser.add_argument(
+        "--part", action="append", choices=PARTS, help="measure only this part, and keep the rest of the page"
+    )
+    options = parser.parse_args()
+    page = ResumablePage("text", PARTS, "numpy", keep=bool(options.part), quick=options.quick)
+    if options.source:
+        page.results["source"] = options.source
+    corpus = sample(options.texts, options.limit or (QUICK_LIMIT if options.quick else LIMIT))
+    trials = options.trials or (QUICK_TRIALS if options.quick else TRIALS)
     measures: dict[str, Callable[[], Measured]] = {
-        "recall": lambda: recall(corpus, trials, plot=not given.quick),
+        "recall": lambda: recall(corpus, trials, plot=not options.quick),
         "curves": lambda: curves(corpus),
         "hashing": lambda: hashing(corpus),
-        "search": lambda: search((100_000,) if given.quick else LISTED),
+        "search": lambda: search((100_000,) if options.quick else LISTED),
     }
     for part in PARTS:
-        if part in (given.part or PARTS):
+        if part in (options.part or PARTS):
             page.measure(part, measures[part])
     source = page.results.get("source")
     page.write(
@@ -76,7 +78,7 @@ def main() -> None:
 
 
 def sample(folder: Path, limit: int) -> list[Text]:
-    """So many texts of a folder, the same at each run; those that are too short are left out."""
+    """At most `limit` texts of a folder, the same for each run. Texts that are too short are skipped."""
     paths = find_texts(folder)
     Random(0).shuffle(paths)
     found, _ = read_texts(folder, paths[: 2 * limit])
@@ -84,7 +86,7 @@ def sample(folder: Path, limit: int) -> list[Text]:
 
 
 def recall(corpus: Sequence[Text], trials: int, *, plot: bool) -> Measured:
-    """What is found of copies, and what matches by mistake."""
+    """Measure the recall of copies, and false matches."""
     listed, around = split_texts(corpus, 0)
     evaluation = evaluate_texts(TextScheme(listed, around, trials), os.cpu_count() or 1)
     if plot:
@@ -93,25 +95,25 @@ def recall(corpus: Sequence[Text], trials: int, *, plot: bool) -> Measured:
 
 
 def recall_targets(evaluation: TextEvaluation) -> Iterable[Target]:
-    """What is asked of recall and of false matches."""
+    """The targets of the recall and of false matches."""
     inside = [
         each for each in figures.recall_by_copy(evaluation) if each.copy.form is TextForm.INSIDE and each.copy.expected
     ]
-    for asked, changed in ((0.99, False), (0.95, True)):
-        of_kind = [each for each in inside if (each.copy.name in MUCH_CHANGED) is changed]
-        for each in of_kind if changed else dict.fromkeys([of_kind[0], min(of_kind, key=lambda each: each.found)]):
-            what = f"{each.copy.form}: {each.copy.name}" + ("" if changed or each is of_kind[0] else " (the least)")
-            yield Target(what, f"≥ {100 * asked:.0f} %", f"{100 * each.found:.1f} %", each.found >= asked)
+    for least, is_altered in ((0.99, False), (0.95, True)):
+        recalls = [each for each in inside if (each.copy.name in MUCH_CHANGED) is is_altered]
+        for each in recalls if is_altered else dict.fromkeys([recalls[0], min(recalls, key=lambda each: each.found)]):
+            title = f"{each.copy.form}: {each.copy.name}" + ("" if is_altered or each is recalls[0] else " (the least)")
+            yield Target(title, f"≥ {100 * least:.0f} %", f"{100 * each.found:.1f} %", each.found >= least)
     mistakes = figures.false_matches(evaluation)
     counted = f"{mistakes.counted} of {mistakes.pairs:,}"
     yield Target("pairs of texts without a common passage that match", "0", counted, mistakes.counted == 0)
     upper = mistakes.rate.upper
-    told = "too few pairs" if upper is None else f"{upper:.0e}"
-    yield Target("the same, estimated for a pair", f"≤ {RARE:.0e}", told, upper is not None and upper <= RARE)
+    measured = "too few pairs" if upper is None else f"{upper:.0e}"
+    yield Target("the same, estimated for a pair", f"≤ {RARE:.0e}", measured, upper is not None and upper <= RARE)
 
 
 def recall_lines(evaluation: TextEvaluation) -> list[str]:
-    """What is found, by form and by script, and what matches by mistake."""
+    """The lines of the page about recall, by form and by script, and about false matches."""
     lines = [
         "## What is found",
         "",
@@ -138,62 +140,62 @@ def _table(table: Table) -> list[str]:
 
 
 def curves(corpus: Sequence[Text]) -> Measured:
-    """The distances by hash, and what is found by window and step."""
-    found = texts.curves(corpus)
+    """Measure the distances by hash, and the recall by window and step."""
+    results = texts.curves(corpus)
     lines = [
         "## The choice of the hash",
         "",
-        f"Distances in bits of windows of 150 words, from {found['windows']} texts: "
+        f"Distances in bits of windows of 150 words, from {results['windows']} texts: "
         "of a copy with 10 % of its words replaced that begins 12 words later, "
         "and of windows of different texts that have no 8 words in a row in common.",
         *report.table(
             ("words in a shingle", "counted", "copy, median", "copy, 95 %", "copy, 99 %", "different, nearest of "
-             f"{found['pairs']:,}", "different, 1 in 10,000"),
-            found["hashes"],
+             f"{results['pairs']:,}", "different, 1 in 10,000"),
+            results["hashes"],
         ),
-        f"Per cent of {found['passages']} passages of 300 words with 10 % of the words replaced, within 600 others, "
+        f"Per cent of {results['passages']} passages of 300 words with 10 % of the words replaced, within 600 others, "
         "of which two windows of both are within the radius; and excerpts of 150 words as they are.",
         *report.table(
             ("window", "step of listed", "step of queries", *(f"radius {radius}" for radius in texts.RADII),
              *(f"150 words, radius {radius}" for radius in texts.RADII)),
-            found["steps"],
+            results["steps"],
         ),
     ]  # fmt: skip
-    return found, [], lines
+    return results, [], lines
 
 
 def hashing(corpus: Sequence[Text]) -> Measured:
-    """Milliseconds of 1,000 words by script."""
-    found = texts.hashing(corpus)
-    slowest = max(row[1] for row in found["scripts"])
-    rows = [(name, f"{listed:.1f}", f"{asked:.1f}") for name, listed, asked in found["scripts"]]
+    """Measure the milliseconds to hash 1,000 words, by script."""
+    results = texts.hashing(corpus)
+    slowest = max(row[1] for row in results["scripts"])
+    rows = [(name, f"{listed:.1f}", f"{queried:.1f}") for name, listed, queried in results["scripts"]]
     lines = [
         "## Hashing",
         "",
         "Milliseconds of one processor for 1,000 words, from the text to the windows, the best of several rounds.",
         *report.table(("script", "as a listed text", "as a query"), rows),
     ]
-    return found, [report.at_most("1,000 words hashed, in the slowest script", 10, slowest, "ms")], lines
+    return results, [report.at_most("1,000 words hashed, in the slowest script", 10, slowest, "ms")], lines
 
 
 def search(counts: Sequence[int]) -> Measured:
-    """What a query of 3,000 words costs, by the number of listed windows."""
-    found = [texts.search(count) for count in counts]
-    most = found[-1]
-    what, seconds = (
-        f"3,000 words among {most['values']:,} listed windows",
-        f"{number(most['processor'])} s of a processor",
+    """Measure a query of 3,000 words, by the number of listed windows."""
+    results = [texts.search(count) for count in counts]
+    largest = results[-1]
+    title, seconds = (
+        f"3,000 words among {largest['values']:,} listed windows",
+        f"{number(largest['processor'])} s of a processor",
     )
     rows = [
         (
-            f"{one['values']:,}",
-            one["asked"],
-            number(one["elapsed"]),
-            number(one["processor"]),
-            one["near"],
-            number(one["build"]),
+            f"{result['values']:,}",
+            result["asked"],
+            number(result["elapsed"]),
+            number(result["processor"]),
+            result["near"],
+            number(result["build"]),
         )
-        for one in found
+        for result in results
     ]
     lines = [
         "## Search",
@@ -201,7 +203,7 @@ def search(counts: Sequence[int]) -> Measured:
         "A query of 3,000 words, all of its windows, among random windows, by the service's index.",
         *report.table(("listed windows", "asked", "elapsed, s", "processor, s", "near", "built in, s"), rows),
     ]
-    return found, [Target(what, "about 1 s", seconds, most["processor"] <= 1.5)], lines
+    return results, [Target(title, "about 1 s", seconds, largest["processor"] <= 1.5)], lines
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Videos: prints what was found, and writes docs/benchmarks/video.md and video.json.
+"""Measure the recall and the cost of videos; write docs/benchmarks/video.md and video.json.
 
     scripts/bench video [--quick] [--trials N] [--videos N] [--samples FOLDER] [--folder FOLDER] [--part PART ...]
 
-Films are made from the photographs of the package: pans and zooms. Listed films show some of the photographs, and the
-upload around a clip shows others. The whole takes a quarter of an hour on two cores, and 6 GB of memory.
+The films are pans and zooms of the photographs of the package. Listed films show some of the photographs, and the
+upload around a clip shows others. All parts take a quarter of an hour on two cores, and need 6 GB of memory.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from scripts.benchmarks.resumable_pages import Measured, ResumablePage
 
 PHOTOS = tuple(sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg")))
 GROUPS = 3
-"""The photographs are dealt to so many groups: films show those of two, the upload around a clip those of the third."""
+"""The number of groups of photographs: films show two of them, and the upload around a clip shows the third."""
 PARTS = ("samples", "recall", "hashing", "search", "size")
 FILMS, FILM_SECONDS, UPLOAD_SECONDS, TRIALS, WHOLES = 24, 30.0, 600.0, 20, 8
 _READERS = "For engineers who decide whether hashdb finds the videos that come back to them, and what that costs."
 QUICK_COPIES = ("plain", "mirrored", "9:16 on its blur", "caption", "1.25 ×", "picture in picture, 50 %", "10 s")
 LISTED, QUICK_LISTED = 90_000, 300
 EASY = ("plain", "crop 10 %", "mirrored", "letterbox", "9:16 on its blur", "caption", "0.8 ×", "1.25 ×")
-"""The clips inside an upload of which 95 % are to be found to a second."""
+"""The alterations with a target of 95 % for clips inside an upload, found to a second."""
 PICTURES = {"picture in picture, 50 %": 0.8, "picture in picture, 33 %": 0.6}
 SPEEDS = {
     "decode": "decode alone, all frames",
@@ -46,7 +46,7 @@ SPEEDS = {
 
 
 def scheme(*, quick: bool, trials: int) -> VideoScheme:
-    """What is measured: with `quick`, four short films and few copies."""
+    """The films, copies and trials to measure: with `quick`, four short films and few copies."""
     groups = [PHOTOS[place::GROUPS] for place in range(GROUPS)]
     count, seconds, around = (4, 20.0, 60.0) if quick else (FILMS, FILM_SECONDS, UPLOAD_SECONDS)
     films = [PannedFilm(f"film {place}", groups[place % 2], seconds, place) for place in range(count)]
@@ -56,28 +56,32 @@ def scheme(*, quick: bool, trials: int) -> VideoScheme:
 
 
 def main() -> None:
-    """Measure each part, and write the page; with --quick only print it."""
+    """Measure each part, and write the page; with --quick, only print it."""
     parser = argparse.ArgumentParser(prog="scripts/bench video", description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="few short films, few listed videos; writes no page")
-    parser.add_argument("--trials", type=int, help=f"clips of each kind, {TRIALS} by default")
-    parser.add_argument("--videos", type=int, help=f"listed videos of a minute to search among, {LISTED:,} by default")
-    parser.add_argument("--samples", type=Path, help="a folder of films and vPDQ's hashes of all of their frames, .txt")
-    parser.add_argument("--folder", type=Path, help="on a disk with room: the system's temporary folder by default")
     parser.add_argument(
-        "--part", action="append", choices=PARTS, help="measure only this, and keep the rest of the page"
+        "--quick", action="store_true", help="measure few short films and few listed videos; write no page"
     )
-    given = parser.parse_args()
-    parts = [part for part in PARTS if part in (given.part or PARTS) and (part != "samples" or given.samples)]
-    trials = (given.trials or (2 if given.quick else TRIALS)) if "recall" in parts else 0
-    listed = given.videos or (QUICK_LISTED if given.quick else LISTED)
-    page = ResumablePage("video", PARTS, "av", "numpy", "pillow", keep=bool(given.part), quick=given.quick)
-    evaluation = cache(lambda: evaluate_videos(scheme(quick=given.quick, trials=trials), os.cpu_count() or 1))
+    parser.add_argument("--trials", type=int, help=f"number of clips of each kind, {TRIALS} by default")
+    parser.add_argument("--videos", type=int, help=f"number of listed videos of a minute, {LISTED:,} by default")
+    parser.add_argument("--samples", type=Path, help="folder of films and of vPDQ's hashes of all their frames (.txt)")
+    parser.add_argument(
+        "--folder", type=Path, help="folder on a disk with free space; default: the system's temporary folder"
+    )
+    parser.add_argument(
+        "--part", action="append", choices=PARTS, help="measure only this part, and keep the rest of the page"
+    )
+    options = parser.parse_args()
+    parts = [part for part in PARTS if part in (options.part or PARTS) and (part != "samples" or options.samples)]
+    trials = (options.trials or (2 if options.quick else TRIALS)) if "recall" in parts else 0
+    listed = options.videos or (QUICK_LISTED if options.quick else LISTED)
+    page = ResumablePage("video", PARTS, "av", "numpy", "pillow", keep=bool(options.part), quick=options.quick)
+    evaluation = cache(lambda: evaluate_videos(scheme(quick=options.quick, trials=trials), os.cpu_count() or 1))
     measures: dict[str, Callable[[], Measured]] = {
-        "samples": lambda: samples(given.samples),
+        "samples": lambda: samples(options.samples),
         "recall": lambda: recall(evaluation()),
-        "hashing": lambda: hashing(6.0 if given.quick else 20.0),
-        "search": lambda: search(evaluation(), listed, given.folder),
-        "size": lambda: size(20 if given.quick else 200, listed),
+        "hashing": lambda: hashing(6.0 if options.quick else 20.0),
+        "search": lambda: search(evaluation(), listed, options.folder),
+        "size": lambda: size(20 if options.quick else 200, listed),
     }
     for part in parts:
         page.measure(part, measures[part])
@@ -85,19 +89,19 @@ def main() -> None:
 
 
 def recall(evaluation: VideoEvaluation) -> Measured:
-    """What is found of copies, and what matches by mistake."""
+    """Measure the recall of copies, and false matches."""
     return figures.as_document(evaluation), [*recall_targets(evaluation)], recall_lines(evaluation)
 
 
 def recall_targets(evaluation: VideoEvaluation) -> Iterable[Target]:
-    """What is asked of recall and of false matches."""
-    found = {(each.copy.form, each.copy.name): each for each in recall_by_copy(evaluation)}
+    """The targets of the recall and of false matches."""
+    recalls = {(each.copy.form, each.copy.name): each for each in recall_by_copy(evaluation)}
     for name in (*EASY, *PICTURES):
-        if each := found.get((Form.INSIDE, name)):
-            asked = PICTURES.get(name, 0.95)
-            what = f"clip of 10 s inside an upload of {length(evaluation.scheme.around.seconds)}, to ± 1 s: {name}"
-            yield Target(what, f"≥ {100 * asked:.0f} %", share(each, each.exact), each.exact >= asked)
-    wholes = [each for (form, _), each in found.items() if form is Form.WHOLE]
+        if each := recalls.get((Form.INSIDE, name)):
+            least_share = PICTURES.get(name, 0.95)
+            title = f"clip of 10 s inside an upload of {length(evaluation.scheme.around.seconds)}, to ± 1 s: {name}"
+            yield Target(title, f"≥ {100 * least_share:.0f} %", share(each, each.exact), each.exact >= least_share)
+    wholes = [each for (form, _), each in recalls.items() if form is Form.WHOLE]
     least = min(wholes, key=lambda each: each.found)
     yield Target("the whole film, each copy", "≥ 99 %", f"{share(least, least.found)} ({least.copy.name})",
                  least.found >= 0.99)  # fmt: skip
@@ -121,7 +125,7 @@ def length(seconds: float) -> str:
 
 
 def recall_lines(evaluation: VideoEvaluation) -> list[str]:
-    """What is found, by form and kind of copy."""
+    """The lines of the page about recall, by form and kind of copy."""
     plan = evaluation.scheme
     lines = [
         "## Copies that are found",
@@ -144,69 +148,69 @@ def recall_lines(evaluation: VideoEvaluation) -> list[str]:
 
 
 def samples(folder: Path) -> Measured:
-    """The frames of the reference's films beside its hashes."""
-    found = videos.samples(folder)
-    part = found["within"] / max(1, found["frames"])
-    measured = f"{100 * part:.2f} % of {found['frames']:,}"
-    target = Target("frames within 10 bits of vPDQ's sample hashes", "≥ 99 %", measured, part >= 0.99)
-    rows = [(name, f"{frames:,}", f"{within:,}", most) for name, (frames, within, most) in found["each"].items()]
+    """Compare the frames of vPDQ's sample films with the published hashes."""
+    results = videos.samples(folder)
+    within_share = results["within"] / max(1, results["frames"])
+    measured = f"{100 * within_share:.2f} % of {results['frames']:,}"
+    target = Target("frames within 10 bits of vPDQ's sample hashes", "≥ 99 %", measured, within_share >= 0.99)
+    rows = [(name, f"{frames:,}", f"{within:,}", most) for name, (frames, within, most) in results["each"].items()]
     lines = [
         "## The reference's sample films",
         "",
         "All frames with a quality of 50 or more, compared with the hashes that the reference publishes.",
         *report.table(("film", "frames", "within 10 bits", "most bits"), rows),
     ]
-    return found, [target], lines
+    return results, [target], lines
 
 
 def hashing(seconds: float) -> Measured:
-    """The speed of hashing a film of so many seconds."""
-    found = videos.in_new_process(videos.hashing, PHOTOS, seconds)
-    speeds = found["speeds"]
+    """Measure the speed of hashing a film of this length."""
+    results = videos.in_new_process(videos.hashing, PHOTOS, seconds)
+    speeds = results["speeds"]
     targets = [
-        at_least(f"hashing 720p on one core: {SPEEDS[how]}", least, speeds[how], "× real time")
-        for how, least in (("contribution", 10), ("fast", 100))
+        at_least(f"hashing 720p on one core: {SPEEDS[way]}", least, speeds[way], "× real time")
+        for way, least in (("contribution", 10), ("fast", 100))
     ]
-    rows = [(what, number(speeds[how])) for how, what in SPEEDS.items()]
+    rows = [(title, number(speeds[way])) for way, title in SPEEDS.items()]
     lines = [
         "## Hashing",
         "",
-        f"A film of {found['seconds']:g} s, 1280 × 720, H.264 with the noise of a camera, {found['frames_a_second']} "
-        f"frames/s, {found['bits_a_second'] / 1e6:.1f} Mbit/s.",
+        f"A film of {results['seconds']:g} s, 1280 × 720, H.264 with the noise of a camera, "
+        f"{results['frames_a_second']} frames/s, {results['bits_a_second'] / 1e6:.1f} Mbit/s.",
         "Seconds of the film for a second of one processor; decoding is in each.",
         *report.table(("hashed", "× real time"), rows),
     ]
-    return found, targets, lines
+    return results, targets, lines
 
 
 def search(evaluation: VideoEvaluation, listed: int, folder: Path | None) -> Measured:
-    """The search of an upload among so many listed videos, whose files are in a folder."""
-    found = videos.in_new_process(videos.search, listed, evaluation.around, evaluation.first, folder)
-    among, minutes = f"{found['videos']:,} videos of a minute", length(found["upload_seconds"] // 60 * 60)
+    """Measure the search of an upload among `listed` videos; the files are in a folder."""
+    results = videos.in_new_process(videos.search, listed, evaluation.around, evaluation.first, folder)
+    among, minutes = f"{results['videos']:,} videos of a minute", length(results["upload_seconds"] // 60 * 60)
     targets = [
-        at_most(f"an upload of {minutes} with transforms among {among}", 1, found["elapsed"], "s"),
-        at_most(f"mapped files of the index for {among}", 5, found["bytes"] / 1e9, "GB"),
-        at_most(f"memory for {among}", 5, found["resident"] / 1e9, "GB"),
+        at_most(f"an upload of {minutes} with transforms among {among}", 1, results["elapsed"], "s"),
+        at_most(f"mapped files of the index for {among}", 5, results["bytes"] / 1e9, "GB"),
+        at_most(f"memory for {among}", 5, results["resident"] / 1e9, "GB"),
     ]
-    segments = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in found["found"]) or "none"
+    segments = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in results["found"]) or "none"
     lines = [
         "## Search",
         "",
-        f"{found['videos']:,} videos of a minute, each with {videos.SHOTS} shots of {videos.VALUES_A_SHOT + 1} random "
-        f"values: {found['values']:,} values, in mapped files.",
-        f"The upload has {found['frames']:,} frames and {found['asked']:,} values; "
+        f"{results['videos']:,} videos of a minute, each with {videos.SHOTS} shots of {videos.VALUES_A_SHOT + 1} "
+        f"random values: {results['values']:,} values, in mapped files.",
+        f"The upload has {results['frames']:,} frames and {results['asked']:,} values; "
         f"a clip of 10 s of one listed film is in its middle, and is found at: {segments}.",
         *report.table(
             ("elapsed s", "of that in the index s", "processor s", "files GB", "resident GB", "private MB", "build s"),
             [
                 (
-                    f"{found['elapsed']:.2f}",
-                    f"{found['in_index']:.2f}",
-                    f"{found['processor']:.2f}",
-                    f"{found['bytes'] / 1e9:.2f}",
-                    f"{found['resident'] / 1e9:.2f}",
-                    f"{found['own'] / 1e6:.0f}",
-                    f"{found['build']:.0f}",
+                    f"{results['elapsed']:.2f}",
+                    f"{results['in_index']:.2f}",
+                    f"{results['processor']:.2f}",
+                    f"{results['bytes'] / 1e9:.2f}",
+                    f"{results['resident'] / 1e9:.2f}",
+                    f"{results['own'] / 1e6:.0f}",
+                    f"{results['build']:.0f}",
                 )
             ],
         ),
@@ -215,11 +219,11 @@ def search(evaluation: VideoEvaluation, listed: int, folder: Path | None) -> Mea
         "Resident memory is nearly all of mapped files, which processes share.",
         "",
     ]
-    return found, targets, lines
+    return results, targets, lines
 
 
 def size(stored: int, listed: int) -> Measured:
-    """The size of the database for a listed video, measured with so many."""
+    """Measure the size of the database for a listed video, with `stored` videos."""
     each = videos.in_new_process(videos.stored_bytes, stored)
     lines = [
         "## Database",
