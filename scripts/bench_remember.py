@@ -1,4 +1,4 @@
-"""Measure look-back: `scripts/bench remember [--millions N ...] [--folder REMEMBERED_FOLDER] [--quick]`.
+"""Measure look-back: `scripts/bench remember [--millions N ...] [--folder FOLDER] [--quick]`.
 
 First, two processes remember uploads in batches. Then millions of uploads are written, spread over 90 days, each with a
 random PDQ and phash256. A service and the member's `hashdb sync --follow` run on this machine. Contributions with 24
