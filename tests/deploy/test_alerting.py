@@ -1,4 +1,4 @@
-"""The Alertmanager of deploy/ takes its settings, and tells its one receiver."""
+"""The Alertmanager of deploy/ accepts its configuration, and notifies its receiver."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ pytestmark = pytest.mark.skipif(
 _WITHIN = 30.0
 
 
-def test_its_settings_are_taken_and_name_the_secret_that_compose_gives_it() -> None:
-    done = subprocess.run(["amtool", "check-config", CONF], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_alertmanager_accepts_its_configuration_and_gets_its_secret() -> None:
+    result = subprocess.run(["amtool", "check-config", CONF], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
     compose: Any = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
     (secret,) = compose["services"]["alertmanager"]["secrets"]
     assert f"url_file: /run/secrets/{secret}\n" in CONF.read_text("utf-8")
     prometheus: Any = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yaml").read_text("utf-8"))
-    (asked,) = prometheus["alerting"]["alertmanagers"]
-    assert asked["static_configs"] == [{"targets": ["alertmanager:9093"]}]
+    (alertmanager,) = prometheus["alerting"]["alertmanagers"]
+    assert alertmanager["static_configs"] == [{"targets": ["alertmanager:9093"]}]
 
 
 def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
-    told: list[Any] = []
+    notifications: list[Any] = []
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            notifications.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -63,7 +63,7 @@ def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
         try:
             alert = {"labels": {"alertname": "HashdbDown", "severity": "critical"}}
             until = time.monotonic() + _WITHIN
-            while not told and time.monotonic() < until and process.poll() is None:
+            while not notifications and time.monotonic() < until and process.poll() is None:
                 with contextlib.suppress(httpx.TransportError):
                     httpx.post(f"http://127.0.0.1:{port}/api/v2/alerts", json=[alert])
                 time.sleep(0.2)
@@ -71,6 +71,6 @@ def test_an_alert_reaches_the_receiver(tmp_path: Path) -> None:
             process.terminate()
             process.wait(20)
             server.shutdown()
-    assert told, (tmp_path / "log").read_text()
-    assert (told[0]["receiver"], told[0]["status"]) == ("operator", "firing")
-    assert told[0]["alerts"][0]["labels"]["alertname"] == "HashdbDown"
+    assert notifications, (tmp_path / "log").read_text()
+    assert (notifications[0]["receiver"], notifications[0]["status"]) == ("operator", "firing")
+    assert notifications[0]["alerts"][0]["labels"]["alertname"] == "HashdbDown"

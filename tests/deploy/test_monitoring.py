@@ -1,4 +1,4 @@
-"""Alerts and the dashboard ask for metrics that there are, and each alert leads to what to do."""
+"""Alerts and the dashboard use existing metrics, and each alert has a section of the runbook."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ DEPLOY = ROOT / "deploy"
 ALERTS = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text("utf-8"))["groups"][0]["rules"]
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "hashdb.json").read_text("utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-OF_PROMETHEUS = {"up": {"job", "instance"}}
-BEGINNING_LATER = {
+METRICS_OF_PROMETHEUS = {"up": {"job", "instance"}}
+LATER_METRICS = {
     "hashdb_feed_events",
     "hashdb_upstream_caught_up_timestamp_seconds",
     "hashdb_witness_events",
     "hashdb_witness_refused",
 }
-"""The metrics that begin with the first key that reads the feed, list that is followed, or witness that is asked."""
-Found = dict[str, set[str]]
+"""The metrics that exist only once a key reads the feed, a list is followed, or a witness is asked."""
+Metrics = dict[str, set[str]]
 
 
 @pytest.fixture(scope="module")
 def database(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
-    """A database of PostgreSQL: of SQLite there are fewer metrics."""
+    """A database on PostgreSQL. With SQLite there are fewer metrics."""
     with postgres.new_database(postgres_template) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def found(database: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """The metrics that a service tells that has seen a little of everything, and their labels."""
+def metrics(database: str, tmp_path_factory: pytest.TempPathFactory) -> Metrics:
+    """The metrics of a service after requests of every kind, with their labels."""
     policy = tmp_path_factory.mktemp("policy") / "policy.txt"
     policy.write_text(f"witness w1 {Cosigner.new('w1.example').key} https://w1.example\nquorum w1\n")
     with service_at(database, home=ROOT, certificate=ROOT / "none", witnesses=policy) as service:
@@ -62,16 +62,16 @@ def found(database: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
         members.flush(service.db)
         follow_page(service.db)
         text = admin.get("/metrics").text
-    found: Found = {}
+    metrics: Metrics = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if not sample.name.endswith("_created"):
-                found.setdefault(sample.name, {"instance", "job"}).update(sample.labels)
-    return found | OF_PROMETHEUS
+                metrics.setdefault(sample.name, {"instance", "job"}).update(sample.labels)
+    return metrics | METRICS_OF_PROMETHEUS
 
 
 def selectors(node: object) -> Iterator[Any]:
-    """What an expression chooses of the metrics."""
+    """The selectors of metrics in an expression."""
     if isinstance(node, promql_parser.VectorSelector):
         yield node
     for name in ("expr", "lhs", "rhs", "vector_selector", "vs"):
@@ -82,64 +82,70 @@ def selectors(node: object) -> Iterator[Any]:
 
 
 def expressions() -> Iterator[str]:
+    """The expressions of all alerts and panels."""
     yield from (rule["expr"] for rule in ALERTS)
     yield from (target["expr"] for panel in PANELS for target in panel["targets"])
 
 
-def chosen(node: object) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every metric in an expression, with the labels of which it takes one value."""
+def selected(node: object) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every metric in an expression, with the labels that it compares for equality."""
     for selector in selectors(node):
-        equal = [one for one in selector.matchers.matchers if one.op == promql_parser.MatchOp.Equal]
-        yield str(selector.name), {one.name: one.value for one in equal if one.name not in ("job", "instance")}
+        equal = [matcher for matcher in selector.matchers.matchers if matcher.op == promql_parser.MatchOp.Equal]
+        labels = {matcher.name: matcher.value for matcher in equal if matcher.name not in ("job", "instance")}
+        yield str(selector.name), labels
 
 
-def test_all_that_alerts_and_the_dashboard_ask_for_is_there_from_the_first_scrape_on(postgres_url: str) -> None:
+def test_the_metrics_of_alerts_and_dashboard_are_in_the_first_scrape(postgres_url: str) -> None:
     with service_at(postgres_url, home=ROOT, certificate=ROOT / "none") as service:
         text = service.caller(Scope.ADMIN).get("/metrics").text
-    there = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     for expression in expressions():
-        for name, labels in chosen(promql_parser.parse(expression)):
-            if name not in {*OF_PROMETHEUS, *BEGINNING_LATER}:
-                assert any(one.name == name and labels.items() <= one.labels.items() for one in there), expression
+        for name, labels in selected(promql_parser.parse(expression)):
+            if name not in {*METRICS_OF_PROMETHEUS, *LATER_METRICS}:
+                assert any(sample.name == name and labels.items() <= sample.labels.items() for sample in samples), (
+                    expression
+                )
 
 
-def test_every_expression_asks_for_metrics_and_labels_that_there_are(found: Found) -> None:
+def test_the_expressions_use_every_metric_and_only_existing_labels(metrics: Metrics) -> None:
     used = set()
     for expression in expressions():
-        chosen = list(selectors(promql_parser.parse(expression)))
-        metrics = [(str(one.name), {matcher.name for matcher in one.matchers.matchers}) for one in chosen]
-        assert {name for name, _ in metrics} == set(re.findall(r"\b(?:hashdb_\w+|process_\w+|up)\b", expression))
-        for name, labels in metrics:
-            assert name in found, expression
-            assert labels <= found[name], expression
+        selections = [
+            (str(selector.name), {matcher.name for matcher in selector.matchers.matchers})
+            for selector in selectors(promql_parser.parse(expression))
+        ]
+        assert {name for name, _ in selections} == set(re.findall(r"\b(?:hashdb_\w+|process_\w+|up)\b", expression))
+        for name, labels in selections:
+            assert name in metrics, expression
+            assert labels <= metrics[name], expression
             used.add(name)
         for labels in re.findall(r"(?:by|on) \(([^)]*)\)", expression):
-            known = set().union(*(found[name] for name, _ in metrics))
+            known = set().union(*(metrics[name] for name, _ in selections))
             assert set(labels.replace(" ", "").split(",")) <= known, expression
-    # And all that is told is shown, but what is of a worker or of a bucket only.
-    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in found}
+    # Every family of metrics is used, by one of its series.
+    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in metrics}
     assert families == {re.sub(r"_(bucket|sum|count)$", "", name) for name in used}
 
 
-def test_every_metric_is_documented_and_no_other(found: Found) -> None:
+def test_the_documented_metrics_are_those_of_the_service(metrics: Metrics) -> None:
     page = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("\n## Metrics\n")[2].partition("\n## ")[0]
     documented = {
         name
         for row in re.findall(r"^\| (`(?:hashdb|process)_.*?) \|", page, re.M)
         for name in re.findall(r"`(\w+)`", row)
     }
-    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in found} - set(OF_PROMETHEUS)
+    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in metrics} - set(METRICS_OF_PROMETHEUS)
     assert documented == families
 
 
 def test_every_background_task_is_documented_with_its_period() -> None:
     page = (ROOT / "docs" / "operations.md").read_text("utf-8")
     rows = page.partition("\n### Background tasks\n")[2].partition("\n## ")[0]
-    named = dict(re.findall(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \|", rows, re.M))
-    assert named == {str(plan.task): plan.when for plan in BACKGROUND_TASKS} and named.keys() == set(Task)
+    documented = dict(re.findall(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \|", rows, re.M))
+    assert documented == {str(plan.task): plan.when for plan in BACKGROUND_TASKS} and documented.keys() == set(Task)
 
 
-def test_every_alert_leads_to_what_to_do_and_back() -> None:
+def test_every_alert_has_a_section_of_the_runbook_and_links_to_it() -> None:
     page = (ROOT / "docs" / "runbook.md").read_text("utf-8")
     heads = re.findall(r"^## (\w+)$", page, re.MULTILINE)
     assert [rule["alert"] for rule in ALERTS] == heads
@@ -149,7 +155,7 @@ def test_every_alert_leads_to_what_to_do_and_back() -> None:
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
 
 
-def test_the_dashboard_asks_the_data_source_that_is_provisioned() -> None:
+def test_the_dashboard_uses_the_provisioned_data_source() -> None:
     provisioned: Any = yaml.safe_load(
         (DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yaml").read_text("utf-8")
     )
@@ -159,25 +165,25 @@ def test_the_dashboard_asks_the_data_source_that_is_provisioned() -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_every_alert_has_a_test_that_fires_it_and_one_that_does_not() -> None:
+def test_every_alert_has_a_test_that_fires_it_and_a_test_that_does_not() -> None:
     tests = yaml.safe_load((DEPLOY / "prometheus" / "alerts.test.yaml").read_text("utf-8"))["tests"]
     for rule in ALERTS:
-        ended = {True: 0, False: 0}
-        for one in tests:
-            for case in one["promql_expr_test"]:
+        count = {True: 0, False: 0}
+        for test in tests:
+            for case in test["promql_expr_test"]:
                 if f'alertname="{rule["alert"]}"' in case["expr"]:
-                    ended[bool(case["exp_samples"])] += 1
-        assert ended[True] and ended[False], rule["alert"]
+                    count[bool(case["exp_samples"])] += 1
+        assert count[True] and count[False], rule["alert"]
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool (apt install promtool)")
-def test_prometheus_itself_takes_the_rules_and_its_settings() -> None:
+def test_promtool_accepts_the_rules_and_the_configuration() -> None:
     for words in (
         ["check", "rules", "alerts.yaml"],
         ["check", "config", "prometheus.yaml"],
         ["test", "rules", "alerts.test.yaml"],
     ):
-        done = subprocess.run(
+        result = subprocess.run(
             ["promtool", *words], cwd=DEPLOY / "prometheus", capture_output=True, text=True, timeout=60, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert result.returncode == 0, result.stdout + result.stderr
