@@ -86,9 +86,9 @@ def near(origin: Signal, distance: int, seed: int = 0) -> Signal:
 
 def draft(*signals: Signal | int, **fields: object) -> Draft:
     """A draft with these signals (a number is the seed of a signal), removed an hour before noon."""
-    all_signals = tuple(signal(one) if isinstance(one, int) else one for one in signals)
-    usual = Draft(all_signals, labels=("glorification",), removed_at=NOON - timedelta(hours=1), quality=90)
-    return replace(usual, **fields)  # type: ignore[arg-type]
+    all_signals = tuple(signal(item) if isinstance(item, int) else item for item in signals)
+    default = Draft(all_signals, labels=("glorification",), removed_at=NOON - timedelta(hours=1), quality=90)
+    return replace(default, **fields)  # type: ignore[arg-type]
 
 
 def film(*seeds: int, away: int = 0, quality: int = 90) -> tuple[Frame, ...]:
@@ -110,7 +110,7 @@ def clip(*seeds: int, away: int = 4) -> Query:
 
 def query(*signals: Signal | int, **radius: int) -> Query:
     """A query with these signals (a number is the seed of a signal). Radii are given by the names of algorithms."""
-    all_signals = tuple(signal(one) if isinstance(one, int) else one for one in signals)
+    all_signals = tuple(signal(item) if isinstance(item, int) else item for item in signals)
     return Query(all_signals, radius={Algorithm(name): bits for name, bits in radius.items()})
 
 
@@ -200,7 +200,7 @@ def copied(
         NOON,
         None,
         shots=tuple(shots),
-        signatures=tuple((one.kind, one.octets) for one in signatures),
+        signatures=tuple((signature.kind, signature.octets) for signature in signatures),
         salt=salt,
         commitment=commit_lines(salt, item_lines(signals, split_shots(frames), signatures)),
     )

@@ -69,10 +69,10 @@ def cheap_passwords() -> Iterator[PasswordHasher]:
 
     The value is the real hasher, for the test of its cost.
     """
-    usual = sessions.HASHER
+    hasher = sessions.HASHER
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "HASHER", PasswordHasher(time_cost=1, memory_cost=64))
-        yield usual
+        yield hasher
 
 
 class _Compiled(dict[Any, Any]):

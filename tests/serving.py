@@ -55,10 +55,10 @@ def serving(
 def _await(process: subprocess.Popen[bytes], out: Path, within: float) -> str:
     until = time.monotonic() + within
     while time.monotonic() < until and process.poll() is None:
-        found = re.search(r"serves on (http://127\.0\.0\.1:\d+)", out.read_text("utf-8", "replace"))
+        address = re.search(r"serves on (http://127\.0\.0\.1:\d+)", out.read_text("utf-8", "replace"))
         try:
-            if found and httpx.get(f"{found[1]}/readyz").is_success:
-                return found[1]
+            if address and httpx.get(f"{address[1]}/readyz").is_success:
+                return address[1]
         except httpx.HTTPError:
             pass
         time.sleep(0.05)

@@ -100,11 +100,11 @@ def draft(seed: int, **more: object) -> Draft:
 
 def test_the_client_returns_a_contribution_as_the_service_stores_it(service: Service, client: Client) -> None:
     receipt = client.contribute([draft(1, reference="mine-1", severity=3), draft(2)])
-    assert [one.known for one in receipt.recorded] == [False, False]
+    assert [item.known for item in receipt.recorded] == [False, False]
     first = receipt.recorded[0].contribution
     assert first == contributions.get(service.db, service.actor, first.id)
     assert client.contribution(first.id) == first
-    assert list(client.contributions()) == [one.contribution for one in receipt.recorded]
+    assert list(client.contributions()) == [item.contribution for item in receipt.recorded]
 
 
 def test_the_client_returns_the_matches_of_the_service(service: Service, client: Client) -> None:
@@ -119,7 +119,9 @@ def test_the_client_reads_all_pages_of_contributions(client: Client) -> None:
     client.contribute([draft(seed) for seed in range(250)])
     listed = list(client.contributions())
     assert list(client.contributions(after=listed[99].id)) == listed[100:]
-    assert [one.id for one in client.contributions(Filter(status=Status.ACTIVE))] == list(range(1, 251))
+    assert [contribution.id for contribution in client.contributions(Filter(status=Status.ACTIVE))] == list(
+        range(1, 251)
+    )
     assert list(client.contributions(Filter(since=datetime(2030, 1, 1, tzinfo=UTC)))) == []
 
 
@@ -131,16 +133,16 @@ def test_a_request_repeated_with_its_idempotency_key_is_stored_once(client: Clie
 
 
 def test_a_member_finds_its_contributions_by_signals_and_adds_signals(client: Client) -> None:
-    one, two = (item.contribution for item in client.contribute([draft(1), draft(2)]).recorded)
+    first, second = (item.contribution for item in client.contribute([draft(1), draft(2)]).recorded)
     (more,) = draft(3).signals
-    assert list(client.holding([more, *one.signals, *two.signals])) == [one, two]
+    assert list(client.holding([more, *first.signals, *second.signals])) == [first, second]
     with pytest.raises(errors.InvalidInput) as error:
-        client.add_signals([Addition(one.id, (*one.signals, more)), Addition(two.id, (more,))])
+        client.add_signals([Addition(first.id, (*first.signals, more)), Addition(second.id, (more,))])
     assert [fault.at for fault in error.value.faults] == ["contributions[1].signals"]
-    receipt = client.add_signals([Addition(one.id, (*one.signals, more)), Addition(two.id, two.signals)])
+    receipt = client.add_signals([Addition(first.id, (*first.signals, more)), Addition(second.id, second.signals)])
     assert [item.known for item in receipt.recorded] == [False, True]
-    assert client.contribution(one.id).signals == (*one.signals, more)
-    assert next(client.holding([more])).id == one.id
+    assert client.contribution(first.id).signals == (*first.signals, more)
+    assert next(client.holding([more])).id == first.id
 
 
 def test_a_withdrawn_and_erased_contribution_is_gone_from_the_feed(client: Client) -> None:
@@ -184,12 +186,12 @@ def test_an_action_that_needs_two_persons_returns_a_proposal(service: Service, c
     assert list(client.proposals()) == [proposal]
     client.drop_proposal(proposal.id)
     assert list(client.proposals()) == []
-    (one,) = client.contribute([draft(1)]).recorded
+    (recorded,) = client.contribute([draft(1)]).recorded
     beta = members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM)).id
     issued = members.issue_key(service.db, COMMAND_LINE, beta, KeyDraft(frozenset({Scope.MATCH})))
     with service.client(issued.secret) as other:
         assert other.match([Query(draft(1).signals)]).results[0].matches
-        case = other.give_opinion(one.contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
+        case = other.give_opinion(recorded.contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
     requested = client.decide(case, Decision.RETIRE)
     assert isinstance(requested, Proposal)
@@ -205,23 +207,23 @@ def test_the_client_returns_opinions_and_cases_as_the_service_stores_them(servic
     with service.client(issued.secret) as other:
         assert other.match([Query(draft(1).signals)]).results[0].matches[0].contribution == id
         assert (other.contribution(id).member, other.contribution(id).member_name) == (0, "")
-        given = other.give_opinion(id, dispute, idempotency_key="a")
-        assert other.give_opinion(id, dispute, idempotency_key="a") == given
-        assert list(other.opinions(id)) == [given] == list(opinions.page(service.db, beta, id, 0, 10))
-        assert given.case is not None
-        assert [case.id for case in client.cases(CaseState.OPEN)] == [given.case]
+        opinion = other.give_opinion(id, dispute, idempotency_key="a")
+        assert other.give_opinion(id, dispute, idempotency_key="a") == opinion
+        assert list(other.opinions(id)) == [opinion] == list(opinions.page(service.db, beta, id, 0, 10))
+        assert opinion.case is not None
+        assert [case.id for case in client.cases(CaseState.OPEN)] == [opinion.case]
         with pytest.raises(errors.InvalidInput):
-            client.decide(given.case, Decision.RETIRE, "so it is", [0, 1])
-        decided = client.decide(given.case, Decision.RETIRE, "so it is", [0])
-        assert decided == client.case(given.case) == cases.get(service.db, service.actor, given.case)
+            client.decide(opinion.case, Decision.RETIRE, "so it is", [0, 1])
+        decided = client.decide(opinion.case, Decision.RETIRE, "so it is", [0])
+        assert decided == client.case(opinion.case) == cases.get(service.db, service.actor, opinion.case)
         assert list(client.cases()) == [decided]
         assert list(client.cases(CaseState.OPEN)) == []
-        assert other.case(given.case) == cases.get(service.db, beta, given.case) != decided
+        assert other.case(opinion.case) == cases.get(service.db, beta, opinion.case) != decided
         with pytest.raises(errors.NotFound):
             other.give_opinion(id, OpinionDraft(Stance.CONFIRMS))
     with pytest.raises(errors.AlreadyDecided) as caught:
-        client.decide(given.case, Decision.UPHOLD)
-    assert caught.value.case == given.case
+        client.decide(opinion.case, Decision.UPHOLD)
+    assert caught.value.case == opinion.case
     with pytest.raises(errors.OwnContribution):
         client.give_opinion(id, OpinionDraft(Stance.CONFIRMS))
 
@@ -277,7 +279,7 @@ def test_no_answer_raises_service_unreachable() -> None:
         client.me()
 
 
-@pytest.mark.parametrize("answer", [b"<html>not ours</html>", b'{"member": 7}', b""])
+@pytest.mark.parametrize("answer", [b"<html>another server</html>", b'{"member": 7}', b""])
 @pytest.mark.parametrize("status", [200, 502])
 def test_an_answer_of_another_server_raises_an_error(status: int, answer: bytes) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(status, content=answer))
@@ -441,12 +443,12 @@ def test_the_client_reads_and_signs_the_root_of_the_active_set(service: Service,
 def test_a_large_batch_is_sent_in_several_requests(client: Client) -> None:
     drafts = [draft(seed) for seed in range(2_100)]
     receipt = client.contribute(drafts, idempotency_key="many")
-    assert [one.contribution.id for one in receipt.recorded] == list(range(1, 2_101))
+    assert [item.contribution.id for item in receipt.recorded] == list(range(1, 2_101))
     assert client.contribute(drafts, idempotency_key="many") == receipt
-    answer = client.match([Query(one.signals, str(number)) for number, one in enumerate(drafts)])
+    answer = client.match([Query(item.signals, str(number)) for number, item in enumerate(drafts)])
     assert [result.id for result in answer.results] == list(map(str, range(2_100)))
     assert all(result.matches for result in answer.results)
-    wide = Query(tuple(one.signals[0] for one in drafts[:60]))
+    wide = Query(tuple(item.signals[0] for item in drafts[:60]))
     assert len(client.match([wide] * 70).results) == 70  # 4,200 signals
 
 
@@ -456,7 +458,7 @@ def test_a_fault_is_reported_by_its_position_in_the_whole_batch(client: Client) 
     with pytest.raises(errors.InvalidInput) as caught:
         client.contribute(drafts)
     assert [fault.at for fault in caught.value.faults] == ["contributions[1001].labels[0]"]
-    assert [one.known for one in client.contribute(drafts[:1_000]).recorded] == [True] * 1_000
+    assert [item.known for item in client.contribute(drafts[:1_000]).recorded] == [True] * 1_000
 
 
 def test_an_imported_contribution_may_lack_time_and_quality(service: Service, client: Client) -> None:
@@ -505,19 +507,19 @@ def test_the_service_hashes_stores_and_matches_a_video_that_the_client_sends(cli
         drafts = [draft(1, signals=(), quality=None, reference=name) for name in ("a", "b")]
         receipt = client.contribute_media([file, picture], drafts)
         results = client.match_media([file, picture]).results
-    recorded = [one.contribution for one in receipt.recorded]
-    assert [(one.media, one.frame_count, one.reference) for one in recorded] == [
+    stored = [item.contribution for item in receipt.recorded]
+    assert [(contribution.media, contribution.frame_count, contribution.reference) for contribution in stored] == [
         (Media.VIDEO, len(video.frames), "a"),
         (Media.IMAGE, 0, "b"),
     ]
-    assert recorded[1].signals[: len(still.signals)] == tuple(still.signals)
-    assert [result.matches[0].contribution for result in results] == [one.id for one in recorded]
+    assert stored[1].signals[: len(still.signals)] == tuple(still.signals)
+    assert [result.matches[0].contribution for result in results] == [contribution.id for contribution in stored]
     assert results[0].matches[0].segments
 
 
 def test_the_client_waits_for_the_answer_or_the_error_of_a_job(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deferring, "PATIENCE", 0.0)
-    assert [len(one.frames) >= 6 for one in client.hash_media([film(2)]).pictures] == [True]
+    assert [len(picture.frames) >= 6 for picture in client.hash_media([film(2)]).pictures] == [True]
     with pytest.raises(errors.UnreadablePicture) as caught:
         client.match_media([film(2), b"\0no picture"])
     assert [fault.at for fault in caught.value.faults] == ["file[1]"]
@@ -573,12 +575,12 @@ def test_the_client_reads_events_after_a_seq_and_rejects_malformed_events(client
 
 def test_the_client_reads_all_pages_of_reversals(service: Service, client: Client) -> None:
     receipt = client.contribute([draft(seed) for seed in range(103)])
-    client.match([Query(one.contribution.signals) for one in receipt.recorded])
-    for one in receipt.recorded:
-        client.withdraw(one.contribution.id, "other")
+    client.match([Query(item.contribution.signals) for item in receipt.recorded])
+    for item in receipt.recorded:
+        client.withdraw(item.contribution.id, "other")
     service.db.now = lambda: system_clock() + SETTLED_AGE
     reversals = list(client.reversals())
-    assert [one.contribution for one in reversals] == [one.contribution.id for one in receipt.recorded]
+    assert [reversal.contribution for reversal in reversals] == [item.contribution.id for item in receipt.recorded]
     assert reversals == list(counts.reversals(service.db, service.actor, 0, 1000))
     assert list(client.reversals(reversals[-2].seq)) == reversals[-1:]
 

@@ -194,9 +194,9 @@ def test_the_connection_uses_a_unix_socket(tmp_path: Path) -> None:
         server.shutdown()
         thread.join()
     assert answer == {"path": "/v1/me", "host": "localhost"}
-    for wrong in ("unix:", "ftp://hashdb.test"):
+    for invalid in ("unix:", "ftp://hashdb.test"):
         with pytest.raises(errors.BadSetting, match="HASHDB_URL"):
-            Connection(wrong, "", 5, 0)
+            Connection(invalid, "", 5, 0)
 
 
 @pytest.mark.parametrize(

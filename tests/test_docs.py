@@ -88,7 +88,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 
 def test_every_command_except_the_servers_has_the_option_json() -> None:
-    without = [words for words, command in docs.walk() if all("--json" not in one.opts for one in command.params)]
+    without = [words for words, command in docs.walk() if all("--json" not in option.opts for option in command.params)]
     assert without == [("hashdb", "local", "serve"), ("hashdb", "serve"), ("hashdb", "witness", "serve")]
     assert "Every command takes it but `serve`, `local serve` and `witness serve`," in _page("cli.md")
 
@@ -279,7 +279,7 @@ def test_an_invalid_command_is_reported() -> None:
     assert usages.usage_error("key list --nothing", whole=False)
 
 
-def test_every_decision_has_its_three_parts() -> None:
+def test_every_decision_has_context_decision_and_consequences() -> None:
     for page in (ROOT / "docs" / "decisions").glob("0*.md"):
         text = page.read_text("utf-8")
         assert re.match(rf"# {int(page.name[:4])}\. ", text), page.name

@@ -64,7 +64,7 @@ def test_the_policies_of_witnesses_and_organisations_are_read_from_files(
     rules = Settings.read().rules()
     assert (rules.witnesses, rules.organisations, rules.asks_witnesses) == (None, None, False)
     key, file = Cosigner.new("w.example").key, tmp_path / "policy.txt"
-    file.write_text(f"# ours\nwitness w {key} https://w.example/log\nquorum w\n")
+    file.write_text(f"# a comment\nwitness w {key} https://w.example/log\nquorum w\n")
     rules = with_environment(monkeypatch, witnesses=str(file), quorum=str(file)).rules()
     assert rules.witnesses is not None
     assert rules.witnesses == rules.organisations
@@ -118,7 +118,7 @@ def test_every_setting_has_a_description() -> None:
         assert field.description and field.description.endswith("."), name
 
 
-def test_every_setting_with_a_pattern_has_the_reason_for_another_value() -> None:
+def test_every_setting_with_a_pattern_has_an_error_message() -> None:
     fields = Settings.model_fields.items()
     patterns = {name.upper() for name, field in fields if any(hasattr(entry, "pattern") for entry in field.metadata)}
     assert patterns == Settings.pattern_reasons.keys()
@@ -254,7 +254,9 @@ def test_an_invalid_setting_is_reported_by_its_name(
 
 def test_every_setting_with_a_pattern_has_an_example_in_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     patterned = [
-        name for name, field in Settings.model_fields.items() if any(hasattr(one, "pattern") for one in field.metadata)
+        name
+        for name, field in Settings.model_fields.items()
+        if any(hasattr(constraint, "pattern") for constraint in field.metadata)
     ]
     assert len(patterned) == 7
     for name in patterned:

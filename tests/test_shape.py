@@ -461,8 +461,8 @@ def test_every_module_has_a_file_of_tests() -> None:
         relative = path.relative_to(ROOT / "hashdb")
         package = path.name == "__init__.py"
         own = relative.parent / f"test_{relative.parent.name if package else relative.stem}.py"
-        elsewhere = TESTED_IN.get(_name(path), own)
-        assert any((ROOT / "tests" / file).is_file() for file in (own, elsewhere)), f"{_name(path)}: write tests/{own}"
+        other = TESTED_IN.get(_name(path), own)
+        assert any((ROOT / "tests" / file).is_file() for file in (own, other)), f"{_name(path)}: write tests/{own}"
 
 
 def test_the_exceptions_of_these_tests_name_existing_modules() -> None:

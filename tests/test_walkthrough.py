@@ -45,14 +45,14 @@ class Platform:
 
     def contribute(self, *signals: Signal, **fields: Any) -> dict[str, Any]:
         """Add a contribution, and return it as the service answered, with the checkpoint."""
-        draft = {**METADATA, "signals": [str(one) for one in signals], **fields}
+        draft = {**METADATA, "signals": list(map(str, signals)), **fields}
         answer = self.ask("POST", "/v1/contributions", 201, json={"contributions": [draft]})
         (recorded,) = answer["contributions"]
         return {**recorded, "checkpoint": answer["checkpoint"]}
 
     def match(self, *signals: Signal) -> list[int]:
         """Send one query, and return the contributions that match, nearest first."""
-        body = {"queries": [{"signals": [str(one) for one in signals]}]}
+        body = {"queries": [{"signals": list(map(str, signals))}]}
         (result,) = self.ask("POST", "/v1/matches", json=body)["results"]
         assert result["action"] == ("review" if result["matches"] else "none")
         return [match["contribution"] for match in result["matches"]]
@@ -123,12 +123,12 @@ def beta(service: Service) -> Platform:
 def test_the_match_command_recognises_an_altered_picture(alpha: Platform, beta: Platform, tmp_path: Path) -> None:
     options = ("--label", "glorification", "--severity", "3", "--removed-at", "now")
     contributed = alpha.run.json("contribute", *PHOTOS[:3], *options)
-    assert [(one["known"], one["status"]) for one in contributed] == [(False, "active")] * 3
+    assert [(contribution["known"], contribution["status"]) for contribution in contributed] == [(False, "active")] * 3
     altered = tmp_path / "altered.jpg"
     with Image.open(PHOTOS[1]) as photo:
         photo.resize((photo.width // 2, photo.height // 2)).save(altered, quality=60)
     matched = beta.run.json("match", altered, PHOTOS[10])
-    assert [one["action"] for one in matched] == ["review", "none"]
+    assert [result["action"] for result in matched] == ["review", "none"]
     assert matched[0]["matches"][0]["contribution"] == contributed[1]["id"]
     assert matched[0]["matches"][0]["agree"] == ["pdq", "phash256", "phash"]
 
@@ -216,15 +216,15 @@ def test_a_suspended_member_is_excluded_until_it_is_reinstated(
 def test_a_quarantined_contribution_matches_on_no_worker_until_it_is_upheld(
     service: Service, alpha: Platform, beta: Platform
 ) -> None:
-    one = alpha.contribute(signal(35))
+    contribution = alpha.contribute(signal(35))
     disputed = beta.ask(
         "POST",
-        f"/v1/contributions/{one['id']}/opinions",
+        f"/v1/contributions/{contribution['id']}/opinions",
         201,
         json={"opinion": "disputes", "reason": "edsa_context", "note": "a news report"},
     )
     readers = _one_a_worker(service, beta, 2).values()
-    assert [reader.match(signal(35)) for reader in readers] == [[one["id"]]] * 2
+    assert [reader.match(signal(35)) for reader in readers] == [[contribution["id"]]] * 2
     reviewer = service.member("review", "match")
     assert disputed["case"] in [case["id"] for case in reviewer.ask("GET", "/v1/cases?state=open&limit=1000")["cases"]]
     decision = {"decision": "quarantine", "note": "until we know more"}
@@ -232,11 +232,11 @@ def test_a_quarantined_contribution_matches_on_no_worker_until_it_is_upheld(
     assert [reader.match(signal(35)) for reader in readers] == [[]] * 2
     (case,) = alpha.run.json("case", "list")["cases"]
     assert (case["decision"], case["note"], case["reason"]) == ("quarantine", "until we know more", "edsa_context")
-    assert one["id"] not in _replayed(beta.changes(0))
-    confirmed = reviewer.run.json("opinion", str(one["id"]), "confirms")
+    assert contribution["id"] not in _replayed(beta.changes(0))
+    confirmed = reviewer.run.json("opinion", str(contribution["id"]), "confirms")
     reviewer.run.json("case", "decide", str(confirmed["case"]), "uphold")
-    assert [reader.match(signal(35)) for reader in readers] == [[one["id"]]] * 2
-    assert _replayed(beta.changes(0))[one["id"]]["standing"] == "confirmed"
+    assert [reader.match(signal(35)) for reader in readers] == [[contribution["id"]]] * 2
+    assert _replayed(beta.changes(0))[contribution["id"]]["standing"] == "confirmed"
 
 
 def test_the_log_has_no_gap_and_every_leaf_can_be_recomputed(service: Service, alpha: Platform) -> None:
@@ -263,7 +263,7 @@ def test_the_request_log_has_no_hash_no_key_and_no_query(tmp_path: Path) -> None
         member.changes(0)
     lines = [line for line in (tmp_path / "home.log").read_text().splitlines() if line.startswith("{")]
     entries = [json.loads(line) for line in lines]
-    assert [(one["method"], one["route"], one["status"]) for one in entries if one["actor"] == "key:2"] == [
+    assert [(entry["method"], entry["route"], entry["status"]) for entry in entries if entry["actor"] == "key:2"] == [
         ("POST", "/v1/contributions", 201),
         ("POST", "/v1/matches", 200),
         ("GET", "/v1/changes", 200),

@@ -145,14 +145,14 @@ def test_make_secrets_creates_private_files_and_never_replaces_them(tmp_path: Pa
     words = [str(ROOT / "deploy" / "make-secrets"), "hashes.example", str(folder)]
     for _ in range(2):
         subprocess.run(words, check=True, capture_output=True, timeout=30)
-        made = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert made.keys() == COMPOSE["secrets"].keys()
+        contents = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert contents.keys() == COMPOSE["secrets"].keys()
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     # A certificate is not secret, and the service reads its expiry date.
     assert modes.pop("tls_crt") == 0o644 and set(modes.values()) == {0o600}
-    assert made["pgpass"] == b"db:5432:hashdb:hashdb:" + made["db_password"]
+    assert contents["pgpass"] == b"db:5432:hashdb:hashdb:" + contents["db_password"]
     subprocess.run(words, check=True, capture_output=True, timeout=30)
-    assert made == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert contents == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_image_has_a_user_a_health_check_and_a_valid_command() -> None:

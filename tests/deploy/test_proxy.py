@@ -222,7 +222,7 @@ def test_the_proxy_limits_large_uploads_of_one_address_and_not_small_ones(proxie
         assert status_lines.count(b"HTTP/1.1 429 Too Many Requests") == 2
 
 
-def test_without_a_proxy_large_headers_are_rejected_and_seven_slow_clients_fit(proxied: Proxied) -> None:
+def test_without_a_proxy_large_headers_are_rejected_and_a_free_thread_answers(proxied: Proxied) -> None:
     with httpx.Client(base_url=proxied.plain, timeout=20) as client, ExitStack() as stack:
         assert client.get("/healthz", headers={"X-Large": "x" * 9000}).status_code in (400, 431)
         assert client.get("/healthz?" + "x" * 5000).status_code in (400, 414)

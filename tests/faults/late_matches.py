@@ -70,8 +70,8 @@ class Work:
     def check(self) -> None:
         """Compare the reports with the expected reports."""
         assert not self.repeated, self.repeated
-        wrong = {number: self.reported[number] for number in range(self.remembered) if not self._is_right(number)}
-        assert not wrong and len(self.contributed) == self.remembered, wrong
+        unexpected = {number: self.reported[number] for number in range(self.remembered) if not self._is_right(number)}
+        assert not unexpected and len(self.contributed) == self.remembered, unexpected
 
     def _has(self, count: int) -> bool:
         return self.remembered >= count

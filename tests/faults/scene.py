@@ -55,7 +55,7 @@ class Scene:
     @property
     def urls(self) -> list[str]:
         """The addresses of all services."""
-        return [one.url for one in self.services]
+        return [service.url for service in self.services]
 
     def start(self) -> Self:
         """Create the schema, add a member, and start all services."""
@@ -65,10 +65,10 @@ class Scene:
         with closing(open_hashdb(settings.database, settings.rules())) as db:
             added = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
             self.key = members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(_SCOPES)).secret
-        for one in self.services:
-            one.start(ready=False)
-        for one in self.services:
-            one.await_ready()
+        for service in self.services:
+            service.start(ready=False)
+        for service in self.services:
+            service.await_ready()
         return self
 
     def fill(self, count: int) -> None:
@@ -85,8 +85,8 @@ class Scene:
 
     def check(self) -> None:
         """Compare the stored contributions with the answers, and verify the log."""
-        for one in self.services:
-            one.await_ready()
+        for service in self.services:
+            service.await_ready()
         with ExitStack() as stack:
             clients = [stack.enter_context(client_of(url, self.key)) for url in self.urls]
             lost = count_lost(self.ledger, clients)
@@ -121,5 +121,5 @@ class Scene:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop every service; after an error, kill them."""
-        for one in self.services:
-            one.stop() if kind is None else one.kill()
+        for service in self.services:
+            service.stop() if kind is None else service.kill()

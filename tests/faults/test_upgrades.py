@@ -85,9 +85,8 @@ def test_matches_and_the_log_are_the_same_after_an_upgrade(db: HashDB, schema: s
     assert sum(map(len, expected.values())) > 8
     assert members.page(db, COMMAND_LINE, 0, 10)[2].status is MemberStatus.SUSPENDED
     (added,) = contributed(db, actor, draft(99))
-    assert [one.contribution for one in matches.match(db, actor, [Query(draft(99).signals)]).results[0].matches] == [
-        added.id
-    ]
+    (result,) = matches.match(db, actor, [Query(draft(99).signals)]).results
+    assert [match.contribution for match in result.matches] == [added.id]
     assert verify(db, COMMAND_LINE).findings == ()
 
 
@@ -127,7 +126,7 @@ def test_webhooks_deliveries_and_keys_are_the_same_after_an_upgrade(db: HashDB, 
     # The first webhook has two secrets; the old one still signs, too.
     assert [webhook.overlap_until is not None for webhook in upgraded] == [True, False]
     keys = members.keys(db, COMMAND_LINE, 3, 0, 10)
-    assert [one.hides_distances for one in keys] == [False, False, True]
+    assert [key.hides_distances for key in keys] == [False, False, True]
 
 
 def die_at(url: str, number: int) -> None:
