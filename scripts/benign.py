@@ -1,6 +1,6 @@
-"""Draws the pictures that every platform has and nobody is to lose, and writes their hashes to hashdb/benign.toml.
+"""Generate harmless pictures that every platform has, and write their hashes to hashdb/benign.toml.
 
-The same pictures give the same file: a test draws them again.
+The pictures and the file are the same for each run; a test generates them again.
 """
 
 from __future__ import annotations
@@ -30,29 +30,37 @@ TONES = ((0.0, 1.0), (0.25, 0.75), (0.0, 0.5), (0.5, 1.0))
 COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32)
 BARS = ("#ffffff", "#ffff00", "#00ffff", "#00ff00", "#ff00ff", "#ff0000", "#0000ff", "#000000")
 WIDE = (Algorithm.PDQ, Algorithm.PHASH256)
-"""What is held of shapes and bands: of a disc or a stripe on a dark ground, 64 bits do not tell whose flag it is."""
+"""The algorithms for shapes and bands: 64 bits cannot tell a disc or a stripe on a dark background from a flag."""
 
 
 def gradients() -> Iterator[Image.Image]:
-    """Light to dark: straight in eight directions, to and from the middle, around it."""
+    """Gradients from light to dark: in eight directions, from the middle and to it, and around it."""
     yield from (grey(np.full((SIDE, SIDE), tone)) for tone in (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0))
-    far = np.hypot(ROWS - 0.5, COLUMNS - 0.5) * np.sqrt(2)
+    distance = np.hypot(ROWS - 0.5, COLUMNS - 0.5) * np.sqrt(2)
     around = (np.arctan2(ROWS - 0.5, COLUMNS - 0.5) / np.pi + 1) / 2
-    for slope in (ROWS, COLUMNS, (ROWS + COLUMNS) / 2, (ROWS - COLUMNS + 1) / 2, far, around, np.abs(2 * COLUMNS - 1)):
+    for slope in (
+        ROWS,
+        COLUMNS,
+        (ROWS + COLUMNS) / 2,
+        (ROWS - COLUMNS + 1) / 2,
+        distance,
+        around,
+        np.abs(2 * COLUMNS - 1),
+    ):
         yield from (grey(slope), grey(1 - slope), grey(0.25 + slope / 2), grey(np.sqrt(slope)), grey(slope**2))
 
 
 def checkerboards() -> Iterator[Image.Image]:
-    """Fields of two tones, in both orders."""
+    """Checkerboards of two tones, in both orders."""
     for across in COUNTS:
         for down in {across, max(2, across * 9 // 16)}:
             fields = (np.floor(ROWS * down) + np.floor(COLUMNS * across)) % 2
             for dark, light in TONES[:2]:
-                yield from (grey(dark + (light - dark) * one) for one in (fields, 1 - fields))
+                yield from (grey(dark + (light - dark) * tones) for tones in (fields, 1 - fields))
 
 
 def stripes() -> Iterator[Image.Image]:
-    """Of two tones and of as many as there are, upright, level and slanting."""
+    """Stripes of two tones and of many tones: vertical, horizontal and diagonal."""
     for count in COUNTS:
         for slope in (ROWS, COLUMNS, (ROWS + COLUMNS) / 2, (ROWS - COLUMNS + 1) / 2):
             two = np.floor(slope * count * 0.999) % 2
@@ -60,16 +68,16 @@ def stripes() -> Iterator[Image.Image]:
 
 
 def grids() -> Iterator[Image.Image]:
-    """Lines on a plain background, and dots."""
+    """Lines and dots on a plain background."""
     for count in COUNTS:
         for width in (0.05, 0.2):
-            level, upright = ROWS * count % 1 < width, COLUMNS * count % 1 < width
-            for lines in (level | upright, level & upright):
+            horizontal, vertical = ROWS * count % 1 < width, COLUMNS * count % 1 < width
+            for lines in (horizontal | vertical, horizontal & vertical):
                 yield from (grey(lines.astype(float)), grey(1.0 - lines))
 
 
 def test_cards() -> Iterator[Image.Image]:
-    """Colour bars as of SMPTE and EBU, and a circle in a grid between bars."""
+    """Colour bars like those of SMPTE and EBU, and a circle with bars in a grid."""
     for dim in (255, 191):
         for colours in (BARS[:7], BARS, BARS[::-1]):
             yield bars(colours, dim)
@@ -80,20 +88,20 @@ def test_cards() -> Iterator[Image.Image]:
 
 
 def bands() -> Iterator[Image.Image]:
-    """Two or three flat fields beside or above each other, and one between bars or in a frame."""
+    """Two or three flat fields beside or above each other, and a field between bars or in a frame."""
     for tones in ((0, 1), (0, 1, 0), (0, 0.5, 1), (0.5, 0, 1), (0, 1, 0.5), (0.3, 0.6), (0.3, 0.6, 0.3)):
         each = np.array(tones)
         for slope in (ROWS, COLUMNS):
             chosen = each[np.minimum((slope * len(each)).astype(int), len(each) - 1)]
             yield from (grey(chosen), grey(1 - chosen))
     for share in (0.05, 0.1, 0.125, 0.2, 0.25, 0.33):
-        level, upright = np.abs(ROWS - 0.5) > 0.5 - share, np.abs(COLUMNS - 0.5) > 0.5 - share
-        for edge in (level, upright, level | upright):
+        horizontal, vertical = np.abs(ROWS - 0.5) > 0.5 - share, np.abs(COLUMNS - 0.5) > 0.5 - share
+        for edge in (horizontal, vertical, horizontal | vertical):
             yield from (grey(edge.astype(float)), grey(1.0 - edge), grey(0.5 + edge / 2))
 
 
 def shapes() -> Iterator[Image.Image]:
-    """What an application shows while it starts: one plain shape in the middle of a plain background."""
+    """Splash screens of applications: one plain shape in the middle of a plain background."""
     for ground, ink in (("black", "white"), ("white", "black"), ("white", "#3366cc"), ("#3366cc", "white")):
         for size in (0.1, 0.15, 0.2, 0.25, 0.3, 0.4):
             for shape in ("ellipse", "rectangle", "rounded", "ring", "triangle", "play", "bars", "dots"):
@@ -117,7 +125,7 @@ def grey(tones: Grey) -> Image.Image:
 
 
 def bars(colours: Sequence[str], dim: int) -> Image.Image:
-    """Upright bars of these colours, at `dim` of 255."""
+    """Vertical bars of these colours, with the brightness `dim` of 255."""
     picture = Image.new("RGB", (SIDE, SIDE))
     draw = ImageDraw.Draw(picture)
     for place, colour in enumerate(colours):
@@ -127,7 +135,7 @@ def bars(colours: Sequence[str], dim: int) -> Image.Image:
 
 
 def _with_steps(picture: Image.Image, start: float) -> Image.Image:
-    """With the castellations and the grey steps below that SMPTE's bars have."""
+    """Add the castellations and the grey steps at the bottom of SMPTE's bars."""
     draw, top, middle = ImageDraw.Draw(picture), round(SIDE * start), round(SIDE * (start + 0.08))
     for place, colour in enumerate(("#0000bf", "#131313", "#bf00bf", "#131313", "#00bfbf", "#131313", "#bfbfbf")):
         draw.rectangle((SIDE * place // 7, top, SIDE * (place + 1) // 7, middle), fill=colour)
@@ -187,13 +195,13 @@ def _shape(name: str, size: float, ground: str, ink: str) -> Image.Image:
 
 
 def hashed(pictures: Iterable[Image.Image], algorithms: Sequence[Algorithm]) -> list[Signal]:
-    """The signals of pictures that something which may be contributed can be close to, each once, sorted."""
-    found: set[Signal] = set()
+    """The distinct signals of pictures that are near values that may be contributed, sorted."""
+    signals: set[Signal] = set()
     for picture in pictures:
         file = BytesIO()
         picture.save(file, "PNG", compress_level=0)
-        found.update(hash_picture(file.getvalue(), algorithms).signals)
-    return sorted(filter(can_be_contributed_near, found), key=_order)
+        signals.update(hash_picture(file.getvalue(), algorithms).signals)
+    return sorted(filter(can_be_contributed_near, signals), key=_order)
 
 
 def _order(signal: Signal) -> tuple[int, int]:
@@ -201,12 +209,12 @@ def _order(signal: Signal) -> tuple[int, int]:
 
 
 def text(only: Algorithm | None = None) -> str:
-    """The file's text; with `only`, the signals of the other algorithms stay as they are in the file."""
-    written = tomllib.loads(FILE.read_text("utf-8")) if only else {}
-    lines = ["# Hashes of generated pictures, never to be matched. Made by scripts/benign: do not edit."]
-    for name, (drawn, algorithms) in FAMILIES.items():
-        signals = hashed(drawn(), [algorithm for algorithm in algorithms if only in (None, algorithm)])
-        kept = [Signal.parse(signal) for signal in written.get(name, {"signals": []})["signals"]]
+    """The text of the file. With `only`, the file keeps the signals of the other algorithms."""
+    existing = tomllib.loads(FILE.read_text("utf-8")) if only else {}
+    lines = ["# Hashes of generated pictures, which never match. Written by scripts/benign: do not edit."]
+    for name, (generate, algorithms) in FAMILIES.items():
+        signals = hashed(generate(), [algorithm for algorithm in algorithms if only in (None, algorithm)])
+        kept = [Signal.parse(signal) for signal in existing.get(name, {"signals": []})["signals"]]
         signals = sorted([*signals, *(signal for signal in kept if signal.algorithm is not only)], key=_order)
         lines += ["", f'["{name}"]', "signals = [", *(f'    "{signal}",' for signal in signals), "]"]
     return "\n".join(lines) + "\n"
@@ -214,10 +222,15 @@ def text(only: Algorithm | None = None) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/benign", description=__doc__.partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="compare with the file, and do not write it")
-    parser.add_argument("--only", type=Algorithm, choices=list(Algorithm), help="keep the lines of other algorithms")
+    parser.add_argument("--check", action="store_true", help="compare with the file instead of writing it")
+    parser.add_argument(
+        "--only",
+        type=Algorithm,
+        choices=list(Algorithm),
+        help="write only this algorithm; keep the lines of the others",
+    )
     arguments = parser.parse_args()
-    made = text(arguments.only)
-    if arguments.check and made != FILE.read_text("utf-8"):
-        sys.exit(f"{FILE.name} is not what these pictures give")
-    FILE.write_text(made, "utf-8")
+    generated = text(arguments.only)
+    if arguments.check and generated != FILE.read_text("utf-8"):
+        sys.exit(f"{FILE.name} is not up to date: run scripts/benign")
+    FILE.write_text(generated, "utf-8")

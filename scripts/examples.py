@@ -1,4 +1,4 @@
-"""An example of each operation of the API: real calls to a service in memory, for docs/api.md."""
+"""Record an example of each operation of the API for docs/api.md, with calls to a service in a temporary folder."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ PHOTO: Final = Path(__file__).parents[1] / "hashdb" / "photos" / "casa-mila.jpg"
 _WIDTH = 110
 _LINES = 36
 _SHOWN = 3
-"""Members of a long list that are shown."""
+"""The number of items of a long list that an example shows."""
 _FOLDED = 12
-"""From how many lines an answer is folded."""
-# Random, or of what is random: shown as `…`.
+"""The fewest lines of a response that the page folds."""
+# Fields with random content, shown as `…`.
 _CHANGING = {"epoch", "leaf", "secret", "digest", "vkey", "hashes", "message", "version", "salt", "commitment"}
 _SIGNED = re.compile(r"(?<=\n)— .*|(?<=\.example )[A-Za-z0-9+/]{60,}=*|[A-Za-z0-9+/]{43}=")
 """Lines of signatures, and hashes."""
@@ -59,25 +59,25 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "proposals": ("/v1/proposals",),
     "health": ("/healthz", "/readyz", "/metrics"),
 }
-"""The sections of the page, and how the addresses begin that each shows: the longest beginning counts."""
+"""The sections of the page, and the prefixes of their addresses. The longest matching prefix counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One call: what was asked, and what was answered."""
+    """A call: the request and the response."""
 
     request: str
     status: HTTPStatus
-    answer: str
+    response: str
 
 
 class _Caller:
-    """A key, whose calls are noted by the address of their operation."""
+    """A client with a key. It records its calls by the address of their operation."""
 
-    def __init__(self, client: FlaskClient, secret: str, noted: dict[tuple[str, str], Example]) -> None:
+    def __init__(self, client: FlaskClient, secret: str, recorded: dict[tuple[str, str], Example]) -> None:
         self._client = client
         self._headers = {"Authorization": f"Bearer {secret}"}
-        self._noted = noted
+        self._recorded = recorded
 
     def call(
         self,
@@ -89,9 +89,9 @@ class _Caller:
         text: str | None = None,
         **ids: int,
     ) -> Any:
-        """Call an operation, like `GET /v1/cases/{case_id}?limit=2`, and note it; the answer's JSON, or its text.
+        """Call an operation, like `GET /v1/cases/{case_id}?limit=2`, and record it; return the JSON or text.
 
-        The first call of an operation is its example. One that was answered 202 gives way to one that was carried out.
+        The first call of an operation is its example. A later call replaces a response with status 202.
         """
         method, _, template = operation.partition(" ")
         address = template.format(**ids)
@@ -99,24 +99,24 @@ class _Caller:
         if file:
             fields = {} if form is None else {"metadata": json.dumps(form)}
             with PHOTO.open("rb") as picture:
-                answer = self._open(method, address, data={"file": (picture, PHOTO.name), **fields})
+                response = self._open(method, address, data={"file": (picture, PHOTO.name), **fields})
             request += f"\nContent-Type: multipart/form-data\n\nfile: {PHOTO.name}"
-            request += "" if form is None else f"\nmetadata: {_shown(form)}"
+            request += "" if form is None else f"\nmetadata: {_json_text(form)}"
         elif text is not None:
-            answer = self._open(method, address, data=text, content_type="text/plain")
+            response = self._open(method, address, data=text, content_type="text/plain")
             request += f"\nContent-Type: text/plain\n\n{_SIGNED.sub('…', text).rstrip()}"
         else:
-            answer = self._open(method, address, **({} if body is None else {"json": body}))
-            request += "" if body is None else f"\n\n{_shown(body)}"
+            response = self._open(method, address, **({} if body is None else {"json": body}))
+            request += "" if body is None else f"\n\n{_json_text(body)}"
         path = template.partition("?")[0]
-        noted = self._noted.get((method, path))
-        if noted is None or (noted.status == HTTPStatus.ACCEPTED != answer.status_code):
-            self._noted.pop((method, path), None)
-            self._noted[method, path] = Example(request, HTTPStatus(answer.status_code), _answer(answer))
-        return answer.get_json() if answer.is_json else answer.text
+        recorded = self._recorded.get((method, path))
+        if recorded is None or (recorded.status == HTTPStatus.ACCEPTED != response.status_code):
+            self._recorded.pop((method, path), None)
+            self._recorded[method, path] = Example(request, HTTPStatus(response.status_code), _response_text(response))
+        return response.get_json() if response.is_json else response.text
 
     def deferred(self, address: str) -> int:
-        """The id of the job of a request with the photograph, once the job is done."""
+        """Send a request with the photograph as a job, and wait for the job; return its id."""
         with PHOTO.open("rb") as picture:
             data, headers = {"file": (picture, PHOTO.name)}, {**self._headers, "Prefer": "respond-async"}
             job = self._client.open(address, method="POST", data=data, headers=headers, buffered=True).get_json()
@@ -125,13 +125,13 @@ class _Caller:
         return int(job["id"])
 
     def _open(self, method: str, address: str, **more: Any) -> TestResponse:
-        answer = self._client.open(address, method=method, headers=self._headers, buffered=True, **more)
-        assert answer.status_code < 400, f"{method} {address}: {answer.text}"
-        return answer
+        response = self._client.open(address, method=method, headers=self._headers, buffered=True, **more)
+        assert response.status_code < 400, f"{method} {address}: {response.text}"
+        return response
 
 
 class _Clock:
-    """A clock that is set by hand."""
+    """A clock that the script sets."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -139,13 +139,13 @@ class _Clock:
     def __call__(self) -> datetime:
         return self.now
 
-    def go(self, **by: float) -> None:
-        """Go on by seconds, hours, …"""
+    def advance(self, **by: float) -> None:
+        """Advance the clock by seconds, hours, …"""
         self.now += timedelta(**by)
 
 
 class _Story:
-    """A service with members, and what they do: every operation once."""
+    """A service with members, and calls of every operation."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = _Clock()
@@ -153,7 +153,7 @@ class _Story:
         signing = Signing(folder / "signing.key", folder / "checkpoints.txt", "hashes.example/log")
         self.db = open_hashdb(f"sqlite:///{folder}/db", settings.rules(), clock=self.clock, signing=signing)
         self.app: Flask = create_app(self.db, settings)
-        self.noted: dict[tuple[str, str], Example] = {}
+        self.recorded: dict[tuple[str, str], Example] = {}
         checkpoints.start(self.db)
         self.alpha = self._key("Alpha Video", MemberKind.PLATFORM, Scope.CONTRIBUTE, Scope.MATCH)
         self.beta = self._key("Beta Photos", MemberKind.PLATFORM, Scope.MATCH, Scope.FEED)
@@ -163,17 +163,17 @@ class _Story:
     def _key(self, name: str, kind: MemberKind, *scopes: Scope) -> _Caller:
         member = members.add(self.db, COMMAND_LINE, MemberDraft(name, kind))
         issued = members.issue_key(self.db, COMMAND_LINE, member.id, KeyDraft(frozenset(scopes)))
-        return _Caller(self.app.test_client(), issued.secret, self.noted)
+        return _Caller(self.app.test_client(), issued.secret, self.recorded)
 
     def close(self) -> None:
-        """Close the database, and end the processes that hash."""
-        held = self.app.extensions["hashdb"]
-        assert isinstance(held, AppState)
-        if "pool" in vars(held.hashers):
-            held.hashers.pool.close()
+        """Close the database, and end the hashing processes."""
+        state = self.app.extensions["hashdb"]
+        assert isinstance(state, AppState)
+        if "pool" in vars(state.hashers):
+            state.hashers.pool.close()
         self.db.close()
 
-    def tell(self) -> None:
+    def call_all(self) -> None:
         """Call every operation."""
         self._webhooks()
         self._contribute_and_match()
@@ -207,12 +207,12 @@ class _Story:
         self.beta.call("GET /v1/me")
         for other in others:
             self.beta.call("POST /v1/matches", {"queries": [{"signals": other["signals"]}]})
-        self.clock.go(hours=1)
+        self.clock.advance(hours=1)
         self.alpha.call(
             "POST /v1/contributions/{contribution_id}/withdrawal", {"reason": "removal_reversed"}, contribution_id=2
         )
         self.alpha.call("DELETE /v1/contributions/{contribution_id}/content", contribution_id=2)
-        self.clock.go(seconds=4)
+        self.clock.advance(seconds=4)
         self.beta.call("GET /v1/reversals?after=0")
         self.beta.call("GET /v1/changes?after=0&limit=1")
 
@@ -222,7 +222,7 @@ class _Story:
         self.beta.call(f"POST {here}", dispute, contribution_id=1)
         self.beta.call(f"GET {here}", contribution_id=1)
         self.admin.call("GET /v1/cases?state=open")
-        self.clock.go(hours=1)
+        self.clock.advance(hours=1)
         decision = {"decision": "quarantine", "note": "A news report, until the contributor answers."}
         self.admin.call("POST /v1/cases/{case_id}/decision", decision, case_id=1)
         self.beta.call("GET /v1/cases/{case_id}", case_id=1)
@@ -236,8 +236,8 @@ class _Story:
         value = "b5c6907a1e34d2f80b5c6917a2e34d3f8c5a6907b1e43d2f08b5c6097a1e34df"
         frames = [{"at": at, "quality": 90, "signals": [f"pdq:{value[:: 1 - 2 * at]}"]} for at in (0, 1)]
         video = {**draft, "media": "video", "signals": [], "duration": 2.0, "frames": frames}
-        (made,) = self.alpha.call("POST /v1/contributions", {"contributions": [video]})["contributions"]
-        self.alpha.call("GET /v1/contributions/{contribution_id}/frames", contribution_id=made["id"])
+        (contribution,) = self.alpha.call("POST /v1/contributions", {"contributions": [video]})["contributions"]
+        self.alpha.call("GET /v1/contributions/{contribution_id}/frames", contribution_id=contribution["id"])
 
     def _administer(self) -> None:
         screen = {"signals": ["phash:8f3c61e0d29b4a75"], "note": "the splash screen of our app"}
@@ -324,83 +324,83 @@ class _Story:
 
 
 @cache
-def told() -> tuple[Mapping[tuple[str, str], Example], Mapping[str, Any]]:
-    """An example of each operation by method and address, and the `paths` of the OpenAPI document."""
+def record() -> tuple[Mapping[tuple[str, str], Example], Mapping[str, Any]]:
+    """Call every operation; return the examples by method and address, and the `paths` of the OpenAPI document."""
     with tempfile.TemporaryDirectory() as folder:
         story = _Story(Path(folder))
         try:
-            story.tell()
+            story.call_all()
             document = story.app.test_client().get("/openapi.json").get_json()
         finally:
             story.close()
-    return story.noted, document["paths"]
+    return story.recorded, document["paths"]
 
 
 def section(name: str) -> str:
     """The operations of a section of the page, in Markdown."""
-    examples, paths = told()
-    shown = [_operation(*at, one, paths) for at, one in examples.items() if _section_of(at[1]) == name]
+    examples, paths = record()
+    shown = [_operation(*at, example, paths) for at, example in examples.items() if _section_of(at[1]) == name]
     return "\n".join(shown)
 
 
 def _operation(method: str, path: str, example: Example, paths: Mapping[str, Any]) -> str:
-    said = paths[path][method.lower()]
-    about, _, key = said["description"].partition("\n\n")
+    operation = paths[path][method.lower()]
+    about, _, key = operation["description"].partition("\n\n")
     sentences = re.sub(r"(?<=\.) (?=[A-Z])", "\n", about)
-    text = f"#### `{method} {path}`\n\n{said['summary']}.\n{sentences}\n\n"
-    text += f"{key}\nOperation `{said['operationId']}`.\n\n"
+    text = f"#### `{method} {path}`\n\n{operation['summary']}.\n{sentences}\n\n"
+    text += f"{key}\nOperation `{operation['operationId']}`.\n\n"
     text += f"```http\n{example.request}\n```\n\n"
     status = f"{example.status.value} {example.status.phrase}"
-    if not example.answer:
+    if not example.response:
         return f"{text}Answer: {status}, without a body.\n"
-    kind = "json" if example.answer.startswith("{") else "text"
-    fence = f"```{kind}\n{example.answer}\n```\n"
-    if example.answer.count("\n") < _FOLDED:
+    kind = "json" if example.response.startswith("{") else "text"
+    fence = f"```{kind}\n{example.response}\n```\n"
+    if example.response.count("\n") < _FOLDED:
         return f"{text}Answer: {status}.\n\n{fence}"
     return f'{text}<details markdown="1"><summary>Answer: {status}</summary>\n\n{fence}\n</details>\n'
 
 
 def _section_of(path: str) -> str:
-    begins = {begin: name for name, some in SECTIONS.items() for begin in some}
-    return begins[max((begin for begin in begins if path.startswith(begin)), key=len)]
+    section_by_prefix = {prefix: name for name, prefixes in SECTIONS.items() for prefix in prefixes}
+    return section_by_prefix[max((prefix for prefix in section_by_prefix if path.startswith(prefix)), key=len)]
 
 
-def _answer(answer: TestResponse) -> str:
-    if answer.is_json:
-        return _shown(_calm(answer.get_json()))
-    text = re.sub(r"\b[0-9a-f]{40,}\b", "…", _SIGNED.sub("…", answer.text))
+def _response_text(response: TestResponse) -> str:
+    if response.is_json:
+        return _json_text(_stable(response.get_json()))
+    text = re.sub(r"\b[0-9a-f]{40,}\b", "…", _SIGNED.sub("…", response.text))
     lines = text.rstrip("\n").splitlines()
     return "\n".join(lines if len(lines) <= 8 else [*lines[:2], "…"])
 
 
-def _calm(value: Any, name: str = "") -> Any:
-    """A value without what differs each time; long lists have an ellipsis."""
+def _stable(value: Any, name: str = "") -> Any:
+    """A value without the parts that change in each run; long lists are shortened."""
     if name in _CHANGING and value is not None and not isinstance(value, dict):
         return ["…"] if isinstance(value, list) else "…"
     if isinstance(value, dict):
-        return {key: _calm(one, key) for key, one in value.items()}
+        return {key: _stable(item, key) for key, item in value.items()}
     if isinstance(value, str):
         return _SIGNED.sub("…", value)
     if isinstance(value, list):
-        shown = [_calm(one) for one in value[:_SHOWN]]
+        shown = [_stable(item) for item in value[:_SHOWN]]
         return [*shown, "…"] if len(value) > _SHOWN else shown
     return value
 
 
-def _shown(value: Any) -> str:
-    """JSON, a line where it is short; what is long is cut, and hashes are shortened."""
-    text = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{32,}\b", r"\1…", _layout(value))
+def _json_text(value: Any) -> str:
+    """A value as JSON, on one line if it is short. Long texts and hashes are shortened."""
+    text = re.sub(r"\b([0-9a-f]{8})[0-9a-f]{32,}\b", r"\1…", _indented(value))
     text = re.sub(r"(hdb|whsec)_[\w+/=-]{20,}", r"\1_…", text)
     lines = text.splitlines()
     return text if len(lines) <= _LINES else "\n".join([*lines[: _LINES - 1], "  …"])
 
 
-def _layout(value: Any, indent: int = 0) -> str:
+def _indented(value: Any, indent: int = 0) -> str:
     plain = json.dumps(value, ensure_ascii=False)
     if len(plain) + indent <= _WIDTH or not isinstance(value, dict | list) or not value:
         return plain
     room = " " * (indent + 2)
     if isinstance(value, dict):
-        inner = [f"{room}{json.dumps(key)}: {_layout(one, indent + 2)}" for key, one in value.items()]
+        inner = [f"{room}{json.dumps(key)}: {_indented(item, indent + 2)}" for key, item in value.items()]
         return "{\n" + ",\n".join(inner) + "\n" + " " * indent + "}"
-    return "[\n" + ",\n".join(room + _layout(one, indent + 2) for one in value) + "\n" + " " * indent + "]"
+    return "[\n" + ",\n".join(room + _indented(item, indent + 2) for item in value) + "\n" + " " * indent + "]"

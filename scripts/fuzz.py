@@ -1,4 +1,4 @@
-"""Feeds decoders what nobody thought of, for as long as wanted: by coverage with atheris, else by hypothesis."""
+"""Fuzz decoders for a number of seconds: with the coverage of atheris, or else with hypothesis."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Fuzz one decoder, or all one after the other; ends with 1 where one raised what it does not declare."""
+    """Fuzz one decoder, or all of them in turn; exit 1 if a decoder raises an undeclared error."""
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=main.__doc__)
-    parser.add_argument("decoder", nargs="?", help="a name of tests/decoders.py; else all")
-    parser.add_argument("--seconds", type=int, default=20, help="for each (default: 20)")
-    asked = parser.parse_args()
-    if asked.decoder is not None and importlib.util.find_spec("atheris"):
-        _by_coverage(asked.decoder, asked.seconds)
-    elif asked.decoder is not None:
-        _by_hypothesis(asked.decoder, asked.seconds)
+    parser.add_argument("decoder", nargs="?", help="name of a decoder in tests/decoders.py; default: all")
+    parser.add_argument("--seconds", type=int, default=20, help="seconds for each decoder (default: 20)")
+    options = parser.parse_args()
+    if options.decoder is not None and importlib.util.find_spec("atheris"):
+        _fuzz_by_coverage(options.decoder, options.seconds)
+    elif options.decoder is not None:
+        _fuzz_by_hypothesis(options.decoder, options.seconds)
     else:
-        sys.exit(_each(asked.seconds))
+        sys.exit(_fuzz_all(options.seconds))
 
 
-def _each(seconds: int) -> int:
-    """The number of decoders that failed, each in a process of its own, which a decoder in C may take down."""
+def _fuzz_all(seconds: int) -> int:
+    """Fuzz each decoder in a separate process, because one in C may crash it; return 1 if one failed."""
     from tests.decoders import DECODERS
 
     failed = []
     for name in DECODERS:
         command = [sys.executable, "-m", "scripts.fuzz", name, "--seconds", str(seconds)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        print(f"{name}: {'held' if done.returncode == 0 else 'failed'}", flush=True)
+        print(f"{name}: {'passed' if done.returncode == 0 else 'failed'}", flush=True)
         if done.returncode:
             failed.append(name)
             print(done.stdout[-2000:], done.stderr[-4000:], sep="\n")
@@ -42,7 +42,7 @@ def _each(seconds: int) -> int:
     return min(1, len(failed))
 
 
-def _by_coverage(name: str, seconds: int) -> None:
+def _fuzz_by_coverage(name: str, seconds: int) -> None:
     import tempfile
 
     import atheris
@@ -51,18 +51,18 @@ def _by_coverage(name: str, seconds: int) -> None:
         from tests.decoders import DECODERS
     decoder = DECODERS[name]
 
-    def one(octets: bytes) -> None:
+    def decode(octets: bytes) -> None:
         decoder(octets)
 
     with tempfile.TemporaryDirectory() as corpus:
         for number, example in enumerate(decoder.examples):
             (Path(corpus) / str(number)).write_bytes(example)
         limits = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=2048", f"-artifact_prefix={corpus}/"]
-        atheris.Setup([sys.argv[0], corpus, *limits], one)
+        atheris.Setup([sys.argv[0], corpus, *limits], decode)
         atheris.Fuzz()
 
 
-def _by_hypothesis(name: str, seconds: int) -> None:
+def _fuzz_by_hypothesis(name: str, seconds: int) -> None:
     import hypothesis
     from hypothesis import strategies as st
 
@@ -74,10 +74,10 @@ def _by_hypothesis(name: str, seconds: int) -> None:
 
         @hypothesis.settings(max_examples=500, deadline=None, database=None)
         @hypothesis.given(st.sampled_from(decoder.examples), EDITS)
-        def reads_or_refuses(example: bytes, edits: list[tuple[float, int, bytes]]) -> None:
+        def decodes_or_raises(example: bytes, edits: list[tuple[float, int, bytes]]) -> None:
             decoder(edited(example, edits))
 
-        reads_or_refuses()
+        decodes_or_raises()
 
 
 if __name__ == "__main__":

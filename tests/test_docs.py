@@ -54,7 +54,7 @@ def _anchors(text: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_generated_block_is_up_to_date(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert text == docs.regenerated(text), "run scripts/docs"
+    assert text == docs.regenerate(text), "run scripts/docs"
 
 
 def test_every_block_that_scripts_docs_generates_is_on_a_page() -> None:
@@ -112,7 +112,7 @@ def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
 
 
 def test_every_operation_of_the_api_has_an_example() -> None:
-    shown, paths = examples.told()
+    shown, paths = examples.record()
     assert set(shown) == {(method.upper(), path) for path, operations in paths.items() for method in operations}
     text = _page("api.md")
     for (method, path), example in shown.items():
@@ -150,7 +150,7 @@ def test_every_error_is_documented_with_its_status() -> None:
     for kind in docs.kinds():
         if any(below for below in kind.__subclasses__()) and kind not in STATUS:
             continue
-        if not docs.is_own(kind) and kind.__name__ not in ("NotAllowed", "Conflict", "UnsupportedContent"):
+        if not docs.is_raised_locally(kind) and kind.__name__ not in ("NotAllowed", "Conflict", "UnsupportedContent"):
             assert f"| {status_of(kind)} | `/problems/{kind.slug}` | `{kind.__name__}` |" in text
         elif status_of(kind) == 500:
             assert f"| `{kind.__name__}` |" in text

@@ -160,7 +160,7 @@ def test_the_image_has_a_user_a_health_check_and_a_valid_command() -> None:
     assert [instruction.word for instruction in build][:2] == ["FROM", "RUN"]
     words = [instruction.word for instruction in last]
     assert words.index("USER") < words.index("CMD") and "HEALTHCHECK" in words
-    command = image.words_of(last[words.index("CMD")].text)
+    command = image.command_words(last[words.index("CMD")].text)
     assert {word for word in command if word.startswith("--")} <= options(command)
     assert image.environment(last).keys() & SETTINGS == {"HASHDB_HOME"}
 
@@ -172,7 +172,7 @@ def test_the_health_checks_pass_while_the_service_runs_and_fail_after_it(tmp_pat
     with serving(tmp_path / "home", workers=1) as url:
         port = str(httpx.URL(url).port)
         checks = [
-            [word.replace("8000", port) for word in words] for words in (image.words_of(image.health(last)), first)
+            [word.replace("8000", port) for word in words] for words in (image.command_words(image.health(last)), first)
         ]
         for check in checks:
             assert subprocess.run(check, timeout=20, check=False).returncode == 0
