@@ -1,6 +1,6 @@
-"""Faults that take root: a disk that is full at each write, a clock that is set back, two services over one file.
+"""Test faults that need root: a full disk at each write, a clock that is set back, two services with one file.
 
-And, where it may take its time, those that last a minute.
+Without --quick, it also tests faults that last a minute.
 """
 
 from __future__ import annotations
@@ -37,64 +37,64 @@ _FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
 def main() -> None:
-    """Do each, and say what came of it."""
+    """Test each fault, and print the results."""
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter, two at a time, in less than a minute")
-    parser.add_argument("--only", metavar="WORD", default="", help="only those whose name has this word")
+    parser.add_argument("--quick", action="store_true", help="shorter faults, two at a time, in less than a minute")
+    parser.add_argument("--only", metavar="WORD", default="", help="only faults whose name has this word")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("hashdb: scripts/faults mounts file systems: run it as root")
-    # As it does at an interrupt: what was mounted is unmounted.
+    # Exit as after an interrupt, so that all file systems are unmounted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    seconds, at_once = (1.0, 2) if arguments.quick else (5.0, 1)
-    names = [*FAULTS, *([] if arguments.quick else MINUTES)]
-    with processes(at_once) as pool:
-        begun = [pool.submit(done, name, seconds) for name in names if arguments.only in name]
+    seconds, parallel = (1.0, 2) if arguments.quick else (5.0, 1)
+    names = [*FAULTS, *([] if arguments.quick else LONG_FAULTS)]
+    with processes(parallel) as pool:
+        results = [pool.submit(run_fault, name, seconds) for name in names if arguments.only in name]
         try:
-            for one in begun:
-                print(one.result(), flush=True)
+            for result in results:
+                print(result.result(), flush=True)
         finally:
-            # After the first that fails, those that are under way come to their end, and no other is begun.
+            # After the first failure, let the running faults end, and start no other one.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def done(name: str, seconds: float) -> str:
-    """What came of a fault, in a folder of its own, and how long it took."""
+def run_fault(name: str, seconds: float) -> str:
+    """Test a fault in a temporary folder; return its result and its duration."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hashdb-faults-") as folder:
-        said = (FAULTS | MINUTES)[name](Path(folder), seconds)
-    return f"{name}: {said} ({time.monotonic() - started:.0f} s)"
+        result = (FAULTS | LONG_FAULTS)[name](Path(folder), seconds)
+    return f"{name}: {result} ({time.monotonic() - started:.0f} s)"
 
 
 def database_is_full(folder: Path, seconds: float) -> str:
-    """The home with everything in it: the database, the index, the checkpoints, the counters."""
+    """Fill the disk of the whole home: the database, the index, the checkpoints, the counters."""
     with small_disk(folder / "home-0", 24) as disk, Scene(folder, settings=_SETTINGS) as scene:
         scene.start()
-        with full(disk), scene.busy(1):
-            # Nothing has been asked yet: each first one of its kind is met by a full disk.
+        with fill_disk(disk), scene.busy(1):
+            # No request was sent before, so the first request of each kind meets a full disk.
             time.sleep(seconds)
             assert scene.ledger.counts["broken"] == 0
             assert scene.ledger.counts["refused"] > 0
             scene.services[0].kill_a_worker()
             time.sleep(seconds)
-        return told(scene)
+        return check_and_count(scene)
 
 
 def index_is_full(folder: Path, seconds: float) -> str:
-    """The folder of segments and their manifest; nothing else is in the way of contributions."""
+    """Fill the disk of the segments and their manifest. Contributions must still work."""
     with small_disk(folder / "home-0" / "index", 8) as disk, Scene(folder, settings=_SETTINGS) as scene:
         scene.start()
-        with full(disk):
+        with fill_disk(disk):
             scene.fill(4_500)
             with scene.busy(2):
                 time.sleep(seconds)
             assert scene.ledger.counts["refused"] == 0
         assert "the index cannot be written and stays in memory" in scene.services[0].log.read_text()
-        return told(scene)
+        return check_and_count(scene)
 
 
 def postgresql_is_full(folder: Path, seconds: float) -> str:
-    """PostgreSQL's own disk, which it may stop at; it is started again where it does."""
+    """Fill the disk of PostgreSQL; start PostgreSQL again if it stops."""
     with (
         small_disk(folder / "postgres", 120) as disk,
         own_server(disk) as server,
@@ -103,17 +103,17 @@ def postgresql_is_full(folder: Path, seconds: float) -> str:
     ):
         scene.start()
         with scene.busy(3):
-            with full(disk):
+            with fill_disk(disk):
                 time.sleep(seconds)
             if not server.running:
                 server.start()
             time.sleep(0.5)
         assert scene.ledger.counts["broken"] == 0
-        return told(scene)
+        return check_and_count(scene)
 
 
 def checkpoints_cannot_be_written(folder: Path, seconds: float) -> str:
-    """The home of a service whose database is elsewhere: the record of checkpoints, a new signing key."""
+    """Fill the disk of a home without the database: the checkpoints and a new signing key cannot be written."""
     home = folder / "home-0"
     settings = _SETTINGS | {"HASHDB_SIGNING_KEY_FILE": str(home / "signing.key")}
     with (
@@ -122,52 +122,52 @@ def checkpoints_cannot_be_written(folder: Path, seconds: float) -> str:
         small_disk(home, 8) as disk,
         Scene(folder, url, settings=settings) as scene,
     ):
-        [one] = scene.start().services
+        [service] = scene.start().services
         key = (home / "signing.key").read_bytes()
-        with full(disk):
+        with fill_disk(disk):
             with scene.busy(4):
                 time.sleep(seconds)
-            rotated = one.command("key", "rotate-signing")
+            rotated = service.command("key", "rotate-signing")
             assert rotated.returncode == 2 and "no space left" in rotated.stderr, rotated
             assert (home / "signing.key").read_bytes() == key
-            # What it signs at its end cannot be written down either.
-            one.stop()
-        one.start()
-        assert one.command("key", "rotate-signing").returncode == 0
+            # The service also cannot write the checkpoint that it signs when it stops.
+            service.stop()
+        service.start()
+        assert service.command("key", "rotate-signing").returncode == 0
         assert (home / "signing.key").read_bytes() != key
-        return told(scene)
+        return check_and_count(scene)
 
 
 def first_start_on_a_full_disk(folder: Path, seconds: float) -> str:
-    """What cannot be made is told in a sentence, and made at the next start."""
-    with small_disk(folder / "home-0", 2) as disk, Scene(folder, settings=_SETTINGS) as scene, full(disk):
-        done = scene.services[0].command("serve", "--port", "0")
-        assert done.returncode in (1, 2) and done.stderr.startswith("hashdb: "), done
-        assert "Traceback" not in done.stderr, done.stderr
+    """Start a service on a full disk: it prints an error message, and the next start works."""
+    with small_disk(folder / "home-0", 2) as disk, Scene(folder, settings=_SETTINGS) as scene, fill_disk(disk):
+        serve = scene.services[0].command("serve", "--port", "0")
+        assert serve.returncode in (1, 2) and serve.stderr.startswith("hashdb: "), serve
+        assert "Traceback" not in serve.stderr, serve.stderr
     with small_disk(folder / "home-0", 24), Scene(folder, settings=_SETTINGS) as scene:
         scene.start()
-        return f"{done.stderr.strip()[8:]!r}; {told(scene)}"
+        return f"{serve.stderr.strip()[8:]!r}; {check_and_count(scene)}"
 
 
 def temporary_files_cannot_be_written(folder: Path, seconds: float) -> str:
-    """Pictures are hashed all the same: they are in memory only."""
+    """Fill the disk of temporary files: hashing still works, because pictures are only in memory."""
     with (
         small_disk(folder / "tmp", 4) as disk,
-        full(disk),
+        fill_disk(disk),
         Scene(folder, settings=_SETTINGS | {"TMPDIR": str(disk)}) as scene,
     ):
         scene.start()
         headers = {"Authorization": f"Bearer {scene.key}"}
         with _PHOTO.open("rb") as file:
-            answer = httpx.post(f"{scene.urls[0]}/v1/signals", files={"file": file}, headers=headers, timeout=30)
-        assert answer.status_code == 200, answer.text
-        return told(scene)
+            response = httpx.post(f"{scene.urls[0]}/v1/signals", files={"file": file}, headers=headers, timeout=30)
+        assert response.status_code == 200, response.text
+        return check_and_count(scene)
 
 
 def clock_is_set_back(folder: Path, seconds: float) -> str:
-    """An hour, while members are at work; the log's times do not go back."""
+    """Set the clock back by an hour while members send requests; the times in the log must not go back."""
     if _FAKETIME is None:
-        raise SystemExit("hashdb: there is no libfaketime: apt install faketime")
+        raise SystemExit("hashdb: libfaketime is not installed: apt install faketime")
     clock = folder / "clock"
     clock.write_text("+0\n")
     settings = {
@@ -179,18 +179,18 @@ def clock_is_set_back(folder: Path, seconds: float) -> str:
     with Scene(folder, settings=_SETTINGS | settings) as scene:
         scene.start()
         with scene.busy(5):
-            for by in ("+0", "-3600", "+0", "-3600"):
-                clock.write_text(f"{by}\n")
+            for offset in ("+0", "-3600", "+0", "-3600"):
+                clock.write_text(f"{offset}\n")
                 time.sleep(seconds)
         headers = {"Authorization": f"Bearer {scene.key}"}
         events = httpx.get(f"{scene.urls[0]}/v1/events?limit=1000", headers=headers).json()["events"]
         times = [parse_instant(event["at"]) for event in events]
         assert times == sorted(times) and len(times) > 10
-        return told(scene)
+        return check_and_count(scene)
 
 
 def two_homes_serve_one_file(folder: Path, seconds: float) -> str:
-    """SQLite on one machine; the second one is killed and started again."""
+    """Run two services with one SQLite file; kill the second one and start it again."""
     url = f"sqlite:///{folder}/shared.sqlite"
     with Scene(folder, url, services=2, workers=1, settings=_SETTINGS) as scene:
         scene.start()
@@ -199,48 +199,48 @@ def two_homes_serve_one_file(folder: Path, seconds: float) -> str:
             scene.services[1].kill()
             time.sleep(seconds)
             scene.services[1].start()
-        return told(scene)
+        return check_and_count(scene)
 
 
-def hosts_of_their_own(folder: Path, seconds: float) -> str:
-    """Network namespaces: no fault, but what takes root too; `scripts/replicas` measures it."""
+def replicas_on_separate_hosts(folder: Path, seconds: float) -> str:
+    """Run replicas in network namespaces. This is not a fault, but needs root; `scripts/replicas` measures it."""
     return replicas.quick(folder, int(100 * seconds))
 
 
 def postgresql_is_away(folder: Path, seconds: float) -> str:
-    """For a minute; whoever starts meanwhile waits for it."""
-    with postgresql(folder) as (server, scene):
+    """Stop PostgreSQL for a minute. A service that starts in this time waits for it."""
+    with postgresql_and_replicas(folder) as (server, scene):
         with scene.busy(7):
             server.stop()
             time.sleep(_MINUTE)
             server.start()
             time.sleep(seconds)
-        return told(scene)
+        return check_and_count(scene)
 
 
 def postgresql_stands_still(folder: Path, seconds: float) -> str:
-    """For a minute: it is there and says nothing, and all are refused meanwhile."""
-    with postgresql(folder) as (server, scene):
+    """Pause PostgreSQL for a minute. The services reject all requests in this time."""
+    with postgresql_and_replicas(folder) as (server, scene):
         with scene.busy(8):
             with server.paused():
                 time.sleep(_MINUTE)
             time.sleep(seconds)
         assert scene.ledger.counts["refused"] > 0
-        return told(scene)
+        return check_and_count(scene)
 
 
 def a_replica_stands_still(folder: Path, seconds: float) -> str:
-    """For a minute, wherever it was; the other one goes on."""
-    with postgresql(folder) as (_, scene):
+    """Pause a replica for a minute; the other one must continue."""
+    with postgresql_and_replicas(folder) as (_, scene):
         with scene.busy(9):
             scene.services[1].pause(_MINUTE)
             time.sleep(seconds)
-        return told(scene)
+        return check_and_count(scene)
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[tuple[OwnServer, Scene]]:
-    """A server of its own, and two replicas over it."""
+def postgresql_and_replicas(folder: Path) -> Iterator[tuple[OwnServer, Scene]]:
+    """Run a PostgreSQL server and two replicas during the block."""
     with (
         own_server() as server,
         server.new_database() as url,
@@ -250,43 +250,43 @@ def postgresql(folder: Path) -> Iterator[tuple[OwnServer, Scene]]:
 
 
 def look_back_is_killed(folder: Path, seconds: float) -> str:
-    """At each of its steps in turn, until there is none left."""
+    """Kill look-back at each of its steps in turn, until all steps are done."""
     with Scene(folder, settings=_SETTINGS) as scene:
         scene.start()
         step = 1
         while count_kills(scene.urls[0], scene.key, folder / f"member-{step}", (step, step, step)):
             step += 1
-    return f"{step - 1} steps, nothing lost, nothing told twice"
+    return f"{step - 1} steps, nothing lost, nothing reported twice"
 
 
 def sidecar_is_killed(folder: Path, seconds: float) -> str:
-    """And two services: another member contributes at the first one, and the sidecar follows the second one."""
-    reach = {"HASHDB_WEBHOOK_NETWORKS": "127.0.0.0/8", "HASHDB_WEBHOOK_HTTP": "true"}
+    """Kill a sidecar and two services. A member contributes to the first one; the sidecar follows the second one."""
+    network = {"HASHDB_WEBHOOK_NETWORKS": "127.0.0.0/8", "HASHDB_WEBHOOK_HTTP": "true"}
     with (
         Scene(folder / "first", workers=1, settings=_SETTINGS) as first,
-        Scene(folder / "second", workers=1, settings=_SETTINGS | reach) as second,
+        Scene(folder / "second", workers=1, settings=_SETTINGS | network) as second,
     ):
         first.start()
         second.start()
         key = folder / "first.key"
         key.write_text(first.key)
-        said = second.services[0].command("follow", "add", first.urls[0], "--name", "First", "--key-file", str(key))
-        assert said.returncode == 0, said.stderr
+        follow = second.services[0].command("follow", "add", first.urls[0], "--name", "First", "--key-file", str(key))
+        assert follow.returncode == 0, follow.stderr
         sidecar = Sidecar(folder / "member", {"HASHDB_URL": second.urls[0], "HASHDB_KEY": second.key})
         sidecar.start()
 
-        def again(one: Sidecar | Service) -> None:
-            one.kill()
-            one.start()
+        def restart(process: Sidecar | Service) -> None:
+            process.kill()
+            process.start()
 
         try:
             with Client(first.urls[0], first.key, retries=6) as contributor:
                 work = Work(contributor, sidecar)
                 killed: list[Sidecar | Service] = [sidecar, second.services[0], sidecar, first.services[0]]
-                work.run(round(seconds), [partial(again, one) for one in killed])
+                work.run(round(seconds), [partial(restart, process) for process in killed])
         finally:
             sidecar.kill()
-    return f"{work.remembered:,} uploads, each told once, every third one taken back once"
+    return f"{work.remembered:,} uploads, each reported once, every third report taken back once"
 
 
 FAULTS: dict[str, Callable[[Path, float], str]] = {
@@ -298,10 +298,10 @@ FAULTS: dict[str, Callable[[Path, float], str]] = {
     "temporary files cannot be written": temporary_files_cannot_be_written,
     "the clock is set back an hour": clock_is_set_back,
     "two homes serve one SQLite file": two_homes_serve_one_file,
-    "replicas are on hosts of their own": hosts_of_their_own,
+    "replicas are on hosts of their own": replicas_on_separate_hosts,
 }
 
-MINUTES: dict[str, Callable[[Path, float], str]] = {
+LONG_FAULTS: dict[str, Callable[[Path, float], str]] = {
     "PostgreSQL is away for a minute": postgresql_is_away,
     "PostgreSQL stands still for a minute": postgresql_stands_still,
     "a replica stands still for a minute": a_replica_stands_still,
@@ -310,8 +310,8 @@ MINUTES: dict[str, Callable[[Path, float], str]] = {
 }
 
 
-def told(scene: Scene) -> str:
-    """Check all, and say how much there was."""
+def check_and_count(scene: Scene) -> str:
+    """Check that nothing is lost or wrong; return the counts as text."""
     scene.check()
     counts = scene.ledger.counts
     return f"{counts['answered']:,} answered, 0 lost, 0 wrong, {counts['refused']:,} refused"
@@ -319,21 +319,21 @@ def told(scene: Scene) -> str:
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of so many megabytes at a folder."""
+    """Mount a file system of this size at a folder during the block."""
     folder.mkdir(parents=True, exist_ok=True)
     replicas.run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "hashdb-faults", str(folder))
     try:
         # PostgreSQL runs as another user.
-        for one in (folder.parent, folder):
-            one.chmod(0o755)
+        for path in (folder.parent, folder):
+            path.chmod(0o755)
         yield folder
     finally:
         replicas.run("umount", "--lazy", str(folder))
 
 
 @contextmanager
-def full(disk: Path) -> Iterator[None]:
-    """No byte is free on a disk for the length of a block."""
+def fill_disk(disk: Path) -> Iterator[None]:
+    """Fill a disk completely during the block."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         size = _MEGABYTE

@@ -1,7 +1,7 @@
-"""Draw pictures from their hashes and signatures alone, to see what these give away.
+"""Reconstruct pictures from their hashes and signatures alone, to measure what these reveal.
 
-The amplitudes of the frequencies are unknown; they are assumed to fall as those of photographs do. An attacker with a
-trained network draws more plausible pictures, but of the same information.
+The amplitudes of the frequencies are unknown; the script assumes those of typical photographs. An attacker with a
+trained network can reconstruct more plausible pictures, but from the same information.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ _SHEET = 6
 _Floats = NDArray[np.float64]
 
 
-def drawn_from(bits: NDArray[np.uint8]) -> _Floats:
-    """The grey picture (64 x 64, mean 0) whose cosine transform has these signs (n x n) and usual amplitudes."""
+def reconstruct(bits: NDArray[np.uint8]) -> _Floats:
+    """A grey picture (64 x 64, mean 0) whose cosine transform has these signs (n x n) and typical amplitudes."""
     side = len(bits)
     frequencies = np.arange(side)
     signs = np.where(bits, 1.0, -bits.mean() / (1 - bits.mean()))
     signs[0, 0] = 0
-    places = (np.arange(_SIDE) + 0.5) / _SIDE
-    cosines = np.cos(np.pi * np.outer(places, frequencies))
+    positions = (np.arange(_SIDE) + 0.5) / _SIDE
+    cosines = np.cos(np.pi * np.outer(positions, frequencies))
     amplitudes = 1 / (1 + np.hypot(frequencies[:, None], frequencies))
-    drawn: _Floats = cosines @ (signs * amplitudes) @ cosines.T
-    return drawn
+    picture: _Floats = cosines @ (signs * amplitudes) @ cosines.T
+    return picture
 
 
 def main() -> None:
-    """Print how alike the drawn pictures are, and save some of them beside the originals."""
+    """Print how similar the reconstructed pictures are, and save some of them beside the originals."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="pictures")
+    parser.add_argument("folder", type=Path, help="folder of pictures")
     parser.add_argument(
-        "--sheet", type=Path, help="where to save the first six: original, from phash256, from the detail"
+        "--sheet", type=Path, help="file for the first six pictures: original, from phash256, from the detail"
     )
     parser.add_argument("--most", type=int, default=100)
     arguments = parser.parse_args()
     rows = list(_rows(arguments.folder, arguments.most))
     for name, column in (("phash256 (256 bits)", 1), ("detail (1,024 bits)", 2)):
-        alike = [float(np.corrcoef(row[0].ravel(), row[column].ravel())[0, 1]) for row in rows]
-        low, middle, high = np.quantile(alike, (0.1, 0.5, 0.9))
+        correlations = [float(np.corrcoef(row[0].ravel(), row[column].ravel())[0, 1]) for row in rows]
+        low, middle, high = np.quantile(correlations, (0.1, 0.5, 0.9))
         print(f"{name}: correlation with the original {middle:.2f} (10 to 90 %: {low:.2f} to {high:.2f})")
     if arguments.sheet:
         tiles = [np.concatenate([_visible(grey) for grey in row]) for row in rows[:_SHEET]]
@@ -59,16 +59,16 @@ def main() -> None:
 
 
 def _rows(folder: Path, most: int) -> Iterator[tuple[_Floats, _Floats, _Floats]]:
-    """Of each picture the grey original (64 x 64), and what is drawn from its phash256 and from its detail."""
+    """For each picture: the grey original (64 x 64), and the reconstructions from its phash256 and from its detail."""
     for path in sorted(path for path in folder.iterdir() if path.is_file())[:most]:
         try:
             picture = read_picture(path.read_bytes(), DEFAULTS)
         except UnreadablePicture:
             continue
-        if own := signatures(picture):
+        if picture_signatures := signatures(picture):
             hashed = imagehash_signal(picture, Algorithm.PHASH256).to_bytes()
             grey = np.asarray(picture.grey.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
-            yield grey - grey.mean(), drawn_from(_bits(hashed)), drawn_from(_bits(own[0].octets))
+            yield grey - grey.mean(), reconstruct(_bits(hashed)), reconstruct(_bits(picture_signatures[0].octets))
 
 
 def _bits(octets: bytes) -> NDArray[np.uint8]:

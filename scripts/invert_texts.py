@@ -1,8 +1,8 @@
-"""Attack the hashes of texts and addresses, to see what they give away.
+"""Attack the hashes of texts and addresses, to measure what they reveal.
 
-The attacker has the hashes, and reads other texts of the language and the field: the half of the folder that is not
-attacked. It tries whether a text is listed, fills gaps in a text that it knows, and guesses words that it does not.
-A trained language model guesses better, of the same bits.
+The attacker has the hashes, and reads other texts of the same language and field: the half of the folder that is not
+attacked. The attacker tests whether a text is listed, fills gaps in a known text, and guesses unknown words. A trained
+language model can guess better, but from the same bits.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from hashdb.hashing.texts import (
 
 _Bits = NDArray[np.bool_]
 _SHORTEST = 2_000
-"""Words of a text that is used."""
+"""The fewest words of a text that the script uses."""
 
 
 class Attacker:
-    """What the attacker knows of the language: words and pairs of words, by how often they occur."""
+    """The attacker's knowledge of the language: the frequencies of words and of pairs of words."""
 
     def __init__(self, texts: Sequence[list[str]], most: int) -> None:
         words = Counter(word for text in texts for word in text)
@@ -49,12 +49,12 @@ class Attacker:
         self.frequency = [float(words[word]) for word in self.vocabulary]
 
     def with_words(self, words: Sequence[str]) -> list[str]:
-        """The vocabulary, with these words if it has them not: nothing outside it can be found."""
+        """The vocabulary and these words. Without them, the attack could not find a word outside the vocabulary."""
         return [*self.vocabulary, *(word for word in dict.fromkeys(words) if word not in self._known)]
 
 
 class Guess:
-    """A text of as many words as the window, of which one word after another is changed."""
+    """A guessed text with as many words as the window. The attacks change one word after another."""
 
     def __init__(self, words: Sequence[str], wanted: _Bits) -> None:
         self.words, self._wanted = list(words), wanted
@@ -62,38 +62,38 @@ class Guess:
 
     @property
     def distance(self) -> int:
-        """Bits in which its hash is not the wanted one."""
+        """The distance of its hash from the wanted hash, in bits."""
         return int(self.distances(0, self.words[:1])[0])
 
     def distances(self, place: int, candidates: Sequence[str]) -> NDArray[np.int64]:
-        """Bits in which the hash is not the wanted one with each of these words at a place."""
+        """The distance from the wanted hash, in bits, with each of these words at a place."""
         start, end = max(0, place - self._reach), min(len(self.words), place + self._reach + 1)
         before, after = self.words[start:place], self.words[place + 1 : end]
-        own = shingles(self.words)
-        rest = np.unique(np.concatenate([own[:start], own[place + 1 :]]))
-        # Those that reach from one candidate's words into the next one's are left out.
+        text_shingles = shingles(self.words)
+        rest = np.unique(np.concatenate([text_shingles[:start], text_shingles[place + 1 :]]))
+        # Leave out the shingles that reach from the words of one candidate into those of the next one.
         flat = [word for candidate in candidates for word in (*before, candidate, *after)]
         values = np.zeros(len(flat), np.uint64)
-        found = shingles(flat)
-        values[: len(found)] = found
+        flat_shingles = shingles(flat)
+        values[: len(flat_shingles)] = flat_shingles
         changed = values.reshape(len(candidates), end - start)[:, : end - start - self._reach]
-        # A shingle counts once in a window.
+        # Each shingle counts once in a window.
         counted = ~np.isin(changed, rest)
         for later in range(1, changed.shape[1]):
             counted[:, later] &= (changed[:, :later] != changed[:, later : later + 1]).all(axis=1)
         ones = (shingle_bits(changed.ravel()).reshape(*changed.shape, -1) * counted[..., None]).sum(axis=1, dtype=int)
         ones += shingle_bits(rest).sum(axis=0, dtype=int)
         size = len(rest) + counted.sum(axis=1)
-        apart: NDArray[np.int64] = ((2 * ones > size[:, None]) != self._wanted).sum(axis=1)
-        return apart
+        from_wanted: NDArray[np.int64] = ((2 * ones > size[:, None]) != self._wanted).sum(axis=1)
+        return from_wanted
 
     def put(self, place: int, word: str) -> None:
-        """Write a word at a place."""
+        """Replace the word at a place."""
         self.words[place] = word
 
 
 def shingle_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """The 256 bits of each shingle, a row each."""
+    """The 256 bits of each shingle, one row for each."""
     return np.unpackbits(_mix(values[:, None] + _INCREMENTS).astype("<u8").view(np.uint8), axis=1)
 
 
@@ -105,11 +105,11 @@ def bits_of(words: Sequence[str]) -> _Bits:
 
 
 def main() -> None:
-    """Print what each attack finds."""
+    """Run each attack, and print its results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="texts of one language")
-    parser.add_argument("--windows", type=int, default=40, help="how many windows to attack")
-    parser.add_argument("--vocabulary", type=int, default=10_000, help="how many words the attacker knows")
+    parser.add_argument("folder", type=Path, help="folder of texts in one language")
+    parser.add_argument("--windows", type=int, default=40, help="number of windows to attack")
+    parser.add_argument("--vocabulary", type=int, default=10_000, help="number of words that the attacker knows")
     arguments = parser.parse_args()
     chance = random.Random(1)
     texts = [words for path in sorted(arguments.folder.rglob("*")) if len(words := _words_of(path)) >= _SHORTEST]
@@ -118,19 +118,19 @@ def main() -> None:
     attacker = Attacker(read, arguments.vocabulary)
     count = sum(map(len, read))
     print(f"{len(attacked)} texts attacked; the attacker reads {len(read)} others, {count} words")
-    print(f"it knows {len(attacker.vocabulary)} words")
+    print(f"the attacker knows {len(attacker.vocabulary)} words")
     windows = list(_windows(attacked, arguments.windows, WINDOW, chance))
-    speed(windows)
-    membership(attacked, read)
-    one_word(attacker, windows, chance)
-    whole_sentence(windows[:4], read, chance)
-    two_words(attacker, windows[:4], chance)
+    measure_speed(windows)
+    attack_membership(attacked, read)
+    attack_one_word(attacker, windows, chance)
+    try_wrong_sentences(windows[:4], read, chance)
+    attack_two_words(attacker, windows[:4], chance)
     for gap in (2, 5, 10):
-        sentence(attacker, windows[: max(8, len(windows) // 4)], gap, chance)
+        attack_sentence(attacker, windows[: max(8, len(windows) // 4)], gap, chance)
     for length in (25, 50, WINDOW):
-        pairs(attacker, list(_windows(attacked, arguments.windows, length, chance)), length)
-    climb(attacker, windows[:2], chance)
-    addresses()
+        attack_pairs(attacker, list(_windows(attacked, arguments.windows, length, chance)), length)
+    attack_whole_window(attacker, windows[:2], chance)
+    measure_addresses()
 
 
 def _words_of(path: Path) -> list[str]:
@@ -146,14 +146,14 @@ def _windows(texts: Sequence[list[str]], count: int, length: int, chance: random
         text = chance.choice(texts)
         start = chance.randrange(len(text) - length)
         window = text[start : start + length]
-        # Tables repeat a few words, and have no hash.
+        # Skip tables: they repeat a few words, and have no hash.
         if length <= MIN_SHINGLES or len(np.unique(shingles(window))) > max(MIN_SHINGLES, 0.8 * length):
             found += 1
             yield window
 
 
-def speed(windows: Sequence[list[str]]) -> None:
-    """Print how many texts a core hashes in a second."""
+def measure_speed(windows: Sequence[list[str]]) -> None:
+    """Print the number of texts that a core hashes in a second."""
     start = time.process_time()
     for window in windows:
         simhash(window)
@@ -161,12 +161,12 @@ def speed(windows: Sequence[list[str]]) -> None:
     guess, candidates = Guess(windows[0], bits_of(windows[0])), windows[1] * 50
     start = time.process_time()
     guess.distances(WINDOW // 2, candidates)
-    one = len(candidates) / (time.process_time() - start)
-    print(f"guesses a second on a core: {whole:.0f} whole windows, {one:.0f} changes of one word")
+    changes = len(candidates) / (time.process_time() - start)
+    print(f"guesses a second on a core: {whole:.0f} whole windows, {changes:.0f} changes of one word")
 
 
-def membership(attacked: Sequence[list[str]], read: Sequence[list[str]]) -> None:
-    """Print whether an attacker who has candidates can tell which of them are listed."""
+def attack_membership(attacked: Sequence[list[str]], read: Sequence[list[str]]) -> None:
+    """Print whether an attacker with candidate texts can recognise the listed ones."""
     by_text = [_hashes(text) for text in (*attacked, *read)]
     listed = np.concatenate(by_text[: len(attacked)])
     radius = Algorithm.SIMHASH256.radius
@@ -185,29 +185,30 @@ def membership(attacked: Sequence[list[str]], read: Sequence[list[str]]) -> None
 
 
 def _hashes(words: list[str]) -> NDArray[np.float32]:
-    """The windows of a text, a row each, with 1 and -1 for the bits."""
-    found = [frame.signals[0].to_bytes() for frame in hash_words(words)]
-    return 2 * np.unpackbits(np.frombuffer(b"".join(found), np.uint8).reshape(-1, 32), axis=1).astype(np.float32) - 1
+    """The windows of a text, one row for each, with 1 and -1 for the bits."""
+    hashes = [frame.signals[0].to_bytes() for frame in hash_words(words)]
+    return 2 * np.unpackbits(np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32), axis=1).astype(np.float32) - 1
 
 
-def one_word(attacker: Attacker, windows: Sequence[list[str]], chance: random.Random) -> None:
-    """Print how well a word is found whose neighbours are all known."""
-    alone, first, left = 0, 0, []
+def attack_one_word(attacker: Attacker, windows: Sequence[list[str]], chance: random.Random) -> None:
+    """Print how often one unknown word is found if all other words are known."""
+    unambiguous, candidate_counts = 0, []
     for window in windows:
         place = chance.randrange(2, WINDOW - 2)
         candidates = attacker.with_words([window[place]])
         distances = Guess(window, bits_of(window)).distances(place, candidates)
-        own = distances[candidates.index(window[place])]
-        left.append(int((distances <= own).sum()))
-        alone += left[-1] == 1
-        first += candidates[int(distances.argmin())] == window[place]
+        distance_of_word = distances[candidates.index(window[place])]
+        candidate_counts.append(int((distances <= distance_of_word).sum()))
+        unambiguous += candidate_counts[-1] == 1
     size = len(attacker.vocabulary)
-    print(f"one word unknown: found among {size} in {alone} of {len(windows)} windows without a doubt;", end=" ")
-    print(f"candidates left: {np.mean(left):.1f} in the mean, {max(left)} at most")
+    print(
+        f"one word unknown: found among {size} in {unambiguous} of {len(windows)} windows without ambiguity;", end=" "
+    )
+    print(f"candidates left: {np.mean(candidate_counts):.1f} in the mean, {max(candidate_counts)} at most")
 
 
-def whole_sentence(windows: Sequence[list[str]], read: Sequence[list[str]], chance: random.Random) -> None:
-    """Print how near wrong sentences of 10 words come, if all others are known: the right one is at 0 bits."""
+def try_wrong_sentences(windows: Sequence[list[str]], read: Sequence[list[str]], chance: random.Random) -> None:
+    """Print the distance of the nearest wrong sentence of 10 words, if all other words are known."""
     nearest, guesses, gap = 256, 0, 10
     for window in windows:
         start, wanted = chance.randrange(2, WINDOW - 2 - gap), bits_of(window)
@@ -217,9 +218,9 @@ def whole_sentence(windows: Sequence[list[str]], read: Sequence[list[str]], chan
     print(f"a sentence of {gap} words unknown: of {guesses} wrong ones, the nearest is {nearest} bits away")
 
 
-def two_words(attacker: Attacker, windows: Sequence[list[str]], chance: random.Random) -> None:
-    """Print whether two words in a row are found by trying all pairs of the 500 likeliest words, and those two."""
-    alone, left, tried = 0, [], 0
+def attack_two_words(attacker: Attacker, windows: Sequence[list[str]], chance: random.Random) -> None:
+    """Print how often two consecutive words are found by trying all pairs of the 500 likeliest words and these two."""
+    unambiguous, pair_counts, tried = 0, [], 0
     for window in windows:
         place = chance.randrange(2, WINDOW - 3)
         likely = [*attacker.vocabulary[:500], *window[place : place + 2]]
@@ -228,14 +229,14 @@ def two_words(attacker: Attacker, windows: Sequence[list[str]], chance: random.R
             guess.put(place, first)
             nearest.append(guess.distances(place + 1, likely))
             tried += len(likely)
-        left.append(int((np.concatenate(nearest) == 0).sum()))
-        alone += left[-1] == 1
+        pair_counts.append(int((np.concatenate(nearest) == 0).sum()))
+        unambiguous += pair_counts[-1] == 1
     print(f"two words unknown, all pairs of 500 words tried: {tried / len(windows):.0f} guesses a window,", end=" ")
-    print(f"right pair alone in {alone} of {len(windows)} windows, {max(left)} pairs at 0 bits at most")
+    print(f"right pair alone in {unambiguous} of {len(windows)} windows, {max(pair_counts)} pairs at 0 bits at most")
 
 
-def sentence(attacker: Attacker, windows: Sequence[list[str]], gap: int, chance: random.Random) -> None:
-    """Print how well a gap of several words is filled, and by how many guesses."""
+def attack_sentence(attacker: Attacker, windows: Sequence[list[str]], gap: int, chance: random.Random) -> None:
+    """Print how often a gap of several words is filled, and the number of guesses."""
     whole, right, guesses = 0, 0, 0
     for window in windows:
         start = chance.randrange(2, WINDOW - 2 - gap)
@@ -258,7 +259,7 @@ def sentence(attacker: Attacker, windows: Sequence[list[str]], gap: int, chance:
 
 
 def _improve(guess: Guess, places: Sequence[int], candidates: Sequence[str], chance: random.Random) -> int:
-    """Take the best word at one place after another until nothing improves; returns the number of guesses."""
+    """Choose the best word at one place after another until nothing improves; return the number of guesses."""
     guesses, before = 0, 257
     while guess.distance < before:
         before = guess.distance
@@ -268,8 +269,8 @@ def _improve(guess: Guess, places: Sequence[int], candidates: Sequence[str], cha
     return guesses
 
 
-def pairs(attacker: Attacker, windows: Sequence[list[str]], length: int) -> None:
-    """Print whether pairs of words can be told that are in a window of which nothing else is known."""
+def attack_pairs(attacker: Attacker, windows: Sequence[list[str]], length: int) -> None:
+    """Print whether the attacker can recognise the pairs of words in an unknown window."""
     common = [pair for pair, _ in attacker.pairs.most_common(100_000)]
     values = shingles([word for pair in common for word in pair])[::2]
     bits = shingle_bits(values).astype(np.float32) * 2 - 1
@@ -277,24 +278,24 @@ def pairs(attacker: Attacker, windows: Sequence[list[str]], length: int) -> None
     ranks, top, by_chance = [], [], []
     for window in windows:
         present = set(pairwise(window))
-        there = np.array([pair in present for pair in common[: len(bits)]])
+        in_window = np.array([pair in present for pair in common[: len(bits)]])
         score = bits @ (2 * bits_of(window).astype(np.float32) - 1)
         order = np.argsort(np.argsort(score))
-        if there.any():
-            inside, outside = there.sum(), (~there).sum()
-            ranks.append((order[there].sum() - inside * (inside - 1) / 2) / inside / outside)
+        if in_window.any():
+            inside, outside = in_window.sum(), (~in_window).sum()
+            ranks.append((order[in_window].sum() - inside * (inside - 1) / 2) / inside / outside)
         # A shingle agrees with a window of n shingles in 1/2 + 1/sqrt(2 pi n) of the bits, on average.
         agreed = 0.5 + 1 / np.sqrt(2 * np.pi * (length - 1))
         likely = prior + score / 2 * np.log(agreed / (1 - agreed))
-        top.append(there[np.argsort(-likely)[:20]].mean())
-        by_chance.append(there[np.argsort(-prior)[:20]].mean())
+        top.append(in_window[np.argsort(-likely)[:20]].mean())
+        by_chance.append(in_window[np.argsort(-prior)[:20]].mean())
     print(f"window of {length} words, nothing known: a pair that is in it ranks above one that is not", end=" ")
     print(f"in {np.mean(ranks):.0%}; of the 20 likeliest, {np.mean(top):.0%} are in it", end=" ")
     print(f"(by frequency alone {np.mean(by_chance):.0%})")
 
 
-def climb(attacker: Attacker, windows: Sequence[list[str]], chance: random.Random) -> None:
-    """Print what a search for the whole text of a window finds."""
+def attack_whole_window(attacker: Attacker, windows: Sequence[list[str]], chance: random.Random) -> None:
+    """Print the results of a search for the whole text of a window."""
     right, present, by_chance, distances = 0, 0.0, 0.0, []
     for window in windows:
         start = chance.choices(attacker.vocabulary, attacker.frequency, k=WINDOW)
@@ -303,7 +304,7 @@ def climb(attacker: Attacker, windows: Sequence[list[str]], chance: random.Rando
             for place in chance.sample(range(WINDOW), WINDOW):
                 guess.put(place, _likely(attacker, guess, place))
         distances.append(guess.distance)
-        right += sum(one == other for one, other in zip(guess.words, window, strict=True))
+        right += sum(guessed == word for guessed, word in zip(guess.words, window, strict=True))
         present += len(set(guess.words) & set(window)) / len(set(guess.words))
         by_chance += len(set(start) & set(window)) / len(set(start))
     count = len(windows)
@@ -313,7 +314,7 @@ def climb(attacker: Attacker, windows: Sequence[list[str]], chance: random.Rando
 
 
 def _likely(attacker: Attacker, guess: Guess, place: int) -> str:
-    """The word that brings the hash nearest; of equal ones, the one that follows and precedes its neighbours best."""
+    """The word with the nearest hash; among equal ones, the most frequent one between its neighbours."""
     candidates = attacker.vocabulary[:3_000]
     before, after = guess.words[place - 1], guess.words[(place + 1) % WINDOW]
     usual = np.array([attacker.pairs[before, word] + attacker.pairs[word, after] for word in candidates], float)
@@ -321,8 +322,8 @@ def _likely(attacker: Attacker, guess: Guess, place: int) -> str:
     return candidates[int(cost.argmin())]
 
 
-def addresses() -> None:
-    """Print how many addresses a core tries in a second."""
+def measure_addresses() -> None:
+    """Print the number of addresses that a core tries in a second."""
     known = [f"https://example.org/watch?v={number:011d}" for number in range(200_000)]
     start = time.process_time()
     for address in known:

@@ -1,4 +1,4 @@
-"""The measurements that docs/decisions/ quotes; prints a line each. PostgreSQL by HASHDB_DATABASE_URL (empty)."""
+"""Print the measurements that docs/decisions/ quotes. HASHDB_DATABASE_URL selects an empty PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ NOW = datetime.now(UTC)
 
 
 def main() -> None:
-    """Everything, on the database of the environment or on SQLite in a folder of its own."""
+    """Measure everything on the database of the environment, or on SQLite in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         url = os.environ.get("HASHDB_DATABASE_URL", f"sqlite:///{Path(folder) / 'hashdb.sqlite'}")
         store = Store(url)
         store.migrate()
         print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {url.partition(':')[0]}")
         db = HashDB(store, Settings().rules())
-        mapped_classes()
-        leaves()
-        parsing(db.rules)
-        levelling(db)
-        sets_of_signals(db)
-        added_signals(db)
-        suspension(db)
-        looking_for_test()
+        measure_mapped_classes()
+        measure_leaves()
+        measure_parsing(db.rules)
+        measure_catch_up(db)
+        measure_known_contributions(db)
+        measure_added_signals(db)
+        measure_suspension(db)
+        measure_test_item()
         db.close()
 
 
-def mapped_classes() -> None:
-    """0002: whether the ORM can map a frozen value such as those of the domain."""
+def measure_mapped_classes() -> None:
+    """Decision 2: test whether the ORM can map frozen values like those of the domain."""
     for slots in (False, True):
         frozen = make_dataclass("Frozen", [("id", int)], frozen=True, slots=slots)
         try:
@@ -73,8 +73,8 @@ def mapped_classes() -> None:
         print(f"a frozen dataclass {'with' if slots else 'without'} slots, mapped by the ORM: {outcome}")
 
 
-def leaves() -> None:
-    """0006: the leaf by sorted compact JSON, and by a library of RFC 8785."""
+def measure_leaves() -> None:
+    """Decision 6: measure a leaf as sorted compact JSON, and with a library for RFC 8785."""
     details: Details = {"member": 3, "labels": ["glorification"], "algorithms": ["pdq", "phash"], "basis": "terms"}
     event: Any = {"seq": 7, "at": format_instant(NOW), "actor": "key:9", "action": "contribution.added"}
     event |= {"subject": "contribution:17", "details": details}
@@ -85,23 +85,25 @@ def leaves() -> None:
     print(f"a leaf: {ours * 1e6:.0f} µs; RFC 8785 by a library in Python: {theirs * 1e6:.0f} µs, before hashing")
 
 
-def parsing(rules: Rules) -> None:
-    """0008: a request of 100 drafts by pydantic's JSON mode, and as a framework does it, JSON first."""
-    terms = ValidationContext(rules, NOW)
+def measure_parsing(rules: Rules) -> None:
+    """Decision 8: measure parsing 100 drafts with pydantic's JSON mode, and with json.loads first, as frameworks do."""
+    context = ValidationContext(rules, NOW)
     text = ContributionsIn.from_domain([draft() for _ in range(100)]).model_dump_json().encode()
-    one = median_seconds(lambda: ContributionsIn.model_validate_json(text, context=terms), 100)
+    json_mode = median_seconds(lambda: ContributionsIn.model_validate_json(text, context=context), 100)
     loads = median_seconds(lambda: json.loads(text), 100)
-    print(f"100 drafts: {one * 1e3:.2f} ms in JSON mode; json.loads alone before another mode: {loads * 1e3:.2f} ms")
+    print(
+        f"100 drafts: {json_mode * 1e3:.2f} ms in JSON mode; json.loads alone before another mode: {loads * 1e3:.2f} ms"
+    )
     try:
-        ContributionsIn.model_validate(json.loads(text), context=terms)
+        ContributionsIn.model_validate(json.loads(text), context=context)
     except ValidationError as error:
         print(
             f"the same request in strict Python mode: {error.error_count()} faults, like {error.errors()[0]['msg']!r}"
         )
 
 
-def levelling(db: HashDB) -> None:
-    """0004: what looking at the head costs a match, and what catching up costs."""
+def measure_catch_up(db: HashDB) -> None:
+    """Decision 4: measure reading the head of the log, and catching up before a match."""
     alpha = member(db)
     contributions.contribute(db, alpha, [draft()])
     db.index.catch_up()
@@ -110,20 +112,20 @@ def levelling(db: HashDB) -> None:
     lagging.index.catch_up()
     waits = []
     for _ in range(100):
-        sent = draft()
-        contributions.contribute(db, alpha, [sent])
+        new_draft = draft()
+        contributions.contribute(db, alpha, [new_draft])
         started = time.perf_counter()
-        answer = matches.match(lagging, alpha, [Query(sent.signals)])
+        response = matches.match(lagging, alpha, [Query(new_draft.signals)])
         waits.append(time.perf_counter() - started)
-        assert len(answer.results[0].matches) == 1
+        assert len(response.results[0].matches) == 1
     print(
-        f"looking at the head: {nothing_new * 1e6:.0f} µs; catching up with one contribution and matching it:"
+        f"reading the head: {nothing_new * 1e6:.0f} µs; catching up with one contribution and matching it:"
         f" {median(waits) * 1e3:.1f} ms"
     )
 
 
-def sets_of_signals(db: HashDB) -> None:
-    """0007: contributing a thousand that are new, and the same thousand again."""
+def measure_known_contributions(db: HashDB) -> None:
+    """Decision 7: measure a thousand new contributions, and the same thousand again."""
     alpha = member(db)
     fill(db, alpha, 20_000)
     new = [draft() for _ in range(1_000)]
@@ -131,11 +133,11 @@ def sets_of_signals(db: HashDB) -> None:
     print(f"1,000 in one request beside 20,000 of the member's: {first:.2f} s new, {again:.2f} s known")
 
 
-def added_signals(db: HashDB) -> None:
-    """0060: adding 13 parts to contributions with 22, a thousand a request and one by one, beside contributing them."""
+def measure_added_signals(db: HashDB) -> None:
+    """Decision 60: measure contributions with 25 signals, and adding 13 signals to them, in batches and one by one."""
     alpha, parts = member(db), [Algorithm.PHASH256] * 35
     items = [(draft(), tuple(map(signal, parts))) for _ in range(3_000)]
-    drafts = [replace(one, signals=(*one.signals, *own[:22])) for one, own in items]
+    drafts = [replace(item, signals=(*item.signals, *more[:22])) for item, more in items]
     contributing, adding = 0.0, 0.0
     for start in range(0, len(items), 1_000):
         started = time.perf_counter()
@@ -143,7 +145,7 @@ def added_signals(db: HashDB) -> None:
         contributing += time.perf_counter() - started
         ids = [item.contribution.id for item in receipt.recorded]
         pairs = zip(ids, items[start : start + 1_000], strict=True)
-        wanted = [Addition(id, (*one.signals, *own)) for id, (one, own) in pairs]
+        wanted = [Addition(id, (*item.signals, *more)) for id, (item, more) in pairs]
         started = time.perf_counter()
         additions.add(db, alpha, wanted)
         adding += time.perf_counter() - started
@@ -159,8 +161,8 @@ def added_signals(db: HashDB) -> None:
     )
 
 
-def suspension(db: HashDB) -> None:
-    """0005: how long a suspension takes to act, and to be told to the log."""
+def measure_suspension(db: HashDB) -> None:
+    """Decision 5: measure the time until a suspension has effect, and until the log has all its events."""
     alpha = member(db)
     fill(db, alpha, 10_000)
     assert alpha.member is not None
@@ -173,16 +175,17 @@ def suspension(db: HashDB) -> None:
             break
         batches.append(time.perf_counter() - start)
     print(
-        f"suspending a member with 10,000 contributions: {acted * 1e3:.0f} ms to act, {sum(batches):.1f} s until the"
-        f" log has told of each, in {len(batches)} transactions of at most {max(batches) * 1e3:.0f} ms"
+        f"suspending a member with 10,000 contributions: effective after {acted * 1e3:.0f} ms;"
+        f" {sum(batches):.1f} s until the log has all events,"
+        f" in {len(batches)} transactions of at most {max(batches) * 1e3:.0f} ms"
     )
 
 
-def looking_for_test() -> None:
-    """0021: what it costs a match to compare a signal with the test item's."""
+def measure_test_item() -> None:
+    """Decision 21: measure the comparison of a signal with that of the test item."""
     signals = [signal(Algorithm.PDQ) for _ in range(10_000)]
-    taken = median_seconds(lambda: [near_test_item(one, 31) for one in signals], 30)
-    print(f"comparing a signal with the test item's: {taken * 1e2:.2f} µs")
+    duration = median_seconds(lambda: [near_test_item(each, 31) for each in signals], 30)
+    print(f"comparing a signal with that of the test item: {duration * 1e2:.2f} µs")
 
 
 def fill(db: HashDB, actor: Actor, count: int) -> None:
@@ -191,7 +194,7 @@ def fill(db: HashDB, actor: Actor, count: int) -> None:
 
 
 def draft() -> Draft:
-    """One item with a signal of each algorithm that is on by default."""
+    """A draft with a signal of each algorithm that is on by default."""
     algorithms = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
     return Draft(tuple(map(signal, algorithms)), ("glorification",), NOW, quality=90)
 
@@ -201,7 +204,7 @@ def signal(algorithm: Algorithm) -> Signal:
 
 
 def member(db: HashDB) -> Actor:
-    """The actor of a key of a new member."""
+    """Add a member with a key; return the actor."""
     return new_actor(db, Scope.CONTRIBUTE, Scope.MATCH, name=f"member {RNG.random()}")
 
 

@@ -1,4 +1,4 @@
-"""Writes tests/data/recall.json: how many of the photos in the repo are recognised after each alteration."""
+"""Write tests/data/recall.json: the number of photos of the package that are recognised after each alteration."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ PHOTOS = Path(hashdb.__file__).parent / "photos"
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
 
 
-def counted() -> dict[str, dict[str, int]]:
-    """How many photos are recognised after each alteration: by an algorithm alone, or by a service, with a profile.
+def count_recognised() -> dict[str, dict[str, int]]:
+    """Count the recognised photos for each alteration: by one algorithm, and by a service with each profile.
 
-    Each alteration is of a third of the photos.
+    Each alteration is applied to a third of the photos.
     """
     photos = sorted(PHOTOS.glob("*.jpg"))
     scheme = Scheme(ALGORITHMS, PROFILES, tuple(ALTERATIONS), every=3)
-    made = evaluate(photos, scheme, rate=1e-11, items=1, limits=Limits(), processes=1)
+    evaluation = evaluate(photos, scheme, rate=1e-11, items=1, limits=Limits(), processes=1)
     ways = {
         str(outcome.choice): outcome.recalls(outcome.radius_in_force)
-        for outcome in made.outcomes
+        for outcome in evaluation.outcomes
         if not outcome.choice.transforms and outcome.choice.profile == PROFILES[0]
     }
-    ways |= {f"matched, {profile}": shares for profile, shares in made.matched.items()}
+    ways |= {f"matched, {profile}": shares for profile, shares in evaluation.matched.items()}
     return {
         way: {
             name: round(share * copies)
-            for name, share, copies in zip(scheme.alterations, shares, made.copies, strict=True)
+            for name, share, copies in zip(scheme.alterations, shares, evaluation.copies, strict=True)
         }
         for way, shares in ways.items()
     }
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(counted(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    FILE.write_text(json.dumps(count_recognised(), indent=1, ensure_ascii=False) + "\n", "utf-8")

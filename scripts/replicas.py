@@ -1,4 +1,4 @@
-"""Services on hosts of their own over one PostgreSQL: what one takes the others match at once, and the rate of all."""
+"""Measure services on separate hosts with one PostgreSQL: what each matches, and the rate of all."""
 
 from __future__ import annotations
 
@@ -30,23 +30,21 @@ from tests.postgres import own_server
 _READERS = "For operators of several machines: that every machine matches what another one accepted, and at what rate."
 HOSTS = (1, 2, 4)
 _NETWORK = "10.119.53"
-"""Of addresses that are nobody's on this machine; the bridge, where PostgreSQL listens, is .1."""
+"""A network without other addresses on this machine. PostgreSQL listens on the bridge, which is .1."""
 _CLIENTS = 8
-_ASKED = 500
+_CONTRIBUTIONS = 500
 _SECONDS = 6.0
 
 
 def main() -> None:
-    """Measure, print and write."""
+    """Measure, and write the page."""
     parser = argparse.ArgumentParser(prog="scripts/replicas", description=__doc__)
-    parser.add_argument(
-        "--quick", action="store_true", help="two hosts, nothing missed, in some seconds; nothing is written"
-    )
-    parser.add_argument("--values", type=int, default=100_000, help="how many hashes are stored (default: 100,000)")
+    parser.add_argument("--quick", action="store_true", help="check two hosts in some seconds; write no page")
+    parser.add_argument("--values", type=int, default=100_000, help="number of stored hashes (default: 100,000)")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("hashdb: scripts/replicas makes network namespaces: run it as root")
-    # As it does at an interrupt: what was made is removed.
+    # Exit as after an interrupt, so that the namespaces are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="hashdb-replicas-") as name:
         folder = Path(name)
@@ -56,24 +54,24 @@ def main() -> None:
         words = data.stored_values(arguments.values, 256)
         bodies = service.match_bodies(words, 500, 1)
         with _database(folder, max(HOSTS), words) as (url, key):
-            rows = [_measured(folder, url, key, many, bodies) for many in HOSTS]
+            rows = [_measure(folder, url, key, count, bodies) for count in HOSTS]
     heads = ("hosts", "contributions, each matched on another host", "missed", "matches/s", "p50 ms", "p99 ms",
              "processor µs a match", "contributions/s")  # fmt: skip
     table = report.table(heads, rows)
     _write(table, arguments.values)
 
 
-def quick(folder: Path, asked: int) -> str:
-    """What came of so many contributions with two hosts. Raises AssertionError where one was missed."""
+def quick(folder: Path, contributions: int) -> str:
+    """Contribute on one host and match on another one; return the result. Raises AssertionError if one is missed."""
     with _database(folder, 2, data.stored_values(1_000, 256)) as (url, key), _services(folder, url, 2) as hosts:
-        missed = _missed(hosts, key, asked, 2)
-    assert missed == 0, f"{missed} of {asked} contributions were not matched on another host"
-    return f"{asked} contributions, each matched on another host in the next request, 0 missed"
+        missed = _count_missed(hosts, key, contributions, 2)
+    assert missed == 0, f"{missed} of {contributions} contributions were not matched on another host"
+    return f"{contributions} contributions, each matched on another host in the next request, 0 missed"
 
 
 @contextmanager
 def _database(folder: Path, hosts: int, words: Words) -> Iterator[tuple[str, str]]:
-    """PostgreSQL with these values, and so many hosts that reach it; its URL, and a key."""
+    """Run a PostgreSQL with these values and a network of hosts that reach it; yield its URL and a key."""
     with network(hosts) as bridge, own_server(host=bridge) as server, server.new_database() as local:
         url = local.replace("@/", f"@{bridge}/").partition("?")[0]
         upgraded = Service(folder / "home-0", _settings(folder, url)).command("upgrade")
@@ -82,58 +80,58 @@ def _database(folder: Path, hosts: int, words: Words) -> Iterator[tuple[str, str
 
 
 def _settings(folder: Path, url: str) -> dict[str, str]:
-    # The bridge is the whole network that there is.
+    # Declare TLS: the network is only the bridge on this machine.
     key = str(folder / "signing.key")
     return {"HASHDB_DATABASE_URL": url, "HASHDB_SIGNING_KEY_FILE": key, "HASHDB_BEHIND_TLS": "true"}
 
 
 @contextmanager
-def _services(folder: Path, url: str, many: int) -> Iterator[list[Service]]:
-    """One on each of so many hosts, ready."""
+def _services(folder: Path, url: str, count: int) -> Iterator[list[Service]]:
+    """Run a service on each of `count` hosts; yield them once they are ready."""
     with ExitStack() as stack:
         hosts = [
             Service(
                 folder / f"home-{number}",
                 _settings(folder, url),
                 workers=1,
-                before=("ip", "netns", "exec", _named(number)),
+                before=("ip", "netns", "exec", _namespace(number)),
                 host=f"{_NETWORK}.{number + 1}",
                 log=folder / "services.log",
             )
-            for number in range(1, many + 1)
+            for number in range(1, count + 1)
         ]
-        for one in hosts:
-            stack.enter_context(one).start(ready=False)
-        for one in hosts:
-            one.await_ready()
+        for host in hosts:
+            stack.enter_context(host).start(ready=False)
+        for host in hosts:
+            host.await_ready()
         yield hosts
 
 
-def _measured(folder: Path, url: str, key: str, many: int, bodies: list[bytes]) -> tuple[str, ...]:
-    """A row: with so many hosts."""
-    with _services(folder, url, many) as hosts, ExitStack() as stack:
-        missed = _missed(hosts, key, _ASKED, many)
-        loads = [Load(f"{one.url}/v1/matches", one.pid, key, bodies) for one in hosts]
+def _measure(folder: Path, url: str, key: str, count: int, bodies: list[bytes]) -> tuple[str, ...]:
+    """Measure with `count` hosts; return the row of the table."""
+    with _services(folder, url, count) as hosts, ExitStack() as stack:
+        missed = _count_missed(hosts, key, _CONTRIBUTIONS, count)
+        loads = [Load(f"{host.url}/v1/matches", host.pid, key, bodies) for host in hosts]
         sending = [stack.enter_context(Sending(load, _CLIENTS, _SECONDS)) for load in loads]
-        told = [load.result() for load in sending]
-        rate = _contributed(hosts, key, _SECONDS, many)
-    means = [float(np.mean([getattr(one, name) for one in told])) for name in ("p50", "p99", "work")]
+        results = [load.result() for load in sending]
+        rate = _contributions_a_second(hosts, key, _SECONDS, count)
+    means = [float(np.mean([getattr(result, name) for result in results])) for name in ("p50", "p99", "work")]
     return (
-        str(many),
-        f"{_ASKED:,}",
+        str(count),
+        f"{_CONTRIBUTIONS:,}",
         str(missed),
-        number(sum(one.rate for one in told)),
+        number(sum(result.rate for result in results)),
         *map(number, means),
         number(rate),
     )
 
 
-def _missed(hosts: list[Service], key: str, asked: int, seed: int) -> int:
-    """How many contributions that one host answered another one did not match in the very next request."""
+def _count_missed(hosts: list[Service], key: str, contributions: int, seed: int) -> int:
+    """Count the contributions to one host that another host does not match in the next request."""
     rng, ledger, missed = random.Random(seed), Ledger(seed * 10_000_000), 0
     with ExitStack() as stack:
-        clients = [stack.enter_context(client_of(one.url, key)) for one in hosts]
-        for _ in range(asked):
+        clients = [stack.enter_context(client_of(host.url, key)) for host in hosts]
+        for _ in range(contributions):
             one, other = rng.sample(clients, 2) if len(clients) > 1 else clients * 2
             group = ledger.new(1)
             contribute(ledger, one, group)
@@ -142,8 +140,8 @@ def _missed(hosts: list[Service], key: str, asked: int, seed: int) -> int:
     return missed
 
 
-def _contributed(hosts: list[Service], key: str, seconds: float, seed: int) -> float:
-    """Contributions a second, of one item each, by two members at each host at once."""
+def _contributions_a_second(hosts: list[Service], key: str, seconds: float, seed: int) -> float:
+    """Contributions a second, with one item in each request and two clients for each host."""
     ledger, until = Ledger(seed * 10_000_000 + 5_000_000), time.monotonic() + seconds
 
     def work(host: Service) -> None:
@@ -157,13 +155,13 @@ def _contributed(hosts: list[Service], key: str, seconds: float, seed: int) -> f
     return ledger.counts["answered"] / seconds
 
 
-def _named(number: int) -> str:
+def _namespace(number: int) -> str:
     return f"hashdb-replica-{number}"
 
 
 @contextmanager
 def network(hosts: int) -> Iterator[str]:
-    """So many hosts of a network of their own, by its bridge; yields the address of that."""
+    """Create a network with `hosts` hosts and a bridge; yield the address of the bridge."""
     bridge = f"{_NETWORK}.1"
     with ExitStack() as stack:
         run("ip", "link", "add", "hashdb0", "type", "bridge")
@@ -171,20 +169,20 @@ def network(hosts: int) -> Iterator[str]:
         run("ip", "address", "add", f"{bridge}/24", "dev", "hashdb0")
         run("ip", "link", "set", "hashdb0", "up")
         for number in range(1, hosts + 1):
-            name, here = _named(number), f"hashdb0-{number}"
+            name, device_on_bridge = _namespace(number), f"hashdb0-{number}"
             run("ip", "netns", "add", name)
             stack.callback(run, "ip", "netns", "del", name)
-            run("ip", "link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", name)
-            run("ip", "link", "set", here, "master", "hashdb0", "up")
-            inside = ("ip", "-n", name)
-            run(*inside, "address", "add", f"{_NETWORK}.{number + 1}/24", "dev", "eth0")
+            run("ip", "link", "add", device_on_bridge, "type", "veth", "peer", "name", "eth0", "netns", name)
+            run("ip", "link", "set", device_on_bridge, "master", "hashdb0", "up")
+            in_namespace = ("ip", "-n", name)
+            run(*in_namespace, "address", "add", f"{_NETWORK}.{number + 1}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
-                run(*inside, "link", "set", device, "up")
+                run(*in_namespace, "link", "set", device, "up")
         yield bridge
 
 
 def run(*words: str) -> None:
-    """Run a command. Raises SystemExit with what it says where it fails."""
+    """Run a command. Raises SystemExit with its error output if it fails."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"hashdb: {' '.join(words)}: {done.stderr.strip()}")

@@ -101,7 +101,7 @@ def test_sha256sum_accepts_the_checksums(tmp_path: Path) -> None:
     for name in ("b.whl", "a.tar.gz"):
         (tmp_path / name).write_text(name)
     for _ in range(2):
-        release.sums(tmp_path)
+        release.write_checksums(tmp_path)
     result = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path, capture_output=True, check=False)
     assert result.stdout == b"a.tar.gz: OK\nb.whl: OK\n"
 

@@ -12,7 +12,7 @@ MARGIN = 1
 
 def test_the_numbers_of_recognised_photographs_are_those_of_the_stored_file() -> None:
     """After an intended change, run `python scripts/recall.py` and review the difference."""
-    before, now = json.loads(recall.FILE.read_text("utf-8")), recall.counted()
+    before, now = json.loads(recall.FILE.read_text("utf-8")), recall.count_recognised()
     assert {way: list(counts) for way, counts in now.items()} == {way: list(counts) for way, counts in before.items()}
     changed = [
         f"{way}, {name}: {before[way][name]} before, {count} now"
