@@ -264,7 +264,7 @@ def _filter_combinations(day: object) -> list[str]:
 def _pages(db: HashDB) -> dict[str, tuple[str, Mapping[str, str] | None]]:
     """The requests for each page by name: an address, and the fields of a POST request."""
     waiting = queues.queue(db, COMMAND_LINE).waiting
-    decided = cases.decided(db, COMMAND_LINE, CaseSort.DECIDED, Place(), 1).rows[0]
+    decided = cases.page_of_decided(db, COMMAND_LINE, CaseSort.DECIDED, Place(), 1).rows[0]
     signals = contributions.get(db, COMMAND_LINE, decided.contribution).signals
     days = db.now().date()
     month = f"since={days.replace(day=1)}&until={days}"

@@ -201,7 +201,7 @@ class _Shown(NamedTuple):
 
 
 def _shown(db: HashDB) -> _Shown:
-    decided = {one.contribution for one in cases.decided(db, COMMAND_LINE, CaseSort.DECIDED, Place(), 500).rows}
+    decided = {one.contribution for one in cases.page_of_decided(db, COMMAND_LINE, CaseSort.DECIDED, Place(), 500).rows}
     one = max(decided, key=lambda id: (len(neighbors.list_near(db, COMMAND_LINE, id, 5)), id))
     waiting = queues.queue(db, COMMAND_LINE, limit=1_000).waiting
     near = [one.case for one in waiting if neighbors.list_near(db, COMMAND_LINE, one.case.contribution, 1)]

@@ -19,7 +19,7 @@ from hashdb.cli.remotes import HTTPRemote
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.upstreams import UpstreamTrouble
-from hashdb.service.sharing.remotes import Stop, ask_to_read
+from hashdb.service.sharing.remotes import CannotFollow, ask_to_read
 from hashdb.wire.problems import PREFIX
 from tests.builders import RULES
 
@@ -53,9 +53,9 @@ def http_server(status: int, body: bytes, **headers: str) -> Iterator[tuple[str,
 
 def trouble_of(url: str, rules: Rules = LOOPBACK_RULES) -> UpstreamTrouble:
     """The reason why a page of this service cannot be read."""
-    with pytest.raises(Stop) as stop_info:
+    with pytest.raises(CannotFollow) as refusal:
         ask_to_read(lambda: HTTPRemote(url, "hdb_secret", rules).page(0, None, 10))
-    return stop_info.value.trouble
+    return refusal.value.trouble
 
 
 def test_a_request_goes_to_the_checked_address_with_the_name_as_host() -> None:
@@ -123,10 +123,10 @@ def test_each_error_of_an_upstream_has_its_reason(status: int, slug: str, troubl
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(90, 90), (10**9, 86_400), (10**400, 86_400), ("soon", None)])
 def test_a_busy_upstream_is_retried_after_a_day_at_most(retry_after: object, seconds: float | None) -> None:
-    with problem_server(503, "unavailable", retry_after) as url, pytest.raises(Stop) as stop_info:
+    with problem_server(503, "unavailable", retry_after) as url, pytest.raises(CannotFollow) as refusal:
         ask_to_read(lambda: HTTPRemote(url, "hdb_secret", LOOPBACK_RULES).page(0, None, 10))
     trouble = UpstreamTrouble.NOT_HASHDB if seconds is None else UpstreamTrouble.BUSY
-    assert (stop_info.value.trouble, stop_info.value.seconds) == (trouble, seconds)
+    assert (refusal.value.trouble, refusal.value.seconds) == (trouble, seconds)
 
 
 @contextmanager

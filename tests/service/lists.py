@@ -72,7 +72,7 @@ class List:
     @property
     def log_name(self) -> str:
         """The name by which other services know its log."""
-        return upstreams.name_of(checkpoints.log(self.db))
+        return upstreams.log_name_of(checkpoints.log(self.db))
 
     def follow(self, other: List, *scopes: Scope, a_day: int | None = None) -> int:
         """Follow another list with a new key of these scopes; return the id of the upstream."""

@@ -34,16 +34,16 @@ def hold_reuploads(
     values = {stored for neighbors in near.values() for stored in neighbors}
     retired = tx.shadows.retired_with(values)
     fresh = {item.contribution.id: item.contribution for item in recorded if not item.known}
-    figures: dict[int, Details] = {}
+    near_details: dict[int, Details] = {}
     for id, contribution in fresh.items():
         if ids := _near_ids(contribution, near, retired):
-            figures[id] = {"near": min(ids)}
-    others = [contribution for contribution in fresh.values() if contribution.id not in figures]
+            near_details[id] = {"near": min(ids)}
+    others = [contribution for contribution in fresh.values() if contribution.id not in near_details]
     continued = _continued_cases(tx, others, values, near, now)
-    entries = hold(tx, db.rules, [fresh[id] for id in figures], Cause.NEAR_RETIRED, now, figures)
+    entries = hold(tx, db.rules, [fresh[id] for id in near_details], Cause.NEAR_RETIRED, now, near_details)
     entries += continue_cases(tx, db.rules, [fresh[id] for id in continued], continued, now)
     standings = {id: Standing.QUARANTINED if case.holds else Standing.DISPUTED for id, case in continued.items()}
-    standings |= dict.fromkeys(figures, Standing.QUARANTINED)
+    standings |= dict.fromkeys(near_details, Standing.QUARANTINED)
     return tuple(
         replace(item, contribution=replace(item.contribution, standing=standings[item.contribution.id]))
         if item.contribution.id in standings

@@ -226,7 +226,7 @@ def guard(db: HashDB) -> int:
         now = db.now()
         locked = {id: tx.contributions.one(id, now, lock=True) for id in suspected}
         # Counted again: now that they are locked, nobody else decides on them.
-        figures: dict[int, Details] = {
+        flood_details: dict[int, Details] = {
             flood.contribution: {
                 "hits": flood.hits,
                 "cap": cap,
@@ -236,5 +236,7 @@ def guard(db: HashDB) -> int:
             for flood in tx.floods.above_cap(cap, now)
             if flood.contribution in locked
         }
-        tx.audit.append(now, SYSTEM, hold(tx, db.rules, [locked[id] for id in figures], Cause.FLOOD, now, figures))
-    return len(figures)
+        tx.audit.append(
+            now, SYSTEM, hold(tx, db.rules, [locked[id] for id in flood_details], Cause.FLOOD, now, flood_details)
+        )
+    return len(flood_details)

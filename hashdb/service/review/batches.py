@@ -1,4 +1,4 @@
-"""Carry out batches: each item once, in the transaction that records its outcome, whenever the process ends."""
+"""Carry out batches: each item once, also if the process is killed, in the transaction that records its outcome."""
 
 from __future__ import annotations
 
@@ -41,10 +41,12 @@ from hashdb.service.review.twins import NearShadow
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 
-_ROUND = 50
+_ITEMS_A_ROUND = 50
 """Items of a batch that are done before the next batch has its turn."""
-PREVIEWS_KEPT, ENDED_KEPT = timedelta(days=1), timedelta(days=90)
-"""How long a preview that nobody confirmed is kept, and a batch that has ended."""
+PREVIEWS_KEPT = timedelta(days=1)
+"""How long a preview that nobody confirmed is kept."""
+ENDED_KEPT = timedelta(days=90)
+"""How long a batch that has ended is kept."""
 _SKIPS: dict[type[HashDBError], Skip] = {
     AlreadyDecided: Skip.DECIDED,
     AlreadyOpen: Skip.CHANGED,
@@ -53,54 +55,60 @@ _SKIPS: dict[type[HashDBError], Skip] = {
     NotActive: Skip.INACTIVE,
     NotFound: Skip.GONE,
 }
-"""The errors of an act for which its item is skipped, and the reason that is stored."""
+"""The errors for which an item is skipped, and the reason that is stored."""
 
 
 class Done(NamedTuple):
-    """What became of an item. `why` is a `Skip` or the slug of an error, `made` a kind:id.
-
-    `before` has what an undo needs. For a hold that is `opened`, if it opened the case. For a changed expiry it is the
-    one that the member itself had set before the act (`own`), and the one that the act has set (`set`).
-    """
+    """What became of an item."""
 
     outcome: ItemOutcome
     why: str | None = None
+    """A `Skip`, or the slug of an error."""
     made: str | None = None
+    """What was changed or made, as kind:id, for example `case:7`."""
     before: Mapping[str, object] | None = None
+    """What an undo needs.
+
+    For a hold it is `opened`, if the hold opened the case. For a changed expiry it is `own`, the expiry that the member
+    itself had chosen before, and `set`, the one that was set in its place.
+    """
 
 
 class _NothingToConfirm(Exception):
-    """The proposal is no longer there, so the request would make a new one."""
+    """The proposal no longer waits: the request would make a new one."""
 
 
 def carry_out(db: HashDB) -> int:
-    """Carry out the batches that were confirmed; return how many items were finished.
+    """Carry out the batches that were started; return how many items were finished.
 
     An item is done in the transaction that records its outcome. So after an interruption the next call does the rest,
-    and any number of processes may run this at the same time. A batch that needs the index while it is built waits.
-    Raises Unavailable after the others were carried out.
+    and any number of processes may run this at the same time. A batch that needs the index waits until that is built:
+    then this raises Unavailable, after the other batches were carried out.
     """
-    # By batch, the position after which its next round begins; and the batches for which this call has no more to do.
-    finished, after, done_with = 0, defaultdict[int, int](lambda: -1), set[int]()
-    waits: Unavailable | None = None
+    finished = 0
+    # By batch, the position after which its next round begins: -1 is before the first item.
+    after = defaultdict[int, int](lambda: -1)
+    completed = set[int]()
+    """The batches for which this call has no more to do."""
+    unavailable: Unavailable | None = None
     while not db.stopping():
         with db.store.read() as tx:
-            running = [id for id in tx.batches.running() if id not in done_with]
+            running = [id for id in tx.batches.running() if id not in completed]
         if not running:
             break
         # A round of each, so that a small batch does not wait for a large one.
         for id in running:
             try:
-                done, last = _do_round(db, id, after[id])
+                count, last = _do_round(db, id, after[id])
             except Unavailable as error:
-                waits, last, done = error, None, 0
-            finished += done
+                unavailable, last, count = error, None, 0
+            finished += count
             if last is None:
-                done_with.add(id)
+                completed.add(id)
             else:
                 after[id] = last
-    if waits is not None:
-        raise waits
+    if unavailable is not None:
+        raise unavailable
     return finished
 
 
@@ -118,7 +126,7 @@ def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
     stops. Raises Unavailable.
     """
     with db.store.read() as tx:
-        batch, items = tx.batches.one(id), tx.batches.waiting(id, after, _ROUND)
+        batch, items = tx.batches.one(id), tx.batches.waiting(id, after, _ITEMS_A_ROUND)
     if batch.state is not BatchState.RUNNING:
         return 0, None
     finished = 0
@@ -133,7 +141,7 @@ def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
         benign.settle(db, actor)
     if items:
         return finished, items[-1].position
-    # Items that another process is doing now get their outcome from that process.
+    # No item waits after this position. Items that another process is doing now get their outcome from that process.
     with db.store.begin() as tx:
         tx.batches.end(id, db.now())
     return finished, None
@@ -145,7 +153,7 @@ def _finish(db: HashDB, batch: Batch, position: int, subject: int) -> bool:
     `subject` is the id of the row: a contribution, a case or a proposal, or for an undo the position of an item.
     """
     try:
-        # Called with the intake rules and their seq, and again if they changed meanwhile.
+        # It calls `_do` with the intake rules and their seq, and calls it again if the rules changed meanwhile.
         return with_intake(db, partial(_do, db, batch, position, subject))
     except Unavailable:
         raise
@@ -201,33 +209,39 @@ def present_actor(tx: Transaction, name: str) -> Actor:
 
 
 def _search_shadow(db: HashDB, batch: Batch, subject: int) -> NearShadow | None:
-    """The stored signals near the shadow of the item if it is retired. The search takes too long to hold locks."""
+    """The stored signals near the shadow of the item; None if the batch does not retire it.
+
+    It is called before the transaction: the search takes too long to hold locks meanwhile.
+    """
     if batch.action not in (BatchAction.RETIRE, BatchAction.CONFIRM):
         return None
     with db.store.read() as tx:
-        contribution, signals = _retired(tx, batch, subject, db.now())
-    return None if contribution is None else search_shadow(db, contribution, Decision.RETIRE, signals)
+        contribution, shadow_places = _retired(tx, batch, subject, db.now())
+    return None if contribution is None else search_shadow(db, contribution, Decision.RETIRE, shadow_places)
 
 
 def _retired(tx: Transaction, batch: Batch, subject: int, now: datetime) -> tuple[int | None, list[int] | None]:
-    """The contribution that an item retires, and the places of the signals that were chosen; (None, None) if none."""
+    """The contribution that an item retires, and the places of the signals that were chosen for its shadow.
+
+    (None, None) if it retires none; the places are None for the default shadow.
+    """
     if batch.action is BatchAction.CONFIRM:
         for pending in tx.proposals.pending(now, [subject]):
             request = pending.proposal.request
             if request.act is TwoPersonAction.RETIRE:
-                return tx.cases.one(request.id).contribution, _places(pending.proposal)
+                return tx.cases.one(request.id).contribution, _shadow_places(pending.proposal)
         return None, None
     return _contribution_of(tx, batch, subject), None
 
 
-def _places(proposal: Proposal) -> list[int] | None:
-    """The places of the signals that were chosen for the shadow; None for the usual ones."""
+def _shadow_places(proposal: Proposal) -> list[int] | None:
+    """The places of the signals that a proposal to retire chose for the shadow; None for the default shadow."""
     places = proposal.request.content.get("signals")
     return [int(place) for place in places] if isinstance(places, list) else None
 
 
 def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
-    """The contribution that an act on an item may change; None if there is none."""
+    """The contribution that may change with an item; None if there is none."""
     if batch.picks is Picks.CONTRIBUTION:
         return subject
     case: int | None = subject if batch.picks is Picks.CASE else None
@@ -241,9 +255,9 @@ def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
 
 
 def _lock(tx: Transaction, batch: Batch, subject: int, near: NearShadow | None, now: datetime) -> None:
-    """Lock what the act changes before it is examined, in the order of all transactions that lock it.
+    """Lock the contribution that an item changes before it is examined, with its member and its twins.
 
-    Nothing for a proposal: the act that it asks for locks what it changes, as `decide_within` does for a retirement.
+    For a proposal this locks nothing: its change locks what it needs, as `decide_within` does for a retirement.
     """
     id = _contribution_of(tx, batch, subject)
     member = None if id is None else tx.contributions.contributors([id]).get(id)
@@ -252,7 +266,7 @@ def _lock(tx: Transaction, batch: Batch, subject: int, near: NearShadow | None, 
 
 
 class _Act(NamedTuple):
-    """The act of a batch on one item that was locked and examined, in a transaction; `rules` are those of `seq`."""
+    """The action of a batch on one item that was locked and examined, within a transaction."""
 
     db: HashDB
     tx: Transaction
@@ -263,9 +277,10 @@ class _Act(NamedTuple):
     now: datetime
     rules: IntakeRules
     seq: int
+    """The seq of the last event that `rules` includes."""
 
     def do(self) -> Done:
-        """Do it, and return what became of the item."""
+        """Carry out the action, and return what became of the item."""
         action = self.batch.action
         if action.decision is not None:
             return self._decide(action.decision)
@@ -331,7 +346,7 @@ class _Act(NamedTuple):
             Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, amendment_details(amended, fields)
         )
         append_checked(self.tx, self.now, self.actor, [entry], self.seq)
-        before = {"own": _text(own), "set": _text(self.tx.retention.own_expiry(contribution.id))}
+        before = {"own": _format_time(own), "set": _format_time(self.tx.retention.own_expiry(contribution.id))}
         return Done(ItemOutcome.DONE, made=f"contribution:{contribution.id}", before=before)
 
     def _confirm(self) -> Done:
@@ -340,7 +355,7 @@ class _Act(NamedTuple):
         request = proposal.request
         if request.act is TwoPersonAction.RETIRE:
             case, note = self.tx.cases.one(request.id), self.batch.choices.note
-            places = _places(proposal)
+            places = _shadow_places(proposal)
             done = _done(
                 "case",
                 decide_within(
@@ -379,11 +394,11 @@ class _Act(NamedTuple):
 
 
 def _done(kind: str, result: Case | BenignEntry | Member | Proposal) -> Done:
-    """What became of an item whose act returned a proposal, or a value of this kind."""
+    """What became of an item whose action returned a proposal, or else a value of this kind."""
     if isinstance(result, Proposal):
         return Done(ItemOutcome.PROPOSED, made=f"proposal:{result.id}")
     return Done(ItemOutcome.DONE, made=f"{kind}:{result.id}")
 
 
-def _text(at: datetime | None) -> str | None:
+def _format_time(at: datetime | None) -> str | None:
     return None if at is None else format_instant(at)

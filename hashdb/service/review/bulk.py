@@ -1,4 +1,4 @@
-"""Batches as users see them: freeze a selection, preview what its act would change, start, stop and undo it."""
+"""Batches as users see them: store a selection, preview what an action would change, start, stop and undo it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ from hashdb.service.review.examination import Examiner, find_same_among
 from hashdb.service.review.impacts import HITS_PERIOD
 from hashdb.service.review.proposals import visible_acts
 
-_READ = 500
+_EXAMINED_AT_ONCE = 500
 """Items that a preview examines at a time."""
-_FIRST = 5
-"""Items that a preview names of each group that is skipped."""
+_NAMED = 5
+"""How many items of each group that is skipped a preview names."""
 COUNTED = 100_000
-"""A selection with more rows is refused as more than this number; below, the refusal has the exact number."""
+"""The most rows of a selection that are counted. The refusal of a larger one says "more than" this number."""
+_BEFORE_FIRST = -1
+"""The `after` that reads the items of a batch from its first one, at position 0."""
 NOTE_OF_ENTRY = 200
 """The most characters of the note of a benign entry."""
 
@@ -45,10 +47,11 @@ NOTE_OF_ENTRY = 200
 def select(
     db: HashDB, actor: Actor, action: BatchAction, picks: Picks, ids: Sequence[int], undoes: int | None = None
 ) -> Batch:
-    """Freeze a selection for an act: a draft, of which nothing is done before `start`.
+    """Store a selection of rows and an action as a draft. Nothing is done before `start`.
 
-    `picks` says of what the `ids` are; acts on contributions take those of selected cases. `undoes` is the batch that
-    an undo takes back. Raises InvalidInput (no rows, or more than 10,000), ScopeMissing.
+    `picks` says what the `ids` are. If they are cases and the action is done to contributions, it is done to the
+    contributions of these cases. `undoes` is the batch that an undo takes back. Raises ScopeMissing, and InvalidInput
+    for no rows or more than 10,000.
     """
     actor.require(action.scope)
     reject_field("action", None if picks in action.picks else f"{action} is not done to a {picks}")
@@ -56,23 +59,27 @@ def select(
         if picks is Picks.CASE and action.decision is None:
             cases = tx.cases.get(ids)
             picks, ids = Picks.CONTRIBUTION, [cases[id].contribution for id in ids if id in cases]
-        frozen = list(dict.fromkeys(ids))
-        reject_field("id", _size_fault(len(frozen)))
-        return tx.batches.one(tx.batches.add(str(actor), action, picks, frozen, db.now(), undoes))
+        # Without duplicates, in the order of the selection.
+        subjects = list(dict.fromkeys(ids))
+        reject_field("id", _size_fault(len(subjects)))
+        return tx.batches.one(tx.batches.add(str(actor), action, picks, subjects, db.now(), undoes))
 
 
 def select_undo(db: HashDB, actor: Actor, id: int) -> Batch:
-    """A draft that takes back what a batch did, as far as that can be. Raises NotFound, InvalidInput, ScopeMissing."""
+    """A draft that takes back what a batch did, as far as that is possible.
+
+    Raises NotFound, ScopeMissing, and InvalidInput if the batch has not ended or did nothing.
+    """
     undone = get(db, actor, id)
     ended = undone.state in (BatchState.DONE, BatchState.STOPPED)
     reject_field("action", None if ended else "waits until the batch has ended: stop it first")
     with db.store.read() as tx:
-        items = tx.batches.items(id, -1, MOST_ITEMS, (ItemOutcome.DONE, ItemOutcome.PROPOSED))
+        items = tx.batches.items(id, _BEFORE_FIRST, MOST_ITEMS, (ItemOutcome.DONE, ItemOutcome.PROPOSED))
     return select(db, actor, BatchAction.UNDO, Picks.ITEM, [item.position for item in items], undoes=id)
 
 
 def select_confirmation(db: HashDB, actor: Actor, id: int) -> Batch:
-    """A draft by which a second person confirms what a batch proposed and still waits.
+    """A draft by which a second person confirms those proposals of a batch that still wait.
 
     Raises NotFound, InvalidInput, ScopeMissing.
     """
@@ -83,12 +90,16 @@ def waiting_proposals(db: HashDB, actor: Actor, id: int) -> tuple[int, ...]:
     """The ids of the proposals that a batch made and that still wait, in order. Raises NotFound."""
     batch = get(db, actor, id)
     with db.store.read() as tx:
-        made = [item.made_id for item in tx.batches.items(batch.id, -1, MOST_ITEMS, (ItemOutcome.PROPOSED,))]
-        return tuple(row.proposal.id for row in tx.proposals.pending(db.now(), made)) if made else ()
+        proposed = tx.batches.items(batch.id, _BEFORE_FIRST, MOST_ITEMS, (ItemOutcome.PROPOSED,))
+        ids = [item.made_id for item in proposed]
+        return tuple(row.proposal.id for row in tx.proposals.pending(db.now(), ids)) if ids else ()
 
 
 def newest_contribution(db: HashDB, actor: Actor) -> int:
-    """The id of the newest contribution, up to which a selection of all goes; 0 if there is none."""
+    """The id of the newest contribution; 0 if there is none.
+
+    A selection of all contributions ends with it: what is contributed after the page was shown is not selected.
+    """
     with db.read(actor, Scope.AUDIT) as tx:
         return tx.batches.newest_contribution()
 
@@ -146,7 +157,7 @@ def items(db: HashDB, actor: Actor, id: int, after: int, limit: int) -> tuple[Ba
 
 
 def undone_action(db: HashDB, batch: Batch) -> BatchAction | None:
-    """The action of the batch that this one takes back; None if it takes back none, or one that was removed since."""
+    """The action of the batch that this one takes back; None if it takes back none, or one that was deleted since."""
     if batch.undoes is None:
         return None
     with db.store.read() as tx, suppress(NotFound):
@@ -155,40 +166,52 @@ def undone_action(db: HashDB, batch: Batch) -> BatchAction | None:
 
 
 def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
-    """What the batch would do now with its choices, by outcome. Changes nothing."""
+    """How many items the batch would change now, and which it would skip, by reason. Changes nothing."""
     db.follower.catch_up()
     with db.store.read() as tx:
         now = db.now()
         find_same = find_same_among(tx.proposals.pending(now) if db.rules.two_persons else ())
         examiner = Examiner(db, tx, actor, batch, db.intake_rules(), now, find_same)
-        subjects = [item.subject for item in tx.batches.items(batch.id, -1, MOST_ITEMS)]
+        subjects = [item.subject for item in tx.batches.items(batch.id, _BEFORE_FIRST, MOST_ITEMS)]
         changes = proposals = confirms = 0
         skipped: dict[Skip, list[int]] = defaultdict(list)
         changing: set[int] = set()
-        added: set[tuple[Signal, ...]] = set()
-        for start in range(0, len(subjects), _READ):
-            for subject, examined in examiner.examine(subjects[start : start + _READ]).items():
+        """The contributions that would change."""
+        new_entries: set[tuple[Signal, ...]] = set()
+        """The signals of the benign entries that would be added."""
+        for start in range(0, len(subjects), _EXAMINED_AT_ONCE):
+            for subject, examined in examiner.examine(subjects[start : start + _EXAMINED_AT_ONCE]).items():
                 # The entry of the first of several equal contributions suppresses the others, too.
                 entry_signals = examined.draft.signals if examined.draft else ()
-                skip = Skip.LISTED if entry_signals in added else examined.skip
+                skip = Skip.LISTED if entry_signals in new_entries else examined.skip
                 if skip is not None:
                     # An item of an undo is named by its contribution.
                     of_undo = examined.contribution if batch.picks is Picks.ITEM else None
                     skipped[skip].append(of_undo.id if of_undo else subject)
                     continue
-                changes, proposals = changes + (not examined.proposes), proposals + examined.proposes
+                if examined.proposes:
+                    proposals += 1
+                else:
+                    changes += 1
                 confirms += examined.confirms
-                changing |= {examined.contribution.id} if examined.contribution else set()
-                added |= {entry_signals} if entry_signals else set()
+                if examined.contribution:
+                    changing.add(examined.contribution.id)
+                if entry_signals:
+                    new_entries.add(entry_signals)
         members, times = tx.hits.count_returned_since(changing, (now - HITS_PERIOD).date()) if changing else (0, 0)
-    groups = [SkippedGroup(why, len(ids), tuple(ids[:_FIRST])) for why, ids in skipped.items()]
+    groups = [SkippedGroup(why, len(ids), tuple(ids[:_NAMED])) for why, ids in skipped.items()]
     return BatchPreview(
-        changes, proposals, confirms, tuple(sorted(groups, key=lambda group: -group.count)), members, times
+        changes=changes,
+        proposals=proposals,
+        confirms=confirms,
+        skipped=tuple(sorted(groups, key=lambda group: group.count, reverse=True)),
+        members=members,
+        times=times,
     )
 
 
 def start(db: HashDB, actor: Actor, id: int, choices: BatchChoices) -> Batch:
-    """Let a draft be carried out in the background, with these choices for all items.
+    """Start a draft, with these choices for all items; the service carries it out in the background.
 
     Raises InvalidInput, NotFound, BatchBegun, ScopeMissing.
     """
@@ -220,7 +243,7 @@ def check(db: HashDB, batch: Batch, choices: BatchChoices) -> None:
 
 
 def stop(db: HashDB, actor: Actor, id: int) -> None:
-    """Stop a batch: items without an outcome stay as they are. Its own user may, and an admin.
+    """Stop a batch: items without an outcome stay as they are. Its own user may do so, and an admin.
 
     Raises NotFound, ScopeMissing, BatchBegun if it has ended already.
     """

@@ -1,4 +1,4 @@
-"""Cases: the decision on a contribution, and the preview of what a decision changes."""
+"""Cases: open and decide them, preview a decision, and give contributions the standing that follows."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def list_on_contribution(db: HashDB, actor: Actor, contribution: int) -> tuple[C
         return tx.cases.by_contribution([contribution]).get(contribution, ())
 
 
-def decided(
+def page_of_decided(
     db: HashDB, actor: Actor, sort: CaseSort, place: Place, limit: int, *, descending: bool = True
 ) -> Paged[Case]:
-    """A page of the decided cases in an order, with the total."""
+    """At most `limit` decided cases at a place of their order, with the total."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         return tx.cases.decided(sort, place, limit, descending=descending)
 
@@ -76,8 +76,8 @@ def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice
     with db.read(actor, Scope.AUDIT) as tx:
         contribution = tx.contributions.one(tx.cases.one(id).contribution, db.now())
         placed = {} if contribution.erased else tx.shadows.signals_by_place([contribution.id])[contribution.id]
-    standard = default_shadow(placed)
-    return tuple(ShadowChoice(place, placed[place], place in standard) for place in sorted(placed))
+    usual_places = default_shadow(placed)
+    return tuple(ShadowChoice(place, placed[place], place in usual_places) for place in sorted(placed))
 
 
 def decide(
@@ -86,22 +86,24 @@ def decide(
     id: int,
     decision: Decision,
     note: str | None = None,
-    signals: Collection[int] | None = None,
+    shadow_places: Collection[int] | None = None,
     *,
     unless_taken: bool = False,
 ) -> Case | Proposal:
     """Decide a case: the next match of any process follows the decision.
 
-    For a retirement, `signals` names the places of the signals that cast a shadow (None: the usual ones). If retiring
-    takes two persons, the first one's request returns a proposal, and the second one's note is kept. What the same
-    member has active near the shadow is quarantined with it, each with a case. With `unless_taken`, a case that another
-    reviewer has taken is refused: CaseTaken. Raises InvalidInput, NotFound, AlreadyDecided, IndexNotReady.
+    For a retirement, `shadow_places` are the places of the signals that cast a shadow (None: `default_shadow`). If a
+    retirement needs two persons, the first one's request returns a proposal, and the note of the second one is stored
+    with the decision. The active contributions of the same member near the shadow are quarantined, each with a case.
+    With `unless_taken`, a case that another reviewer has taken is refused: CaseTaken.
+    Raises InvalidInput, NotFound, AlreadyDecided, IndexNotReady.
     """
     with db.read(actor, Scope.REVIEW) as tx:
         contribution = tx.cases.one(id).contribution
-    near = search_shadow(db, contribution, decision, signals)
+    near = search_shadow(db, contribution, decision, shadow_places)
     with db.store.begin() as tx:
-        return decide_within(db, tx, actor, tx.cases.one(id), decision, note, signals, near, unless_taken=unless_taken)
+        case = tx.cases.one(id)
+        return decide_within(db, tx, actor, case, decision, note, shadow_places, near, unless_taken=unless_taken)
 
 
 def decide_within(
@@ -111,34 +113,35 @@ def decide_within(
     case: Case,
     decision: Decision,
     note: str | None,
-    signals: Collection[int] | None = None,
+    shadow_places: Collection[int] | None = None,
     near: NearShadow | None = None,
     *,
     unless_taken: bool = False,
 ) -> Case | Proposal:
-    """Decide a case within a transaction, as `decide` does; `near` is what `search_shadow` returned before it."""
+    """Decide a case within a transaction, as `decide` does; `near` is what `search_shadow` returned before it began."""
     now, id = db.now(), case.id
-    ids = lock_with_twins(tx, case.member, case.contribution, near, now)
+    twin_ids = lock_with_twins(tx, case.member, case.contribution, near, now)
     contribution = tx.contributions.one(case.contribution, now)
-    # Read again: now that it is locked, nobody else decides on it.
+    # Read again: now that its contribution is locked, nobody else decides it.
     case = tx.cases.one(id)
     if case.decision is not None:
         raise AlreadyDecided(id)
     if unless_taken:
         require_free(tx, db.rules, actor, id, now)
-    shadow = _shadow(tx, case.contribution, decision, signals)
+    shadow = _shadow(tx, case.contribution, decision, shadow_places)
     if shadow is not None:
         change = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.content})
         if proposal := require_second_person(db, tx, actor, change, now):
             note_reason(tx, actor, contribution, proposal, note, now)
             return proposal
-    # An erasure that is done would not remove a note of today.
-    tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, shadow and shadow.places)
-    entries = [decided_entry(case, decision, now, shadow and shadow.places), *settle(tx, [contribution], case.reason)]
-    candidates = [twin for twin in tx.contributions.get(ids, now).values() if twin.id != contribution.id]
+    places = None if shadow is None else shadow.places
+    # An erasure has already deleted the notes: one that is stored now would stay.
+    tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, places)
+    entries = [decided_entry(case, decision, now, places), *settle(tx, [contribution], case.reason)]
+    candidates = [twin for twin in tx.contributions.get(twin_ids, now).values() if twin.id != contribution.id]
     matching = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
-    figures: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in matching}
-    entries += hold(tx, db.rules, matching, Cause.NEAR_RETIRED, now, figures)
+    near_details: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in matching}
+    entries += hold(tx, db.rules, matching, Cause.NEAR_RETIRED, now, near_details)
     tx.audit.append(now, actor, entries)
     return visible_case(actor, tx.cases.one(id))
 
@@ -146,20 +149,23 @@ def decide_within(
 def lock_with_twins(
     tx: Transaction, member: int, contribution: int, near: NearShadow | None, now: datetime
 ) -> tuple[int, ...]:
-    """Lock a contribution, its member and its twins, in the order in which everybody does; return the twins' ids."""
-    # The member contributes nothing from here on: contributions and disputes lock the member first, too.
+    """Lock the member, the contribution and its twins; return the twins' ids.
+
+    Every transaction that locks a member and contributions locks the member first, so two of them cannot deadlock.
+    """
+    # From here on the member contributes nothing that `list_twins` would miss.
     tx.members.lock([member])
-    ids = () if near is None else list_twins(tx, near, member, now)
-    tx.contributions.lock({contribution, *ids})
-    return ids
+    twin_ids = () if near is None else list_twins(tx, near, member, now)
+    tx.contributions.lock({contribution, *twin_ids})
+    return twin_ids
 
 
 def search_shadow(
-    db: HashDB, contribution: int, decision: Decision, signals: Collection[int] | None = None
+    db: HashDB, contribution: int, decision: Decision, shadow_places: Collection[int] | None = None
 ) -> NearShadow | None:
-    """What is stored near the shadow that a retirement casts; None for another decision. Raises IndexNotReady."""
+    """The stored signals near the shadow that a retirement casts; None for another decision. Raises IndexNotReady."""
     with db.store.read() as tx:
-        shadow = _shadow(tx, contribution, decision, signals)
+        shadow = _shadow(tx, contribution, decision, shadow_places)
         if shadow is None:
             return None
         placed = tx.shadows.signals_by_place([contribution])[contribution]
@@ -198,12 +204,12 @@ def hold(
     contributions: Collection[Contribution],
     cause: Cause,
     now: datetime,
-    figures: Mapping[int, Details] = MappingProxyType({}),
+    more_details: Mapping[int, Details] = MappingProxyType({}),
 ) -> list[LogEntry]:
     """Quarantine locked contributions until a reviewer decides; return the events, which the caller appends.
 
-    The service calls this for what it detects itself; `figures` has further details of the event, by contribution. A
-    case that is already open holds the contribution from now on.
+    The service calls this for what it detects itself. `more_details` are further details of the events of changed
+    standings, by contribution. A case that is already open holds the contribution from now on.
     """
     owners = {contribution.id: contribution.member for contribution in contributions}
     cases = tx.cases.by_contribution(owners)
@@ -218,16 +224,16 @@ def hold(
         elif not case.holds:
             tx.cases.quarantine(case.id)
             entries.append(LogEntry(Action.CASE_HELD, "case", case.id, {"contribution": id, "reason": str(cause)}))
-    return [*_open_each(tx, openings, now), *entries, *settle(tx, contributions, cause, figures)]
+    return [*_open_each(tx, openings, now), *entries, *settle(tx, contributions, cause, more_details)]
 
 
 def continue_cases(
     tx: Transaction, rules: Rules, contributions: Sequence[Contribution], before: Mapping[int, Case], now: datetime
 ) -> list[LogEntry]:
-    """Continue cases on newly recorded contributions; return the events, which the caller appends.
+    """Open a case on each newly recorded contribution, which continues an earlier case; return the events.
 
-    `before` has the case that each contribution continues; its `holds` is that of the new case. If it is open, its due
-    time stays.
+    The caller appends the events. `before` has the earlier case by contribution. The new case has its reason, and holds
+    the contribution if `holds` is set there; if the earlier case is still open, it also has its due time.
     """
     openings = []
     for contribution in contributions:
@@ -236,7 +242,7 @@ def continue_cases(
         follows, opener = case.follows or case.id, contribution.member
         openings.append(Opening(contribution.id, case.reason, due, case.holds, follows=follows, opener=opener))
     reasons: dict[int, Details] = {opening.contribution_id: {"reason": opening.reason} for opening in openings}
-    return [*_open_each(tx, openings, now), *settle(tx, contributions, figures=reasons)]
+    return [*_open_each(tx, openings, now), *settle(tx, contributions, more_details=reasons)]
 
 
 def _open_each(tx: Transaction, openings: Sequence[Opening], now: datetime) -> list[LogEntry]:
@@ -249,12 +255,12 @@ def settle(
     tx: Transaction,
     contributions: Collection[Contribution],
     reason: str | None = None,
-    figures: Mapping[int, Details] = MappingProxyType({}),
+    more_details: Mapping[int, Details] = MappingProxyType({}),
 ) -> list[LogEntry]:
-    """Give locked contributions the standing that opinions and cases now add up to.
+    """Give locked contributions the standing that follows from their opinions and cases now.
 
-    Returns the events of changed standings, which the caller appends. `reason` and `figures` (by contribution) go into
-    their details.
+    Returns the events of changed standings, which the caller appends. Their details include `reason`, and
+    `more_details` by contribution.
     """
     ids = [contribution.id for contribution in contributions]
     tx.opinions.mark_logged(ids)
@@ -262,13 +268,13 @@ def settle(
     changed: dict[Standing, list[Contribution]] = defaultdict(list)
     for contribution in contributions:
         id = contribution.id
-        after = _add_up(opinions.get(id, ()), cases.get(id, ()), upstream.get(id))
+        after = _combined_standing(opinions.get(id, ()), cases.get(id, ()), upstream.get(id))
         if after is not contribution.standing:
             changed[after].append(contribution)
     for after, group in changed.items():
         tx.statuses.set_standing([contribution.id for contribution in group], after)
     return [
-        _standing_entry(contribution, after, reason, figures.get(contribution.id, {}))
+        _standing_entry(contribution, after, reason, more_details.get(contribution.id, {}))
         for after, group in changed.items()
         for contribution in group
     ]
@@ -291,7 +297,7 @@ def _opened_entry(id: int, opening: Opening) -> LogEntry:
 
 
 def visible_case(actor: Actor, case: Case) -> Case:
-    """The case with the fields that the actor, a party or a reviewer, may see."""
+    """The case with the fields that the actor may see, as a party or as a reviewer."""
     opinions = tuple(visible_opinion(actor, opinion, case.member) for opinion in case.opinions)
     see_member = actor.is_member(case.member) or sees_members(actor)
     return replace(case, opinions=opinions).shown(decided_by=_party(actor) is None, member=see_member)
@@ -310,30 +316,40 @@ def _party(actor: Actor) -> int | None:
 
 
 class _Shadow(NamedTuple):
-    """The places of the signals that cast a shadow (`OF_FRAMES`: all frames), and that part of a proposal's content."""
+    """The signals of a contribution that cast a shadow."""
 
     places: tuple[int, ...]
+    """Their places; `OF_FRAMES` stands for all frames."""
     content: Mapping[str, object]
+    """What a proposal stores of them: nothing for the default shadow."""
 
 
-def _shadow(tx: Transaction, contribution: int, decision: Decision, signals: Collection[int] | None) -> _Shadow | None:
-    """The shadow that a retirement casts; None for another decision. Raises InvalidInput."""
+def _shadow(
+    tx: Transaction, contribution: int, decision: Decision, chosen_places: Collection[int] | None
+) -> _Shadow | None:
+    """The shadow that a retirement casts, by the chosen places (None: `default_shadow`); None for another decision.
+
+    Raises InvalidInput, at the field `signals`.
+    """
     if decision is not Decision.RETIRE:
-        reject_field("signals", None if signals is None else "is for the decision retire: leave it out with any other")
+        unused = chosen_places is None
+        reject_field("signals", None if unused else "is for the decision retire: leave it out with any other")
         return None
     placed = tx.shadows.signals_by_place([contribution])[contribution]
     reject(
         Fault(f"signals[{position}]", f"the contribution has no signal at place {place}; the first is at place 0")
-        for position, place in enumerate(signals or ())
+        for position, place in enumerate(chosen_places or ())
         if place not in placed
     )
-    standard = default_shadow(placed)
-    places = standard if signals is None else tuple(sorted(set(signals)))
-    return _Shadow(places, {} if places == standard else {"signals": list(places)})
+    usual_places = default_shadow(placed)
+    places = usual_places if chosen_places is None else tuple(sorted(set(chosen_places)))
+    return _Shadow(places, {} if places == usual_places else {"signals": list(places)})
 
 
-def decided_entry(case: Case, decision: Decision, now: datetime, shadow: Sequence[int] | None = None) -> LogEntry:
-    """The event of a decision; a retirement has in `shadow` the places of the signals that cast one."""
+def decided_entry(
+    case: Case, decision: Decision, now: datetime, shadow_places: Sequence[int] | None = None
+) -> LogEntry:
+    """The event of a decision; for a retirement, `shadow_places` are the places of the signals that cast a shadow."""
     details: Details = {
         "contribution": case.contribution,
         "decision": str(decision),
@@ -341,13 +357,13 @@ def decided_entry(case: Case, decision: Decision, now: datetime, shadow: Sequenc
         "seconds_to_decide": int((now - case.opened_at).total_seconds()),
         "seconds_late": max(0, int((now - case.due_at).total_seconds())),
     }
-    if shadow is not None:
-        details = {**details, "shadow": list(map(str, shadow))}
+    if shadow_places is not None:
+        details = {**details, "shadow": list(map(str, shadow_places))}
     return LogEntry(Action.CASE_DECIDED, "case", case.id, details)
 
 
-def _standing_entry(contribution: Contribution, after: Standing, reason: str | None, figures: Details) -> LogEntry:
-    details: Details = {"before": str(contribution.standing), "reason": reason, **figures}
+def _standing_entry(contribution: Contribution, after: Standing, reason: str | None, more_details: Details) -> LogEntry:
+    details: Details = {"before": str(contribution.standing), "reason": reason, **more_details}
     return LogEntry(STANDING_EVENTS[after], "contribution", contribution.id, details)
 
 
@@ -360,7 +376,7 @@ def preview_decisions(db: HashDB, actor: Actor, id: int) -> dict[Decision, Stand
 
 
 def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing:
-    """The standing that opinions and cases would add up to after a decision, which settles the disputes in the case."""
+    """The standing that would follow from opinions and cases after a decision; disputes in the case count no more."""
     contribution = case.contribution
     cases = [
         replace(other, decision=decision) if other.id == case.id else other
@@ -370,10 +386,10 @@ def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing
         replace(opinion, counts=opinion.counts and not (opinion.stance is Stance.DISPUTES and opinion.case == case.id))
         for opinion in tx.opinions.current([contribution]).get(contribution, ())
     ]
-    return _add_up(opinions, cases, tx.origins.standings([contribution]).get(contribution))
+    return _combined_standing(opinions, cases, tx.origins.standings([contribution]).get(contribution))
 
 
-def _add_up(opinions: Sequence[Opinion], cases: Sequence[Case], upstream: Standing | None) -> Standing:
-    """The standing by opinions and cases here, and by the standing at the upstream it came from, if it did."""
+def _combined_standing(opinions: Sequence[Opinion], cases: Sequence[Case], upstream: Standing | None) -> Standing:
+    """The standing by opinions and cases here and by `upstream`, its standing at the service that it came from."""
     own = standing(opinions, ruling(cases))
     return own if upstream is None else combine_standings(own, upstream, ruled=any(case.decision for case in cases))

@@ -23,30 +23,32 @@ def take_next(db: HashDB, actor: Actor, query: QueueQuery, after: int | None = N
     """
     with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
-        stale = now - db.rules.case_idle
-        # The members that have a pile.
-        crowded = tx.queues.crowded(query, now, PILE) if query.pile is None else ()
+        idle_since = now - db.rules.case_idle
+        pile_openers = tx.queues.openers_of_piles(query, now, PILE) if query.pile is None else ()
         place = None if after is None else tx.queues.place(query.order, after)
         # First without the piles, then with them; each time from the place on, then from the beginning.
-        for without in (crowded, ()) if crowded else ((),):
+        for without in (pile_openers, ()) if pile_openers else ((),):
             for start in (place, None) if place else (None,):
-                id = tx.claims.take_next(str(actor), query, now, stale, without=without, place=start, besides=after)
+                id = tx.claims.take_next(
+                    str(actor), query, now, idle_since, without_openers=without, place=start, besides=after
+                )
                 if id is not None:
                     return id
     return None
 
 
-def take(db: HashDB, actor: Actor, id: int, *, over: bool = False) -> None:
-    """Take an open case, or renew one's claim; with `over`, also from another reviewer, which is logged.
+def take(db: HashDB, actor: Actor, id: int, *, from_others: bool = False) -> None:
+    """Take an open case, or renew one's claim.
 
+    With `from_others`, the actor also takes a case that another reviewer has, which is logged.
     Raises NotFound, AlreadyDecided, CaseTaken.
     """
     with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
-        stale = now - db.rules.case_idle
+        idle_since = now - db.rules.case_idle
         case = tx.cases.one(id)
-        holder = tx.claims.by_case([id], stale).get(id)
-        if not tx.claims.take(id, str(actor), now, stale, over=over):
+        holder = tx.claims.by_case([id], idle_since).get(id)
+        if not tx.claims.take(id, str(actor), now, idle_since, from_others=from_others):
             raise AlreadyDecided(id) if tx.cases.one(id).state is CaseState.DECIDED else CaseTaken(id)
         if holder is not None and holder.actor != str(actor):
             details: Details = {"contribution": case.contribution, "from": holder.actor}
@@ -64,7 +66,7 @@ def renew(db: HashDB, actor: Actor, id: int) -> bool:
 
 
 def release(db: HashDB, actor: Actor, id: int) -> None:
-    """Release a case that the actor has; without one, nothing changes."""
+    """Release a case that the actor has taken; if it has not, nothing changes."""
     with db.begin(actor, Scope.REVIEW) as tx:
         tx.claims.release(id, str(actor))
 
@@ -72,22 +74,22 @@ def release(db: HashDB, actor: Actor, id: int) -> None:
 def find(db: HashDB, actor: Actor, id: int) -> Claim | None:
     """The claim on a case; None if nobody has it."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
-        return current(tx, db.rules, [id], db.now()).get(id)
+        return current_claims(tx, db.rules, [id], db.now()).get(id)
 
 
 def list_own(db: HashDB, actor: Actor) -> tuple[Claim, ...]:
-    """The claims of the actor, the first one first."""
+    """The claims of the actor, the oldest first."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         return tx.claims.of_actor(str(actor), db.now() - db.rules.case_idle)
 
 
-def current(tx: Transaction, rules: Rules, ids: Collection[int], now: datetime) -> Mapping[int, Claim]:
-    """The claims on cases that count now, by case."""
+def current_claims(tx: Transaction, rules: Rules, ids: Collection[int], now: datetime) -> Mapping[int, Claim]:
+    """The claims on these cases, by case, without those whose reviewer was idle for too long."""
     return tx.claims.by_case(ids, now - rules.case_idle)
 
 
 def require_free(tx: Transaction, rules: Rules, actor: Actor, id: int, now: datetime) -> None:
-    """Raise CaseTaken if another than the actor has taken a case."""
-    claim = current(tx, rules, [id], now).get(id)
+    """Raise CaseTaken if another reviewer than the actor has taken a case."""
+    claim = current_claims(tx, rules, [id], now).get(id)
     if claim is not None and claim.actor != str(actor):
         raise CaseTaken(id)

@@ -1,4 +1,4 @@
-"""Cases that are due soon: reported once to each webhook that asks for them, and by mail to each user that does."""
+"""Cases that are due soon: each is reported once to each webhook with the topic, and to each user who wants mail."""
 
 from __future__ import annotations
 
@@ -61,9 +61,10 @@ def set_address(db: HashDB, session: Session, text: str) -> None:
 
 
 def report(db: HashDB) -> int:
-    """Make a delivery to each webhook with the topic `case.due` that has not reported some case yet; return how many.
+    """Make a delivery of cases that are due soon to each webhook with the topic `case.due`; return how many were made.
 
-    The cases are recorded in the same transaction: each webhook reports a case once, also if a process is killed.
+    A delivery has the cases that its webhook has not reported yet. They are recorded in the same transaction, so each
+    webhook reports a case once, also if a process is killed.
     """
     now = db.now()
     until = now + db.rules.due_soon
@@ -87,10 +88,11 @@ def report(db: HashDB) -> int:
 
 
 def mail(db: HashDB, send: Send) -> int:
-    """Send a mail to each user that wants one on a case that none was sent on; return how many the server accepted.
+    """Send each user who wants mail one on the cases that are due soon; return how many the server accepted.
 
-    Processes share the work. After a failure the mail is sent again later; in the end it is given up. If this process
-    is killed while it sends, the mail is sent again after two minutes, with the same id.
+    A mail has the cases on which the user got none before. Processes share the work. After a failure the mail is sent
+    again later, and after several failures it is given up. If this process is killed while it sends, the mail is sent
+    again after two minutes, with the same id.
     """
     until = db.now() + db.rules.due_soon
     with db.store.read() as tx:
@@ -106,7 +108,7 @@ def mail(db: HashDB, send: Send) -> int:
         if not cases:
             continue
         trouble = send(due_mail(recipient.user, recipient.address, cases, now), now)
-        _note(db, recipient, [case.id for case in cases], trouble)
+        _record_outcome(db, recipient, [case.id for case in cases], trouble)
         sent += trouble is None
         if trouble not in (None, MailTrouble.ADDRESS):
             # The server would refuse the others, too. They are tried the next time.
@@ -114,12 +116,11 @@ def mail(db: HashDB, send: Send) -> int:
     return sent
 
 
-def _note(db: HashDB, address: MailAddress, cases: list[int], trouble: MailTrouble | None) -> None:
+def _record_outcome(db: HashDB, address: MailAddress, cases: list[int], trouble: MailTrouble | None) -> None:
     """Store the outcome of an attempt; cases that were sent, or given up, are not sent again."""
     now = db.now()
-    # A refused address is not tried again; other failures are, until there is no further pause.
-    final = trouble in (None, MailTrouble.ADDRESS)
-    pause = None if final else mail_pause(address.attempts + 1)
+    # None: there is no further attempt. A refused address is not tried again; after other failures `mail_pause` says.
+    pause = None if trouble in (None, MailTrouble.ADDRESS) else mail_pause(address.attempts + 1)
     if trouble is not None:
         what = "is given up" if pause is None else f"is sent again in {pause.total_seconds():.0f} s"
         log.warning("mail to user %d failed (%s): it %s", address.user, trouble, what)

@@ -1,4 +1,7 @@
-"""Examination: what a batch would change of an item now, or why nothing: the same for the preview and for the act."""
+"""Examination: what a batch would change at an item now, or why it would change nothing.
+
+The preview of a batch and the batch itself examine items by the same code.
+"""
 
 from __future__ import annotations
 
@@ -17,56 +20,59 @@ from hashdb.domain.signals import PERCEPTUAL
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.service import HashDB
 from hashdb.service.matching import benign
-from hashdb.service.review.claims import current
+from hashdb.service.review.claims import current_claims
 from hashdb.service.review.proposals import person_of
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.review.incidents import PendingProposal
 
 FindSame = Callable[[ProposedChange], PendingProposal | None]
-"""The pending proposal of the same request, if there is one."""
+"""Finds the pending proposal with the same request, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What an act would change at an item. Only the fields that the act needs are set."""
+    """What the action of a batch would change at an item. Only the fields that the action needs are set."""
 
     skip: Skip | None = None
-    """Why the act changes nothing; None if it changes something."""
+    """Why nothing changes; None if something does."""
     contribution: Contribution | None = None
     case: Case | None = None
-    """The open case, or the one that is undone."""
+    """The open case on the contribution; for the undo of a hold, the case that the hold used."""
     pending: PendingProposal | None = None
-    """The proposal that the act confirms or drops."""
+    """The proposal to confirm or to drop."""
     draft: BenignDraft | None = None
-    """The benign entry that the act adds."""
+    """The benign entry to add."""
     amendment: Amendment | None = None
-    """The expiry that the act sets."""
+    """The expiry to set."""
     benign_entry_id: int | None = None
     """The benign entry that an undo deletes."""
     undoes: BatchAction | None = None
     """The action that an undo takes back."""
     proposes: bool = False
-    """Whether the act only proposes a change."""
+    """Whether the item would only become a proposal, which waits for a second person."""
     confirms: bool = False
-    """Whether the act carries out what another person proposed."""
+    """Whether the action carries out what another person proposed."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is stored on many items, by id, read at once."""
+class _Stored:
+    """What the store has on many items, read at once."""
 
     pending: Mapping[int, PendingProposal]
+    """The proposals that still wait, by id."""
     cases: Mapping[int, Case]
+    """By id."""
     cases_on: Mapping[int, Sequence[Case]]
-    """The cases on each contribution."""
+    """By contribution."""
     contributions: Mapping[int, Contribution]
+    """By id."""
     taken: frozenset[int]
-    """The cases that another reviewer has taken."""
+    """The ids of the cases that another reviewer has taken."""
     own_expiries: Mapping[int, datetime | None]
-    """The expiry that the member of each contribution chose."""
-    entries: frozenset[int]
-    """The benign entries that exist."""
+    """By contribution, the expiry that its member chose."""
+    benign_entries: frozenset[int]
+    """The ids of the benign entries that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +88,17 @@ class Examiner:
     find_same: FindSame
 
     def examine(self, subjects: Sequence[int]) -> dict[int, Examined]:
-        """What the batch would change at each subject: an id as `picks` says, or the position of an item to undo."""
+        """What the batch would change at each of its subjects.
+
+        `Batch.picks` says what a subject is: the id of a contribution, a case or a proposal. For an undo it is the
+        position of an item in the batch that is undone.
+        """
         action, picks = self.batch.action, self.batch.picks
         if picks is Picks.ITEM:
             return self._examine_undone(subjects)
         if picks is Picks.PROPOSAL:
-            known = self._load(subjects)
-            return {id: self._examine_proposal(id, known) for id in subjects}
+            stored = self._load(subjects)
+            return {id: self._examine_proposal(id, stored) for id in subjects}
         if not self.actor.has(action.scope):
             return dict.fromkeys(subjects, Examined(Skip.NOT_ALLOWED))
         if picks is Picks.CASE:
@@ -112,7 +122,7 @@ class Examiner:
 
     def _taken(self, ids: Collection[int]) -> frozenset[int]:
         """Those of the cases that another reviewer has taken."""
-        claims = current(self.tx, self.db.rules, ids, self.now)
+        claims = current_claims(self.tx, self.db.rules, ids, self.now)
         return frozenset(id for id, claim in claims.items() if claim.actor != str(self.actor))
 
     def _examine_contributions(self, ids: Sequence[int]) -> dict[int, Examined]:
@@ -131,13 +141,15 @@ class Examiner:
                 examined[id] = self._examine_decision(contribution, case, taken)
             elif action is BatchAction.HOLD:
                 same = not contribution.standing.matches or (case is not None and case.holds)
-                examined[id] = Examined(_ended(contribution) or (Skip.SAME if same else None), contribution, case)
+                examined[id] = Examined(
+                    _skip_unless_active(contribution) or (Skip.SAME if same else None), contribution, case
+                )
             elif action is BatchAction.WITHDRAW:
                 ended = contribution.status is Status.WITHDRAWN
                 skip = Skip.ERASED if contribution.erased else Skip.INACTIVE if ended else None
                 examined[id] = Examined(skip, contribution)
             elif action is BatchAction.BENIGN:
-                examined[id] = self._examine_entry(contribution)
+                examined[id] = self._examine_benign_entry(contribution)
             else:
                 choices, before = self.batch.choices, own[id]
                 wanted = _later(before, choices.days) if choices.days else choices.expires_at
@@ -148,9 +160,10 @@ class Examiner:
         decision = self.batch.action.decision
         assert decision is not None
         if case is None:
-            settled = contribution.standing.matches if decision is Decision.UPHOLD else None
-            same = settled if settled is not None else contribution.standing is decision.ruling
-            skip = _ended(contribution) or (Skip.SAME if same else None)
+            standing = contribution.standing
+            # To uphold changes nothing where the contribution matches anyway, by whatever standing.
+            same = standing.matches if decision is Decision.UPHOLD else standing is decision.ruling
+            skip = _skip_unless_active(contribution) or (Skip.SAME if same else None)
             proposes = decision is Decision.RETIRE and self.db.rules.two_persons
             return Examined(skip, contribution, proposes=proposes)
         if case.id in taken:
@@ -160,7 +173,7 @@ class Examiner:
         skip, confirms = self._second_person(retirement(case.id))
         return Examined(skip, contribution, case, proposes=not confirms, confirms=confirms)
 
-    def _examine_entry(self, contribution: Contribution) -> Examined:
+    def _examine_benign_entry(self, contribution: Contribution) -> Examined:
         if contribution.erased:
             return Examined(Skip.ERASED, contribution)
         accepts = self.db.rules.accepts
@@ -177,8 +190,11 @@ class Examiner:
         return Examined(skip, contribution, draft=draft, proposes=not confirms, confirms=confirms)
 
     def _examine_expiry(self, contribution: Contribution, before: datetime | None, wanted: datetime | None) -> Examined:
-        """What a change of the member's own expiry from `before` to `wanted` changes; BOUND: a limit is earlier."""
-        if skip := _ended(contribution):
+        """What changes if the expiry that the member itself chose changes from `before` to `wanted`.
+
+        The skip is `BOUND` if the incident or the retention sets the expiry, whatever the member chose.
+        """
+        if skip := _skip_unless_active(contribution):
             return Examined(skip, contribution)
         if self.batch.choices.days and before is None:
             return Examined(Skip.BOUND, contribution)
@@ -192,19 +208,19 @@ class Examiner:
         return Examined(None, contribution, amendment=Amendment(expires_at=wanted))
 
     def _second_person(self, change: ProposedChange) -> tuple[Skip | None, bool]:
-        """Why a request changes nothing, and whether it confirms the same one of another person."""
+        """Why a request changes nothing (None if it does), and whether it confirms the same one of another person."""
         first = self.find_same(change)
         if first is None:
             return None, False
         own = first.person == person_of(self.actor)
         return (Skip.WAITS if own else None), not own
 
-    def _examine_proposal(self, id: int, known: _Known) -> Examined:
-        pending = known.pending.get(id)
+    def _examine_proposal(self, id: int, stored: _Stored) -> Examined:
+        pending = stored.pending.get(id)
         if pending is None:
             return Examined(Skip.GONE)
         request = pending.proposal.request
-        if not self._confirms(request):
+        if not self._may_confirm(request):
             return Examined(Skip.NOT_ALLOWED, pending=pending)
         if self.batch.action is BatchAction.DROP:
             return Examined(None, pending=pending)
@@ -212,12 +228,12 @@ class Examiner:
             return Examined(Skip.OWN, pending=pending)
         if request.act is not TwoPersonAction.RETIRE:
             return Examined(None, pending=pending, confirms=True)
-        case = known.cases[request.id]
-        skip = Skip.DECIDED if case.state is CaseState.DECIDED else Skip.TAKEN if case.id in known.taken else None
-        return Examined(skip, known.contributions[case.contribution], case, pending, confirms=True)
+        case = stored.cases[request.id]
+        skip = Skip.DECIDED if case.state is CaseState.DECIDED else Skip.TAKEN if case.id in stored.taken else None
+        return Examined(skip, stored.contributions[case.contribution], case, pending, confirms=True)
 
-    def _confirms(self, request: ProposedChange) -> bool:
-        """Whether the actor may confirm and drop the proposal of a request."""
+    def _may_confirm(self, request: ProposedChange) -> bool:
+        """Whether the actor may confirm or drop the proposal of a request."""
         return self.actor.has(Scope.REVIEW if request.act in REVIEWER_ACTIONS else Scope.ADMIN)
 
     def _examine_undone(self, positions: Sequence[int]) -> dict[int, Examined]:
@@ -227,15 +243,15 @@ class Examiner:
         made: dict[str, list[int]] = defaultdict(list)
         for item in items.values():
             made[item.made_kind].append(item.made_id)
-        known = self._load(made["proposal"], made["case"], made["contribution"], made["benign"])
-        return {position: self._examine_undo(action, items[position], known) for position in positions}
+        stored = self._load(made["proposal"], made["case"], made["contribution"], made["benign"])
+        return {position: self._examine_undo(action, items[position], stored) for position in positions}
 
-    def _examine_undo(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
+    def _examine_undo(self, action: BatchAction, item: BatchItem, stored: _Stored) -> Examined:
         if item.outcome is ItemOutcome.PROPOSED:
-            pending = known.pending.get(item.made_id)
+            pending = stored.pending.get(item.made_id)
             if pending is None:
                 return Examined(Skip.GONE)
-            skip = None if self._confirms(pending.proposal.request) else Skip.NOT_ALLOWED
+            skip = None if self._may_confirm(pending.proposal.request) else Skip.NOT_ALLOWED
             return Examined(skip, pending=pending, undoes=action)
         kind = item.made_kind
         if item.outcome is not ItemOutcome.DONE or not action.undoable or kind == "member":
@@ -243,20 +259,25 @@ class Examiner:
         if not self.actor.has(Scope.REVIEW if kind == "case" else Scope.ADMIN):
             return Examined(Skip.NOT_ALLOWED)
         if kind == "case":
-            return self._examine_undo_case(action, item, known)
+            return self._examine_undo_case(action, item, stored)
         if kind == "benign":
-            there = item.made_id in known.entries
+            there = item.made_id in stored.benign_entries
             return Examined(None, benign_entry_id=item.made_id, undoes=action) if there else Examined(Skip.GONE)
-        contribution, own = known.contributions[item.made_id], known.own_expiries[item.made_id]
+        # What is left is a changed expiry. `batches.Done` says what its item has in `before`.
+        contribution, own = stored.contributions[item.made_id], stored.own_expiries[item.made_id]
         before = item.before.get("own")
         if item.before.get("set") != (None if own is None else format_instant(own)):
             return Examined(Skip.CHANGED, contribution)
         return self._examine_expiry(contribution, own, None if before is None else parse_instant(str(before)))
 
-    def _examine_undo_case(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
-        """Uphold the case that was opened, or by a new case what it decided, if that is still the last decision."""
-        case = known.cases[item.made_id]
-        contribution, cases = known.contributions[case.contribution], known.cases_on[case.contribution]
+    def _examine_undo_case(self, action: BatchAction, item: BatchItem, stored: _Stored) -> Examined:
+        """What changes if the decision or the hold of an item is undone.
+
+        A hold ends when its case is upheld, if the batch opened that case. A decision is reversed by a new decision to
+        uphold, in a new case if none is open. That is possible while it is still the last decision.
+        """
+        case = stored.cases[item.made_id]
+        contribution, cases = stored.contributions[case.contribution], stored.cases_on[case.contribution]
         if action is BatchAction.HOLD:
             opened = item.before.get("opened")
             skip = Skip.DECIDED if case.state is CaseState.DECIDED else None if opened else Skip.FINAL
@@ -265,7 +286,13 @@ class Examiner:
         if decided[-1:] != [case.id]:
             return Examined(Skip.CHANGED, contribution)
         now_open = open_case_of(cases)
-        skip = _ended(contribution) if now_open is None else Skip.TAKEN if now_open.id in known.taken else None
+        skip = (
+            _skip_unless_active(contribution)
+            if now_open is None
+            else Skip.TAKEN
+            if now_open.id in stored.taken
+            else None
+        )
         return Examined(skip, contribution, now_open, undoes=action)
 
     def _load(
@@ -273,18 +300,25 @@ class Examiner:
         proposals: Sequence[int],
         cases: Sequence[int] = (),
         contributions: Sequence[int] = (),
-        entries: Sequence[int] = (),
-    ) -> _Known:
+        benign_entries: Sequence[int] = (),
+    ) -> _Stored:
         """What is stored on these ids, and on the cases that the proposals would decide."""
         tx, now = self.tx, self.now
         pending = {row.proposal.id: row for row in tx.proposals.pending(now, proposals)}
         requests = [row.proposal.request for row in pending.values()]
         by_id = tx.cases.get({*cases, *(request.id for request in requests if request.act is TwoPersonAction.RETIRE)})
         cases_on = tx.cases.by_contribution({case.contribution for case in by_id.values()})
-        stored = tx.contributions.get({*cases_on, *contributions}, now)
+        by_contribution = tx.contributions.get({*cases_on, *contributions}, now)
         taken = self._taken(open_ids(cases_on))
-        own, present = tx.retention.own_expiries(contributions), tx.benign.existing(entries)
-        return _Known(pending, by_id, cases_on, stored, taken, own, present)
+        return _Stored(
+            pending,
+            by_id,
+            cases_on,
+            by_contribution,
+            taken,
+            own_expiries=tx.retention.own_expiries(contributions),
+            benign_entries=tx.benign.existing(benign_entries),
+        )
 
 
 def open_case_of(cases: Collection[Case]) -> Case | None:
@@ -298,21 +332,23 @@ def open_ids(cases: Mapping[int, Sequence[Case]]) -> list[int]:
 
 
 def retirement(case: int) -> ProposedChange:
-    """The change that a proposal asks for to retire a case's contribution with the usual signals."""
+    """The change that a proposal to retire the contribution of a case asks for, with the default shadow."""
     return ProposedChange(TwoPersonAction.RETIRE, "case", case, {"decision": str(Decision.RETIRE)})
 
 
 def find_same_among(pending: Sequence[PendingProposal]) -> FindSame:
-    """What finds the proposal of the same request among proposals that were read before."""
-    known: Mapping[str, PendingProposal] = {_text(row.proposal.request): row for row in reversed(pending)}
-    return lambda change: known.get(_text(change))
+    """A function that finds the proposal with the same request among proposals that were read before."""
+    # Reversed: of equal requests the first one is found.
+    by_request: Mapping[str, PendingProposal] = {_key(row.proposal.request): row for row in reversed(pending)}
+    return lambda change: by_request.get(_key(change))
 
 
-def _text(change: ProposedChange) -> str:
+def _key(change: ProposedChange) -> str:
+    """A text that is equal for equal changes: their content cannot be hashed."""
     return f"{change.act} {change.subject} {sorted(change.content.items())}"
 
 
-def _ended(contribution: Contribution) -> Skip | None:
+def _skip_unless_active(contribution: Contribution) -> Skip | None:
     """Why no case can be opened on a contribution, and why it cannot be amended; None if it is active."""
     if contribution.erased:
         return Skip.ERASED
@@ -320,7 +356,7 @@ def _ended(contribution: Contribution) -> Skip | None:
 
 
 def _later(at: datetime | None, days: int) -> datetime | None:
-    """The time some days later; the same if there is no such time."""
+    """The time some days later; the same time if that would be after the year 9999."""
     try:
         return None if at is None else at + timedelta(days=days)
     except OverflowError:

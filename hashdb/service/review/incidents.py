@@ -11,7 +11,7 @@ from hashdb.domain.rules import incident_fault
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, reject, reject_field
 from hashdb.service import HashDB
-from hashdb.service.contributions.expiry import settle
+from hashdb.service.contributions import expiry
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Incident, ...]:
@@ -38,7 +38,8 @@ def impact(db: HashDB, actor: Actor, incident: Incident) -> IncidentImpact:
     with db.read(actor, Scope.AUDIT) as tx:
         count = tx.incidents.count_contributions([incident.label], now)[incident.label]
         sooner = 0 if incident.expiry is None else tx.incidents.count_lasting(incident.label, now, incident.expiry)
-    return IncidentImpact(count, sooner, incident.expiry, ended=incident.expiry is not None and incident.expiry <= now)
+    ended = incident.expiry is not None and incident.expiry <= now
+    return IncidentImpact(held=count, sooner=sooner, expiry=incident.expiry, ended=ended)
 
 
 def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
@@ -53,7 +54,7 @@ def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
         added = tx.incidents.add(draft)
         details: Details = {"label": added.label, **_details(added)}
         tx.audit.append(db.now(), actor, [LogEntry(Action.INCIDENT_ADDED, "incident", added.id, details)])
-    settle(db, actor)
+    expiry.settle(db, actor)
     return added
 
 
@@ -72,7 +73,7 @@ def change(db: HashDB, actor: Actor, id: int, incident_change: IncidentChange) -
             values = {name: value for name, value in _details(after).items() if name in fields}
             details: Details = {"fields": fields, **values}
             tx.audit.append(db.now(), actor, [LogEntry(Action.INCIDENT_AMENDED, "incident", id, details)])
-    settle(db, actor)
+    expiry.settle(db, actor)
     return after
 
 

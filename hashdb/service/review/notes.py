@@ -1,4 +1,4 @@
-"""Notes: what reviewers note on a case for each other. No member sees them, and the log has no text of them."""
+"""Notes: what reviewers write on a case for each other. No member sees them, and their text is not in the log."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MOST_NOTES = 200
 
 
 def add(db: HashDB, actor: Actor, case: int, text: str) -> CaseNote:
-    """Note something on a case, open or decided. Raises InvalidInput, NotFound."""
+    """Add a note to a case, open or decided. Raises InvalidInput, NotFound."""
     with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         item = tx.contributions.one(tx.cases.one(case).contribution, now, lock=True)
-        # An erasure that is done would not remove a note of today.
+        # The erasure has already deleted the notes: one that is stored now would stay.
         reject_field("text", "is not stored: the contribution is erased" if item.erased else None)
         many = len(tx.case_notes.on_cases([case])) >= MOST_NOTES
         reject_field("text", f"is not stored: a case has at most {MOST_NOTES} notes" if many else None)
-        return _record(tx, actor, item.id, case, text, now, None)
+        return _record(tx, actor, item.id, case, text, now)
 
 
 def list_on(db: HashDB, actor: Actor, case: int) -> tuple[CaseNote, ...]:
@@ -38,17 +38,18 @@ def list_on(db: HashDB, actor: Actor, case: int) -> tuple[CaseNote, ...]:
 def note_reason(
     tx: Transaction, actor: Actor, contribution: Contribution, proposal: Proposal, reason: str | None, now: datetime
 ) -> None:
-    """Keep the reason of a proposal about a case for the second person, and release the first person's claim."""
+    """Store the reason of a proposal about a case as a note for the second person, and release the actor's claim."""
     case = proposal.request.id
     tx.claims.release(case, str(actor))
-    known = (note.text for note in tx.case_notes.on_cases([case]) if note.proposal == proposal.id)
-    if reason and not contribution.erased and reason not in known:
+    stored = (note.text for note in tx.case_notes.on_cases([case]) if note.proposal == proposal.id)
+    if reason and not contribution.erased and reason not in stored:
         _record(tx, actor, contribution.id, case, reason, now, proposal.id)
 
 
 def _record(
-    tx: Transaction, actor: Actor, contribution: int, case: int, text: str, now: datetime, proposal: int | None
+    tx: Transaction, actor: Actor, contribution: int, case: int, text: str, now: datetime, proposal: int | None = None
 ) -> CaseNote:
+    """Store a note with its event; with `proposal`, the note is the reason of that proposal."""
     note = tx.case_notes.add(case, str(actor), text, now, proposal)
     details: Details = {"contribution": contribution, "note": note.id}
     if proposal is not None:

@@ -33,17 +33,18 @@ def give(
     draft: OpinionDraft,
     key: IdempotencyKey | None = None,
     *,
-    counted: bool = False,
+    budget_spent: bool = False,
 ) -> Opinion:
     """Record a member's opinion on another's contribution. With an idempotency key, a repeat is recorded once.
 
-    `counted`: the caller has called `spend`. A member's last opinion counts; the same one again changes nothing.
+    `budget_spent`: the caller has already called `spend` for this opinion. A member's last opinion counts; the same one
+    again changes nothing.
     A dispute opens a case, or joins the open one.
     Raises InvalidInput, LimitReached, NotFound, OwnContribution, NotActive, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.MATCH)
     reject(db.rules.opinion_faults(draft))
-    if not counted:
+    if not budget_spent:
         spend(db, actor, [draft])
     await_hits(db, actor, contribution)
     with db.store.begin() as tx:
@@ -75,9 +76,9 @@ def page(db: HashDB, actor: Actor, contribution: int, after: int, limit: int) ->
 
 
 def recount(db: HashDB, limit: int = 500) -> int:
-    """Update the standings of at most `limit` contributions after members were suspended or reinstated.
+    """Update the standings of at most `limit` contributions whose opinions changed with a suspension or its end.
 
-    Returns how many were examined; call again while that is `limit`. After an interruption it resumes.
+    Returns how many were examined; call again while that is `limit`. After an interruption the next call resumes.
     """
     with db.store.read() as tx:
         if not tx.opinions.pending(1, lock=False):
@@ -96,6 +97,7 @@ def _lock(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution
         raise OwnContribution(id)
     if not may_know(tx, actor, contribution):
         raise NotFound(f"contribution {id}")
+    # An actor that may know of it learns that it is not active, although it may no longer see it.
     if contribution.status is not Status.ACTIVE:
         raise NotActive(id, contribution.status)
     if not may_see(tx, actor, contribution):
@@ -110,6 +112,7 @@ def _record(
     cases = tx.cases.by_contribution([item.id]).get(item.id, ())
     opening = None
     if opens_case(draft.stance, cases):
+        # A confirmation has no reason of its own.
         reason, due = draft.reason or Cause.CONTESTED, now + rules.time_to_decide
         opening = tx.cases.open(item.id, reason, now, due, opener=member.id)
     elif same := _same_opinion(tx, member, item, draft):
@@ -125,7 +128,7 @@ def _record(
 
 
 def _same_opinion(tx: Transaction, member: Member, item: Contribution, draft: OpinionDraft) -> Opinion | None:
-    """The same opinion of the member, if it counts."""
+    """The opinion of the member that counts now, if it equals the draft."""
     opinions = tx.opinions.current([item.id]).get(item.id, ())
     return next(
         (opinion for opinion in opinions if opinion.member == member.id and opinion.counts and opinion.equals(draft)),

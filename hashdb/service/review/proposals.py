@@ -1,4 +1,4 @@
-"""Proposals: a change that takes two persons waits until a second person makes the same request."""
+"""Proposals: a change that needs two persons waits until a second person makes the same request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAITS = timedelta(hours=72)
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Proposal, ...]:
-    """At most `limit` waiting proposals with ids above `after`, in order; with `review` alone, those on cases."""
+    """At most `limit` waiting proposals with ids above `after`, in order; without the scope `admin`, those on cases."""
     acts = visible_acts(actor)
     with db.store.read() as tx:
         return tx.proposals.page(after, limit, db.now(), acts)
@@ -30,7 +30,7 @@ def get(db: HashDB, actor: Actor, id: int) -> Proposal:
 
 
 def list_on_subject(db: HashDB, actor: Actor, kind: str, id: int) -> tuple[Proposal, ...]:
-    """The waiting proposals on a subject."""
+    """The waiting proposals to change one thing; `kind` and `id` are those of `ProposedChange`."""
     acts = visible_acts(actor)
     with db.store.read() as tx:
         return tx.proposals.on_subject(kind, id, db.now(), acts)
@@ -70,10 +70,10 @@ def expire(db: HashDB) -> int:
 def require_second_person(
     db: HashDB, tx: Transaction, actor: Actor, request: ProposedChange, now: datetime
 ) -> Proposal | None:
-    """None if the request may be done now: one person is enough here, or this is the second person's request.
+    """The proposal that waits for a second person; None if the caller may carry out the request now.
 
-    Else the proposal that waits for a second person; it is made now, or the same person made it before. A person is a
-    member, whatever key it uses, a user of the console, or the command line.
+    It may if one person is enough here, or if this is the second person's request. Otherwise the proposal is made now,
+    or the same person made it before. `person_of` says who is a person.
     """
     if not db.rules.two_persons:
         return None
@@ -92,7 +92,10 @@ def require_second_person(
 
 
 def person_of(actor: Actor) -> str:
-    """Who is one person: a member, whatever key it uses, or a user of the console, or the command line."""
+    """Who the actor counts as where two persons are needed.
+
+    All keys of a member are one person. Each user of the console is one, and so is the command line.
+    """
     return actor.name if actor.member is None else f"member:{actor.member.id}"
 
 

@@ -15,7 +15,7 @@ from hashdb.domain.review.queues import PILE, ProposedCase, Queue, QueueCounts, 
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
 from hashdb.service.review.cases import decided_entry, settle
-from hashdb.service.review.claims import current
+from hashdb.service.review.claims import current_claims
 from hashdb.store import Transaction
 
 _PAGE = 50
@@ -38,26 +38,25 @@ def queue(
 ) -> Queue:
     """A page of the open cases that fit a filter, with who has taken them; the piles follow the last page.
 
-    The page begins after the case `after`, or ends before the case `before`. Cases of the same pile are no rows of
-    their own, unless the filter names the pile.
+    The page begins after the case `after`, or ends before the case `before`. Cases in a pile have no rows of their own,
+    unless the filter names the pile.
     """
     backwards = before is not None
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        # The members whose cases are shown as piles.
-        crowded = tx.queues.crowded(query, now, PILE) if query.pile is None else ()
+        pile_openers = tx.queues.openers_of_piles(query, now, PILE) if query.pile is None else ()
         start = before if backwards else after
-        page = tx.queues.page(query, now, limit + 1, without=crowded, start=start, backwards=backwards)
+        # One more than the limit shows whether another page follows in this direction.
+        page = tx.queues.page(query, now, limit + 1, without_openers=pile_openers, start=start, backwards=backwards)
         ids = page[:limit][::-1] if backwards else page[:limit]
         more = len(page) > limit
-        # Whether pages come before this one, and after it.
-        ahead = more if backwards else after is not None
-        follow = True if backwards else more
+        has_previous = more if backwards else after is not None
+        has_next = True if backwards else more
         return Queue(
             _with_contributions(tx, db, actor, ids, now),
-            piles=() if follow else tx.queues.piles(query, now, crowded),
-            before=ids[0] if ahead and ids else None,
-            after=ids[-1] if follow and ids else None,
+            piles=() if has_next else tx.queues.piles(query, now, pile_openers),
+            before=ids[0] if has_previous and ids else None,
+            after=ids[-1] if has_next and ids else None,
         )
 
 
@@ -74,10 +73,12 @@ def neighbors_in_queue(db: HashDB, actor: Actor, case: int, query: QueueQuery = 
     """
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        without = tx.queues.crowded(query, now, PILE) if query.pile is None else ()
+        pile_openers = tx.queues.openers_of_piles(query, now, PILE) if query.pile is None else ()
         here = tx.queues.has(query, now, case)
-        after = tx.queues.page(query, now, 1, without=without, start=case if here else None)
-        before = tx.queues.page(query, now, 1, without=without, start=case, backwards=True) if here else ()
+        before: tuple[int, ...] = ()
+        if here:
+            before = tx.queues.page(query, now, 1, without_openers=pile_openers, start=case, backwards=True)
+        after = tx.queues.page(query, now, 1, without_openers=pile_openers, start=case if here else None)
     return next(iter(before), None), next(iter(after), None)
 
 
@@ -91,13 +92,14 @@ def list_proposed(db: HashDB, actor: Actor) -> tuple[ProposedCase, ...]:
     """The open cases that wait for a second person, with who proposed what and why, the first to expire first."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        proposals = {row.request.id: row for row in tx.proposals.page(0, _MOST_PROPOSED, now, REVIEWER_ACTIONS)}
-        waiting = _with_contributions(tx, db, actor, list(proposals), now)
-        reasons = {(note.case, note.proposal): note for note in tx.case_notes.on_cases(proposals)}
+        page = tx.proposals.page(0, _MOST_PROPOSED, now, REVIEWER_ACTIONS)
+        by_case = {proposal.request.id: proposal for proposal in page}
+        waiting = _with_contributions(tx, db, actor, list(by_case), now)
+        reasons = {(note.case, note.proposal): note for note in tx.case_notes.on_cases(by_case)}
     proposed = [
         ProposedCase(proposal, row, reasons.get((row.case.id, proposal.id)))
         for row in waiting
-        for proposal in [proposals[row.case.id]]
+        for proposal in [by_case[row.case.id]]
         if row.case.state is CaseState.OPEN
     ]
     return tuple(sorted(proposed, key=lambda row: (row.proposal.expires_at, row.proposal.id)))
@@ -106,17 +108,17 @@ def list_proposed(db: HashDB, actor: Actor) -> tuple[ProposedCase, ...]:
 def _with_contributions(
     tx: Transaction, db: HashDB, actor: Actor, ids: Sequence[int], now: datetime
 ) -> tuple[WaitingCase, ...]:
-    cases, claims = tx.cases.get(ids), current(tx, db.rules, ids, now)
+    cases, claims = tx.cases.get(ids), current_claims(tx, db.rules, ids, now)
     stored = tx.contributions.get([case.contribution for case in cases.values()], now)
     visible = {id: visible_fields(actor, contribution) for id, contribution in stored.items()}
     return tuple(WaitingCase(cases[id], visible[cases[id].contribution], claims.get(id)) for id in ids if id in cases)
 
 
 def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query: QueueQuery = _ANY) -> int:
-    """Uphold the cases of a member's pile that fit a filter with one note; return how many, at most `MOST_UPHELD`.
+    """Uphold cases of a member's pile, all with the same note; return how many, at most `MOST_UPHELD`.
 
-    Cases with ids above `upto` are left out, because the reviewer has not seen them, and so are those that another
-    reviewer has taken.
+    `pile` is the member, and `query` is the filter that the cases fit. Cases with ids above `upto` are left out,
+    because the reviewer has not seen them, and so are those that another reviewer has taken.
     """
     query = replace(query, pile=pile)
     with db.begin(actor, Scope.REVIEW) as tx:
@@ -124,7 +126,7 @@ def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query
         ids = tx.queues.page(query, now, MOST_UPHELD)
         tx.contributions.lock({case.contribution for case in tx.cases.get(ids).values() if case.id <= upto})
         # Read again: now that they are locked, nobody else decides on them.
-        claims = current(tx, db.rules, ids, now)
+        claims = current_claims(tx, db.rules, ids, now)
         taken = {id for id, claim in claims.items() if claim.actor != str(actor)}
         cases = [
             case
@@ -134,6 +136,7 @@ def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query
         contributions = tx.contributions.get([case.contribution for case in cases], now)
         entries = []
         for case in cases:
+            # The erasure has already deleted the notes: one that is stored now would stay.
             stored_note = None if contributions[case.contribution].erased else note
             tx.cases.decide(case.id, Decision.UPHOLD, stored_note, str(actor), now)
             entries.append(decided_entry(case, Decision.UPHOLD, now))

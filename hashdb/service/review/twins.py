@@ -15,15 +15,16 @@ from hashdb.store.contributions.frames import position_of
 
 
 class NearShadow(NamedTuple):
-    """The result of a search: what was searched for, and the stored signals near it when the log ended at event `seq`.
-
-    `signals` are those of the retired item itself, `frames` those of its frames.
-    """
+    """The result of a search: the shadow that was searched for, and the stored signals near it."""
 
     signals: tuple[Signal, ...]
+    """Of the shadow, the signals of the retired item itself."""
     frames: tuple[Signal, ...]
+    """Of the shadow, the signals of the item's frames."""
     stored: frozenset[Signal]
+    """The stored signals near either."""
     seq: int
+    """The last event that the search includes."""
 
 
 def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] = ()) -> NearShadow:
@@ -39,14 +40,15 @@ def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] 
 
 
 def list_twins(tx: Transaction, near: NearShadow, member: int, now: datetime) -> tuple[int, ...]:
-    """The ids of the contributions of a locked member that match and are near the signals, in order.
+    """The ids of the contributions of a locked member that match and are near the shadow, in order.
 
     Of an item with frames, several shots must be near, or a page. What the member contributed since the search is
     compared one by one, by the same rule.
     """
     ids = {*tx.shadows.twins_with(member, near.stored, now)}
     newer = tx.shadows.contributed_or_amended_since(member, near.seq)
-    # The positions of the signals that are near: of the item's own, and of the first one of each shot.
+    # The positions of the signals that are near, by contribution. A signal of the item itself has its place as its
+    # position; of each shot the first signal is compared, and `position_of` says its position.
     positions: dict[int, set[int]] = {id: set() for id in newer}
     for id, placed in tx.shadows.signals_by_place(newer).items():
         positions[id] |= {place for place, signal in placed.items() if place != OF_FRAMES and _is_near(near, signal)}
@@ -56,6 +58,7 @@ def list_twins(tx: Transaction, near: NearShadow, member: int, now: datetime) ->
 
 
 def _is_near(near: NearShadow, signal: Signal) -> bool:
+    """Whether a signal is near the shadow: by the rule of twins, or within the default radius of a frame of it."""
     return any(is_twin(own, signal) for own in near.signals) or any(
         own.algorithm is signal.algorithm and own.distance(signal) <= own.algorithm.radius for own in near.frames
     )

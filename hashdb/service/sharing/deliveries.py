@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from http.client import HTTPException
 from threading import Event, Thread
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hashdb.domain.accounts.members import SYSTEM
@@ -34,7 +35,7 @@ from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.sharing.safe_http import NotPermittedError, connect, request_target, resolve, trouble_of
 from hashdb.service.sharing.webhooks import new_message
-from hashdb.service.stats.counts import settled
+from hashdb.service.stats.counts import seq_with_all_hits
 from hashdb.store import Transaction
 from hashdb.store.sharing.webhooks import DeliveryPosition
 
@@ -45,38 +46,51 @@ _RESPONSE_BYTES = 65_536
 _AT_ONCE = 8
 """Deliveries that one process sends at the same time."""
 _SLACK = 1_000
-"""How many events without news a position may be behind before it is advanced."""
+"""How many events that it need not report a position may be behind before it is advanced."""
 _FEED = (*(action for action in Action if action.changes_feed), Action.LOG_RESTORED)
 """The actions of events that a webhook of the topic `feed.changed` counts."""
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
 
 Post = Callable[[ClaimedDelivery, datetime], Attempt]
 """Sends a delivery once, signed for this time."""
-_News = Mapping[int, Sequence[dict[str, object]]]
-"""The data of messages to be sent, by member; 0 is every member."""
+_EVERY_MEMBER = 0
+_DataByMember = Mapping[int, Sequence[dict[str, object]]]
+"""The data of messages to be sent, by member; `_EVERY_MEMBER` stands for each member that has none of its own."""
+
+
+class _News(NamedTuple):
+    """What webhooks whose positions have the same topic and seq are to report."""
+
+    positions: Sequence[DeliveryPosition]
+    upto: int
+    """The seq up to which events were read."""
+    data: _DataByMember
 
 
 def make(db: HashDB) -> int:
-    """Make the deliveries of new events, and move the positions of the webhooks in the same transaction.
+    """Make the deliveries of new events, and advance the positions of the webhooks in the same transaction.
 
-    If this process is killed, nothing is lost: the next one makes what is missing. Returns how many were made.
+    If this process is killed, nothing is lost: the next call makes what is missing. Returns how many were made.
     """
     with db.store.read() as tx:
         head = tx.audit.head()
         groups: dict[tuple[Topic, int], list[DeliveryPosition]] = defaultdict(list)
         for position in tx.webhooks.positions_behind(head.seq):
             groups[position.topic, position.seq].append(position)
-        batches = [(positions, *_news(db, tx, positions, head.seq, head.epoch)) for positions in groups.values()]
-    due = [batch for batch in batches for positions, upto, news in [batch] if news or upto - positions[0].seq >= _SLACK]
+        read = [_read_news(db, tx, positions, head.seq, head.epoch) for positions in groups.values()]
+    due = [news for news in read if news.data or news.upto - news.positions[0].seq >= _SLACK]
     if not due:
         return 0
     made = 0
     with db.store.begin() as tx:
-        tx.webhooks.lock([position.webhook for positions, _, _ in due for position in positions])
-        for positions, upto, news in due:
-            moved = tx.webhooks.advance(positions, upto)
-            for position in positions:
-                for data in news.get(position.member, news.get(0, ())) if position.webhook in moved else ():
+        tx.webhooks.lock([position.webhook for news in due for position in news.positions])
+        for news in due:
+            moved = tx.webhooks.advance(news.positions, news.upto)
+            for position in news.positions:
+                if position.webhook not in moved:
+                    # Another process has made its deliveries.
+                    continue
+                for data in news.data.get(position.member, news.data.get(_EVERY_MEMBER, ())):
                     tx.deliveries.add(position.webhook, new_message(db, str(position.topic), data))
                     made += 1
     return made
@@ -100,6 +114,7 @@ def send(db: HashDB, claimed: ClaimedDelivery, post: Post) -> DeliveryOutcome:
     """
     attempt = post(claimed, db.now())
     now, topic = db.now(), claimed.message.topic
+    # The time until the next attempt; None if there is none.
     pause = None if attempt.trouble is None or attempt.gone else pause_after(claimed.attempts + 1, topic)
     final = DeliveryOutcome.DELIVERED if attempt.trouble is None else DeliveryOutcome.FAILED
     outcome = final if pause is None else DeliveryOutcome.WAITING
@@ -128,14 +143,14 @@ def prune(db: HashDB) -> int:
 
 def post(claimed: ClaimedDelivery, now: datetime, egress: EgressPolicy) -> Attempt:
     """Send the request once, within ten seconds, to a checked address; only the status of the response counts."""
-    begun = time.monotonic()
+    started = time.monotonic()
     status, trouble = None, None
     try:
         status = _send_request(claimed, now, egress)
         trouble = None if 200 <= status < 300 else Trouble.STATUS
     except (OSError, HTTPException, ValueError) as error:
         trouble = trouble_of(error)
-    return Attempt(status, int((time.monotonic() - begun) * 1000), trouble)
+    return Attempt(status, int((time.monotonic() - started) * 1000), trouble)
 
 
 class Dispatcher:
@@ -146,7 +161,9 @@ class Dispatcher:
         self._post = post
         self._report = report
         self._threads: dict[int, Thread] = {}
+        """By webhook: one delivery at a time is sent to each."""
         self._sent = Event()
+        """Set when an attempt has ended."""
 
     def look(self, db: HashDB) -> int:
         """Make new deliveries and start to send those that are due; return how many. Raises StoreBusy."""
@@ -196,42 +213,40 @@ def _send_request(claimed: ClaimedDelivery, now: datetime, egress: EgressPolicy)
             return response.status
 
 
-def _news(
-    db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition], head: int, epoch: str
-) -> tuple[int, _News]:
-    """The seq up to which events were read, and their news; the positions have the same topic and seq."""
+def _read_news(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition], head: int, epoch: str) -> _News:
+    """What happened since the positions, which have the same topic and seq, up to the seq `head`."""
     topic, after = positions[0].topic, positions[0].seq
     if topic is Topic.FEED_CHANGED:
         count = tx.audit.count(after, head, _FEED)
-        return head, _summary(after, head, count, epoch=epoch)
+        return _News(positions, head, _summary(after, head, count, epoch=epoch))
     if topic is Topic.MATCH_REVERSED:
         return _reversals(db, tx, positions)
     events = tx.audit.since(after, MAX_WAITING_DELIVERIES, [_CASES[topic]])
     parties = tx.cases.parties([event.id for event in events])
-    news: dict[int, list[dict[str, object]]] = {position.member: [] for position in positions}
+    by_member: dict[int, list[dict[str, object]]] = {position.member: [] for position in positions}
     for event in events:
-        for member in parties.get(event.id, frozenset()) & news.keys():
+        for member in parties.get(event.id, frozenset()) & by_member.keys():
             data: dict[str, object] = {
                 "seq": event.seq,
                 "case": event.id,
                 "contribution": event.details["contribution"],
             }
-            news[member].append(data)
+            by_member[member].append(data)
     upto = head if len(events) < MAX_WAITING_DELIVERIES else events[-1].seq
-    return upto, news if any(news.values()) else {}
+    return _News(positions, upto, by_member if any(by_member.values()) else {})
 
 
-def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition]) -> tuple[int, _News]:
+def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition]) -> _News:
     after = positions[0].seq
     # A recent match may not be stored yet, and without it its reversal would not concern the member.
-    upto = max(after, settled(db, tx))
+    upto = max(after, seq_with_all_hits(db, tx))
     if not tx.audit.count(after, upto, REVERSING_ACTIONS):
-        return upto, {}
+        return _News(positions, upto, {})
     counts = {position.member: len(tx.hits.reversals(position.member, after, upto)) for position in positions}
-    news = {member: _summary(after, upto, count).get(0, ()) for member, count in counts.items()}
-    return upto, news if any(news.values()) else {}
+    by_member = {member: _summary(after, upto, count).get(_EVERY_MEMBER, ()) for member, count in counts.items()}
+    return _News(positions, upto, by_member if any(by_member.values()) else {})
 
 
-def _summary(after: int, checkpoint: int, count: int, **more: object) -> dict[int, Sequence[dict[str, object]]]:
+def _summary(after: int, checkpoint: int, count: int, **more: object) -> _DataByMember:
     """One message for every member, with the number of events; none if there are no events."""
-    return {0: [{"after": after, "checkpoint": checkpoint, "count": count, **more}]} if count else {}
+    return {_EVERY_MEMBER: [{"after": after, "checkpoint": checkpoint, "count": count, **more}]} if count else {}

@@ -40,19 +40,21 @@ from hashdb.store import Transaction
 from hashdb.store.repositories import chunks
 
 _FEED = tuple(action for action in Action if action.changes_feed)
+"""The actions of events that change the feed."""
 _HIDDEN = frozenset({"reference"})
 """The fields of contributions that are not read: no reader of the feed gets them."""
 WAITING = RequestSlots(each=2, all_keys=4)
-"""Readers that wait in a process at the same time; the other threads stay free for matches."""
+"""The slots of readers that wait in this process; the other threads stay free for matches."""
 _POLL_SECONDS = 0.1
 _FRAMES_A_STEP = 20
 """Frames whose holders are read at a time to find the contributions that are a video."""
 
 
 def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = None) -> Changes:
-    """At most `limit` changes after seq `after`; read from 0, they give the present state.
+    """At most `limit` changes after seq `after`. A reader that starts at 0 and reads on gets the present state.
 
-    Raises FeedRestarted if `epoch` or `after` are not of this log.
+    `epoch` is that of the reader, if it has one. Raises FeedRestarted if `epoch` is not that of this log, or if `after`
+    is above its head.
     """
     actor.require(Scope.FEED)
     log_feed_read(db, actor)
@@ -80,7 +82,10 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
 
 
 def _few_enough(frame_counts: Sequence[int]) -> int:
-    """How many contributions of a page have `FRAMES_A_REQUEST` frames together at most; at least one."""
+    """How many of the first contributions of a page have at most `FRAMES_A_REQUEST` frames together; at least 1.
+
+    `frame_counts` has the number of frames of each contribution, in the order of the page.
+    """
     totals = accumulate(frame_counts)
     return max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))
 
@@ -88,8 +93,8 @@ def _few_enough(frame_counts: Sequence[int]) -> int:
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
     """Wait for a change after seq `after`, for at most `seconds`; return whether the reader had a slot to wait.
 
-    Two readers of a key and four in all may wait in a process; for others it returns False at once. It also returns
-    when the process stops.
+    Two readers of a key and four in all may wait in a process; for any further one it returns False at once. It also
+    returns when the process stops.
     """
     actor.require(Scope.FEED)
     try:
@@ -105,6 +110,7 @@ def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
 def log_feed_read(db: HashDB, actor: Actor) -> None:
     """Log that a key reads the feed: one event for each key and day."""
     now = db.now()
+    # This process remembers the last day that is logged, so that most reads write nothing.
     if actor.key is None or db.feed_read_on.get(actor.key.id) == now.date():
         return
     with db.store.begin() as tx:
@@ -128,7 +134,7 @@ def _changed(db: HashDB, after: int) -> bool:
 def _state(contribution: Contribution, logged: Status) -> Contribution | Gone:
     """The state of a contribution in the feed, by the status that was last logged, not the present one.
 
-    An expiry or a suspension reaches the reader by its own event.
+    An expiry or a suspension that is not logged yet reaches the reader with its own event.
     """
     if logged is Status.ACTIVE and contribution.standing.matches:
         if contribution.masked and not any(contribution.every_signal()):
@@ -139,7 +145,7 @@ def _state(contribution: Contribution, logged: Status) -> Contribution | Gone:
 
 
 _EXCHANGED = (*_FEED, Action.OPINION_GIVEN)
-"""The actions of events after which `exchange` has news of the values of a contribution."""
+"""The actions of events after which `exchange` returns the values of a contribution again."""
 
 
 def head(db: HashDB, actor: Actor, before: datetime | None = None) -> int:
@@ -159,11 +165,11 @@ def exchange(
     *,
     videos: bool = False,
 ) -> ExchangePage:
-    """What changes between events `after` and `upto` for a reader that has read up to event `since`.
+    """A page of what changes between events `after` and `upto` for a reader that has read up to event `since`.
 
-    The values are of these algorithms, and with `videos` also whole videos; signals of frames are left out. About
-    `limit` records; all values of a contribution are on one page. Values that the reader never had are not reported as
-    gone.
+    It has a record for each value: a signal by one of these algorithms, or with `videos` also a whole video. Signals of
+    frames have no records of their own. A page has about `limit` records, and all values of a contribution are on the
+    same page. Values that the reader never had are not reported as gone.
     """
     actor.require(Scope.FEED)
     log_feed_read(db, actor)
@@ -173,8 +179,10 @@ def exchange(
         values_by_id = _values_by_id(tx, {_contribution(event) for event in few_events}, algorithms, videos=videos)
         page = _page([event for event in few_events if event.seq <= upto], values_by_id, limit)
         more = bool(page) and len(page) < len(events) and events[len(page)].seq <= upto
+        # By value, its last event on this page.
         latest = {value: event for event in page for value in values_by_id.get(_contribution(event), ())}
         ids = {id for event in page if (id := _contribution(event)) in values_by_id}
+        # The contributions that matched when the reader last read, and so the values that it has.
         matched_before = (
             {id for id, actions in tx.audit.actions(ids, since).items() if matched_after(actions)} if since else ()
         )
@@ -189,8 +197,8 @@ def exchange(
 def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:
     """Give opinions by value: on each contribution of others that holds it, matches, and is visible to the actor.
 
-    Returns how many opinions were given. Raises InvalidInput, at `at[i]`, if a value has no such contribution, and
-    LimitReached, before any is given.
+    Returns how many opinions were given. Before any is given, raises LimitReached, and InvalidInput if a value has no
+    such contribution. `at` is the name of the field with the drafts: the fault of the first one is at `at[0]`.
     """
     member = actor.require_member(Scope.MATCH)
     with db.store.read() as tx:
@@ -212,7 +220,7 @@ def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, Opini
     pairs = [(id, draft) for signal, draft in drafts for id in sorted(others[signal])]
     opinions.spend(db, actor, [draft for _, draft in pairs])
     for id, draft in pairs:
-        opinions.give(db, actor, id, draft, counted=True)
+        opinions.give(db, actor, id, draft, budget_spent=True)
     return len(pairs)
 
 
@@ -224,7 +232,7 @@ def _contribution(event: Event) -> int:
 
 
 def _with_few_frames(tx: Transaction, events: Sequence[Event], now: datetime) -> Sequence[Event]:
-    """The first events, whose videos have at most `FRAMES_A_REQUEST` frames together; at least one."""
+    """The first of these events, as many as have videos with at most `FRAMES_A_REQUEST` frames together; at least 1."""
     ids = list(map(_contribution, events))
     contributions = tx.contributions.get(set(ids), now)
     return events[: _few_enough([contributions[id].frame_count if id in contributions else 0 for id in ids])]
@@ -233,7 +241,7 @@ def _with_few_frames(tx: Transaction, events: Sequence[Event], now: datetime) ->
 def _values_by_id(
     tx: Transaction, ids: Collection[int], algorithms: Collection[Algorithm], *, videos: bool
 ) -> dict[int, list[Exchanged]]:
-    """The values of contributions. Erased ones still have them here until they are purged.
+    """The values of contributions, by id. Erased contributions have them until they are purged.
 
     Videos have their suppressed frames too: a reader recognizes the value by its text, which must stay the same.
     """
@@ -249,7 +257,7 @@ def _values_by_id(
 
 
 def _page(events: Sequence[Event], values_by_id: Mapping[int, Sequence[Exchanged]], limit: int) -> Sequence[Event]:
-    """The first events that have about `limit` values."""
+    """The first events: at most `limit`, and no further one once they have `limit` values together."""
     count = 0
     for position, event in enumerate(events[:limit], 1):
         count += len(values_by_id.get(_contribution(event), ()))
@@ -284,9 +292,13 @@ def _records(
 def _holders_of_videos(
     tx: Transaction, videos: Sequence[tuple[Frame, ...]], values_by_id: Mapping[int, Sequence[Exchanged]], now: datetime
 ) -> dict[Exchanged, set[int]]:
-    """The active contributions that are each of these videos. `values_by_id` are values that were read already."""
+    """By video, the active contributions whose frames are exactly its frames.
+
+    `values_by_id` are the values that were read already, by contribution.
+    """
     numbers = {video: number for number, video in enumerate(videos)}
-    # Which of the videos each contribution is: the frames of one are read once, and not kept.
+    # By contribution, the number of the video that it is (None: of no video here). So the frames of each contribution
+    # are read only once, and need not be kept.
     number_of = {
         id: next((numbers[value] for value in values if not isinstance(value, Signal) and value in numbers), None)
         for id, values in values_by_id.items()
@@ -301,7 +313,11 @@ def _holders_of_video(
     number_of: dict[int, int | None],
     now: datetime,
 ) -> set[int]:
-    """The active contributions that are a video; `number_of` gets what is read of others on the way."""
+    """The active contributions whose frames are exactly those of a video.
+
+    Contributions with the same values are candidates; their frames are read and compared. `number_of` is extended by
+    what is read.
+    """
     for part in chunks(list(dict.fromkeys(frame.signals[0] for frame in video if frame.matches)), _FRAMES_A_STEP):
         holders = tx.matches.holders(part, now, matches.MATCHING, detailed=False)
         ids = {
@@ -310,12 +326,12 @@ def _holders_of_video(
             if holder.extent is not None and (holder.extent.duration or 0) >= video[-1].at
         }
         unread = tx.contributions.get(ids - number_of.keys(), now)
-        counts = {id: item.frame_count for id, item in unread.items() if item.frame_count >= len(video)}
-        while counts:
-            few = list(counts)[: _few_enough(list(counts.values()))]
+        frame_counts = {id: item.frame_count for id, item in unread.items() if item.frame_count >= len(video)}
+        while frame_counts:
+            few = list(frame_counts)[: _few_enough(list(frame_counts.values()))]
             frames = tx.frames.get(few, suppressed=True)
             number_of |= {id: numbers.get(with_pdq(frames.get(id, ()))) for id in few}
-            counts = {id: count for id, count in counts.items() if id not in number_of}
+            frame_counts = {id: count for id, count in frame_counts.items() if id not in number_of}
         # A benign entry suppresses a value in all contributions: those that are this video are found together.
         if same := {id for id in ids if number_of.get(id) == numbers[video]}:
             return same
@@ -323,27 +339,29 @@ def _holders_of_video(
 
 
 _TEST_BANK = "HASHDB_TEST"
-_SHARED, _SHARED_BANK = -1, "HASHDB_SHARED"
+_SHARED_BANK = "HASHDB_SHARED"
 """The bank of all other members together, for an actor that may not see who contributed."""
+_OTHER_MEMBERS = -1
+"""What stands for the member of this bank."""
 
 
 def list_banks(db: HashDB, actor: Actor) -> Mapping[int, str]:
-    """The names of the banks, by member; the member of the test item's bank is 0.
+    """The names of HMA's banks, by member: each member has one, and so has the test item (member 0).
 
-    An actor that may not see who contributed has its own bank, and one for all other members together.
+    For an actor that may not see who contributed, there are its own bank, and one for all other members together.
     """
     with db.read(actor, Scope.MATCH, Scope.CONTRIBUTE) as tx:
         every = bank_names(list(read_all(tx.members.page)), _TEST_BANK, _SHARED_BANK)
     if sees_members(actor):
         return {TEST_ID: _TEST_BANK, **every}
     own = {} if actor.member is None else {actor.member.id: every[actor.member.id]}
-    return {**own, TEST_ID: _TEST_BANK, _SHARED: _SHARED_BANK}
+    return {**own, TEST_ID: _TEST_BANK, _OTHER_MEMBERS: _SHARED_BANK}
 
 
 def require_own_bank(db: HashDB, actor: Actor, bank: str) -> None:
     """Raise NotFound if there is no such bank, NotYours or BankOfMember if it is not the actor's."""
     member = find_bank(db, actor, bank)
-    if member == _SHARED:
+    if member == _OTHER_MEMBERS:
         raise BankOfMember()
     if not actor.is_member(member):
         raise NotYours("the bank of member", member)
@@ -372,16 +390,21 @@ def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[BankHit, ...]:
 
 
 def content(db: HashDB, actor: Actor, bank: str | None, id: int) -> Contribution:
-    """A contribution of this bank or of any, with the fields that the actor may see. Raises NotFound."""
-    member = None if bank is None else find_bank(db, actor, bank)
+    """A contribution of this bank (None: of any), with the fields that the actor may see. Raises NotFound."""
+    bank_member = None if bank is None else find_bank(db, actor, bank)
     contribution = contributions.get(db, actor, id)
-    if member is not None and (contribution.member if contribution.member or id == TEST_ID else _SHARED) != member:
+    # The contribution has no member if the actor may not see who contributed it; the test item never has one.
+    contributor = contribution.member if contribution.member or id == TEST_ID else _OTHER_MEMBERS
+    if bank_member not in (None, contributor):
         raise NotFound(f"contribution {id} in this bank")
     return contribution
 
 
 def remove(db: HashDB, actor: Actor, bank: str | None, id: int) -> Contribution:
-    """Withdraw a contribution of the member's own bank. Raises NotFound, NotYours, AlreadyWithdrawn."""
+    """Withdraw a contribution of the member's own; `bank` is as in `content`.
+
+    Raises NotFound, NotYours, AlreadyWithdrawn.
+    """
     if not actor.is_member(content(db, actor, bank, id).member):
         raise NotYours("contribution", id)
     return contributions.withdraw(db, actor, id, "other")

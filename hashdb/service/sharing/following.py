@@ -35,9 +35,9 @@ from hashdb.service.contributions.recording import Allowance, added_entry
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.ledger import checkpoints
 from hashdb.service.review.cases import settle
-from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask, ask_to_read
+from hashdb.service.sharing.remotes import CannotFollow, Connect, Remote, ask, ask_to_read
 from hashdb.service.sharing.sent_opinions import send_opinions
-from hashdb.service.sharing.upstreams import end, name_of, reread
+from hashdb.service.sharing.upstreams import columns_to_reread, end_contributions, log_name_of
 from hashdb.service.views import IntakeRules, NearSignals
 from hashdb.store import Transaction
 from hashdb.store.sharing.upstreams import ClaimedUpstream, UpstreamPath
@@ -45,7 +45,7 @@ from hashdb.store.sharing.upstreams import ClaimedUpstream, UpstreamPath
 _BATCH = 500
 """Contributions that one transaction ends."""
 _PAGES = 50
-"""Pages of an upstream that one look reads; then the other upstreams have their turn."""
+"""Pages of an upstream that are read before the other upstreams have their turn."""
 _SOON = timedelta(hours=1)
 """A contribution that expired at its upstream, and expires here within this time, is left to expire."""
 
@@ -53,7 +53,8 @@ _SOON = timedelta(hours=1)
 def look(db: HashDB, connect: Connect) -> int:
     """Read what is new of each upstream that is due, and send opinions back; return how many were due.
 
-    Any number of processes may call it: one looks at an upstream at a time. If it is killed, the next look goes on.
+    Any number of processes may call it: only one at a time follows an upstream. If it is killed, the next call
+    continues.
     """
     with db.store.read() as tx:
         due = tx.upstreams.due(db.now())
@@ -71,21 +72,22 @@ def look(db: HashDB, connect: Connect) -> int:
 
 
 def _follow(db: HashDB, claim: ClaimedUpstream, connect: Connect) -> None:
+    """Read one upstream and send opinions back, and record the outcome and when it is due again."""
     upstream = claim.upstream
     try:
         remote = ask(lambda: connect(upstream.url, claim.key))
         with closing(remote):
             try:
                 has_caught_up = _read(db, upstream, remote)
-            except Stop as stop:
-                if stop.trouble is UpstreamTrouble.DAY_LIMIT:
+            except CannotFollow as error:
+                if error.trouble is UpstreamTrouble.DAY_LIMIT:
                     send_opinions(db, upstream.id, remote)
                 raise
             send_opinions(db, upstream.id, remote)
-    except Stop as stop:
+    except CannotFollow as error:
         now, failures = db.now(), upstream.failures + 1
-        wait = pause_before(failures) if stop.seconds is None else timedelta(seconds=stop.seconds)
-        values: dict[str, object] = {"trouble": str(stop.trouble), "failures": failures, "next_at": now + wait}
+        wait = pause_before(failures) if error.seconds is None else timedelta(seconds=error.seconds)
+        values: dict[str, object] = {"trouble": str(error.trouble), "failures": failures, "next_at": now + wait}
         values["failing_since"] = upstream.failing_since or now
     else:
         now = db.now()
@@ -97,26 +99,27 @@ def _follow(db: HashDB, claim: ClaimedUpstream, connect: Connect) -> None:
 
 
 def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
-    """Apply the feed of an upstream page by page; return whether its end is reached."""
+    """Apply the feed of an upstream page by page; return whether its end is reached. Raises CannotFollow."""
     for _ in range(_PAGES):
         if db.stopping():
             return False
+        # The epoch is not known yet if the list is read from its beginning.
         begins = upstream.epoch is None
-        if begins and ask_to_read(lambda: name_of(remote.log())) != upstream.log:
-            raise Stop(UpstreamTrouble.OTHER_LOG)
+        if begins and ask_to_read(lambda: log_name_of(remote.log())) != upstream.log:
+            raise CannotFollow(UpstreamTrouble.OTHER_LOG)
         try:
             page = ask_to_read(partial(remote.page, upstream.seq, upstream.epoch, PAGE_SIZE))
             if upstream.epoch not in (None, page.epoch):
                 raise FeedRestarted(page.epoch)
         except FeedRestarted:
             if begins:
-                raise Stop(UpstreamTrouble.NOT_HASHDB) from None
+                raise CannotFollow(UpstreamTrouble.NOT_HASHDB) from None
             with db.store.begin() as tx:
-                tx.upstreams.set(upstream.id, **reread(upstream))
+                tx.upstreams.set(upstream.id, **columns_to_reread(upstream))
                 upstream = tx.upstreams.one(upstream.id)
             continue
         if not _goes_on(upstream.seq, page):
-            raise Stop(UpstreamTrouble.NOT_HASHDB)
+            raise CannotFollow(UpstreamTrouble.NOT_HASHDB)
         # A page without news is not written.
         if page == UpstreamPage((), upstream.seq, more=False, epoch=upstream.epoch or ""):
             return not upstream.rereading or _end_round(db, upstream)
@@ -126,31 +129,32 @@ def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
         if applied is None:
             return False
         upstream = applied
+        # Only a part of the page was applied: the member may contribute no more today.
         if upstream.seq < page.checkpoint:
-            raise Stop(UpstreamTrouble.DAY_LIMIT)
+            raise CannotFollow(UpstreamTrouble.DAY_LIMIT)
         if not page.more:
             return not upstream.rereading or _end_round(db, upstream)
     return False
 
 
 def _goes_on(seq: int, page: UpstreamPage) -> bool:
-    """Whether a page continues after an event. Otherwise an upstream could keep this process busy without an end."""
+    """Whether a page continues after the event `seq`, in order. Otherwise an upstream could keep this process busy."""
     seqs = [change.seq for change in page.changes]
     in_order = all(seq < number <= page.checkpoint for number in seqs)
     return len(seqs) <= PAGE_SIZE and in_order and page.checkpoint >= seq + page.more
 
 
 def _end_round(db: HashDB, upstream: Upstream) -> bool:
-    """Withdraw what an upstream no longer has, once its list was read from the beginning to its end.
+    """Withdraw what an upstream no longer has, once its list was read from its beginning to its end.
 
-    Returns whether that is done.
+    Returns whether all of it was withdrawn.
     """
     while not db.stopping():
         with db.store.begin() as tx:
             if not _is_current(upstream, tx.upstreams.one(upstream.id, lock=True)):
                 return False
             left = tx.origins.unread_paths(upstream.id, upstream.round, _BATCH)
-            end(db, tx, SYSTEM, [path.contribution for path in left], "other")
+            end_contributions(db, tx, SYSTEM, [path.contribution for path in left], "other")
             if len(left) < _BATCH:
                 tx.upstreams.set(upstream.id, rereading=False)
         if len(left) < _BATCH:
@@ -159,19 +163,19 @@ def _end_round(db: HashDB, upstream: Upstream) -> bool:
     return False
 
 
-def _is_current(known: Upstream, now: Upstream) -> bool:
-    """Whether no other process has moved an upstream on, and nobody paused it."""
-    return not now.paused and (known.seq, known.epoch, known.round) == (now.seq, now.epoch, now.round)
+def _is_current(read: Upstream, stored: Upstream) -> bool:
+    """Whether an upstream that was read earlier is as it is stored: nobody paused it or read further pages."""
+    return not stored.paused and (read.seq, read.epoch, read.round) == (stored.seq, stored.epoch, stored.round)
 
 
 def apply(db: HashDB, upstream: Upstream, page: UpstreamPage) -> Upstream | None:
     """Apply a page in one transaction with the position that is reached, and return the upstream as it is then.
 
-    Each change is applied once, whenever the process is killed. The position is before the page's `checkpoint` if the
-    member may contribute no more today. Returns None, and changes nothing, if another process has moved the upstream
-    on, or it is paused, or its member is suspended.
+    Each change is applied once, also if the process is killed. The position is before the page's `checkpoint` if the
+    member may contribute no more today. Returns None, and changes nothing, if another process has read further pages,
+    if the upstream is paused, or if its member is suspended.
     """
-    own = name_of(checkpoints.log(db))
+    own_log = log_name_of(checkpoints.log(db))
     drafts = [change.draft for change in page.changes if change.draft is not None]
 
     def write(rules: IntakeRules, seq: int) -> Upstream | None:
@@ -185,9 +189,10 @@ def apply(db: HashDB, upstream: Upstream, page: UpstreamPage) -> Upstream | None
             current = tx.upstreams.one(upstream.id, lock=True)
             if not _is_current(upstream, current) or member.status is MemberStatus.SUSPENDED:
                 return None
-            step = _Step(db, tx, member, current, rules, near, suppressed, own, db.now(), current.seq)
+            now = db.now()
+            step = _Step(db, tx, member, current, rules, near, suppressed, own_log, now=now, reached=current.seq)
             entries = step.run(page)
-            append_checked(tx, step.now, SYSTEM, entries, seq)
+            append_checked(tx, now, SYSTEM, entries, seq)
             values: dict[str, object] = {"seq": step.reached, "epoch": page.epoch, "next_at": db.now() + LEASE}
             if step.refused:
                 values["refused"] = dict(sorted((Counter(current.refused) + step.refused).items()))
@@ -226,13 +231,17 @@ class _Step:
 
     def run(self, page: UpstreamPage) -> list[LogEntry]:
         """Apply as much of a page as the limit of the member allows; return the events, which the caller appends."""
-        last = {change.contribution: change for change in page.changes}
-        changes = sorted(last.values(), key=lambda change: change.seq)
-        # By the id at the upstream: the id here, and the standing and the signals that the upstream had.
-        paths = self.tx.origins.paths(self.upstream.id, last)
+        # Of several changes of a contribution, the last one.
+        last_changes = {change.contribution: change for change in page.changes}
+        changes = sorted(last_changes.values(), key=lambda change: change.seq)
+        # By the id at the upstream: the id here, and the standing and the fingerprint that the upstream had.
+        paths = self.tx.origins.paths(self.upstream.id, last_changes)
         self._refuse(changes)
         within = self._within_limit(changes, paths)
-        self.reached = page.checkpoint if len(within) == len(changes) else within[-1].seq if within else self.reached
+        if len(within) == len(changes):
+            self.reached = page.checkpoint
+        elif within:
+            self.reached = within[-1].seq
         ids = [paths[change.contribution].contribution for change in within if change.contribution in paths]
         self.tx.contributions.lock(ids)
         contributions, stored = self.tx.contributions.get(ids, self.now), self.tx.shadows.signals_by_place(ids)
@@ -244,7 +253,7 @@ class _Step:
                 self.new.append(change)
         self._settle(contributions, {path.contribution: path.standing for path in paths.values()})
         for reason, ended in self.ending.items():
-            end(self.db, self.tx, SYSTEM, ended, reason)
+            end_contributions(self.db, self.tx, SYSTEM, ended, reason)
         self._add()
         return self.entries
 
@@ -253,11 +262,12 @@ class _Step:
         return change.draft is not None and (change.origin is None or change.origin.log != self.own_log)
 
     def _refuse(self, changes: list[UpstreamChange]) -> None:
-        """Give those that the benign list or an incident refuses their faults, and count all that are refused."""
+        """Replace the drafts that the benign list or an incident refuses by faults, and count all refused changes."""
         places = [place for place, change in enumerate(changes) if change.draft is not None]
         drafts = [draft for change in changes if (draft := change.draft) is not None]
         for position, fault in self.rules.faults(drafts, self.now):
             place = places[position]
+            # The field of `signals[3]`. The benign list refuses signals, and an incident its own field.
             name = fault.at.partition("[")[0]
             changes[place] = changes[place]._replace(draft=None, faults=("benign" if name == "signals" else name,))
         for change in changes:
@@ -276,7 +286,10 @@ class _Step:
     def _apply(
         self, change: UpstreamChange, path: UpstreamPath, contribution: Contribution, stored: Mapping[int, Signal]
     ) -> None:
-        """Give a contribution that came from the upstream the state that it has there now."""
+        """Give a contribution that came from the upstream the state that it has there now.
+
+        `path` is what is known of it from the upstream, `stored` are its signals by place.
+        """
         id = contribution.id
         self.upstream_standings[id] = path.standing
         if change.gone == "withdrawn":
@@ -299,8 +312,8 @@ class _Step:
                 self._amend(change.draft, contribution)
                 self._add_signals(change.draft, contribution, stored)
             elif self.upstream.rereading or contribution.standing.matches or not path.standing.matches:
-                # Otherwise it was quarantined or retired here, and only lacks signals suppressed there: it stays.
                 self._replace(change, id)
+            # Otherwise it is quarantined or retired here, and only lacks signals that are suppressed there: it stays.
 
     def _replace(self, change: UpstreamChange, id: int) -> None:
         """End a contribution, and contribute what the upstream has now in its place."""
@@ -332,16 +345,20 @@ class _Step:
         added = Added.from_sent(contribution, stored, draft.signals, draft.signatures)
         if added.changes:
             sets = {(contribution.id, draft.fingerprint())} if added.new else set()
-            self.entries += store_added(self.db, self.tx, [added], sets, self.near, self.now)[1]
+            _, entries = store_added(self.db, self.tx, [added], sets, self.near, self.now)
+            self.entries += entries
 
     def _settle(self, contributions: Mapping[int, Contribution], before: Mapping[int, Standing]) -> None:
-        """Store what the upstream sets now, and give the contributions for which that changed their standing."""
+        """Store the standings that the upstream sets now, and update those contributions for which they changed.
+
+        `before` is what the upstream set before, by contribution.
+        """
         self.tx.origins.mark_read(self.upstream_standings, self.upstream.round)
         changed = [contributions[id] for id, after in self.upstream_standings.items() if after is not before[id]]
-        self.entries += settle(self.tx, changed, figures=self._figures(changed))
+        self.entries += settle(self.tx, changed, more_details=self._upstream_details(changed))
 
-    def _figures(self, contributions: Iterable[Contribution]) -> dict[int, Details]:
-        """The details of the events of changed standings."""
+    def _upstream_details(self, contributions: Iterable[Contribution]) -> dict[int, Details]:
+        """The details of the events of changed standings, by contribution: they name the upstream."""
         return {contribution.id: {"upstream": self.upstream.id} for contribution in contributions}
 
     def _add(self) -> None:
@@ -362,7 +379,7 @@ class _Step:
             for item, row in zip(recorded, rows, strict=True)
             if row["standing"] != str(Standing.UNREVIEWED)
         ]
-        self.entries += settle(self.tx, disputed, figures=self._figures(disputed))
+        self.entries += settle(self.tx, disputed, more_details=self._upstream_details(disputed))
 
 
 def _row(upstream: Upstream, change: UpstreamChange, id: int) -> dict[str, object]:

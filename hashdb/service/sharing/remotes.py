@@ -28,7 +28,7 @@ from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError
 
 _Answer = TypeVar("_Answer")
 _LONGEST_WAIT = 86_400
-"""Seconds after which an upstream that asks for a longer wait is asked again."""
+"""Seconds after which an upstream is asked again, also if it asks for a longer wait."""
 
 
 class Remote(Protocol):
@@ -54,42 +54,42 @@ Connect = Callable[[str, str], Remote]
 """Connects to an address with a key; connects only where the rules permit it."""
 
 
-class Stop(Exception):
+class CannotFollow(Exception):
     """An upstream cannot be followed now; `seconds` is how long it asks to wait, if it does."""
 
     def __init__(self, trouble: UpstreamTrouble, seconds: float | None = None) -> None:
-        """Because of this trouble."""
+        """`trouble` is why."""
         self.trouble, self.seconds = trouble, seconds
         super().__init__(trouble)
 
 
 def ask(request: Callable[[], _Answer]) -> _Answer:
-    """The answer to a request. Raises Stop, and errors that say something of the request itself unchanged."""
+    """The answer to a request. Raises CannotFollow, and unchanged the errors that are about the request itself."""
     try:
         return request()
     except (FeedRestarted, NotFound, Conflict, InvalidInput, OwnContribution):
         raise
     except (NotPermittedError, BadSetting):
-        raise Stop(UpstreamTrouble.ADDRESS_REFUSED) from None
+        raise CannotFollow(UpstreamTrouble.ADDRESS_REFUSED) from None
     except (UnknownNameError, ServiceUnreachable):
-        raise Stop(UpstreamTrouble.UNREACHABLE) from None
+        raise CannotFollow(UpstreamTrouble.UNREACHABLE) from None
     except NotAuthenticated:
-        raise Stop(UpstreamTrouble.KEY_REFUSED) from None
+        raise CannotFollow(UpstreamTrouble.KEY_REFUSED) from None
     except MemberSuspended:
-        raise Stop(UpstreamTrouble.SUSPENDED) from None
+        raise CannotFollow(UpstreamTrouble.SUSPENDED) from None
     except ScopeMissing:
-        raise Stop(UpstreamTrouble.SCOPE_MISSING) from None
+        raise CannotFollow(UpstreamTrouble.SCOPE_MISSING) from None
     except (Unavailable, LimitReached) as error:
-        raise Stop(UpstreamTrouble.BUSY, float(max(0, min(error.retry_after, _LONGEST_WAIT)))) from None
+        raise CannotFollow(UpstreamTrouble.BUSY, float(max(0, min(error.retry_after, _LONGEST_WAIT)))) from None
     except (HashDBError, ValueError):
-        raise Stop(UpstreamTrouble.NOT_HASHDB) from None
+        raise CannotFollow(UpstreamTrouble.NOT_HASHDB) from None
 
 
 def ask_to_read(request: Callable[[], _Answer]) -> _Answer:
-    """The answer to a request that reads. Raises Stop and FeedRestarted."""
+    """The answer to a request that only reads. Raises CannotFollow and FeedRestarted, and no other error."""
     try:
         return ask(request)
     except FeedRestarted:
         raise
     except HashDBError:
-        raise Stop(UpstreamTrouble.NOT_HASHDB) from None
+        raise CannotFollow(UpstreamTrouble.NOT_HASHDB) from None

@@ -1,4 +1,4 @@
-"""HTTP requests to URLs from outside: the name is resolved once, and the checked address is used, within a deadline."""
+"""HTTP requests to URLs that others chose: the name is resolved once, and only the checked address is connected to."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _TROUBLES: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 def trouble_of(error: Exception) -> Trouble:
-    """Why a request failed that raised OSError, HTTPException or ValueError."""
+    """Why a request failed, from the OSError, HTTPException or ValueError that it raised."""
     return next((trouble for kind, trouble in _TROUBLES if isinstance(error, kind)), Trouble.NO_ANSWER)
 
 
 def resolve(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
-    """The address to connect to for the host of a URL; all addresses of its name must be permitted.
+    """The address to connect to for the host of a URL. All addresses of its name must be permitted.
 
     Raises NotPermittedError, UnknownNameError.
     """
@@ -50,6 +50,7 @@ def resolve(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
         addresses = sorted({str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
     except (OSError, UnicodeError):
         raise UnknownNameError from None
+    # An IPv6 address may end with the zone that it is valid in, as in `fe80::1%eth0`.
     if not addresses or not all(permits(ip_address(address.partition("%")[0])) for address in addresses):
         raise NotPermittedError
     return addresses[0]
@@ -57,9 +58,9 @@ def resolve(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
 
 @contextmanager
 def connect(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPConnection]:
-    """A connection to this address for the host of a URL, which is cut after `seconds`.
+    """A connection to this address for the host of a URL, which is closed after `seconds`.
 
-    It uses no proxy and follows no redirect. Raises OSError, also for a certificate that is not the host's;
+    It uses no proxy and follows no redirect. Raises OSError, also for a certificate that is not the host's, and
     TimeoutError if the block took longer.
     """
     host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
@@ -69,12 +70,12 @@ def connect(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPCo
         # A connection that the host closed must not be opened again: its name would be resolved without a check.
         connection.auto_open = 0
         connection.sock = socket.create_connection((address, port), timeout=seconds)
-        # The connection may no longer have its socket when time is over: it drops it once a response begins.
-        held = [connection.sock]
-        with deadline(seconds, lambda: held[0]) as late:
+        # Kept here too: the connection drops its socket when a response begins, and the deadline may be later.
+        sock: socket.socket = connection.sock
+        with deadline(seconds, lambda: sock) as late:
             if parts.scheme == "https":
                 secured = _tls().wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
-                connection.sock = held[0] = secured
+                connection.sock = sock = secured
                 secured.do_handshake()
             yield connection
             if late.is_set():
@@ -82,17 +83,17 @@ def connect(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPCo
 
 
 @contextmanager
-def deadline(seconds: float, used: Callable[[], socket.socket | None]) -> Iterator[Event]:
-    """Shut the socket that is `used` down after `seconds`: an error of the block is then a TimeoutError.
+def deadline(seconds: float, socket_in_use: Callable[[], socket.socket | None]) -> Iterator[Event]:
+    """Shut down the socket that is in use when `seconds` have passed; an error of the block is then a TimeoutError.
 
-    A timeout for each read is not enough: a host that sends one byte at a time would hold this thread for ever.
-    Yields the event that is set when time is over.
+    A timeout for each read is not enough: a host that sends one byte at a time would occupy this thread for ever.
+    Yields the event that is set when the time is over.
     """
     late = Event()
 
     def cut() -> None:
         late.set()
-        if (sock := used()) is not None:
+        if (sock := socket_in_use()) is not None:
             with suppress(OSError):
                 # Not SSLSocket's method: it would drop the TLS state while another thread reads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)

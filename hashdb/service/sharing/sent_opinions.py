@@ -13,10 +13,11 @@ from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.upstreams import LEASE, Upstream, UpstreamTrouble
 from hashdb.errors import Conflict, InvalidInput, NotFound, OwnContribution
 from hashdb.service import HashDB
-from hashdb.service.sharing.remotes import Remote, Stop, ask
+from hashdb.service.sharing.remotes import CannotFollow, Remote, ask
 from hashdb.store import Transaction
 
 _JUDGING = (Action.OPINION_GIVEN, Action.CASE_DECIDED)
+"""The actions of events after which there may be an opinion to send."""
 _BATCH = 200
 """Events that are read at a time."""
 _SLACK = 1_000
@@ -24,15 +25,15 @@ _SLACK = 1_000
 
 
 class _Outgoing(NamedTuple):
-    """What this service says, after the event `seq`, of a contribution with the id `remote` at the upstream.
-
-    `key` is the idempotency key of the request.
-    """
+    """An opinion to send to the upstream."""
 
     seq: int
-    remote: int
+    """The own event that it follows from."""
+    remote_id: int
+    """The contribution, by its id at the upstream."""
     draft: OpinionDraft
     key: str
+    """The idempotency key of the request."""
 
 
 def send_opinions(db: HashDB, id: int, remote: Remote) -> None:
@@ -40,7 +41,7 @@ def send_opinions(db: HashDB, id: int, remote: Remote) -> None:
 
     They are derived from the log, so none is lost. One that was sent, but whose answer did not arrive, is sent again
     with the same idempotency key. `upstream.judged` is the last event whose opinion was sent; `upstream.judges` is
-    whether the key may give opinions there. Raises Stop.
+    whether the key may give opinions there. Raises CannotFollow.
     """
     more = True
     while more and not db.stopping():
@@ -62,17 +63,18 @@ def send_opinions(db: HashDB, id: int, remote: Remote) -> None:
 
 
 def _send(db: HashDB, upstream: Upstream, remote: Remote, outgoing: _Outgoing) -> None:
+    """Send one opinion, and record that it was sent or refused. Raises CannotFollow."""
     refused = False
     try:
-        ask(lambda: remote.give_opinion(outgoing.remote, outgoing.draft, idempotency_key=outgoing.key))
-    except Stop as stop:
-        if stop.trouble is not UpstreamTrouble.SCOPE_MISSING:
+        ask(lambda: remote.give_opinion(outgoing.remote_id, outgoing.draft, idempotency_key=outgoing.key))
+    except CannotFollow as error:
+        if error.trouble is not UpstreamTrouble.SCOPE_MISSING:
             raise
         with db.store.begin() as tx:
             tx.upstreams.set(upstream.id, judges=False)
         raise
     except (NotFound, Conflict, InvalidInput, OwnContribution):
-        # It is gone there, or the reason is none of that service: nothing would change that.
+        # The contribution is gone there, or that service does not know the reason: sending it again would not help.
         refused = True
     with db.store.begin() as tx:
         # Until `next_at`, no other process takes over the upstream.
@@ -100,10 +102,10 @@ def _outgoing(tx: Transaction, rules: Rules, upstream: Upstream, event: Event, e
 
 
 def draft_opinion(opinions: Sequence[Opinion], cases: Sequence[Case], rules: Rules) -> OpinionDraft | None:
-    """What a service says of a contribution as one member of another: None says nothing.
+    """The opinion of a service as a whole, which it gives at another one as a member there; None if it has none.
 
-    A decision goes before opinions, and a dispute before confirmations. Notes are not sent: they are for the
-    parties here.
+    A decision overrides opinions, and a dispute overrides confirmations. Notes are not sent: they are for the parties
+    here.
     """
     disputes = [opinion.reason for opinion in opinions if opinion.counts and opinion.stance is Stance.DISPUTES]
     decided = [case for case in cases if case.decision is not None]

@@ -17,7 +17,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts.members import require_distinct
 from hashdb.service.contributions.contributions import erase_locked
 from hashdb.service.ledger import checkpoints
-from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask
+from hashdb.service.sharing.remotes import CannotFollow, Connect, Remote, ask
 from hashdb.store import Transaction
 
 _BATCH = 500
@@ -32,17 +32,18 @@ def add(db: HashDB, actor: Actor, draft: UpstreamDraft, connect: Connect) -> Ups
     """
     actor.require(Scope.ADMIN)
     reject_field("url", url_fault(draft.url, db.rules.egress))
-    with closing(_ask(lambda: connect(draft.url, draft.key))) as remote:
-        scopes = _scopes(remote)
-        log = _ask(lambda: name_of(remote.log()))
-    reject_field("url", "this is the service itself" if log == name_of(checkpoints.log(db)) else None)
+    with closing(_ask_or_reject(lambda: connect(draft.url, draft.key))) as remote:
+        scopes = _require_feed(remote)
+        log = _ask_or_reject(lambda: log_name_of(remote.log()))
+    reject_field("url", "this is the service itself" if log == log_name_of(checkpoints.log(db)) else None)
     now = db.now()
     with db.store.begin() as tx:
         tx.audit.lock()
         known = next((upstream for upstream in tx.upstreams.all() if upstream.log == log), None)
         reject_field("url", f"this list is followed as upstream {known.id}" if known else None)
-        limits = MemberLimits(draft.a_day)
+        limits = MemberLimits(contributions_per_day=draft.a_day)
         member = tx.members.add(MemberDraft(draft.name, MemberKind.OPERATOR, limits=limits), now)
+        # Opinions on it are sent back from this event on, if the key may give opinions there.
         head, judges = tx.audit.head().seq, Scope.MATCH in scopes
         added = tx.upstreams.add(member.id, draft.url, draft.key, log, now, head, judges=judges)
         entries = [
@@ -54,11 +55,11 @@ def add(db: HashDB, actor: Actor, draft: UpstreamDraft, connect: Connect) -> Ups
     return added
 
 
-def name_of(log: Log) -> str:
-    """What identifies a log: its name and the hash of its first key, `name+hash`.
+def log_name_of(log: Log) -> str:
+    """The text that identifies a log: its name and the hash of its first key, `name+hash`.
 
-    Two logs may have one name; the first key stays when later ones sign. Of a long name the beginning is taken, and
-    `?` for what is not ASCII: the hash tells logs apart. Raises ValueError if the log has no key.
+    Two logs may have the same name, so the hash distinguishes them. The first key stays the same when later keys sign.
+    A long name is cut off, and characters that are not ASCII become `?`. Raises ValueError if the log has no key.
     """
     if not log.keys:
         raise ValueError("a log without a key")
@@ -85,7 +86,7 @@ def of_member(db: HashDB, actor: Actor, member: int) -> Upstream | None:
 
 
 def pause(db: HashDB, actor: Actor, id: int) -> Upstream:
-    """Follow no further until `resume`; what came from it stays. Raises NotFound."""
+    """Stop following until `resume`; what came from the upstream stays. Raises NotFound."""
     with db.begin(actor, Scope.ADMIN) as tx:
         upstream = tx.upstreams.one(id, lock=True)
         tx.upstreams.set(id, paused=True)
@@ -96,18 +97,19 @@ def pause(db: HashDB, actor: Actor, id: int) -> Upstream:
 def resume(
     db: HashDB, actor: Actor, id: int, connect: Connect, *, key: str | None = None, again: bool = False
 ) -> Upstream:
-    """Follow on from where it stopped, at once, if the upstream can be followed now; with another key, if one is given.
+    """Continue to follow a list from where it stopped, at once; with another `key`, if one is given.
 
-    With `again`, its list is read from the beginning: what was refused is tried again. Raises NotFound, InvalidInput.
+    With `again`, the list is read from its beginning, so that what was refused is tried again.
+    Raises NotFound, and InvalidInput if the upstream cannot be followed now.
     """
     with db.read(actor, Scope.ADMIN) as tx:
         url, stored_key = tx.upstreams.one(id).url, tx.upstreams.key(id)
-    with closing(_ask(lambda: connect(url, key or stored_key))) as remote:
-        judges = Scope.MATCH in _scopes(remote)
+    with closing(_ask_or_reject(lambda: connect(url, key or stored_key))) as remote:
+        judges = Scope.MATCH in _require_feed(remote)
     with db.store.begin() as tx:
         upstream = tx.upstreams.one(id, lock=True)
         values: dict[str, object] = {"next_at": db.now(), "trouble": None, "failing_since": None, "failures": 0}
-        values |= {"judges": judges, "paused": False} | (reread(upstream) if again else {})
+        values |= {"judges": judges, "paused": False} | (columns_to_reread(upstream) if again else {})
         fields = ["paused"] if upstream.paused else []
         if key is not None:
             values["secret"] = key
@@ -117,23 +119,24 @@ def resume(
         return tx.upstreams.one(id)
 
 
-def reread(upstream: Upstream) -> dict[str, object]:
-    """The columns of an upstream whose list is read from its beginning."""
+def columns_to_reread(upstream: Upstream) -> dict[str, object]:
+    """The columns to set, with their values, so that the list of an upstream is read from its beginning."""
     return {"seq": 0, "epoch": None, "round": upstream.round + 1, "rereading": True, "refused": {}}
 
 
 def remove(db: HashDB, actor: Actor, id: int) -> tuple[int, bool]:
-    """Withdraw and erase some of what came from an upstream; return how much, and whether there is more.
+    """Withdraw and erase some contributions from an upstream; return how many, and whether there are more.
 
-    Call it again while there is: the last call removes the upstream and its key. Its member stays, for the log.
-    Raises NotFound.
+    Call it again while there are more: the last call removes the upstream and its key. Its member stays, because the
+    log names it. Raises NotFound.
     """
     pause(db, actor, id)
     with db.store.begin() as tx:
         upstream = tx.upstreams.one(id, lock=True)
+        # None has been read in the round that would come next, so these are all that came from the upstream.
         left = [path.contribution for path in tx.origins.unread_paths(id, upstream.round + 1, _BATCH)]
         more = len(left) == _BATCH
-        end(db, tx, actor, left, "other")
+        end_contributions(db, tx, actor, left, "other")
         if not more:
             tx.upstreams.delete(id)
             entry = LogEntry(Action.UPSTREAM_REMOVED, "upstream", id, {"member": upstream.member})
@@ -142,7 +145,7 @@ def remove(db: HashDB, actor: Actor, id: int) -> tuple[int, bool]:
     return len(left), more
 
 
-def end(db: HashDB, tx: Transaction, actor: Actor, ids: Sequence[int], reason: str) -> None:
+def end_contributions(db: HashDB, tx: Transaction, actor: Actor, ids: Sequence[int], reason: str) -> None:
     """Withdraw and erase contributions that their upstream no longer has, and forget that they came from it."""
     tx.contributions.lock(ids)
     now = db.now()
@@ -158,18 +161,19 @@ def _amended(db: HashDB, tx: Transaction, actor: Actor, id: int, fields: list[st
         tx.audit.append(db.now(), actor, [entry])
 
 
-def _scopes(remote: Remote) -> frozenset[Scope]:
-    scopes = _ask(remote.scopes)
+def _require_feed(remote: Remote) -> frozenset[Scope]:
+    """The scopes of the key there. Raises InvalidInput if it may not read the feed."""
+    scopes = _ask_or_reject(remote.scopes)
     reject_field("key", None if Scope.FEED in scopes else UpstreamTrouble.SCOPE_MISSING.sentence)
     return scopes
 
 
-def _ask(request: Callable[[], _Answer]) -> _Answer:
-    """The answer of an upstream. Raises InvalidInput if it cannot be followed."""
+def _ask_or_reject(request: Callable[[], _Answer]) -> _Answer:
+    """The answer to a request to an upstream. Raises InvalidInput if the upstream cannot be followed."""
     try:
         return ask(request)
-    except Stop as stop:
-        reject_field("url", stop.trouble.sentence)
+    except CannotFollow as error:
+        reject_field("url", error.trouble.sentence)
         raise
     except HashDBError:
         reject_field("url", UpstreamTrouble.NOT_HASHDB.sentence)

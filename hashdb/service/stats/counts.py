@@ -170,7 +170,7 @@ def _in_open_days(numbers: Mapping[date, Counter[Cell]], closed: date, opened: d
 
 
 def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversal, ...]:
-    """At most `limit` reversals with seqs above `after`, in order, of events that are settled.
+    """At most `limit` reversals with seqs above `after`, in order, up to `seq_with_all_hits`.
 
     There are none if hits are not stored.
     """
@@ -178,13 +178,14 @@ def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversa
     # Also count what this process has answered and not yet stored.
     flush(db)
     with db.store.read() as tx:
-        return tx.hits.reversals(member.id, after, settled(db, tx))[:limit]
+        return tx.hits.reversals(member.id, after, seq_with_all_hits(db, tx))[:limit]
 
 
-def settled(db: HashDB, tx: Transaction) -> int:
+def seq_with_all_hits(db: HashDB, tx: Transaction) -> int:
     """The seq of the last event before which each process has stored its matches.
 
-    A reader that got an event above it would continue after that one, and miss what is stored later.
+    A reversal concerns a member only if its match is stored. A reader that got a later event would continue after that
+    one, and miss a reversal whose match is stored afterwards.
     """
     head, until = tx.audit.head(), db.now() - SETTLED_AGE
     return head.seq if head.at <= until else tx.audit.seq_before(until)

@@ -35,7 +35,7 @@ from hashdb.store.tables import cases, contributions, members, proposals
 class Queues(Repository):
     """Queues within one transaction. No queue has a case that waits for a second person."""
 
-    def crowded(self, queue: QueueQuery, now: datetime, above: int) -> tuple[int, ...]:
+    def openers_of_piles(self, queue: QueueQuery, now: datetime, above: int) -> tuple[int, ...]:
         """The members that are the opener of more than `above` cases of a queue."""
         query = waiting_cases(queue, now, cases.c.opener).group_by(cases.c.opener).having(func.count() > above)
         return tuple(self._connection.scalars(query.where(cases.c.opener.is_not(None))))
@@ -61,18 +61,18 @@ class Queues(Repository):
         now: datetime,
         limit: int,
         *,
-        without: Collection[int] = (),
+        without_openers: Collection[int] = (),
         start: int | None = None,
         backwards: bool = False,
     ) -> tuple[int, ...]:
         """At most `limit` cases of a queue after the case `start` (None: from its beginning), the next one first.
 
-        Backwards, those before it, the nearest first. Cases whose opener is in `without` are left out. A case that is
-        decided meanwhile still has its place.
+        Backwards, those before it, the nearest first. Cases whose opener is in `without_openers` are left out. The case
+        `start` may be decided already: it still has its place.
         """
         query = in_order(queue, now, cases.c.id, backwards=backwards).limit(limit)
-        if without:
-            query = query.where(outside(without))
+        if without_openers:
+            query = query.where(outside(without_openers))
         if start is not None and (place := self.place(queue.order, start)):
             query = query.where(beyond(queue, place, backwards=backwards))
         return tuple(self._connection.scalars(query))

@@ -209,7 +209,7 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
 def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, Any], set[str]]:
     """The values for the template of a page of decided cases, and the actors whose names it shows."""
     descending = query.order == "down"
-    paged = cases.decided(hashdb(), actor(), query.sort, query.place, query.limit, descending=descending)
+    paged = cases.page_of_decided(hashdb(), actor(), query.sort, query.place, query.limit, descending=descending)
     list_page = lists.page_at_place(paged, _DECIDED, query, "console.cases.browse", sort=query.sort)
     return {"decided": paged.rows, "list": list_page}, {case.decided_by for case in paged.rows if case.decided_by}
 

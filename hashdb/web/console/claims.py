@@ -32,7 +32,7 @@ def change(case_id: int) -> Response:
     act = request.form.get("act", "take")
     if act in ("take", "over"):
         try:
-            claims.take(hashdb(), actor(), case_id, over=act == "over")
+            claims.take(hashdb(), actor(), case_id, from_others=act == "over")
         except pages.REFUSALS as error:
             return case_page(case_id, Form.sent().refused(error))
         return pages.redirect(url_for("console.cases.show", case_id=case_id, **queue_fields()))

@@ -203,10 +203,10 @@ def test_a_reviewer_chooses_the_signals_that_quarantine_reuploads(db: HashDB, ac
     dispute = opinions.give(db, other, contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert dispute is not None
     with pytest.raises(InvalidInput, match="no signal at place 64"):
-        cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[64])
+        cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, shadow_places=[64])
     with pytest.raises(InvalidInput, match="is for the decision retire"):
-        cases.decide(db, COMMAND_LINE, dispute, Decision.UPHOLD, signals=[1])
-    decided = cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[2, 1, 2])
+        cases.decide(db, COMMAND_LINE, dispute, Decision.UPHOLD, shadow_places=[1])
+    decided = cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, shadow_places=[2, 1, 2])
     assert isinstance(decided, Case) and decided.shadow == (1, 2)
     later = contributed(db, other, *map(draft, (signal(1), *PLANTED[:3])))
     quarantined = [contribution.standing is Standing.QUARANTINED for contribution in later]
@@ -217,7 +217,7 @@ def test_a_reviewer_can_choose_that_no_signal_quarantines_reuploads(db: HashDB, 
     (contribution,) = contributed(db, actor, draft(1))
     dispute = opinions.give(db, other, contribution.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert dispute is not None
-    cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, signals=[])
+    cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, shadow_places=[])
     assert contributed(db, other, draft(1))[0].standing is Standing.UNREVIEWED
 
 
@@ -225,7 +225,7 @@ def test_the_last_retirement_sets_the_signals_that_quarantine_reuploads(db: Hash
     (contribution,) = contributed(db, actor, draft(1, 2))
     retire(db, other, contribution.id)
     opinions.give(db, replace(other, scopes=COMMAND_LINE.scopes), contribution.id, OpinionDraft(Stance.CONFIRMS))
-    cases.decide(db, COMMAND_LINE, open_cases(db)[-1].id, Decision.RETIRE, signals=[1])
+    cases.decide(db, COMMAND_LINE, open_cases(db)[-1].id, Decision.RETIRE, shadow_places=[1])
     later = contributed(db, other, draft(1), draft(2))
     assert [item.standing for item in later] == [Standing.UNREVIEWED, Standing.QUARANTINED]
 
@@ -264,7 +264,7 @@ def test_a_reviewer_can_choose_that_frames_quarantine_nothing(db: HashDB, actor:
     case = opinions.give(db, other, retired.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
     assert [choice.place for choice in cases.list_shadow_choices(db, COMMAND_LINE, case)] == [0, OF_FRAMES]
-    cases.decide(db, COMMAND_LINE, case, Decision.RETIRE, signals=[0])
+    cases.decide(db, COMMAND_LINE, case, Decision.RETIRE, shadow_places=[0])
     same, copy = contributed(db, other, video(*range(100, 120)), draft(signal(1, Algorithm.MD5)))
     assert (same.standing, copy.standing) == (Standing.UNREVIEWED, Standing.QUARANTINED)
 

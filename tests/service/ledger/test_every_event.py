@@ -59,7 +59,7 @@ def take_over_case(db: HashDB, id: int) -> None:
     """Let one reviewer take over the case of a contribution from another reviewer."""
     case = dispute(db, id)
     claims.take(db, member_with(db, Scope.REVIEW), case)
-    claims.take(db, COMMAND_LINE, case, over=True)
+    claims.take(db, COMMAND_LINE, case, from_others=True)
 
 
 def run_batch(db: HashDB, id: int) -> None:

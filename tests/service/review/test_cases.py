@@ -394,9 +394,9 @@ def test_only_reviewers_and_auditors_read_impacts_and_previews(db: HashDB, actor
 def test_only_reviewers_and_auditors_list_decided_cases(db: HashDB, actor: Actor, reviewer: Actor, case: int) -> None:
     cases.decide(db, reviewer, case, Decision.UPHOLD)
     for sort in CaseSort:
-        decided = cases.decided(db, COMMAND_LINE, sort, Place(), 9)
+        decided = cases.page_of_decided(db, COMMAND_LINE, sort, Place(), 9)
         assert ([each.id for each in decided.rows], decided.next, decided.total) == ([case], None, Total(1))
     with pytest.raises(ScopeMissing):
-        cases.decided(db, actor, CaseSort.CASE, Place(), 1)
+        cases.page_of_decided(db, actor, CaseSort.CASE, Place(), 1)
     with pytest.raises(ScopeMissing):
         cases.list_on_contribution(db, actor, 1)

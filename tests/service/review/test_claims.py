@@ -119,9 +119,9 @@ def test_taking_a_case_over_is_logged_and_the_first_reviewer_cannot_decide(
 ) -> None:
     claims.take(db, rosa, waiting[0])
     seq_before = db.store.head().seq
-    claims.take(db, rosa, waiting[0], over=True)
+    claims.take(db, rosa, waiting[0], from_others=True)
     assert db.store.head().seq == seq_before, "a reviewer does not take over its own case"
-    claims.take(db, lin, waiting[0], over=True)
+    claims.take(db, lin, waiting[0], from_others=True)
     (event,) = events.page(db, COMMAND_LINE, EventFilter(), seq_before, 9)
     assert (event.action, event.subject, event.actor) == ("case.taken-over", f"case:{waiting[0]}", str(lin))
     assert event.details == {"contribution": 1, "from": str(rosa)}

@@ -189,12 +189,12 @@ def test_the_same_request_by_a_second_person_retires_a_contribution(db: HashDB, 
 
 def test_the_second_person_must_name_the_same_signals(db: HashDB, case: int) -> None:
     first, second = (member_with(db, Scope.REVIEW) for _ in range(2))
-    proposal = cases.decide(db, first, case, Decision.RETIRE, signals=[])
+    proposal = cases.decide(db, first, case, Decision.RETIRE, shadow_places=[])
     assert isinstance(proposal, Proposal) and proposal.request.content == {"decision": "retire", "signals": []}
     other = cases.decide(db, second, case, Decision.RETIRE)
     assert isinstance(other, Proposal) and other.request.content == {"decision": "retire"}
     # Naming the default signals explicitly is the same request as naming none.
-    decided = cases.decide(db, first, case, Decision.RETIRE, signals=[0])
+    decided = cases.decide(db, first, case, Decision.RETIRE, shadow_places=[0])
     assert isinstance(decided, Case) and decided.shadow == (0,)
 
 

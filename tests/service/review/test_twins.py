@@ -33,7 +33,7 @@ def contribution(db: HashDB, actor: Actor) -> Contribution:
 def retire(db: HashDB, by: Actor, id: int, signals: list[int] | None = None) -> None:
     case = opinions.give(db, by, id, DISPUTES).case
     assert case is not None
-    cases.decide(db, COMMAND_LINE, case, Decision.RETIRE, signals=signals)
+    cases.decide(db, COMMAND_LINE, case, Decision.RETIRE, shadow_places=signals)
 
 
 def standings(db: HashDB, *items: Contribution) -> list[Standing]:
