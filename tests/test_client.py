@@ -518,7 +518,7 @@ def test_the_service_hashes_stores_and_matches_a_video_that_the_client_sends(cli
 
 
 def test_the_client_waits_for_the_answer_or_the_error_of_a_job(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deferring, "PATIENCE", 0.0)
+    monkeypatch.setattr(deferring, "SECONDS_TO_JOB", 0.0)
     assert [len(picture.frames) >= 6 for picture in client.hash_media([film(2)]).pictures] == [True]
     with pytest.raises(errors.UnreadablePicture) as caught:
         client.match_media([film(2), b"\0no picture"])

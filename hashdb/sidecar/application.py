@@ -107,7 +107,7 @@ class Sidecar:
         write_line(logged, route, reply.status, seconds, actor=None)
         self._metrics.count_request(logged, route, reply.status, seconds)
         headers += [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
-        start_response(reply.line, [*headers, *HEADERS, (request_id.HEADER, id)])
+        start_response(reply.status_line, [*headers, *HEADERS, (request_id.HEADER, id)])
         return [reply.body] if method != "HEAD" else []
 
     def _answer_plain(self, environ: WSGIEnvironment, method: str, path: str) -> Reply | None:

@@ -12,7 +12,7 @@ from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import access_log, console, problems
 from hashdb.web.api import BLUEPRINTS
-from hashdb.web.context import AppState, Id, InMemoryRequest, count_visit, release_slot
+from hashdb.web.context import AppState, Id, InMemoryRequest, count_address, release_slot
 from hashdb.web.fast_path import FastPath, secured
 from hashdb.web.limits import RateLimits
 from hashdb.web.sharing import hma, stopncii, threatexchange
@@ -48,7 +48,7 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     app.url_map.converters["id"] = Id
     app.extensions["hashdb"] = AppState(db, settings)
     access_log.register(app)
-    app.before_request(count_visit)
+    app.before_request(count_address)
     app.teardown_request(release_slot)
     problems.register(app, db)
     systems = (hma.blueprint, stopncii.blueprint, stopncii.tat_blueprint, threatexchange.blueprint)
@@ -59,9 +59,14 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     application: WSGIApplication = FastPath(hma.rewrite_bank_paths(app.wsgi_app), app.extensions["hashdb"])
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
+    application = secured(
+        application,
+        list(_SECURITY_HEADERS.items()),
+        trust_headers=settings.proxies > 0,
+        largest_body=settings.largest_body,
+    )
     # Flask documents this assignment for middleware.
-    headers, behind_proxy = list(_SECURITY_HEADERS.items()), settings.proxies > 0
-    app.wsgi_app = secured(application, headers, behind_proxy, settings.largest_body)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = application  # type: ignore[method-assign, assignment]
     return app
 
 

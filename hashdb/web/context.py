@@ -71,8 +71,8 @@ def hashdb() -> HashDB:
     return app_state().db
 
 
-def count_visit() -> None:
-    """Count this request of its client address, except health checks. Raises LimitReached."""
+def count_address() -> None:
+    """Count this request for the limit of its client's address, except health checks. Raises LimitReached."""
     if flask.request.path not in _HEALTH:
         app_state().limits.count_address(flask.request.remote_addr or "")
 
@@ -105,7 +105,7 @@ def release_slot(_: BaseException | None = None) -> None:
 
 
 def admit(caller: Actor, *scopes: Scope) -> Actor:
-    """Authorise the actor by one of these scopes, and count the request. Called once for a request.
+    """Require that the actor has one of these scopes, and count the request. Called once for a request.
 
     Raises NotAllowed, LimitReached.
     """
@@ -137,7 +137,12 @@ def bearer(authorization: str) -> str:
 
 
 def authenticate_key(state: AppState, secret: str, address: str) -> Actor:
-    """The actor whose key has this secret; counts the request. Raises NotAuthenticated, LimitReached."""
+    """The actor whose key has this secret. Counts the request for the limit of the key.
+
+    If no valid key has the secret, counts the failure for the client's address.
+
+    Raises NotAuthenticated, LimitReached.
+    """
     try:
         caller = authenticate(state.db, secret)
     except NotAuthenticated:
@@ -153,14 +158,15 @@ def validation_context() -> ValidationContext:
 
 
 def validation_context_of(db: HashDB) -> ValidationContext:
-    """The rules that the models of a request are validated against."""
+    """The rules that the models of a request to this service are validated against."""
+    # Most requests have no signals to check. So the intake rules, which may have to catch up, are read on demand.
     return ValidationContext(
         db.rules, db.now(), close_to_benign=lambda signals: db.intake_rules().close_to_benign(signals)
     )
 
 
 def body(*, may_have_frames: bool = False) -> bytes:
-    """The JSON body of this request. One that `may_have_frames` of videos, and has some, may be larger.
+    """The JSON body of this request. If it `may_have_frames` of videos and has some, it may be larger than others.
 
     Raises WrongContentType, MalformedRequest, TooLarge.
     """
@@ -180,13 +186,16 @@ def read_idempotency_key(*parts: bytes | Upload) -> IdempotencyKey | None:
     return parse_idempotency_key(flask.request.headers.get("Idempotency-Key"), flask.request.path, *parts)
 
 
-def parse_idempotency_key(key: str | None, address: str, *parts: bytes | Upload) -> IdempotencyKey | None:
-    """The idempotency key of a request to an address, with the digest of its content. Raises InvalidInput."""
+def parse_idempotency_key(key: str | None, path: str, *parts: bytes | Upload) -> IdempotencyKey | None:
+    """The idempotency key of a request, with the digest of its path and of the parts of its body. None without a `key`.
+
+    Raises InvalidInput.
+    """
     if key is None:
         return None
     if not 0 < len(key) <= _KEY_LENGTH or not key.isprintable():
         reject_field("Idempotency-Key", f"must be 1 to {_KEY_LENGTH} printable characters")
-    digest = hashlib.sha256(address.encode())
+    digest = hashlib.sha256(path.encode())
     for part in parts:
         stream = part.stream if isinstance(part, Upload) else BytesIO(part)
         digest.update(hashlib.file_digest(stream, "sha256").digest())
@@ -199,5 +208,6 @@ def answer(model: ResponseModel, status: int = 200) -> Response:
 
 
 def list_page(model: type[_Page], params: PageQuery, select: Callable[[int, int], Sequence[object]]) -> _Page:
-    """The page of a list that a query string asks for; `select` returns the rows after a cursor, up to a number."""
+    """The page of a list that a query string asks for. `select` returns the rows after a cursor, up to a number."""
+    # One row more than the page has shows whether another page follows.
     return model.from_rows(select(params.after, params.limit + 1), params.limit)

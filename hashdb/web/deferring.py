@@ -18,10 +18,10 @@ from hashdb.web import problems
 from hashdb.web.context import AppState, app_state, bearer
 from hashdb.wire.jobs import JobOut
 
-PATIENCE = 10.0
-"""Seconds for which a request waits for its answer before the service answers 202."""
+SECONDS_TO_JOB = 10.0
+"""Seconds for which a request waits for its answer. After that, the service answers 202 with a job."""
 MAX_WAIT = 110.0
-"""Seconds for which a client that cannot ask for a job waits; the proxy of `deploy/` waits a little longer."""
+"""Seconds for which a client that cannot ask for a job waits. The proxy of `deploy/` waits a little longer."""
 JOB_RETRY_AFTER = "1"
 """Seconds after which a client should ask for its job (again)."""
 
@@ -32,28 +32,29 @@ def prefers_async() -> bool:
     return any(preference.partition(";")[0].strip() == "respond-async" for preference in preferences)
 
 
-def secret() -> str:
-    """The secret of the key of this request, which is authenticated."""
+def key_secret() -> str:
+    """The secret of the key by which this request was authenticated."""
     return str(g.secret)
 
 
 def respond(work: Work, status: int) -> Response:
-    """The answer of this request, which `work` makes in another thread; if that takes long, 202 with its job.
+    """The answer of this request, which `work` makes in another thread. If that takes long: 202 with the id of a job.
 
-    A client that sends no key of its own could not ask for the job: it waits to the end, for at most `MAX_WAIT`.
+    A client without `Authorization: Bearer` speaks the protocol of another system, and could not ask for the job. It
+    waits for the answer, for at most `MAX_WAIT`.
 
     Raises what `work` raises, HashingBusy, TooManyAtOnce, StoreBusy, VideoTooLarge.
     """
     state, caller = app_state(), cast(Actor, g.actor)
     rule = "" if request.url_rule is None else request.url_rule.rule
-    encrypt = partial(_encrypt, state, caller, secret(), rule)
-    has_key = bool(bearer(request.headers.get("Authorization", "")))
+    encrypt = partial(_encrypt, state, caller, key_secret(), rule)
+    can_ask_for_job = bool(bearer(request.headers.get("Authorization", "")))
     # The text of the answer, or the id of a job.
     outcome: str | int
     with state.db.request_slots.hold(caller):
         try:
-            if has_key:
-                outcome = state.later.answer(caller, work, encrypt, 0.0 if prefers_async() else PATIENCE)
+            if can_ask_for_job:
+                outcome = state.later.answer(caller, work, encrypt, 0.0 if prefers_async() else SECONDS_TO_JOB)
             else:
                 outcome = state.later.within(caller, work, MAX_WAIT)
         except TimeoutError:
@@ -66,14 +67,14 @@ def respond(work: Work, status: int) -> Response:
     return response
 
 
-def _encrypt(state: AppState, actor: Actor, key_secret: str, rule: str, outcome: str | Exception) -> str:
-    """The outcome of a job, encrypted by the secret of the key that sent the request: it may hold hashes."""
+def _encrypt(state: AppState, actor: Actor, secret: str, rule: str, outcome: str | Exception) -> str:
+    """The outcome of a job, which may hold hashes, encrypted with the secret of the key that sent the request."""
     if isinstance(outcome, Exception):
-        outcome = problems.refuse(state.db, actor, outcome, rule).get_data(as_text=True)
-    return cipher(key_secret).encrypt(outcome.encode()).decode()
+        outcome = problems.refuse(state.db, actor, outcome, posted_to=rule).get_data(as_text=True)
+    return cipher(secret).encrypt(outcome.encode()).decode()
 
 
-def cipher(key_secret: str) -> Fernet:
-    """The cipher of the outcomes of jobs of the key with this secret."""
-    # The service stores another digest of the secret, from which nobody can compute this one.
-    return Fernet(urlsafe_b64encode(hashlib.sha256(b"hashdb job " + key_secret.encode()).digest()))
+def cipher(secret: str) -> Fernet:
+    """The cipher that encrypts the outcomes of the jobs of the key with this secret."""
+    # The service does not store the secret, only another digest of it: nobody can compute this digest from that one.
+    return Fernet(urlsafe_b64encode(hashlib.sha256(b"hashdb job " + secret.encode()).digest()))

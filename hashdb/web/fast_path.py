@@ -31,21 +31,26 @@ from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
 MATCHES, CONTRIBUTIONS = "/v1/matches", "/v1/contributions"
 
 
-class _Kind(NamedTuple):
-    """What a kind of request needs and uses, the status of its answer, and its largest body in bytes."""
+class _Route(NamedTuple):
+    """What `FastPath` knows of the POST requests to one path."""
 
     scope: Scope
+    """The scope that a key needs."""
     budgets: Sequence[Budget]
+    """The budgets that a request uses."""
     status: str
-    largest: int | None = None
+    """The status line of a successful answer."""
+    max_body: int | None = None
+    """The largest body in bytes, if that is less than the service accepts: Flask answers requests with larger ones."""
 
 
-_KINDS = {
-    MATCHES: _Kind(Scope.MATCH, MATCH_BUDGETS, "200 OK"),
-    CONTRIBUTIONS: _Kind(
+_ROUTES = {
+    MATCHES: _Route(Scope.MATCH, MATCH_BUDGETS, "200 OK"),
+    CONTRIBUTIONS: _Route(
         Scope.CONTRIBUTE, budgets_of("POST", "contributions.create_contributions"), "201 CREATED", LARGE_BODY
     ),
 }
+"""By path."""
 _QUICK = 1_000
 """The largest body of a quick match, in bytes."""
 Headers = list[tuple[str, str]]
@@ -57,7 +62,7 @@ def is_quick(environ: WSGIEnvironment) -> bool:
 
 
 class FastPath:
-    """WSGI middleware that answers plain requests (see `is_plain`) of these kinds, and passes on all others."""
+    """WSGI middleware that answers plain requests (see `is_plain`) to `_ROUTES`, and passes on all others."""
 
     def __init__(self, application: WSGIApplication, state: AppState) -> None:
         """Wrap an application."""
@@ -66,9 +71,9 @@ class FastPath:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        route = environ["PATH_INFO"]
-        kind = _KINDS.get(route)
-        if kind is None or not self._is_plain(environ, kind):
+        path = environ["PATH_INFO"]
+        route = _ROUTES.get(path)
+        if route is None or not self._is_plain(environ, route):
             return self._application(environ, start_response)
         started, db = time.perf_counter(), self._state.db
         actor: Actor | None = None
@@ -77,29 +82,30 @@ class FastPath:
             address = environ.get("REMOTE_ADDR", "")
             self._state.limits.count_address(address)
             actor = authenticate_key(self._state, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
-            actor.require(kind.scope)
-            self._state.limits.count_scope(actor, (kind.scope,))
+            actor.require(route.scope)
+            self._state.limits.count_scope(actor, (route.scope,))
             content: bytes | None = None
-            if kind.scope is Scope.CONTRIBUTE:
+            if route.scope is Scope.CONTRIBUTE:
                 content = self._contribute(environ, actor)
             elif int(environ["CONTENT_LENGTH"]) > LARGE_BODY:
                 content = self._answer_large(environ, actor)
             elif (body := read_plain(environ)) is not None:
                 queries = read_queries(body, ValidationContext(db.rules, db.now()))
-                # Authentication has read the head of the log: only a request that waited reads it again.
+                # Authentication read the head of the log a moment ago. So a small match, which waits for no turn,
+                # need not read it again.
                 matched = matches.match(db, actor, queries, head=db.index.catch_up(db.follower.head))
                 content = answer_text(matched).encode()
             if content is None:
                 return self._application(environ, start_response)
         except Exception as error:
-            response = problems.refuse(db, actor, error, route)
+            response = problems.refuse(db, actor, error, posted_to=path)
             if actor is not None:
-                response.headers.extend(remaining_budget_headers(db, actor, kind.budgets))
-            access_log.log_answer(self._state, "POST", route, response.status_code, started, actor)
+                response.headers.extend(remaining_budget_headers(db, actor, route.budgets))
+            access_log.log_answer(self._state, "POST", path, response.status_code, started, actor)
             return response(environ, start_response)
-        access_log.log_answer(self._state, "POST", route, int(kind.status[:3]), started, actor)
+        access_log.log_answer(self._state, "POST", path, int(route.status[:3]), started, actor)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
-        start_response(kind.status, headers + remaining_budget_headers(db, actor, kind.budgets))
+        start_response(route.status, headers + remaining_budget_headers(db, actor, route.budgets))
         return [content]
 
     def _contribute(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
@@ -111,6 +117,7 @@ class FastPath:
         return contribute(db, actor, body, key, validation_context_of(db)).json_text().encode()
 
     def _answer_large(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
+        """The content of the answer to a match of more than `LARGE_BODY`; None if the body is truncated."""
         db = self._state.db
         with db.request_slots.hold(actor):
             if (body := read_plain(environ)) is None:
@@ -120,24 +127,25 @@ class FastPath:
                 queries = read_queries(body, ValidationContext(db.rules, db.now()))
                 return answer_text(matches.match(db, actor, queries, has_turn=True)).encode()
 
-    def _is_plain(self, environ: WSGIEnvironment, kind: _Kind) -> bool:
+    def _is_plain(self, environ: WSGIEnvironment, route: _Route) -> bool:
         """Whether a request has only the path, a key and a JSON body of an accepted length."""
         return environ["REQUEST_METHOD"] == "POST" and is_plain(
-            environ, min(self._state.settings.max_body, kind.largest or sys.maxsize)
+            environ, min(self._state.settings.max_body, route.max_body or sys.maxsize)
         )
 
 
-def secured(application: WSGIApplication, headers: Headers, trust_headers: bool, largest_body: int) -> WSGIApplication:
+def secured(
+    application: WSGIApplication, headers: Headers, *, trust_headers: bool, largest_body: int
+) -> WSGIApplication:
     """Wrap an application: every response gets the request id, and these headers unless the view has set them.
 
     `trust_headers` says whether the request may supply the id. A body of up to `largest_body` bytes is read to its end
     even if the request is rejected: the server could not use the connection for the next request otherwise.
     """
-
     default_headers = [(header[0].lower(), header) for header in headers]
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        id = request_id.begin(environ, trust_headers)
+        id = request_id.begin(environ, trust_headers=trust_headers)
 
         def start(status: str, set_by_view: Headers, *more: Any) -> Callable[[bytes], object]:
             discard_rest(environ, largest_body)

@@ -69,19 +69,26 @@ def budgets_of(method: str, endpoint: str | None) -> tuple[Budget, ...]:
     return _BUDGETS.get(endpoint or "", () if method in ("GET", "HEAD", "OPTIONS") else _CHANGES)
 
 
-_STATES = {budget: f'"{budget}";r=' for budget in Budget}
-"""Made once: formatting the name of an Enum takes longer than the rest of the header."""
+_STATE_BEGINNINGS = {budget: f'"{budget}";r=' for budget in Budget}
+"""How the state of each budget begins in the header RateLimit.
+
+Made once: to format the name of an Enum takes longer than to make the rest of the header.
+"""
 
 
 def budget_headers(left: Sequence[BudgetLeft], now: datetime) -> list[tuple[str, str]]:
     """The headers RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-11."""
     epoch = int(now.timestamp())
-    states = ", ".join([f"{_STATES[budget]}{remaining};t={until - epoch}" for budget, _, remaining, until in left])
-    return [("RateLimit-Policy", _policy(tuple([budget_left[:2] for budget_left in left]))), ("RateLimit", states)]
+    states = ", ".join(
+        [f"{_STATE_BEGINNINGS[budget]}{remaining};t={until - epoch}" for budget, _, remaining, until in left]
+    )
+    limits = tuple([(budget, limit) for budget, limit, _, _ in left])
+    return [("RateLimit-Policy", _policy(limits)), ("RateLimit", states)]
 
 
 @cache
 def _policy(limits: tuple[tuple[Budget, int], ...]) -> str:
+    """The value of the header RateLimit-Policy for these budgets, each with its limit."""
     return ", ".join(f'"{budget}";q={limit};w={budget.seconds}' for budget, limit in limits)
 
 
@@ -114,32 +121,38 @@ class RateLimits:
     def count_address(self, address: str) -> None:
         """Count a request of an address, with or without a key. Raises LimitReached."""
         if self._address is not None:
-            self._hit(self._address, "address", network_of(address))
+            self._count(self._address, "address", network_of(address))
 
     def count_key(self, actor: Actor) -> None:
         """Count a request of a key. Raises LimitReached."""
         if actor.key is not None and None in self._rates:
-            self._hit(self._rates[None], "key", str(actor.key.id))
+            self._count(self._rates[None], "key", str(actor.key.id))
 
     def count_scope(self, actor: Actor, scopes: Sequence[Scope]) -> None:
-        """Count a request of a key that needs one of these scopes, by the first that it has. Raises LimitReached."""
+        """Count a request that needs one of these scopes, for the limit of the first one that its key has.
+
+        Raises LimitReached.
+        """
         if actor.key is None or not self._rates:
             return
         used = next((scope for scope in scopes if actor.has(scope)), None)
         if used is not None and used in self._rates:
-            self._hit(self._rates[used], used, str(actor.key.id))
+            self._count(self._rates[used], used, str(actor.key.id))
 
     def count_failure(self, address: str) -> None:
         """Count a request without a valid key. Raises LimitReached."""
         self._count_or_raise(self._local, self._failure, "failed", network_of(address))
 
-    def _hit(self, rate: RateLimitItem, *identifiers: str) -> None:
-        """Count a request of what the identifiers name: what is counted, and its id or network. Raises LimitReached."""
+    def _count(self, rate: RateLimitItem, counter: str, client: str) -> None:
+        """Count a request in the shared storage, or in this process if that does not answer. Raises LimitReached.
+
+        `counter` names what is limited: `address`, `key` or a scope. `client` is the network, or the id of the key.
+        """
         from limits.errors import StorageError
 
         if time.monotonic() >= self.retry_at:
             try:
-                self._count_or_raise(self._shared, rate, *identifiers)
+                self._count_or_raise(self._shared, rate, counter, client)
                 return
             except StorageError:
                 # Otherwise each request would wait for the timeout and write a log line.
@@ -148,11 +161,11 @@ class RateLimits:
                     "the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts requests by itself"
                 )
         # Better that each worker counts alone than that all requests fail, or that nothing is limited.
-        self._count_or_raise(self._local, rate, *identifiers)
+        self._count_or_raise(self._local, rate, counter, client)
 
     @staticmethod
-    def _count_or_raise(limiter: FixedWindowRateLimiter, rate: RateLimitItem, *identifiers: str) -> None:
-        if not limiter.hit(rate, *identifiers):
-            seconds = limiter.get_window_stats(rate, *identifiers).reset_time - time.time()
+    def _count_or_raise(limiter: FixedWindowRateLimiter, rate: RateLimitItem, counter: str, client: str) -> None:
+        if not limiter.hit(rate, counter, client):
+            seconds = limiter.get_window_stats(rate, counter, client).reset_time - time.time()
             unit = rate.GRANULARITY.name
             raise LimitReached(f"{rate.amount} requests a {unit}", max(1, math.ceil(seconds)))

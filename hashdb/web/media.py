@@ -17,7 +17,7 @@ from hashdb.hashing.videos import INTERVAL
 from hashdb.service.accounts.members import authenticate
 from hashdb.service.later import Advance, patiently
 from hashdb.web.context import AppState, InMemoryRequest, app_state, hashdb
-from hashdb.web.deferring import prefers_async, respond, secret
+from hashdb.web.deferring import key_secret, prefers_async, respond
 from hashdb.wsgi import media
 from hashdb.wsgi.media import HashedFile, Hashing, MediaForm, hash_files, require_readable
 from hashdb.wsgi.uploads import Upload
@@ -35,7 +35,10 @@ def read_form(*, metadata: bool = True) -> MediaForm:
 
 
 def hash_picture(picture: bytes, mode: Mode = Mode.PLAIN, seeds: Sequence[Seed] = ()) -> Hashed:
-    """The hashes of a picture, with the views of the seeds. Raises TooManyAtOnce, UnreadablePicture with a fault."""
+    """The hashes of a picture, with its secret views by these seeds if the mode has any.
+
+    Raises TooManyAtOnce, UnreadablePicture with a fault.
+    """
     caller: Actor = g.actor
     with hashdb().request_slots.hold(caller):
         (outcome,) = app_state().hashers.pool.hash([picture], hashdb().rules.algorithms, [mode], caller.name, seeds)
@@ -53,9 +56,13 @@ def answer_files(
 ) -> Response:
     """Hash each file in its mode, and answer with what `finish` makes of the hashes, or with the id of a job.
 
+    `modes` has a mode for each file, in order. `interval` is in seconds: of a video, a frame at each is hashed.
+    `status` is that of an answer without a job.
+
     Raises TooManyAtOnce, UnreadablePicture and VideoTooLarge with a fault for each file, TooLarge.
     """
-    state, caller, key_secret = app_state(), cast(Actor, g.actor), secret()
+    state, caller, secret = app_state(), cast(Actor, g.actor), key_secret()
+    # `modes` may be endless.
     hash_all = partial(hash_files, _hashing(state, caller.name, interval), files, list(islice(modes, len(files))))
     if not prefers_async() and not any(file.has_parts for file in files):
         with state.db.request_slots.hold(caller):
@@ -71,7 +78,7 @@ def answer_files(
                 file.release()
         advance(1.0)
         # The hashing may have taken minutes: the key may have been revoked since.
-        now_caller = authenticate(state.db, key_secret)
+        now_caller = authenticate(state.db, secret)
         return patiently(lambda: finish(now_caller, hashed))
 
     # The thread may outlive the request, whose end would delete its files: `work` releases them.
@@ -89,7 +96,7 @@ def answer_files(
 def hash_later(state: AppState, key: str, upload: Upload, mode: Mode, advance: Advance, interval: float) -> HashedFile:
     """The hashes of one file, made outside of its request.
 
-    `key` is the name of the actor: keys take turns. `interval`: seconds of a video between two frames.
+    `key` is the name of the actor: actors take turns. `interval`: seconds of a video between two frames.
 
     Raises UnreadablePicture, VideoTooLarge, Unavailable, and what `advance` raises, which ends the hashing.
     """

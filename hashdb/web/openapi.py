@@ -24,13 +24,14 @@ from hashdb.wire.pages import QueryString
 from hashdb.wire.problems import Problem
 
 View = Callable[..., Response | ResponseModel | str | None]
-_Class = type[ResponseModel] | type[str] | None
+_AnswerType = type[ResponseModel] | type[str] | None
+"""The model of a JSON answer, `str` for a plain text, or None for an answer without content."""
 JSON = "application/json"
 FORM = "multipart/form-data"
 TEXT = "text/plain"
 PROBLEM = "application/problem+json"
 
-_REFUSALS = {
+_ERROR_DESCRIPTIONS = {
     400: "The body is not JSON, or not a multipart form.",
     401: "The request has no key, or its key is not valid now.",
     403: "The key lacks the scope, its member is suspended, or the object belongs to another member.",
@@ -43,6 +44,7 @@ _REFUSALS = {
     429: "The key has reached a limit, or has too many requests in progress: repeat after `Retry-After` seconds.",
     503: "The service is busy and stored nothing: repeat after `Retry-After` seconds.",
 }
+"""By HTTP status."""
 _ABOUT = """\
 Platforms use hashdb to recognise content that other platforms have removed as terrorist content.
 
@@ -90,8 +92,8 @@ _VOCABULARY = {
     "reason": "reason",
 }
 """By the name of a field that takes a code of the vocabulary, the kind of code that `explain` takes."""
-_WITH_CODES = ("DraftIn", "AmendmentIn", "WithdrawalIn", "OpinionIn")
-"""The models with such fields."""
+_MODELS_WITH_CODES = ("DraftIn", "AmendmentIn", "WithdrawalIn", "OpinionIn")
+"""The models with fields of `_VOCABULARY`."""
 
 
 class Idempotent(BaseModel):
@@ -117,25 +119,27 @@ class ApiBlueprint(Blueprint):
 
 @dataclass(frozen=True, slots=True)
 class _Operation:
-    """The documentation of a view."""
+    """The documentation of a view; the decorator `operation` says what its parameters mean."""
 
     summary: str
     description: str
-    answers: Mapping[int, _Class]
+    answers: Mapping[int, _AnswerType]
     any_scope: Sequence[Scope] | None
     body: type[BaseModel] | type[str] | None
     body_type: str
+    """The media type of the body."""
     query: type[BaseModel] | None
     streams: Sequence[str]
     idempotent: bool
     errors: Sequence[int]
+    """All statuses of errors, also those that are implied."""
 
 
 _OPERATIONS: dict[Callable[..., Any], _Operation] = {}
 
 
 def operation(
-    answers: Mapping[int, _Class],
+    answers: Mapping[int, _AnswerType],
     *,
     any_scope: Sequence[Scope] | None = (),
     body: type[BaseModel] | type[str] | None = None,
@@ -145,14 +149,15 @@ def operation(
     idempotent: bool = False,
     errors: Sequence[int] = (),
 ) -> Callable[[View], Callable[..., Response]]:
-    """Document a view, and require a key before anything is read, with one of the scopes in `any_scope` if it has some.
+    """Document a view, and check the key of a request before the view reads it.
 
-    With `any_scope=None`, no key is needed. The name of the view is the id of the operation, and its docstring is the
-    summary and the description.
-    `answers` maps a status to the model of its JSON, to `str` for plain text, or to None for no content. The view
-    returns one of these, or makes the response itself. `streams` are other media types of the first status. `body` is
-    the model of the JSON body, or `str` for plain text; `form` is that of the multipart body, `query` that of the query
-    string: without `query`, a query string is rejected. `errors` are error statuses beside those that are implied.
+    The name of the view is the id of the operation. Its docstring is the summary and the description.
+    - `answers` has for each status the type of the content. The view returns such content, or makes the response.
+    - `any_scope`: the key needs one of these scopes. Empty: any valid key is enough. None: no key is needed.
+    - `body` is the model of the JSON body, or `str` for plain text. `form` is the model of a multipart body.
+    - `query` is the model of the query string. Without it, a request with a key must have no query string.
+    - `streams` are further media types of the answer with the lowest status. `idempotent`: see `Idempotent`.
+    - `errors` are statuses of errors beside those that the key and the body imply.
     """
     statuses = {model: status for status, model in answers.items()}
 
@@ -178,20 +183,20 @@ def operation(
             query=query,
             streams=streams,
             idempotent=idempotent,
-            errors=_refusals(any_scope is not None, body is not None or form is not None, errors),
+            errors=_error_statuses(errors, has_key=any_scope is not None, has_body=bool(body or form)),
         )
         return guarded
 
     return decorate
 
 
-def _refusals(has_key: bool, has_body: bool, further: Sequence[int]) -> list[int]:
-    """The statuses of the errors of an operation."""
+def _error_statuses(further: Sequence[int], *, has_key: bool, has_body: bool) -> list[int]:
+    """The statuses of the errors of an operation: those that its key and its body imply, and `further` ones."""
     return sorted({503, *((401, 403, 422, 429) if has_key else ()), *((400, 413, 415) if has_body else ()), *further})
 
 
-def _respond(content: ResponseModel | str | None, statuses: Mapping[_Class, int]) -> Response:
-    """The response with what a view returned; its class has the status."""
+def _respond(content: ResponseModel | str | None, statuses: Mapping[_AnswerType, int]) -> Response:
+    """The response with what a view returned. `statuses` has the status for each type of it."""
     if content is None:
         response = Response(status=statuses[None])
         del response.headers["Content-Type"]
@@ -234,7 +239,7 @@ class _Document:
         _, definitions = models_json_schema(list(self._models.items()), ref_template=_REFERENCE)
         schemas = self._schemas | definitions["$defs"]
         for name, schema in schemas.items():
-            _ease(schema)
+            _simplify_for_generators(schema)
             _explain(name, schema)
         return {
             "openapi": "3.1.0",
@@ -262,7 +267,7 @@ class _Document:
         answers = {str(status): self._answer(model) for status, model in documented.answers.items()}
         for media_type in documented.streams:
             answers[str(min(documented.answers))]["content"][media_type] = {"schema": {"type": "string"}}
-        answers |= {str(status): self._refusal(status) for status in documented.errors}
+        answers |= {str(status): self._error(status) for status in documented.errors}
         operation: dict[str, Any] = {"summary": documented.summary, "parameters": parameters, "responses": answers}
         operation["description"] = f"{documented.description}\n\n{_needed_key(documented.any_scope)}"
         if documented.any_scope is not None:
@@ -294,16 +299,16 @@ class _Document:
             for name, definition in schema.get("properties", {}).items()
         ]
 
-    def _answer(self, model: _Class) -> dict[str, Any]:
+    def _answer(self, model: _AnswerType) -> dict[str, Any]:
         if model is None:
             return {"description": "Success, without content.", "content": {}}
         if issubclass(model, str):
             return {"description": "Success.", "content": {TEXT: {"schema": {"type": "string"}}}}
         return {"description": "Success.", "content": {JSON: {"schema": self._schema(model, "serialization")}}}
 
-    def _refusal(self, status: int) -> dict[str, Any]:
+    def _error(self, status: int) -> dict[str, Any]:
         response: dict[str, Any] = {
-            "description": _REFUSALS[status],
+            "description": _ERROR_DESCRIPTIONS[status],
             "content": {PROBLEM: {"schema": self._schema(Problem, "serialization")}},
         }
         if status == 401:
@@ -318,8 +323,8 @@ class _Document:
         return response
 
 
-_PLACES = {"level": "The level of the block, 0 to 4.", "number": "The number of the block in its level, from 0."}
-"""What is in an address and is no id."""
+_PARAMETERS = {"level": "The level of the block, 0 to 4.", "number": "The number of the block in its level, from 0."}
+"""The descriptions of the path parameters that are not ids, by name."""
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
@@ -328,7 +333,7 @@ def _path_parameter(name: str) -> dict[str, Any]:
         "in": "path",
         "name": name,
         "required": True,
-        "description": _PLACES.get(name, of_id),
+        "description": _PARAMETERS.get(name, of_id),
         "schema": {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
     }
 
@@ -339,11 +344,11 @@ def _needed_key(scopes: Sequence[Scope] | None) -> str:
     return f"Needs a key with scope {' or '.join(f'`{scope}`' for scope in scopes)}." if scopes else "Needs a key."
 
 
-def _ease(schema: dict[str, Any]) -> None:
-    """Change a schema so that the code that generators make of it is usable; what it accepts stays the same.
+def _simplify_for_generators(schema: dict[str, Any]) -> None:
+    """Change a schema so that generators make usable code of it. What it accepts stays the same.
 
-    Generators of TypeScript require what has a default, name types by the titles of fields, and do not know the types
-    of `patternProperties`.
+    Generators of TypeScript require fields that have a default, name types by the titles of fields, and ignore the
+    types of `patternProperties`.
     """
     for described in schema.get("properties", {}).values():
         described.pop("title", None)
@@ -356,11 +361,14 @@ def _ease(schema: dict[str, Any]) -> None:
 
 
 def _explain(name: str, schema: dict[str, Any]) -> None:
-    """Add to a schema what each code means: each value of an enumeration, and the codes in force of the vocabulary."""
+    """Add to the schema of the model `name` what each code means.
+
+    The codes are the values of an enumeration, or those of the vocabulary that are in force.
+    """
     if kind := _KINDS.get(name):
         about = schema["description"].partition("\n\n")[0]
         schema["description"] = f"{about}\n\n{_list_codes(explain_all(kind))}"
-    if name in _WITH_CODES:
+    if name in _MODELS_WITH_CODES:
         for field, described in schema["properties"].items():
             if field in _VOCABULARY:
                 kind = _VOCABULARY[field]

@@ -12,6 +12,7 @@ from hashdb.service.stats import refusals
 from hashdb.wsgi.problems import problem_answer, refusal_of
 
 _CONTRIBUTING = ("/v1/contributions", "/v1/contributions/media")
+"""The routes whose POST requests contribute: the service counts why it refuses contributions."""
 
 
 def respond(error: Exception) -> Response:
@@ -25,22 +26,26 @@ def register(app: Flask, db: HashDB) -> None:
 
     def refuse_request(error: errors.HashDBError) -> Response:
         rule = request.url_rule.rule if request.method == "POST" and request.url_rule is not None else ""
-        return refuse(db, g.get("actor"), error, rule)
+        return refuse(db, g.get("actor"), error, posted_to=rule)
 
     app.register_error_handler(errors.HashDBError, refuse_request)
-    app.register_error_handler(HTTPException, _convert)
+    app.register_error_handler(HTTPException, _respond_to_werkzeug)
     app.register_error_handler(Exception, respond)
 
 
-def refuse(db: HashDB, actor: Actor | None, error: Exception, posted_to: str) -> Response:
-    """The problem response to a request, which is counted if it is a refusal; `posted_to`: the route of a POST."""
+def refuse(db: HashDB, actor: Actor | None, error: Exception, *, posted_to: str) -> Response:
+    """The problem response to a request. Counts it if the key, the scope or the contribution was refused.
+
+    `posted_to` is the route of a POST request; empty for another method.
+    """
     refusals.note_access(db, actor, error)
     if posted_to in _CONTRIBUTING and isinstance(error, errors.HashDBError):
         refusals.note_contribution(db, actor, error)
     return respond(error)
 
 
-def _convert(error: HTTPException) -> Response:
+def _respond_to_werkzeug(error: HTTPException) -> Response:
+    """The response for an error that Flask or Werkzeug raised. Redirects are such errors, too."""
     if refusal := refusal_of(error, request):
         return respond(refusal)
     if (error.code or 500) < 400:

@@ -30,7 +30,10 @@ def page(report: Report) -> str:
 
 
 def body(report: Report, names: Mapping[str, str]) -> str:
-    """The HTML below the heading of the page, without its style; `names` has those of `deciders`, by actor."""
+    """The HTML below the heading of the page, without its style.
+
+    `names` maps the keys and users in `report.deciders` (such as `user:3`) to their names.
+    """
     return templates().get_template("body.html").render(_figures(report, names))
 
 
@@ -111,7 +114,7 @@ def _over_time(report: Report, figure_of: Callable[[DayReport], int]) -> list[tu
         return []
     first, last = min(report.days), max(report.days)
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    # As many letters of YYYY-MM-DD are the day, the month and the year.
+    # The first 10 letters of YYYY-MM-DD are the day, the first 7 the month, and the first 4 the year.
     for letters in (10, 7, 4):
         numbers = dict.fromkeys((day.isoformat()[:letters] for day in days), 0)
         if len(numbers) <= _COLUMNS:
@@ -130,7 +133,7 @@ def _ranked(numbers: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def _refused(numbers: Mapping[str, int]) -> int:
-    """The number of rejected requests, without the counts by field, which repeat them."""
+    """The number of rejected requests. Counts by field (`error.field`) are left out: they repeat these requests."""
     return sum(number for name, number in numbers.items() if "." not in name)
 
 
@@ -151,7 +154,7 @@ def _query_row(name: str, figures: QueryFigures) -> Row:
 
 
 def _decider(actor: str, names: Mapping[str, str]) -> str:
-    """A user by name, and a key by the name of its member and by its number, if they are known."""
+    """The name of a user, or the name of a key's member with the number of the key; without a name, kind and number."""
     kind, _, number = actor.partition(":")
     if actor not in names:
         return f"{kind} {number}"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from hashdb import __version__
 from hashdb.domain.accounts.members import Actor
 from hashdb.errors import needing
-from hashdb.wsgi.request_id import current, parent
+from hashdb.wsgi import request_id
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 _PATH = "/v1/traces"
-_SECONDS = 2.0
-"""The timeout of a request to the collector; spans that it has not accepted by then are lost."""
+_TIMEOUT_SECONDS = 2.0
+"""The timeout of a request to the collector: spans that it has not accepted by then are lost."""
 
 
 def require_installed() -> None:
@@ -39,7 +39,7 @@ class Traces:
         resource = Resource.create({"service.name": "hashdb", "service.version": __version__})
         # Not at exit: gunicorn ends workers in its own way, and then calls `close`.
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        exporter = OTLPSpanExporter(endpoint.rstrip("/") + _PATH, timeout=_SECONDS)
+        exporter = OTLPSpanExporter(endpoint.rstrip("/") + _PATH, timeout=_TIMEOUT_SECONDS)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("hashdb", __version__)
 
@@ -50,13 +50,13 @@ class Traces:
         ended = time.time_ns()
         span = self._tracer.start_span(
             f"{method} {route}",
-            _context(parent()),
+            _context(request_id.proxy_span()),
             SpanKind.SERVER,
             {
                 "http.request.method": method,
                 "http.route": route,
                 "http.response.status_code": status,
-                "hashdb.request_id": current() or "",
+                "hashdb.request_id": request_id.current() or "",
                 "hashdb.actor": "" if actor is None else str(actor),
             },
             start_time=ended - int(seconds * 1e9),
@@ -67,12 +67,12 @@ class Traces:
 
     def close(self) -> None:
         """Send the remaining spans, for at most 2 seconds."""
-        self._provider.force_flush(int(_SECONDS * 1000))
+        self._provider.force_flush(int(_TIMEOUT_SECONDS * 1000))
         self._provider.shutdown()
 
 
-def _context(parent: str | None) -> Context | None:
-    """The context of the proxy's span; None without a `traceparent`."""
+def _context(traceparent: str | None) -> Context | None:
+    """The context in which a span belongs to the span of the proxy; None without one."""
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    return None if parent is None else TraceContextTextMapPropagator().extract({"traceparent": parent})
+    return None if traceparent is None else TraceContextTextMapPropagator().extract({"traceparent": traceparent})

@@ -21,7 +21,7 @@ _ZERO_COUNTS = tuple(
     for kind, algorithms, outcomes in (
         (CountKind.QUERY, (ANY_ALGORITHM, *Algorithm), (QueryOutcome.HIT, QueryOutcome.NONE)),
         (CountKind.HIT, (ANY_ALGORITHM, *Algorithm), (QueryOutcome.OWN, QueryOutcome.OTHERS)),
-        # Of refused contributions, only this code. The many others each name a field, and start with their first one.
+        # Most codes of refused contributions name a field. They are too many: each appears when it is first counted.
         (CountKind.REFUSAL, (ANY_ALGORITHM,), (InvalidInput.slug,)),
         (CountKind.ACCESS, (ANY_ALGORITHM,), tuple(AccessRefusal)),
     )

@@ -50,7 +50,7 @@ class WitnessServer:
         logged = method if method in _METHODS.get(route, ()) else "(any)"
         write_line(logged, route, reply.status, time.perf_counter() - started, actor=None)
         headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
-        start_response(reply.line, [*headers, *_HEADERS, (request_id.HEADER, id)])
+        start_response(reply.status_line, [*headers, *_HEADERS, (request_id.HEADER, id)])
         return [reply.body] if method != "HEAD" else []
 
     def _reply(self, request: InMemoryRequest, method: str, route: str, origin_hash: str) -> Reply:

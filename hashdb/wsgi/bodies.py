@@ -18,12 +18,12 @@ from hashdb.settings import Settings
 from hashdb.wire import ValidationContext
 from hashdb.wire.faults import error_from_validation, path
 
-_AT_ONCE = 256 * 1024
+_READ_BYTES = 256 * 1024
 """Bytes that one read takes of a body that is discarded."""
 
 
 def read_json(request: Request, settings: Settings, *, may_have_frames: bool = False) -> bytes:
-    """The JSON body of a request. One that `may_have_frames` of videos, and has some, may be larger.
+    """The JSON body of a request. If it `may_have_frames` of videos and has some, it may be larger than others.
 
     Raises WrongContentType, MalformedRequest, TooLarge.
     """
@@ -38,7 +38,7 @@ def read_json(request: Request, settings: Settings, *, may_have_frames: bool = F
 
 
 def read_all(request: Request, *, keep: bool = False) -> bytes:
-    """The body of a request; with `keep`, a form can still be read from it. Raises MalformedRequest, TooLarge."""
+    """The body of a request. With `keep`, Werkzeug can still read a form from it. Raises MalformedRequest, TooLarge."""
     with reading_body("the body does not match its headers"):
         data = request.get_data(cache=keep)
     limit = request.max_content_length
@@ -58,7 +58,7 @@ def read_text(request: Request) -> str:
 
 @contextmanager
 def reading_body(message: str) -> Iterator[None]:
-    """Raise MalformedRequest with `message` for any error of the server while it reads a body (length, chunks)."""
+    """Raise MalformedRequest with `message` if the server cannot read a body: its length or its chunks are wrong."""
     try:
         yield
     except (HTTPException, HashDBError):
@@ -101,7 +101,7 @@ def is_plain(environ: WSGIEnvironment, largest: int) -> bool:
         and "HTTP_TRANSFER_ENCODING" not in environ
         and length.isascii()
         and length.isdecimal()
-        and len(length) < 12
+        and len(length) < 12  # `int` of very many digits is slow, or fails
         and int(length) <= largest
     )
 
@@ -120,13 +120,13 @@ def read_plain(environ: WSGIEnvironment) -> bytes | None:
     return None
 
 
-def discard_rest(environ: WSGIEnvironment, most: int) -> None:
-    """Read a body of at most `most` bytes to its end: the server could not use the connection again otherwise."""
+def discard_rest(environ: WSGIEnvironment, largest: int) -> None:
+    """Read a body of at most `largest` bytes to its end: the server could not use the connection again otherwise."""
     # Without this flag, the server waits for more bytes at the end of a body.
     if not environ.get("wsgi.input_terminated"):
         return
     # Each server raises its own errors for a truncated body: no request follows on its connection.
     with suppress(Exception):
-        if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= most:
-            while environ["wsgi.input"].read(_AT_ONCE):
+        if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= largest:
+            while environ["wsgi.input"].read(_READ_BYTES):
                 pass

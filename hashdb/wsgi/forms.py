@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request
 from hashdb.wsgi.uploads import Upload, UploadLimits
 
 _PIECE = 1024
-"""The least bytes of a piece that ends before a boundary."""
+"""A piece that ends before a boundary has at least this many bytes."""
 
 
 class _CutAtBoundaries:
@@ -35,7 +35,7 @@ class _CutAtBoundaries:
 
 
 class _FormParser(FormDataParser):
-    """Werkzeug's parser of forms, which reads multipart/form-data in such pieces."""
+    """Werkzeug's parser of forms, which reads multipart/form-data through `_CutAtBoundaries`."""
 
     def parse(
         self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
@@ -47,7 +47,7 @@ class _FormParser(FormDataParser):
 
 
 class InMemoryRequest(Request):
-    """A request whose pictures are never written to a disk: only the videos that a view takes are, without a name."""
+    """A request whose pictures are never written to a disk. Videos are, if the view accepts any: see `Upload`."""
 
     form_data_parser_class = _FormParser
 

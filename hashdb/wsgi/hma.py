@@ -47,7 +47,8 @@ def query_of_signal(
 ) -> tuple[str, Query]:
     """The signal type in the parameters, and the query for the signal.
 
-    `alternative` says in an error what a client may send in place of a signal.
+    `enabled` are the algorithms of the service. `alternative` says in an error what a client may send in place of a
+    signal.
 
     Raises MalformedRequest, InvalidInput, TextRefused.
     """
@@ -62,9 +63,10 @@ def query_of_signal(
 def look_up_file(
     file: HashedFile, types: Collection[str], signal_type: str | None, banks: Collection[str], find: Find
 ) -> object:
-    """The matches of a file, by type and bank; by bank alone with a `signal_type`. Empty `types` are all types.
+    """The matches of a file: for each signal type, those in each bank. With a `signal_type`, only its matches by bank.
 
-    A picture is searched by the hashes of these types only, without those that are empty.
+    `types` are the signal types of the answer, all if it is empty. `banks` are its banks, all if it is empty. A picture
+    is searched by its hashes of these types only, and only by hashes that are not empty.
     """
     hashes, query = hashes_of(file, types), file.to_query()
     if not file.has_parts:
@@ -75,7 +77,7 @@ def look_up_file(
 
 
 def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bool | None = None) -> tuple[str, Upload]:
-    """The form field of the one file of a request, and the file, of a kind that the field may have.
+    """The name of the form field of the one file of a request, and the file. The field says which kind of file it is.
 
     `accept_text`: whether it may be a document or a text; None: as the settings say.
 
@@ -91,9 +93,9 @@ def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bo
         raise MalformedRequest(f"the form field of the file must be named {' or '.join(wire.UPLOAD_FIELDS)}")
     upload = cast(Upload, file.stream)
     require_accepted([upload], settings.accept_text if accept_text is None else accept_text)
-    if field == "photo" and upload.is_film:
+    if field == "photo" and upload.is_video:
         raise MalformedRequest("the form field of a video must be named video")
-    if field == "video" and not upload.is_video:
+    if field == "video" and not upload.is_video_or_animation:
         raise MalformedRequest("the form field of a picture must be named photo")
     if field in ("text", "pdf") and not upload.is_document:
         raise MalformedRequest(f"the file in the form field {field} must be a document or a text")

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TextIO
 
 from hashdb.domain.times import format_instant, from_microseconds
-from hashdb.wsgi.request_id import current
+from hashdb.wsgi import request_id
 
 
 def write_json_lines() -> None:
@@ -44,7 +44,7 @@ class _JSONFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = format_instant(from_microseconds(int(record.created * 1_000_000)))
         entry = {"at": at, "level": record.levelname.lower(), "message": record.getMessage()}
-        if id := current():
+        if id := request_id.current():
             entry["request_id"] = id
         return json.dumps(entry)
 
@@ -56,17 +56,18 @@ def write_line(method: str, route: str, status: int, seconds: float, actor: str 
     """
     for handler in _root.handlers:
         if isinstance(handler, _JSONLines):
-            at = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
+            at = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
             # An id has no character that JSON escapes.
-            id = f'"request_id": "{id}", ' if (id := current()) else ""
-            request, by = _repeated(method, route, status, actor)
+            id = f'"request_id": "{id}", ' if (id := request_id.current()) else ""
+            before, after = _around_duration(method, route, status, actor)
+            milliseconds = round(seconds * 1000, 2)
             handler.write_line(
-                f'{{"at": "{at}Z", "level": "info", "message": "request", {id}{request}{round(seconds * 1000, 2)}{by}'
+                f'{{"at": "{at}Z", "level": "info", "message": "request", {id}{before}{milliseconds}{after}'
             )
 
 
 @lru_cache(1_024)
-def _repeated(method: str, route: str, status: int, actor: str | None) -> tuple[str, str]:
-    """The parts of a line before and after the duration; many lines have the same."""
+def _around_duration(method: str, route: str, status: int, actor: str | None) -> tuple[str, str]:
+    """The parts of a line before and after the duration. Cached, as many lines have the same."""
     before = json.dumps({"method": method, "route": route, "status": status})
     return f'{before[1:-1]}, "ms": ', f', "actor": {json.dumps(actor)}}}'

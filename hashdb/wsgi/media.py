@@ -39,6 +39,7 @@ from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.uploads import Upload, UploadLimits
 
 METADATA_CHARACTERS = 1024 * 1024
+"""The most characters that the metadata of a form may have."""
 _MAX_PARTS = 64
 """The most parts of a form: its files and its other fields."""
 MALFORMED_FORM = "the body is not multipart/form-data, or is cut short"
@@ -49,7 +50,11 @@ Advance = Callable[[float], None]
 
 
 class HashedFile(NamedTuple):
-    """The hashes of a file: of a picture; or the digests of a video, a document or a text, and its frames."""
+    """The hashes of a file.
+
+    For a picture, `hashed` has its hashes. For a video, a document or a text, `hashed` has the digests of the file, and
+    `frames` has the hashes of its parts.
+    """
 
     hashed: Hashed
     frames: tuple[Frame, ...] = ()
@@ -120,7 +125,7 @@ def read_form(
     reject(_faults(request, metadata))
     uploads = tuple(cast(Upload, file.stream) for file in files)
     for upload in uploads:
-        if not upload.is_film:
+        if not upload.is_video:
             check_size(upload, settings.media_max_bytes)
     require_accepted(uploads, settings.accept_text if accept_text is None else accept_text)
     return MediaForm(uploads, _metadata(request))
@@ -152,7 +157,7 @@ def allow_videos(request: InMemoryRequest, settings: Settings) -> None:
     if (request.content_length or 0) > max_bytes:
         raise VideoTooLarge(f"the request has more than {max_bytes} bytes")
     request.max_content_length = max_bytes
-    request.upload_limits = UploadLimits(settings.media_max_request, settings.video_max_bytes)
+    request.upload_limits = UploadLimits(memory_bytes=settings.media_max_request, video_bytes=settings.video_max_bytes)
 
 
 def picture_of(upload: Upload, settings: Settings) -> bytes:
@@ -167,7 +172,7 @@ def check_size(upload: Upload, max_bytes: int) -> None:
         return
     if upload.is_document:
         raise VideoTooLarge(f"the document has more than {max_bytes} bytes")
-    if upload.is_video:
+    if upload.is_video_or_animation:
         raise VideoTooLarge(f"the animation has more than {max_bytes} bytes")
     raise TooLarge("the bytes of a picture", max_bytes)
 
@@ -222,13 +227,17 @@ class Hashing(NamedTuple):
     """The name of the actor of the request: actors take turns."""
     algorithms: Sequence[Algorithm]
     seeds: Sequence[Seed]
-    """Those of the secret views that are hashed, too, if the mode has them."""
+    """The seeds of the secret views, which are hashed, too, if the mode has them."""
     interval: float
     """Seconds of a video between two frames that are hashed."""
 
     @property
     def step(self) -> int:
-        """Words of a text from the start of one window to the next; fewer for a query, as `interval` is shorter."""
+        """Words of a text from the start of one window to the start of the next one.
+
+        Like `interval`, it is smaller for a query than for a contribution.
+        """
+        # Nothing else says whether these are files of a query.
         return QUERY_STEP if self.interval < INTERVAL else LISTED_STEP
 
 
@@ -241,12 +250,16 @@ def hash_files(
 ) -> list[HashedFile]:
     """The hashes of each file, in order: of the pictures first, then of one video or document after the other.
 
-    `attempt` calls the function that hashes the pictures, again if the queue is full. Raises TooManyAtOnce, TooLarge,
-    UnreadablePicture and VideoTooLarge with a fault for each file, Unavailable, and what `advance` raises.
+    `attempt` calls the function that hashes the pictures, and calls it again if the queue is full. By default, a full
+    queue raises TooManyAtOnce. `advance` is called with the share of the videos and documents that is done.
+
+    Raises TooManyAtOnce, TooLarge, Unavailable and what `advance` raises; UnreadablePicture and VideoTooLarge with a
+    fault for each file.
     """
     have_parts = [file.has_parts for file in files]
     pictures = [place for place, has_parts in enumerate(have_parts) if not has_parts]
     with_parts = [place for place, has_parts in enumerate(have_parts) if has_parts]
+    # By the position of the file in the request.
     outcomes: dict[int, HashedFile | UnreadablePicture] = {}
     if pictures:
         octets = [files[place].stream.read() for place in pictures]
@@ -272,7 +285,7 @@ def hash_files(
 
 
 def with_hashes(answer: Answer, hashed: Sequence[HashedFile]) -> Answer:
-    """The answer to a match of files, whose results have the hashes and say how much of a video could be read."""
+    """The answer to a match of files, with the hashes of each file and with how much of it could be read."""
     results = tuple(
         replace(result, signals=file.hashed.signals, incomplete=file.incomplete)
         for result, file in zip(answer.results, hashed, strict=True)
@@ -313,16 +326,22 @@ def _hash_parts(hashing: Hashing, upload: Upload, mode: Mode, advance: Advance) 
                 if upload.is_document:
                     limits, step = hashers.document_limits, hashing.step
                     document = worker.hash_document(file, algorithms, mode, limits, step=step, advance=advance)
-                    return HashedFile(whole, document.frames, None, document.incomplete, document.pages, document.words)
+                    return HashedFile(
+                        whole,
+                        document.frames,
+                        incomplete=document.incomplete,
+                        pages=document.pages,
+                        words=document.words,
+                    )
                 video_limits, interval = hashers.video_limits, hashing.interval
                 video = worker.hash_video(file, algorithms, mode, video_limits, interval=interval, advance=advance)
     except UnreadablePicture as error:
         return error.with_traceback(None)
-    return HashedFile(whole, to_frames(video.frames), video.duration, video.incomplete)
+    return HashedFile(whole, to_frames(video.frames), duration=video.duration, incomplete=video.incomplete)
 
 
 def require_readable(outcomes: Sequence[object]) -> None:
-    """Raise UnreadablePicture, or VideoTooLarge if a video is too large, with a fault for each such file."""
+    """Raise UnreadablePicture, or VideoTooLarge if one is too large, with a fault for each such outcome."""
     errors = {f"file[{place}]": error for place, error in enumerate(outcomes) if isinstance(error, UnreadablePicture)}
     if not errors:
         return

@@ -41,7 +41,10 @@ def status_of(kind: type[errors.HashDBError]) -> int:
 
 
 def problem_answer(error: Exception) -> tuple[int, list[tuple[str, str]], str]:
-    """The status, the headers and the text of the answer to an error. That to an unexpected error names no cause."""
+    """The status, the headers and the text of the answer to an error. The first header is Content-Type.
+
+    The answer to an unexpected error names no cause.
+    """
     headers = [("Content-Type", "application/problem+json")]
     if not isinstance(error, errors.HashDBError) or (status := status_of(type(error))) == 500:
         return 500, headers, _internal_error(error)
@@ -68,7 +71,7 @@ def _internal_error(error: Exception) -> str:
 
 
 def refusal_of(error: HTTPException, request: Request) -> errors.HashDBError | None:
-    """The error of hashdb with which an error of Werkzeug is answered, if its status is 400 to 499; else None."""
+    """The error of hashdb for an error of Werkzeug whose status is 400 to 499; None for any other status."""
     if isinstance(error, WrongMethod):
         return errors.MethodNotAllowed(", ".join(sorted(error.valid_methods or ())))
     if isinstance(error, RequestEntityTooLarge):

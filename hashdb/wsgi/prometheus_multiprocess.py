@@ -44,7 +44,7 @@ def share_folder(folder: Path) -> None:
 
 
 def remove_process(pid: int) -> None:
-    """Remove the gauges of a process that has ended."""
+    """Remove the gauges of a process that has ended. Its counts stay."""
     from prometheus_client import multiprocess
 
     if FOLDER_VARIABLE in os.environ:
@@ -100,11 +100,11 @@ class RequestMetrics:
         """Counts nothing yet. `prefix` begins the names of the metrics."""
         # Imported here: the library reads PROMETHEUS_MULTIPROC_DIR at import.
         from prometheus_client import CollectorRegistry, Histogram
-        from prometheus_client import Counter as Counting
+        from prometheus_client import Counter as CounterMetric
 
         reserve_space()
         self._registry = registry = CollectorRegistry()
-        self._requests = Counting(
+        self._requests = CounterMetric(
             f"{prefix}_requests",
             "Requests answered, by method, route and status.",
             ("method", "route", "status"),
@@ -132,9 +132,10 @@ class RequestMetrics:
             seconds_by_route: dict[str, list[float]] = defaultdict(list)
             for _, route, _, seconds in answers:
                 seconds_by_route[route].append(seconds)
-            for route, of_route in seconds_by_route.items():
-                observe(self._seconds.labels(route), BUCKETS, of_route)
-            for (method, route, status), count in Counter([answer[:3] for answer in answers]).items():
+            for route, seconds_of_route in seconds_by_route.items():
+                observe(self._seconds.labels(route), BUCKETS, seconds_of_route)
+            requests = Counter([(method, route, status) for method, route, status, _ in answers])
+            for (method, route, status), count in requests.items():
                 self._requests.labels(method, route, str(status)).inc(count)
 
     def format_text(self, *collectors: Collector) -> bytes:

@@ -24,8 +24,8 @@ class Reply(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
     @property
-    def line(self) -> str:
-        """The status as HTTP writes it."""
+    def status_line(self) -> str:
+        """The status with its phrase, such as `200 OK`."""
         return f"{self.status} {HTTPStatus(self.status).phrase}"
 
 
@@ -40,8 +40,8 @@ def json_reply(content: object, status: int = 200) -> Reply:
 
 
 def problem_reply(error: Exception, request: Request | None = None) -> Reply:
-    """The reply to an error, also to one of Werkzeug at this request: problem details."""
+    """The reply to an error: problem details. For an error of Werkzeug, `request` is the one that it was raised at."""
     if isinstance(error, HTTPException) and request is not None:
         error = refusal_of(error, request) or error
-    status, headers, text = problem_answer(error)
-    return Reply(text.encode(), headers[0][1], status, tuple(headers[1:]))
+    status, ((_, content_type), *headers), text = problem_answer(error)
+    return Reply(text.encode(), content_type, status, tuple(headers))

@@ -16,13 +16,13 @@ class _ThreadRequest(local):
     """The current request of a thread, which serves one at a time (a context variable costs more)."""
 
     id: str | None = None
-    parent: str | None = None
+    traceparent: str | None = None
 
 
 _current = _ThreadRequest()
 
 
-def begin(environ: WSGIEnvironment, trust_headers: bool) -> str:
+def begin(environ: WSGIEnvironment, *, trust_headers: bool) -> str:
     """Begin a request in this thread, and return its id: a new one, or that of X-Request-ID if it is valid.
 
     `trust_headers` is True only behind a proxy: a client that may choose 64 characters could write a hash into the log.
@@ -33,7 +33,7 @@ def begin(environ: WSGIEnvironment, trust_headers: bool) -> str:
     if trust_headers:
         sent = environ.get("HTTP_X_REQUEST_ID")
         id = sent if sent and _VALID.fullmatch(sent) else id
-        _current.parent = environ.get("HTTP_TRACEPARENT")
+        _current.traceparent = environ.get("HTTP_TRACEPARENT")
     _current.id = id
     return id
 
@@ -43,6 +43,6 @@ def current() -> str | None:
     return _current.id
 
 
-def parent() -> str | None:
-    """The span of the proxy (the W3C `traceparent` of the current request); None without one or without a proxy."""
-    return _current.parent
+def proxy_span() -> str | None:
+    """The span of the proxy: the W3C `traceparent` of the current request. None without one or without a proxy."""
+    return _current.traceparent

@@ -16,8 +16,9 @@ _DIGESTS = re.compile(r"[0-9a-fA-F]{64}(?:[ ,][0-9a-fA-F]{64})?", re.ASCII)
 
 
 def hash_value(name: str, value: str, *, for_query: bool, accept_text: bool) -> tuple[str, str]:
-    """A signal type and a value of it. An address becomes its digest; a text becomes the JSON list of its windows.
+    """A signal type and a value of it: those that were sent, or what is computed from an address or a text.
 
+    An address becomes its digest. A text becomes the JSON list of its windows, whose type is `PASSAGES`.
     `for_query`: to match it, else to contribute it. Raises TextRefused, MalformedRequest, ExtraMissing.
     """
     if name == ADDRESS and not _DIGESTS.fullmatch(value):
@@ -38,7 +39,10 @@ def hash_value(name: str, value: str, *, for_query: bool, accept_text: bool) -> 
 
 
 def hash_pairs(pairs: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Pairs of values by signal type, with the digests of addresses. Raises MalformedRequest, ExtraMissing."""
+    """Pairs of values to compare, by signal type, with the digest of each address in its place.
+
+    Raises MalformedRequest, ExtraMissing.
+    """
     if ADDRESS not in pairs:
         return pairs
     first, second = (hash_value(ADDRESS, value, for_query=False, accept_text=False)[1] for value in pairs[ADDRESS])

@@ -19,24 +19,24 @@ _RETRY_AFTER = 60
 
 
 class UploadLimits:
-    """How many bytes of a request may be in memory, and how many a video may have; counts those in memory."""
+    """How many bytes of a request may be in memory, and how many a video may have. Counts the bytes in memory."""
 
-    def __init__(self, memory: int, video: int) -> None:
+    def __init__(self, memory_bytes: int, video_bytes: int) -> None:
         """Nothing is used yet."""
-        self.memory, self.video = memory, video
+        self.memory_bytes, self.video_bytes = memory_bytes, video_bytes
         self._used = 0
 
     def use_memory(self, count: int) -> None:
-        """Count so many more bytes in memory. Raises TooLarge."""
+        """Count `count` more bytes in memory. Raises TooLarge."""
         self._used += count
-        if self._used > self.memory:
-            raise TooLarge("the bytes of the pictures of a request", self.memory)
+        if self._used > self.memory_bytes:
+            raise TooLarge("the bytes of the pictures of a request", self.memory_bytes)
 
 
 class Upload:
-    """A file of a form. What begins as a video goes to a temporary file as it arrives; all else stays in memory.
+    """A file of a form. A video is written to a temporary file as it arrives; all else stays in memory.
 
-    The file has no name, so nothing is left of it when it is closed or when the process ends, however it ends.
+    The temporary file has no name. So nothing is left of it when it is closed, or when the process ends in any way.
     """
 
     def __init__(self, limits: UploadLimits) -> None:
@@ -45,8 +45,8 @@ class Upload:
         self._stream: BufferedIOBase = BytesIO()
         self.size = 0
         """In bytes."""
-        self.is_film = False
-        """Whether it is a video, and no animation."""
+        self.is_video = False
+        """Whether it is a video file. An animation is none."""
         self._is_kept = False
 
     def write(self, octets: bytes) -> int:
@@ -58,10 +58,10 @@ class Upload:
                 self._move_if_video()
         except OSError as error:
             raise _no_room(error) from None
-        if not self.is_film:
+        if not self.is_video:
             self._limits.use_memory(len(octets))
-        elif self.size > self._limits.video:
-            raise VideoTooLarge(f"the video has more than {self._limits.video} bytes")
+        elif self.size > self._limits.video_bytes:
+            raise VideoTooLarge(f"the video has more than {self._limits.video_bytes} bytes")
         return len(octets)
 
     def _move_if_video(self) -> None:
@@ -69,7 +69,7 @@ class Upload:
         self._stream.seek(0)
         beginning = self._stream.read()
         if begins_as_video(beginning[:VIDEO_HEAD]):
-            self.is_film = True
+            self.is_video = True
             self._stream = TemporaryFile()  # noqa: SIM115
             self._stream.write(beginning)
 
@@ -86,19 +86,19 @@ class Upload:
         return self._stream.read(size)
 
     @property
-    def is_video(self) -> bool:
+    def is_video_or_animation(self) -> bool:
         """Whether it is a video, or a GIF, WebP or PNG of several frames."""
-        return self.is_film or is_animation(self.stream)
+        return self.is_video or is_animation(self.stream)
 
     @property
     def is_document(self) -> bool:
         """Whether it is a document or a text."""
-        return not self.is_film and begins_as_document(self.stream.read(DOCUMENT_HEAD))
+        return not self.is_video and begins_as_document(self.stream.read(DOCUMENT_HEAD))
 
     @property
     def has_parts(self) -> bool:
         """Whether it is a video, a document or a text, and no picture."""
-        return self.is_video or self.is_document
+        return self.is_video_or_animation or self.is_document
 
     @property
     def stream(self) -> BufferedIOBase:
@@ -109,7 +109,7 @@ class Upload:
     def open(self) -> BinaryIO:
         """A file with a descriptor, at its start, which the caller closes. Raises NoRoom."""
         try:
-            if self.is_film:
+            if self.is_video:
                 file: BinaryIO = os.fdopen(os.dup(self._stream.fileno()), "rb")
             else:
                 file = os.fdopen(os.memfd_create("upload"), "w+b")
@@ -120,7 +120,7 @@ class Upload:
         return file
 
     def keep(self) -> Self:
-        """Have it outlive the request, until `release`."""
+        """Let it outlive its request: it is deleted by `release` only."""
         self._is_kept = True
         return self
 

@@ -133,7 +133,7 @@ def videos_busy(service: Service) -> Iterator[None]:
 def test_a_long_video_request_gets_202_and_pictures_do_not_wait_for_it(
     service: Service, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deferring, "PATIENCE", 0.1)
+    monkeypatch.setattr(deferring, "SECONDS_TO_JOB", 0.1)
     with videos_busy(service):
         response = caller.post("/v1/contributions/media", **form(film(4), metadata=METADATA))
         assert response.status_code == 202

@@ -55,7 +55,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     url = f"sqlite:///{tmp_path_factory.mktemp('hostile')}/hashdb.sqlite"
     limits = {"media_max_pixels": 2_000_000, "media_seconds": 1.0, "media_memory": MEMORY}
     with pytest.MonkeyPatch.context() as patch, service_at(url, interop_label="incitement", **limits) as service:
-        patch.setattr(deferring, "PATIENCE", 300.0)
+        patch.setattr(deferring, "SECONDS_TO_JOB", 300.0)
         yield service
 
 

@@ -45,6 +45,6 @@ def test_an_id_with_a_line_break_is_replaced() -> None:
 def test_the_parent_span_is_read_from_a_trusted_proxy() -> None:
     environ = {"HTTP_TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     assert request_id.begin(environ, trust_headers=True) == request_id.current()
-    assert request_id.parent() == environ["HTTP_TRACEPARENT"]
+    assert request_id.proxy_span() == environ["HTTP_TRACEPARENT"]
     request_id.begin({}, trust_headers=True)
-    assert request_id.parent() is None
+    assert request_id.proxy_span() is None

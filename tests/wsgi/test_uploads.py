@@ -37,7 +37,7 @@ def write_upload(limits: UploadLimits, octets: bytes, size: int = 1024) -> Uploa
 @pytest.mark.parametrize("size", [1, 7, 199, 1024, 100_000])
 def test_a_video_is_stored_in_an_unnamed_file(folder: Path, size: int) -> None:
     upload = write_upload(UploadLimits(1_000, 100_000), FILM, size)
-    assert upload.is_film and upload.is_video and upload.size == len(FILM)
+    assert upload.is_video and upload.is_video_or_animation and upload.size == len(FILM)
     assert upload.read() == upload.stream.read() == FILM
     with upload.open() as file:
         assert os.pread(file.fileno(), 20_000, 0) == FILM
@@ -51,14 +51,14 @@ def test_pictures_and_animations_stay_in_memory(tmp_path: Path, monkeypatch: pyt
     draw_picture(40, 30, seed=1).save(file, "GIF", save_all=True, append_images=[draw_picture(40, 30, seed=2)])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     picture, animation = (write_upload(UploadLimits(10**6, 0), octets) for octets in (photo(), file.getvalue()))
-    assert not picture.is_video and not picture.is_film
-    assert animation.is_video and not animation.is_film
+    assert not picture.is_video_or_animation and not picture.is_video
+    assert animation.is_video_or_animation and not animation.is_video
     with animation.open() as opened:
         assert getattr(Image.open(opened), "n_frames", 1) == 2
 
 
 def test_uploads_above_a_limit_are_rejected(folder: Path) -> None:
-    limits = UploadLimits(memory=10_000, video=len(FILM))
+    limits = UploadLimits(memory_bytes=10_000, video_bytes=len(FILM))
     accepted = [write_upload(limits, FILM), write_upload(limits, bytes(9_000)), write_upload(limits, FILM)]
     with pytest.raises(TooLarge) as refused:
         write_upload(limits, bytes(1_001), 100)

@@ -9,7 +9,7 @@ from hashdb.errors import JobLost
 from hashdb.service import later
 from hashdb.web import problems
 from hashdb.web.context import actor, hashdb
-from hashdb.web.deferring import JOB_RETRY_AFTER, cipher, secret
+from hashdb.web.deferring import JOB_RETRY_AFTER, cipher, key_secret
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.jobs import JobOut
 
@@ -36,7 +36,7 @@ def get_job(job_id: int) -> Response:
 def _outcome(job: AnswerJob) -> str:
     """The answer or the problem of a job, as JSON; empty while there is none."""
     if job.text is not None:
-        return cipher(secret()).decrypt(job.text).decode()
+        return cipher(key_secret()).decrypt(job.text).decode()
     if job.status is JobStatus.FAILED:
         return problems.respond(JobLost(retry_after=1)).get_data(as_text=True)
     return ""

@@ -103,7 +103,7 @@ def _read_files() -> list[ToHash]:
             faults.append(Fault(field, "is required: choose a file"))
         else:
             try:
-                if not upload.is_film:
+                if not upload.is_video:
                     check_size(upload, settings.media_max_bytes)
             except (TooLarge, UnreadablePicture) as error:
                 faults.append(Fault(field, str(error)))

@@ -115,7 +115,7 @@ def _document_of(content: bytes, text: str) -> tuple[str, Upload] | None:
 
 def upload_of(octets: bytes) -> Upload:
     """A document as a file of a form."""
-    upload = Upload(UploadLimits(memory=len(octets), video=0))
+    upload = Upload(UploadLimits(memory_bytes=len(octets), video_bytes=0))
     upload.write(octets)
     return upload
 

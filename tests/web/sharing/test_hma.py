@@ -375,7 +375,7 @@ def test_an_operator_can_lend_a_key_to_clients_without_one(lending_service: Serv
 def test_a_client_without_a_key_gets_no_job_and_waits_for_its_video(
     lending_service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deferring, "PATIENCE", 0.0)
+    monkeypatch.setattr(deferring, "SECONDS_TO_JOB", 0.0)
     for headers in ({}, {"Prefer": "respond-async"}):
         answer = lending_service.anonymous.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
         assert "vpdq" in body(answer)

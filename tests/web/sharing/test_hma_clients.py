@@ -131,7 +131,7 @@ def test_the_gem_sends_its_key_as_a_basic_password(
     shown = body(platform.get(f"/v1/contributions/{body(added)['id']}"))
     assert shown["reference"] == "9"
     # The gem cannot poll a job, so it waits for the answer.
-    monkeypatch.setattr(deferring, "PATIENCE", 0.0)
+    monkeypatch.setattr(deferring, "SECONDS_TO_JOB", 0.0)
     assert "vpdq" in body(gem.post("/hma/h/hash", **upload(film(), name="video"), headers=key))
 
 
