@@ -456,7 +456,7 @@ class Settings(MemberSettings):
                 raise BadSetting("HASHDB_RETENTION", reason)
         if self.interop_label is not None and (fault := vocabulary.label_fault(self.interop_label)):
             raise BadSetting("HASHDB_INTEROP_LABEL", fault)
-        egress = EgressPolicy(self.webhook_networks, self.webhook_http)
+        egress = EgressPolicy(self.webhook_networks, allows_http=self.webhook_http)
         return Rules(
             self.algorithms,
             vocabulary,

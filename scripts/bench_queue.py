@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.review.queues import PILE, QueueOrder, QueueQuery
+from hashdb.domain.review.queues import MOST_WITHOUT_PILE, QueueOrder, QueueQuery
 from hashdb.service import HashDB
 from hashdb.service.review import claims, queues
 from hashdb.settings import Settings
@@ -73,7 +73,7 @@ def _measure(url: str, size: int) -> dict[str, float]:
 
 
 def _fill(store: Store, size: int) -> None:
-    piled = max(1, size // 2 // (2 * PILE))
+    piled = max(1, size // 2 // (2 * MOST_WITHOUT_PILE))
     opener_count = size // 2 + piled
     common = {"kind": "platform", "status": "active", "contact": "", "created_at": _NOW}
     item = {"media": "image", "context": (), "received_at": _NOW, "standing": "disputed", "announced": "active"}

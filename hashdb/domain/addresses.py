@@ -20,9 +20,10 @@ _NOT_PUBLIC = (
 
 
 def network_of(address: str) -> str:
-    """The address that clients are counted by: the /64 of an IPv6 address, which one customer has; others unchanged.
+    """The address under which a client is counted, for example by its failed sign-ins.
 
-    An IPv4-mapped IPv6 address counts as the IPv4 address. A text that is no address is unchanged.
+    Of an IPv6 address this is the /64 network, since one customer has all addresses in it. An IPv4-mapped IPv6 address
+    becomes the IPv4 address. Any other text is returned unchanged.
 
     >>> network_of("2001:db8:1:2:3:4:5:6"), network_of("::ffff:192.0.2.7"), network_of("192.0.2.7")
     ('2001:db8:1:2::', '192.0.2.7', '192.0.2.7')
@@ -49,18 +50,22 @@ def is_public(address: Address) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """Where the service may connect to: public addresses and some networks; `plain` allows connections without TLS."""
+    """Where the service may connect to: public addresses, and the addresses in `networks`."""
 
     networks: tuple[Network, ...] = ()
-    plain: bool = False
+    allows_http: bool = False
+    """Whether URLs may begin with `http://`: connections without TLS."""
 
     def permits(self, address: Address) -> bool:
         """Whether the service may connect to an address."""
         return is_public(address) or any(address in network for network in self.networks)
 
     def fault(self, scheme: str, host: str) -> str | None:
-        """Why the service may not connect to a host by this scheme, without a look-up of its name; or None."""
-        schemes = ("http", "https") if self.plain else ("https",)
+        """Why the service may not connect to a host by this scheme, or None.
+
+        A host name is not looked up: `permits` checks its addresses when the service connects.
+        """
+        schemes = ("http", "https") if self.allows_http else ("https",)
         if scheme not in schemes:
             return f"must be a URL that begins with {' or '.join(f'{name}://' for name in schemes)}"
         try:

@@ -18,7 +18,10 @@ from hashdb.domain.tiers import Tier
 
 _Hash = TypeVar("_Hash", Signal, Signature)
 TOMBSTONES_KEPT = timedelta(days=90)
-"""How long other systems' protocols, whose records have no ids, show a withdrawal; ThreatExchange shows it as long."""
+"""How long the endpoints in other systems' protocols list a withdrawn record, as ThreatExchange does.
+
+Their records have no ids, so the hashes must be kept as long: without the hash, a reader cannot tell what to delete.
+"""
 
 
 class Media(StrEnum):
@@ -96,7 +99,7 @@ class _Item:
     signatures: tuple[Signature, ...] = ()
 
     def every_signal(self) -> Iterator[Signal]:
-        """Its own signals and those of its frames; `frames` may be empty where they were not read."""
+        """The signals of the item itself, then those of its frames, if the frames were read."""
         return chain(self.signals, *[frame.signals for frame in self.frames]) if self.frames else iter(self.signals)
 
 
@@ -106,7 +109,7 @@ class Draft(_Item):
 
     @property
     def extent(self) -> Extent | None:
-        """How long it is; None without frames."""
+        """How long the item is; None without frames."""
         return extent_of(self.frames, self.duration) if self.frames else None
 
     def fingerprint(self) -> bytes:
@@ -129,8 +132,8 @@ class Addition:
     signals: tuple[Signal, ...]
     signatures: tuple[Signature, ...] = ()
 
-    def shows(self, stored: Collection[Signal]) -> bool:
-        """Whether one of its signals of 256 bits is among those that are stored."""
+    def shows_same_picture(self, stored: Collection[Signal]) -> bool:
+        """Whether one of the sent signals of 256 bits is a stored signal of the contribution."""
         return any(signal.algorithm.bits == 256 and signal in stored for signal in self.signals)
 
 
@@ -178,7 +181,10 @@ class Contribution(_Item):
     commitment: bytes | None = field(default=None, compare=False)
     """The hash of its signals and the salt that the log has (`domain.ledger.commitments`)."""
     undisclosed: tuple[bytes, ...] = field(default=(), compare=False)
-    """The seals of its suppressed signals, which `signals` and `frames` leave out; empty unless they were read."""
+    """The seals (`domain.ledger.commitments`) of its suppressed signals, which `signals` and `frames` leave out.
+
+    Empty unless they were read.
+    """
 
     @property
     def no_match_reason(self) -> str | None:

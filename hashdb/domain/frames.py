@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 
 FRAMES_AN_ITEM: Final = 7_200
-"""Two hours with a frame a second."""
+"""The most frames of an item: two hours with a frame a second."""
 FRAMES_A_REQUEST: Final = 20_000
+"""The most frames of all items of a request together."""
 MAX_SECONDS: Final = 86_400
 """A day: the longest video whose frames are accepted."""
 MAX_PAGES: Final = 100_000
@@ -19,9 +20,12 @@ MAX_WORDS: Final = 2_000_000
 """The longest text whose windows are accepted: a shelf of books."""
 MAX_WINDOW: Final = 2_000
 """The most words of a window."""
-MOST_TIMES: Final = 500
-"""Shots of a listed video with the same value that are aligned with a query, the first ones: a loop has thousands."""
-NEAR: Final = 8
+MOST_SHOTS_OF_SIGNAL: Final = 500
+"""How many shots of a listed item with one signal are aligned with a query, at most: the first ones.
+
+A video that is a loop has thousands of shots with the same signal.
+"""
+SAME_SHOT_BITS: Final = 8
 """Bits of PDQ within which a frame belongs to the shot that an earlier frame began."""
 
 
@@ -70,7 +74,10 @@ class Frame:
     unit: Unit = Unit.SECONDS
     length: int = 0
     begins_shot: bool | None = field(default=None, compare=False)
-    """Whether a shot begins with it, if that does not follow from its signals, because some are suppressed."""
+    """Whether a shot begins with this frame; None if that follows from its signals.
+
+    It does not follow from them if some are suppressed.
+    """
 
     @property
     def matches(self) -> bool:
@@ -148,7 +155,11 @@ def split_shots(frames: Iterable[Frame]) -> Iterator[Shot]:
 
 
 def mark_shots(shots: Iterable[Sequence[Frame]]) -> Iterator[Frame]:
-    """The frames of shots without their suppressed signals, marked so that `split_shots` gives these shots again."""
+    """The frames of these shots, which lack their suppressed signals, for a reader that must make the same shots.
+
+    `split_shots` tells from the signals where a shot begins. Where the signals that are left would give another answer,
+    the frame gets the right one in `begins_shot`.
+    """
     first: Frame | None = None
     for shot in shots:
         for place, frame in enumerate(shot):
@@ -175,4 +186,4 @@ def _continues(first: Frame, frame: Frame) -> bool:
     if not frame.signals or not first.signals:
         return not frame.signals and not first.signals
     begun, signal = first.signals[0], frame.signals[0]
-    return begun.algorithm is signal.algorithm is Algorithm.PDQ and begun.distance(signal) <= NEAR
+    return begun.algorithm is signal.algorithm is Algorithm.PDQ and begun.distance(signal) <= SAME_SHOT_BITS

@@ -26,7 +26,7 @@ _Numbered = TypeVar("_Numbered", bound=_HasId)
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How many rows a list has; with `more`, it has at least `count`.
+    """How many rows a list has. With `more`, the count was stopped: the list has at least `count`.
 
     >>> str(Total(6012)), str(Total(10_000, more=True))
     ('6012', 'at least 10000')

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-_SOURCE_BITS, _MEMBERS = 48, 1 << 15
-"""The bits of the source in a packed number, and how many members fit into the rest: ids are taken modulo this."""
+_SOURCE_BITS = 48
+"""The bits of the shortened `Origin.source` in a packed number."""
+_MEMBERS = 1 << 15
+"""How many members fit into the other bits of a packed number of 64 bits: ids of members are taken modulo this."""
 LONGEST_LOG = 255
 """The most characters of the name of a log with the hash of its key."""
 
@@ -30,15 +32,21 @@ class Origin(NamedTuple):
         True
         """
         digest = hashlib.sha256(f"{self.log}\n{self.member}".encode()).digest()
+        # 56 bits. `-1 - n` is negative for each n from 0, and is its own inverse; ids of members here are positive.
         return -1 - int.from_bytes(digest[:7])
 
     def packed_member(self, member: int) -> int:
-        """`source` and the member here in one negative number of 64 bits, which a local copy stores as the member."""
+        """The id `member` and the first 48 bits of `source` in one negative number of 64 bits.
+
+        `member` is the id of the member here. A local copy stores the number in the place of this id.
+        """
         return -1 - ((member % _MEMBERS) << _SOURCE_BITS | (-1 - self.source) >> 8)
 
 
 def unpack_member(number: int) -> tuple[int, int | None]:
-    """The member of a packed number, and the shortened `source` (None: contributed here), as `packed_member` made it.
+    """The member and the shortened `source` of what a copy stores as the member: an id, or a number of `packed_member`.
+
+    The source is None for an id: the contribution was first contributed here.
 
     >>> origin = Origin("eu.example/log+a1b2c3d4", 5, 2)
     >>> seven, eight = (unpack_member(origin.packed_member(member)) for member in (7, 8))

@@ -42,6 +42,7 @@ class Rules:
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
     """The largest radius in bits that a query may ask for, if it is not the default one."""
     time_to_decide: timedelta = timedelta(hours=72)
+    """How long after its opening a case is due."""
     case_idle: timedelta = timedelta(minutes=15)
     """How long a reviewer keeps a taken case without using its page."""
     due_soon: timedelta = timedelta(hours=24)
@@ -151,7 +152,7 @@ class Rules:
                 yield Fault(f"radius.{algorithm}", reason)
 
     def queries_faults(self, queries: Sequence[Query]) -> Iterator[Fault]:
-        """Every fault of the queries of a request, at `queries[i].field`."""
+        """Every fault of the queries of a request, each at a path like `queries[3].radius.pdq`."""
         for position, query in enumerate(queries):
             for fault in self.query_faults(query):
                 yield Fault(f"queries[{position}].{fault.at}", fault.reason)
@@ -177,6 +178,7 @@ class Rules:
         entity: str | None = None,
         incident: str | None = None,
     ) -> Iterator[Fault]:
+        """A fault for each of these codes that is invalid; None is not checked."""
         reasons = {
             "basis": None if basis is None else self.vocabulary.fault("basis", basis),
             "tco_ground": None if tco_ground is None else self.vocabulary.fault("tco_ground", tco_ground),

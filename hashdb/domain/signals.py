@@ -26,6 +26,7 @@ class Algorithm(StrEnum):
     only it.
     """
 
+    # The name, then `bits`, `radius` and `set_bits`, which are described below.
     PDQ = "pdq", 256, 31, range(120, 137)
     PHASH256 = "phash256", 256, 46, range(120, 137)
     PHASH = "phash", 64, 6, range(24, 41)
@@ -68,7 +69,7 @@ class Algorithm(StrEnum):
 
 _NAMES = {str(a): a for a in Algorithm}
 _TEXTS = {a: f"{a}:%0{a.bits // 4}x" for a in Algorithm}
-"""How a signal is text: an f-string that asks for the algorithm's bits takes ten times as long."""
+"""The format of the text of a signal, by algorithm: an f-string that looks up the bits takes ten times as long."""
 PERCEPTUAL: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.is_digest)
 """The algorithms whose values are compared by distance."""
 OF_PICTURES: Final = tuple(algorithm for algorithm in PERCEPTUAL if not algorithm.of_text)
@@ -76,7 +77,7 @@ OF_PICTURES: Final = tuple(algorithm for algorithm in PERCEPTUAL if not algorith
 OF_TEXTS: Final = tuple(algorithm for algorithm in PERCEPTUAL if algorithm.of_text)
 """The perceptual algorithms that are computed from words. Every service accepts them."""
 DIGESTS: Final = tuple(algorithm for algorithm in Algorithm if algorithm.is_digest)
-"""The digests of a file, the strongest first, and that of an address. Every service accepts them, for every medium."""
+"""The digests of a file, the strongest first, then the digest of an address. Every service accepts them."""
 
 MINIMUM_QUALITY = 50
 """The advice of PDQ: a hash with quality 49 or less is unfit for matching."""
@@ -143,13 +144,13 @@ class Signal:
         )
 
 
-_THOROUGH_FROM = 3
-"""The lowest severity with the profile `thorough`."""
-
-
 def usable_signals(signals: Iterable[Signal]) -> tuple[Signal, ...]:
     """The signals that can match reliably: those whose `fault` is None."""
     return tuple(signal for signal in signals if signal.fault() is None)
+
+
+_THOROUGH_FROM = 3
+"""The lowest severity with the profile `thorough`."""
 
 
 class Profile(StrEnum):
@@ -171,7 +172,7 @@ class Profile(StrEnum):
 SPARSE_MARGIN: Final = 18
 """The bits by which the default radius is smaller where one of two hashes is sparse."""
 SPARSE: Final = 0.6
-"""The largest singular value, relative to that of a product, from which a hash is sparse."""
+"""A phash256 is sparse if its largest singular value is at least this share of the largest possible one."""
 _SIDE = 16
 """Rows and columns of the bits of a phash256."""
 _ROUNDS = 32
@@ -193,9 +194,10 @@ def is_within_match_radius(algorithm: Algorithm, distance: int, queried: int, st
 
 @lru_cache(65_536)
 def is_sparse(value: int, least: float = SPARSE) -> bool:
-    """Whether the bits of a phash256 value, as a matrix, are nearly a product of a row and a column.
+    """Whether a phash256 value is sparse: its bits, as a matrix of 16 x 16, are nearly a product of a row and a column.
 
-    `least` is the largest singular value, relative to that of a product, from which they are.
+    Bits count as 1 and -1. The largest singular value of such a matrix is 16 if it is exactly a product, and less for
+    others. A value is sparse if it is at least `least` times 16.
     """
     eigenvalue_of_sparse = (least * _SIDE) ** 4
     rows = [value >> _SIDE * row & 0xFFFF for row in range(_SIDE)]

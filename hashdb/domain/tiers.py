@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from hashdb.domain.spelling import did_you_mean
 
@@ -75,10 +75,10 @@ class Rule:
 
 _THREAT: Final = ("imminent_threat",)
 RULES: Final = (
-    Rule(Tier.HIGH_SPECIFIC, _THREAT, (4,)),
-    Rule(Tier.HIGH_UNSPECIFIC, _THREAT, (3,)),
-    Rule(Tier.MEDIUM, _THREAT, (2,)),
-    Rule(Tier.LOW, _THREAT, (0, 1)),
+    Rule(Tier.HIGH_SPECIFIC, _THREAT, severities=(4,)),
+    Rule(Tier.HIGH_UNSPECIFIC, _THREAT, severities=(3,)),
+    Rule(Tier.MEDIUM, _THREAT, severities=(2,)),
+    Rule(Tier.LOW, _THREAT, severities=(0, 1)),
     Rule(Tier.THREAT_TO_LIFE, _THREAT),
     Rule(Tier.CRISIS, ("perpetrator_produced",)),
     Rule(Tier.CRISIS, incident=True),
@@ -90,20 +90,29 @@ RULES: Final = (
     Rule(Tier.DESIGNATION, entity=True),
 )
 """The first rule that holds gives the tier; if none holds, a contribution has no tier."""
-TIERS: Final[Mapping[Tier, tuple[str, int | None]]] = {
-    Tier.THREAT_TO_LIFE: ("imminent_threat", None),
-    Tier.LOW: ("imminent_threat", 1),
-    Tier.MEDIUM: ("imminent_threat", 2),
-    Tier.HIGH_UNSPECIFIC: ("imminent_threat", 3),
-    Tier.HIGH_SPECIFIC: ("imminent_threat", 4),
-    Tier.CRISIS: ("perpetrator_produced", None),
-    Tier.DESIGNATION: ("branded_propaganda", None),
-    Tier.PROMOTIONAL: ("glorification", None),
-    Tier.UNOFFICIAL: ("branded_propaganda", None),
-    Tier.INSPIRATIONAL: ("glorification", None),
-    Tier.INSTRUCTIONAL: ("instruction", None),
+
+
+class ImpliedCodes(NamedTuple):
+    """The label that an imported tier adds to a contribution, and the severity that it sets (None: it sets none)."""
+
+    label: str
+    severity: int | None = None
+
+
+TIERS: Final[Mapping[Tier, ImpliedCodes]] = {
+    Tier.THREAT_TO_LIFE: ImpliedCodes("imminent_threat"),
+    Tier.LOW: ImpliedCodes("imminent_threat", severity=1),
+    Tier.MEDIUM: ImpliedCodes("imminent_threat", severity=2),
+    Tier.HIGH_UNSPECIFIC: ImpliedCodes("imminent_threat", severity=3),
+    Tier.HIGH_SPECIFIC: ImpliedCodes("imminent_threat", severity=4),
+    Tier.CRISIS: ImpliedCodes("perpetrator_produced"),
+    Tier.DESIGNATION: ImpliedCodes("branded_propaganda"),
+    Tier.PROMOTIONAL: ImpliedCodes("glorification"),
+    Tier.UNOFFICIAL: ImpliedCodes("branded_propaganda"),
+    Tier.INSPIRATIONAL: ImpliedCodes("glorification"),
+    Tier.INSTRUCTIONAL: ImpliedCodes("instruction"),
 }
-"""The label that an imported tier adds, and the severity if it sets one."""
+"""The codes that an imported tier implies."""
 
 
 def tier_of(labels: Iterable[str], severity: int | None, entity: str | None, incident: str | None) -> Tier | None:
@@ -156,6 +165,7 @@ def read_tier(text: str) -> Tier:
     if number:
         tiers.add(Tier(_NAMES[int(number) - 1]))
     if name:
+        # The four names and the abbreviation "ttl" differ in their first letter.
         tiers.add(next(tier for tier in Tier if tier[0] == name[0]))
     if detail:
         precise = next(tier for beginning, tier in _BEGINNINGS.items() if detail.startswith(beginning))

@@ -47,7 +47,7 @@ def to_microseconds(at: datetime) -> int:
 
 
 def from_microseconds(count: int) -> datetime:
-    """The inverse of `to_microseconds`."""
+    """The UTC instant so many microseconds after the start of 1970; the inverse of `to_microseconds`."""
     return EPOCH + timedelta(microseconds=count)
 
 

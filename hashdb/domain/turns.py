@@ -54,11 +54,11 @@ class Turns:
 
 
 class Sized(Protocol):
-    """A request with a size, in the unit of `GroupedRequests.most`."""
+    """A request with a size."""
 
     @property
     def size(self) -> int:
-        """The size."""
+        """How much work the request is, in the unit of the limit `most` of its `GroupedRequests`."""
 
 
 _Request = TypeVar("_Request", bound=Sized)
@@ -85,7 +85,7 @@ class GroupedRequests(Generic[_Request, _Answer]):
     """
 
     def __init__(self, most: int, turn: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
-        """The requests of a group have at most the size `most` together, unless it is one request.
+        """The sizes of the requests of a group are at most `most` together. A larger request is a group by itself.
 
         A group is formed when `turn` is entered: requests that arrive while its thread waits for the turn are in it.
         """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hashdb.configuration import Configuration
 from hashdb.domain.matching.evidence import verify_candidates
-from hashdb.domain.matching.frames import expand, match_frames, with_frames
+from hashdb.domain.matching.frames import expand, match_frames, signals_of_framed_items
 from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.matches import Answer, Holder, Query, Result
 from hashdb.domain.matching.suggestions import Search, build_results, decide, suggest_expanded
@@ -69,7 +69,7 @@ class Copy(NamedTuple):
             holder_counts[holder.signal] += 1
             if keep is None or keep(holder.contribution):
                 by_signal[holder.signal].append(holder)
-        shots = self.tables.times(with_frames(by_signal))
+        shots = self.tables.times(signals_of_framed_items(by_signal))
         read_shots, overruling = cache(self.tables.shots), self.tables.overruling_algorithms
         by_frames = match_frames(
             queries, expanded, suggested, through, by_signal, shots, read_shots, overruling, thinned, holder_counts

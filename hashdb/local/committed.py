@@ -16,8 +16,8 @@ from hashdb.domain.ledger.active_set import (
     EMPTY_HASH,
     HASH_OCTETS,
     LEVELS,
+    BlockPlace,
     CommittedSet,
-    Place,
     ReadBlock,
     fold,
     leaf,
@@ -57,7 +57,7 @@ class CopyTree:
     def __init__(self, tables: CopyTables) -> None:
         """Computes nothing yet."""
         self._tables = tables
-        self._hashes: dict[Place, bytes | None] = {}
+        self._hashes: dict[BlockPlace, bytes | None] = {}
         with tables.reading() as connection:
             self.mark_changed(number for (number,) in connection.execute(_BLOCKS))
 

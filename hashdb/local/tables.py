@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final, NamedTuple
 
-from hashdb.domain.frames import MOST_TIMES, Unit
+from hashdb.domain.frames import MOST_SHOTS_OF_SIGNAL, Unit
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.matching.matches import OVERRULING, Holder, StoredItem
@@ -88,7 +88,8 @@ WHERE s.algorithm = ? AND (c.expires_at IS NULL OR c.expires_at > ?) AND s.value
 """
 _EXTENTS = {_OF_0_1_0: "NULL, NULL, NULL", _VERSION: "c.duration, c.pages, c.words"}
 _TIMES = f"""
-SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value = ? ORDER BY start LIMIT {MOST_TIMES}
+SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value = ?
+ORDER BY start LIMIT {MOST_SHOTS_OF_SIGNAL}
 """
 _ITEM_SIGNALS = f"""
 SELECT contribution, algorithm, value FROM signals WHERE contribution IN {{}} AND place < {OF_FRAMES}

@@ -82,7 +82,7 @@ _Item = TypeVar("_Item")
 _Request = TypeVar("_Request", bound=RequestModel)
 
 
-class Place(NamedTuple):
+class FramePlace(NamedTuple):
     """Where a frame is: at a second, a page (from 1), or a window of `length` words from the word `at` (from 0)."""
 
     unit: Unit
@@ -125,9 +125,9 @@ def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
     if not is_video and duration is not None:
         raise ValueError("must be of a video, since there is a `duration`: pages and words have none")
     errors = []
-    before = Place(Unit.SECONDS, -1.0, 0)
+    before = FramePlace(Unit.SECONDS, -1.0, 0)
     for number, frame in enumerate(frames):
-        place = Place.from_fields(frame)
+        place = FramePlace.from_fields(frame)
         reason = None
         if (place.unit is Unit.SECONDS) is not is_video:
             reason = "must not be beside frames of another kind: a video has seconds, a document pages and words"
@@ -228,7 +228,7 @@ class FrameIn(_PlacedIn, Mirror[Frame]):
 
     def to_domain(self) -> Frame:
         """The frame."""
-        unit, at, length = Place.from_fields(self)
+        unit, at, length = FramePlace.from_fields(self)
         return Frame(at, tuple(dict.fromkeys(self.signals)), self.quality, unit=unit, length=length)
 
     @classmethod
@@ -273,7 +273,7 @@ class FrameOut(ResponseModel, Mirror[Frame]):
 
     def to_domain(self) -> Frame:
         """The inverse of `from_domain`."""
-        unit, at, length = Place.from_fields(self)
+        unit, at, length = FramePlace.from_fields(self)
         signals = tuple(self.signals)
         return Frame(at, signals, self.quality, unit=unit, length=length, begins_shot=self.begins_shot)
 
@@ -352,7 +352,7 @@ class QueryFrameIn(_PlacedIn):
     def to_domain(self) -> Frame:
         """The frame."""
         transforms = {name: tuple(signals) for name, signals in self.transforms.items()}
-        unit, at, length = Place.from_fields(self)
+        unit, at, length = FramePlace.from_fields(self)
         return Frame(at, tuple(dict.fromkeys(self.signals)), self.quality, transforms, unit, length)
 
     @classmethod

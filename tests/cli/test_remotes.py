@@ -23,7 +23,7 @@ from hashdb.service.sharing.remotes import CannotFollow, ask_to_read
 from hashdb.wire.problems import PREFIX
 from tests.builders import RULES
 
-LOOPBACK_RULES = replace(RULES, egress=EgressPolicy((ip_network("127.0.0.0/8"),), plain=True))
+LOOPBACK_RULES = replace(RULES, egress=EgressPolicy((ip_network("127.0.0.0/8"),), allows_http=True))
 PAGE = b'{"changes": [], "checkpoint": 0, "more": false, "epoch": "x"}'
 
 
@@ -69,7 +69,8 @@ def test_a_request_goes_to_the_checked_address_with_the_name_as_host() -> None:
 def test_a_private_address_is_rejected_before_anything_is_sent() -> None:
     with http_server(200, PAGE) as (url, requests):
         assert (
-            trouble_of(url, replace(LOOPBACK_RULES, egress=EgressPolicy(plain=True))) is UpstreamTrouble.ADDRESS_REFUSED
+            trouble_of(url, replace(LOOPBACK_RULES, egress=EgressPolicy(allows_http=True)))
+            is UpstreamTrouble.ADDRESS_REFUSED
         )
     assert requests == []
     assert trouble_of("http://no.such.name.invalid") is UpstreamTrouble.UNREACHABLE

@@ -60,6 +60,6 @@ def test_only_the_allowed_private_networks_are_permitted() -> None:
 
 def test_a_url_without_tls_is_rejected_unless_it_is_allowed() -> None:
     assert EgressPolicy().fault("http", "example.org") == "must be a URL that begins with https://"
-    assert EgressPolicy(plain=True).fault("http", "example.org") is None
+    assert EgressPolicy(allows_http=True).fault("http", "example.org") is None
     for scheme in ("ftp", "file", "", "gopher"):
-        assert EgressPolicy(plain=True).fault(scheme, "example.org") is not None
+        assert EgressPolicy(allows_http=True).fault(scheme, "example.org") is not None

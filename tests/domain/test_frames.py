@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.frames import NEAR, Frame, Shot, mark_shots, split_shots
+from hashdb.domain.frames import SAME_SHOT_BITS, Frame, Shot, mark_shots, split_shots
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from tests.builders import near, signal
 
@@ -23,8 +23,12 @@ def shots(of_video: list[Frame]) -> list[tuple[float, float]]:
 
 def test_successive_frames_near_the_first_are_one_shot() -> None:
     first, other = signal(1), signal(2)
-    assert shots(frames(first, near(first, NEAR), near(first, NEAR, 1), other, first)) == [(0, 2), (3, 3), (4, 4)]
-    assert shots(frames(first, near(first, NEAR + 1))) == [(0, 0), (1, 1)]
+    assert shots(frames(first, near(first, SAME_SHOT_BITS), near(first, SAME_SHOT_BITS, 1), other, first)) == [
+        (0, 2),
+        (3, 3),
+        (4, 4),
+    ]
+    assert shots(frames(first, near(first, SAME_SHOT_BITS + 1))) == [(0, 0), (1, 1)]
     assert shots([]) == []
 
 
@@ -32,8 +36,8 @@ def test_a_slow_pan_is_several_shots() -> None:
     """Each frame is compared with the first one of its shot."""
     pan = [signal(1)]
     for step in range(3):
-        pan.append(near(pan[-1], NEAR - 2, step))
-    assert pan[0].distance(pan[2]) > NEAR
+        pan.append(near(pan[-1], SAME_SHOT_BITS - 2, step))
+    assert pan[0].distance(pan[2]) > SAME_SHOT_BITS
     assert shots(frames(*pan))[0] == (0, 1)
 
 
@@ -51,7 +55,11 @@ def test_searchable_and_unsearchable_frames_are_in_different_shots() -> None:
     assert shots(frames(None, None, hash, None)) == [(0, 1), (2, 2), (3, 3)]
 
 
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 2 * NEAR), st.sampled_from([None, 20, 90])), max_size=30))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3), st.integers(0, 2 * SAME_SHOT_BITS), st.sampled_from([None, 20, 90])), max_size=30
+    )
+)
 def test_shots_have_every_frame_once_in_order_and_only_near_frames(
     described: list[tuple[int, int, int | None]],
 ) -> None:
@@ -62,11 +70,11 @@ def test_shots_have_every_frame_once_in_order_and_only_near_frames(
     assert [frame for shot in split for frame in shot.frames] == video
     for shot in split:
         first = shot.frames[0]
-        assert all(first.signals[0].distance(frame.signals[0]) <= NEAR for frame in shot.frames)
+        assert all(first.signals[0].distance(frame.signals[0]) <= SAME_SHOT_BITS for frame in shot.frames)
         assert {frame.matches for frame in shot.frames} == {first.matches}
 
 
-_SIGNALS = st.lists(st.tuples(st.integers(1, 2), st.integers(0, NEAR)), min_size=1, max_size=3)
+_SIGNALS = st.lists(st.tuples(st.integers(1, 2), st.integers(0, SAME_SHOT_BITS)), min_size=1, max_size=3)
 
 
 @given(st.lists(st.tuples(_SIGNALS, st.sampled_from([None, 20, 90])), max_size=20), st.integers(0, 2**60))

@@ -58,7 +58,9 @@ class Log:
     @contextmanager
     def service(self, name: str = "first") -> Iterator[HashDB]:
         """The service of a database. It may send requests to the witness on this machine."""
-        rules = replace(RULES, witnesses=self.policy, egress=EgressPolicy((ip_network("127.0.0.0/8"),), plain=True))
+        rules = replace(
+            RULES, witnesses=self.policy, egress=EgressPolicy((ip_network("127.0.0.0/8"),), allows_http=True)
+        )
         signing = Signing(self.folder / "signing.key", self.folder / f"{name}.txt", self.signer.name)
         # Events have no names of members, so the databases differ only in the times of their events.
         clock = Clock(NOON + timedelta(seconds=len(name)))

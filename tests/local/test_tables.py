@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.frames import MOST_TIMES, Extent, Unit
+from hashdb.domain.frames import MOST_SHOTS_OF_SIGNAL, Extent, Unit
 from hashdb.domain.matching.aligners import ShotTimes
 from hashdb.domain.sharing.feed import CopiedContribution, CopiedShot, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
@@ -61,10 +61,10 @@ def test_an_expired_contribution_is_not_returned_as_a_holder(tables: CopyTables)
 
 def test_only_the_first_times_of_a_repeated_signal_are_read(tables: CopyTables) -> None:
     loop = contribution(1)._replace(duration=600.0)
-    shots = tuple(CopiedShot(float(at), float(at), loop.signals[:1]) for at in range(MOST_TIMES + 9))
+    shots = tuple(CopiedShot(float(at), float(at), loop.signals[:1]) for at in range(MOST_SHOTS_OF_SIGNAL + 9))
     tables.store([FeedStep(5, loop._replace(shots=shots))], 5, NOON)
     times = tables.times({1: {signal(1)}})[1, signal(1)]
-    assert times == tuple(ShotTimes(at, at) for at in range(MOST_TIMES))
+    assert times == tuple(ShotTimes(at, at) for at in range(MOST_SHOTS_OF_SIGNAL))
     tables.close()
 
 

@@ -27,7 +27,7 @@ from hashdb.web import create_app
 from tests import schemas
 from tests.builders import RULES, USUAL, Clock, contributed, hashdb, member_with, query
 
-RULES_THAT_FOLLOW = replace(RULES, egress=EgressPolicy(plain=True))
+RULES_THAT_FOLLOW = replace(RULES, egress=EgressPolicy(allows_http=True))
 
 
 class Lists:

@@ -14,7 +14,7 @@ from hashdb.cli.contributions.dates import Dates
 from hashdb.domain.contributions import Media
 from hashdb.domain.rules import Vocabulary, incident_fault
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.tiers import TIERS, incident_label, read_level, read_tier
+from hashdb.domain.tiers import TIERS, ImpliedCodes, incident_label, read_level, read_tier
 from hashdb.errors import Fault
 from hashdb.hashing.addresses import url_signals
 from hashdb.wire.sharing.vpdq import read_vpdq
@@ -167,7 +167,7 @@ class Values:
         return codes
 
 
-def _implied(given: dict[str, object], faults: list[Fault]) -> tuple[str, int | None] | None:
+def _implied(given: dict[str, object], faults: list[Fault]) -> ImpliedCodes | None:
     """Take `tier` and `incident_level` out of the cells; return the tier's label and severity, if there is a tier."""
     tier, level = (str(given.pop(name, "") or "") for name in IMPLYING)
     if level:
@@ -187,7 +187,7 @@ def _implied(given: dict[str, object], faults: list[Fault]) -> tuple[str, int | 
         return None
 
 
-def _add_implied(fields: dict[str, object], implied: tuple[str, int | None] | None) -> dict[str, object]:
+def _add_implied(fields: dict[str, object], implied: ImpliedCodes | None) -> dict[str, object]:
     """The fields of a row with those that its tier implies: one more label, and a severity if the row has none."""
     if implied is not None:
         label, severity = implied

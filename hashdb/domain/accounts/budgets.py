@@ -23,6 +23,7 @@ class Budget(StrEnum):
     `disputes`: opinions that dispute. `changes`: other requests that may change something.
     """
 
+    # The name, then `amount`, `seconds` and `counted`, which are described below.
     QUERIES = "queries", 10_000_000, _DAY, "queries a day"
     SIGNALS = "signals", 1_000_000_000, _DAY, "signals of queries a day"
     SHORT_SIGNALS = "short_signals", 100_000, _DAY, "64-bit signals a day beyond the 256-bit ones of the same query"
@@ -60,7 +61,10 @@ CHANGE_COST: Cost = ((Budget.CHANGES, 1),)
 # Each match looks these up, and an attribute of an Enum takes longer.
 _QUERIES, _SIGNALS = Budget.QUERIES, Budget.SIGNALS
 _EXCESS = {algorithm: 1 if algorithm.bits == 64 else -1 for algorithm in PERCEPTUAL} | dict.fromkeys(DIGESTS, 0)
-"""What a signal adds to the 64-bit ones of an item beyond its 256-bit ones. Digests find nothing by chance."""
+"""What each signal of an item adds to the excess of its 64-bit signals over its 256-bit ones, by algorithm.
+
+Digests count for neither, since they find nothing by chance.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,6 @@ def query_cost(queries: Sequence[Query]) -> Cost:
     return (*cost, (Budget.SHORT_SIGNALS, short)) if short else cost
 
 
-def budget_amounts(widened: Mapping[Budget, int]) -> dict[Budget, int]:
-    """The amount of every budget; `widened` has those that the operator set."""
-    return {budget: widened.get(budget, budget.amount) for budget in Budget}
+def budget_amounts(set_by_operator: Mapping[Budget, int]) -> dict[Budget, int]:
+    """The amount of every budget: that of `set_by_operator` if it has one, else the default."""
+    return {budget: set_by_operator.get(budget, budget.amount) for budget in Budget}

@@ -11,9 +11,10 @@ from urllib.parse import parse_qsl, urlencode
 MOST_VIEWS: Final = 100
 """The most views of a user."""
 LONGEST: Final = 1_000
-"""Characters of the longest query."""
+"""The most characters of a query string that is saved."""
 _PLACE: Final = frozenset(("after", "before", "newer", "row", "exact", "form"))
 """Fields that say where a page of the list begins, how it is counted, or how it is exported."""
+# What looks like a hash of content, which no table may keep.
 _HASH: Final = re.compile(r"[0-9a-fA-F]{16,}")
 
 

@@ -26,6 +26,7 @@ class Role(StrEnum):
 
 
 _SCOPES = {
+    # An admin reviews and audits, too: the scope `admin` includes both.
     Role.ADMIN: frozenset({Scope.ADMIN}),
     Role.REVIEWER: frozenset({Scope.REVIEW, Scope.AUDIT}),
     Role.AUDITOR: frozenset({Scope.AUDIT}),
@@ -117,7 +118,7 @@ class Credentials:
     secret: str | None = field(repr=False)
     """The secret of the second factor (RFC 6238), in base32."""
     step: int
-    """The last 30-second step whose code was used: no code is accepted twice."""
+    """The number of the 30-second step (since 1970) whose code was used last: no code is accepted twice."""
     recovery: tuple[str, ...] = field(repr=False)
     """Digests of the unused recovery codes, in hex."""
 

@@ -28,7 +28,7 @@ HASH_OCTETS: Final = 32
 EMPTY_HASH: Final = bytes(HASH_OCTETS)
 """The hash of a place, or of a subtree, without a contribution that matches."""
 EMPTY_BLOCK: Final = bytes(BLOCK_NODES * HASH_OCTETS)
-Place = tuple[int, int]
+BlockPlace = tuple[int, int]
 """The level of a block, from 0, and its number: the block holds the nodes number·256 to number·256 + 255."""
 TOP_BLOCK: Final = (LEVELS - 1, 0)
 """The place of the block over which the root is."""
@@ -96,9 +96,9 @@ def fold(block: bytes) -> bytes:
     return nodes[0]
 
 
-def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[Place, bytes], bytes]:
+def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[BlockPlace, bytes], bytes]:
     """Set leaves by the id of the contribution (`EMPTY_HASH` removes one); return the changed blocks and the root."""
-    changed: dict[Place, bytes] = {}
+    changed: dict[BlockPlace, bytes] = {}
     nodes: Mapping[int, bytes] = leaves
     root = EMPTY_HASH
     for level in range(LEVELS):
@@ -143,7 +143,7 @@ class ServedTree:
         return block
 
 
-def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
+def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[BlockPlace, bytes]]:
     """All blocks of the tree with these leaves, which come in ascending order of their ids. The last is `TOP_BLOCK`.
 
     Blocks come in ascending order of their places, and only those with a leaf that is not `EMPTY_HASH`. A block of

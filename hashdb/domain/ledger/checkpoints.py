@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _ED25519 = b"\x01"
 """The octet of the algorithm in a signed note."""
-KEY_ID_OCTETS, _PUBLIC = 4, 32
+KEY_ID_OCTETS, _PUBLIC_KEY_OCTETS = 4, 32
 """Octets of the id of a key, with which each signature begins, and of a public key."""
 _DASH = "\u2014"
 """The first character of a line of a signature."""
-_MOST = 100_000
+_MAX_CHARACTERS = 100_000
 """The highest number of characters in a note."""
 
 
@@ -54,7 +54,12 @@ class Verifier:
         hash, _, text = rest.partition("+")
         octets = decode_base64(text)
         verifier = cls(name, octets[1:])
-        if not is_key_name(name) or octets[:1] != _ED25519 or len(octets) != 1 + _PUBLIC or verifier.id.hex() != hash:
+        if (
+            not is_key_name(name)
+            or octets[:1] != _ED25519
+            or len(octets) != 1 + _PUBLIC_KEY_OCTETS
+            or verifier.id.hex() != hash
+        ):
             raise BadNote("this is not an Ed25519 verifier key")
         return verifier
 
@@ -156,7 +161,7 @@ def read_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, Verifier]:
 def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """The body of a note, and the name and the octets of each signature. Raises BadNote."""
     text, blank, lines = note.rpartition("\n\n")
-    if not blank or not lines.endswith("\n") or len(note) > _MOST:
+    if not blank or not lines.endswith("\n") or len(note) > _MAX_CHARACTERS:
         raise BadNote("this is not a signed note")
     if any(letter < " " and letter != "\n" for letter in note):
         raise BadNote("the note has control characters")

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Self
 from hashdb.domain.frames import Shot, Unit
 from hashdb.domain.ledger.events import Action
 
-SALT: Final = 16
+SALT_OCTETS: Final = 16
 """Octets of a salt."""
 COMMITMENT_OCTETS: Final = 32
 """Octets of a seal, and of a commitment."""
@@ -30,7 +30,7 @@ class Commitment(NamedTuple):
     @classmethod
     def new(cls, lines: Iterable[str], salt: bytes | None = None) -> Self:
         """The commitment to lines, with a new random salt unless one is given."""
-        salt = secrets.token_bytes(SALT) if salt is None else salt
+        salt = secrets.token_bytes(SALT_OCTETS) if salt is None else salt
         return cls(salt, commit_lines(salt, lines))
 
 

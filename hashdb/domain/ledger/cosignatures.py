@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 LONGEST_NAME: Final = 255
 """Octets of the name of a key."""
 _NO_ML_DSA: Final = "the OpenSSL of this machine has no ML-DSA-44"
-_TIME: Final = 8
+_TIME_OCTETS: Final = 8
 """Octets of the time before a signature."""
 SUBMISSION_PATH: Final = "add-checkpoint"
 """The path of the request below the prefix of a witness."""
 SIZE_TYPE: Final = "text/x.tlog.size"
 """The content type of an answer 409, whose text is the size of the last checkpoint that the witness cosigned."""
-_OLD = re.compile(r"old (0|[1-9][0-9]{0,15})", re.ASCII)
+_OLD_SIZE = re.compile(r"old (0|[1-9][0-9]{0,15})", re.ASCII)
 _MOST_HASHES: Final = 63
 """The most hashes of a proof."""
 
@@ -105,13 +105,13 @@ class WitnessKey:
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
             from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
-        time = int.from_bytes(signature[:_TIME])
+        time = int.from_bytes(signature[:_TIME_OCTETS])
         try:
             message = signed_message(self.type, self.name, body, time)
             if self.type is KeyType.ED25519:
-                Ed25519PublicKey.from_public_bytes(self.public).verify(signature[_TIME:], message)
+                Ed25519PublicKey.from_public_bytes(self.public).verify(signature[_TIME_OCTETS:], message)
             else:
-                MLDSA44PublicKey.from_public_bytes(self.public).verify(signature[_TIME:], message)
+                MLDSA44PublicKey.from_public_bytes(self.public).verify(signature[_TIME_OCTETS:], message)
         except UnsupportedAlgorithm:
             raise BadNote(_NO_ML_DSA) from None
         except (InvalidSignature, ValueError, BadNote):
@@ -204,7 +204,7 @@ class Cosigner:
         """The line of a cosignature of the body of a note, at a time in seconds since 1970. Raises BadNote."""
         key = self.key
         signature = self.private.sign(signed_message(key.type, self.name, body, time))
-        return signature_line(key, time.to_bytes(_TIME) + signature)
+        return signature_line(key, time.to_bytes(_TIME_OCTETS) + signature)
 
 
 def cosigners(note: str, keys: Iterable[WitnessKey]) -> Mapping[WitnessKey, int]:
@@ -239,7 +239,7 @@ class Submission:
         """The inverse of `str()`; the note has the form of a signed checkpoint. Raises BadNote."""
         head, blank, note = text.partition("\n\n")
         first, *lines = head.split("\n")
-        old = _OLD.fullmatch(first)
+        old = _OLD_SIZE.fullmatch(first)
         if not old:
             raise BadNote("the first line must be `old` and the size of the checkpoint that was cosigned last")
         if not blank:

@@ -33,7 +33,7 @@ class Subtree(NamedTuple):
     @property
     def number(self) -> int:
         """The number of its root among all inner nodes, from 1, in the order in which added leaves complete them."""
-        return inner_nodes(self.end - 1) + self.level
+        return count_inner_nodes(self.end - 1) + self.level
 
 
 class InnerNode(NamedTuple):
@@ -52,7 +52,7 @@ def interior(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def inner_nodes(size: int) -> int:
+def count_inner_nodes(size: int) -> int:
     """How many complete inner nodes a tree of this size has."""
     return size - size.bit_count()
 

@@ -18,7 +18,7 @@ from hashdb.errors import BadNote, BadReceipt
 
 _HEAD: Final = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,15})", re.ASCII)
-_MOST: Final = 200_000
+_MAX_CHARACTERS: Final = 200_000
 """The most characters of a receipt."""
 _MOST_HASHES: Final = 63
 
@@ -53,7 +53,7 @@ class Receipt:
         """The inverse of `str()`. Raises BadReceipt."""
         head, _, note = text.partition("\n\n")
         lines = head.split("\n")
-        if lines[0] != _HEAD or not note or len(text) > _MOST:
+        if lines[0] != _HEAD or not note or len(text) > _MAX_CHARACTERS:
             raise BadReceipt(f"its first line must be {_HEAD}, and an empty line must be before the checkpoint")
         if len(lines) < 3 or not lines[1].startswith("extra "):
             raise BadReceipt("its second line must be `extra` and the event in base64")

@@ -11,14 +11,14 @@ from math import cos, pi
 from typing import Final, NamedTuple
 
 from hashdb.domain.frames import STEP, Frame, Unit
-from hashdb.domain.matching.alignment import MOST_HITS, Aligned, Hit, align, could_support, evenly, extend
+from hashdb.domain.matching.alignment import MOST_HITS, Aligned, Hit, align, count_distinct_frames, evenly, extend
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.pages import identifies_page
-from hashdb.domain.matching.segments import Segment, share
+from hashdb.domain.matching.segments import Segment, covered_share
 from hashdb.domain.signals import Algorithm, Signal
 
 LEAST_FRAMES: Final[Mapping[Unit, int]] = {Unit.SECONDS: 3, Unit.PAGES: 1, Unit.WORDS: 2}
-"""The fewest distinct frames of both items that make a segment."""
+"""The fewest distinct frames of the query, and of the listed item, that make a segment."""
 MIN_LENGTH: Final[Mapping[Unit, float]] = {Unit.SECONDS: 3.0, Unit.PAGES: 1.0, Unit.WORDS: 150.0}
 """The shortest segment, in its unit, if the query does not set another length."""
 NEARLY_ALL: Final = 0.8
@@ -33,7 +33,10 @@ _BITS: Final = Algorithm.SIMHASH256.bits
 
 
 class ShotTimes(NamedTuple):
-    """Start and end of a shot of a listed item: seconds; the page twice; the first word, and that after the last."""
+    """Start and end of a shot of a listed item, in its unit: seconds of a video, or words of a text.
+
+    The end of a window of words is the word after its last. A page is a shot that starts and ends with its number.
+    """
 
     start: float
     end: float
@@ -53,7 +56,7 @@ ReadShots = Callable[[int], Sequence[ListedShot]]
 
 
 class WorkBudget:
-    """The work that is left for a request, as a number of hits, shots and comparisons."""
+    """The work that is left for a request. Each hit, each shot that is read and each comparison counts as 1."""
 
     def __init__(self, amount: int) -> None:
         self._left = amount
@@ -79,7 +82,7 @@ class Near(NamedTuple):
 
 
 NearBySignal = Mapping[Signal, Sequence[Near]]
-"""By stored signal, the frames of the query that are near it, in ascending time."""
+"""By stored signal, the frames of the query that are near it, in ascending order of their places."""
 
 
 def one_frame_is_enough(unit: Unit, query_length: float) -> bool:
@@ -90,9 +93,10 @@ def one_frame_is_enough(unit: Unit, query_length: float) -> bool:
 class Aligner:
     """Aligns the frames of one unit of a query with listed items, within the budget of its request.
 
-    `frames` are all frames of the query in the unit, ascending; `weights` has `Hit.weight` by stored signal; `read`
-    reads the shots of a listed item. Places are counted in steps. A window of words is at its first word. With
-    `shows_distances`, distances decide where a segment of words begins and ends inside its first and last window.
+    `frames` are all frames of the query in the unit, ascending. `weights` has `Hit.weight` by stored signal. Places are
+    counted in steps (`STEP`), and the place of a window of words is its first word.
+    A segment of words may begin and end within a window: with `shows_distances`, distances decide where. Without it, a
+    segment has whole windows, because the place would show the distances to a key that may not see them.
     """
 
     def __init__(
@@ -102,13 +106,13 @@ class Aligner:
         frames: Sequence[Frame],
         near: NearBySignal,
         weights: Mapping[Signal, float],
-        read: ReadShots,
+        read_shots: ReadShots,
         budget: WorkBudget,
         *,
         shows_distances: bool = True,
     ) -> None:
         self._frames, self._near, self._weights = frames, near, weights
-        self._read, self._budget, self._shows_distances = read, budget, shows_distances
+        self._read_shots, self._budget, self._shows_distances = read_shots, budget, shows_distances
         self._unit, self._step = unit, STEP[unit]
         self._places = [frame.at / self._step for frame in frames]
         self._interval = 1.0 if unit is Unit.PAGES else _interval(self._places)
@@ -121,7 +125,8 @@ class Aligner:
     ) -> tuple[Segment, ...]:
         """The segments of the listed item with this id that are long enough, longest first.
 
-        `times` has its shots by signal, for the signals that the query is near. Both lengths are in the unit.
+        `times` has, by each signal that the query is near, the shots of the item with this signal. Both lengths are in
+        the unit.
         """
         hits = self._hits(times)
         self._budget.spend(len(hits))
@@ -129,7 +134,7 @@ class Aligner:
         # windows, so one of them is near another text by chance as rarely as two windows of a longer text are.
         is_enough = one_frame_is_enough(self._unit, query_length) or self._is_shown(hits, times, listed_length)
         least = 1 if is_enough else LEAST_FRAMES[self._unit]
-        if could_support(hits) < least:
+        if count_distinct_frames(hits) < least:
             return ()
         # Copied words have the speed 1. Where words were added or left out, another segment begins.
         aligned = align(hits, self._places, self._interval, least, keeps_speed=self._unit is Unit.WORDS)
@@ -160,7 +165,7 @@ class Aligner:
         if self._unit is Unit.WORDS:
             longest = max(shot.end - shot.start for shot_times in times.values() for shot in shot_times)
             return longest >= NEARLY_ALL * listed_length
-        return share([(hit.start, hit.end + 1) for hit in hits], listed_length) >= NEARLY_ALL
+        return covered_share([(hit.start, hit.end + 1) for hit in hits], listed_length) >= NEARLY_ALL
 
     def _identified_pages(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> set[tuple[float, float]]:
         """Pairs of a page of the query and a listed page that one hash is enough to identify."""
@@ -204,6 +209,7 @@ class Aligner:
                 nearness = max(0.0, 1 - distance / max(radius, 1))
                 beside = _beside(at, shot_times, max(1, room // len(near)), step)
                 hits += [
+                    # The place of a window of words is its first word.
                     Hit(
                         at / step,
                         start / step,
@@ -221,7 +227,7 @@ class Aligner:
         """The segment of a video, extended by frames before and after it that resemble the listed ones there."""
         if self._budget.is_spent:
             return aligned.segment
-        shots = self._read(id)
+        shots = self._read_shots(id)
         starts = [shot.start for shot in shots]
         longest = max((shot.end - shot.start for shot in shots), default=0.0)
         self._budget.spend(len(shots))

@@ -31,9 +31,9 @@ _SPEEDS_A_DOUBLING: Final = 20
 _SPEEDS: Final = 2 ** (np.arange(-_SPEEDS_A_DOUBLING, _SPEEDS_A_DOUBLING + 1) / _SPEEDS_A_DOUBLING)
 """The speeds that are tried, from `SLOWEST` to `FASTEST`."""
 _TOLERANCE: Final = 1.0
-"""Steps by which a hit may be beside the line: the listed frames are a step apart."""
+"""By how many steps the line may miss the shot of a hit that lies on it: the listed frames are a step apart."""
 _TOLERANCE_OF_COPIES: Final = 0.75
-"""The same if the speed is known to be 1: a query frame is half a step from the nearest listed one at most."""
+"""The same if the speed is known to be 1: then a query frame is at most half a step from the nearest listed one."""
 _LONGEST_GAP: Final = 8.0
 """Steps of the query without a hit that end a segment."""
 _LAPSE_COST: Final = 0.15
@@ -132,12 +132,12 @@ def align(
     aligned: list[Aligned] = []
     ats, starts = set[float](), set[float]()
     for _ in range(MOST_SEGMENTS):
-        columns = _Hits(remaining, keeps_speed) if could_support(remaining) >= least else None
+        columns = _Hits(remaining, keeps_speed) if count_distinct_frames(remaining) >= least else None
         if columns is None or (line := _best_line(columns, least)) is None:
             break
         chain = _chain(line, columns)
         for part in _parts(chain):
-            if could_support(part) >= least:
+            if count_distinct_frames(part) >= least:
                 aligned.append(Aligned(_segment(part, line, frames, interval), line, part))
         # In a slide show that repeats itself, one line through each frame is enough.
         ats.update(hit.at for hit in chain)
@@ -176,8 +176,11 @@ def extend(aligned: Aligned, frames: Sequence[float], interval: float, resembles
     )
 
 
-def could_support(hits: Collection[Hit]) -> int:
-    """How many distinct frames of both items the hits have at most; repeats of a still, in either item, count once."""
+def count_distinct_frames(hits: Collection[Hit]) -> int:
+    """How many distinct frames the hits have: of the query, or of the listed item, whichever has fewer.
+
+    The repeats of a still, in either item, count once.
+    """
     return min(len({hit.at for hit in hits}), len({hit.start for hit in hits}))
 
 
@@ -220,7 +223,7 @@ def _best_line(hits: _Hits, least: int) -> _Line | None:
     scores = _scores(speeds, offsets, hits) / np.where(speeds == 1.0, _MIN_SHARE_OF_BEST, 1.0)
     for place in np.argsort(-scores, kind="stable"):
         line = _Line(float(speeds[place]), float(offsets[place]))
-        if could_support(_chain(line, hits)) >= least:
+        if count_distinct_frames(_chain(line, hits)) >= least:
             return line
     return None
 
@@ -270,7 +273,10 @@ def _fit(speeds: _Floats, offsets: _Floats, hits: _Hits, *, keeps_speed: bool = 
 
 
 def _scores(speeds: _Floats, offsets: _Floats, hits: _Hits) -> _Floats:
-    """For each line the sum over the query frames of how near their best hit is, in bits and to the line."""
+    """The score of each line: the sum, over the query frames, of the value of their best hit.
+
+    A hit is worth more the nearer its hashes are in bits, and the nearer its shot is to the line.
+    """
     beside = np.abs(hits.misses(speeds, offsets)) / hits.tolerance
     values = np.where(beside <= 1, hits.vote * (1 - 0.5 * beside**2), 0.0)
     scores: _Floats = np.maximum.reduceat(values, hits.firsts, axis=1).sum(axis=1)
@@ -312,6 +318,7 @@ def _parts(chain: Sequence[Hit]) -> Iterator[list[Hit]]:
 
 
 def _segment(part: Sequence[Hit], line: _Line, frames: Sequence[float], interval: float) -> Segment:
+    """The segment, in steps, that these hits on a line make; `frames` and `interval` are those of `align`."""
     first, last = part[0].at, part[-1].at
     names = [hit.transform or "" for hit in part]
     return Segment(

@@ -27,7 +27,7 @@ class SignalPair(NamedTuple):
     queried: Signal
     listed: Signal
     part: int
-    """0: `listed` is the other item's own hash; n: the nth further hash of this algorithm that is stored of it."""
+    """0: `listed` is the hash of the other item itself; n: the nth further hash that is stored of this algorithm."""
     bits: int
     """The distance."""
     radius: int

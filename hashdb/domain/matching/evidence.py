@@ -34,8 +34,8 @@ def verify_candidates(
 ) -> dict[int, Verified]:
     """For each query that is not plain, by its position, the contributions that remain, with the verdicts on them.
 
-    `suggested` and `through` have, first for the queries and then for their frames, the distances of the stored signals
-    that the index found, and the transforms by which. `read_stored` is called once, for all candidates.
+    `suggested` has the distances of the stored signals that the index found, `through` the transforms that found them.
+    Both have the queries first, then their frames. `read_stored` is called once, for all candidates.
     """
     places = [place for place, query in enumerate(queries) if suggested[place] and not query.is_plain]
     if not places:
@@ -44,11 +44,11 @@ def verify_candidates(
     candidates: dict[int, _Suggested] = {}
     held_by_documents: dict[Signal, bool] = {}
     for place in places:
-        distances, decisive = suggested[place], queries[place].decisive
+        distances, overruling = suggested[place], queries[place].overruling
         far = too_far_for_pages(distances, through[place], holders_of, held_by_documents)
-        key = frozenset(distances), far, decisive
+        key = frozenset(distances), far, overruling
         if key not in candidates_by_key:
-            groups = group_by_contribution(decisive, distances, far, holders_of, overruling_algorithms)
+            groups = group_by_contribution(overruling, distances, far, holders_of, overruling_algorithms)
             signal_sets = _number([frozenset([holder.signal for holder in group]) for group in groups])
             candidates_by_key[key] = _Suggested(groups, signal_sets)
         candidates[place] = candidates_by_key[key]
@@ -71,10 +71,11 @@ def verify_candidates(
 
 
 class _Suggested(NamedTuple):
-    """Suggested contributions, each as its holders; and a number, the same for those that have the same signals."""
+    """The suggested contributions of a query, each as its holders."""
 
     groups: Sequence[_Group]
     signal_sets: Sequence[int]
+    """A number for each group. Groups with the same signals have the same number, and so share a verdict."""
 
 
 def _number(values: Iterable[Hashable]) -> list[int]:
@@ -92,10 +93,11 @@ def _verify_query(
     numbers: Mapping[int, int],
     most: int,
 ) -> Verified:
-    """The candidates that remain matches of one query; `stored` has what is stored of the `nearest`, by id.
+    """The candidates that remain matches of one query.
 
-    `numbers` has a number for each id, which is the same if the same is stored. The nearest are compared until `most`
-    details were laid over others.
+    `stored` has what is stored of the `nearest`, by id. `numbers` has a number for each id: contributions of which the
+    same is stored have the same number, and so share a verdict. The nearest are compared until `most` details were laid
+    over others; further ones are judged by distance alone.
     """
     prepared = PreparedQuery({WHOLE: query.signals, **query.transforms}, query.signatures)
     signal_sets = {

@@ -17,7 +17,7 @@ from hashdb.domain.frames import Extent, Frame, Unit, extent_of
 from hashdb.domain.matching.aligners import Aligner, Near, NearBySignal, ReadShots, ShotTimes, WorkBudget
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, FrameMatch, Holder, Query
 from hashdb.domain.matching.pages import identifies_page, is_of_document
-from hashdb.domain.matching.segments import Covered, Segment, share
+from hashdb.domain.matching.segments import Covered, Segment, covered_share
 from hashdb.domain.signals import Algorithm, Signal
 
 MOST_ALIGNED: Final = 1_000
@@ -28,7 +28,7 @@ MOST_FRAMES: Final = 100
 """Frames that are near one listed picture, and places of one listed item: the first ones are returned."""
 
 
-Shots = Mapping[tuple[int, Signal], Sequence[ShotTimes]]
+TimesByHolder = Mapping[tuple[int, Signal], Sequence[ShotTimes]]
 """By contribution and signal, the shots that have it; empty for a signal of the whole item."""
 
 
@@ -83,24 +83,26 @@ def match_frames(
     suggested: Sequence[Mapping[Signal, int]],
     through: Sequence[Mapping[Signal, str]],
     holders_of: Mapping[Signal, Sequence[Holder]],
-    shots: Shots,
-    read: ReadShots,
+    shots: TimesByHolder,
+    read_shots: ReadShots,
     overruling_algorithms: OverrulingAlgorithms,
     thinned: Set[int] = frozenset(),
-    shared: Mapping[Signal, int] | None = None,
+    holder_counts: Mapping[Signal, int] | None = None,
     *,
     shows_distances: bool = True,
 ) -> dict[int, FramesMatched]:
     """What the frames of each query match, by the position of the query.
 
     For each of `expanded.queries`, `suggested` has the distances in bits of the stored signals that the index found,
-    and `through` the names of the transforms by which. `thinned` has the positions of the queries of which some frames
-    were not searched for. `shared` is how many items hold each signal, if `holders_of` has only some of them: a signal
-    that many items hold is not distinctive. `shows_distances` is whether the key may see distances.
+    and `through` the names of the transforms that found them. `thinned` has the positions of the queries of which some
+    frames were not searched for. `holder_counts` is how many items hold each signal, if `holders_of` has only some of
+    them: a signal that many items hold is not distinctive. `shows_distances` is whether the key may see distances.
     At most `MOST_ALIGNED` listed items are aligned with a query, those with the most hits first. The work on all
     queries is bounded: those with the fewest hits come first.
     """
-    counts = {signal: len(of_signal) for signal, of_signal in holders_of.items()} if shared is None else shared
+    counts = (
+        {signal: len(of_signal) for signal, of_signal in holders_of.items()} if holder_counts is None else holder_counts
+    )
     shot_counts = {
         signal: sum(len(shots.get((holder.contribution, signal), ())) for holder in holders)
         for signal, holders in holders_of.items()
@@ -119,7 +121,7 @@ def match_frames(
             for signal, distance in suggested[place].items():
                 near[signal].append(Near(frame.at, distance, through[place].get(signal)))
         matched[position] = _match_query(
-            query, frames, near, holders_of, counts, shots, read, overruling_algorithms, budget, shows_distances
+            query, frames, near, holders_of, counts, shots, read_shots, overruling_algorithms, budget, shows_distances
         )
         matched[position].truncated |= position in thinned
     return matched
@@ -131,15 +133,15 @@ def _match_query(
     near: NearBySignal,
     holders_of: Mapping[Signal, Sequence[Holder]],
     counts: Mapping[Signal, int],
-    shots: Shots,
-    read: ReadShots,
+    shots: TimesByHolder,
+    read_shots: ReadShots,
     overruling_algorithms: OverrulingAlgorithms,
     budget: WorkBudget,
     shows_distances: bool,
 ) -> FramesMatched:
-    """The contributions that frames of one query match, all of which are in `frames`, ascending.
+    """The contributions that the frames of one query match; `frames` has those that are searched for, ascending.
 
-    `near` has the frames near each stored signal, `counts` how many items hold it.
+    For each stored signal, `near` has the frames near it, and `counts` how many items hold it.
     """
     groups: dict[int, list[Holder]] = defaultdict(list)
     for signal in near:
@@ -150,10 +152,10 @@ def _match_query(
         by_unit[frame.unit].append(frame)
     listed, pictures = _split_by_kind(groups, shots, by_unit.keys())
     details = _match_pictures(by_unit, near, pictures, overruling_algorithms)
-    ranked = sorted(listed, key=lambda id: (-_most_hits(near, listed[id]), id))
+    ranked = sorted(listed, key=lambda id: (-_count_possible_hits(near, listed[id]), id))
     weights = {signal: counts[signal] ** -0.5 for signal in near if holders_of.get(signal)}
     aligners = {
-        unit: Aligner(query, unit, of_unit, near, weights, read, budget, shows_distances=shows_distances)
+        unit: Aligner(query, unit, of_unit, near, weights, read_shots, budget, shows_distances=shows_distances)
         for unit, of_unit in by_unit.items()
     }
     query_extent = extent_of(query.frames, query.duration) or Extent()
@@ -195,7 +197,7 @@ def _match_pictures(
 
 
 def _split_by_kind(
-    groups: Mapping[int, Sequence[Holder]], shots: Shots, units: Collection[Unit]
+    groups: Mapping[int, Sequence[Holder]], shots: TimesByHolder, units: Collection[Unit]
 ) -> tuple[dict[int, _TimesByUnit], dict[int, list[_PictureSignal]]]:
     """By contribution, its shots that can be aligned with frames of these units, and its signals of pictures.
 
@@ -245,13 +247,13 @@ def _covered(segments: Sequence[Segment], query: Extent, listed: Extent) -> Cove
     after = int(unit is Unit.PAGES)
     of_unit = [segment for segment in segments if segment.unit is unit]
     return Covered(
-        share([(segment.query[0], segment.query[1] + after) for segment in of_unit], query.length_in(unit)),
-        share([(segment.listed[0], segment.listed[1] + after) for segment in of_unit], listed.length_in(unit)),
+        covered_share([(segment.query[0], segment.query[1] + after) for segment in of_unit], query.length_in(unit)),
+        covered_share([(segment.listed[0], segment.listed[1] + after) for segment in of_unit], listed.length_in(unit)),
     )
 
 
-def _most_hits(near: NearBySignal, times: _TimesByUnit) -> int:
-    """How many frames of the query, or of the listed item if those are fewer, may be near one of the other."""
+def _count_possible_hits(near: NearBySignal, times: _TimesByUnit) -> int:
+    """How many frames of the query may be near a shot of the listed item, or the reverse, whichever is fewer."""
     return sum(
         min(sum(len(near[signal]) for signal in of_unit), sum(len(shot_times) for shot_times in of_unit.values()))
         for of_unit in times.values()
@@ -263,7 +265,7 @@ class _Pictures:
 
     def __init__(self, frames: Sequence[Frame], unit: Unit, near: NearBySignal) -> None:
         self._near, self._unit = near, unit
-        self._decisive = {
+        self._overruling_by_place = {
             frame.at: OVERRULING.intersection([signal.algorithm for signal in frame.signals]) for frame in frames
         }
         """The algorithms of each frame that overrule phash, by the place of the frame."""
@@ -288,13 +290,13 @@ class _Pictures:
             matching = [
                 at
                 for at in sorted(distances)
-                if distances[at].keys() != {Algorithm.PHASH} or overruling.isdisjoint(self._decisive[at])
+                if distances[at].keys() != {Algorithm.PHASH} or overruling.isdisjoint(self._overruling_by_place[at])
             ]
             self._results[key] = tuple(FrameMatch(at, distances[at], self._unit) for at in matching[:MOST_FRAMES])
         return self._results[key]
 
 
-def with_frames(holders_of: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[Signal]]:
+def signals_of_framed_items(holders_of: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[Signal]]:
     """The signals that listed items with frames hold, by contribution."""
     signals_by_id: dict[int, set[Signal]] = defaultdict(set)
     for signal, holders in holders_of.items():
@@ -304,7 +306,7 @@ def with_frames(holders_of: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[
     return signals_by_id
 
 
-def places_of(holders: Iterable[Holder], shots: Shots) -> FrameDetails:
+def places_of(holders: Iterable[Holder], shots: TimesByHolder) -> FrameDetails:
     """The places of one listed item with a signal of these holders, in ascending order."""
     places: dict[Unit, set[ShotTimes]] = defaultdict(set)
     for holder in holders:

@@ -70,7 +70,10 @@ def uploads_faults(uploads: Iterable[Upload], now: datetime) -> Iterator[Fault]:
 
 
 class Cursor(NamedTuple):
-    """Up to which event (`seq`) of the log of an epoch look-back has compared the contributions with the uploads."""
+    """How far look-back has read the log: up to the event `seq` of the log with this `epoch`.
+
+    All contributions up to there are compared with the remembered uploads.
+    """
 
     epoch: str
     seq: int
@@ -118,12 +121,14 @@ class LookBackReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportsState:
-    """How far look-back is (None: it has not begun), and the number of the last report.
+    """The state of look-back and of its reports.
 
     Reports up to the number `acknowledged` are acknowledged; `waiting` counts the others.
     """
 
     cursor: Cursor | None
+    """How far look-back is; None: it has not begun."""
     last: int
+    """The number of the last report."""
     acknowledged: int
     waiting: int

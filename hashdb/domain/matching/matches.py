@@ -33,9 +33,10 @@ NARROW_RADII: Final = {
     # An attacker who knows the code but not the seed can change a secret view by up to 40 bits without a visible trace.
     40: ("secret",),
 }
-"""The default radius in bits of transforms whose part of the picture is placed precisely, with how their names begin.
+"""By a radius in bits: the beginnings of the names of the transforms that have it by default.
 
-A search within 31 bits takes a tenth of the time of one within 46.
+They show a part of the picture that is placed precisely. A search within 31 bits takes a tenth of the time of one
+within 46.
 """
 
 
@@ -60,7 +61,7 @@ class Order(StrEnum):
 # Not frozen, for speed: a batch makes a thousand, and a frozen one takes twice as long to make.
 @dataclass(slots=True)
 class Query:
-    """One item with its signals; `radius` (bits) overrides the algorithm's default.
+    """One item with its signals; `radius` (bits) overrides the default radius of an algorithm.
 
     `transforms` has the signals of further forms of the item, which undo an alteration, by the name of the transform.
     `signatures` has the signatures of the item, by the name `whole`, and of its transforms, by their names. The item
@@ -104,7 +105,7 @@ class Query:
         return transform_radius(name, algorithm) if name else algorithm.radius
 
     @property
-    def decisive(self) -> frozenset[Algorithm]:
+    def overruling(self) -> frozenset[Algorithm]:
         """The algorithms of the item's own signals that overrule phash."""
         return OVERRULING.intersection([signal.algorithm for signal in self.signals])
 

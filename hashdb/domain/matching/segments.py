@@ -13,11 +13,11 @@ from hashdb.domain.frames import STEP, Unit
 class Segment:
     """A stretch of the query, and the stretch of the listed item that it shows.
 
-    Both are in `unit`: seconds from the start; the first and the last page, counted from 1; the first word, counted
-    from 0, and the one after the last. Of the `possible` frames of the query in its stretch, `frames` are near the
-    listed frames at their place. `speed` is listed seconds a query second, or pages a page, or words a word. `distance`
-    is the smallest one of these frames, in bits; None if the key hides distances. `transform` is the one through which
-    most frames were found.
+    A stretch has a beginning and an end, in `unit`: seconds from the start; the first and the last page, counted from
+    1; the first word, counted from 0, and the one after the last.
+    The query has `possible` frames in its stretch, of which `frames` are near the listed frames at their place. `speed`
+    is listed seconds a query second, or pages a page, or words a word. `distance` is the smallest distance of these
+    frames, in bits; None if the key hides distances. `transform` is the one that found most frames.
     """
 
     query: tuple[float, float]
@@ -63,7 +63,7 @@ class Covered(NamedTuple):
     listed: float
 
 
-def share(stretches: Iterable[tuple[float, float]], length: float) -> float:
+def covered_share(stretches: Iterable[tuple[float, float]], length: float) -> float:
     """The share of a length that the stretches cover together, 0 to 1."""
     covered, end = 0.0, 0.0
     for start, stop in sorted(stretches):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.alignment import evenly
-from hashdb.domain.matching.frames import Expanded, FramesMatched, OverrulingAlgorithms, Shots, places_of
+from hashdb.domain.matching.frames import Expanded, FramesMatched, OverrulingAlgorithms, TimesByHolder, places_of
 from hashdb.domain.matching.matches import (
     MATCHES_A_QUERY,
     MATCHES_A_REQUEST,
@@ -49,7 +49,7 @@ Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
 
 
 def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distances], Sequence[Through]]:
-    """For each query, the stored signals within the radius of it or its transforms, those of the test item included."""
+    """For each query, the stored signals near it (also those of the test item), and the transforms that found them."""
     transformed = [(position, name) for position, query in enumerate(queries) for name in query.transforms]
     views: list[_View] = [(query, "", query.signals) for query in queries]
     for position, name in transformed:
@@ -71,7 +71,7 @@ def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distance
 def suggest_expanded(
     expanded: Expanded, search: Search, most: int | None = None
 ) -> tuple[Sequence[Distances], Sequence[Through], Set[int]]:
-    """As `suggest` for queries and their frames, and the positions of the queries of which some frames are left out.
+    """What `suggest` returns, for queries and their frames; and the positions of the queries with frames left out.
 
     A film that hardly moves may have thousands of frames that are all near each other. A sample of the frames is
     searched first. If it shows that more than `most` signals (by default `MOST_NEAR`) are near all frames, each query
@@ -86,7 +86,6 @@ def suggest_expanded(
     through: list[Through] = [_NO_TRANSFORM for _ in queries]
 
     def search_for(places: Collection[int]) -> None:
-        """Search for the queries at these places."""
         results = suggest([queries[place] for place in places], search)
         for place, distances, transforms in zip(places, *results, strict=True):
             suggested[place], through[place] = distances, transforms
@@ -138,7 +137,7 @@ class Selection(NamedTuple):
     severity: int | None
     """The highest of all matches."""
     judged: Sequence[int]
-    """The contributions on which there is an opinion or a decision."""
+    """The matching contributions on which there is an opinion or a decision."""
     truncated: bool
     by_frames: Mapping[int, FrameDetails] = {}
     """How the frames of the query match, by contribution."""
@@ -160,8 +159,8 @@ def decide(
     `suggested` and `through` are the results of `suggest_expanded`: after those of the queries, they have those of
     their frames. By the position of a query, `by_frames` has what its frames match, and `verified` what remains of the
     suggestions if the query is not plain.
-    Queries near the same signals share one Selection. Once `MATCHES_A_REQUEST` are selected, so do queries that differ
-    only in distances.
+    Queries that are near the same signals at the same distances share one Selection. Once `MATCHES_A_REQUEST` are
+    selected, no more matches are returned, and queries near the same signals share one at any distances.
     """
     decided: list[Selection] = []
     remaining = MATCHES_A_REQUEST
@@ -173,10 +172,10 @@ def decide(
         if matched is None and not distances:
             decided.append(_NO_MATCH)
             continue
-        limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
+        limit, overruling = min(remaining, MATCHES_A_QUERY), query.overruling
         if matched is not None and (matched or matched.truncated):
             groups = group_by_contribution(
-                decisive,
+                overruling,
                 distances,
                 too_far_for_pages(distances, transforms, holders_of, held_by_documents),
                 holders_of,
@@ -192,14 +191,14 @@ def decide(
             decided.append(_decide_verified(remains, distances, transforms, limit))
             remaining -= len(decided[-1].chosen)
             continue
-        key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
+        key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), overruling, limit
         if key not in reused:
             is_near = not transforms and max(distances.values()) <= SPARSE_RADIUS
             far = _NONE if is_near else too_far_for_pages(distances, transforms, holders_of, held_by_documents)
-            shared_key = frozenset(distances), far, decisive
+            shared_key = frozenset(distances), far, overruling
             if shared_key not in candidates:
                 candidates[shared_key] = _Candidates(
-                    group_by_contribution(decisive, distances, far, holders_of, overruling_algorithms)
+                    group_by_contribution(overruling, distances, far, holders_of, overruling_algorithms)
                 )
             reused[key] = candidates[shared_key].decide(distances, transforms, limit)
         decided.append(reused[key])
@@ -250,7 +249,7 @@ def build_results(
     decided: Sequence[Selection],
     details: Mapping[int, MatchDetails] = _EMPTY,
     confirming: Mapping[int, Set[int]] = _EMPTY,
-    shots: Shots = _EMPTY,
+    shots: TimesByHolder = _EMPTY,
 ) -> tuple[Result, ...]:
     """The results of the queries, each with its nearest match first.
 
@@ -274,7 +273,7 @@ def build_results(
     return tuple(answers)
 
 
-def _build_match(holders: Sequence[Holder], decided: Selection, details: MatchDetails, shots: Shots) -> Match:
+def _build_match(holders: Sequence[Holder], decided: Selection, details: MatchDetails, shots: TimesByHolder) -> Match:
     """The match that the holders of one contribution make."""
     first, distances, through = holders[0], decided.distances, decided.through
     nearest, distance, digest = first.signal, {first.signal.algorithm: distances[first.signal]}, None
@@ -308,6 +307,7 @@ def _build_match(holders: Sequence[Holder], decided: Selection, details: MatchDe
         details.received_at,
         through.get(nearest) if through and all(holder.signal in through for holder in holders) else None,
         digest,
+        # The fields of FrameDetails are the next fields of Match, in the same order.
         *(_details(holders, decided, shots) if decided.by_frames or shots else _NO_DETAILS_OF_FRAMES),
         score,
         evidence,
@@ -317,7 +317,7 @@ def _build_match(holders: Sequence[Holder], decided: Selection, details: MatchDe
 _NO_DETAILS_OF_FRAMES = FrameDetails()
 
 
-def _details(holders: Sequence[Holder], decided: Selection, shots: Shots) -> FrameDetails:
+def _details(holders: Sequence[Holder], decided: Selection, shots: TimesByHolder) -> FrameDetails:
     """How a query with frames matches, or the places at which a listed item with frames shows the query."""
     id = holders[0].contribution
     if id in decided.by_frames:
@@ -358,7 +358,7 @@ class _Candidates:
 
 
 def group_by_contribution(
-    decisive: Collection[Algorithm],
+    overruling: Collection[Algorithm],
     signals: Distances,
     far: Set[Signal],
     holders_of: Mapping[Signal, Sequence[Holder]],
@@ -366,7 +366,7 @@ def group_by_contribution(
 ) -> list[list[Holder]]:
     """The holders of each contribution that matches a query, grouped by contribution.
 
-    `decisive` has the algorithms of the query that overrule phash. No document matches by `far` signals.
+    `overruling` has the algorithms of the query that overrule phash. No document matches by `far` signals.
     """
     grouped: dict[int, list[Holder]] = defaultdict(list)
     for signal in TEST_HOLDERS.keys() & signals.keys():
@@ -375,14 +375,14 @@ def group_by_contribution(
         for holder in holders_of.get(signal, ()):
             if signal not in far or not is_of_document(holder):
                 grouped[holder.contribution].append(holder)
-    if decisive and Algorithm.PHASH in [signal.algorithm for signal in signals]:
+    if overruling and Algorithm.PHASH in [signal.algorithm for signal in signals]:
         phash_only = {
             id for id, group in grouped.items() if all(holder.signal.algorithm is Algorithm.PHASH for holder in group)
         }
         if TEST_ID in phash_only:
             del grouped[TEST_ID]
         for id, algorithms in overruling_algorithms(phash_only).items():
-            if not algorithms.isdisjoint(decisive):
+            if not algorithms.isdisjoint(overruling):
                 del grouped[id]
     return list(grouped.values())
 

@@ -30,37 +30,55 @@ _SCORE_WITHOUT_SPARE: Final = 4.0
 _SPARE_A_POINT: Final = 0.06
 """The spare agreement that raises the score by 1."""
 _GREYS: Final = 45
-"""Grey levels between two colours that count as much as details that do not agree at all."""
-_NEEDED = 0.49
-"""The correlation that details need."""
-_MORE_IF_PLAIN, _MORE_IF_PLAIN_AND_GREY = 0.1, 0.44
-"""How much more plain details need: with colours on both sides, and without."""
-_MORE_IF_FAR = 0.1
-"""How much more they need if the nearest hash is at the radius."""
+"""Grey levels between two colours that count as much against a match as a correlation of 1 counts for it."""
+_NEEDED: Final = 0.49
+"""The correlation that distinctive details need."""
+_MORE_IF_PLAIN: Final = 0.1
+"""How much more correlation plain details need, if colours are compared, too."""
+_MORE_IF_PLAIN_AND_GREY: Final = 0.44
+"""How much more correlation plain details need, if no colours are compared."""
+_MORE_IF_FAR: Final = 0.1
+"""How much more correlation details need, if the distance of the hashes is the whole radius."""
 _LESS_IF_TILES_AGREE: Final = 0.15
 """How much less distinctive details need if two halves agree by their hashes: those of two cards of one app do not."""
 _ENOUGH_SPARE: Final = 0.1
 """The spare agreement from which no further view is compared."""
-_DISTINCTIVE, _PLAIN = 0.3, 0.12
-"""The share of the bits that is set in a distinctive detail, and in a plain one."""
-_MAX_SPARE = 0.2
+_DISTINCTIVE: Final = 0.3
+"""The share of bits that are set in a detail, from which it is distinctive."""
+_PLAIN: Final = 0.12
+"""The share of bits that are set in a detail, up to which it is entirely plain."""
+_MAX_SPARE: Final = 0.2
 """The most spare agreement of details without set bits."""
-_MAX_SPARE_A_SHARE = 2.0
-"""How much that grows with the share of set bits: if all are set, by this."""
-_PHOTO_BITS, _PHOTO_LOW_BITS, _LOW = 0.37, 0.4, 16
-"""The least share of set bits in the detail of a photograph: of all, and of those with row + column below `_LOW`."""
-_MAX_PHOTO_SPREAD = 22.0
+_MAX_SPARE_A_SHARE: Final = 2.0
+"""How much the most spare agreement grows with the share of bits that are set: by this, if all are set."""
+_PHOTO_BITS: Final = 0.37
+"""The least share of bits that are set in the detail of a photograph."""
+_PHOTO_LOW_BITS: Final = 0.4
+"""The same, of the bits of low frequencies only."""
+_LOW: Final = 16
+"""A bit of a detail is of a low frequency if the sum of its row and its column is less than this."""
+_MAX_PHOTO_SPREAD: Final = 22.0
 """The most grey levels, on average, from a part of a photograph to its mean colour; flags have more."""
-_SAME_COLOUR, _MAX_SAME = 2.0, 11
-"""How many of the 16 parts of a photograph are within two grey levels of one colour, at most; of cards more are."""
+_SAME_COLOUR: Final = 2.0
+"""Grey levels within which two parts have the same colour."""
+_MAX_SAME: Final = 11
+"""The most parts of a photograph, of 16, that have the same colour; cards have more."""
 _NEEDED_ALONE: Final = 0.36
 """The correlation that details of a photograph need if only one hash agrees: different pictures have up to 0.3."""
-_MIN_FACTOR = 0.5
+_MIN_FACTOR: Final = 0.5
 """A filter may multiply all colours by a factor from this to 1."""
-_MAX_SHIFT = 12.0
+_MAX_SHIFT: Final = 12.0
 """A filter may shift all colours by so many grey levels."""
-_MAX_TINT_SPREAD, _MAX_TINT = 8, 32
-"""In a grey or tinted copy, the most grey levels from a part to the mean colour, and from the mean colour to grey."""
+_MAX_TINT_SPREAD: Final = 8
+"""The most grey levels from a part to the mean colour in a grey or tinted copy."""
+_MAX_TINT: Final = 32
+"""The most grey levels from the mean colour of a grey or tinted copy to grey."""
+_NEUTRAL: Final = 128
+"""Cb and Cr of grey."""
+_SIDE: Final = 32
+"""Rows and columns of a detail."""
+_BITS: Final = 256
+"""The length of the signals that are compared."""
 _STRIP: Final = "tile"
 """How the names of the views begin that are halves or strips of the picture."""
 _TILTED: Final = ("tilt-left", "tilt-right")
@@ -174,6 +192,7 @@ def is_photograph(listed: Iterable[Signature]) -> bool:
 
 @lru_cache(1_024)
 def _is_photograph(detail: Signature, colour: Signature) -> bool:
+    """Whether these two signatures are like those of photographs."""
     bits = np.unpackbits(np.frombuffer(detail.octets, np.uint8)).reshape(_SIDE, _SIDE)
     low = np.add.outer(np.arange(_SIDE), np.arange(_SIDE)) < _LOW
     if bits.mean() < _PHOTO_BITS or bits[low].mean() < _PHOTO_LOW_BITS:
@@ -287,6 +306,7 @@ def _likely(
 
 
 def _share_set(detail: Signature) -> float:
+    """The share of the bits of a detail that are set, 0 to 1."""
     return int.from_bytes(detail.octets).bit_count() / (8 * len(detail.octets))
 
 
@@ -323,14 +343,6 @@ def is_grey(colour: Signature) -> bool:
 def _planes(colour: Signature) -> NDArray[np.float64]:
     """Cb and Cr of each part, 0 for grey (16 x 2)."""
     return np.frombuffer(colour.octets, np.uint8).reshape(-1, 2).astype(np.float64) - _NEUTRAL
-
-
-_NEUTRAL: Final = 128
-"""Cb and Cr of grey."""
-_SIDE: Final = 32
-"""Rows and columns of a detail."""
-_BITS: Final = 256
-"""The length of the signals that are compared."""
 
 
 def _as_uint64(signals: Sequence[Signal]) -> NDArray[np.uint64]:

@@ -107,13 +107,13 @@ class ProposedCase:
     reason: CaseNote | None
 
 
-PILE = 25
+MOST_WITHOUT_PILE = 25
 """The highest number of open cases of one member that have a row each in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pile:
-    """More than `PILE` open cases of one member: its disputes opened them, or they are on its reuploads.
+    """More than `MOST_WITHOUT_PILE` open cases of one member: its disputes opened them, or they are on its reuploads.
 
     `due_at` is the earliest, `severity` the highest. `held` is how many of them quarantine their contribution.
     """

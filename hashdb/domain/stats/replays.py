@@ -60,19 +60,19 @@ class Replay:
     For each contribution that is the number of its profile, and its state once that changed.
     """
 
-    def __init__(self, period: Period, watched: Collection[int] = (), only: int | None = None) -> None:
-        """`watched` are the contributions that `caught` is about; `only` restricts the figures to one member.
+    def __init__(self, period: Period, watched: Collection[int] = (), only_member: int | None = None) -> None:
+        """`watched` are the contributions that `caught` is about; `only_member` restricts the figures to one member.
 
         `size` is the seq of the last event, `added` the times at which watched contributions were added, `days` the
         contributions that were `added` and `withdrawn` on each day.
         """
         self.size = 0
-        self.reviews = Reviews(period, self.contributor, only)
+        self.reviews = Reviews(period, self.contributor, only_member)
         self.added: dict[int, datetime] = {}
         self.days: Counter[tuple[date, str]] = Counter()
         self._profile_of: dict[int, int] = {}
         """Contribution → number of its profile."""
-        self._period, self._watched, self._only = period, frozenset(watched), only
+        self._period, self._watched, self._only_member = period, frozenset(watched), only_member
         self._profiles: list[ContributionProfile] = []
         self._profile_numbers: dict[ContributionProfile, int] = {}
         self._states: dict[int, ContributionState] = {}
@@ -162,7 +162,7 @@ class Replay:
 
     def _add_contribution(self, event: Event) -> None:
         details = event.details
-        if self._only is not None and details.get("member") != self._only:
+        if self._only_member is not None and details.get("member") != self._only_member:
             return
         profile = ContributionProfile(
             _as_int(details.get("member")),
@@ -228,9 +228,9 @@ class _Decided(NamedTuple):
 class Reviews:
     """Replays opinions and cases in order."""
 
-    def __init__(self, period: Period, contributor: Callable[[int], int | None], only: int | None) -> None:
-        """`contributor` returns the member of a contribution; `only` restricts it to one member's contributions."""
-        self._period, self._contributor, self._only = period, contributor, only
+    def __init__(self, period: Period, contributor: Callable[[int], int | None], only_member: int | None) -> None:
+        """`contributor` returns the member of a contribution; `only_member` restricts it to those of one member."""
+        self._period, self._contributor, self._only_member = period, contributor, only_member
         self._decisions: dict[int, _Decided] = {}
         """Contribution → the last decision on it."""
         self._deciders: dict[str, _DeciderCounts] = {}
@@ -252,7 +252,7 @@ class Reviews:
         """Replay the next event."""
         if event.action in ("opinion.given", "case.opened", "case.decided"):
             contribution = _as_int(event.details.get("contribution"))
-            if self._only is None or self._only == self._contributor(contribution):
+            if self._only_member is None or self._only_member == self._contributor(contribution):
                 self._replay_review(event, contribution)
 
     def reviewed(self) -> Reviewed:

@@ -40,7 +40,13 @@ class Durations:
         if not seconds:
             return cls(count=0, median=None, p90=None, within_1h=None, within_24h=None)
         ordered = sorted(seconds)
-        return cls(len(ordered), _rank(ordered, 50), _rank(ordered, 90), _within(ordered, HOUR), _within(ordered, DAY))
+        return cls(
+            len(ordered),
+            _percentile(ordered, 50),
+            _percentile(ordered, 90),
+            _within(ordered, HOUR),
+            _within(ordered, DAY),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +282,7 @@ class Report:
     days: Mapping[date, DayReport]
 
 
-def _rank(ordered: Sequence[int], percent: int) -> int:
+def _percentile(ordered: Sequence[int], percent: int) -> int:
     return ordered[-(-percent * len(ordered) // 100) - 1]
 
 

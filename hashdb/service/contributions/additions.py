@@ -176,7 +176,7 @@ def _refusal(
         return UnderReview(contribution.id)
     if contribution.frame_count:
         return _invalid("signals", WITH_FRAMES)
-    if not addition.shows(set(added.stored.values())):
+    if not addition.shows_same_picture(set(added.stored.values())):
         return _invalid("signals", UNLIKE)
     refused = benign & set(added.new.values())
     faults = [Fault(f"signals[{i}]", CLOSE_TO_BENIGN) for i, signal in enumerate(addition.signals) if signal in refused]

@@ -20,8 +20,8 @@ from hashdb.domain.ledger.active_set import (
     HASH_OCTETS,
     LEVELS,
     TOP_BLOCK,
+    BlockPlace,
     CommittedSet,
-    Place,
     SetBlock,
     build,
     fold,
@@ -64,7 +64,7 @@ class _Step:
 
     before: SetState
     after: SetState
-    blocks: Mapping[Place, bytes]
+    blocks: Mapping[BlockPlace, bytes]
     logs: bool
     last: bool
     """Whether it reaches the head of the log."""
@@ -129,7 +129,7 @@ def _next_step(tx: Transaction) -> _Step | None:
     return _Step(before, SetState(upto, root, count), new_blocks, logs, upto == head)
 
 
-def _places(ids: Collection[int]) -> set[Place]:
+def _places(ids: Collection[int]) -> set[BlockPlace]:
     """The places of all blocks on the way from these contributions to the root."""
     return {(level, id // BLOCK_NODES ** (level + 1)) for id in ids for level in range(LEVELS)}
 
@@ -223,7 +223,7 @@ def _rebuild(tx: Transaction, upto: int, advance: Callable[[int], object]) -> _R
     return _Rebuilt(root, count, differs)
 
 
-def _difference(place: Place, rebuilt: bytes, stored: object) -> str | None:
+def _difference(place: BlockPlace, rebuilt: bytes, stored: object) -> str | None:
     """Where a stored block differs first; None where it is the same."""
     if rebuilt == stored:
         return None

@@ -229,7 +229,7 @@ class _Replay:
         later_sizes = [signed_size for signed_size in self._signed_sizes if signed_size > size]
         if size < self._last_seq:
             self.finding = Finding(size + 1, self._last_seq, "missing: the log ends later")
-        elif self._tx.tree.has_beyond(merkle.inner_nodes(size)):
+        elif self._tx.tree.has_beyond(merkle.count_inner_nodes(size)):
             self.finding = Finding(size + 1, size + 1, "missing: the tree has nodes above it")
         elif later_sizes:
             self.finding = self._differs_from_signed(later_sizes[0], self._signed[later_sizes[0]][0])
@@ -276,7 +276,7 @@ class _Replay:
     def _grow(self, leaves: Sequence[bytes]) -> None:
         """Add leaves to the recomputed tree; compare its new inner nodes, and its root at each signed size."""
         begin, end = self.size, self.size + len(leaves)
-        stored_nodes = dict(self._tx.tree.inner_nodes(merkle.inner_nodes(begin), merkle.inner_nodes(end)))
+        stored_nodes = dict(self._tx.tree.inner_nodes(merkle.count_inner_nodes(begin), merkle.count_inner_nodes(end)))
         stops = [size for size in self._signed_sizes if begin < size <= end]
         for stop in [*stops, end]:
             start = self.size

@@ -10,9 +10,17 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution
-from hashdb.domain.frames import FRAMES_A_REQUEST, MOST_TIMES, STEP, Extent, Frame, Shot, Unit
+from hashdb.domain.frames import FRAMES_A_REQUEST, MOST_SHOTS_OF_SIGNAL, STEP, Extent, Frame, Shot, Unit
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes, first_signals
-from hashdb.domain.matching.frames import Expanded, FramesMatched, Shots, expand, match_frames, places_of, unit_of
+from hashdb.domain.matching.frames import (
+    Expanded,
+    FramesMatched,
+    TimesByHolder,
+    expand,
+    match_frames,
+    places_of,
+    unit_of,
+)
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, Holder, Neighbor, Query
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.matching.suggestions import Distances, Through, decide, suggest_expanded
@@ -180,7 +188,7 @@ def frames_near(
 def hits_by_contribution(
     frames: Iterable[NearFrame],
     held: Mapping[Signal, Sequence[Holder]],
-    times: Shots,
+    times: TimesByHolder,
     details: Mapping[int, FrameDetails],
 ) -> dict[int, list[FrameHit]]:
     """By contribution, the frames that are near it, each with the nearest signal; `held` has the holders of signals.
@@ -266,7 +274,7 @@ class ListedItems:
         listed = [ListedShot(shot.start, shot.end, shot.frames[0].signals, shot.unit) for shot in searched]
         for shot in listed:
             for signal in shot.signals:
-                if len(times := self.times[id, signal]) < MOST_TIMES:
+                if len(times := self.times[id, signal]) < MOST_SHOTS_OF_SIGNAL:
                     times.append(ShotTimes(shot.start, shot.end))
         for signal in dict.fromkeys((*signals, *(signal for shot in listed for signal in shot.signals))):
             self.held[signal].append(holder(signal))

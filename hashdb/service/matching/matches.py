@@ -14,7 +14,15 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.evidence import verify_candidates
-from hashdb.domain.matching.frames import MOST_FRAMES, Expanded, FramesMatched, Shots, expand, match_frames, with_frames
+from hashdb.domain.matching.frames import (
+    MOST_FRAMES,
+    Expanded,
+    FramesMatched,
+    TimesByHolder,
+    expand,
+    match_frames,
+    signals_of_framed_items,
+)
 from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Order, Query, Result
 from hashdb.domain.matching.suggestions import (
     Distances,
@@ -115,10 +123,10 @@ def _results(
             by_signal[holder.signal].append(holder)
         origins = _count_by_origin(stored, by_signal, upstreams) if upstreams else {}
         overruling = stored.overruling_algorithms
-        shots: Shots = {}
+        shots: TimesByHolder = {}
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
-            shots = stored.times(with_frames(by_signal))
+            shots = stored.times(signals_of_framed_items(by_signal))
             inputs = queries, expanded, suggested, through, by_signal, shots, stored.shots, overruling, thinned
             by_frames = match_frames(*inputs, shows_distances=actor.sees_distances)
         verified: Mapping[int, Verified] = {}

@@ -150,8 +150,8 @@ def _near(
     closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
     ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
-    decisive = Query(tuple(by_transform.get(UNALTERED, ()))).decisive
-    near = (_near_contribution(contributions[id], held[id], nearest, decisive) for id in ids if id in contributions)
+    overruling = Query(tuple(by_transform.get(UNALTERED, ()))).overruling
+    near = (_near_contribution(contributions[id], held[id], nearest, overruling) for id in ids if id in contributions)
     return sorted(near, key=attrgetter("rank"))
 
 
@@ -193,7 +193,7 @@ def _near_contribution(
     contribution: Contribution,
     held: Iterable[Signal],
     nearest: Mapping[Signal, _Nearest],
-    decisive: Collection[Algorithm],
+    overruling: Collection[Algorithm],
 ) -> NearContribution:
     closest: dict[Algorithm, tuple[_Nearest, Signal]] = {}
     for stored in held:
@@ -205,7 +205,7 @@ def _near_contribution(
         distance={algorithm: near.distance for algorithm, (near, _) in best.items()},
         pairs={algorithm: (near.signal, stored) for algorithm, (near, stored) in best.items()},
         nearest_transform={algorithm: near.transform for algorithm, (near, _) in best.items() if near.transform},
-        overruled=any(signal.algorithm in decisive for signal in contribution.signals),
+        overruled=any(signal.algorithm in overruling for signal in contribution.signals),
     )
 
 

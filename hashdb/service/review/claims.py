@@ -8,7 +8,7 @@ from datetime import datetime
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.review.cases import CaseState
-from hashdb.domain.review.queues import PILE, Claim, QueueQuery
+from hashdb.domain.review.queues import MOST_WITHOUT_PILE, Claim, QueueQuery
 from hashdb.domain.rules import Rules
 from hashdb.errors import AlreadyDecided, CaseTaken
 from hashdb.service import HashDB
@@ -24,7 +24,7 @@ def take_next(db: HashDB, actor: Actor, query: QueueQuery, after: int | None = N
     with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         idle_since = now - db.rules.case_idle
-        pile_openers = tx.queues.openers_of_piles(query, now, PILE) if query.pile is None else ()
+        pile_openers = tx.queues.openers_of_piles(query, now, MOST_WITHOUT_PILE) if query.pile is None else ()
         place = None if after is None else tx.queues.place(query.order, after)
         # First without the piles, then with them; each time from the place on, then from the beginning.
         for without in (pile_openers, ()) if pile_openers else ((),):

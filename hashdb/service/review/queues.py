@@ -11,7 +11,7 @@ from operator import attrgetter
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.review.cases import CaseState, Decision
 from hashdb.domain.review.incidents import REVIEWER_ACTIONS
-from hashdb.domain.review.queues import PILE, ProposedCase, Queue, QueueCounts, QueueQuery, WaitingCase
+from hashdb.domain.review.queues import MOST_WITHOUT_PILE, ProposedCase, Queue, QueueCounts, QueueQuery, WaitingCase
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
 from hashdb.service.review.cases import decided_entry, settle
@@ -44,7 +44,7 @@ def queue(
     backwards = before is not None
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        pile_openers = tx.queues.openers_of_piles(query, now, PILE) if query.pile is None else ()
+        pile_openers = tx.queues.openers_of_piles(query, now, MOST_WITHOUT_PILE) if query.pile is None else ()
         start = before if backwards else after
         # One more than the limit shows whether another page follows in this direction.
         page = tx.queues.page(query, now, limit + 1, without_openers=pile_openers, start=start, backwards=backwards)
@@ -73,7 +73,7 @@ def neighbors_in_queue(db: HashDB, actor: Actor, case: int, query: QueueQuery = 
     """
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        pile_openers = tx.queues.openers_of_piles(query, now, PILE) if query.pile is None else ()
+        pile_openers = tx.queues.openers_of_piles(query, now, MOST_WITHOUT_PILE) if query.pile is None else ()
         here = tx.queues.has(query, now, case)
         before: tuple[int, ...] = ()
         if here:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Select, Text, bindparam, delete, func, literal, select, tuple_, type_coerce, update
 
-from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, Place, leaf_after
+from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, BlockPlace, leaf_after
 from hashdb.store.repositories import IDS, Repository, chunks, insert_into, insert_values, upsert
 from hashdb.store.tables import events, set_blocks, set_signatures, set_states
 
@@ -58,15 +58,15 @@ class ActiveSet(Repository):
         """The hashes of the nodes of a block, one after the other."""
         return self.blocks([(level, number)]).get((level, number), EMPTY_BLOCK)
 
-    def blocks(self, places: Iterable[Place]) -> dict[Place, bytes]:
+    def blocks(self, places: Iterable[BlockPlace]) -> dict[BlockPlace, bytes]:
         """As `block`, of several blocks; empty blocks are left out."""
-        hashes_by_place: dict[Place, bytes] = {}
+        hashes_by_place: dict[BlockPlace, bytes] = {}
         for level, numbers in _by_level(places):
             rows = self._connection.execute(_BLOCKS, {"of": level, "numbers": numbers})
             hashes_by_place.update(((level, number), hashes) for number, hashes in rows)
         return hashes_by_place
 
-    def every_block(self) -> Iterator[tuple[Place, bytes]]:
+    def every_block(self) -> Iterator[tuple[BlockPlace, bytes]]:
         """All blocks as they are stored, by level and number."""
         rows = self._connection.execute(_EVERY).all()
         while rows:
@@ -74,7 +74,7 @@ class ActiveSet(Repository):
             last = tuple_(*map(literal, rows[-1][:2]))
             rows = self._connection.execute(_EVERY.where(tuple_(set_blocks.c.level, set_blocks.c.number) > last)).all()
 
-    def put(self, blocks: Mapping[Place, bytes]) -> None:
+    def put(self, blocks: Mapping[BlockPlace, bytes]) -> None:
         """Store these blocks in place of those that are stored; an empty block is deleted."""
         for level, numbers in _by_level(blocks):
             self._connection.execute(_DELETE, {"of": level, "numbers": numbers})
@@ -123,7 +123,7 @@ class ActiveSet(Repository):
         upsert(self._connection, set_signatures, [row], new_columns=("line", "at"))
 
 
-def _by_level(places: Iterable[Place]) -> Iterator[tuple[int, Sequence[int]]]:
+def _by_level(places: Iterable[BlockPlace]) -> Iterator[tuple[int, Sequence[int]]]:
     """The numbers of blocks by level, in order, as many as a statement takes."""
     for level, group in groupby(sorted(places), key=itemgetter(0)):
         for numbers in chunks([number for _, number in group]):

@@ -63,7 +63,7 @@ class Tree(Repository):
 def grow(connection: Connection, size: int, peaks: bytes, leaves: Sequence[bytes]) -> bytes:
     """Store the inner nodes that new leaves complete in a tree of that size; return its new peaks."""
     inner, edge = merkle.grow(size, split_peaks(peaks), leaves)
-    first = merkle.inner_nodes(size) + 1
+    first = merkle.count_inner_nodes(size) + 1
     insert_values(
         connection, nodes.name, ("number", "hash", "left"), [(i, *node) for i, node in enumerate(inner, first)]
     )

@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.frames import MOST_TIMES, Extent
+from hashdb.domain.frames import MOST_SHOTS_OF_SIGNAL, Extent
 from hashdb.domain.ledger.events import ENDING_ACTIONS, Action
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, StoredItem
@@ -111,7 +111,7 @@ class MatchReader:
         return holders
 
     def times(
-        self, signals_by_id: Mapping[int, Collection[Signal]], most: int = MOST_TIMES
+        self, signals_by_id: Mapping[int, Collection[Signal]], most: int = MOST_SHOTS_OF_SIGNAL
     ) -> Mapping[tuple[int, Signal], Sequence[ShotTimes]]:
         """For contributions with frames and signals of them, the places of the first `most` shots with the signal."""
         return shot_times(self._execute, signals_by_id, most)

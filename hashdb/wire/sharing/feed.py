@@ -13,7 +13,7 @@ from pydantic import Field
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Frame, Unit, split_shots
-from hashdb.domain.ledger.commitments import COMMITMENT_OCTETS, SALT, placed_line, seal
+from hashdb.domain.ledger.commitments import COMMITMENT_OCTETS, SALT_OCTETS, placed_line, seal
 from hashdb.domain.origins import Origin
 from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, FeedPage, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
@@ -129,7 +129,7 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         commitment = _fixed_octets(line.get("commitment"), COMMITMENT_OCTETS)
         return Gone(int(line["gone"]), str(line["reason"]), None, standing, commitment)
     removed, expires, severity = fields["removed_at"], fields["expires_at"], fields["severity"]
-    salt = _fixed_octets(fields.get("salt"), SALT)
+    salt = _fixed_octets(fields.get("salt"), SALT_OCTETS)
     signal_texts, signature_texts = fields["signals"], fields.get("signatures", ())
     signals = tuple([signal for text in signal_texts if (signal := _signal_octets(text))])
     signatures = tuple([signature for text in signature_texts if (signature := _signature_octets(text))])

@@ -22,7 +22,7 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.wire import UNSENT, Line, Moment, Next, PageModel, RequestModel, ResponseModel, checked_by
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 
-_ANYWHERE = EgressPolicy(plain=True)  # Without a policy, `http://` addresses are allowed, too.
+_ANYWHERE = EgressPolicy(allows_http=True)  # Without a policy, `http://` addresses are allowed, too.
 _Url = Annotated[
     str,
     StringConstraints(max_length=1000),

@@ -14,7 +14,7 @@ from hashdb.domain.ledger.active_set import (
     EMPTY_BLOCK,
     EMPTY_HASH,
     LEVELS,
-    Place,
+    BlockPlace,
     ReadBlock,
     ServedTree,
     differences,
@@ -28,7 +28,7 @@ IDS = st.integers(1, 2**40 - 1) | st.integers(1, 700)
 LEAVES = st.dictionaries(IDS, st.binary(min_size=32, max_size=32).filter(lambda hash: hash != EMPTY_HASH), max_size=12)
 
 
-def reader(blocks: Mapping[Place, bytes]) -> ReadBlock:
+def reader(blocks: Mapping[BlockPlace, bytes]) -> ReadBlock:
     return lambda level, number: blocks.get((level, number), EMPTY_BLOCK)
 
 
@@ -80,7 +80,7 @@ def test_only_blocks_that_differ_are_read() -> None:
     leaves = {id: leaf(id, "unreviewed", None) for id in range(1, 2_000)}
     blocks, _ = update(reader({}), leaves)
     changed, _ = update(reader(blocks), {700: EMPTY_HASH})
-    read: list[Place] = []
+    read: list[BlockPlace] = []
 
     def read_other(level: int, number: int) -> bytes:
         read.append((level, number))

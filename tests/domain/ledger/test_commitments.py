@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hashdb.domain.frames import Frame, Unit, split_shots
 from hashdb.domain.ledger.commitments import (
     COMMITMENT_OCTETS,
+    SALT_OCTETS,
     Commitment,
     commit,
     commit_lines,
@@ -19,9 +20,6 @@ from hashdb.domain.ledger.commitments import (
     may_commit,
     placed_line,
     seal,
-)
-from hashdb.domain.ledger.commitments import (
-    SALT as SALT_OCTETS,
 )
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature

@@ -144,9 +144,9 @@ def test_a_tree_grown_in_two_steps_equals_one_grown_at_once(entries: list[bytes]
     more, edge = merkle.grow(at, edge, entries[at:])
     assert (first + more, edge) == merkle.grow(0, (), entries)
     assert merkle.fold(edge) == tree_head(entries)
-    assert len(first) == merkle.inner_nodes(at)
+    assert len(first) == merkle.count_inner_nodes(at)
     places = list(merkle.inner_subtrees(0, len(entries)))
-    assert [place.number for place in places] == list(range(1, merkle.inner_nodes(len(entries)) + 1))
+    assert [place.number for place in places] == list(range(1, merkle.count_inner_nodes(len(entries)) + 1))
     for place, node in zip(places, [*first, *more], strict=True):
         assert node.hash == tree_head(entries[place.begin : place.end])
         assert node.left == (entries[place.begin] if place.level == 1 else None)

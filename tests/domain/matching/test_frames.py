@@ -13,7 +13,7 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Extent, Frame
 from hashdb.domain.matching import frames as matching_frames
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
-from hashdb.domain.matching.frames import FramesMatched, expand, match_frames, places_of, with_frames
+from hashdb.domain.matching.frames import FramesMatched, expand, match_frames, places_of, signals_of_framed_items
 from hashdb.domain.matching.matches import FrameMatch, Holder, Neighbor, Query
 from hashdb.domain.matching.suggestions import suggest
 from hashdb.domain.signals import Algorithm, Signal
@@ -184,7 +184,7 @@ def test_only_signals_of_videos_have_times() -> None:
     hash = signal(1)
     picture_holder = Holder(hash, 1, 1, None, Standing.UNREVIEWED, None)
     video_holder = picture_holder._replace(contribution=2, extent=Extent(9.0))
-    assert with_frames({hash: [picture_holder, video_holder]}) == {2: {hash}}
+    assert signals_of_framed_items({hash: [picture_holder, video_holder]}) == {2: {hash}}
     shots = {(2, hash): (ShotTimes(5.0, 6.0), ShotTimes(1.0, 1.0))}
     assert places_of([video_holder, video_holder._replace(signal=signal(2))], shots).at == (1.0, 5.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashdb.domain.matching.segments import Segment, share
+from hashdb.domain.matching.segments import Segment, covered_share
 
 
 def test_the_length_of_a_segment_is_that_of_its_stretch_of_the_query() -> None:
@@ -10,9 +10,9 @@ def test_the_length_of_a_segment_is_that_of_its_stretch_of_the_query() -> None:
 
 
 def test_a_share_counts_overlapping_stretches_once() -> None:
-    assert share([(0, 10), (5, 15), (30, 40)], 50) == 0.5
-    assert share([], 50) == share([(0, 10)], 0) == 0
-    assert share([(0, 90)], 50) == 1
+    assert covered_share([(0, 10), (5, 15), (30, 40)], 50) == 0.5
+    assert covered_share([], 50) == covered_share([(0, 10)], 0) == 0
+    assert covered_share([(0, 90)], 50) == 1
 
 
 def test_times_are_rounded_to_milliseconds() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, Place, build, fold, leaf
+from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, BlockPlace, build, fold, leaf
 from hashdb.domain.ledger.checkpoints import Verifier, read_note
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, SetRoot, cosigners
 from hashdb.domain.ledger.events import Action, ContributionState, Detail, LogEntry
@@ -59,7 +59,7 @@ def root_of(leaves: dict[int, bytes]) -> bytes:
     return fold(blocks[4, 0]) if blocks else EMPTY_HASH
 
 
-def stored_blocks(db: HashDB) -> dict[Place, bytes]:
+def stored_blocks(db: HashDB) -> dict[BlockPlace, bytes]:
     with db.store.read() as tx:
         return dict(tx.active_set.every_block())
 

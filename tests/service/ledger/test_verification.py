@@ -201,7 +201,7 @@ def test_the_tree_or_the_head_reveals_a_removed_event_without_a_checkpoint(log: 
     member_with(log)
     last = log.store.head().seq
     for statement in ("UPDATE log SET seq = :seq", "DELETE FROM nodes WHERE number > :count"):
-        values = {"seq": last - 1} if "seq" in statement else {"count": merkle.inner_nodes(last - 1)}
+        values = {"seq": last - 1} if "seq" in statement else {"count": merkle.count_inner_nodes(last - 1)}
 
         def edit(tamperer: Tamperer, statement: str = statement, values: dict[str, int] = values) -> None:
             tamperer.remove(last)
@@ -282,7 +282,7 @@ def test_an_outside_checkpoint_of_another_log_is_reported(log: HashDB) -> None:
     assert verdict.kept is None
 
 
-@pytest.mark.parametrize("number", [1, 5, merkle.inner_nodes(EVENTS)])
+@pytest.mark.parametrize("number", [1, 5, merkle.count_inner_nodes(EVENTS)])
 def test_a_missing_node_of_the_tree_is_reported(log: HashDB, database_url: str, number: int) -> None:
     place = list(merkle.inner_subtrees(0, EVENTS))[number - 1]
     tamper(database_url, lambda tamperer: tamperer.run("DELETE FROM nodes WHERE number = :number", number=number))

@@ -364,7 +364,7 @@ def test_a_witness_at_a_forbidden_address_is_not_contacted() -> None:
         ("http://witness.invalid", UnknownNameError),
     ):
         witness = Witness("w", key, url)
-        with witnesses.connection_to(witness, EgressPolicy(plain=True)) as send, pytest.raises(error):
+        with witnesses.connection_to(witness, EgressPolicy(allows_http=True)) as send, pytest.raises(error):
             send(Submission(0, (), "note"))
 
 
@@ -394,7 +394,7 @@ def test_a_connection_is_reused_if_the_witness_keeps_it_open(keeps_open: bool) -
         thread.start()
         try:
             witness = Witness("w", Cosigner.new("w.example").key, f"http://127.0.0.1:{server.server_port}/log/")
-            egress = EgressPolicy((ip_network("127.0.0.0/8"),), plain=True)
+            egress = EgressPolicy((ip_network("127.0.0.0/8"),), allows_http=True)
             with witnesses.connection_to(witness, egress) as send:
                 for old in (0, 7):
                     expected = Reply(409, f"old {old}\n\nnote\n/log/add-checkpoint")

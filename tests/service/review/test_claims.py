@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.accounts.users import Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
-from hashdb.domain.review.queues import PILE, QueueOrder, QueueQuery
+from hashdb.domain.review.queues import MOST_WITHOUT_PILE, QueueOrder, QueueQuery
 from hashdb.errors import AlreadyDecided, CaseTaken, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import users
@@ -62,7 +62,7 @@ def test_the_next_case_obeys_the_filter_and_piles_come_last(
     db: HashDB, actor: Actor, other: Actor, waiting: list[int], rosa: Actor
 ) -> None:
     dispute = OpinionDraft(Stance.DISPUTES, "other")
-    items = contributed(db, actor, *(draft(seed, severity=1) for seed in range(10, 11 + PILE)))
+    items = contributed(db, actor, *(draft(seed, severity=1) for seed in range(10, 11 + MOST_WITHOUT_PILE)))
     piled = [opinions.give(db, other, item.id, dispute).case for item in items]
     filtered = QueueQuery(severity=1, order=QueueOrder.OPENED, reverse=True)
     assert claims.take_next(db, rosa, filtered) == waiting[1], "the newest are in a pile"

@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.contributions import Contribution, Standing
 from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
-from hashdb.domain.review.queues import PILE, UNKNOWN_SEVERITY, Age, Pile, QueueOrder, QueueQuery
+from hashdb.domain.review.queues import MOST_WITHOUT_PILE, UNKNOWN_SEVERITY, Age, Pile, QueueOrder, QueueQuery
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
@@ -48,7 +48,9 @@ def test_many_cases_of_one_member_form_a_pile_after_all_others(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
     third = member_with(db)
-    piled = dispute_all(db, other, contributed(db, actor, *map(draft, range(PILE)), draft(100, severity=4)))
+    piled = dispute_all(
+        db, other, contributed(db, actor, *map(draft, range(MOST_WITHOUT_PILE)), draft(100, severity=4))
+    )
     clock.go(hours=1)
     (case,) = dispute_all(db, actor, contributed(db, other, draft(200)))
     opened_by_reviewer = cases.open_case(
@@ -58,7 +60,14 @@ def test_many_cases_of_one_member_form_a_pile_after_all_others(
         queue = queues.queue(db, COMMAND_LINE, QueueQuery(order=order))
         assert [each.case.id for each in queue.waiting] == [case, opened_by_reviewer]
         assert queue.piles == (
-            Pile(other.require_member(Scope.MATCH).id, name_of(other), PILE + 1, 0, NOON + timedelta(hours=72), 4),
+            Pile(
+                other.require_member(Scope.MATCH).id,
+                name_of(other),
+                MOST_WITHOUT_PILE + 1,
+                0,
+                NOON + timedelta(hours=72),
+                4,
+            ),
         )
         assert queues.neighbors_in_queue(db, COMMAND_LINE, case, QueueQuery(order=order)) == (None, opened_by_reviewer)
     pile = queues.queue(
@@ -71,7 +80,7 @@ def test_many_cases_of_one_member_form_a_pile_after_all_others(
     )
     assert neighbors == (piled[0], piled[2])
     # The list has every case. A decided case leaves the pile, and the pile becomes too small.
-    assert len(cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 99)) == PILE + 3
+    assert len(cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 99)) == MOST_WITHOUT_PILE + 3
     cases.decide(db, COMMAND_LINE, piled[-1], Decision.UPHOLD)
     assert queues.queue(db, COMMAND_LINE).piles == ()
 
@@ -82,25 +91,25 @@ def name_of(actor: Actor) -> str:
 
 def test_quarantined_twins_of_a_member_form_a_pile_of_that_member(db: HashDB, actor: Actor, other: Actor) -> None:
     (contribution,) = contributed(db, actor, draft(1))
-    twins = [draft(near(signal(1), 8, seed=seed)) for seed in range(PILE + 1)]
+    twins = [draft(near(signal(1), 8, seed=seed)) for seed in range(MOST_WITHOUT_PILE + 1)]
     contributed(db, actor, *twins)
     cases.decide(db, COMMAND_LINE, dispute_all(db, other, [contribution])[0], Decision.RETIRE)
     (pile,) = queues.queue(db, COMMAND_LINE).piles
-    assert (pile.member_name, pile.count, pile.held) == (name_of(actor), PILE + 1, PILE + 1)
+    assert (pile.member_name, pile.count, pile.held) == (name_of(actor), MOST_WITHOUT_PILE + 1, MOST_WITHOUT_PILE + 1)
 
 
 def test_uphold_pile_decides_the_cases_that_the_reviewer_saw(db: HashDB, actor: Actor, other: Actor) -> None:
-    items = contributed(db, actor, *map(draft, range(PILE + 2)))
+    items = contributed(db, actor, *map(draft, range(MOST_WITHOUT_PILE + 2)))
     piled = dispute_all(db, other, items)
     member, reviewer = other.require_member(Scope.MATCH).id, member_with(db, Scope.REVIEW)
     other_case = dispute_all(db, actor, contributed(db, other, draft(200)))
-    assert queues.uphold_pile(db, reviewer, member, piled[-2], "news reports") == PILE + 1
+    assert queues.uphold_pile(db, reviewer, member, piled[-2], "news reports") == MOST_WITHOUT_PILE + 1
     decided = [cases.get(db, COMMAND_LINE, id) for id in piled]
-    assert [each.decision for each in decided] == [Decision.UPHOLD] * (PILE + 1) + [None]
+    assert [each.decision for each in decided] == [Decision.UPHOLD] * (MOST_WITHOUT_PILE + 1) + [None]
     assert {each.note for each in decided[:-1]} == {"news reports"}
     assert {each.decided_by for each in decided[:-1]} == {str(reviewer)}
     standings = [contributions.get(db, COMMAND_LINE, each.id).standing for each in items]
-    assert standings == [Standing.UNREVIEWED] * (PILE + 1) + [Standing.DISPUTED]
+    assert standings == [Standing.UNREVIEWED] * (MOST_WITHOUT_PILE + 1) + [Standing.DISPUTED]
     assert cases.get(db, COMMAND_LINE, other_case[0]).state is CaseState.OPEN
     assert queues.uphold_pile(db, reviewer, member, piled[-2], "news reports") == 0
     assert verify(db, COMMAND_LINE).findings == ()
@@ -198,9 +207,9 @@ def test_a_proposal_leaves_the_queue_and_is_listed_for_the_second_person(
 
 def test_a_case_opened_by_a_reviewer_counts_for_its_first_disputer(db: HashDB, actor: Actor, other: Actor) -> None:
     third = member_with(db)
-    for contribution in contributed(db, actor, *map(draft, range(PILE + 1))):
+    for contribution in contributed(db, actor, *map(draft, range(MOST_WITHOUT_PILE + 1))):
         cases.open_case(db, COMMAND_LINE, contribution.id, "other", holds=False)
         dispute_all(db, other, [contribution])
         dispute_all(db, third, [contribution])
     (pile,) = queues.queue(db, COMMAND_LINE).piles
-    assert (pile.member, pile.count) == (other.require_member(Scope.MATCH).id, PILE + 1)
+    assert (pile.member, pile.count) == (other.require_member(Scope.MATCH).id, MOST_WITHOUT_PILE + 1)

@@ -48,7 +48,7 @@ from tests.builders import Clock, contributed, draft, member_with, query
 from tests.processes import exit_code
 from tests.receivers import LOOPBACK, Receiver, receiver
 
-EGRESS = EgressPolicy((ip_network(LOOPBACK),), plain=True)
+EGRESS = EgressPolicy((ip_network(LOOPBACK),), allows_http=True)
 EVENT_TOPICS = tuple(topic for topic in Topic if topic is not Topic.CASE_DUE)
 """The topics that report events."""
 

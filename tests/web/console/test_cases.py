@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hashdb.domain.review.queues import PILE
+from hashdb.domain.review.queues import MOST_WITHOUT_PILE
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, item
 from tests.web.console.visitors import Visitor, faults, heading
@@ -132,8 +132,8 @@ def test_a_case_can_be_decided_while_the_index_is_being_built(
 def piled(service: Service) -> Caller:
     """A member whose disputes are so many that their cases form a pile, and one case by another member."""
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
-    alpha.contribute(*(item(seed, severity=1 if seed < 4 else 2) for seed in range(1, PILE + 2)))
-    for id in range(1, PILE + 2):
+    alpha.contribute(*(item(seed, severity=1 if seed < 4 else 2) for seed in range(1, MOST_WITHOUT_PILE + 2)))
+    for id in range(1, MOST_WITHOUT_PILE + 2):
         beta.post(f"/v1/contributions/{id}/opinions", {"opinion": "disputes", "reason": "other"})
     (contribution,) = beta.contribute(item(500))
     alpha.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "disputes", "reason": "other"})
@@ -144,22 +144,27 @@ def test_a_pile_is_one_row_at_the_end_of_the_queue(piled: Caller, rosa: Visitor)
     page = rosa.get("/console/cases?sort=severity").text
     rows = re.findall(r'<td class="number"><a href="([^"]+)">([^<]+)</a>', page)
     assert rows == [
-        (f"/console/cases/{PILE + 2}?sort=severity", str(PILE + 2)),
-        (f"/console/cases?pile={piled.member}&amp;sort=severity&amp;order=down&amp;limit=50", f"{PILE + 1} cases"),
+        (f"/console/cases/{MOST_WITHOUT_PILE + 2}?sort=severity", str(MOST_WITHOUT_PILE + 2)),
+        (
+            f"/console/cases?pile={piled.member}&amp;sort=severity&amp;order=down&amp;limit=50",
+            f"{MOST_WITHOUT_PILE + 1} cases",
+        ),
     ]
     opened = rosa.get(f"/console/cases?pile={piled.member}").text
-    assert f"Pile of Beta: {PILE + 1} cases" in opened
-    assert len(re.findall(r'<td class="number"><a', opened)) == PILE + 1
+    assert f"Pile of Beta: {MOST_WITHOUT_PILE + 1} cases" in opened
+    assert len(re.findall(r'<td class="number"><a', opened)) == MOST_WITHOUT_PILE + 1
     case = rosa.get(f"/console/cases/1?pile={piled.member}")
     assert f"/console/cases/2?pile={piled.member}" in case.text
     decision = {"decision": "uphold", "note": "it stands"}
     answer = rosa.post(f"/console/cases/1?pile={piled.member}", decision)
     assert answer.headers["Location"] == f"/console/cases/2?pile={piled.member}"
-    assert len(re.findall(r'<td class="number"><a', rosa.get("/console/cases").text)) == PILE + 1
+    assert len(re.findall(r'<td class="number"><a', rosa.get("/console/cases").text)) == MOST_WITHOUT_PILE + 1
 
 
 def test_the_next_case_comes_from_a_pile_if_no_other_is_left(piled: Caller, rosa: Visitor) -> None:
-    page = rosa.follow(rosa.post(f"/console/cases/{PILE + 2}", {"decision": "uphold", "note": "it stands"}))
+    page = rosa.follow(
+        rosa.post(f"/console/cases/{MOST_WITHOUT_PILE + 2}", {"decision": "uphold", "note": "it stands"})
+    )
     assert (heading(page), "You have this case" in page.text) == ("Case 1", True)
 
 
@@ -185,8 +190,8 @@ def test_only_the_filtered_cases_of_a_pile_are_upheld(piled: Caller, rosa: Visit
     assert "Uphold 3 cases" in page
     (url,) = re.findall(r'action="(/console/cases/piles/[^"]+)"', page)
     url = url.replace("&amp;", "&")
-    decision = {"note": "news reports", "upto": str(PILE + 2)}
+    decision = {"note": "news reports", "upto": str(MOST_WITHOUT_PILE + 2)}
     assert set(faults(rosa.post(url.replace("severity=1", "severity=9"), decision))) == {"severity"}
-    assert f"Uphold {PILE + 1} cases" in rosa.get(f"/console/cases?pile={piled.member}").text
+    assert f"Uphold {MOST_WITHOUT_PILE + 1} cases" in rosa.get(f"/console/cases?pile={piled.member}").text
     assert "3 cases upheld." in rosa.follow(rosa.post(url, decision)).text
-    assert f"Uphold {PILE - 2} cases" in rosa.get(f"/console/cases?pile={piled.member}").text
+    assert f"Uphold {MOST_WITHOUT_PILE - 2} cases" in rosa.get(f"/console/cases?pile={piled.member}").text
