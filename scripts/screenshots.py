@@ -1,7 +1,6 @@
-"""Renders every page of the console in both themes to docs/images/, over a year of data that is drawn from a seed.
+"""Render every page of the console in both themes to docs/images/, with a year of data from a seed.
 
-The database is made anew unless a folder is named that has one; Chromium must be installed (see
-tests/web/console/browsers.py).
+The script fills a new database unless --home has one. Chromium must be installed (see tests/web/console/browsers.py).
 """
 
 from __future__ import annotations
@@ -98,48 +97,48 @@ NARROW = (
     "video",
     "document",
 )
-"""What is rendered for a small screen, too."""
+"""The pages that are also rendered for a small screen."""
 _SMALL = 390
 _COLOURS = 160
 _HEIGHT = 1_000
 _HEIGHTS = {"compare": 1_600, "video": 1_800, "video-case": 1_900, "video-debugger": 1_900}
 _HEIGHTS |= {"document": 1_800, "document-case": 1_900}
-"""Of the pages whose pictures of lines are further down."""
+"""The heights of pages whose plots are further down."""
 
 
 def main() -> None:
-    """Fill, serve, render."""
+    """Fill a database, serve the console, and render the pages."""
     parser = argparse.ArgumentParser(prog="scripts/screenshots", description=__doc__)
-    parser.add_argument("--home", type=Path, help="a folder with a database that is filled already, or is to be kept")
+    parser.add_argument("--home", type=Path, help="folder of the database; it is kept, and a filled one is used again")
     parser.add_argument("--contributions", type=int, default=CONTRIBUTIONS)
-    parser.add_argument("--width", type=int, default=1_280, help="of the window in pixels")
+    parser.add_argument("--width", type=int, default=1_280, help="width of the window in pixels")
     parser.add_argument("--out", type=Path, default=IMAGES)
-    parser.add_argument("--only", help="pages, separated by commas")
+    parser.add_argument("--only", help="names of pages, separated by commas")
     arguments = parser.parse_args()
     out: Path = arguments.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     only = arguments.only.split(",") if arguments.only else list(PAGES)
     with _home(arguments.home) as home, _service(home, arguments.contributions) as (db, address), chromium() as browser:
-        shown = _shown(db)
+        examples = _examples(db)
         for theme in ("light", "dark"):
             watched = Watched(browser, address, width=arguments.width, theme=theme)
             watched.sign_in(console_data.ADMIN)
             for name in only:
-                _open(watched.page, name, shown)
+                _open(watched.page, name, examples)
                 _save(watched.page, name, arguments.width, out / f"{name}-{theme}.png")
             watched.close()
         watched = Watched(browser, address, width=_SMALL)
         watched.sign_in(console_data.ADMIN)
-        for name in (one for one in NARROW if one in only):
-            _open(watched.page, name, shown)
+        for name in (name for name in NARROW if name in only):
+            _open(watched.page, name, examples)
             _save(watched.page, name, _SMALL, out / f"{name}-small.png")
         watched.close()
 
 
 @contextmanager
-def _home(given: Path | None) -> Iterator[Path]:
-    # The page of settings tells where the home is: what is shown is the default.
-    with kept_or_temporary(given) as folder, chdir(folder):
+def _home(kept_folder: Path | None) -> Iterator[Path]:
+    # The page of settings shows the path of the home: use the default path.
+    with kept_or_temporary(kept_folder) as folder, chdir(folder):
         home = Path("hashdb-data")
         home.mkdir(exist_ok=True)
         yield home
@@ -159,13 +158,13 @@ def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
     console_data.add_console_data(db, PASSWORD)
     with db.store.read() as tx:
         has_root = active_set.newest(tx) is not None
-    # The first tree over so many contributions takes several calls.
+    # The first tree over this many contributions needs several calls.
     while not has_root:
         has_root = active_set.keep(db, at_once=True)
     published.sign(db)
     app = create_app(db, settings)
     console_data.count_matches(app.extensions["hashdb"].metrics)
-    server = make_server("127.0.0.1", 0, app.wsgi_app, server_class=_Threaded, handler_class=_Quiet)
+    server = make_server("127.0.0.1", 0, app.wsgi_app, server_class=_ThreadingServer, handler_class=_SilentHandler)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield db, f"http://127.0.0.1:{server.server_port}"
@@ -174,20 +173,20 @@ def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
         db.close()
 
 
-class _Threaded(ThreadingMixIn, WSGIServer):
+class _ThreadingServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
-class _Quiet(WSGIRequestHandler):
+class _SilentHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
 
-class _Shown(NamedTuple):
-    """What is shown: a contribution with near-duplicates of which something was said, its signals, and a case.
+class Examples(NamedTuple):
+    """The contributions and cases on the pages.
 
-    And a video, a case of another with a part of it, and the hashes of that as a query; and a document, and a case of a
-    text with parts of it.
+    `contribution` has near-duplicates and a decision. `video_case` is about a video with a part of `video`, and `query`
+    has the hashes of that video. `document_case` is about a text with parts of `document`.
     """
 
     contribution: int
@@ -200,13 +199,15 @@ class _Shown(NamedTuple):
     document_case: int
 
 
-def _shown(db: HashDB) -> _Shown:
-    decided = {one.contribution for one in cases.page_of_decided(db, COMMAND_LINE, CaseSort.DECIDED, Place(), 500).rows}
-    one = max(decided, key=lambda id: (len(neighbors.list_near(db, COMMAND_LINE, id, 5)), id))
+def _examples(db: HashDB) -> Examples:
+    decided = {
+        case.contribution for case in cases.page_of_decided(db, COMMAND_LINE, CaseSort.DECIDED, Place(), 500).rows
+    }
+    contribution = max(decided, key=lambda id: (len(neighbors.list_near(db, COMMAND_LINE, id, 5)), id))
     waiting = queues.queue(db, COMMAND_LINE, limit=1_000).waiting
-    near = [one.case for one in waiting if neighbors.list_near(db, COMMAND_LINE, one.case.contribution, 1)]
-    beside = max(near, key=lambda case: impacts.impact(db, COMMAND_LINE, case.contribution).members)
-    signals = contributions.get(db, COMMAND_LINE, one).signals
+    near = [entry.case for entry in waiting if neighbors.list_near(db, COMMAND_LINE, entry.case.contribution, 1)]
+    case = max(near, key=lambda case: impacts.impact(db, COMMAND_LINE, case.contribution).members)
+    signals = contributions.get(db, COMMAND_LINE, contribution).signals
     film, upload = contributions.page(db, COMMAND_LINE, Filter(media=Media.VIDEO), 0, 2)
     (disputed,) = cases.list_on_contribution(db, COMMAND_LINE, upload.id)
     frames = contributions.frames(db, COMMAND_LINE, upload.id)
@@ -216,20 +217,20 @@ def _shown(db: HashDB) -> _Shown:
     (excerpt,) = contributions.page(db, COMMAND_LINE, Filter(media=Media.TEXT), 0, 1)
     (about_text,) = cases.list_on_contribution(db, COMMAND_LINE, excerpt.id)
     hashes = "\n".join(map(str, signals))
-    return _Shown(one, hashes, beside.id, film.id, disputed.id, text, document.id, about_text.id)
+    return Examples(contribution, hashes, case.id, film.id, disputed.id, text, document.id, about_text.id)
 
 
-def _open(page: Page, name: str, shown: _Shown) -> None:
-    page.goto(PAGES[name].format(**shown._asdict()))
+def _open(page: Page, name: str, examples: Examples) -> None:
+    page.goto(PAGES[name].format(**examples._asdict()))
     if name == "keyboard":
         page.keyboard.press("?")
     if name == "benign-new":
         page.get_by_label("Description").fill("The test card of a regional channel")
-        page.get_by_label("Signals").fill(shown.signals)
+        page.get_by_label("Signals").fill(examples.signals)
         page.get_by_role("button", name="Show the effect").click()
         page.get_by_role("heading", name="Effect").wait_for()
     if name.endswith("debugger"):
-        page.get_by_label("Signals").fill(shown.query if name.startswith("video") else shown.signals)
+        page.get_by_label("Signals").fill(examples.query if name.startswith("video") else examples.signals)
         page.get_by_role("button", name="Search", exact=True).click()
         page.get_by_role("heading", name="would match").wait_for()
     if name == "find":
@@ -251,7 +252,7 @@ def _open(page: Page, name: str, shown: _Shown) -> None:
 
 
 def _photo(*, whole: bool) -> FilePayload:
-    """A photograph of the package as a file of JPEG, or its middle in another size and a lower quality."""
+    """A photograph of the package as a JPEG file, or its middle with a lower quality."""
     with Image.open(PHOTO) as photo:
         width, height = photo.size
         part = photo if whole else photo.crop((width // 40, height // 40, width * 39 // 40, height * 39 // 40))
@@ -264,7 +265,7 @@ def _photo(*, whole: bool) -> FilePayload:
 def _save(page: Page, name: str, width: int, path: Path) -> None:
     height = min(int(page.evaluate("document.documentElement.scrollHeight")), _HEIGHTS.get(name, _HEIGHT))
     page.set_viewport_size({"width": width, "height": height})
-    # Of few colours: a third of the size.
+    # With few colours, the file has a third of the size.
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     page.set_viewport_size({"width": width, "height": 900})

@@ -1,4 +1,4 @@
-"""Hooks of MkDocs (mkdocs.yml): files outside docs/ that pages link to become part of the site."""
+"""Hooks of MkDocs (mkdocs.yml): add the files outside docs/ that pages link to."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
-# Pages of the repository that have their place in the navigation.
+# Pages outside docs/ that are in the navigation.
 PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "integrations/threatexchange/README.md")
 EXAMPLES = "examples/index.md"
-# The mark of snippets that the tests run or save; no highlighter knows it.
+# The marks of snippets that the tests run or save. Highlighters do not know them.
 _RUN = re.compile(r"^(```\w+) (?:run|save \S+)$", re.MULTILINE)
-# The contents at the top of a long page: the site shows them beside it.
+# The table of contents at the top of a long page. The site shows one beside the page.
 _CONTENTS = re.compile(r"(?:^- \[[^\]]+\]\(#[\w-]+\)\n){3,}", re.MULTILINE)
 _LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s#]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Called by MkDocs."""
+    """Add the pages and files outside docs/. MkDocs calls this hook."""
     for name in PAGES:
         files.append(File.generated(config, name, content=(ROOT / name).read_text("utf-8")))
     files.append(File.generated(config, EXAMPLES, content=_examples()))
@@ -34,25 +34,25 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files, **_: Any) -> str:
-    """Called by MkDocs."""
-    here = page.file.src_uri
+    """Change the links and lists of a page for the site. MkDocs calls this hook."""
+    uri = page.file.src_uri
 
-    def link(found: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(_place(here)), found[2]))
-        place = _uri(target)
-        if not files.get_file_from_path(place) and (ROOT / target).is_file():
-            files.append(File.generated(config, place, abs_src_path=str(ROOT / target)))
-        return found[1] + posixpath.relpath(place, posixpath.dirname(here) or ".")
+    def replace_link(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(_repository_path(uri)), match[2]))
+        site_path = _site_path(target)
+        if not files.get_file_from_path(site_path) and (ROOT / target).is_file():
+            files.append(File.generated(config, site_path, abs_src_path=str(ROOT / target)))
+        return match[1] + posixpath.relpath(site_path, posixpath.dirname(uri) or ".")
 
-    return four_spaces(_LINK.sub(link, _CONTENTS.sub("", _RUN.sub(r"\1", markdown))))
+    return four_spaces(_LINK.sub(replace_link, _CONTENTS.sub("", _RUN.sub(r"\1", markdown))))
 
 
 def four_spaces(markdown: str) -> str:
-    """Lists as Python-Markdown takes them; on GitHub two spaces nest, and a list needs no blank line before it."""
+    """Format lists for Python-Markdown: four spaces to nest, and a blank line before a list. GitHub needs neither."""
     lines: list[str] = []
-    offsets: list[int] = []  # where the text of each list that is open begins
+    offsets: list[int] = []  # the column of the text of each open list
     fence = ""
-    in_list = False  # whether the lines since the last blank one began with an item
+    in_list = False  # whether a list item began after the last blank line
     for line in markdown.splitlines():
         text = line.lstrip(" ")
         indent = len(line) - len(text)
@@ -74,22 +74,22 @@ def four_spaces(markdown: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _place(uri: str) -> str:
-    """Where in the repository a page of the site is."""
+def _repository_path(uri: str) -> str:
+    """The path in the repository of a page of the site."""
     return uri if uri in PAGES or uri == EXAMPLES else f"docs/{uri}"
 
 
-def _uri(place: str) -> str:
-    """Where in the site a file of the repository is."""
-    if place == "README.md":
+def _site_path(path: str) -> str:
+    """The path in the site of a file of the repository."""
+    if path == "README.md":
         return "index.md"
-    if place == "examples" or place.startswith("examples/"):
+    if path == "examples" or path.startswith("examples/"):
         return EXAMPLES
-    return place.removeprefix("docs/")
+    return path.removeprefix("docs/")
 
 
 def _examples() -> str:
-    """The examples as one page."""
+    """The page with all examples."""
     text = "# Examples\n\nShort programs to copy. Each reads `HASHDB_URL` and `HASHDB_KEY` from the environment.\n"
     for file in sorted((ROOT / "examples").glob("*.py")):
         code = file.read_text("utf-8")

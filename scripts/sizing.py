@@ -1,6 +1,6 @@
-"""Machines and costs for a number of hashes and of matches a second, from the measurements in docs/benchmarks/.
+"""Calculate machines and costs for a number of hashes and of matches a second, from docs/benchmarks/.
 
-`python -m scripts.sizing` prints the tables of docs/sizing.md; options set other prices.
+`python -m scripts.sizing` prints the tables of docs/sizing.md. Options set other prices and assumptions.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
 HASHES = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 RATES = (1_000, 10_000, 100_000)
 _CORES = 2
-"""Cores of the machine on which the service was measured. PostgreSQL and the client use the rest of their time."""
-_ASKED = 1_000_000
-"""Stored values when the service was measured."""
+"""Cores of the machine on which the service was measured. PostgreSQL and the client use the rest of the time."""
+_MEASURED_HASHES = 1_000_000
+"""The number of stored values when the service was measured."""
 _HOURS = 730
 _GB = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What was not measured: prices, and how machines are chosen and used. Each is an option of the script."""
+    """Assumptions about prices and machines, which are not measured. Each one is an option of the script."""
 
     vcpu_hour: float = 0.04
     """Price of one vCPU for an hour."""
@@ -56,12 +56,12 @@ class Measured:
     single: float
     """µs of the service for a single match, with PostgreSQL."""
     batched: float
-    """The same for one of a thousand."""
+    """µs of the service for a match in a batch of a thousand."""
     database: float
-    """At most µs of everything else for a match: PostgreSQL, and the client that measured."""
+    """The most µs of everything else for a match: PostgreSQL and the measuring client."""
     database_batched: float
     search: tuple[tuple[int, float], ...]
-    """Values, µs of a search."""
+    """Pairs of a number of values and the µs of a search."""
     value: float
     """Bytes of the index for a value."""
     row: float
@@ -75,13 +75,13 @@ class Measured:
         return next(us for count, us in self.search if count >= hashes)
 
 
-def measured() -> Measured:
-    """The figures of docs/benchmarks/."""
+def read_measurements() -> Measured:
+    """Read the figures of docs/benchmarks/."""
     names = ("http", "index", "rows")
     http, index, rows = (json.loads((BENCHMARKS / f"{name}.json").read_text("utf-8")) for name in names)
-    # The second of each kind is on PostgreSQL; a round is (a second, p50, p99, µs of processor for an item).
-    single = _last(http, 32, batched=False)
-    batched = _last(http, 4, batched=True)
+    # The second result of each kind is for PostgreSQL. A round is (requests a second, p50, p99, processor µs).
+    single = _last_rounds(http, 32, batched=False)
+    batched = _last_rounds(http, 4, batched=True)
     work, rate = _median(single, 3), _median(single, 0)
     return Measured(
         work,
@@ -94,14 +94,14 @@ def measured() -> Measured:
     )
 
 
-def _last(http: Any, clients: int, *, batched: bool) -> Sequence[Sequence[float]]:
-    rounds = [one for one in http["rounds"] if one[0] == "/matches" and one[1] == clients]
-    found: Sequence[Sequence[float]] = [one[3] for one in rounds if (one[2] > 10_000) == batched][-1]
-    return found
+def _last_rounds(http: Any, clients: int, *, batched: bool) -> Sequence[Sequence[float]]:
+    loads = [load for load in http["rounds"] if load[0] == "/matches" and load[1] == clients]
+    rounds: Sequence[Sequence[float]] = [load[3] for load in loads if (load[2] > 10_000) == batched][-1]
+    return rounds
 
 
 def _median(rounds: Sequence[Sequence[float]], column: int) -> float:
-    return statistics.median(one[column] for one in rounds)
+    return statistics.median(each[column] for each in rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +111,22 @@ class Size:
     machines: int
     cores: int
     memory: int
-    """vCPUs and GB of each."""
+    """`cores` and `memory` are the vCPUs and the GB of each machine."""
     database_cores: int
     database_memory: int
     disk: float
     month: float
 
 
-def size(found: Measured, assumed: Assumed, hashes: int, rate: int, *, batched: bool) -> Size:
-    """Machines for a load: at least two that run hashdb, and a primary and a standby of PostgreSQL."""
-    grown = found.searching(hashes) - found.searching(_ASKED)
-    work = (found.batched if batched else found.single) + max(grown, 0.0)
+def size(measurements: Measured, assumed: Assumed, hashes: int, rate: int, *, batched: bool) -> Size:
+    """The machines for a load: at least two that run hashdb, and a primary and a standby of PostgreSQL."""
+    grown = measurements.searching(hashes) - measurements.searching(_MEASURED_HASHES)
+    work = (measurements.batched if batched else measurements.single) + max(grown, 0.0)
     cores = rate * work / 1e6 / assumed.busy
     machines = max(2, math.ceil(cores / assumed.machine))
-    memory = math.ceil(hashes * found.value / _GB + assumed.beside)
-    each = found.database_batched if batched else found.database
-    database_cores = max(2, math.ceil(rate * each / 1e6 / assumed.busy))
+    memory = math.ceil(hashes * measurements.value / _GB + assumed.beside)
+    database_work = measurements.database_batched if batched else measurements.database
+    database_cores = max(2, math.ceil(rate * database_work / 1e6 / assumed.busy))
     disk = hashes * assumed.row / _GB
     database_memory = math.ceil(max(4.0, disk * assumed.cached))
     each_cores = max(2, math.ceil(cores / machines))
@@ -138,18 +138,26 @@ def size(found: Measured, assumed: Assumed, hashes: int, rate: int, *, batched: 
 
 def figures() -> str:
     """The measurements that the calculation uses, as a table."""
-    found = measured()
-    values, slowest = found.search[-1]
+    measurements = read_measurements()
+    values, slowest = measurements.search[-1]
     rows = [
-        ("processor time of a match, one in a request", f"{found.single:.0f} µs", "[the service](benchmarks/http.md)"),
-        ("the same, 1,000 in a request", f"{found.batched:.0f} µs", "the same"),
-        ("PostgreSQL for a match, at most", f"{found.database:.0f} µs", "the same: the rest of the cores' time"),
-        ("a search among 1,000,000 values", f"{found.searching(_ASKED):.0f} µs", "[the index](benchmarks/index.md)"),
+        (
+            "processor time of a match, one in a request",
+            f"{measurements.single:.0f} µs",
+            "[the service](benchmarks/http.md)",
+        ),
+        ("the same, 1,000 in a request", f"{measurements.batched:.0f} µs", "the same"),
+        ("PostgreSQL for a match, at most", f"{measurements.database:.0f} µs", "the same: the rest of the cores' time"),
+        (
+            "a search among 1,000,000 values",
+            f"{measurements.searching(_MEASURED_HASHES):.0f} µs",
+            "[the index](benchmarks/index.md)",
+        ),
         (f"a search among {values:,} values", f"{slowest:.0f} µs", "the same"),
-        ("size of the index, for each value", f"{found.value:.0f} bytes", "the same"),
+        ("size of the index, for each value", f"{measurements.value:.0f} bytes", "the same"),
         (
             "size in PostgreSQL, for each contribution of one hash",
-            f"{found.row:,.0f} bytes",
+            f"{measurements.row:,.0f} bytes",
             "`python -m scripts.bench_rows`",
         ),
     ]
@@ -158,26 +166,26 @@ def figures() -> str:
 
 def machines(assumed: Assumed | None = None) -> str:
     """The table of machines and costs."""
-    found, given = measured(), assumed or Assumed()
+    measurements, assumed = read_measurements(), assumed or Assumed()
     return _table(
         ("hashes", "matches/s", "matches in a request", "machines for hashdb", "PostgreSQL", "disk", "cost a month"),
-        _rows(found, given),
+        _rows(measurements, assumed),
     )
 
 
-def _rows(found: Measured, given: Assumed) -> Iterator[Sequence[str]]:
+def _rows(measurements: Measured, assumed: Assumed) -> Iterator[Sequence[str]]:
     for hashes in HASHES:
         for rate in RATES:
             for batched in (False, True):
-                one = size(found, given, hashes, rate, batched=batched)
+                result = size(measurements, assumed, hashes, rate, batched=batched)
                 yield (
                     f"{hashes:,}",
                     f"{rate:,}",
                     "1,000" if batched else "1",
-                    f"{one.machines:,} × {one.cores} vCPUs, {one.memory:,} GB",
-                    f"2 × {one.database_cores} vCPUs, {one.database_memory} GB",
-                    f"2 × {one.disk:,.0f} GB",
-                    f"{one.month:,.0f}",
+                    f"{result.machines:,} × {result.cores} vCPUs, {result.memory:,} GB",
+                    f"2 × {result.database_cores} vCPUs, {result.database_memory} GB",
+                    f"2 × {result.disk:,.0f} GB",
+                    f"{result.month:,.0f}",
                 )
 
 
@@ -191,8 +199,8 @@ def assumptions() -> str:
         if line.startswith("    ") and " = " in line and ": " in line
     }
     rows = (
-        (f"`--{one.name.replace('_', '-')}`", f"{one.default:,}", meanings[one.name])
-        for one in dataclasses.fields(Assumed)
+        (f"`--{field.name.replace('_', '-')}`", f"{field.default:,}", meanings[field.name])
+        for field in dataclasses.fields(Assumed)
     )
     return _table(("option", "assumed", "meaning"), rows)
 
@@ -204,13 +212,13 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]] | Iterator[Sequen
 def main(arguments: Sequence[str]) -> int:
     """Print the tables, with the assumptions from the command line."""
     parser = argparse.ArgumentParser(
-        description="Machines and costs, from measurements. Example: --vcpu-hour 0.03 --gb-hour 0.004"
+        description="Calculate machines and costs from measurements. Example: --vcpu-hour 0.03 --gb-hour 0.004"
     )
-    for one in dataclasses.fields(Assumed):
-        parser.add_argument(f"--{one.name.replace('_', '-')}", type=type(one.default), default=one.default)
-    given = Assumed(**vars(parser.parse_args(arguments)))
+    for field in dataclasses.fields(Assumed):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
+    assumed = Assumed(**vars(parser.parse_args(arguments)))
     print(figures())
-    print(machines(given))
+    print(machines(assumed))
     return 0
 
 

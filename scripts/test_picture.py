@@ -1,4 +1,4 @@
-"""Draw the test picture, the same to the byte each time, and print its signals: `python -m scripts.test_picture`."""
+"""Draw the test picture and print its signals: `python -m scripts.test_picture`. Each run writes the same bytes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _SIZE = (640, 480)
 _SEED = 20_261
 
 
-def drawn() -> Image.Image:
-    """Plain shapes by numbers from a seed, and a line of text: like no photograph, and nothing that was removed."""
+def draw() -> Image.Image:
+    """Draw plain shapes from a seed and a line of text, unlike any photograph or removed content."""
     chance, picture = random.Random(_SEED), Image.new("RGB", _SIZE, "#20506a")
     pen = ImageDraw.Draw(picture)
     for _ in range(60):
@@ -31,7 +31,7 @@ def drawn() -> Image.Image:
 
 
 if __name__ == "__main__":
-    drawn().quantize(64, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
+    draw().quantize(64, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
     hashed = hash_file(PICTURE, OF_PICTURES)
     print(f"{PICTURE.stat().st_size:,} bytes, quality {hashed.quality}")
     for signal in hashed.signals:

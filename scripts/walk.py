@@ -1,6 +1,6 @@
-"""The walk of a request through the code: how deep it goes, and how many of our own functions and statements it takes.
+"""Measure how a request runs through the code: the depth of the calls, and the number of calls and SQL statements.
 
-.venv/bin/python -m scripts.walk           prints the figures of a match that hits and of one contribution
+.venv/bin/python -m scripts.walk           prints the figures of a match with a hit and of a contribution
 .venv/bin/python -m scripts.walk --calls   also prints every call, indented by its depth
 """
 
@@ -28,14 +28,14 @@ from scripts.benchmarks.homes import new_key, post_environ
 _OURS = f"{Path(hashdb.__file__).parent}/"
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
 _VALUES = ["f0" * 32, "0f" * 32, "cc" * 32, "33" * 32]
-"""PDQ values with half of their bits set, far from each other."""
+"""PDQ values with half of their bits set, at large distances from each other."""
 
 
 @dataclass(slots=True)
 class Walk:
-    """What one request takes: frames deep, calls, both of functions of hashdb alone, and SQL statements.
+    """The depth and the number of calls of functions of hashdb, and the number of SQL statements, for a request.
 
-    As Python's profiler counts: a comprehension is a call before Python 3.12, and so is each step of a generator.
+    Python's profiler counts each step of a generator as a call, and before Python 3.12 each comprehension too.
     """
 
     depth: int = 0
@@ -49,7 +49,7 @@ class Walk:
 
 
 def main() -> None:
-    """Print what a match and a contribution take."""
+    """Print the figures of a match and of a contribution."""
     for name, walk in walks().items():
         print(f"{name}: {walk}")
         if "--calls" in sys.argv:
@@ -57,16 +57,16 @@ def main() -> None:
 
 
 def walks() -> dict[str, Walk]:
-    """The walk of `POST /v1/matches` that hits, and of `POST /v1/contributions` with one, on a new SQLite database.
+    """The figures of a `POST /v1/matches` with a hit and a `POST /v1/contributions` with one item, on a new SQLite.
 
-    Both through the WSGI application, after requests of the same kind have filled every cache.
+    Both requests go to the WSGI application, after requests of the same kind have filled the caches.
     """
     with TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder))
         statements: list[str] = []
 
         def listen(connection: Any, record: object) -> None:
-            # Below SQLAlchemy: the head of the log is read past it.
+            # Count in the driver: hashdb reads the head of the log without SQLAlchemy.
             connection.set_trace_callback(statements.append)
 
         event.listen(Pool, "connect", listen)
@@ -103,7 +103,7 @@ def _walk(app: Callable[..., Any], key: str, path: str, content: object, stateme
     statements.clear()
     depth = 0
 
-    def note(frame: FrameType, kind: str, argument: object) -> None:
+    def record_call(frame: FrameType, kind: str, argument: object) -> None:
         nonlocal depth
         code = frame.f_code
         if not code.co_filename.startswith(_OURS):
@@ -116,15 +116,15 @@ def _walk(app: Callable[..., Any], key: str, path: str, content: object, stateme
         elif kind == "return":
             depth -= 1
 
-    sys.setprofile(note)
+    sys.setprofile(record_call)
     try:
-        answer = b"".join(app(environ, start))
+        response = b"".join(app(environ, start))
     finally:
         sys.setprofile(None)
     walk.statements = sum(not text.startswith(_CONTROL) for text in statements)
-    assert statuses[0] in ("200 OK", "201 CREATED"), answer.decode()
+    assert statuses[0] in ("200 OK", "201 CREATED"), response.decode()
     if path == "/v1/matches":
-        assert json.loads(answer)["results"][0]["matches"], "no match"
+        assert json.loads(response)["results"][0]["matches"], "no match"
     return walk
 
 

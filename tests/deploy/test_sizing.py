@@ -8,11 +8,11 @@ from itertools import pairwise
 import pytest
 
 from scripts import sizing
-from scripts.sizing import HASHES, RATES, Assumed, Measured, measured, size
+from scripts.sizing import HASHES, RATES, Assumed, Measured, read_measurements, size
 
 
 def test_the_figures_of_the_benchmarks_are_plausible() -> None:
-    figures = measured()
+    figures = read_measurements()
     assert 0 < figures.batched < figures.single < 10_000
     assert 50 < figures.value < 1_000
     assert 1.4 * figures.row <= Assumed().row <= 1.6 * figures.row
@@ -22,10 +22,10 @@ def test_the_figures_of_the_benchmarks_are_plausible() -> None:
 @pytest.mark.parametrize("batched", [False, True])
 def test_more_hashes_and_more_matches_never_cost_less(batched: bool) -> None:
     for hashes in HASHES:
-        months = [size(measured(), Assumed(), hashes, rate, batched=batched).month for rate in RATES]
+        months = [size(read_measurements(), Assumed(), hashes, rate, batched=batched).month for rate in RATES]
         assert all(less <= more for less, more in pairwise(months))
     for rate in RATES:
-        months = [size(measured(), Assumed(), hashes, rate, batched=batched).month for hashes in HASHES]
+        months = [size(read_measurements(), Assumed(), hashes, rate, batched=batched).month for hashes in HASHES]
         assert all(less < more for less, more in pairwise(months))
 
 

@@ -16,7 +16,7 @@ from hashdb.domain.matching.testing import (
 )
 from hashdb.domain.signals import OF_PICTURES, Signal
 from hashdb.hashing import hash_file
-from scripts.test_picture import PICTURE, drawn
+from scripts.test_picture import PICTURE, draw
 
 FOLDER = Path(hashdb.__file__).parent
 
@@ -31,7 +31,7 @@ def test_the_published_signals_of_the_test_item_are_those_of_the_picture() -> No
 def test_the_script_draws_the_picture_of_the_package() -> None:
     with Image.open(PICTURE) as picture:
         difference = ImageChops.difference(
-            picture.convert("RGB"), drawn().quantize(64, dither=Image.Dither.NONE).convert("RGB")
+            picture.convert("RGB"), draw().quantize(64, dither=Image.Dither.NONE).convert("RGB")
         )
     assert difference.getbbox() is None
 
