@@ -186,6 +186,6 @@ def test_a_migrated_open_case_counts_for_the_member_that_disputed(empty_url: str
     store = Store(empty_url)
     with store.read() as tx:
         query = QueueQuery()
-        piles = tx.queues.piles(query, NOON, tx.queues.crowded(query, NOON, 0))
+        piles = tx.queues.piles(query, NOON, tx.queues.openers_of_piles(query, NOON, 0))
     assert [(pile.member, pile.count) for pile in piles] == [(3, 1)]
     store.close()
