@@ -23,7 +23,7 @@ from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.records import ExpectedRecords
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.review.bulk import BatchAction, BatchChoices, Picks
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, RowKind
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
@@ -226,7 +226,7 @@ class FullScene(Scene):
 
     def _decide_in_a_batch(self) -> None:
         lin = users.named(self.db, COMMAND_LINE, "lin").actor
-        batch = bulk.select(self.db, lin, BatchAction.QUARANTINE, Picks.CONTRIBUTION, [16, 17])
+        batch = bulk.select(self.db, lin, BatchAction.QUARANTINE, RowKind.CONTRIBUTION, [16, 17])
         bulk.start(self.db, lin, batch.id, BatchChoices("other", "an example"))
         batches.carry_out(self.db)
 

@@ -14,7 +14,7 @@ MOST_ITEMS = 10_000
 """The most items of a batch."""
 
 
-class Picks(StrEnum):
+class RowKind(StrEnum):
     """What the items of a batch are: rows of one of three lists, or the items of the batch that this one undoes."""
 
     CONTRIBUTION = "contribution"
@@ -54,11 +54,11 @@ class BatchAction(StrEnum):
         return Scope.ADMIN if self in (self.WITHDRAW, self.BENIGN, self.EXPIRY) else Scope.REVIEW
 
     @property
-    def picks(self) -> tuple[Picks, ...]:
+    def row_kinds(self) -> tuple[RowKind, ...]:
         """The rows that it can be done to."""
         if self is self.UNDO:
-            return (Picks.ITEM,)
-        return (Picks.PROPOSAL,) if self in (self.CONFIRM, self.DROP) else (Picks.CONTRIBUTION, Picks.CASE)
+            return (RowKind.ITEM,)
+        return (RowKind.PROPOSAL,) if self in (self.CONFIRM, self.DROP) else (RowKind.CONTRIBUTION, RowKind.CASE)
 
     @property
     def undoable(self) -> bool:
@@ -140,7 +140,7 @@ class Batch:
     id: int
     actor: str
     action: BatchAction
-    picks: Picks
+    row_kind: RowKind
     state: BatchState
     size: int
     made_at: datetime
@@ -222,7 +222,7 @@ class BatchProgress:
         return self.done + self.proposed + self.skipped + self.failed
 
 
-def fields_of(action: BatchAction, picks: Picks, undone: BatchAction | None = None) -> frozenset[str]:
+def fields_of(action: BatchAction, row_kind: RowKind, undone: BatchAction | None = None) -> frozenset[str]:
     """The choices that an act needs: of `note`, `reason` and `expiry`. `undone` is the action that an undo takes back.
 
     A reason of the vocabulary is for the case that an act on a contribution opens, and for a withdrawal.
@@ -231,7 +231,7 @@ def fields_of(action: BatchAction, picks: Picks, undone: BatchAction | None = No
         final = undone in (None, BatchAction.BENIGN, BatchAction.EXPIRY)
         return frozenset() if final else frozenset({"note", "reason"})
     if action.decision is not None:
-        return frozenset({"note", "reason"} if picks is Picks.CONTRIBUTION else {"note"})
+        return frozenset({"note", "reason"} if row_kind is RowKind.CONTRIBUTION else {"note"})
     return {
         BatchAction.HOLD: frozenset({"reason"}),
         BatchAction.WITHDRAW: frozenset({"reason"}),

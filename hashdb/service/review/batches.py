@@ -12,7 +12,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Member
 from hashdb.domain.accounts.users import UserStatus
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.benign import BenignEntry
-from hashdb.domain.review.bulk import Batch, BatchAction, BatchState, ItemOutcome, Picks, Skip
+from hashdb.domain.review.bulk import Batch, BatchAction, BatchState, ItemOutcome, RowKind, Skip
 from hashdb.domain.review.cases import Case, Decision
 from hashdb.domain.review.incidents import Proposal, TwoPersonAction
 from hashdb.domain.times import format_instant
@@ -242,10 +242,10 @@ def _shadow_places(proposal: Proposal) -> list[int] | None:
 
 def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
     """The contribution that may change with an item; None if there is none."""
-    if batch.picks is Picks.CONTRIBUTION:
+    if batch.row_kind is RowKind.CONTRIBUTION:
         return subject
-    case: int | None = subject if batch.picks is Picks.CASE else None
-    if batch.picks is Picks.ITEM and batch.undoes is not None:
+    case: int | None = subject if batch.row_kind is RowKind.CASE else None
+    if batch.row_kind is RowKind.ITEM and batch.undoes is not None:
         item = tx.batches.items_at(batch.undoes, [subject])[subject]
         if item.made_kind == "contribution":
             return item.made_id

@@ -18,7 +18,7 @@ from hashdb.domain.review.bulk import (
     BatchProgress,
     BatchState,
     ItemOutcome,
-    Picks,
+    RowKind,
     Skip,
     SkippedGroup,
     fields_of,
@@ -45,24 +45,24 @@ NOTE_OF_ENTRY = 200
 
 
 def select(
-    db: HashDB, actor: Actor, action: BatchAction, picks: Picks, ids: Sequence[int], undoes: int | None = None
+    db: HashDB, actor: Actor, action: BatchAction, row_kind: RowKind, ids: Sequence[int], undoes: int | None = None
 ) -> Batch:
     """Store a selection of rows and an action as a draft. Nothing is done before `start`.
 
-    `picks` says what the `ids` are. If they are cases and the action is done to contributions, it is done to the
+    `row_kind` says what the `ids` are. If they are cases and the action is done to contributions, it is done to the
     contributions of these cases. `undoes` is the batch that an undo takes back. Raises ScopeMissing, and InvalidInput
     for no rows or more than 10,000.
     """
     actor.require(action.scope)
-    reject_field("action", None if picks in action.picks else f"{action} is not done to a {picks}")
+    reject_field("action", None if row_kind in action.row_kinds else f"{action} is not done to a {row_kind}")
     with db.store.begin() as tx:
-        if picks is Picks.CASE and action.decision is None:
+        if row_kind is RowKind.CASE and action.decision is None:
             cases = tx.cases.get(ids)
-            picks, ids = Picks.CONTRIBUTION, [cases[id].contribution for id in ids if id in cases]
+            row_kind, ids = RowKind.CONTRIBUTION, [cases[id].contribution for id in ids if id in cases]
         # Without duplicates, in the order of the selection.
         subjects = list(dict.fromkeys(ids))
         reject_field("id", _size_fault(len(subjects)))
-        return tx.batches.one(tx.batches.add(str(actor), action, picks, subjects, db.now(), undoes))
+        return tx.batches.one(tx.batches.add(str(actor), action, row_kind, subjects, db.now(), undoes))
 
 
 def select_undo(db: HashDB, actor: Actor, id: int) -> Batch:
@@ -75,7 +75,7 @@ def select_undo(db: HashDB, actor: Actor, id: int) -> Batch:
     reject_field("action", None if ended else "waits until the batch has ended: stop it first")
     with db.store.read() as tx:
         items = tx.batches.items(id, _BEFORE_FIRST, MOST_ITEMS, (ItemOutcome.DONE, ItemOutcome.PROPOSED))
-    return select(db, actor, BatchAction.UNDO, Picks.ITEM, [item.position for item in items], undoes=id)
+    return select(db, actor, BatchAction.UNDO, RowKind.ITEM, [item.position for item in items], undoes=id)
 
 
 def select_confirmation(db: HashDB, actor: Actor, id: int) -> Batch:
@@ -83,7 +83,7 @@ def select_confirmation(db: HashDB, actor: Actor, id: int) -> Batch:
 
     Raises NotFound, InvalidInput, ScopeMissing.
     """
-    return select(db, actor, BatchAction.CONFIRM, Picks.PROPOSAL, waiting_proposals(db, actor, id))
+    return select(db, actor, BatchAction.CONFIRM, RowKind.PROPOSAL, waiting_proposals(db, actor, id))
 
 
 def waiting_proposals(db: HashDB, actor: Actor, id: int) -> tuple[int, ...]:
@@ -186,7 +186,7 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
                 skip = Skip.LISTED if entry_signals in new_entries else examined.skip
                 if skip is not None:
                     # An item of an undo is named by its contribution.
-                    of_undo = examined.contribution if batch.picks is Picks.ITEM else None
+                    of_undo = examined.contribution if batch.row_kind is RowKind.ITEM else None
                     skipped[skip].append(of_undo.id if of_undo else subject)
                     continue
                 if examined.proposes:
@@ -226,7 +226,7 @@ def start(db: HashDB, actor: Actor, id: int, choices: BatchChoices) -> Batch:
 
 def check(db: HashDB, batch: Batch, choices: BatchChoices) -> None:
     """Raise InvalidInput with every fault of the choices for a batch."""
-    needed = fields_of(batch.action, batch.picks, undone_action(db, batch))
+    needed = fields_of(batch.action, batch.row_kind, undone_action(db, batch))
     faults = []
     if "reason" in needed:
         if choices.reason is None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Amendment, Contribution, Status
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.review.bulk import Batch, BatchAction, BatchItem, ItemOutcome, Picks, Skip
+from hashdb.domain.review.bulk import Batch, BatchAction, BatchItem, ItemOutcome, RowKind, Skip
 from hashdb.domain.review.cases import Case, CaseState, Decision
 from hashdb.domain.review.incidents import REVIEWER_ACTIONS, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import PERCEPTUAL
@@ -90,18 +90,18 @@ class Examiner:
     def examine(self, subjects: Sequence[int]) -> dict[int, Examined]:
         """What the batch would change at each of its subjects.
 
-        `Batch.picks` says what a subject is: the id of a contribution, a case or a proposal. For an undo it is the
+        `Batch.row_kind` says what a subject is: the id of a contribution, a case or a proposal. For an undo it is the
         position of an item in the batch that is undone.
         """
-        action, picks = self.batch.action, self.batch.picks
-        if picks is Picks.ITEM:
+        action, row_kind = self.batch.action, self.batch.row_kind
+        if row_kind is RowKind.ITEM:
             return self._examine_undone(subjects)
-        if picks is Picks.PROPOSAL:
+        if row_kind is RowKind.PROPOSAL:
             stored = self._load(subjects)
             return {id: self._examine_proposal(id, stored) for id in subjects}
         if not self.actor.has(action.scope):
             return dict.fromkeys(subjects, Examined(Skip.NOT_ALLOWED))
-        if picks is Picks.CASE:
+        if row_kind is RowKind.CASE:
             return self._examine_cases(subjects)
         return self._examine_contributions(subjects)
 

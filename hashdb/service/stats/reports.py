@@ -52,8 +52,8 @@ def start(
 ) -> ReportJob:
     """Start a job that makes a report and stores the text that `encode` returns.
 
-    By default it is from the log's beginning to today. If a job already runs, that one is returned; its `asks` says
-    which report it makes. Raises InvalidInput, NotFound (the member).
+    By default it is from the log's beginning to today. If a job already runs, that one is returned: its
+    `is_for` says whether it makes the same report. Raises InvalidInput, NotFound (the member).
     """
     period = _checked_period(db, actor, first, last, member)
 

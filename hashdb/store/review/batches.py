@@ -18,7 +18,7 @@ from hashdb.domain.review.bulk import (
     BatchProgress,
     BatchState,
     ItemOutcome,
-    Picks,
+    RowKind,
 )
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.store.contributions.statuses import filter_conditions
@@ -30,13 +30,13 @@ class Batches(Repository):
     """Batches within one transaction."""
 
     def add(
-        self, actor: str, action: BatchAction, picks: Picks, ids: Sequence[int], now: datetime, undoes: int | None
+        self, actor: str, action: BatchAction, row_kind: RowKind, ids: Sequence[int], now: datetime, undoes: int | None
     ) -> int:
         """Record a draft with these items, and return its id."""
         row = {
             "actor": actor,
             "action": str(action),
-            "picks": str(picks),
+            "picks": str(row_kind),
             "state": str(BatchState.DRAFT),
             "size": len(ids),
             "choices": {},
@@ -177,7 +177,7 @@ def _batch(row: Any) -> Batch:
     return Batch(
         **attributes(row, "id", "actor", "size", "made_at", "begun_at", "ended_at", "undoes"),
         action=BatchAction(row.action),
-        picks=Picks(row.picks),
+        row_kind=RowKind(row.picks),
         state=BatchState(row.state),
         choices=choices,
     )

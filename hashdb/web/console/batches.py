@@ -10,7 +10,7 @@ from flask import Response, request, url_for
 from pydantic import ValidationError
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.review.bulk import Batch, BatchAction, BatchChoices, BatchItem, BatchState, Picks, fields_of
+from hashdb.domain.review.bulk import Batch, BatchAction, BatchChoices, BatchItem, BatchState, RowKind, fields_of
 from hashdb.errors import Fault, InvalidInput, NotFound, reject_field
 from hashdb.service.contributions import listings
 from hashdb.service.ledger import events
@@ -55,7 +55,7 @@ WHY = {
     "final": "it cannot be undone",
     "error": "the service failed, and logged the error",
 }
-"""Why an item does not change."""
+"""Why an item does not change, by the code in `BatchItem.why`."""
 INSTEAD = {
     BatchAction.UPHOLD: "An uphold cannot be undone. To stop a contribution from matching, quarantine or retire it.",
     BatchAction.WITHDRAW: "A withdrawal cannot be undone. The contributor can contribute the content again.",
@@ -79,9 +79,9 @@ def select() -> Response:
     try:
         action = _read_action(sent)
         selection = lists.read_selection()
-        picks = _read_picks(selection.picks)
-        ids = selection.ids if selection.filter is None else _filtered_ids(picks, selection)
-        batch = bulk.select(hashdb(), actor(), action, picks, ids)
+        row_kind = _read_row_kind(selection.row_kind)
+        ids = selection.ids if selection.filter is None else _filtered_ids(row_kind, selection)
+        batch = bulk.select(hashdb(), actor(), action, row_kind, ids)
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error))
     return pages.redirect(_address(batch.id))
@@ -98,9 +98,10 @@ def show(batch_id: int) -> Response:
 
 @blueprint.post("/<id:batch_id>")
 def confirm(batch_id: int) -> Response:
-    """Let a batch be carried out. A change of expiries is carried out only as it was previewed.
+    """Start to carry out a batch. A change of expiries is carried out only as it was previewed.
 
-    `seen` is the digest of the choices that the last preview displayed; with `again`, they are previewed again.
+    The field `seen` has the digest of the choices that the last preview displayed. With the field `again`, or if the
+    choices have changed, they are previewed again.
     """
     actor().require(Scope.REVIEW)
     batch, sent = bulk.get(hashdb(), actor(), batch_id), Form.sent()
@@ -158,18 +159,18 @@ def _read_action(sent: Form) -> BatchAction:
         raise InvalidInput((Fault("action", "is required: choose what to do with the selected rows"),)) from None
 
 
-def _read_picks(text: str) -> Picks:
+def _read_row_kind(text: str) -> RowKind:
     """The kind of the selected rows. Raises InvalidInput."""
-    if text not in (Picks.CONTRIBUTION, Picks.CASE, Picks.PROPOSAL):
+    if text not in (RowKind.CONTRIBUTION, RowKind.CASE, RowKind.PROPOSAL):
         reject_field("picks", "must be a list whose rows can be selected")
-    return Picks(text)
+    return RowKind(text)
 
 
-def _filtered_ids(picks: Picks, selection: Selection) -> Sequence[int]:
+def _filtered_ids(row_kind: RowKind, selection: Selection) -> Sequence[int]:
     """The ids up to `selection.upto` of all rows that pass the filter of a list. Raises InvalidInput."""
-    if picks is Picks.PROPOSAL:
+    if row_kind is RowKind.PROPOSAL:
         return bulk.proposals_of(hashdb(), actor(), selection.upto)
-    model = ListingQuery if picks is Picks.CONTRIBUTION else CasesPageQuery
+    model = ListingQuery if row_kind is RowKind.CONTRIBUTION else CasesPageQuery
     try:
         params = model.model_validate(selection.filter, context=validation_context())
     except ValidationError as error:
@@ -199,11 +200,11 @@ def _read_choices(sent: Form) -> BatchChoices:
 
 def _needed_fields(batch: Batch) -> frozenset[str]:
     """The names of the choices that the form of a batch asks for."""
-    return fields_of(batch.action, batch.picks, bulk.undone_action(hashdb(), batch))
+    return fields_of(batch.action, batch.row_kind, bulk.undone_action(hashdb(), batch))
 
 
 def _list_page(form: Form) -> Response:
-    heads: tuple[Column[Batch], ...] = (
+    columns: tuple[Column[Batch], ...] = (
         Column("Batch", "batch", lambda batch: batch.id, number=True),
         Column("Act", "act", lambda batch: (batch.action, batch.id), ascending_first=True),
         Column("Rows", "rows", lambda batch: (batch.size, batch.id), number=True),
@@ -213,7 +214,7 @@ def _list_page(form: Form) -> Response:
     )
     rows = pages.read_all(partial(bulk.page, hashdb(), actor()))
     params = ListQuery() if request.method == "POST" else query(ListQuery)
-    batches, list = lists.page_of_all(rows, heads, params, "console.batches.browse", first="batch")
+    batches, list = lists.page_of_all(rows, columns, params, "console.batches.browse", first="batch")
     names = events.names(hashdb(), actor(), {batch.actor for batch in batches})
     return pages.page("batches.html", form=form, batches=batches, list=list, acts=ACTS, names=names)
 
@@ -239,7 +240,8 @@ def _draft_page(batch: Batch, form: Form, choices: BatchChoices | None = None) -
 def _batch_page(batch: Batch, form: Form) -> Response:
     params = query(BatchItemsQuery) if request.method == "GET" else BatchItemsQuery()
     progress = bulk.progress(hashdb(), actor(), batch.id)
-    rows = bulk.items(hashdb(), actor(), batch.id, params.after - 1, params.limit + 1)
+    # Positions begin at 0, and `items` excludes the position `after`. One row more shows whether a page follows.
+    rows = bulk.items(hashdb(), actor(), batch.id, after=params.after - 1, limit=params.limit + 1)
     waiting = bulk.waiting_proposals(hashdb(), actor(), batch.id) if progress.proposed else ()
     return pages.page(
         "batch_state.html" if request.headers.get("HX-Request") else "batch.html",
@@ -260,18 +262,21 @@ def _batch_page(batch: Batch, form: Form) -> Response:
 
 
 def _rows_of(batch: Batch, items: Sequence[BatchItem]) -> dict[int, str]:
-    """The row of each item by position, as kind:id; of an undo, the row of the batch that it takes back, if kept."""
+    """By the position of each item, the row that it is about, as `kind:id`.
+
+    The items of an undo are about the rows of the batch that it takes back. If that batch was deleted, there are none.
+    """
     if batch.undoes is None or not items:
-        return {item.position: f"{batch.picks}:{item.subject}" for item in items}
+        return {item.position: f"{batch.row_kind}:{item.subject}" for item in items}
     try:
         undone = bulk.get(hashdb(), actor(), batch.undoes)
     except NotFound:
         return {}
+    # The subject of an item of an undo is the position of the item that it takes back; both ascend.
     first, last = items[0].subject, items[-1].subject
-    before = bulk.items(hashdb(), actor(), undone.id, first - 1, last - first + 1)
-    by_position = {item.position: f"{undone.picks}:{item.subject}" for item in before}
-    # The subject of an item of an undo is the position of the item that it takes back.
-    return {item.position: by_position[item.subject] for item in items}
+    taken_back = bulk.items(hashdb(), actor(), undone.id, after=first - 1, limit=last - first + 1)
+    row_by_position = {item.position: f"{undone.row_kind}:{item.subject}" for item in taken_back}
+    return {item.position: row_by_position[item.subject] for item in items}
 
 
 def _address(id: int) -> str:

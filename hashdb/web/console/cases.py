@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Response, request, url_for
 
@@ -28,11 +28,13 @@ from hashdb.wire.review import DecisionIn, UpholdIn
 
 blueprint = pages.blueprint_of("cases", __name__)
 _MAX_NEAR = 6
+"""How many near contributions the page of a case shows."""
 _FILTER_FIELDS = ("label", "severity", "member", "reason", "age")
 _QUEUE_FIELDS = ("state", "sort", "order", *_FILTER_FIELDS, "pile")
 """The fields of the address that go from the page of a queue to the page of a case."""
-_MAX_MEMBERS = 24  # in the facet of members
-_WAITING: tuple[Column[Any], ...] = (
+_MAX_MEMBERS = 24
+"""How many members the facet of contributors lists."""
+_OPEN_COLUMNS: tuple[Column[Any], ...] = (
     Column("Case", QueueOrder.OPENED, number=True, ascending_first=True),
     Column("Due", QueueOrder.CLOCK, ascending_first=True),
     Column("Severity", QueueOrder.SEVERITY),
@@ -42,7 +44,7 @@ _WAITING: tuple[Column[Any], ...] = (
     Column("Contributed by"),
     Column("Taken by"),
 )
-_DECIDED: tuple[Column[Any], ...] = (
+_DECIDED_COLUMNS: tuple[Column[Any], ...] = (
     Column("Case", CaseSort.CASE, number=True),
     Column("Decided", CaseSort.DECIDED),
     Column("Decision"),
@@ -66,7 +68,7 @@ def browse() -> Response:
 
 @blueprint.post("/piles/<id:member_id>")
 def uphold(member_id: int) -> Response:
-    """Uphold the cases of a pile, up to the id `upto`, that fit the filter of the address, with one reason."""
+    """Uphold the cases of a pile with one reason: those with ids up to `upto` that pass the filter in the URL."""
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     params, form = pages.read_query(CasesPageQuery)
@@ -105,7 +107,10 @@ def decide(case_id: int) -> Response:
 
 
 def open_next_case(after: int | None, notice: str) -> Response:
-    """Take the next free case of this request's queue, behind the case `after`, and redirect to it, or to the queue."""
+    """Take the next free case of this request's queue, and redirect to it; if none is free, to the list of the queue.
+
+    With `after`, it is the next one after this case.
+    """
     fields = queue_fields()
     queue = _read_queue(fields)
     if queue.state == "open":
@@ -119,12 +124,12 @@ def open_next_case(after: int | None, notice: str) -> Response:
 
 
 def queue_fields() -> dict[str, Any]:
-    """The fields of the address of this request that name a queue."""
+    """The fields of the query string of this request that say which queue the user works on."""
     return {name: request.args[name] for name in _QUEUE_FIELDS if request.args.get(name, "").strip()}
 
 
 def _read_queue(fields: Mapping[str, Any]) -> CasesPageQuery:
-    """The queue that these fields of an address name; the whole queue if they are invalid."""
+    """The queue that these fields of a query string name; all open cases if a field is invalid."""
     try:
         return CasesPageQuery.model_validate(fields)
     except ValueError:
@@ -132,7 +137,10 @@ def _read_queue(fields: Mapping[str, Any]) -> CasesPageQuery:
 
 
 def _decision_fields(sent: Form) -> dict[str, object]:
-    """The fields of the form as JSON fields; to retire, with the ticked signals if it had boxes for them (`boxes`)."""
+    """The fields of the form as JSON fields.
+
+    To retire, with the signals that were ticked, if the form had boxes for them: it then has the field `boxes`.
+    """
     fields: dict[str, object] = {"decision": sent.text("decision"), "note": sent.text("note") or None}
     if sent.text("boxes") and fields["decision"] == Decision.RETIRE:
         fields["signals"] = [int(box) if box.isascii() and box.isdecimal() else box for box in sent.many("signals")]
@@ -182,7 +190,7 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
     count, row = len(queue.waiting), params.row
     list_page = ListPage(
         endpoint="console.cases.browse",
-        columns=_WAITING,
+        columns=_OPEN_COLUMNS,
         sort=params.sort,
         descending=descending,
         limit=params.limit,
@@ -192,7 +200,7 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
         before=None if queue.before is None else {"before": queue.before, "row": max(1, row - params.limit)},
         after=None if queue.after is None else {"after": queue.after, "row": row + count},
         fields={name: getattr(params, name) for name in (*_FILTER_FIELDS, "pile")},
-        picks="case" if actor().has(Scope.REVIEW) else "",
+        row_kind="case" if actor().has(Scope.REVIEW) else "",
         upto=counts.newest,
     )
     values = {
@@ -210,28 +218,36 @@ def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, Any], set[str]]:
     """The values for the template of a page of decided cases, and the actors whose names it shows."""
     descending = query.order == "down"
     paged = cases.page_of_decided(hashdb(), actor(), query.sort, query.place, query.limit, descending=descending)
-    list_page = lists.page_at_place(paged, _DECIDED, query, "console.cases.browse", sort=query.sort)
+    list_page = lists.page_at_place(paged, _DECIDED_COLUMNS, query, "console.cases.browse", sort=query.sort)
     return {"decided": paged.rows, "list": list_page}, {case.decided_by for case in paged.rows if case.decided_by}
+
+
+class FacetLink(NamedTuple):
+    """A value of a field: its text, how many cases have it, and the URL of the queue of these cases."""
+
+    text: str
+    cases: int
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """The queues by one field. In `links`: of each value its text, its number of cases and the address of its queue.
-
-    `chosen` is the text of the value that the page is filtered by, and `off` the address without it.
-    """
+    """The queues into which one field divides the listed cases."""
 
     name: str
-    links: Sequence[tuple[str, int, str]]
+    links: Sequence[FacetLink]
+    """A link for each value of the field; empty if the page is filtered by the field."""
     chosen: str = ""
-    off: str = ""
+    """The text of the value that the page is filtered by."""
+    address_without: str = ""
+    """The URL of the list without this filter."""
 
 
 def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
     """The queues into which the listed cases divide."""
     fields = queue_fields()
     of_members = dict(sorted(counts.member.items(), key=lambda item: -item[1])[:_MAX_MEMBERS])
-    named = {*of_members} if params.member is None else {params.member}
+    named = of_members.keys() if params.member is None else {params.member}
     names = events.names(hashdb(), actor(), [f"member:{id}" for id in named])
     by_severity = sorted(counts.severity.items(), reverse=True)
 
@@ -239,14 +255,14 @@ def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
         changed = {name: text for name, text in {**fields, field: value}.items() if text is not None}
         return url_for("console.cases.browse", **changed)
 
-    # `values`: of each value itself, its text and its number of cases.
+    # `values`: of each value, the value itself, its text and its number of cases.
     def facet(field: str, name: str, values: Iterable[tuple[object, str, int]]) -> Facet:
         chosen = getattr(params, field)
         rows = [(str(value), text, number) for value, text, number in values]
         if chosen is not None:
             text = next((text for value, text, _ in rows if value == str(chosen)), str(chosen))
-            return Facet(name, (), text, address(field, None))
-        return Facet(name, [(text, number, address(field, value)) for value, text, number in rows])
+            return Facet(name, (), chosen=text, address_without=address(field, None))
+        return Facet(name, [FacetLink(text, number, address(field, value)) for value, text, number in rows])
 
     return (
         facet("label", "Label", ((code, code, number) for code, number in _most_frequent(counts.label))),
@@ -293,7 +309,7 @@ def case_page(case_id: int, form: Form) -> Response:
         "case.html",
         case=case,
         contribution=contribution,
-        film=frames.framed_item(contribution),
+        framed_item=frames.framed_item(contribution),
         effect=impacts.impact(hashdb(), actor(), case.contribution),
         outcomes=cases.preview_decisions(hashdb(), actor(), case.id) if is_open else {},
         choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if is_open else (),

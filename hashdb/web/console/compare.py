@@ -22,14 +22,17 @@ from hashdb.wsgi.media import HashedFile, check_size
 from hashdb.wsgi.uploads import Upload
 
 blueprint = pages.blueprint_of("compare", __name__, "/compare")
-_WAYS = (("first", Mode.TRANSFORMS, QUERY_INTERVAL), ("second", Mode.BALANCED, INTERVAL))
-"""The fields of the form, and how their files are hashed: as a query, and as a contribution."""
+_FIELDS = (("first", Mode.TRANSFORMS, QUERY_INTERVAL), ("second", Mode.BALANCED, INTERVAL))
+"""The fields of the form, each with the mode and the interval (seconds of a video) at which its file is hashed.
+
+The first file is hashed as a query, the second as a contribution.
+"""
 _POLICY = f"{pages.POLICY}; media-src blob:"
 """The console's policy. The page also plays the videos that were chosen, which only the browser has."""
 
 
 class Compared(NamedTuple):
-    """What the page shows of two items; `joined` has the lines of both if both are videos, or documents and texts."""
+    """What the page shows of two items. `joined` has the lines of both, if they have segments in common."""
 
     comparison: Comparison
     first: HashedFile
@@ -82,7 +85,8 @@ def compare() -> Response:
         first, second = hash_uploads(_read_files())
     except InvalidInput as error:
         return _page(form.refused(error))
-    query, listed = first.to_query(), second.in_draft(Draft(second.hashed.signals, (), None, second.hashed.quality))
+    draft = Draft(second.hashed.signals, labels=(), removed_at=None, quality=second.hashed.quality)
+    query, listed = first.to_query(), second.in_draft(draft)
     comparison = comparisons.compare(hashdb(), actor(), query, listed)
     shots = list(split_shots(query.frames))
     joined = frames.join(shots, query.duration, comparison.shots, listed.duration, comparison.details)
@@ -94,7 +98,7 @@ def _read_files() -> list[ToHash]:
     settings = app_state().settings
     faults: list[Fault] = []
     files: list[ToHash] = []
-    for field, mode, interval in _WAYS:
+    for field, mode, interval in _FIELDS:
         file = request.files.get(field)
         upload = None if file is None else file.stream
         if not settings.accept_media:

@@ -31,6 +31,7 @@ from hashdb.wire.pages import ListingQuery, PageQuery
 
 blueprint = pages.blueprint_of("contributions", __name__)
 _MAX_NEAR = 12
+"""How many near contributions the page of a contribution shows."""
 _COLUMNS: tuple[Column[Contribution], ...] = (
     Column("Id", Sort.ID, number=True),
     Column("Received", Sort.RECEIVED),
@@ -58,7 +59,7 @@ def browse() -> Response:
 
 @blueprint.get("/export")
 def export() -> Response:
-    """Download all contributions that match a filter, as CSV or JSON lines."""
+    """Download all contributions that match a filter, as CSV or JSON lines: the parameter `form` says which."""
     format = request.args.get("form", "csv")
     params, form = _read_query()
     if params is None or format not in _MEDIA_TYPES:
@@ -94,9 +95,9 @@ def list_shots(contribution_id: int) -> Response:
     """List the shots of a video with their hashes, page by page."""
     contribution = contributions.get(hashdb(), actor(), contribution_id)
     params, form = pages.read_query(PageQuery)
-    film = None if params is None else frames.framed_item(contribution, params.after, params.limit)
+    framed_item = None if params is None else frames.framed_item(contribution, params.after, params.limit)
     limit = None if params is None else params.limit
-    return pages.page("shots.html", form=form, contribution=contribution, film=film, limit=limit)
+    return pages.page("shots.html", form=form, contribution=contribution, framed_item=framed_item, limit=limit)
 
 
 @blueprint.get("/<id:contribution_id>/case")
@@ -107,7 +108,7 @@ def ask_case(contribution_id: int) -> Response:
 
 @blueprint.post("/<id:contribution_id>/case")
 def open_case(contribution_id: int) -> Response:
-    """Open a case on a contribution; with `holds`, the contribution is quarantined meanwhile."""
+    """Open a case on a contribution. With the field `holds`, the contribution is quarantined until a decision."""
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     try:
@@ -150,7 +151,7 @@ def _require_confirmation(sent: Form, number: int | None = None) -> None:
 
 def _read_query() -> tuple[ListingQuery | None, Form]:
     """The filter in the query string, and its form. If it is invalid: None, with the faults in the form."""
-    params, form = pages.read_query(ListingQuery, apart=("form",))
+    params, form = pages.read_query(ListingQuery, without=("form",))
     try:
         if params is not None:
             listings.check(params.to_domain().filter)
@@ -186,7 +187,7 @@ def _list_page(listing: Paged[Contribution], params: ListingQuery) -> ListPage:
         params,
         "console.contributions.browse",
         sort=params.sort,
-        picks="contribution" if actor().has(Scope.REVIEW) else "",
+        row_kind="contribution" if actor().has(Scope.REVIEW) else "",
         upto=bulk.newest_contribution(hashdb(), actor()),
     )
 
@@ -197,7 +198,7 @@ def _contribution_page(contribution: Contribution) -> Response:
         contribution=contribution,
         open_case=_find_open_case(contribution.id),
         timeline=events.timeline(hashdb(), actor(), contribution.id),
-        film=frames.framed_item(contribution),
+        framed_item=frames.framed_item(contribution),
     )
 
 
@@ -220,6 +221,7 @@ def _find_open_case(contribution: int) -> Case | None:
 
 _MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _NOT_EXPORTED = ("masked", "hidden", "changed_at", "frames")
+"""Fields of a contribution that the CSV lacks."""
 _EXPORTED_FIELDS = tuple(field.name for field in fields(Contribution) if field.name not in _NOT_EXPORTED)
 _LINE_END = "\r\n"
 

@@ -26,7 +26,8 @@ from hashdb.wire.pages import EventsPageQuery
 blueprint = pages.blueprint_of("events", __name__)
 _Names = TypeVar("_Names")
 _NO_FILTER = EventsPageQuery()
-_NAMED = ("actor", "subject")  # The fields whose text names something, perhaps in part.
+_NAMED = ("actor", "subject")
+"""The fields of the form whose text is a name, or a part of one."""
 _PLACE_FIELDS = ("before", "newer", "after", "follow")
 """The fields of an address that say which page of the list it is, or that the page follows the log."""
 
@@ -37,13 +38,13 @@ def browse() -> Response:
     params, form = pages.read_query(EventsPageQuery)
     search = None if params is None else _search(params, form)
     if params is None or search is None:
-        # For a faulty text of the form, the names of members and users that it fits.
+        # By each such field that is at fault, the names of members and users that its text may stand for.
         choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMED}
         return pages.page(
             "events.html", form=form, actions=Action, params=_NO_FILTER, choices=choices, address=_address_with
         )
     log_search, seqs = search
-    # The page before, with newer events, has the oldest of the events above `newer`.
+    # `newer` asks for the page before one: of the events above this seq, it has the oldest.
     is_newer_page = params.newer is not None
     listing = searches.latest(hashdb(), actor(), log_search, seqs, params.limit, oldest=is_newer_page)
     # A search that has not read the whole log may still find events.
@@ -180,7 +181,7 @@ def _address_with(endpoint: str, **changed: Any) -> str:
 
 
 def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
-    """The signed checkpoint that covers the event, its note, and why there is none: an empty reason if there is one."""
+    """The signed checkpoint that covers the event, its note, and the reason if there is none, else an empty text."""
     note, reason = _note()
     if not note:
         return None, "", reason
@@ -191,7 +192,7 @@ def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
 
 
 def _note() -> tuple[str, str]:
-    """The signed note of the last checkpoint, and why there is none: an empty reason if there is one."""
+    """The signed note of the last checkpoint, and the reason if there is none, else an empty text."""
     try:
         return checkpoints.latest(hashdb()), ""
     except Unavailable:
@@ -206,7 +207,7 @@ _BLOCK_BYTES = 256 * 1024
 
 
 class _Sink(io.RawIOBase):
-    """The file that the archive is written to; `take` removes its content if that has at least so many bytes."""
+    """The file that the archive is written to. `take` removes and returns its content, if it has `at_least` bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

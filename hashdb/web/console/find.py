@@ -89,7 +89,7 @@ def look_up() -> Response:
     """
     sent = Form.sent()
     text, file = sent.text("text"), request.files.get("file")
-    # Both are None unless the whole text is hashes, or an address.
+    # `hashes` is None unless the whole text is hashes; `address` is None unless it is an address.
     hashes = with_algorithms(text, _algorithms())
     address = text if hashes is None and begins_as_address(text) and not _CONSOLE_PAGE.match(text) else None
     if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
@@ -143,7 +143,7 @@ def _groups(text: str, *, is_address: bool) -> tuple[tuple[Group, ...], str | No
 
 
 def _numbered(kind: str | None, id: int) -> Iterable[Result]:
-    """The subjects with this number, of one kind, or of any if `kind` is None."""
+    """The things with this number: of one kind, or of any kind if `kind` is None."""
     for name, (get, view, argument) in _NUMBERED.items():
         if kind in (None, name) and 0 < id <= LARGEST_ID:
             with suppress(NotFound, ScopeMissing):
@@ -196,7 +196,10 @@ def _algorithms() -> list[Algorithm]:
 def _page(
     form: Form, groups: tuple[Group, ...] = (), similar: str | None = None, *, searched: str | None = None
 ) -> Response:
-    """The page with the results; `searched` is `hash` or `address` if the text is one, and so may be searched for."""
+    """The page with the results. `similar` is the most similar name, if there are none.
+
+    `searched` is `hash` or `address` if the text is one: the page then offers to search for what is near it.
+    """
     text = form.text("text")
     return pages.page(
         "find.html",

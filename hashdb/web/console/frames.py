@@ -22,6 +22,7 @@ from hashdb.web.console.time_lines import NOUNS, STATES, USABLE, Line, by_unit, 
 from hashdb.web.context import actor, hashdb
 
 SHOTS_A_PAGE: Final = 50
+"""How many shots a page of the table shows by default."""
 _NAMES: Final = {Unit.SECONDS: "video", Unit.PAGES: "document", Unit.WORDS: "text"}
 """What has frames of each unit."""
 

@@ -23,6 +23,7 @@ from hashdb.wsgi.media import allow_videos
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
 """Views that need no session."""
 BEFORE_SECOND_FACTOR = {"console.sessions.code", "console.sessions.confirm", "console.sessions.sign_out"}
+"""Views that are open to a session whose second factor is still to come."""
 ALWAYS = {"console.sessions.sign_out", "console.theme"}
 """Views that are open before a user has chosen a password and set up a second factor."""
 FIRST_PAGES = {
@@ -36,6 +37,7 @@ _SEARCHES = {"console.neighbors.find", "console.find.look_up", "console.compare.
 They take videos, and hashes in a field as large as the body of a request. Other views take 500 kB a field.
 """
 _FORM = "form"
+"""The purpose of the secret in forms, for `derive_secret`."""
 _POLL = "poll"
 """The prefix of the ids of elements that htmx polls without the user."""
 

@@ -21,7 +21,8 @@ from hashdb.wire.pages import ListQuery
 from hashdb.wire.review import IncidentChangeIn, IncidentIn
 
 blueprint = pages.blueprint_of("incidents", __name__)
-_MINUTES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
+_FORM_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
+"""An instant as a browser sends it: without seconds and zone."""
 
 
 @blueprint.get("")
@@ -38,8 +39,9 @@ def add() -> Response:
     fields = {"label": sent.text("label"), "start": _read_instant(sent, "start"), "end": _read_instant(sent, "end")}
     try:
         draft = pages.read_fields(IncidentIn, {**fields, "expires": bool(sent.text("expires"))}).to_domain()
+        # It has no id yet.
         planned = Incident(0, draft.label, draft.start, draft.end, draft.expires)
-        if effect := _unseen_effect(sent, planned, None):
+        if effect := _unseen_effect(sent, planned, before=None):
             return _list_page(sent, effect=effect, seen=pages.digest_of(planned))
         added = incidents.add(hashdb(), actor(), draft)
     except pages.REFUSALS as error:
@@ -66,7 +68,7 @@ def change(incident_id: int) -> Response:
             fields["start"] = start
         change = read(IncidentChangeIn, json.dumps(fields)).to_domain()
         planned = change.apply_to(incident)
-        if effect := _unseen_effect(sent, planned, incident):
+        if effect := _unseen_effect(sent, planned, before=incident):
             return _incident_page(incident, sent, effect=effect, seen=pages.digest_of(planned))
         changed = incidents.change(hashdb(), actor(), incident_id, change)
     except pages.REFUSALS as error:
@@ -83,15 +85,19 @@ def _unseen_effect(sent: Form, planned: Incident, before: Incident | None) -> In
 
 
 def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "") -> Response:
-    """The list. `held` are contributions that have not ended; `effect` is that of the form, and `seen` its digest."""
+    """The list of incidents, with the form for a new one.
+
+    `effect` is that of the incident in the form, and `seen` is the digest of this incident.
+    """
     now = hashdb().now()
     rows = pages.read_all(partial(incidents.page, hashdb(), actor()))
+    # By label, how many contributions have not ended.
     held = incidents.count_by_label(hashdb(), actor(), [incident.label for incident in rows])
 
     def current_first(incident: Incident) -> tuple[bool, float]:
         return state(incident, now) == "ended", -incident.start.timestamp()
 
-    heads: tuple[Column[Incident], ...] = (
+    columns: tuple[Column[Incident], ...] = (
         Column("Incident", "incident", lambda incident: incident.label, ascending_first=True),
         Column("State", "state", current_first, ascending_first=True),
         Column("Begins", "begins", lambda incident: (incident.start, incident.id)),
@@ -99,7 +105,7 @@ def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "")
         Column("Contributions"),
         Column("Not ended", "held", lambda incident: (held[incident.label], incident.id), number=True),
     )
-    shown, list = page_of_all(rows, heads, query(ListQuery), "console.incidents.browse", first="state")
+    shown, list = page_of_all(rows, columns, query(ListQuery), "console.incidents.browse", first="state")
     return pages.page(
         "incidents.html", form=form, incidents=shown, list=list, held=held, effect=effect, seen=seen, state=state
     )
@@ -132,4 +138,4 @@ def _form_of(incident: Incident) -> Form:
 def _read_instant(sent: Form, name: str) -> str | None:
     """The instant in a field, in the format of the API. Other text is unchanged: the model rejects it."""
     text = sent.text(name)
-    return f"{text}:00Z" if _MINUTES.fullmatch(text) else text or None
+    return f"{text}:00Z" if _FORM_INSTANT.fullmatch(text) else text or None

@@ -1,7 +1,7 @@
-"""What all lists of the console share: heads that sort, pages in both directions, totals and selected rows.
+"""What all lists of the console share: columns that sort, pages in both directions, totals and selected rows.
 
 A view makes a `ListPage` and gives it to the macros of templates/console/lists.html: by `page_of_all` from all rows, or
-by `page_at_place` from the rows of a page. If `picks` is set, the list is a form, which `read_selection` reads.
+by `page_at_place` from the rows of a page. If `row_kind` is set, the list is a form, which `read_selection` reads.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ Row = TypeVar("Row")
 SIZES = (25, 50, 100, 200)
 """How many rows a page may have."""
 _PLACE_FIELDS = ("after", "before", "row", "exact")
+"""The fields of an address that say which page of the list it is, and whether all rows are counted (`exact`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """The head of a column. With `sort`, the name of the order in the address, it orders the list.
+    """A column of a list. With `sort`, the name of its order in the address, a click on its head orders the list.
 
     `key` returns what rows are ordered by, if the view has all rows. `number`: its cells are numbers, on the right.
     `ascending_first`: the first click puts the least first.
@@ -45,7 +46,7 @@ class ListPage:
 
     `place`, and for the pages beside it `before` and `after` (None: there is none), are the fields of the address that
     say where a page is; `fields` are those of the filter. `row` is the number of the first row, if it is known.
-    With `picks` (the kind of its rows), rows can be selected; `upto` is then the newest id of the whole list.
+    With `row_kind` (the kind of its rows), rows can be selected; `upto` is then the newest id of the whole list.
     """
 
     endpoint: str
@@ -60,7 +61,7 @@ class ListPage:
     after: Mapping[str, object] | None = None
     place: Mapping[str, object] = field(default_factory=dict)
     fields: Mapping[str, object] = field(default_factory=dict)
-    picks: str = ""
+    row_kind: str = ""
     upto: int = 0
 
     def address(self, **changed: object) -> str:
@@ -94,9 +95,9 @@ def _texts(fields: Mapping[str, object]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rows of the kind `picks` that a user selected: `ids`, or all that pass the `filter`, up to the id `upto`."""
+    """The rows that a user selected: those with these `ids`, or all that pass the `filter`, up to the id `upto`."""
 
-    picks: str
+    row_kind: str
     ids: tuple[int, ...] = ()
     filter: Mapping[str, str] | None = None
     upto: int = 0
@@ -109,11 +110,15 @@ def page_at_place(
     endpoint: str,
     *,
     sort: str,
-    picks: str = "",
+    row_kind: str = "",
     upto: int = 0,
 ) -> ListPage:
-    """The page of a list of which only these rows were read, at the place of the query."""
+    """The page of a list of which only these rows were read, at the place of the query.
+
+    `sort` is the order of the rows, `row_kind` and `upto` are as in `ListPage`.
+    """
     row = query.row
+    # The first page begins at row 1, whatever number the address has.
     if (paged.previous is None and query.before is not None) or query.place == Place():
         row = 1
     before, after, total = paged.previous, paged.next, paged.total
@@ -134,7 +139,7 @@ def page_at_place(
         after=None if after is None else {"after": after, "row": next_row},
         place={name: request.args[name] for name in ("after", "before", "row") if name in request.args},
         fields=filter_fields(),
-        picks=picks,
+        row_kind=row_kind,
         upto=upto,
     )
 
@@ -147,10 +152,12 @@ def page_of_all(
     *,
     first: str,
     fields: Mapping[str, object] | None = None,
-    picks: str = "",
+    row_kind: str = "",
     upto: int = 0,
 ) -> tuple[tuple[Row, ...], ListPage]:
-    """Of all rows of a list, those of the page that the query asks for, and the page. `first` is the default order.
+    """Of all rows of a list, those of the page that the query asks for, and the page.
+
+    `first` is the default order, `fields` are those of the filter, `row_kind` and `upto` are as in `ListPage`.
 
     Raises InvalidInput if no column has the order.
     """
@@ -175,7 +182,7 @@ def page_of_all(
         before={"row": max(1, start + 1 - query.limit)} if start else None,
         after={"row": end + 1} if end < len(ordered) else None,
         fields=fields or {},
-        picks=picks,
+        row_kind=row_kind,
         upto=upto,
     )
 
@@ -191,8 +198,8 @@ def _ordered(rows: Iterable[Row], key: Callable[[Row], Any] | None, descending: 
 
 def filter_fields() -> dict[str, str]:
     """The fields of the filter in the address of this request: all but the order and the place."""
-    apart = ("sort", "order", "limit", *_PLACE_FIELDS)
-    return {name: value for name, value in request.args.items() if value.strip() and name not in apart}
+    no_filter = ("sort", "order", "limit", *_PLACE_FIELDS)
+    return {name: value for name, value in request.args.items() if value.strip() and name not in no_filter}
 
 
 def read_selection() -> Selection:
@@ -200,13 +207,13 @@ def read_selection() -> Selection:
 
     Raises InvalidInput if none was, or if a field is not what the list has sent.
     """
-    picks, form = request.form.get("picks", ""), request.form
+    row_kind, form = request.form.get("picks", ""), request.form
     if form.get("all"):
-        return Selection(picks, filter=dict(parse_qsl(form.get("filter", ""))), upto=_parse_id(form.get("upto", "")))
+        return Selection(row_kind, filter=dict(parse_qsl(form.get("filter", ""))), upto=_parse_id(form.get("upto", "")))
     ids = tuple(dict.fromkeys(_parse_id(text) for text in form.getlist("id")))
     if not ids:
         reject_field("id", "is required: select at least one row")
-    return Selection(picks, ids)
+    return Selection(row_kind, ids)
 
 
 def _parse_id(text: str) -> int:

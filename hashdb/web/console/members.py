@@ -25,7 +25,7 @@ from hashdb.wire.pages import ListQuery
 
 blueprint = pages.blueprint_of("members", __name__)
 
-_OF_ACTIVITY = ("added", "opinions", "last")
+_ORDERS_BY_ACTIVITY = ("added", "opinions", "last")
 """Orders for which the activity of every member is counted, and not only of those on the page."""
 _SCOPES = {
     Scope.CONTRIBUTE: "contribute; amend, withdraw and erase its own contributions",
@@ -140,12 +140,12 @@ def revoke_key(member_id: int, key_id: int) -> Response:
 def _list_page(form: Form) -> Response:
     rows = pages.read_all(partial(members.page, hashdb(), actor()))
     params, figures, uses = query(ListQuery), _figures(), _uses()
-    # The heads read `activity` only when the list is sorted, so it is filled before that.
+    # The columns read `activity` only when the list is sorted, so it may be filled after they are made.
     activity: dict[int, Activity] = {}
-    heads = _heads(activity, figures, uses)
-    if params.sort in _OF_ACTIVITY:
+    columns = _columns(activity, figures, uses)
+    if params.sort in _ORDERS_BY_ACTIVITY:
         activity |= members.activity(hashdb(), actor(), [member.id for member in rows])
-    shown, list = page_of_all(rows, heads, params, "console.members.browse", first="name")
+    shown, list = page_of_all(rows, columns, params, "console.members.browse", first="name")
     activity |= members.activity(hashdb(), actor(), [member.id for member in shown if member.id not in activity])
     return pages.page(
         "members.html",
@@ -159,10 +159,10 @@ def _list_page(form: Form) -> Response:
     )
 
 
-def _heads(
+def _columns(
     activity: Mapping[int, Activity], figures: Mapping[int, MemberFigures], uses: Mapping[int, KeyUse]
 ) -> tuple[Column[Member], ...]:
-    """The heads of the list; each mapping is by member id."""
+    """The columns of the list; each mapping is by member id."""
 
     def share_in_hour(figure: MemberFigures) -> float | None:
         """The share contributed within an hour of the removal, of those that state its time."""

@@ -20,6 +20,7 @@ from hashdb.web.context import actor, hashdb
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
 _MAX_NEAR = 200
+"""How many near contributions the page shows."""
 
 
 @blueprint.get("")
@@ -98,6 +99,7 @@ def _counts(near: tuple[NearContribution, ...]) -> dict[Algorithm, list[tuple[in
             for neighbor in near
             if algorithm in neighbor.distance and neighbor.no_match_reason is None
         )
-        last = {bits: number for number, bits in enumerate(distances, 1)}
-        counts[algorithm] = sorted(last.items())
+        # Of equal distances, the last one has the number of all within it.
+        within = {bits: number for number, bits in enumerate(distances, 1)}
+        counts[algorithm] = sorted(within.items())
     return counts

@@ -12,8 +12,8 @@ from hashdb.wire.pages import DAYS, OverviewQuery
 
 blueprint = pages.blueprint_of("overviews", __name__, "/overview")
 
-_ALL = 1_000
-_MATCHES = "/v1/matches"
+_MOST_PROPOSALS = 1_000
+_MATCH_ROUTE = "/v1/matches"
 
 
 @blueprint.get("")
@@ -29,6 +29,6 @@ def show() -> Response:
         days=days,
         periods=DAYS,
         expiring=(hashdb().now() + overviews.EXPIRING).date(),
-        match_times=app_state().metrics.response_times(_MATCHES),
-        proposals=len(proposals.page(hashdb(), actor(), 0, _ALL)),
+        match_times=app_state().metrics.response_times(_MATCH_ROUTE),
+        proposals=len(proposals.page(hashdb(), actor(), 0, _MOST_PROPOSALS)),
     )

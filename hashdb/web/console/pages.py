@@ -36,14 +36,14 @@ from hashdb.wire.faults import error_from_validation
 class MenuEntry:
     """A page in the menu, shown to users with the scope; `icon` is one of templates/console/icons.html.
 
-    The keys `g` and then `key` open it. With `apart`, it begins a new group of the menu.
+    The keys `g` and then `key` open it. If `begins_group`, a line separates it from the entry before.
     """
 
     label: str
     icon: str
     endpoint: str
     key: str
-    apart: bool = False
+    begins_group: bool = False
     scope: Scope = Scope.AUDIT
 
 
@@ -53,15 +53,15 @@ MENU = (
     MenuEntry("Cases", "gavel", "console.cases.browse", "k"),
     MenuEntry("Match debugger", "search", "console.neighbors.ask", "d"),
     MenuEntry("Compare", "compare", "console.compare.ask", "e"),
-    MenuEntry("Members and keys", "building", "console.members.browse", "m", apart=True),
+    MenuEntry("Members and keys", "building", "console.members.browse", "m", begins_group=True),
     MenuEntry("Incidents", "alert", "console.incidents.browse", "i"),
     MenuEntry("Benign list", "shield", "console.benign.browse", "b"),
     MenuEntry("Proposals", "users", "console.proposals.browse", "p"),
     MenuEntry("Batches", "check", "console.batches.browse", "a"),
     MenuEntry("Webhooks", "push", "console.webhooks.browse", "w"),
-    MenuEntry("Reports", "report", "console.reports.browse", "r", apart=True),
+    MenuEntry("Reports", "report", "console.reports.browse", "r", begins_group=True),
     MenuEntry("Audit log", "list", "console.events.browse", "l"),
-    MenuEntry("Vocabulary", "tag", "console.labels.show", "v", apart=True),
+    MenuEntry("Vocabulary", "tag", "console.labels.show", "v", begins_group=True),
     MenuEntry("Settings", "settings", "console.settings.show", "t"),
     MenuEntry("Users", "users", "console.users.browse", "u"),
 )
@@ -153,13 +153,13 @@ class Form:
         return self
 
 
-def read_query(model: type[_Model], apart: Collection[str] = ()) -> tuple[_Model | None, Form]:
-    """The query string as a model and as a form, without empty fields and the fields in `apart`.
+def read_query(model: type[_Model], without: Collection[str] = ()) -> tuple[_Model | None, Form]:
+    """The query string as a model and as a form. Empty fields, and the fields in `without`, are left out.
 
     If it is invalid, there is no model, and the form has the faults: `page` answers it with 422.
     """
     arguments = request.args.to_dict().items()
-    form = Form({name: value for name, value in arguments if value.strip() and name not in apart})
+    form = Form({name: value for name, value in arguments if value.strip() and name not in without})
     try:
         return model.model_validate(form.values, context=validation_context()), form
     except ValidationError as error:
@@ -185,7 +185,7 @@ def if_index_ready(search: Callable[[], _Result]) -> _Result | None:
 
 
 def read_all(read_page: Callable[[int, int], tuple[_Row, ...]], size: int = 1_000) -> list[_Row]:
-    """Every row of a short list. `read_page` returns at most `size` of those with ids above a number."""
+    """Every row of a short list. `read_page(after, size)` returns at most `size` rows with ids above `after`."""
     rows: list[_Row] = []
     while page := read_page(rows[-1].id if rows else 0, size):
         rows += page
@@ -270,7 +270,7 @@ def reason_kind(reason: str) -> str:
 
 
 def kind_of(key: str, value: object) -> str | None:
-    """The kind of a code among the details of an event; None if the value is no code that is known here."""
+    """The kind of a code that is the detail `key` of an event; None if the value is no code, or an unknown one."""
     code = str(value)
     kind = reason_kind(code) if key == "reason" else _DETAILS.get(key)
     return kind if kind is not None and code in MEANINGS[kind] else None

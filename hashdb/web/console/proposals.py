@@ -31,7 +31,7 @@ blueprint = pages.blueprint_of("proposals", __name__)
 @blueprint.get("")
 def browse() -> Response:
     """List the proposals in the order in which they expire."""
-    heads: tuple[Column[Proposal], ...] = (
+    columns: tuple[Column[Proposal], ...] = (
         Column("Proposal", "proposal", lambda proposal: proposal.id, number=True),
         Column("Expires", "expires", lambda proposal: (proposal.expires_at, proposal.id), ascending_first=True),
         Column(
@@ -44,11 +44,11 @@ def browse() -> Response:
     rows = pages.read_all(partial(proposals.page, hashdb(), actor()))
     shown, list = page_of_all(
         rows,
-        heads,
+        columns,
         query(ListQuery),
         "console.proposals.browse",
         first="expires",
-        picks="proposal" if actor().has(Scope.REVIEW) else "",
+        row_kind="proposal" if actor().has(Scope.REVIEW) else "",
         upto=max((proposal.id for proposal in rows), default=0),
     )
     names = events.names(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 blueprint = pages.blueprint_of("provider", __name__, "/sign-in/provider")
 _TIMEOUT_SECONDS = 10
 _CLOCK_LEEWAY_SECONDS = 60
-_FRESH_SECONDS = 600.0
+_CACHE_SECONDS = 600.0
 """How long the metadata of a provider is cached."""
 _WAIT_SECONDS = 1.0
 """How long a request waits for another one that reads the metadata."""
@@ -167,8 +167,8 @@ def _get_metadata(client: OAuth2Client) -> _Metadata:
     if not _lock.acquire(timeout=_WAIT_SECONDS):
         raise SignInRefused("the provider is slow to answer: try again in some seconds")
     try:
-        read_at, metadata = _cache.get(issuer, (-_FRESH_SECONDS, None))
-        if metadata is None or time.monotonic() - read_at >= _FRESH_SECONDS:
+        read_at, metadata = _cache.get(issuer, (-_CACHE_SECONDS, None))
+        if metadata is None or time.monotonic() - read_at >= _CACHE_SECONDS:
             metadata = _request_metadata(client, issuer)
             _cache[issuer] = time.monotonic(), metadata
         return metadata

@@ -42,6 +42,7 @@ def make() -> Response:
         job = jobs.start(hashdb(), actor(), first, last, member, _json_text)
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error))
+    # Without a day in the form, the period is that of the job.
     is_own = job.is_for(Period(first or job.period.first, last or job.period.last), member)
     notice = "" if is_own else "Another report is in progress. Make yours again when it is complete."
     return pages.redirect_with_notice(notice, "reports.show", report_id=job.id)
@@ -115,7 +116,7 @@ def _report(id: int, format: str | None = None) -> Report:
 
 def _list_page(form: Form) -> Response:
     now = hashdb().now()
-    heads: tuple[Column[ReportJob], ...] = (
+    columns: tuple[Column[ReportJob], ...] = (
         Column("Period", "period", lambda job: (job.period.first, job.period.last, job.id)),
         Column("Members"),
         Column("State"),
@@ -124,7 +125,7 @@ def _list_page(form: Form) -> Response:
         Column("Requested", "requested", lambda job: job.id),
     )
     rows = jobs.latest(hashdb(), actor(), jobs.KEPT)
-    shown, list = page_of_all(rows, heads, query(ListQuery), "console.reports.browse", first="requested")
+    shown, list = page_of_all(rows, columns, query(ListQuery), "console.reports.browse", first="requested")
     return pages.page(
         "reports.html",
         form=form,

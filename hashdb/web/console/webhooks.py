@@ -18,7 +18,7 @@ from hashdb.web.context import actor, hashdb, query
 from hashdb.wire.pages import ListQuery
 
 blueprint = pages.blueprint_of("webhooks", __name__)
-_DELIVERIES: tuple[Column[Delivery], ...] = (
+_DELIVERY_COLUMNS: tuple[Column[Delivery], ...] = (
     Column("Delivery", "delivery", lambda delivery: delivery.id, number=True),
     Column("Created", "created", lambda delivery: (delivery.message.at, delivery.id)),
     Column("Topic", "topic", lambda delivery: (str(delivery.message.topic), delivery.id), ascending_first=True),
@@ -32,7 +32,7 @@ _DELIVERIES: tuple[Column[Delivery], ...] = (
 def browse() -> Response:
     """List the webhooks of all members."""
     names = {int(id): name for id, name in pages.member_choices()}
-    heads: tuple[Column[Webhook], ...] = (
+    columns: tuple[Column[Webhook], ...] = (
         Column("Webhook", "webhook", lambda webhook: webhook.id, number=True),
         Column(
             "Member", "member", lambda webhook: (names[webhook.member].casefold(), webhook.id), ascending_first=True
@@ -43,7 +43,7 @@ def browse() -> Response:
         Column("Added", "added", lambda webhook: webhook.id),
     )
     rows = pages.read_all(partial(webhooks.page, hashdb(), actor()))
-    shown, list = page_of_all(rows, heads, query(ListQuery), "console.webhooks.browse", first="webhook")
+    shown, list = page_of_all(rows, columns, query(ListQuery), "console.webhooks.browse", first="webhook")
     return pages.page("webhooks.html", webhooks=shown, list=list, names=names, state=state)
 
 
@@ -97,7 +97,7 @@ def _webhook_page(webhook_id: int, form: Form) -> Response:
     latest = webhooks.deliveries(hashdb(), actor(), webhook_id, outcome=None, after=0, limit=MAX_KEPT_DELIVERIES)
     deliveries, list = page_of_all(
         latest,
-        _DELIVERIES,
+        _DELIVERY_COLUMNS,
         query(ListQuery),
         "console.webhooks.show",
         first="delivery",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.review.bulk import BatchAction, BatchItem, BatchProgress, Picks, fields_of
+from hashdb.domain.review.bulk import BatchAction, BatchItem, BatchProgress, RowKind, fields_of
 from hashdb.domain.review.cases import Decision
 
 
@@ -15,17 +15,17 @@ def test_reviewers_have_a_batch_action_for_each_decision() -> None:
 
 
 def test_batch_actions_apply_to_their_own_kinds_of_rows() -> None:
-    assert BatchAction.CONFIRM.picks == BatchAction.DROP.picks == (Picks.PROPOSAL,)
-    assert BatchAction.UNDO.picks == (Picks.ITEM,)
-    assert {Picks.CONTRIBUTION, Picks.CASE} == set(BatchAction.BENIGN.picks)
+    assert BatchAction.CONFIRM.row_kinds == BatchAction.DROP.row_kinds == (RowKind.PROPOSAL,)
+    assert BatchAction.UNDO.row_kinds == (RowKind.ITEM,)
+    assert {RowKind.CONTRIBUTION, RowKind.CASE} == set(BatchAction.BENIGN.row_kinds)
 
 
 def test_a_batch_has_a_reason_only_if_it_opens_cases() -> None:
-    assert fields_of(BatchAction.RETIRE, Picks.CONTRIBUTION) == {"note", "reason"}
-    assert fields_of(BatchAction.RETIRE, Picks.CASE) == {"note"}
-    assert fields_of(BatchAction.UNDO, Picks.ITEM, BatchAction.RETIRE) == {"note", "reason"}
-    assert fields_of(BatchAction.UNDO, Picks.ITEM, BatchAction.EXPIRY) == set()
-    assert fields_of(BatchAction.DROP, Picks.PROPOSAL) == set()
+    assert fields_of(BatchAction.RETIRE, RowKind.CONTRIBUTION) == {"note", "reason"}
+    assert fields_of(BatchAction.RETIRE, RowKind.CASE) == {"note"}
+    assert fields_of(BatchAction.UNDO, RowKind.ITEM, BatchAction.RETIRE) == {"note", "reason"}
+    assert fields_of(BatchAction.UNDO, RowKind.ITEM, BatchAction.EXPIRY) == set()
+    assert fields_of(BatchAction.DROP, RowKind.PROPOSAL) == set()
 
 
 def test_the_result_of_a_batch_item_has_a_kind_and_a_number() -> None:

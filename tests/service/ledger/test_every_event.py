@@ -29,7 +29,7 @@ from hashdb.domain.accounts.users import OpenedSession, ProviderIdentity, Role, 
 from hashdb.domain.contributions import Addition, Amendment
 from hashdb.domain.listings import Listing
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.review.bulk import BatchAction, BatchChoices, Picks
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, RowKind
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.sharing.webhooks import Topic, WebhookChange, WebhookDraft
@@ -64,7 +64,7 @@ def take_over_case(db: HashDB, id: int) -> None:
 
 def run_batch(db: HashDB, id: int) -> None:
     """Quarantine a contribution by a batch."""
-    batch = bulk.select(db, COMMAND_LINE, BatchAction.QUARANTINE, Picks.CONTRIBUTION, [id])
+    batch = bulk.select(db, COMMAND_LINE, BatchAction.QUARANTINE, RowKind.CONTRIBUTION, [id])
     bulk.start(db, COMMAND_LINE, batch.id, BatchChoices("other", "as an example"))
     batches.carry_out(db)
 

@@ -15,7 +15,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, Me
 from hashdb.domain.accounts.users import Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.review.bulk import Batch, BatchAction, BatchChoices, BatchState, Picks, Skip
+from hashdb.domain.review.bulk import Batch, BatchAction, BatchChoices, BatchState, RowKind, Skip
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.errors import IndexNotReady
 from hashdb.service import HashDB
@@ -68,10 +68,10 @@ def user(db: HashDB, name: str, role: Role) -> Actor:
 
 
 def start_batch(
-    db: HashDB, actor: Actor, action: BatchAction, ids: list[int], choices: BatchChoices = DECIDED, picks: str = ""
+    db: HashDB, actor: Actor, action: BatchAction, ids: list[int], choices: BatchChoices = DECIDED, row_kind: str = ""
 ) -> Batch:
-    usual = Picks.PROPOSAL if Picks.PROPOSAL in action.picks else Picks.CONTRIBUTION
-    selected = bulk.select(db, actor, action, Picks(picks) if picks else usual, ids)
+    usual = RowKind.PROPOSAL if RowKind.PROPOSAL in action.row_kinds else RowKind.CONTRIBUTION
+    selected = bulk.select(db, actor, action, RowKind(row_kind) if row_kind else usual, ids)
     return bulk.start(db, actor, selected.id, choices)
 
 
@@ -354,7 +354,7 @@ def function_that_raises(error: Exception) -> Callable[..., None]:
 
 @on_sqlite
 def test_old_batches_are_deleted(db: HashDB, ada: Actor, ids: list[int], clock: Clock) -> None:
-    bulk.select(db, ada, BatchAction.UPHOLD, Picks.CONTRIBUTION, ids)
+    bulk.select(db, ada, BatchAction.UPHOLD, RowKind.CONTRIBUTION, ids)
     carry_out(db, ada, BatchAction.UPHOLD, ids)
     clock.go(days=1.1)
     assert (batches.prune(db), len(bulk.page(db, ada, 0, 9))) == (1, 1)

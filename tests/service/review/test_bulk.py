@@ -9,7 +9,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.domain.contributions import Filter
-from hashdb.domain.review.bulk import BatchAction, BatchChoices, BatchState, Picks, Skip
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, BatchState, RowKind, Skip
 from hashdb.domain.review.queues import QueueQuery
 from hashdb.errors import BatchBegun, InvalidInput, NotFound, ScopeMissing
 from hashdb.service import HashDB
@@ -27,7 +27,7 @@ def rosa(db: HashDB) -> Actor:
 
 def test_a_selection_is_frozen_and_belongs_to_its_user(db: HashDB, rosa: Actor, actor: Actor) -> None:
     first, second = contributed(db, actor, draft(1), draft(2))
-    batch = bulk.select(db, rosa, BatchAction.HOLD, Picks.CONTRIBUTION, [second.id, first.id, second.id])
+    batch = bulk.select(db, rosa, BatchAction.HOLD, RowKind.CONTRIBUTION, [second.id, first.id, second.id])
     assert (batch.size, batch.state) == (2, BatchState.DRAFT)
     with pytest.raises(NotFound):
         bulk.get(db, COMMAND_LINE, batch.id)
@@ -55,16 +55,16 @@ def test_selecting_all_rows_stops_at_the_last_row_that_was_shown(db: HashDB, ros
     with pytest.raises(InvalidInput, match="select at least one row"):
         bulk.contributions_of(db, rosa, Filter(severity=4), 3)
     claims.take(db, COMMAND_LINE, 1)
-    batch = bulk.select(db, rosa, BatchAction.UPHOLD, Picks.CASE, [1, 2])
+    batch = bulk.select(db, rosa, BatchAction.UPHOLD, RowKind.CASE, [1, 2])
     assert [group.why for group in bulk.preview(db, rosa, batch).skipped] == [Skip.TAKEN]
 
 
 def test_an_action_on_contributions_accepts_cases_and_takes_theirs(db: HashDB, rosa: Actor, actor: Actor) -> None:
     (contribution,) = contributed(db, actor, draft(1))
     cases.open_case(db, COMMAND_LINE, contribution.id, "other", holds=False)
-    batch = bulk.select(db, rosa, BatchAction.HOLD, Picks.CASE, [1])
-    assert (batch.picks, bulk.items(db, rosa, batch.id, -1, 9)[0].subject) == (Picks.CONTRIBUTION, contribution.id)
+    batch = bulk.select(db, rosa, BatchAction.HOLD, RowKind.CASE, [1])
+    assert (batch.row_kind, bulk.items(db, rosa, batch.id, -1, 9)[0].subject) == (RowKind.CONTRIBUTION, contribution.id)
     with pytest.raises(ScopeMissing):
-        bulk.select(db, rosa, BatchAction.WITHDRAW, Picks.CASE, [1])
+        bulk.select(db, rosa, BatchAction.WITHDRAW, RowKind.CASE, [1])
     with pytest.raises(ScopeMissing):
         bulk.page(db, actor, 0, 9)

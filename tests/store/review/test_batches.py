@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hashdb.domain.review.bulk import BatchAction, BatchChoices, BatchProgress, BatchState, ItemOutcome, Picks
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, BatchProgress, BatchState, ItemOutcome, RowKind
 from hashdb.errors import NotFound, StoreBusy
 from hashdb.store import Store
 from tests.builders import NOON
@@ -17,7 +17,7 @@ CHOICES = BatchChoices("other", "it is news", 7, datetime(2027, 1, 1, tzinfo=UTC
 
 def add_batch(store: Store) -> int:
     with store.begin() as tx:
-        return tx.batches.add("user:1", BatchAction.RETIRE, Picks.CONTRIBUTION, [7, 9], NOON, None)
+        return tx.batches.add("user:1", BatchAction.RETIRE, RowKind.CONTRIBUTION, [7, 9], NOON, None)
 
 
 def test_a_batch_begins_once_ends_once_and_its_note_is_deleted(store: Store) -> None:

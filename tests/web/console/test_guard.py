@@ -13,7 +13,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.review.bulk import BatchAction, BatchChoices, Picks
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, RowKind
 from hashdb.domain.review.incidents import IncidentDraft, ProposedChange, TwoPersonAction
 from hashdb.service.accounts import users
 from hashdb.service.ledger import checkpoints
@@ -153,7 +153,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         benign.add(service.db, COMMAND_LINE, BenignDraft((signal(99),)))
         incidents.add(service.db, COMMAND_LINE, IncidentDraft("CI:first", service.clock()))
         rosa = users.add(service.db, COMMAND_LINE, UserDraft("rosa", Role.REVIEWER), local=False).user.actor
-        batch = bulk.select(service.db, rosa, BatchAction.UPHOLD, Picks.CASE, [1])
+        batch = bulk.select(service.db, rosa, BatchAction.UPHOLD, RowKind.CASE, [1])
         bulk.start(service.db, rosa, batch.id, BatchChoices(note="x"))
         change = ProposedChange(TwoPersonAction.SUSPEND, "member", 1, {"status": "suspended"})
         with service.db.store.begin() as tx:
