@@ -102,8 +102,8 @@ def delete(benign_id: int) -> Response:
 def _read_draft(form: Form) -> BenignDraft:
     """The entry that a form describes. Raises InvalidInput.
 
-    Writes the signals that were read, also from a file or a text, into the field `signals` of the form. So the form that
-    the user confirms needs no file.
+    Writes the signals that were read, also those of a file or a text, into the field `signals` of the form. So the form
+    that the user confirms needs no file.
     """
     # The variants of the profile `balanced` are stored as well, so that altered copies are benign, too.
     signals_by_transform = read_signals(form, Mode.BALANCED)

@@ -14,14 +14,15 @@ from hashdb.domain.matching.segments import Segment
 from hashdb.web.console.filters import clock, counted, extent
 
 _COLUMNS: Final = 1_000
-"""Parts of a line; shots of one state within a part are drawn as one bar, so that no picture is large."""
+"""Parts of a line. Shots of one state within a part are drawn as one bar, so that no SVG is large."""
 _STEPS: Final = {
     Unit.SECONDS: (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400),
     Unit.PAGES: tuple(first * 10**zeros for zeros in range(5) for first in (1, 2, 5)),
     Unit.WORDS: tuple(first * 10**zeros for zeros in range(1, 8) for first in (1, 2, 5)),
 }
 """The distances between the marks of an axis."""
-_MOST_TICKS: Final = 6
+_MOST_STEPS: Final = 6
+"""An axis has at most this many steps, and so one mark more."""
 _MANY: Final = 200
 """With more bars than these, their edges would hide them, and no bar has a title."""
 _HEIGHT: Final = 48
@@ -97,11 +98,11 @@ def time_line(shots: Sequence[Shot], duration: float | None) -> Markup:
         *(_bar(bar, unit, base, length, has_title=len(drawn) <= _MANY) for bar in drawn),
         _line("film-base", base),
     ]
-    parts += _axis(unit, length, base, base + 4, base + 15)
+    parts += _axis(unit, length, mark_start=base, mark_end=base + 4, label_y=base + 15)
     for place, (state, marked) in enumerate(lanes):
         top = base + 22 + place * _LANE
         parts.append(f'<text class="film-lane" x="0" y="{top + 12}">{counts[state]} {STATES[state]}</text>')
-        parts += (_rect(f"film-mark film-{state}", bar, top + 17, 8, length) for bar in marked)
+        parts += (_rect(f"film-mark film-{state}", bar, y=top + 17, height=8, length=length) for bar in marked)
     height = base + 22 + len(lanes) * _LANE
     states = ", ".join(f"{counts[state]} {STATES[state]}" for state in STATES if counts[state])
     name = f"{_line_name(unit)} of {_length_text(unit, length)}: {counted(len(shots), NOUNS[unit])}, {states}"
@@ -140,13 +141,14 @@ def _joined(
     """The two lines in one unit; each segment with its number."""
     upper, lower = list(_bars(shots)), list(_bars(listed_shots))
     length, listed_length = _length(upper, duration), _length(lower, listed_duration)
-    # The y of the second line.
-    under = _STRIP_TOP + _STRIP + _GAP
-    parts = [*_strip(upper, _STRIP_TOP, length), *_strip(lower, under, listed_length)]
-    parts += _axis(unit, length, _STRIP_TOP, _STRIP_TOP - 4, _STRIP_TOP - 8)
-    parts += _axis(unit, listed_length, under + _STRIP, under + _STRIP + 4, under + _STRIP + 15)
+    lower_top = _STRIP_TOP + _STRIP + _GAP
+    parts = [*_strip(upper, _STRIP_TOP, length), *_strip(lower, lower_top, listed_length)]
+    parts += _axis(unit, length, mark_start=_STRIP_TOP, mark_end=_STRIP_TOP - 4, label_y=_STRIP_TOP - 8)
+    lower_end = lower_top + _STRIP
+    parts += _axis(unit, listed_length, mark_start=lower_end, mark_end=lower_end + 4, label_y=lower_end + 15)
     shapes, labels = [], []
     for number, segment in segments:
+        # The places of both stretches along their lines, 0 to 1,000: the width of the SVG of the segments.
         ends = (
             [1_000 * at / length for at in _places(unit, *segment.query)],
             [1_000 * at / listed_length for at in _places(unit, *segment.listed)],
@@ -157,7 +159,7 @@ def _joined(
             f'V{_STRIP + _GAP}L{start:.1f} {_STRIP}z"><title>Segment {number}: {extent(*segment.query, unit)} '
             f"{'is' if unit is Unit.SECONDS else 'and'} {extent(*segment.listed, unit)}</title></path>"
         )
-        # Near the first line, where segments do not cross.
+        # The number stands near the first line, where segments do not cross.
         labels.append(
             f'<text class="film-number" x="{(start + stop) / 20:.1f}%" y="{_STRIP_TOP + _STRIP + 15}">{number}</text>'
         )
@@ -172,7 +174,7 @@ def _joined(
         f"joined by {counted(len(segments), 'segment')}"
     )
     return Markup('<svg class="film" height="{}" role="img" aria-label="{}">{}</svg>').format(
-        under + _STRIP + 20, name, Markup("".join(parts))
+        lower_end + 20, name, Markup("".join(parts))
     )
 
 
@@ -191,7 +193,8 @@ def _places(unit: Unit, start: float, end: float) -> tuple[float, float]:
 
 def _strip(bars: Sequence[Bar], top: int, length: float) -> Iterator[str]:
     """The bars, all of one height."""
-    return (_rect(f"film-strip film-{bar.state}", bar, top, _STRIP, length) for bar in _merge(bars, length / _COLUMNS))
+    merged = _merge(bars, length / _COLUMNS)
+    return (_rect(f"film-strip film-{bar.state}", bar, y=top, height=_STRIP, length=length) for bar in merged)
 
 
 def _length(bars: Sequence[Bar], duration: float | None) -> float:
@@ -204,6 +207,7 @@ def _bars(shots: Sequence[Shot]) -> Iterator[Bar]:
     unit = shots[0].unit
     places = [frame.at for shot in shots for frame in shot.frames]
     steps = sorted(after - before for before, after in pairwise(places))
+    # A frame of a video stands for the time until the next one: the median of the steps between frames.
     interval = steps[len(steps) // 2] if steps and unit is Unit.SECONDS else 1.0
     following = [*(shot.start for shot in shots[1:]), None]
     for shot, next_start in zip(shots, following, strict=True):
@@ -217,7 +221,7 @@ def _bars(shots: Sequence[Shot]) -> Iterator[Bar]:
 
 
 def _merge(bars: Sequence[Bar], column: float) -> Iterator[Bar]:
-    """The bars, with those of one state within a column as one."""
+    """The bars, where those of one state within `column` (in their unit) are one bar."""
     last: Bar | None = None
     for bar in bars:
         if last is not None and last.state == bar.state and bar.end - last.start < column:
@@ -235,29 +239,33 @@ def _bar(bar: Bar, unit: Unit, base: int, length: float, *, has_title: bool) -> 
     start = bar.start + 1 if unit is Unit.PAGES else bar.start
     quality = "" if unit is Unit.WORDS else f"quality {bar.quality}, "
     title = f"{extent(start, bar.reach, unit)}: {quality}{STATES[bar.state]}" if has_title else ""
-    return _rect(f"film-shot film-{bar.state}", bar, base - height, height, length, title)
+    return _rect(f"film-shot film-{bar.state}", bar, y=base - height, height=height, length=length, title=title)
 
 
-def _rect(name: str, bar: Bar, y: int, height: int, length: float, title: str = "") -> str:
+def _rect(css_class: str, bar: Bar, *, y: int, height: int, length: float, title: str = "") -> str:
+    """The rectangle of a bar on a line of this length, which is in the unit of the bar."""
     x, width = 100 * bar.start / length, 100 * (bar.end - bar.start) / length
     content = f"<title>{title}</title>" if title else ""
-    return f'<rect class="{name}" x="{x:.2f}%" y="{y}" width="{width:.2f}%" height="{height}">{content}</rect>'
+    return f'<rect class="{css_class}" x="{x:.2f}%" y="{y}" width="{width:.2f}%" height="{height}">{content}</rect>'
 
 
-def _line(name: str, y: int) -> str:
-    return f'<line class="{name}" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
+def _line(css_class: str, y: int) -> str:
+    return f'<line class="{css_class}" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
 
 
-def _axis(unit: Unit, length: float, start: int, end: int, text: int) -> Iterator[str]:
-    """Marks from y `start` to `end`, at most seven, with what they are at y `text`: times, pages, words."""
-    step = next((step for step in _STEPS[unit] if length / step <= _MOST_TICKS), _STEPS[unit][-1])
+def _axis(unit: Unit, length: float, *, mark_start: int, mark_end: int, label_y: int) -> Iterator[str]:
+    """The marks of an axis, each with the time, the page or the word that it stands for.
+
+    A mark goes from y `mark_start` to `mark_end`. `length` is in the unit.
+    """
+    step = next((step for step in _STEPS[unit] if length / step <= _MOST_STEPS), _STEPS[unit][-1])
     for place in range(int(length / step) + 1):
-        # A page is marked in its middle, and the first one is no multiple of more than 1.
+        # A page is marked in its middle. Page 1 is marked in the place of 0, unless 1 has a mark of its own.
         page = max(1, place * step)
         if unit is Unit.PAGES and place == 0 and step == 1:
             continue
         at = 100 * (page - 0.5 if unit is Unit.PAGES else place * step) / length
         anchor = "middle" if unit is Unit.PAGES else "start" if place == 0 else "end" if at > 95 else "middle"
         label = clock(place * step) if unit is Unit.SECONDS else page if unit is Unit.PAGES else place * step
-        yield f'<line class="film-base" x1="{at:.2f}%" x2="{at:.2f}%" y1="{start}" y2="{end}"/>'
-        yield f'<text class="film-time" x="{at:.2f}%" y="{text}" text-anchor="{anchor}">{label}</text>'
+        yield f'<line class="film-base" x1="{at:.2f}%" x2="{at:.2f}%" y1="{mark_start}" y2="{mark_end}"/>'
+        yield f'<text class="film-time" x="{at:.2f}%" y="{label_y}" text-anchor="{anchor}">{label}</text>'
