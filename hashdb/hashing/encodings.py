@@ -1,7 +1,8 @@
 """Tell plain text from other files by its bytes, and decode it.
 
-An encoding is named by a byte order mark, or is UTF-8 or UTF-16 if the bytes are valid in it. An older one is only
-accepted if the text has the frequent words of its languages in this encoding, and in no other.
+A byte order mark names the encoding. Without a mark, it is UTF-8 or UTF-16 if the bytes are valid in it. An older
+encoding (before Unicode) is accepted if the file states it. Else it is guessed: the words or letters that are frequent
+in its languages must be much more frequent in this encoding of the text than in any other.
 """
 
 from __future__ import annotations
@@ -20,26 +21,31 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""Byte order marks, and the encodings that they say; those of UTF-32 begin as those of UTF-16."""
+"""Byte order marks and their encodings. UTF-32 is before UTF-16, whose little-endian mark is the start of UTF-32's."""
 _UTF_16: Final = ("utf-16-le", "utf-16-be")
 _UTF_16_NULS: Final = 0.2
-"""The least share of half of the bytes that are 0 in UTF-16 without a mark: those of spaces and of Latin letters."""
+"""The least share of the high bytes that are 0 in UTF-16 without a mark: those of spaces and of Latin letters are."""
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-"""Bytes that no text has, but in UTF-16 and UTF-32."""
-_NO_TEXT: Final = re.compile(rb"P[1-3]\s+[0-9#]")
-"""How pictures begin that are written in digits."""
+"""Control characters: a text has none of these bytes, unless it is in UTF-16 or UTF-32."""
+_DIGIT_PICTURE: Final = re.compile(rb"P[1-3]\s+[0-9#]")
+"""How pictures begin whose pixels are written as numbers in ASCII (the Netpbm formats P1 to P3)."""
 _UNKNOWN: Final = "a text whose encoding is not known: save it as UTF-8"
 _DAMAGED_SHARE: Final = 0.01
-"""The share of the letters of a text that may be damaged, at most."""
-_LOOKED_AT: Final = 65_536
-"""Bytes of a text by which an older encoding is told."""
+"""The largest share of the letters of a text that may be damaged (not valid UTF-8)."""
+_SAMPLE_BYTES: Final = 65_536
+"""The first bytes of a text, in which its encoding is looked for."""
 _LEAST_SHARE: Final = 0.05
-"""The share of the words of a text that are frequent ones, at least."""
+"""The least share of the words or letters of a text that must be frequent ones."""
+_CLEAR_LEAD: Final = 2
+"""How many times as many frequent words the guessed encoding must have as any other encoding."""
 _FOREIGN: Final = re.compile(
     "[\xa2-\xa6\xa8\xa9\xac-\xaf\xb1-\xb6\xb8\xb9\xbc-\xbe](?=\\w)|[\xaa\xba](?=[^\\W\\d_])"
     "|[\xd0\xd7\xdd\xde\xf0\xf7\xfd\xfe\u0161\u017e\u0178\xa5\xa6\xac\xb9\xb3]|[\xc0-\xff]{3}"
 )
-"""What other encodings have where that of Western Europe has no usual letter."""
+"""What a text in another encoding becomes if it is decoded as Western European (cp1252), where a text has none of it.
+
+These are signs within a word, letters that are rare in these languages, and three accented letters in a row.
+"""
 
 
 class _Legacy(NamedTuple):
@@ -50,7 +56,7 @@ class _Legacy(NamedTuple):
 
     @property
     def by_letter(self) -> bool:
-        """Whether letters are counted: in scripts without spaces."""
+        """Whether letters are counted instead of words: in scripts without spaces."""
         return " " not in self.frequent
 
     @property
@@ -89,7 +95,7 @@ def load_encodings() -> None:
     """Load the encodings that are read, for a process that can open no file later."""
     marks = (encoding for _, encoding in _MARKS)
     older = (legacy.encoding for legacy in _LEGACY)
-    for encoding in (*marks, *_UTF_16, "utf-32-le", "utf-32-be", *older):
+    for encoding in (*marks, *_UTF_16, "utf-32-le", "utf-32-be", *older, *_ALIASES.values()):
         b"text".decode(encoding, "ignore")
 
 
@@ -98,14 +104,14 @@ def begins_as_text(head: bytes) -> bool:
     if head.startswith(tuple(mark for mark, _ in _MARKS)):
         return True
     if _CONTROLS.search(head) is None:
-        return bool(head.strip()) and not _NO_TEXT.match(head)
+        return bool(head.strip()) and not _DIGIT_PICTURE.match(head)
     return _utf_16(head) is not None
 
 
 def decode(octets: bytes, stated: str | None = None) -> str:
-    """The text, in the encoding that its bytes say, else in the `stated` one.
+    """The text of a file: as Unicode if it is that, else in the `stated` encoding if known, else in a guessed one.
 
-    Raises UnreadablePicture if its encoding cannot be told.
+    Without any of these, it is read as damaged UTF-8. Raises UnreadablePicture if too many letters are damaged.
     """
     for mark, encoding in _MARKS:
         if octets.startswith(mark):
@@ -121,24 +127,29 @@ def decode(octets: bytes, stated: str | None = None) -> str:
 
 
 def _utf_16(octets: bytes) -> str | None:
-    """The encoding of a text in UTF-16 without a mark: one of two bytes is often 0, the other never."""
-    head = octets[: _LOOKED_AT & ~1]
+    """The encoding of a text in UTF-16 without a mark; None if it is not UTF-16.
+
+    The high byte of each pair is often 0, and the low byte never.
+    """
+    head = octets[:_SAMPLE_BYTES]
     for encoding, high in zip(_UTF_16, (1, 0), strict=True):
-        nuls, others = head[high::2].count(0), head[1 - high :: 2].count(0)
-        if nuls >= max(1, _UTF_16_NULS * len(head) / 2) and not others:
-            text = head[: len(head) & ~1].decode(encoding, "replace")
+        high_nuls, low_nuls = head[high::2].count(0), head[1 - high :: 2].count(0)
+        if high_nuls >= max(1, _UTF_16_NULS * len(head) / 2) and not low_nuls:
+            even_length = len(head) // 2 * 2
+            text = head[:even_length].decode(encoding, "replace")
             if _CONTROLS.search(text.encode("latin-1", "replace")) is None:
                 return encoding
     return None
 
 
 def _known(stated: str | None) -> str | None:
-    """The stated encoding, if it is one of those that are read."""
+    """Python's name of the stated encoding, if hashdb reads it; else None."""
     names = {_plain(legacy.encoding): legacy.encoding for legacy in _LEGACY} | _ALIASES
     return None if stated is None else names.get(_plain(stated))
 
 
 def _plain(name: str) -> str:
+    """A name of an encoding in lower case, without punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -148,28 +159,32 @@ _ALIASES: Final = {
     "iso88597": "cp1253", "windows1255": "cp1255", "iso88598": "cp1255", "windows1256": "cp1256", "gb2312": "gb18030",
     "gbk": "gb18030", "xsjis": "shift_jis", "sjis": "shift_jis", "ksc56011987": "euc-kr", "big5hkscs": "big5",
 }  # fmt: skip
-"""Other names, without punctuation, as files state them."""
+"""Python's name of an encoding by the other names that files state, each in the form of `_plain`."""
 
 
 def _guess(octets: bytes) -> str | None:
-    """The older encoding in which a text has the frequent words of a language, if it is one only."""
-    head = octets[:_LOOKED_AT]
+    """The older encoding in which by far the most words of a text are frequent words; None if there is none."""
+    head = octets[:_SAMPLE_BYTES]
     if len(octets) > len(head):
-        # Not within a character.
-        head = head[: max(head.rfind(b"\n"), head.rfind(b" "), _LOOKED_AT // 2)]
-    shares = {legacy.encoding: share for legacy in _LEGACY if (share := _share(head, legacy))}
+        # Cut at white space, so as not to cut a character of several bytes.
+        head = head[: max(head.rfind(b"\n"), head.rfind(b" "), _SAMPLE_BYTES // 2)]
+    shares = {legacy.encoding: share for legacy in _LEGACY if (share := _frequent_share(head, legacy))}
     if not shares:
         return None
     (best, share), *others = sorted(shares.items(), key=lambda item: -item[1])
-    return best if not others or share >= 2 * others[0][1] else None
+    return best if not others or share >= _CLEAR_LEAD * others[0][1] else None
 
 
-def _share(octets: bytes, legacy: _Legacy) -> float:
-    """Which share of the words, or of the letters that are not ASCII's, are frequent ones; 0 if too few are."""
+def _frequent_share(octets: bytes, legacy: _Legacy) -> float:
+    """The share of the words (or of the letters that are not ASCII) of a text that are frequent in an encoding.
+
+    0 if the bytes are not a text in this encoding, or if fewer than `_LEAST_SHARE` are.
+    """
     try:
         text = octets.decode(legacy.encoding).lower()
     except UnicodeDecodeError:
         return 0.0
+    # Control characters and characters for private use are in no text.
     if re.search("[\x80-\x9f\ue000-\uf8ff]", text) or (legacy.encoding == "cp1252" and _FOREIGN.search(text)):
         return 0.0
     parts = [letter for letter in text if letter > "\x7f"] if legacy.by_letter else re.findall(r"[^\W\d_]+", text)

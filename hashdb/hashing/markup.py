@@ -18,21 +18,23 @@ _HTML: Final = re.compile(
     r"\s*(?:<!--|<\?xml|<!doctype\s+html|<(?:html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta)[\s/>])",
     re.IGNORECASE,
 )
-"""How HTML begins, as browsers tell it from plain text (WHATWG, MIME Sniffing Standard, 7.1)."""
-_STATED: Final = re.compile(
+"""The start of a file by which browsers recognise HTML (WHATWG, MIME Sniffing Standard, 7.1)."""
+_STATED_ENCODING: Final = re.compile(
     rb"""<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,100}?encoding)\s*=\s*["']?\s*([\w-]{2,20})""", re.I
 )
-"""How HTML and XML state their encoding."""
-_HEAD: Final = 4_096  # bytes in which both are looked for
-_EMPTY: Final = re.compile(r"<([A-Za-z][\w:.-]*+)([^<>]*)/>")
-"""An element of XHTML without content; in HTML, it would begin one."""
+"""How HTML and XML state their encoding: the group is its name."""
+_HEAD: Final = 4_096
+"""The first bytes of a file, in which both patterns are looked for."""
+_SELF_CLOSED: Final = re.compile(r"<([A-Za-z][\w:.-]*+)([^<>]*)/>")
+"""A tag like `<div/>`, an empty element in XHTML. HTML ignores the slash, so that all that follows would be in it."""
 
 
 def _names(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-_VOID: Final = _names("area base br col embed hr img input link meta source track wbr")  # elements without content
+_VOID: Final = _names("area base br col embed hr img input link meta source track wbr")
+"""Elements of HTML that have neither content nor an end tag."""
 _UNSEEN: Final = _names(
     "head script style template noscript noframes iframe object applet canvas svg audio video map select datalist "
     "button textarea dialog nav rp rt"
@@ -42,14 +44,17 @@ _LINES: Final = _names(
     "address article aside blockquote body br caption center dd details div dl dt fieldset figcaption figure footer "
     "form h1 h2 h3 h4 h5 h6 header hr legend li main menu ol p pre section summary table tbody td tfoot th thead tr ul"
 )
-"""Elements whose text is apart from that before and after."""
+"""Elements that begin and end a line."""
 _UNCLOSED: Final = _VOID | _names("p li dt dd tr td th option optgroup thead tbody tfoot rp rt")
-"""Elements that may have no end: the next one of them ends them."""
+"""Elements whose end tag may be missing: the next such element ends them."""
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
 _LONG_TAG: Final = re.compile(r"<([A-Za-z][\w:.-]*+)[^<>]{5000,}>")
-"""A tag with a picture in it, or with so many attributes that the reader would take the square of the time."""
+"""A tag with very long attributes, such as a picture in a `data:` URL, or with very many.
+
+The reader's time grows with the square of the number of attributes.
+"""
 _DEEPEST: Final = 2_000
-"""Elements within one another, above which the reader would take the square of the time."""
+"""The most elements within one another that are read: the reader's time grows with the square of the depth."""
 _HIDDEN: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _PICTURES: Final = frozenset(("img", "image"))
 
@@ -57,7 +62,7 @@ _PICTURES: Final = frozenset(("img", "image"))
 def load_html_reader() -> None:
     """Load the reader where it is installed, for a process that can open no file later."""
     with suppress(ImportError, OSError):
-        _text("<p>text</p>")
+        _shown_text("<p>text</p>")
 
 
 def is_html(octets: bytes) -> bool:
@@ -68,24 +73,24 @@ def is_html(octets: bytes) -> bool:
 
 def read_html(octets: bytes) -> Content:
     """The text of HTML or XHTML, in order. Raises UnreadablePicture."""
-    text = decode(octets, _stated(octets))
+    text = decode(octets, _stated_encoding(octets))
     if _depth(text) > _DEEPEST:
         raise UnreadablePicture(f"the document has more than {_DEEPEST} elements within one another")
     try:
-        shown_text, pictures = _text(_EMPTY.sub(_with_end, _LONG_TAG.sub(r"<\1>", text)))
+        shown_text, pictures = _shown_text(_SELF_CLOSED.sub(_with_end_tag, _LONG_TAG.sub(r"<\1>", text)))
     except (ImportError, OSError):
         # A sandboxed process can open no module.
         raise UnreadablePicture(NO_EXTRA) from None
     return Content((shown_text,), pictures=pictures)
 
 
-def _stated(octets: bytes) -> str | None:
-    encoding = _STATED.search(octets, 0, _HEAD)
+def _stated_encoding(octets: bytes) -> str | None:
+    encoding = _STATED_ENCODING.search(octets, 0, _HEAD)
     return None if encoding is None else encoding[1].decode("ascii", "replace")
 
 
 def _depth(text: str) -> int:
-    """How many elements are within one another at most, if all those that need an end and have none go on."""
+    """The most elements within one another, by the tags alone: an element without its end tag lasts to the end."""
     depth = deepest = 0
     for end, name in _TAG.findall(text):
         if name.lower() not in _UNCLOSED:
@@ -94,13 +99,14 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _with_end(element: re.Match[str]) -> str:
+def _with_end_tag(element: re.Match[str]) -> str:
+    """The element of a match of `_SELF_CLOSED` as HTML: with an end tag, unless HTML has none for it."""
     name = element[1]
     return element[0] if name.lower() in _VOID else f"<{name}{element[2]}></{name}>"
 
 
-def _text(html: str) -> tuple[str, int]:
-    """The text, and the number of pictures."""
+def _shown_text(html: str) -> tuple[str, int]:
+    """The text that a reader sees, and the number of pictures."""
     from selectolax.lexbor import LexborHTMLParser
 
     root = LexborHTMLParser(html).root
@@ -113,9 +119,13 @@ def _text(html: str) -> tuple[str, int]:
 
 
 def _walk(root: LexborNode) -> Iterator[str | None]:
-    """The texts in order, a new line where a line begins or ends, and None for a picture. Any depth takes no memory."""
+    """The texts in order, a new line where a line begins or ends, and None for a picture.
+
+    It goes from node to node without recursion or a stack, so that deep documents take no more memory.
+    """
     node: LexborNode | None = root
     while node is not None:
+        # Lexbor's names of nodes that are no elements, such as texts and comments, begin with a hyphen.
         tag, below = node.tag, None
         if tag == "-text":
             yield node.text_content or ""
@@ -126,6 +136,7 @@ def _walk(root: LexborNode) -> Iterator[str | None]:
             if tag in _LINES:
                 yield "\n"
         if below is None:
+            # Up to the nearest node with a next one, and from there on with that one.
             while node is not None and node.next is None and node.mem_id != root.mem_id:
                 node = node.parent
                 if node is not None and node.tag in _LINES:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from tempfile import TemporaryFile
 from threading import Thread, Timer
 
 import pytest
@@ -46,6 +47,16 @@ def test_a_worker_returns_the_same_hashes_as_this_process(worker: Worker) -> Non
 
 def test_a_worker_rejects_with_the_same_error_as_this_process(worker: Worker) -> None:
     assert _rejection(worker, b"BM").startswith("not a picture, video or document of a format that is read")
+
+
+@pytest.mark.parametrize("stated", ["ibm866", "koi8-u", "gb2312", "big5-hkscs"])
+def test_a_worker_reads_the_encoding_that_a_document_states(worker: Worker, stated: str) -> None:
+    words = " ".join(f"word{number}" for number in range(60)).encode()
+    with TemporaryFile() as file:
+        # Bytes that are not UTF-8, so that the stated encoding is used.
+        file.write(b'<html><meta charset="%s"><p>\xa4\xa4 %s</p></html>' % (stated.encode(), words))
+        file.flush()
+        assert worker.hash_document(file, []).words >= 60
 
 
 def test_results_come_in_order_even_if_the_next_picture_is_not_ready(worker: Worker) -> None:
