@@ -1,21 +1,23 @@
-"""Addresses: the one form that all spellings of an address of the web share, and the signals of it.
+"""Addresses: the normal form, which all spellings of a web address share, and its signals.
 
 The algorithm `url` is SHA-256 of the normal form of an address, in UTF-8. The normal form is made in these steps:
 
-1. White space around the address is dropped, and a defanged address is made whole.
+1. White space around the address is dropped. A defanged address (like `hxxp://example[.]org`) is made an address again.
    `hxxp://`, `h**p://` and `[h]ttp://` are `http://`; `[://]`, `[:]//` and `:[//]` are `://`.
    In the host `[.]`, `(.)`, `{.}`, `[dot]`, `(dot)` and `{dot}` are dots.
    If anything of this was found, `[.]` behind the host is a dot, too.
-2. It is parsed as browsers do (the URL standard of WHATWG): the host in lower case, as ASCII (IDNA), numbers of IPv4
-   and IPv6 in their shortest form, `.` and `..` in the path resolved, what may not stand there percent-encoded.
+2. It is parsed as browsers do (the URL standard of WHATWG): the host is in lower case, as ASCII (IDNA), IPv4 and IPv6
+   are in their shortest form, `.` and `..` in the path are resolved, and characters that are not allowed at their
+   place are percent-encoded.
    Only `http` and `https` are accepted, and they count as one: the normal form begins with `https://`.
 3. User and password, the ports 80 and 443 and dots at the end of the host are dropped.
 4. The fragment is dropped, unless it begins with `!` or `/`: then the page is named in it (`#!/user`, `#/#room`).
 5. In path, query and fragment, an escape of a letter, a digit or one of `-._~` is written as the character, other
    escapes in upper case, and `%` without two hexadecimal digits as `%25` (RFC 3986, 6.2.2).
-6. The query is cut at each `&`. Empty parts are dropped, and the parameters that tell how somebody came to the page:
-   TRACKING, and those of OF_HOSTS on their hosts and the hosts below. Names are compared without regard to case.
-   The rest is sorted by name, those of one name stay in order. An empty query is dropped with its `?`.
+6. The query is cut at each `&`. Empty parts are dropped. So are the parameters that tell how somebody came to the page:
+   those of TRACKING, those that begin with `utm_`, and those of OF_HOSTS on their hosts and the hosts below. Names are
+   compared without regard to case. The other parameters are sorted by name; those of one name stay in order. An empty
+   query is dropped with its `?`.
 
 Nothing else is changed: `www.`, a slash at the end, the case of a path and `+` may all make a difference at a server.
 Both lists are a part of the algorithm.
@@ -60,14 +62,17 @@ OF_HOSTS: Final = {
     "tiktok.com": _names("_r _t is_from_webapp sender_device"),
     "t.me": _names("single"),
 }
-"""Further such names on one host and the hosts below it, and names that say where in a video to begin."""
+"""Further names by host, which are dropped on this host and the hosts below it.
+
+They also tell how somebody came to the page, or where in a video to begin.
+"""
 
 NAMING: Final = _names(
     "aid article article_id cid code doc document f fbid fid file file_id forum id item item_id k key list mid n name "
     "news node p page page_id path permalink photo pid playlist post post_id q query s search sid slug story_fbid t "
     "thread tid title topic u uid url user username v vid video video_id viewkey w watch"
 )
-"""Names of parameters that often tell which page it is, on any host. No part of the algorithm."""
+"""Names of parameters that often tell which page it is, on any host. They are not a part of the algorithm."""
 
 # The groups: the scheme as it is written, its `s`, and `://` as it is written.
 _SCHEME = re.compile(r"(h(?:tt|xx|\*\*)p|\[h\]ttp)(s?)(\[?:\]?\[?//\]?)", re.IGNORECASE)
@@ -76,8 +81,9 @@ _HOST_END = re.compile(r"[/?#\\]")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PORTS = frozenset({"80", "443"})
-_SHAPE = "is no address of the web: write it as https://example.org/page"
-_NAMED_IN_FRAGMENT = ("#!", "#/")
+_NO_ADDRESS = "is no address of the web: write it as https://example.org/page"
+_PAGE_IN_FRAGMENT = ("#!", "#/")
+"""How a fragment begins that names the page."""
 
 
 def begins_as_address(text: str) -> bool:
@@ -86,7 +92,7 @@ def begins_as_address(text: str) -> bool:
 
 
 def normalise(text: str) -> str:
-    """The normal form of an address, ASCII; itself if it is one already.
+    """The normal form of an address, in ASCII. A normal form is returned as it is.
 
     Raises ValueError with a sentence that never has the address in it.
     Raises ExtraMissing without the extra [addresses].
@@ -99,10 +105,10 @@ def normalise(text: str) -> str:
 
 
 def url_signals(text: str, *, for_query: bool) -> tuple[Signal, ...]:
-    """The signal of an address; for a query (`for_query`) also that of the address without its parameters.
+    """The signal of an address; for a query (`for_query`) also the signal of the address without its parameters.
 
-    The second is left out if a parameter is one of NAMING: a listed path such as `/watch` would match each of its
-    pages. Raises ValueError and ExtraMissing.
+    The second is left out if a parameter is one of NAMING: otherwise, if `/watch` is listed, each `/watch?v=…` would
+    match. Raises ValueError and ExtraMissing, as `normalise`.
     """
     host, path, query, fragment = _parts(text)
     forms = [f"https://{host}{path}{query}{fragment}"]
@@ -112,7 +118,7 @@ def url_signals(text: str, *, for_query: bool) -> tuple[Signal, ...]:
 
 
 def _parts(text: str) -> tuple[str, str, str, str]:
-    """Host with port, path, query with `?` and fragment with `#` of the normal form."""
+    """The parts of the normal form: host with port, path, query with `?`, and fragment with `#`."""
     with needing("addresses", "an address"):
         from ada_url import URL
 
@@ -121,24 +127,23 @@ def _parts(text: str) -> tuple[str, str, str, str]:
         raise ValueError("is empty")
     if len(text) > MAX_LENGTH:
         raise ValueError(f"has more than {MAX_LENGTH} characters")
-    if not _encodes(text):
+    if not _is_unicode(text):
         raise ValueError("has characters that are not of Unicode")
-    whole = _refang(text)
+    refanged = _refang(text)
     try:
-        parsed = URL(whole)
+        parsed = URL(refanged)
     except ValueError:
         parsed = None
     if parsed is None or not parsed.hostname:
-        raise ValueError(_SHAPE)
+        raise ValueError(_NO_ADDRESS)
     host = _host(parsed.hostname)
     port = "" if not parsed.port or parsed.port in _PORTS else f":{parsed.port}"
-    named = parsed.hash.startswith(_NAMED_IN_FRAGMENT)
-    fragment = _escapes(parsed.hash) if named else ""
-    return host + port, _escapes(parsed.pathname), _query(parsed.search, host), fragment
+    fragment = _normal_escapes(parsed.hash) if parsed.hash.startswith(_PAGE_IN_FRAGMENT) else ""
+    return host + port, _normal_escapes(parsed.pathname), _query(parsed.search, host), fragment
 
 
-def _encodes(text: str) -> bool:
-    """Whether `text` has no surrogates."""
+def _is_unicode(text: str) -> bool:
+    """Whether `text` can be encoded in UTF-8: it has no surrogates, by which Python keeps bytes that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -150,15 +155,16 @@ def _refang(text: str) -> str:
     """`text` as an address that a browser reads. Raises ValueError if its scheme is not that of a web address."""
     scheme = _SCHEME.match(text)
     if scheme is None:
-        raise ValueError(_SHAPE)
-    rest = text[scheme.end() :]
-    end = _HOST_END.search(rest)
-    cut = end.start() if end else len(rest)
-    host, dots = _DOT.subn(".", rest[:cut])
-    behind = rest[cut:]
-    if dots or scheme[1].lower() != "http" or scheme[3] != "://":
-        behind = behind.replace("[.]", ".")
-    return f"http{scheme[2]}://{host}{behind}"
+        raise ValueError(_NO_ADDRESS)
+    after_scheme = text[scheme.end() :]
+    host_end = _HOST_END.search(after_scheme)
+    length = host_end.start() if host_end else len(after_scheme)
+    host, replaced_dots = _DOT.subn(".", after_scheme[:length])
+    after_host = after_scheme[length:]
+    is_defanged = replaced_dots or scheme[1].lower() != "http" or scheme[3] != "://"
+    if is_defanged:
+        after_host = after_host.replace("[.]", ".")
+    return f"http{scheme[2]}://{host}{after_host}"
 
 
 def _host(name: str) -> str:
@@ -171,15 +177,15 @@ def _host(name: str) -> str:
         return str(URL(f"https://{name.rstrip('.')}/").hostname)
     except ValueError:
         pass
-    raise ValueError(_SHAPE)
+    raise ValueError(_NO_ADDRESS)
 
 
-def _escapes(text: str) -> str:
-    """`text` with one spelling for each percent-encoded character."""
-    return _ESCAPE.sub(_escape, text) if "%" in text else text
+def _normal_escapes(text: str) -> str:
+    """`text` with one spelling for each percent-encoded character (step 5)."""
+    return _ESCAPE.sub(_normal_escape, text) if "%" in text else text
 
 
-def _escape(escape: re.Match[str]) -> str:
+def _normal_escape(escape: re.Match[str]) -> str:
     if escape[1] is None:
         return "%25"
     code = int(escape[1], 16)
@@ -188,23 +194,23 @@ def _escape(escape: re.Match[str]) -> str:
 
 def _query(search: str, host: str) -> str:
     """The normal form of the query of an address, with its `?`; empty if no parameter is left."""
-    dropped = _dropped(host)
+    dropped = _dropped_names(host)
     parameters = []
-    for part in _escapes(search.removeprefix("?")).split("&"):
-        name, plain = part.partition("=")[0], _name(part)
-        if part and not plain.startswith(_TRACKING_PREFIX) and plain not in TRACKING and plain not in dropped:
-            parameters.append((name, part))
+    for part in _normal_escapes(search.removeprefix("?")).split("&"):
+        written, name = part.partition("=")[0], _name(part)
+        if part and not name.startswith(_TRACKING_PREFIX) and name not in TRACKING and name not in dropped:
+            parameters.append((written, part))
     parameters.sort(key=lambda pair: pair[0])
     return "?" + "&".join(part for _, part in parameters) if parameters else ""
 
 
 def _name(part: str) -> str:
-    """The name of a parameter, as names are compared."""
+    """The name of a parameter `name=value`, as names are compared: unescaped, in lower case."""
     return unquote(part.partition("=")[0]).lower()
 
 
-def _dropped(host: str) -> frozenset[str]:
-    """The names of OF_HOSTS for a host."""
+def _dropped_names(host: str) -> frozenset[str]:
+    """The names of OF_HOSTS for a host, or for the nearest host above it that has some."""
     labels = host.split(".")
     for first in range(len(labels)):
         if names := OF_HOSTS.get(".".join(labels[first:])):

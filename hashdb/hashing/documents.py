@@ -24,20 +24,20 @@ from hashdb.hashing.texts import LISTED_STEP, WINDOW, split_words, window_starts
 from hashdb.hashing.videos import PICTURE, begins_as_video
 
 _MAY_BE_TEXT: Final = re.compile(rb"(?!GIF8)(?:BM|P[1-6f]\s+(?!#|[0-9])|ID3|OggS|G)")
-"""Letters with which a text may begin, although a bitmap, a Netpbm picture, sound or a video begins with them.
+"""Letters with which a text may begin, although a bitmap, a Netpbm picture, sound or a video begins with them, too.
 
-Other beginnings of pictures and videos have octets that no text has.
+All other pictures and videos begin with bytes that no text has.
 """
 MIN_PAGE_WORDS: Final = 100
-"""A listed page with so many words has windows of its own: one that begins with it, and one that ends with it."""
+"""A listed page of at least so many words has two windows of its own: one at its start, and one at its end."""
 DOCUMENT_HEAD: Final = 4_096
-"""Bytes by which a document is recognised."""
+"""The first bytes of a file, by which a document is recognised."""
 _REFUSED: Final = {
     b"{\\rtf": "RTF is not read: save the document as PDF, DOCX or plain text",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "old files of Office (DOC, XLS, PPT) and encrypted ones are not read: "
     "save the document as PDF or DOCX, without a password",
 }
-"""How files begin that are not read, and the reason that is given."""
+"""How files of the formats that are refused begin, and the reason that is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,10 @@ def is_document(file: IO[bytes]) -> bool:
 
 
 def begins_as_document(head: bytes) -> bool:
-    """Whether the first 4,096 bytes of a file are those of a document or a text.
+    """Whether a file with these first `DOCUMENT_HEAD` bytes is read as a document or a text.
 
-    What begins as a picture or as a video is one, also if a text, a PDF or an archive follows: a long comment must not
-    keep a picture from being hashed.
+    A file that begins as a picture or a video is read as that, even if a text, a PDF or an archive follows: a picture
+    with a long comment must be hashed as a picture.
     """
     if PICTURE.match(head) or begins_as_video(head):
         return bool(_MAY_BE_TEXT.match(head)) and begins_as_text(head)
@@ -83,7 +83,8 @@ def hash_document(
 ) -> HashedDocument:
     """The hashes of a document, with a window of words every `step` words.
 
-    `algorithms` are those of pages; words always have theirs. Pages have the variants or the transforms of `mode`.
+    `algorithms` are those for pages; windows of words are always hashed by `simhash256`. Pages have the variants or
+    the transforms of `mode`. With a smaller `step` than `LISTED_STEP`, the document is hashed for a query.
     `advance` is called with the share that is done, 0 to 1. Raises UnreadablePicture, VideoTooLarge, and MemoryError.
     """
     octets = file.read(limits.max_bytes + 1)
@@ -104,7 +105,7 @@ def load_readers() -> None:
 
 
 def read_words(octets: bytes, limits: DocumentLimits) -> Content:
-    """The text of a document without pages. Raises UnreadablePicture, VideoTooLarge."""
+    """The text of a document other than PDF, or of a text. Raises UnreadablePicture, VideoTooLarge."""
     for head, reason in _REFUSED.items():
         if octets.startswith(head):
             raise UnreadablePicture(reason)
@@ -122,54 +123,58 @@ def _with_windows(content: Content, limits: DocumentLimits, step: int) -> Hashed
     if len(words) > limits.max_words:
         incomplete.append(f"of its {len(words)} words, only the first {limits.max_words} were hashed")
         words = words[: limits.max_words]
-    most = FRAMES_AN_ITEM - len(content.frames)
-    used_step = _widen_step(len(words), step, most)
+    max_windows = FRAMES_AN_ITEM - len(content.frames)
+    used_step = _widen_step(len(words), step, max_windows)
     starts: Sequence[int] = window_starts(len(words), used_step)
-    if content.pages is not None and step >= LISTED_STEP:
-        starts = _with_pages(starts, [*map(len, texts)], most)
+    is_listed = step >= LISTED_STEP
+    if content.pages is not None and is_listed:
+        starts = _with_page_windows(starts, [*map(len, texts)], max_windows)
     windows = windows_at(words, starts)
     if used_step > step:
         incomplete.append(
             f"one window begins every {used_step} words, not every {step}, so short passages may be missed"
         )
     if not content.frames and not windows:
-        reason = f"the document has too little text to be hashed: {_count(words)}, and {_pictures(content)}"
+        reason = f"the document has too little text to be hashed: {_word_count(words)}, and {_picture_clause(content)}"
         raise UnreadablePicture(reason)
     if content.pictures:
         incomplete.append(f"its pictures were not hashed ({content.pictures}): save it as PDF to hash them, too")
     if content.pages is not None and not words:
         incomplete.append("it has no text, only pictures of its pages")
     elif not windows:
-        incomplete.append(f"its text is too short to be hashed: {_count(words)}")
+        incomplete.append(f"its text is too short to be hashed: {_word_count(words)}")
     sentence = f"the document was read in part: {'; '.join(incomplete)}" if incomplete else None
     return HashedDocument((*content.frames, *windows), content.pages, len(words), sentence)
 
 
-def _count(words: Sequence[str]) -> str:
+def _word_count(words: Sequence[str]) -> str:
     return "1 word" if len(words) == 1 else f"{len(words)} words"
 
 
-def _pictures(content: Content) -> str:
+def _picture_clause(content: Content) -> str:
+    """What there was to hash of a document beside its words, as a part of a sentence."""
     if content.pages is not None:
         return "no page that is not plain"
     return "pictures, which are not read: save it as PDF" if content.pictures else "no pictures"
 
 
-def _widen_step(count: int, step: int, most: int) -> int:
-    """The step with which `count` words have at most `most` windows: `step`, or twice, four times … as much."""
-    while len(window_starts(count, step)) > most:
+def _widen_step(count: int, step: int, max_windows: int) -> int:
+    """The step with which `count` words have at most `max_windows` windows: `step`, or twice, four times … as much."""
+    while len(window_starts(count, step)) > max_windows:
         step *= 2
     return step
 
 
-def _with_pages(starts: Sequence[int], lengths: Sequence[int], most: int) -> Sequence[int]:
-    """The starts of windows, and of those that begin or end with a page, unless that makes more than `most`.
+def _with_page_windows(starts: Sequence[int], page_lengths: Sequence[int], max_windows: int) -> Sequence[int]:
+    """The starts of windows and of those that begin or end with a long page; `starts` alone if they are too many.
 
-    `lengths` is how many words each page has.
+    A start is the number of the first word of a window. `page_lengths` is how many words each page has.
     """
-    with_pages, first, last = set(starts), 0, starts[-1]
-    for length in lengths:
+    all_starts, page_start, last_start = set(starts), 0, starts[-1]
+    for length in page_lengths:
         if length >= MIN_PAGE_WORDS:
-            with_pages.update((min(first, last), min(max(0, first + length - WINDOW), last)))
-        first += length
-    return sorted(with_pages) if len(with_pages) <= most else starts
+            last_of_page = max(0, page_start + length - WINDOW)
+            # Not after the last window, which ends with the text.
+            all_starts.update((min(page_start, last_start), min(last_of_page, last_start)))
+        page_start += length
+    return sorted(all_starts) if len(all_starts) <= max_windows else starts

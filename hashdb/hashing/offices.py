@@ -21,7 +21,8 @@ _DAMAGED: Final = "not a document that can be read: it is damaged or cut short"
 _LOCKED: Final = "the document is encrypted: save it without a password or protection"
 _OTHER: Final = "an archive that is not a document that is read (DOCX, ODT, EPUB)"
 _ENTITIES: Final = "the document declares entities of XML, which are not expanded: save it as PDF or plain text"
-_DEEPEST: Final = 1_000  # elements within one another
+_DEEPEST: Final = 1_000
+"""The most elements within one another that are read."""
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".emf", ".wmf", ".svg", ".avif")
 _CHUNK: Final = 2**20
 """Bytes that are parsed at a time: with each piece, Expat parses an unfinished tag again from its start."""
@@ -34,7 +35,7 @@ def load_archives() -> None:
     """Load what reads archives and XML, for a process that can open no file later."""
     file = BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        # A name is read in this encoding unless it says otherwise.
+        # Names in an archive are in this encoding, unless they are marked as UTF-8: `decode` loads it.
         archive.writestr(b"content.xml".decode("cp437"), "<text>text</text>")
     read_office(file.getvalue(), DocumentLimits())
 
@@ -67,7 +68,7 @@ def read_office(octets: bytes, limits: DocumentLimits) -> Content:
 
 
 class _Parts:
-    """The files of an archive, of which at most `limits.max_unpacked` bytes are read in all."""
+    """The files in an archive. At most `limits.max_unpacked` bytes are read of all of them together."""
 
     def __init__(self, octets: bytes, limits: DocumentLimits) -> None:
         self._archive = zipfile.ZipFile(BytesIO(octets))
@@ -79,7 +80,7 @@ class _Parts:
         entry = self._archive.getinfo(name)
         if entry.flag_bits & 1:  # encrypted
             raise UnreadablePicture(_LOCKED)
-        # Other methods take as much memory as the archive says.
+        # With other methods, the archive decides how much memory the reader takes.
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UnreadablePicture(_DAMAGED)
         with self._archive.open(entry) as file:
@@ -96,7 +97,10 @@ class _Parts:
         end: Callable[[str], None] | None = None,
         text: Callable[[str], None] | None = None,
     ) -> None:
-        """Read a file of XML: call `start` and `end` with each element's name, without its prefix, and `text`."""
+        """Read a file of XML. Call `start` and `end` for each element, and `text` for each piece of text.
+
+        They get names of elements and attributes without the prefix of a namespace.
+        """
         depth = 0
 
         def enter(name: str, attributes: Attributes) -> None:
@@ -131,18 +135,18 @@ def _local(name: str) -> str:
 
 
 class _Format(NamedTuple):
-    """How the text stands in a file of XML, by the names of elements."""
+    """Which elements of a format have text, and what the others mean: sets of names of elements."""
 
     lines: frozenset[str]
     """Elements that end a line."""
     unseen: frozenset[str]
     """Elements that are not read, with all that is in them."""
-    signs: dict[str, str]
+    characters: dict[str, str]
     """Elements that stand for a character, and the character."""
     texts: frozenset[str] | None = None
-    """Elements in which text stands; None: all."""
+    """The only elements whose text is read, or None to read the text of all. Only DOCX has them."""
     notes: frozenset[str] = frozenset()
-    """Elements of notes, whose text follows that of the file."""
+    """Elements of footnotes and endnotes, whose text follows the text of the file."""
 
 
 class _Collected:
@@ -151,46 +155,47 @@ class _Collected:
     def __init__(self, format: _Format) -> None:
         """No text yet."""
         self._format = format
-        self._skipped = self._in_text = self._in_note = 0
-        self._hidden = False
+        # In how many open elements of a kind the reader is: unseen ones with all in them, texts, notes.
+        self._unseen_depth = self._text_depth = self._note_depth = 0
+        self._is_hidden = False
         self._text: list[str] = []
         self._notes: list[str] = []
 
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
-        if self._skipped or name in self._format.unseen:
-            self._skipped += 1
+        if self._unseen_depth or name in self._format.unseen:
+            self._unseen_depth += 1
             return
-        self._in_note += name in self._format.notes
+        self._note_depth += name in self._format.notes
         if self._format.texts is not None:
-            self._in_text += name in self._format.texts
+            self._text_depth += name in self._format.texts
             if name == "vanish" and attributes.get("val", "1") not in ("0", "false", "off"):  # hidden text in DOCX
-                self._hidden = True
-        if name in self._format.signs:
-            self._add(self._format.signs[name])
+                self._is_hidden = True
+        if name in self._format.characters:
+            self._add(self._format.characters[name])
 
     def end(self, name: str) -> None:
         """An element ends."""
-        if self._skipped:
-            self._skipped -= 1
+        if self._unseen_depth:
+            self._unseen_depth -= 1
             return
         if self._format.texts is not None:
-            self._in_text -= name in self._format.texts
-            if name == "r":  # a run: text of one style
-                self._hidden = False
+            self._text_depth -= name in self._format.texts
+            if name == "r":  # a run of DOCX: text of one style, which `vanish` hides
+                self._is_hidden = False
         if name in self._format.lines:
             self._add("\n")
         if name in self._format.notes:
             self._add("\n")
-            self._in_note -= 1
+            self._note_depth -= 1
 
     def text(self, data: str) -> None:
         """A piece of text."""
-        if not self._skipped and not self._hidden and (self._format.texts is None or self._in_text):
+        if not self._unseen_depth and not self._is_hidden and (self._format.texts is None or self._text_depth):
             self._add(data)
 
     def _add(self, data: str) -> None:
-        (self._notes if self._in_note else self._text).append(data)
+        (self._notes if self._note_depth else self._text).append(data)
 
     def __str__(self) -> str:
         return "".join((*self._text, "\n", *self._notes))
@@ -203,24 +208,25 @@ def _collect(parts: _Parts, name: str, format: _Format) -> str:
     return str(collected)
 
 
-_WORD: Final = _Format(
+_DOCX: Final = _Format(
     lines=frozenset(("p", "tr")),
-    # What is shown another way, was deleted or moved away, or is an instruction.
+    # Text that is there in another form as well, was deleted or moved away, or is an instruction to Word.
     unseen=frozenset(("Fallback", "del", "moveFrom", "instrText", "delText")),
-    signs={"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": "\u00ad"},
+    characters={"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": "\u00ad"},
     texts=frozenset(("t",)),
 )
-_WORD_FURTHER: Final = ("footnotes", "endnotes", "header", "footer")
-"""The files that follow the text, by their relationships."""
+_DOCX_FURTHER: Final = ("footnotes", "endnotes", "header", "footer")
+"""The kinds of the files whose text follows the main text, in this order."""
 
 
 def _docx(parts: _Parts) -> str:
+    """The text of a DOCX: of its main file, then of the files that this one refers to."""
     (main, *_) = [target for kind, target in _relationships(parts, "") if kind == "officeDocument"] or [""]
     if not posixpath.basename(main).startswith("document"):
         raise UnreadablePicture("a file of Office that is not a text: save it as PDF")
     further = _relationships(parts, main)
-    names = [target for wanted in _WORD_FURTHER for kind, target in further if kind == wanted and target in parts.names]
-    return "\n".join(_collect(parts, name, _WORD) for name in (main, *dict.fromkeys(names)))
+    names = [target for wanted in _DOCX_FURTHER for kind, target in further if kind == wanted and target in parts.names]
+    return "\n".join(_collect(parts, name, _DOCX) for name in (main, *dict.fromkeys(names)))
 
 
 def _relationships(parts: _Parts, file: str) -> list[tuple[str, str]]:
@@ -247,12 +253,13 @@ _ODT: Final = _Format(
          "forms", "automatic-styles", "font-face-decls", "meta", "settings", "object-ole", "binary-data", "desc",
          "title")
     ),
-    signs={"s": " ", "tab": " ", "line-break": "\n", "soft-page-break": " "},
+    characters={"s": " ", "tab": " ", "line-break": "\n", "soft-page-break": " "},
     notes=frozenset(("note",)),
 )  # fmt: skip
 
 
 def _odt(parts: _Parts) -> str:
+    """The text of an ODT: of its body, then of its headers and footers, which are among the styles."""
     if "META-INF/manifest.xml" in parts.names:
         encrypted: list[str] = []
         parts.parse(
@@ -265,6 +272,7 @@ def _odt(parts: _Parts) -> str:
 
 
 def _epub(parts: _Parts) -> str:
+    """The text of an EPUB: of its chapters in reading order, each of which is a file of HTML."""
     packages: list[str] = []
     parts.parse(
         "META-INF/container.xml",
@@ -275,7 +283,7 @@ def _epub(parts: _Parts) -> str:
     if "META-INF/rights.xml" in parts.names or "META-INF/sinf.xml" in parts.names:
         raise UnreadablePicture(_LOCKED)
     items: dict[str, tuple[str, str]] = {}  # the path and the media type of each file, by its id
-    spine: list[str] = []  # the ids of the chapters in reading order
+    spine: list[str] = []  # the ids of the chapters in reading order, as EPUB calls it
 
     def start(name: str, attributes: Attributes) -> None:
         if name == "item":

@@ -21,19 +21,21 @@ if TYPE_CHECKING:
     import pypdfium2
 
 _PDF: Final = re.compile(rb"^\W*%PDF-\d", re.MULTILINE)
-_HEAD: Final = 1_024  # bytes in which it is looked for
+"""A line with the version of a PDF."""
+_HEAD: Final = 1_024
+"""The first bytes of a file, in which this line is looked for."""
 LONGEST: Final = 1_000
-"""Longest side in pixels of the picture of a page."""
+"""The longer side in pixels of the picture that is made of a page."""
 _SHORTEST: Final = 16
-"""Shortest side in pixels of a page that is hashed."""
+"""If the shorter side of this picture has fewer pixels, the page is not hashed."""
 _NO_PDF: Final = "not a PDF that can be read: it is damaged or cut short"
 _LOCKED: Final = "the PDF is encrypted and needs a password: save it without one"
 _HYPHENS: Final = {0x02: "-", 0xFFFE: "-"}
-"""What PDFium has for a hyphen at the end of a line, within a word."""
+"""The codes that PDFium has instead of a hyphen that divides a word at the end of a line."""
 
 
 def is_pdf(octets: bytes) -> bool:
-    """Whether one of the first lines of a file is that of a PDF; readers skip what is before."""
+    """Whether one of the first lines of a file has the version of a PDF; readers skip the lines before it."""
     return _PDF.search(octets[:_HEAD]) is not None
 
 
@@ -44,17 +46,20 @@ def load_pdfium() -> None:
 
 
 def _pdfium() -> Any:
-    """The module, with PDFium set not to look for fonts: what is hashed must not depend on the machine's fonts."""
+    """The module pypdfium2, with no fonts of the system: hashes must not depend on the fonts of the machine."""
     import pypdfium2
 
-    if not _FONTS:
-        _FONTS.append(pypdfium2.raw.FPDF_SYSFONTINFO(version=1))
-        pypdfium2.raw.FPDF_SetSystemFontInfo(_FONTS[0])
+    if not _NO_FONTS:
+        _NO_FONTS.append(pypdfium2.raw.FPDF_SYSFONTINFO(version=1))
+        pypdfium2.raw.FPDF_SetSystemFontInfo(_NO_FONTS[0])
     return pypdfium2
 
 
-_FONTS: Final[list[Any]] = []
-"""What PDFium asks for fonts of the system, once it is loaded: nothing."""
+_NO_FONTS: Final[list[Any]] = []
+"""The structure that PDFium asks for fonts of the system, without any function; empty until PDFium is loaded.
+
+PDFium keeps only its address, so it must not be freed.
+"""
 
 
 def read_pdf(
@@ -99,7 +104,7 @@ def _open(octets: bytes) -> pypdfium2.PdfDocument:
 def _read_page(
     document: pypdfium2.PdfDocument, number: int, algorithms: Sequence[Algorithm], mode: Mode
 ) -> tuple[Frame | None, str | None]:
-    """The frame of a page, if it has one, and its text; None for a page that cannot be read."""
+    """The frame (None: it has none) and the text of the page with this number, from 0; both None if it is damaged."""
     pdfium = _pdfium()
     try:
         with closing(document[number]) as page:

@@ -1,4 +1,4 @@
-"""The content that is read of a document, and how large a document may be."""
+"""What the readers of documents return, and how large a document may be."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ OUT_OF_MEMORY: Final = "the document takes more memory to hash than is allowed"
 class DocumentLimits:
     """How large a document may be.
 
-    A file of more than `max_bytes`, or an archive of which more than `max_unpacked` bytes are read, is refused. Of more
-    than `max_pages` or `max_words`, the first ones are hashed. `processing_seconds` is how long hashing may take.
+    A file of more than `max_bytes` is refused, and an archive (DOCX, ODT, EPUB) of which more than `max_unpacked` bytes
+    would have to be unpacked. Of a document with more pages than `max_pages` or more words than `max_words`, the first
+    ones are hashed. `processing_seconds` is how long hashing may take.
     """
 
     max_bytes: int = 100_000_000
@@ -38,14 +39,15 @@ DOCUMENT_LIMITS: Final = DocumentLimits()
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The content of a document: the text of each page in reading order, or of the whole, and its hashed pages.
-
-    `pages` is how many it has; None if it has no pages. Each of `incomplete` is a clause that says what was not read.
-    """
+    """What was read of a document: its text, and its pages that were hashed as pictures."""
 
     texts: tuple[str, ...]
+    """The text of each page in order, or one text if the document has no pages."""
     frames: tuple[Frame, ...] = ()
+    """The hashes of its pages; a plain page has none."""
     pages: int | None = None
+    """How many pages it has; None for a document without pages, such as a DOCX or a plain text."""
     incomplete: tuple[str, ...] = ()
+    """For each thing that was not read, a part of a sentence that says so."""
     pictures: int = 0
     """How many pictures it has that were not hashed."""

@@ -1,11 +1,11 @@
 """Secret views: parts of a picture that only members know, since they are drawn from a seed of the service.
 
-An attacker who knows the code knows every other part that is hashed, and can alter a picture until no part is
-recognised. That changes those parts much more than parts of other proportions at other places. So a contribution also
-stores these parts, and a query asks for the same ones: in a copy they are as near as the whole is.
+An attacker who knows the code knows every other part that is hashed, and can alter a picture until none of them is
+recognised. Such an alteration changes parts of other proportions at other places much less. So a contribution also
+stores the hashes of such secret parts, and a query asks for the same parts. In a copy they are as near as the whole is.
 
-The parts are strips. The hash of a strip depends on fine changes across it and on coarse ones along it. To change the
-hashes of upright and level strips anywhere, an alteration has to be fine and coarse in both directions at once.
+The parts are strips. The hash of a strip depends on fine changes across it and on coarse changes along it. An attacker
+who wants to change the hashes of all upright and level strips has to make fine and coarse changes in both directions.
 """
 
 from __future__ import annotations
@@ -27,26 +27,30 @@ LONG: Final = (0.75, 1.0)
 SHORT: Final = (0.2, 0.4)
 """The breadth of a strip is between these fractions of the other side."""
 LEVEL: Final = (True, False, True)
-"""Whether each strip is level. To change this or the fractions makes all stored secret views useless."""
+"""For each strip of a seed, whether it is level; else it is upright.
+
+If this or the fractions change, the secret views that are stored match no more.
+"""
 
 
 def secret_windows(seed: bytes) -> tuple[Window, ...]:
-    """The parts that a seed gives. Without the seed they are as good as random (HMAC-SHA256)."""
-    return tuple(_draw(seed, place, is_level) for place, is_level in enumerate(LEVEL, 1))
+    """The parts that a seed gives. Without the seed nobody can tell them from random ones (HMAC-SHA256)."""
+    return tuple(_draw(seed, number, is_level) for number, is_level in enumerate(LEVEL, 1))
 
 
-def _draw(seed: bytes, place: int, is_level: bool) -> Window:
-    """The strip with this number, from 1. Four numbers from 0 to 1 give its length, its breadth and where it begins."""
-    octets = hmac.digest(seed, f"hashdb secret view {place}".encode(), "sha256")
+def _draw(seed: bytes, number: int, is_level: bool) -> Window:
+    """The strip with this number, from 1. Four random numbers from 0 to 1 give its length, breadth and place."""
+    octets = hmac.digest(seed, f"hashdb secret view {number}".encode(), "sha256")
     along, across, start, aside = (int.from_bytes(octets[first : first + 8]) / 2**64 for first in range(0, 32, 8))
     length, breadth = LONG[0] + along * (LONG[1] - LONG[0]), SHORT[0] + across * (SHORT[1] - SHORT[0])
+    # The strip begins where it fits into the picture: `start` along its length, `aside` along its breadth.
     start, aside = start * (1 - length), aside * (1 - breadth)
     level = Window(start, aside, start + length, aside + breadth)
     return level if is_level else Window(level.top, level.left, level.bottom, level.right)
 
 
 def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
-    """The phash256 signals of a seed's parts that a contribution stores, without parts that are too plain to match."""
+    """The phash256 signals of a seed's parts, for a contribution, without parts that are too plain to match."""
     if picture.is_tiny:
         return
     changes = sample_changes(picture.sampled)
@@ -55,10 +59,13 @@ def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
 
 
 def secret_transforms(picture: Picture, seeds: Sequence[Seed]) -> Iterator[Transform]:
-    """The names, like `secret-2-1`, and the phash256 signals of the parts of each seed that a query asks for."""
+    """The names and the phash256 signals of the parts of each seed, for a query.
+
+    A name like `secret-2-1` has the id of the seed and the number of the strip.
+    """
     if not has_detail(picture):
         return
     for seed in seeds:
-        for place, window in enumerate(secret_windows(seed.octets), 1):
+        for number, window in enumerate(secret_windows(seed.octets), 1):
             if signals := usable_signals([phash256_signal(coefficients(picture.reduced, window))]):
-                yield f"secret-{seed.id}-{place}", signals
+                yield f"secret-{seed.id}-{number}", signals

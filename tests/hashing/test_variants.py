@@ -12,7 +12,15 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_variants
 from hashdb.hashing.pdq import quality, sample_changes
 from hashdb.hashing.pictures import Picture, read_picture
-from hashdb.hashing.variants import FRAME_TURNS, FRAME_WINDOWS, TILTS, WINDOWS, frame_variants, part_quality, variants
+from hashdb.hashing.variants import (
+    FRAME_WINDOWS,
+    FRAME_WINDOWS_IN_TURN,
+    TILTS,
+    WINDOWS,
+    frame_variants,
+    part_quality,
+    variants,
+)
 from hashdb.hashing.windows import WHOLE, Window, crop
 from tests.hashing.samples import PHOTOS, draw_picture, encode_picture
 
@@ -118,7 +126,7 @@ def test_the_shots_of_a_video_alternate_between_two_sets_of_few_parts() -> None:
     stored = [set(frame_variants(picture, Profile.BALANCED, shot)) for shot in range(3)]
     assert stored[0] == stored[2] != stored[1]
     assert len(stored[0] & stored[1]) == len(FRAME_WINDOWS)
-    assert [len(each) for each in stored] == [len(FRAME_WINDOWS) + len(FRAME_TURNS[0])] * 3
+    assert [len(each) for each in stored] == [len(FRAME_WINDOWS) + len(FRAME_WINDOWS_IN_TURN[0])] * 3
     assert len(stored[0]) < len(list(variants(picture, Profile.BALANCED))) / 3
 
 

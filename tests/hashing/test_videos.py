@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm
 from hashdb.hashing import Mode, hash_picture
 from hashdb.hashing.decoding import VideoLimits
-from hashdb.hashing.variants import FRAME_TURNS, FRAME_WINDOWS
+from hashdb.hashing.variants import FRAME_WINDOWS, FRAME_WINDOWS_IN_TURN
 from hashdb.hashing.videos import (
     VIDEO_HEAD,
     HashedFrame,
@@ -55,7 +55,7 @@ def test_a_frame_has_nearly_the_hashes_of_the_picture_that_it_shows() -> None:
 def test_the_first_frame_of_a_shot_has_variants_and_the_others_only_pdq() -> None:
     still = films.encoded([films.pictures()[0]] * 30)
     first, *others = _hashed(still, Mode.BALANCED)
-    assert len(first.hashed.signals) == 2 + len(FRAME_WINDOWS) + len(FRAME_TURNS[0])
+    assert len(first.hashed.signals) == 2 + len(FRAME_WINDOWS) + len(FRAME_WINDOWS_IN_TURN[0])
     assert [[signal.algorithm for signal in frame.hashed.signals] for frame in others] == [[Algorithm.PDQ]] * 2
 
 
