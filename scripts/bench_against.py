@@ -81,7 +81,7 @@ def compare(revision: str, quick: bool, values: int) -> None:
         report.machine_sentence(results["machine"]),
         f"`hashdb serve --workers {WORKERS}` on loopback, {values:,} PDQ values.",
         f"The client is {client()}, on the same cores.",
-        "Both versions run at the same time; one is asked while the other idles.",
+        "Both versions run at the same time; while one answers requests, the other one is idle.",
         f"A figure is the median of {rounds} rounds of {seconds:.0f} s.",
         f"The earlier version is {revision}.",
         'The columns "before" are those of the earlier version; µs are processor time of the service.',

@@ -25,7 +25,7 @@ TARGETS = (
 
 
 def main() -> None:
-    """Write the page."""
+    """Compare the results with the targets, and write the page."""
     parser = argparse.ArgumentParser(prog="scripts/bench attacks", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", required=True, help="description of the pictures for the page")
@@ -37,14 +37,14 @@ def main() -> None:
         *opening("Attacks", _READERS, "bench attacks", measured),
         f"{evaluation['pictures']:,} pictures, drawn by seed {evaluation['seed']}: {arguments.pictures}.",
         "[The evaluation](../evaluation.md#attacks) describes the method, "
-        "and [the threats](../threats.md#evasion-by-a-computed-change) what follows from it.",
+        "and [the threats](../threats.md#evasion-by-a-computed-change) the consequences.",
         "",
         "## Targets",
         *targets(list(_targets({attack["attack"]: attack for attack in attacks}))),
         "## Each attack",
         "",
-        "The median of the decibels of those that succeed, "
-        "and the percentage that succeeds at so many decibels or more.",
+        "The median of the decibels of successful attacks, "
+        "and the percentage that succeeds at this number of decibels or more.",
         *table(("attack", "median, dB", *(f"≥ {decibels} dB" for decibels in attacks[0]["shares"])), _rows(attacks)),
     ]
     write("attacks", lines, {"machine": measured, **evaluation})

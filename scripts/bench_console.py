@@ -352,7 +352,7 @@ def _write(count: int, rows: Mapping[str, Sequence[Row]], lists: Mapping[str, Se
         *report.targets(targets),
         "## Lists",
         "",
-        "Each list is requested by every filter in every order: the first page, the second, the third, and back.",
+        "Each list is requested with every filter and order: the first page, the second, the third, and back.",
         "Totals are part of each page.",
         "A page that stopped early has read 20000 contributions, and offers to search on.",
     ]

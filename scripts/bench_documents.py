@@ -116,7 +116,7 @@ def service() -> Iterator[HashDB]:
 
 
 def main() -> None:
-    """Measure, and write the page; with --quick only print it."""
+    """Measure, and write the page; with --quick, only print it."""
     parser = argparse.ArgumentParser(prog="scripts/bench documents", description=__doc__.partition("\n")[0])
     parser.add_argument("--pdfs", type=Path, required=True, metavar="FOLDER", help="manuals as PDF")
     parser.add_argument("--pages", type=int, help=f"number of pages to draw, {PAGES} by default")
@@ -282,7 +282,7 @@ def _pairs(
             for side in (queried, stored)
         )
         distances = documents.pairs(of_queried, of_listed, skip)
-        for first, second in documents.nearest(distances, 2e-3):
+        for first, second in documents.nearest_pairs(distances, 2e-3):
             # A match would be correct if both pages have the same licence or index.
             if documents.is_same(listed[pages[first][0]], pages[first][1], listed[pages[second][0]], pages[second][1]):
                 skip[first, second] = True
@@ -306,68 +306,68 @@ def _pairs(
     return result
 
 
-def _is_left_out(listed: Sequence[Document], one: Page, other: Page) -> bool:
-    """Whether they are pages of one document, or at about the same place of translations."""
-    if one[0] == other[0]:
+def _is_left_out(listed: Sequence[Document], page: Page, other_page: Page) -> bool:
+    """Whether two pages are of one document, or at about the same place of translations."""
+    if page[0] == other_page[0]:
         return True
-    first, second = listed[one[0]], listed[other[0]]
-    apart = abs(one[1] / len(first.texts) - other[1] / len(second.texts))
-    return first.family == second.family and apart < documents.NEAR_PLACE
+    document, other_document = listed[page[0]], listed[other_page[0]]
+    apart = abs(page[1] / len(document.texts) - other_page[1] / len(other_document.texts))
+    return document.family == other_document.family and apart < documents.NEAR_PLACE
 
 
 def speed(listed: Sequence[Document]) -> dict[str, Any]:
-    """Seconds of a processor for a page, as listed and as a query, and for 100 pages with their words."""
+    """Measure the processor seconds for a page with its words, as a listed page and in a query."""
     full = [document for document in listed if document.pages == documents.MOST_PAGES] or list(listed)
-    asked = [
+    as_query = [
         documents.timed(document.octets, Mode.TRANSFORMS, QUERY_STEP)[1] / document.pages for document in full[::2]
     ]
     as_listed = [document.seconds / document.pages for document in full]
     return {
         "documents": len(full),
         "listed": {"median": float(np.median(as_listed)), "most": max(as_listed)},
-        "asked": {"median": float(np.median(asked)), "most": max(asked)},
+        "asked": {"median": float(np.median(as_query)), "most": max(as_query)},
     }
 
 
 def targets(results: Mapping[str, Any]) -> Iterator[Target]:
-    """What was to be reached."""
+    """The targets of the recall, of false matches and of the speed."""
     for row in results["pictures"]:
         if row["name"] in PLAIN:
             share = row["page"] / row["asked"]
             yield Target(f"a page as a {row['name']}", "≥ 99 %", f"{100 * share:.1f} %", share >= 0.99)
-    wrong, every = (sum(row[key] for row in results["pictures"]) for key in ("wrong", "asked"))
-    yield Target("wrong documents of pages as pictures, all alterations", "0", f"{wrong} of {every}", wrong == 0)
+    wrong, queried = (sum(row[key] for row in results["pictures"]) for key in ("wrong", "asked"))
+    yield Target("wrong documents of pages as pictures, all alterations", "0", f"{wrong} of {queried}", wrong == 0)
     for row in results["words"]:
-        asked = 0.95 if "10 %" in row["words"] else 0.99
+        least = 0.95 if "10 %" in row["words"] else 0.99
         share = row["found"] / row["asked"]
-        what = f"one page typeset again, {row['form']}, words {row['words']}"
-        yield Target(what, f"≥ {100 * asked:.0f} %", f"{100 * share:.1f} %", share >= asked)
+        title = f"one page typeset again, {row['form']}, words {row['words']}"
+        yield Target(title, f"≥ {100 * least:.0f} %", f"{100 * share:.1f} %", share >= least)
     for pairs in results["pairs"]:
         counted = sum(each["counted"] for each in pairs["algorithms"])
         total = max(each["pairs"] for each in pairs["algorithms"])
-        what = f"pairs of different pages that match, {pairs['asked']}"
-        yield Target(what, "0", f"{counted} of {total:,}", counted == 0)
+        title = f"pairs of different pages that match, {pairs['asked']}"
+        yield Target(title, "0", f"{counted} of {total:,}", counted == 0)
         uppers = [each["upper"] for each in pairs["algorithms"]]
         upper = None if None in uppers else sum(uppers)
-        told = "too few pairs" if upper is None else f"{upper:.0e}"
-        yield Target(f"the same, estimated cautiously, {pairs['asked']}", f"≤ {RARE:.0e}", told,
+        measured = "too few pairs" if upper is None else f"{upper:.0e}"
+        yield Target(f"the same, estimated cautiously, {pairs['asked']}", f"≤ {RARE:.0e}", measured,
                      upper is not None and upper <= RARE)  # fmt: skip
     most = 100 * results["speed"]["listed"]["most"]
     yield Target("a document of 100 pages listed", "≤ 10 s of a processor", f"{most:.1f} s at most", most <= 10)
 
 
 def page(results: Mapping[str, Any]) -> list[str]:
-    """The page."""
+    """The lines of the page."""
     listed, speeds = results["listed"], results["speed"]
     return [
         *report.opening("Documents", _READERS, "bench documents", results["machine"]),
         f"The index uses: {results['engine']}.",
         f"The load of the machine at the start: {results['machine']['load']:.1f}.",
-        "All times are of a processor, not elapsed.",
+        "All times are processor time.",
         *([f"The documents: {results['source']}"] if results["source"] else []),
         f"The first {documents.MOST_PAGES} pages of {listed['documents']} files ({listed['manuals']} manuals and their "
         f"translations) are contributed to a service: {listed['pages']:,} pages, {listed['signals']:,} signals.",
-        f"{listed['drawn']} of these pages, drawn evenly over the files, with {FEWEST} words or more, come back.",
+        f"{listed['drawn']} of these pages, drawn evenly over the files, with {FEWEST} words or more, are queried.",
         "[Decision 75](../decisions/0075-documents-are-read-in-the-confined-process.md) has the rules.",
         "",
         "## Targets",
@@ -375,8 +375,8 @@ def page(results: Mapping[str, Any]) -> list[str]:
         "## A page as a picture",
         "",
         f"A page is drawn {documents.LONGEST:,} pixels high (listed pages: 1,000), altered, "
-        "saved as JPEG of quality 70, and asked for with all transforms.",
-        "*The same elsewhere*: other files that match and have this page, too, as a translation or by a passage of "
+        "saved as JPEG of quality 70, and queried with all transforms.",
+        "*The same elsewhere*: other files that match and also have this page, as a translation or in a passage of "
         f"{SHARED_WORDS} words.",
         *report.table(
             ("alteration", "pages", "document found, %", "at this page, %", "the same elsewhere", "wrong documents"),
@@ -390,8 +390,8 @@ def page(results: Mapping[str, Any]) -> list[str]:
         "The words of a page are typeset again, in lines of about 40 letters with hyphens, in another size of type and "
         f"other pages, or sent as plain text; {AROUND} pages of manuals that are not listed surround them in the last "
         "form.",
-        "Words are replaced by words of these pages; dots between words are no words.",
-        f"A page is found if a segment has words of it. *Short*: pages with fewer than {WINDOW} words.",
+        "Words are replaced by words of these pages; dots between words do not count.",
+        f"A page is found if a segment has some of its words. *Short*: pages with fewer than {WINDOW} words.",
         *report.table(
             ("form", "words", "pages", "found, %", "of short pages", "the same elsewhere", "wrong documents"),
             [
@@ -412,10 +412,11 @@ def page(results: Mapping[str, Any]) -> list[str]:
         "Ordered pairs of pages of different files. Left out are pages at about the same place of translations "
         f"(within {100 * documents.NEAR_PLACE:.0f} % of the length), and, of the nearest pairs, those with a passage "
         f"of {SHARED_WORDS} words in common.",
-        f"Where the hash of a listed page is sparse, the radius of phash256 is {SPARSE_RADIUS}; "
+        f"If the hash of a listed page is sparse, the radius of phash256 is {SPARSE_RADIUS}; "
         f"so these pairs count as {RADII[Algorithm.PHASH256] - SPARSE_RADIUS} bits further apart.",
         "The estimates are those of [the evaluation](../evaluation.md): a straight tail, which is cautious, "
-        "with the upper end of its 95 % interval, and one that bends as a normal one does, where the counts bend.",
+        "with the upper end of its 95 % interval, and one with the curvature of a normal distribution, "
+        "if the counts have one.",
         *report.table(
             ("asked", "hash", "radius", "pairs", "within it", "nearest, bits", "cautious", "upper end", "bent"),
             [

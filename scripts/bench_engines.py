@@ -186,15 +186,15 @@ def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Ite
     yield f"*tiered* runs on: {', '.join(sorted(kernels))}. *milvus* is milvus-lite, in one process on this machine."
     yield f"Other work ran on the machine; its load was {machine['load']:.1f} at the end."
     yield ""
-    yield "## Which engine to take"
+    yield "## Which engine to choose"
     yield ""
     yield "All three engines are exact: the same tests compare each of them with plain Python."
     yield "`HASHDB_INDEX` chooses the engine ([settings](../settings.md))."
     yield ""
     yield from report.table(("engine", "take it", "do not take it"), _ADVICE)
     yield (
-        "A text is asked for by many windows, within 72 of 256 bits: of 20,000 random windows, `bktree` takes 14 ms of"
-        " a processor for each, which is 1.7 s for a text of 3,000 words (115 windows)."
+        "A query for a text has many windows, each within 72 of 256 bits: with 20,000 random windows, `bktree` takes"
+        " 14 ms of a processor for each, which is 1.7 s for a text of 3,000 words (115 windows)."
     )
     for algorithm, radii in RADII.items():
         yield ""

@@ -40,7 +40,9 @@ MODES = {
     "transforms": "a query with transforms",
     "balanced": "a contribution with the variants of the balanced profile",
 }
-_READERS = "For engineers who hash pictures: how long each algorithm takes, beside pdqhash and an earlier version."
+_READERS = (
+    "For engineers who hash pictures: how long each algorithm takes, compared with pdqhash and an earlier version."
+)
 RATIO = 1.5
 """The target for the pictures a second, as a multiple of those of an earlier version."""
 _ROUND = """

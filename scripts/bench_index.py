@@ -25,7 +25,7 @@ from scripts.benchmarks.report import Line, Target, at_least, at_most, number
 MILLION = 1_000_000
 RADII_64 = (4, 6, 8, 10)
 WIDE = (8, 16, 24, 31, 40, 44, 50, 60)
-_READERS = "For contributors and operators: how fast the index is beside comparable software, and what it needs."
+_READERS = "For contributors and operators: how fast the index is compared with similar software, and what it needs."
 _PICTURES = ("index-by-values", "index-by-radius", "index-memory")
 
 
@@ -85,7 +85,7 @@ class _Run:
             "Each engine ran in a separate process that loaded an index made by another process.",
             "Unless noted, times are processor time, which other work on the machine affects least, without the time "
             "of reading the clock.",
-            "Every engine's answers were compared with those of a scan.",
+            "The results of every engine were compared with those of a scan.",
             f"The array of hashdb in memory was full ({FLUSH_SIZE:,} values); the rest was in files.",
             "",
         ]
@@ -290,7 +290,7 @@ class _Run:
             f"### {name}: build, open, share memory",
             "",
             f"Building takes {seconds} of processor time; the files hold {size:.1f} bytes a value.",
-            f"From opening the files to the first right answer it takes {took:.1f} ms.",
+            f"From opening the files to the first correct result it takes {took:.1f} ms.",
             f"Two threads answer {twice}.",
             *report.table(("processes", "MB in total (PSS)", "MB of files", "MB private to each"), memory),
             f"### {name}: queries while another thread writes segments, elapsed milliseconds",

@@ -113,7 +113,7 @@ def _contributing(home: Path, count: int, results: dict[str, Any], targets: list
         "",
         f"The service started without an index and was ready after {built:.0f} s: it built the index from the "
         "database.",
-        "Every contribution was found by the query after its answer, on another connection.",
+        "The next query, on another connection, found every contribution.",
         f"A single query took {alone.p50:.2f} ms (p99 {alone.p99:.2f} ms) alone, "
         f"and {busy.p50:.2f} ms (p99 {busy.p99:.2f} ms) while {_REQUESTS * _BATCH:,} contributions arrived "
         "and segments were written and merged.",

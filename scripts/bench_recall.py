@@ -71,7 +71,7 @@ MOST_FALSE, MOST_FALSE_OF_GRAPHICS = 1e-11, 1e-4
 
 
 def main() -> None:
-    """Write the page."""
+    """Compare the results with the targets, and write the page."""
     parser = argparse.ArgumentParser(prog="scripts/bench recall", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", required=True, help="description of the pictures for the page")
@@ -88,12 +88,12 @@ def main() -> None:
         "",
         "## Targets",
         "",
-        f"Of photographs with the {PROFILE} profile, unless a row says otherwise.",
+        f"For photographs with the {PROFILE} profile, unless a row says otherwise.",
         "A row for several alterations shows the worst of them.",
         *targets([*_recall_targets(sets), *_graphics_targets(sets, kinds), *_false_match_targets(sets)]),
         "## Different pictures",
         "",
-        f"Every match of two pictures of a set that show different things is a false one; {PROFILE} profile.",
+        f"Every match of two pictures of a set that show different things is a false match; {PROFILE} profile.",
         "*Altered*: the query is an altered copy.",
         "The estimate is the upper end for a pair, times the share that the verification leaves.",
         *table(
@@ -103,7 +103,7 @@ def main() -> None:
         *_pictures(sets, arguments.folder, arguments.shown),
         "## Each alteration",
         "",
-        f"Percentage that a service matches with its picture, by kind; {PROFILE} profile.",
+        f"Percentage of altered pictures that a service matches with the original, by kind; {PROFILE} profile.",
         *table(("alteration", *kinds), _alterations(sets, kinds)),
     ]
     results = {

@@ -61,7 +61,7 @@ _UPLOAD_BYTES = 64
 
 
 def main() -> None:
-    """Measure, and write docs/benchmarks/remember.md and remember.json; with --quick only print them."""
+    """Measure, and write docs/benchmarks/remember.md and remember.json; with --quick, only print them."""
     parser = argparse.ArgumentParser(prog="scripts/bench remember", description=__doc__.partition("\n")[0])
     parser.add_argument("--millions", type=float, action="append", help="millions of uploads: 10, 20 and 40 by default")
     parser.add_argument(
@@ -374,7 +374,7 @@ def _match_for(folder: Path, seconds: float) -> dict[str, float]:
 
 
 def page(results: dict[str, Any]) -> list[str]:
-    """The page."""
+    """The lines of the page."""
     burst, sizes, rate = results["many"], results["sizes"], results["rates"][0]["rate"]
     texts = results["texts"]
     a_second = burst["matched"] / burst["seconds"]
@@ -396,10 +396,10 @@ def page(results: dict[str, Any]) -> list[str]:
         "## A contribution is reported",
         "",
         f"A contribution has {_SIGNALS} signals, one of them near one upload.",
-        "The time is from the answer of the service to the report, with `hashdb sync --follow` and the service on one "
-        "machine.",
-        "`Search` compares the signals with all uploads, without the rest.",
-        "`Start` is how long `hashdb sync --follow` took until it had packed and read what was remembered.",
+        "The time is from the response of the service to the report, with `hashdb sync --follow` and the service on "
+        "one machine.",
+        "`Search` is the time to compare the signals with all uploads.",
+        "`Start` is the time that `hashdb sync --follow` took to pack and read the remembered uploads.",
         *report.table(
             ("uploads", "median s", "most s", "search s", "search, processor s", "start s", "bytes an upload", "files"),
             [
@@ -416,12 +416,12 @@ def page(results: dict[str, Any]) -> list[str]:
         "",
         f"{texts['uploads']:,} texts of 3,000 words are remembered, each with {texts['windows']} windows, by two "
         f"processes with 100 a call: {texts['rate']:,.0f} texts/s, which take {texts['bytes']:,.0f} bytes each.",
-        f"The load of the machine was {texts['load']:.0f} then.",
-        "A text is contributed of which 300 words are in one of them.",
-        f"The report is there {number(texts['median'])} s after the contribution was sent, and after "
+        f"The load of the machine was {texts['load']:.0f} at that time.",
+        "A contributed text has 300 words of one of them.",
+        f"The report arrives {number(texts['median'])} s after the contribution was sent, and after "
         f"{number(texts['most'])} s at most of {_CONTRIBUTIONS}.",
         f"With {texts['pictures']:,} pictures beside them, look-back for a film of {FRAMES_AN_ITEM:,} frames was done "
-        f"{number(texts['film'])} s after the answer; between its steps newer contributions come first.",
+        f"{number(texts['film'])} s after the response; between its steps newer contributions come first.",
         "",
         "## Very many contributions at once",
         "",
@@ -430,7 +430,7 @@ def page(results: dict[str, Any]) -> list[str]:
         f"Look-back matched {a_second:,.0f} uploads a second with all of them: all take "
         f"{number(burst['uploads'] / a_second / 3600)} hours.",
         f"The longest step, between which the copy is synced, took {number(burst['longest'])} s.",
-        f"Another process matched meanwhile: {number(burst['match']['p50'])} ms (p50), "
+        f"At the same time, another process matched: {number(burst['match']['p50'])} ms (p50), "
         f"{number(burst['match']['p99'])} ms (p99).",
     ]
 

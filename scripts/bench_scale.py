@@ -76,7 +76,7 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
 
 
 def page(results: dict[str, Any]) -> list[str]:
-    """The page."""
+    """The lines of the page."""
     return [
         "# The index with many values, measured",
         "",
@@ -97,13 +97,13 @@ def page(results: dict[str, Any]) -> list[str]:
              "bytes a value", "MB resident", "MB private"),
             [_queries(size) for size in results["sizes"]],
         ),
-        "`open` is the time to the first right answer.",
+        "`open` is the time to the first correct result.",
         "Resident memory is nearly all of mapped files, which processes share.",
         "",
         "## Growth while queries run",
         "",
         "One thread adds a quarter of the values in three parts, writes them and merges them, "
-        "while another one asks without a pause.",
+        "while another one sends queries without a pause.",
         *report.table(
             ("values", "added", "values/s", "queries", "p50 ms", "p99 ms", "p99 at a random moment, ms"),
             [_growth(size) for size in results["sizes"]],

@@ -177,7 +177,7 @@ def _write(
         "",
         "Written by `./scripts/bench start`; do not edit.",
         report.machine_sentence(machine),
-        f"Each command ran {rounds} times in a process of its own; the fastest run counts.",
+        f"Each command ran {rounds} times in a separate process; the fastest run counts.",
         f"The load of the machine was {machine['load']:.0f}: above the number of cores, all times are longer.",
         "The service ran on the same machine, with one worker.",
         "",

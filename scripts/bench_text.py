@@ -119,7 +119,7 @@ def recall_lines(evaluation: TextEvaluation) -> list[str]:
         "",
         f"{len(evaluation.scheme.listed)} texts are listed ({evaluation.windows:,} windows); "
         f"{len(evaluation.scheme.around)} others surround the passages.",
-        "All figures are per cent of the copies of a kind. "
+        "All figures are percentages of the copies of a kind. "
         "*SHA-256* and *whole SimHash* are one hash of the whole text, in the same run.",
     ]
     for form in TextForm:
@@ -147,14 +147,14 @@ def curves(corpus: Sequence[Text]) -> Measured:
         "",
         f"Distances in bits of windows of 150 words, from {results['windows']} texts: "
         "of a copy with 10 % of its words replaced that begins 12 words later, "
-        "and of windows of different texts that have no 8 words in a row in common.",
+        "and of windows of different texts that have no 8 consecutive words in common.",
         *report.table(
             ("words in a shingle", "counted", "copy, median", "copy, 95 %", "copy, 99 %", "different, nearest of "
              f"{results['pairs']:,}", "different, 1 in 10,000"),
             results["hashes"],
         ),
         f"Per cent of {results['passages']} passages of 300 words with 10 % of the words replaced, within 600 others, "
-        "of which two windows of both are within the radius; and excerpts of 150 words as they are.",
+        "that have two windows within the radius; and unaltered excerpts of 150 words.",
         *report.table(
             ("window", "step of listed", "step of queries", *(f"radius {radius}" for radius in texts.RADII),
              *(f"150 words, radius {radius}" for radius in texts.RADII)),
@@ -172,7 +172,7 @@ def hashing(corpus: Sequence[Text]) -> Measured:
     lines = [
         "## Hashing",
         "",
-        "Milliseconds of one processor for 1,000 words, from the text to the windows, the best of several rounds.",
+        "Milliseconds of one processor for 1,000 words, from the text to the windows, in the best of several rounds.",
         *report.table(("script", "as a listed text", "as a query"), rows),
     ]
     return results, [report.at_most("1,000 words hashed, in the slowest script", 10, slowest, "ms")], lines
@@ -200,7 +200,7 @@ def search(counts: Sequence[int]) -> Measured:
     lines = [
         "## Search",
         "",
-        "A query of 3,000 words, all of its windows, among random windows, by the service's index.",
+        "A query of 3,000 words, all of its windows, among random windows, in the index of the service.",
         *report.table(("listed windows", "asked", "elapsed, s", "processor, s", "near", "built in, s"), rows),
     ]
     return results, [Target(title, "about 1 s", seconds, largest["processor"] <= 1.5)], lines

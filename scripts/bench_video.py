@@ -133,9 +133,10 @@ def recall_lines(evaluation: VideoEvaluation) -> list[str]:
         f"{len(plan.films)} films of {length(plan.films[0].seconds)}, {evaluation.values:,} distinct values; "
         f"seed {plan.seed}.",
         f"A query has a frame every {plan.interval:g} s, and transforms.",
-        "*To ± 1 s*: each of the four ends of the segment is right to a second.",
+        "*To ± 1 s*: each of the four ends of the segment is correct to a second.",
         "*Off*: the median of the worst end.",
-        "*vPDQ, listed* asks that 80 % of the listed film's frames agree, *vPDQ, upload* that 80 % of the upload's do.",
+        "*vPDQ, listed* requires that 80 % of the listed film's frames agree, "
+        "*vPDQ, upload* that 80 % of the upload's do.",
         "*Mistaken*: matches with films that show other things.",
         "",
     ]
@@ -157,7 +158,7 @@ def samples(folder: Path) -> Measured:
     lines = [
         "## The reference's sample films",
         "",
-        "All frames with a quality of 50 or more, compared with the hashes that the reference publishes.",
+        "All frames with a quality of 50 or more, compared with the published hashes of the reference.",
         *report.table(("film", "frames", "within 10 bits", "most bits"), rows),
     ]
     return results, [target], lines

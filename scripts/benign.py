@@ -214,8 +214,8 @@ def text(only: Algorithm | None = None) -> str:
     lines = ["# Hashes of generated pictures, which never match. Written by scripts/benign: do not edit."]
     for name, (generate, algorithms) in FAMILIES.items():
         signals = hashed(generate(), [algorithm for algorithm in algorithms if only in (None, algorithm)])
-        kept = [Signal.parse(signal) for signal in existing.get(name, {"signals": []})["signals"]]
-        signals = sorted([*signals, *(signal for signal in kept if signal.algorithm is not only)], key=_order)
+        others = [Signal.parse(signal) for signal in existing.get(name, {"signals": []})["signals"]]
+        signals = sorted([*signals, *(signal for signal in others if signal.algorithm is not only)], key=_order)
         lines += ["", f'["{name}"]', "signals = [", *(f'    "{signal}",' for signal in signals), "]"]
     return "\n".join(lines) + "\n"
 

@@ -100,8 +100,8 @@ def _pairs(least: NDArray[np.uint16]) -> Pairs:
     pictures = len(least)
     counts = np.bincount(np.minimum(least.ravel(), _USED.bits), minlength=_USED.bits + 1).astype(np.int64)
     counts[_USED.bits] -= pictures
-    one, other = np.nonzero(least <= _WITHIN)
-    return Pairs(pictures, counts, _WITHIN, np.stack([one, other, least[one, other]], axis=1).astype(np.int64))
+    first, second = np.nonzero(least <= _WITHIN)
+    return Pairs(pictures, counts, _WITHIN, np.stack([first, second, least[first, second]], axis=1).astype(np.int64))
 
 
 if __name__ == "__main__":

@@ -141,14 +141,14 @@ def _words_of(path: Path) -> list[str]:
 
 
 def _windows(texts: Sequence[list[str]], count: int, length: int, chance: random.Random) -> Iterator[list[str]]:
-    found = 0
-    while found < count:
+    drawn = 0
+    while drawn < count:
         text = chance.choice(texts)
         start = chance.randrange(len(text) - length)
         window = text[start : start + length]
         # Skip tables: they repeat a few words, and have no hash.
         if length <= MIN_SHINGLES or len(np.unique(shingles(window))) > max(MIN_SHINGLES, 0.8 * length):
-            found += 1
+            drawn += 1
             yield window
 
 

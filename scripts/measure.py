@@ -129,8 +129,8 @@ def measure_known_contributions(db: HashDB) -> None:
     alpha = member(db)
     fill(db, alpha, 20_000)
     new = [draft() for _ in range(1_000)]
-    first, again = (seconds(lambda: contributions.contribute(db, alpha, new)) for _ in range(2))
-    print(f"1,000 in one request beside 20,000 of the member's: {first:.2f} s new, {again:.2f} s known")
+    first, known = (seconds(lambda: contributions.contribute(db, alpha, new)) for _ in range(2))
+    print(f"1,000 in one request beside 20,000 of the member's: {first:.2f} s new, {known:.2f} s known")
 
 
 def measure_added_signals(db: HashDB) -> None:

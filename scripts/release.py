@@ -40,30 +40,30 @@ class CannotRelease(Exception):
 
 def faults(version: str, changes: str, *, changed: str, config: str = "") -> list[str]:
     """The reasons why a version cannot be released: in CHANGELOG.md, in setup.cfg, and in uncommitted changes."""
-    found = []
+    reasons = []
     if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", version):
-        found.append(f"{version} is a version of development")
+        reasons.append(f"{version} is a version of development")
     if not re.search(rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$", changes, re.MULTILINE):
-        found.append(f"CHANGELOG.md has no part `## {version} (<date>)`")
+        reasons.append(f"CHANGELOG.md has no part `## {version} (<date>)`")
     if re.search(r"^## Unreleased", changes, re.MULTILINE):
-        found.append("CHANGELOG.md has a part that is unreleased")
+        reasons.append("CHANGELOG.md has a part that is unreleased")
     if _PLACEHOLDER in config:
-        found.append("setup.cfg has no address of the repository: project_urls has .example")
+        reasons.append("setup.cfg has no address of the repository: project_urls has .example")
     if changed:
-        found.append("there are changes that are not committed")
-    return found
+        reasons.append("there are changes that are not committed")
+    return reasons
 
 
 def wheel_faults(name: str, metadata: str) -> list[str]:
     """The faults of a wheel in its file name and its METADATA."""
-    found = []
+    reasons = []
     if not re.fullmatch(rf"{NAME}-[\w.]+-cp311-abi3-(manylinux|macosx)[\w.]+\.whl", name):
-        found.append(f"{name} is no wheel for every Python from 3.11 on")
+        reasons.append(f"{name} is no wheel for every Python from 3.11 on")
     message = message_from_string(metadata)
     for link in re.findall(r"\]\(([^)\s]+)\)|\b(?:src|srcset|href)=\"([^\"]+)\"", str(message.get_payload())):
         if not re.match(r"https?:|mailto:|#", "".join(link)):
-            found.append(f"the description has a relative link: {''.join(link)}")
-    return found
+            reasons.append(f"the description has a relative link: {''.join(link)}")
+    return reasons
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -134,7 +134,10 @@ def _metadata(wheel: Path) -> str:
 
 @contextmanager
 def _tested(built: Path) -> Iterator[Path]:
-    """Install a wheel or sdist into an empty environment, run demo and selftest, and yield its Python. Raises Unfit."""
+    """Install a wheel or sdist into an empty environment, run demo and selftest; yield its Python.
+
+    Raises CannotRelease.
+    """
     with tempfile.TemporaryDirectory(prefix="hashdb-release-") as name:
         folder = Path(name)
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, env=EMPTY)
@@ -186,7 +189,7 @@ def _write_sbom(python: Path) -> None:
 
 
 def _audit(python: Path, strict: bool) -> None:
-    """Check the installed packages for known vulnerabilities. Raises Unfit."""
+    """Check the installed packages for known vulnerabilities. Raises CannotRelease."""
     site = next((python.parent.parent / "lib").glob("python*/site-packages"))
     words = ["-m", "pip_audit", "--path", str(site), "--format", "json", "--progress-spinner", "off"]
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)

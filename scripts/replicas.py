@@ -132,11 +132,11 @@ def _count_missed(hosts: list[Service], key: str, contributions: int, seed: int)
     with ExitStack() as stack:
         clients = [stack.enter_context(client_of(host.url, key)) for host in hosts]
         for _ in range(contributions):
-            one, other = rng.sample(clients, 2) if len(clients) > 1 else clients * 2
+            contributor, matcher = rng.sample(clients, 2) if len(clients) > 1 else clients * 2
             group = ledger.new(1)
-            contribute(ledger, one, group)
+            contribute(ledger, contributor, group)
             assert group.outcome is Outcome.ANSWERED, ledger.errors
-            missed += match_all(other, group.seeds) != {seed: [id] for seed, id in group.ids.items()}
+            missed += match_all(matcher, group.seeds) != {seed: [id] for seed, id in group.ids.items()}
     return missed
 
 

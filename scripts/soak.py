@@ -138,15 +138,15 @@ def _write(results: list[dict[str, int | str]], seconds: float, seed: int) -> No
     lines = [
         *report.opening("Faults under load", _READERS, f"soak --seconds {seconds:.0f} --seed {seed} --write", machine),
         "",
-        "Two members write and two read, one request after the other, while something breaks every few seconds.",
+        "Two members write and two read, one request after the other, while a fault occurs every few seconds.",
         "The test runs on both databases at once: one service with two workers on SQLite, and two services with one "
         "worker each on PostgreSQL.",
         "Once a minute the test compares every answer with the database, and verifies the log.",
         "This check may see no refused request, because every service has reported before that it is ready.",
         "",
-        "- *lost*: contributions that were accepted and are not matched;",
-        "- *refused*: answers of 503 with `Retry-After`;",
-        "- *wrong*: answers with any other wrong content or status;",
+        "- *lost*: accepted contributions that do not match;",
+        "- *refused*: responses with status 503 and `Retry-After`;",
+        "- *wrong*: responses with any other wrong content or status;",
         "- *broken*: connections to a process that was killed, or that had not started again.",
         *report.table(heads, rows),
     ]

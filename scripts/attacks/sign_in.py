@@ -123,9 +123,9 @@ def _browser(target: Target) -> httpx.Client:
 
 
 def _csrf(browser: httpx.Client, page: str) -> str:
-    found = re.search(r'name="csrf" value="([^"]+)"', browser.get(page).text)
-    assert found, page
-    return html.unescape(found[1])
+    match = re.search(r'name="csrf" value="([^"]+)"', browser.get(page).text)
+    assert match, page
+    return html.unescape(match[1])
 
 
 def _post(browser: httpx.Client, page: str, form: str, **fields: str) -> httpx.Response:

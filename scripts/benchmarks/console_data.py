@@ -175,9 +175,9 @@ def _add_webhooks(db: HashDB) -> None:
     }
     for topic, (attempt, outcome) in attempts.items():
         with db.store.begin() as tx:
-            made = tx.deliveries.add(1, webhooks.new_message(db, topic, {}))
+            delivery = tx.deliveries.add(1, webhooks.new_message(db, topic, {}))
             now = db.now()
-            (claimed,) = tx.deliveries.claim([made.id], now, now + ATTEMPT_LEASE)
+            (claimed,) = tx.deliveries.claim([delivery.id], now, now + ATTEMPT_LEASE)
             tx.deliveries.record_attempt(claimed, attempt, outcome, now, None)
     webhooks.test(db, COMMAND_LINE, 1)
 

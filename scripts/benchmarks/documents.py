@@ -106,11 +106,11 @@ def as_query(octets: bytes) -> HashedDocument:
     return hash_document(io.BytesIO(octets), ALGORITHMS, Mode.TRANSFORMS, step=QUERY_STEP)
 
 
-def is_same(one: Document, page: int, other: Document, number: int) -> bool:
+def is_same(document: Document, page: int, other: Document, number: int) -> bool:
     """Whether two pages (from 1) have the same content: a translation at about this place, or a common text."""
-    if one.family == other.family and abs(page / len(one.texts) - number / len(other.texts)) < NEAR_PLACE:
+    if document.family == other.family and abs(page / len(document.texts) - number / len(other.texts)) < NEAR_PLACE:
         return True
-    return longest_run(one.words[page - 1], other.words[number - 1]) >= SHARED_WORDS
+    return longest_run(document.words[page - 1], other.words[number - 1]) >= SHARED_WORDS
 
 
 def shares(words: Sequence[str], other: Document) -> bool:
@@ -245,7 +245,7 @@ def _to_unicode() -> str:
 # Pairs of pages.
 
 
-def pairs(asked: Sequence[Sequence[Signal]], listed: Sequence[Sequence[Signal]], skip: NDArray[np.bool_]) -> Pairs:
+def pairs(queried: Sequence[Sequence[Signal]], listed: Sequence[Sequence[Signal]], skip: NDArray[np.bool_]) -> Pairs:
     """The least distance of each queried page to each listed page, without the pairs of `skip`.
 
     All signals have one algorithm. The distance to a sparse listed hash is increased by as much as its radius is
@@ -258,8 +258,8 @@ def pairs(asked: Sequence[Sequence[Signal]], listed: Sequence[Sequence[Signal]],
     columns, penalties = np.ascontiguousarray(values.T), np.zeros(len(values), np.uint16)
     if algorithm is Algorithm.PHASH256:
         penalties[singular_values(values) >= SPARSE_PAGE] = RADII[algorithm] - SPARSE_RADIUS
-    least = np.full((len(asked), len(listed)), _FAR, np.uint16)
-    for row, signals in enumerate(asked):
+    least = np.full((len(queried), len(listed)), _FAR, np.uint16)
+    for row, signals in enumerate(queried):
         for query in pack([signal.value for signal in signals], algorithm.bits) if signals else ():
             apart = penalties.copy()
             for column, word in zip(columns, query, strict=True):
@@ -267,14 +267,17 @@ def pairs(asked: Sequence[Sequence[Signal]], listed: Sequence[Sequence[Signal]],
             nearest = np.minimum.reduceat(apart, np.cumsum(counts) - counts)
             least[row, filled] = np.minimum(least[row, filled], nearest)
     least[skip] = _FAR
-    tally = np.bincount(least.ravel(), minlength=_FAR + 1)[: algorithm.bits + 1].astype(np.int64)
-    limit = max(algorithm.bits // 4, int(np.searchsorted(np.cumsum(tally), 0.02 * tally.sum(), side="right")))
-    one, other = np.nonzero(least <= limit)
-    near = np.stack([one, other, least[one, other]], axis=1).astype(np.int64)
-    return Pairs(len(asked), tally, limit, near)
+    counts_by_distance = np.bincount(least.ravel(), minlength=_FAR + 1)[: algorithm.bits + 1].astype(np.int64)
+    limit = max(
+        algorithm.bits // 4,
+        int(np.searchsorted(np.cumsum(counts_by_distance), 0.02 * counts_by_distance.sum(), side="right")),
+    )
+    queried_places, listed_places = np.nonzero(least <= limit)
+    near = np.stack([queried_places, listed_places, least[queried_places, listed_places]], axis=1).astype(np.int64)
+    return Pairs(len(queried), counts_by_distance, limit, near)
 
 
-def nearest(found: Pairs, share: float) -> Iterator[tuple[int, int]]:
+def nearest_pairs(all_pairs: Pairs, share: float) -> Iterator[tuple[int, int]]:
     """The nearest pairs, as (queried, listed): the given share of all pairs."""
-    order = np.argsort(found.near[:, 2], kind="stable")[: int(share * found.total)]
-    yield from ((int(queried), int(listed)) for queried, listed, _ in found.near[order])
+    order = np.argsort(all_pairs.near[:, 2], kind="stable")[: int(share * all_pairs.total)]
+    yield from ((int(queried), int(listed)) for queried, listed, _ in all_pairs.near[order])

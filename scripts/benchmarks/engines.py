@@ -99,9 +99,9 @@ class Scan(Hashdb):
         """Write nothing: the values are enough."""
 
     def _segment(self, folder: Path, words: Words) -> Segment:
-        kept = words[:-FLUSH_SIZE]
+        older = words[:-FLUSH_SIZE]
         width = min(2, words.shape[1])
-        lanes = [np.ascontiguousarray(kept[:, at : at + width]) for at in range(0, words.shape[1], width)]
+        lanes = [np.ascontiguousarray(older[:, at : at + width]) for at in range(0, words.shape[1], width)]
         return Segment(lanes, Chunks(words.shape[1] * 64, ()))
 
 

@@ -53,8 +53,8 @@ def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
     """The environment of a command with this home and only these settings (`HASHDB_…`)."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    return kept | {"HASHDB_HOME": str(home)} | settings
+    others = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    return others | {"HASHDB_HOME": str(home)} | settings
 
 
 def post_environ(path: str, body: bytes, key: str) -> WSGIEnvironment:

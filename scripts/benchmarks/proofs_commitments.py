@@ -176,7 +176,7 @@ def _lines(figures: Figures) -> Sequence[str]:
     older = f"{figures['older']:,} contributions"
     return [
         "",
-        "Requests to contribute of one client that waits for each, through the WSGI application, in SQLite.",
+        "Contributions from one client that waits for each response, through the WSGI application, in SQLite.",
         f"With commitments and without in turns, {_ROUNDS} rounds; the fastest twentieth of the requests counts.",
         f"The load of the machine was {report.number(figures['load'])}.",
         *report.table(("a request has", "with", "without", "ratio"), rows),

@@ -119,7 +119,7 @@ def _lines(figures: Figures) -> Sequence[str]:
         f"Receipts of events in a log of {figures['events']:,} events, whose proofs have {figures['hashes']} hashes.",
         "A log that is ten times as long adds 3 or 4 hashes, with 45 octets each.",
         "The event is that of a contribution with all details; a cosignature with ML-DSA-44 has 3,300 octets.",
-        f"The load of the machine was {load}: above the number of cores, times but those of the processor are longer.",
+        f"The load of the machine was {load}: above the number of cores, all times but processor times are longer.",
         *report.table(("witnesses", "octets", "ms to verify", "processor ms, 99 % within"), rows),
         f"The service needs {report.number(making['ms'])} ms to make a receipt over a checkpoint that it signs"
         " (median), from SQLite.",

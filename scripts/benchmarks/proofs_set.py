@@ -163,7 +163,7 @@ def _lines(figures: Figures) -> Sequence[str]:
     return [
         "",
         f"The tree over {figures['contributions']:,} contributions, in SQLite.",
-        "The time of an event is that of the task that records a root, by the number of events since the last root.",
+        "The time is that of the task that records a root, divided by the number of events since the last root.",
         "The fastest of 30 runs counts, of 5 with 1,000 events. While the task writes, no other process does.",
         f"The load of the machine was {load}: above the number of cores, all times are longer.",
         *report.table(("events between two roots", "ms an event", "processor ms", "ms of the write"), rows),

@@ -102,7 +102,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
 def targets(all_targets: Sequence[Target]) -> list[str]:
     """The table of targets, with whether each one is met."""
     rows = [(each.what, each.asked, each.measured, "met" if each.met else "**not met**") for each in all_targets]
-    return table(("target", "asked", "measured", ""), rows)
+    return table(("target", "required", "measured", ""), rows)
 
 
 def write(name: str, lines: Sequence[str], results: Mapping[str, Any]) -> None:

@@ -164,9 +164,9 @@ def search(
         def near(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
             nonlocal searching
             started = time.perf_counter()
-            found = indexes[algorithm].search(values, radius)
+            neighbors = indexes[algorithm].search(values, radius)
             searching += time.perf_counter() - started
-            return found
+            return neighbors
 
         start, end = _CLIP
         clip = VideoFrames([frame for frame in queried.frames if frame.at < end - start], end - start)

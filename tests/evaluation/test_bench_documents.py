@@ -39,7 +39,7 @@ def test_pairs_have_the_smallest_distance_and_omit_skipped_ones() -> None:
     assert (pairs.total, pairs.nearest) == (7, 0)
     assert pairs.nearest_pairs(1) == [(0, 1, 0)]
     assert pairs.within(1) == 3
-    assert next(documents.nearest(pairs, 1.0)) == (1, 0)
+    assert next(documents.nearest_pairs(pairs, 1.0)) == (1, 0)
 
 
 def test_a_sparse_listed_page_counts_as_farther_away() -> None:
