@@ -4,7 +4,8 @@ The leaf of a contribution is at the place of its id, in a binary tree of 40 lev
 that matches, and a subtree of such places, is 32 zero octets. So the same contributions have the same root, in
 whatever order they came, and a change of one contribution changes 40 nodes.
 
-What is stored is every eighth level, in blocks of 256 nodes: those of level 0 are leaves.
+What is stored is every eighth level of the tree, in blocks of 256 nodes. The levels of blocks are counted from 0: the
+nodes of a block of level 0 are leaves, and those of a block of level 1 are the hashes over 256 blocks of level 0.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ ReadBlock = Callable[[int, int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class CommittedSet:
-    """The root of the active set in the event `seq`, which is that of the state after the event `covers`.
+    """A root of the active set: the event `seq` records it, and it is of the set after the event `covers`.
 
     `count` is how many contributions are in the set. `note` is the root as a signed note: the log signed it, and
     organisations may have (`cosignatures.SetRoot`).
@@ -106,6 +107,7 @@ def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[BlockPlac
         for place, hash in nodes.items():
             by_block[place // BLOCK_NODES][place % BLOCK_NODES] = hash
         if not by_block and level == LEVELS - 1:
+            # Without any leaves to set, only the top block is read, for the root.
             by_block[0] = {}
         above: dict[int, bytes] = {}
         for number, hashes in by_block.items():
@@ -152,8 +154,8 @@ def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[BlockPlace, byt
     nodes: Iterable[tuple[int, bytes]] = leaves
     for level in range(LEVELS):
         above: list[tuple[int, bytes]] = []
-        full = ((place, hash) for place, hash in nodes if hash != EMPTY_HASH)
-        for number, nodes_of_block in groupby(full, key=lambda node: node[0] // BLOCK_NODES):
+        occupied = ((place, hash) for place, hash in nodes if hash != EMPTY_HASH)
+        for number, nodes_of_block in groupby(occupied, key=lambda node: node[0] // BLOCK_NODES):
             block = bytearray(EMPTY_BLOCK)
             for place, hash in nodes_of_block:
                 offset = place % BLOCK_NODES * HASH_OCTETS

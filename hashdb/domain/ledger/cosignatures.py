@@ -46,7 +46,7 @@ _MOST_HASHES: Final = 63
 
 
 class KeyType(IntEnum):
-    """The type of a witness's key: the octet before it in its vkey."""
+    """The type of a witness's key. The value is the octet before the public key in a vkey."""
 
     ED25519 = 4
     ML_DSA_44 = 6
@@ -98,7 +98,8 @@ class WitnessKey:
     def signed_at(self, body: str, signature: bytes) -> int | None:
         """When this key cosigned the body of a note (seconds since 1970); None if it did not.
 
-        `signature` is the time in 8 octets and the signature itself. Raises BadNote without ML-DSA-44, ExtraMissing.
+        `signature` is the time in 8 octets and the signature itself. Raises BadNote if the key needs ML-DSA-44 and
+        OpenSSL has it not, and ExtraMissing.
         """
         with needing("audit", "a check of a cosignature"):
             from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm

@@ -23,7 +23,10 @@ class Head(NamedTuple):
     epoch: str
 
     def continues(self, known: Head | None) -> TypeGuard[Head]:
-        """Whether this log may continue an earlier head; it does not continue None, nor a head of another epoch."""
+        """Whether the log with this head may be the log with the earlier head `known`, grown since.
+
+        It is not if there is no earlier head (None), or one of another epoch.
+        """
         return known is not None and known.epoch == self.epoch and known.seq <= self.seq
 
 

@@ -85,7 +85,7 @@ def fold(hashes: Sequence[bytes]) -> bytes:
 
 
 def grow(size: int, edge: Sequence[bytes], leaves: Iterable[bytes]) -> tuple[list[InnerNode], list[bytes]]:
-    """Add leaves to a tree of this size, whose peaks have the hashes `edge`, from the left.
+    """Add leaves to a tree of this size. `edge` has the hashes of its peaks, from the left.
 
     Returns the inner nodes that become complete, in the order of their numbers, and the hashes of the new peaks.
     """

@@ -57,7 +57,10 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "seed": ("secret", "retired"),
     "verification": ("actor", "size", "done", "outcome", "checkpoints", "findings"),
 }
-"""For each kind of subject with a table, the fields that events log."""
+"""For each kind of subject with a table, the fields that events log.
+
+`silent`: the opinion does not count, because its member is suspended. `holds`, `follows` and `shadow` are as in `Case`.
+"""
 
 _TAGGED = frozenset({"password", "second_factor"})
 """The secrets of a user, of which events log a tag (`secret_tag`)."""
@@ -78,7 +81,7 @@ class ExpectedRecords:
         self._numbers_by_kind = {kind: _NumberById() for kind in FIELDS}
         self._commitments = _HashById()
         self._last_opinions: dict[Record, int] = {}
-        """By contribution and member."""
+        """The id of the last opinion, by contribution and member."""
         self._suspended: set[int] = set()
         """The members that were ever suspended."""
         self.sessions = ExpectedSessions()
@@ -126,7 +129,8 @@ class ExpectedRecords:
             commitment = self.commitment(id)
             return (*record, None if commitment is None else commitment.hex())
         if kind == "opinion" and record and record[1] in self._suspended:
-            # The service changes `silent` some time after the suspension or the reinstatement.
+            # The member was suspended. The service changes `silent`, the last field, some time after the suspension or
+            # the reinstatement.
             return (*record[:-1], NOT_LOGGED)
         return record
 
@@ -152,16 +156,18 @@ class ExpectedRecords:
         """The member of the key that acts."""
         kind, _, id = actor.partition(":")
         if kind == "key" and id.isdecimal() and (key := self.record("key", int(id))):
-            return key[0]
+            member, *_ = key
+            return member
         return NOT_LOGGED
 
     def _replace_opinion(self, id: int) -> None:
         """Mark the previous opinion of the same member on the same contribution as replaced."""
-        author_and_contribution = self.record("opinion", id)[:2]
-        replaced = self._last_opinions.get(author_and_contribution)
+        contribution_and_member = self.record("opinion", id)[:2]
+        replaced = self._last_opinions.get(contribution_and_member)
         if replaced is not None:
+            # The last two fields are `replaced` and `silent`.
             self._store("opinion", replaced, (*self.record("opinion", replaced)[:-2], True, False))
-        self._last_opinions[author_and_contribution] = id
+        self._last_opinions[contribution_and_member] = id
 
     def _identify_log(self, action: str, details: Details) -> None:
         """Note the epoch of the log and the keys that sign it."""
@@ -199,7 +205,7 @@ class ExpectedSessions:
 
 
 class _NumberById:
-    """A number for each id, 0 where there is none, in pages (arrays) of many ids, which are assigned in order."""
+    """A number for each id, 0 where there is none; in arrays of 1,024 ids (pages), since ids are assigned in order."""
 
     def __init__(self) -> None:
         self._pages: dict[int, array[int]] = {}
@@ -207,6 +213,7 @@ class _NumberById:
     def put(self, id: int, number: int) -> None:
         page = self._pages.get(id >> _PAGE_BITS)
         if page is None:
+            # An item of an array of type "I" has 4 octets.
             page = self._pages[id >> _PAGE_BITS] = array("I", bytes(4 << _PAGE_BITS))
         page[id & (1 << _PAGE_BITS) - 1] = number
 

@@ -179,7 +179,7 @@ class BatchItem:
 
 @dataclass(frozen=True, slots=True)
 class SkippedGroup:
-    """Items that do not change for one reason: how many, and the ids of the first."""
+    """Items that do not change for one reason: how many, and the ids of the first few."""
 
     why: Skip
     count: int

@@ -148,7 +148,10 @@ class Case:
     decided_at: datetime | None = None
     decided_by: str | None = None
     shadow: tuple[int, ...] | None = None
-    """The places of the signals that cast a shadow; None if it was not retired, or version 0.1.0 decided."""
+    """After `retire`: the places of the signals near which later contributions start quarantined.
+
+    None if the decision was another one, or version 0.1.0 recorded it.
+    """
     follows: int | None = None
     """The case on an earlier contribution of the same member that this one continues."""
     opinions: tuple[Opinion, ...] = ()
@@ -236,7 +239,10 @@ BY_FRAMES: Final = frozenset({Algorithm.PDQ, *OF_TEXTS})
 
 @dataclass(frozen=True, slots=True)
 class ShadowChoice:
-    """A signal that may cast a shadow; `usual` is whether it does where the reviewer names no signals."""
+    """A signal that may cast a shadow: later contributions near it start quarantined, after the retirement of its own.
+
+    `usual` is whether it casts one if the reviewer names no signals.
+    """
 
     place: int
     signal: Signal

@@ -51,7 +51,8 @@ UNKNOWN_SEVERITY = -1
 class QueueQuery:
     """Which open cases a queue has (None is any), and in which order; `reverse` reverses it.
 
-    `member` is the contributor; `pile` is a member whose disputes opened the cases, or on whose reuploads they are.
+    `member` is the contributor. `pile` is the opener of the cases: the member whose disputes opened them, or whose
+    reuploads they are about.
     """
 
     label: str | None = None
@@ -108,12 +109,12 @@ class ProposedCase:
 
 
 MOST_WITHOUT_PILE = 25
-"""The highest number of open cases of one member that have a row each in the queue."""
+"""The highest number of open cases of one opener that have a row each in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pile:
-    """More than `MOST_WITHOUT_PILE` open cases of one member: its disputes opened them, or they are on its reuploads.
+    """More than `MOST_WITHOUT_PILE` open cases of one opener: its disputes opened them, or they are on its reuploads.
 
     `due_at` is the earliest, `severity` the highest. `held` is how many of them quarantine their contribution.
     """

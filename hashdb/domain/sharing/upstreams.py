@@ -61,9 +61,9 @@ class Upstream:
     """Another service whose list this one follows, without the key.
 
     The feed was read up to `seq` of the log with this `epoch` there. Each reading from the beginning is a `round`;
-    `rereading` is whether one is not finished. `judges` is whether opinions are sent back to it, `judged` the own seq
-    up to which they were. `failures` in a row began at `failing_since`. `refused` counts what was not taken over, by
-    the field at fault.
+    `rereading` is whether one is not finished. `judges` is whether opinions given here are sent back to it, and
+    `judged` is the seq of the log here up to which they were. `failures` in a row began at `failing_since`. `refused`
+    counts what was not taken over, by the field at fault.
     """
 
     id: int

@@ -242,7 +242,10 @@ def encode_message(message: Message) -> bytes:
 
 
 def pause_after(attempts: int, topic: str, chance: float | None = None) -> timedelta | None:
-    """The pause after so many failed attempts, a fifth shorter (`chance` 0) to longer (1; None: random); None: give up.
+    """The pause after so many failed attempts; None: give up.
+
+    It is up to a fifth shorter or longer, at random. `chance` replaces the random number: 0 is the shortest pause, 0.5
+    the usual one, 1 the longest.
 
     >>> pause_after(1, "feed.changed", 0.5), pause_after(11, "feed.changed"), pause_after(1, "webhook.tested")
     (datetime.timedelta(seconds=5), None, None)

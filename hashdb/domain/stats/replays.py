@@ -271,10 +271,10 @@ class Reviews:
         """The decisions in the period, by the actor that made them."""
         return {
             actor: DecisionsBy(
-                dict(sorted(counts.decided.items())),
-                Durations.from_seconds(counts.seconds),
-                counts.again,
-                counts.reversed,
+                decided=dict(sorted(counts.decided.items())),
+                to_decide=Durations.from_seconds(counts.seconds),
+                again=counts.again,
+                reversed=counts.reversed,
             )
             for actor, counts in sorted(self._deciders.items())
         }

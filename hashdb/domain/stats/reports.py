@@ -14,6 +14,7 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.times import Period
 
 HOUR, DAY = 3_600, 86_400
+"""In seconds."""
 GROUPINGS = ("member", "kind", "label", "algorithm", "basis", "media")
 """The groupings of contributions."""
 MEMBER_GROUPS = ("all", "trusted_flagger", "others")
@@ -177,6 +178,7 @@ class Interval(NamedTuple):
 _DEVIATIONS = 1.959964
 """Standard deviations to either side that hold 95 % of a normal distribution."""
 _HIGH, _LOW = 0.9, 0.8
+"""The share from which a precision is high, and that below which it is low: see `Grade`."""
 
 
 class Grade(StrEnum):
