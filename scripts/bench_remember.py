@@ -42,8 +42,7 @@ from hashdb.local import LocalIndex
 from hashdb.local.lookback import LookBack
 from hashdb.local.remembered import REMEMBERED_FOLDER, Remembered
 from hashdb.local.reports import Reports
-from hashdb.local.upload_log import FRAMED_LOG, LOG, MOST_RECORDS, append, draft_block, hash_id
-from hashdb.local.upload_log import Draft as BlockDraft
+from hashdb.local.upload_log import FRAMED_LOG, LOG, MOST_RECORDS, BlockDraft, append, draft_block, hash_id
 from hashdb.local.upload_parts import SearchValues
 from scripts.benchmarks import report
 from scripts.benchmarks.data import SEED, balanced_values

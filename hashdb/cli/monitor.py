@@ -111,9 +111,9 @@ def monitor_command(
         witness_policy(witnesses_file, settings),
         organisations,
         None if sign is None else _read_signer(sign, organisations),
-        timedelta(seconds=late),
-        timedelta(seconds=2 * every),
-        every / 4,
+        late_after=timedelta(seconds=late),
+        round_period=timedelta(seconds=2 * every),
+        reading_seconds=every / 4,
     )
     folder = folder or settings.home / "monitor"
     prepare_home(settings.home)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 APPROVED_FOR: Final = timedelta(hours=24)
 """How long a copy is used after its last approval."""
 _MOST_ROOTS: Final = 10
-"""Roots in a row from which a contribution may differ because it is said to have changed after each of them."""
+"""At how many roots in a row a contribution may differ, because the feed says that it changed after each of them."""
 _RETRY_SECONDS: Final = 5
 
 
@@ -147,7 +147,7 @@ class Approver:
     def _differing(
         self, tree: CopyTree, tables: CopyTables, committed: CommittedSet, before: Approval | None, read: FeedRead
     ) -> dict[int, int]:
-        """The contributions that differ because they changed after the root, and at how many roots in a row."""
+        """The contributions that differ because they changed after the root, each with at how many roots in a row."""
         if tree.root == committed.root:
             return {}
         pending: dict[int, int] = {}

@@ -74,7 +74,8 @@ def check_copy(
             raise CopyBehind(
                 f"the local copy has event {seq}, and the root of the active set covers {committed.covers}"
             )
-        check = CopyCheck(committed, seq, *count_committed(tables))
+        contributions, with_commitment = count_committed(tables)
+        check = CopyCheck(committed, seq, contributions, with_commitment)
         findings = chain(
             (CopyFinding(id, _ALTERED) for id in altered_ids(tables, progress)),
             _differing(tables, client, check, checkpoint),
@@ -84,7 +85,10 @@ def check_copy(
 
 
 def _differing(tables: CopyTables, client: Client, check: CopyCheck, checkpoint: Checkpoint) -> Iterator[CopyFinding]:
-    """The contributions whose state in the copy is not that of the root, and no later event explains it."""
+    """The contributions that differ in the copy and in the tree of the root, and that no later event explains.
+
+    Counts in `check` those that one explains.
+    """
     committed = check.committed
 
     def read(level: int, number: int) -> bytes:
@@ -102,7 +106,7 @@ def _differing(tables: CopyTables, client: Client, check: CopyCheck, checkpoint:
         seq = seq_of(tables, id)
         if seq is not None and seq > checkpoint.size:
             # The feed may say any seq.
-            later = later or _later(client, checkpoint)
+            later = later or _newest_checkpoint(client, checkpoint)
             if seq > later.size or not _changed_at(client, id, seq, later):
                 yield CopyFinding(id, f"the feed says that it changed with event {seq}, and the log has no such event")
             else:
@@ -113,7 +117,7 @@ def _differing(tables: CopyTables, client: Client, check: CopyCheck, checkpoint:
             yield CopyFinding(id, describe_difference(tree.block, served, id, committed))
 
 
-def _later(client: Client, checkpoint: Checkpoint) -> Checkpoint:
+def _newest_checkpoint(client: Client, checkpoint: Checkpoint) -> Checkpoint:
     """The newest checkpoint that the log signed, which continues a verified one. Raises LogRewritten."""
     later = client.check().now
     if later == checkpoint:
@@ -131,6 +135,7 @@ def _changed_at(client: Client, id: int, seq: int, checkpoint: Checkpoint) -> bo
 
 
 def _prove_root(client: Client, committed: CommittedSet, checkpoint: Checkpoint) -> None:
+    """Raise LogRewritten unless the event of a root, which the log has, records this root."""
     event = client.proven_event(committed.seq, checkpoint)
     details = {"root": committed.root.hex(), "count": committed.count, "covers": committed.covers}
     if event.action != Action.SET_COMMITTED or event.details != details:

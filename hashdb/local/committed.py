@@ -118,7 +118,11 @@ class FeedRead:
         self.blocks.update([id // BLOCK_NODES for id in ids])
 
     def skips(self, tables: CopyTables, step: FeedStep) -> bool:
-        """Whether not to store a change after the root: it changes the set, and is deferred, or is stored already."""
+        """Whether not to store a change that comes after the root.
+
+        It is skipped if the copy has it already, or if it would change the leaf of the contribution. In the second case
+        it is deferred: the copy stays that of the root.
+        """
         seq, what = step
         if isinstance(what, Gone):
             id, standing, is_active = what.contribution, what.standing, what.reason == "masked"
@@ -133,11 +137,14 @@ class FeedRead:
 
     def complete_to(self, checkpoint: int) -> int:
         """The seq up to which everything is stored, after all was read up to `checkpoint`."""
-        return min(checkpoint, next(iter(self.deferred.values()), checkpoint + 1) - 1)
+        # Changes were deferred in the order of their seqs.
+        first_deferred = next(iter(self.deferred.values()), checkpoint + 1)
+        return min(checkpoint, first_deferred - 1)
 
 
 def put_back(tables: CopyTables, ids: Iterable[int], seq: int, *, remove: bool) -> None:
     """Give contributions the rows that they had before the transaction, or `remove` them; set the seq of the copy."""
+    # Another connection sees the rows as they were before the transaction.
     with closing(sqlite3.connect(tables.path)) as before, tables.transaction(), tables.reading() as connection:
         for table, key in KEYS.items():
             for id in ids:

@@ -70,7 +70,7 @@ class CopyIndex:
                     self._follower.head = None
 
     def start(self, log: LogSnapshot[CopyTables]) -> None:
-        """Start from the segment files, and add the changes after them."""
+        """Start from the segment files, and add the changes after them. The follower calls it, and `advance` later."""
         self._add(log, self._engine.start(log.head.epoch, log.head.seq, log.leaf))
 
     def advance(self, log: LogSnapshot[CopyTables], after: int) -> bool:

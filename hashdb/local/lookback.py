@@ -43,14 +43,14 @@ PAIRS_A_STEP: Final = 2_500_000_000
 """Comparisons of values in one step, some seconds of a processor, unless one contribution takes more."""
 WALKED_FROM: Final = 1_000_000
 """Values of contributions from which to match all uploads takes less time than to compare all values."""
-SLICE: Final = 2.0
-"""Seconds of a walk in one step."""
+STEP_SECONDS: Final = 2.0
+"""How long uploads are matched in one step."""
 PACKED_FROM: Final = 4_096
-"""Uploads that are packed once there is nothing else to do."""
+"""How many uploads in memory are packed into a file, once there is nothing else to do."""
 AT_ONCE: Final = 10_000
 """The most uploads, and reports, that are in memory at once: a contribution may be near millions of uploads."""
 MOST_REQUESTS: Final = 64
-"""Matches of one upload in a row that found nothing, although some contributions were left out; then it is given up."""
+"""How often in a row an upload is matched without any result while contributions are left: then `_gather` gives up."""
 # The reasons to take a match back, beside those of the feed.
 NO_LONGER, EXPIRED, NOT_LISTED = "no longer a match", "expired", "not listed"
 
@@ -220,7 +220,7 @@ class LookBack:
             return 0
         # Contributions that changed again since then belong to newer changes.
         ids = frozenset(copy.tables.changed_ids(changes.after, part.upto))
-        found, taken_back, compared, until = list[FoundMatch](), list[TakenBack](), 0, time.monotonic() + SLICE
+        found, taken_back, compared, until = list[FoundMatch](), list[TakenBack](), 0, time.monotonic() + STEP_SECONDS
         while near := part.take(AT_ONCE - compared):
             uploads = self._remembered.latest(near)
             newly_found, no_longer = self._compare(copy, uploads.values(), ids, part.search, part.standing)
@@ -251,7 +251,7 @@ class LookBack:
 
     def _walk_on(self, copy: Copy, walk: _Walk, progress: Callable[[int], None]) -> int:
         """Match some of the uploads that are left with the contributions of the walk."""
-        until, added = time.monotonic() + SLICE, 0
+        until, added = time.monotonic() + STEP_SECONDS, 0
         copy.searchable.catch_up()
         for day, uploads in walk.uploads:
             if walk.day not in (None, day):
@@ -332,8 +332,9 @@ class LookBack:
         return [finding._replace(expires_at=expiring.get(finding.match.contribution)) for finding in found]
 
     def _gather(self, copy: Copy, upload: Upload, result: Result, wanted: Set[int], search: Search) -> Sequence[Match]:
-        """All matches of an upload of which `result` has only the first: the others are matched until all are found.
+        """All matches of an upload, of which `result` has only the first.
 
+        The upload is matched again with the contributions that are left, until there are no further matches.
         Too many listed videos may be near an upload to align all with it, so that a result has none of them: then half
         of the contributions are matched at a time, `MOST_REQUESTS` times at most.
         """

@@ -68,7 +68,9 @@ class Remembered:
         self._days: dict[tuple[date, str], Day] = {}
         """The days, by date and name of the log."""
         self._durable_names: set[tuple[date, str]] = set()
+        """The logs whose names are surely on the disk (`_sync_names`), by date and name."""
         self._searching = Lock()
+        """Held while `_days` is read or changed."""
 
     @property
     def retention(self) -> timedelta:

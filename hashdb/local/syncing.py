@@ -123,11 +123,11 @@ class Sync:
         to `patience` seconds: otherwise it raises RootNotSigned, or CheckTooEarly.
         """
         tables = self._opened()
-        # Also when the clock was set back.
+        # A negative age means that the clock was set back: then they are read again, too.
         if not timedelta() <= self._now() - self._rules_at < _RULES_KEPT:
             self._store_rules(tables)
         try:
-            count = self._store_new(tables, wait, patience, progress)
+            count = self._store_new(tables, wait=wait, patience=patience, progress=progress)
         except FeedRestarted:
             self._notify("the service has another log than this copy, perhaps after a restore: building a new copy")
             tables = self._create()
@@ -147,7 +147,7 @@ class Sync:
     def _store_new(self, tables: CopyTables, wait: int, patience: int, progress: Callable[[int], None]) -> int:
         if self._approver is None:
             read = FeedRead()
-            self._read(tables, wait, progress, read)
+            self._read(tables, wait=wait, progress=progress, read=read)
             return read.count
         begun = time.monotonic()
         while True:
@@ -172,7 +172,7 @@ class Sync:
         try:
             with nullcontext() if is_new else tables.transaction():
                 read = FeedRead(before.pending if before is not None else ())
-                self._read(tables, 0, progress, read, committed.covers)
+                self._read(tables, wait=0, progress=progress, read=read, upto=committed.covers)
                 approver.approve(tables, committed, before, read, self._now())
         except BaseException as error:
             approver.forget()
@@ -203,7 +203,7 @@ class Sync:
                     # Only the last page of a stream has the epoch.
                     if page.epoch or len(pending) >= _BATCH:
                         at_head = page.epoch and not page.more and upto is None
-                        _store(tables, read, pending, seq, self._now() if at_head else None)
+                        _store(tables, read, pending, seq, head_at=self._now() if at_head else None)
                     if page.epoch and not page.more:
                         return
             except ServiceUnreachable:
@@ -267,7 +267,10 @@ class Sync:
 
 
 def _store(tables: CopyTables, read: FeedRead, steps: list[FeedStep], seq: int, head_at: datetime | None) -> None:
-    """Store changes and empty the list; raises NotAsLogged if one does not fit its commitment, before any is stored."""
+    """Store changes, all up to `seq`, and empty the list; `head_at` is as in `CopyTables.store`.
+
+    Raises NotAsLogged if one does not fit its commitment, before any is stored.
+    """
     for _, what in steps:
         if isinstance(what, CopiedContribution) and not what.fits_commitment:
             raise NotAsLogged(

@@ -428,13 +428,13 @@ class CopyTables:
 
 
 def execute_in(
-    connection: sqlite3.Connection, statement: str, values: Iterable[object], *first: object
+    connection: sqlite3.Connection, statement: str, values: Iterable[object], *others: object
 ) -> Iterator[Any]:
     """The rows of a statement with `IN {}`, executed for some of the values at a time.
 
-    `first` are its parameters before them.
+    `others` are the parameters that the statement has before `IN`.
     """
     all_values = list(values)
     for start in range(0, len(all_values), _VALUES_A_STATEMENT):
         chunk = all_values[start : start + _VALUES_A_STATEMENT]
-        yield from connection.execute(statement.format(f"({', '.join('?' * len(chunk))})"), (*first, *chunk))
+        yield from connection.execute(statement.format(f"({', '.join('?' * len(chunk))})"), (*others, *chunk))

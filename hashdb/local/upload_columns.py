@@ -91,9 +91,13 @@ class FramesWriter:
     def __init__(self) -> None:
         """No frames yet."""
         self._columns = ColumnsWriter(), ColumnsWriter()
+        """The values of the frames of which one is not enough for a match, and of those of which one is."""
         self._forms: dict[_Form, int] = {}
+        """The number of each form."""
         self._counts: list[tuple[int, int]] = []
+        """The number of each record with frames, and how many it has."""
         self._rows: list[tuple[int, int, int, int, int, int]] = []
+        """The fields of each frame, in the order of `_FIELDS`."""
 
     def add(self, frames: Sequence[Frame], number: int) -> None:
         """Add the frames of the record with this number."""

@@ -22,8 +22,11 @@ MOST_IN_MEMORY: Final = 65_536
 _MOST_VALUES_IN_MEMORY: Final = 524_288
 """The same of values, which records with frames have many of."""
 _BLOCKS_AT_ONCE: Final = 256
+"""The most blocks that are read from the log before they become a part."""
 _BYTES_AT_ONCE: Final = 32 << 20
+"""The same in bytes."""
 _KEPT_BLOCKS: Final = 4
+"""The blocks that `Day.block` keeps in memory: those that were used last."""
 
 
 class Day:
@@ -149,7 +152,8 @@ class Day:
         return blocks
 
     def _delete_unneeded(self) -> None:
-        for path in list_parts(self._path)[1]:
+        _, unneeded = list_parts(self._path)
+        for path in unneeded:
             with suppress(OSError):
                 path.unlink()
 

@@ -104,7 +104,7 @@ def hash_id(id: str) -> int:
     return int.from_bytes(blake2b(id.encode(), digest_size=8).digest(), "little")
 
 
-class Draft(NamedTuple):
+class BlockDraft(NamedTuple):
     """A block without its stamp, which orders it: the stamp is known once the log is locked."""
 
     checksum: int  # of the description and the body
@@ -136,9 +136,9 @@ def _has_others(signals: Sequence[Signal]) -> bool:
     return False
 
 
-def draft_blocks(uploads: Sequence[Upload | str]) -> list[Draft]:
+def draft_blocks(uploads: Sequence[Upload | str]) -> list[BlockDraft]:
     """The blocks of uploads of one log, in order; a text is the id of an upload that is forgotten."""
-    drafts: list[Draft] = []
+    drafts: list[BlockDraft] = []
     start = frames = 0
     for place, upload in enumerate(uploads):
         own_frames = 0 if isinstance(upload, str) else len(upload.query.frames)
@@ -151,7 +151,7 @@ def draft_blocks(uploads: Sequence[Upload | str]) -> list[Draft]:
     return drafts
 
 
-def draft_block(uploads: Sequence[Upload | str]) -> Draft:
+def draft_block(uploads: Sequence[Upload | str]) -> BlockDraft:
     """The block of at most `MOST_RECORDS` uploads of one log; of those that are forgotten, there is only the id."""
     columns, frames = ColumnsWriter(), FramesWriter()
     add = columns.add  # returns the column of each signal
@@ -177,7 +177,7 @@ def draft_block(uploads: Sequence[Upload | str]) -> Draft:
         description["frames"], octets = frames.encoded()
         parts += octets
     described, body = encode(description).encode(), b"".join([*parts, *records])
-    return Draft(zlib.crc32(body, zlib.crc32(described)), described, body)
+    return BlockDraft(zlib.crc32(body, zlib.crc32(described)), described, body)
 
 
 def decode_block(file: int, start: int) -> Block | None:

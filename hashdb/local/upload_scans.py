@@ -65,22 +65,22 @@ class Scan:
         Each record is taken once; an upload may have been replaced since it was found.
         """
         ids: dict[str, None] = {}
-        of_frames = _FRAMED_AT_ONCE
+        framed_left = _FRAMED_AT_ONCE
         with self._lock:
-            while self._found and len(ids) < most and of_frames > 0:
+            while self._found and len(ids) < most and framed_left > 0:
                 day = next(iter(self._found))
                 of_day = self._found.pop(day)
                 places = np.unique(np.concatenate(of_day)) if of_day else np.empty(0, np.int64)
                 count = most - len(ids)
                 if day.has_frames:
-                    count = min(count, of_frames)
-                    of_frames -= len(places)
+                    count = min(count, framed_left)
+                    framed_left -= len(places)
                 if len(places) > count:
                     self._found = {day: [places[count:]], **self._found}
                 ids.update((id, None) for place in places[:count].tolist() if (id := _upload_id(day, place)))
                 if not ids:
                     # These records are gone: others may be left.
-                    of_frames = _FRAMED_AT_ONCE
+                    framed_left = _FRAMED_AT_ONCE
         return list(ids)
 
 

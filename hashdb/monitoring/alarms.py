@@ -25,7 +25,19 @@ _AGAIN_AFTER = timedelta(hours=1)
 
 
 class AlarmKind(StrEnum):
-    """What does not hold."""
+    """What does not hold.
+
+    `log-rewritten`: the log does not continue the events that were checked. `log-shortened`: it has fewer events than
+    were checked. `unknown-key`: no trusted key signed a checkpoint or a root. `witness-differs`: a cosigned checkpoint
+    is of another log. `not-witnessed`: the quorum of witnesses did not cosign in time.
+    `signals-altered`: the signals of a contribution are not those that the log commits to. `signals-hidden`: more of
+    them are suppressed than events say. `contribution-planted`: the service has a contribution that no event added.
+    `contribution-removed`: it lacks one that an event added. `contribution-altered`: one has another status or standing
+    than events give.
+    `feed-differs`: the feed does not show what the log has. `set-differs`: a root of the active set is not the one that
+    events give. `set-late`: no root was recorded in time. `set-unsigned`: the organisations did not sign one in time.
+    `no-answer`: the service could not be checked.
+    """
 
     LOG_REWRITTEN = "log-rewritten"
     LOG_SHORTENED = "log-shortened"
@@ -115,9 +127,11 @@ class Reporter:
 
     def __init__(self, folder: Path, webhook: str | None) -> None:
         """Creates the folder. Posts to `webhook`, if there is one. Raises BadSetting."""
-        # The alarms that did not arrive, each with its folder, and the last report's (None: there was none), by key.
-        self._folder, self._waiting = folder, dict[str, tuple[Alarm, Path]]()
+        self._folder = folder
+        self._waiting: dict[str, tuple[Alarm, Path]] = {}
+        """The alarms that did not arrive, each with its folder, by `Alarm.key`."""
         self._lasting: frozenset[str] | None = None
+        """The keys of the alarms of the last report; None: there was no report yet."""
         self._poster = None if webhook is None else Poster(webhook, _TIMEOUT, "--webhook")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 

@@ -21,16 +21,16 @@ from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, FeedRestarted, HashDBError, ServiceError
 from hashdb.monitoring.alarms import Alarm, AlarmKind
 from hashdb.monitoring.organisations import Organisations
-from hashdb.monitoring.replay import NotTheLogError, Replay, Replayed, event_line
+from hashdb.monitoring.replay import NotTheLogError, Replay, WrongEvents, event_line
 from hashdb.monitoring.rereading import Rereading, describe_altered
 from hashdb.monitoring.tables import ALL_SIGNALS, MonitorTables
-from hashdb.monitoring.witnessing import Seen, Witnessing
+from hashdb.monitoring.witnessing import FirstSeen, Witnessing
 
 if TYPE_CHECKING:
     from hashdb.client import Client
 
 MONITOR_FILE = "monitor.sqlite"
-_MOST = 20
+_MOST_OF_A_KIND = 20
 """The most alarms of a kind in a check."""
 _NAMED = 10
 """The most contributions that an alarm names."""
@@ -56,11 +56,12 @@ class MonitorPlan:
     witnesses: Policy | None = None
     organisations: Policy | None = None
     signer: Cosigner | None = None
-    late: timedelta = timedelta(seconds=90)
-    """Until when an event must be in a cosigned checkpoint, its change in a root, and the root signed."""
-    round: timedelta = timedelta(seconds=20)
+    late_after: timedelta = timedelta(seconds=90)
+    """How long the witnesses may take to cosign an event, the log to record its change in a root of the active set, and
+    the organisations to sign the root."""
+    round_period: timedelta = timedelta(seconds=20)
     """The least time from the beginning of a round of all contributions to the next."""
-    look: float = 2.5
+    reading_seconds: float = 2.5
     """For how many seconds of a check contributions are read."""
 
 
@@ -91,12 +92,12 @@ class Monitor:
         self._folder, self._client, self._plan, self._now = folder, client, plan, now
         self._replay = Replay(self._tables)
         self._rereading = Rereading(self._tables, client, now)
-        self._fed, self._recording = Seen(self._tables, "fed"), Seen(self._tables, "recording")
+        self._fed, self._recording = FirstSeen(self._tables, "fed"), FirstSeen(self._tables, "recording")
         self._witnessing: Witnessing | None = None
         if plan.witnesses is not None:
-            self._witnessing = Witnessing(plan.witnesses, self._tables, client, self._replay, plan.late)
+            self._witnessing = Witnessing(plan.witnesses, self._tables, client, self._replay, plan.late_after)
         self._organisations = Organisations(
-            plan.organisations, plan.signer, self._tables, client, self._replay, plan.late
+            plan.organisations, plan.signer, self._tables, client, self._replay, plan.late_after
         )
 
     def close(self) -> None:
@@ -155,9 +156,9 @@ class Monitor:
                 alarms += self._witnessing.judge(notes, note, verifiers, self._now())
             alarms += [*self._late_root(), *self._rereading.judge()]
             if whole:
-                self._rereading.look(None)
+                self._rereading.look(seconds=None)
             else:
-                self._rereading.look(self._plan.look, self._plan.round)
+                self._rereading.look(self._plan.reading_seconds, every=self._plan.round_period)
             alarms += self._organisations.judge(verifiers, self._now(), sign=not alarms and self.is_settled)
         except (HashDBError, OverflowError, CheckTooLongError):
             # What was found is not lost because the service no longer answers, or answers anything.
@@ -165,13 +166,13 @@ class Monitor:
                 raise
         if not alarms:
             self._tables.put(held_at=self._now())
-        return _most(alarms)
+        return _first_of_each_kind(alarms)
 
     def _note_answer(self) -> None:
         """Note that the service answers. If it did not for long, what waits for it is late only from now on."""
         now, answered, since = self._now(), self._tables.time("answered_at"), self._tables.time("answers_since")
         with self._tables.writing():
-            if self._tables.number("unanswered") and answered and now - answered > self._plan.late:
+            if self._tables.number("unanswered") and answered and now - answered > self._plan.late_after:
                 # Seldom: else a service could be late for ever by not answering now and then.
                 if not since or now - since > _FORGIVEN_EVERY:
                     self._tables.put(answers_since=now)
@@ -188,7 +189,7 @@ class Monitor:
     def _held_at(self) -> datetime | None:
         return self._tables.time("held_at")
 
-    def _follow(self, checkpoint: Checkpoint, note: str) -> Replayed | Alarm:
+    def _follow(self, checkpoint: Checkpoint, note: str) -> WrongEvents | Alarm:
         """Replay the events up to a checkpoint; the alarm if they are not of the log that was replayed before."""
         size, last_note = self._replay.size, self._tables.text("note")
         evidence = {"checkpoint.txt": note, "kept.txt": last_note}
@@ -238,7 +239,7 @@ class Monitor:
                 if page.epoch:
                     self._tables.put(feed_epoch=page.epoch)
             for step in page.steps:
-                if len(alarms) > _MOST:
+                if len(alarms) > _MOST_OF_A_KIND:
                     break
                 if isinstance(step.what, CopiedContribution) and not step.what.fits_commitment:
                     name, evidence = f"contribution {step.what.id}", {"feed.txt": f"{step.what}\n"}
@@ -246,7 +247,7 @@ class Monitor:
                     alarms.append(Alarm(AlarmKind.SIGNALS_ALTERED, what, name, self._held_at, evidence))
         return alarms
 
-    def _recommitted(self, wrong: Replayed) -> list[Alarm]:
+    def _recommitted(self, wrong: WrongEvents) -> list[Alarm]:
         """The alarms of events that commit to other signals than a member contributed."""
         return [
             Alarm(
@@ -276,7 +277,7 @@ class Monitor:
             alarms.append(Alarm(AlarmKind.SIGNALS_HIDDEN, what, f"contribution {id}", self._held_at))
         return alarms
 
-    def _unlike_roots(self, wrong: Replayed) -> list[Alarm]:
+    def _unlike_roots(self, wrong: WrongEvents) -> list[Alarm]:
         """The alarms of recorded roots of the active set that the events before them do not give."""
         since = self._tables.number("set_wrong")
         if since:
@@ -330,18 +331,18 @@ class Monitor:
             self._tables.put(recorded_to=size)
             return []
         since = self._recording.first_above(max(pending - 1, self._tables.number("recorded_to")))
-        if since is None or self._tables.waited(since, now) <= self._plan.late:
+        if since is None or self._tables.waited(since, now) <= self._plan.late_after:
             return []
         what = f"the active set has changed with event {pending}, and the log records no root of it since"
         return [Alarm(AlarmKind.SET_LATE, f"{what} {format_instant(since)}", since=self._held_at)]
 
 
-def _most(alarms: Sequence[Alarm]) -> list[Alarm]:
+def _first_of_each_kind(alarms: Sequence[Alarm]) -> list[Alarm]:
     """The first alarms of each kind: many of one kind do not hide another."""
     counts, first = Counter[AlarmKind](), list[Alarm]()
     for alarm in alarms:
         counts[alarm.kind] += 1
-        if counts[alarm.kind] <= _MOST:
+        if counts[alarm.kind] <= _MOST_OF_A_KIND:
             first.append(alarm)
     return first
 
@@ -350,7 +351,7 @@ def _shown_leaf(step: FeedStep) -> tuple[int, tuple[bytes | None, int]]:
     """A contribution, and by the feed its leaf (None if it is gone) and how many of its signals are suppressed."""
     what = step.what
     if isinstance(what, CopiedContribution):
-        # What does not open is unlike every leaf, until it is shown again.
+        # What does not fit its commitment gets a leaf that no contribution has, so it differs from the log.
         leaf = active_set.leaf(what.id, what.standing, what.commitment) if what.fits_commitment else EMPTY_HASH
         return what.id, (leaf, len(what.undisclosed))
     if what.standing is None:

@@ -13,7 +13,7 @@ from hashdb.errors import BadNote, NotFound, RootNotSigned
 from hashdb.monitoring.alarms import Alarm, AlarmKind
 from hashdb.monitoring.replay import Replay
 from hashdb.monitoring.tables import MonitorTables
-from hashdb.monitoring.witnessing import Seen
+from hashdb.monitoring.witnessing import FirstSeen
 
 if TYPE_CHECKING:
     from hashdb.client import Client
@@ -29,12 +29,12 @@ class Organisations:
         tables: MonitorTables,
         client: Client,
         replay: Replay,
-        late: timedelta,
+        late_after: timedelta,
     ) -> None:
-        """`late` is how long the quorum may take to sign a root. Without policy and signer, nothing is read."""
+        """`late_after` is how long the quorum may take to sign a root. Without policy and signer, nothing is read."""
         self._policy, self._signer, self._tables = policy, signer, tables
-        self._client, self._replay, self._late = client, replay, late
-        self._seen = Seen(tables, "signing")
+        self._client, self._replay, self._late_after = client, replay, late_after
+        self._seen = FirstSeen(tables, "signing")
 
     def judge(self, verifiers: Collection[Verifier], now: datetime, *, sign: bool) -> list[Alarm]:
         """The alarms of the served root; with `sign`, sign it if there are none. Raises the errors of the client."""
@@ -73,7 +73,7 @@ class Organisations:
             pass
         self._seen.note(served.seq, now)
         waiting = self._seen.first_above(self._tables.number("signed_seq"))
-        if waiting is None or self._tables.waited(waiting, now) <= self._late:
+        if waiting is None or self._tables.waited(waiting, now) <= self._late_after:
             return []
         what = (
             f"the quorum of organisations signed no root of the active set since event"

@@ -12,9 +12,9 @@ from hashdb.domain.ledger.commitments import logged_commitment, may_commit
 from hashdb.domain.ledger.events import Action, ContributionState, Event
 from hashdb.monitoring.tables import Leaf, MonitorTables, Row
 
-_COMMITTED = 50_000
+_EVENTS_A_TRANSACTION = 50_000
 """Events that are stored in one transaction."""
-_IDS = active_set.BLOCK_NODES**active_set.LEVELS
+_ID_LIMIT = active_set.BLOCK_NODES**active_set.LEVELS
 """The ids of contributions are below this number."""
 _CONTRIBUTION = "contribution"
 
@@ -43,16 +43,16 @@ class RecordedRoot:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
-    """What is wrong in events that are in the log."""
+class WrongEvents:
+    """What is wrong in events that were replayed, although they are in the log."""
 
     roots: tuple[RecordedRoot, ...] = ()
     """The recorded roots of the active set that the events before them do not give."""
     recommitted: tuple[Event, ...] = ()
     """The events that commit to other signals of a contribution although no member added any; they change nothing."""
 
-    def __add__(self, other: Replayed) -> Replayed:
-        return Replayed(self.roots + other.roots, self.recommitted + other.recommitted)
+    def __add__(self, other: WrongEvents) -> WrongEvents:
+        return WrongEvents(self.roots + other.roots, self.recommitted + other.recommitted)
 
 
 class Replay:
@@ -61,7 +61,7 @@ class Replay:
     def __init__(self, tables: MonitorTables) -> None:
         """The events that the tables have are replayed."""
         self._tables = tables
-        self._wrong = Replayed()
+        self._wrong = WrongEvents()
 
     @property
     def size(self) -> int:
@@ -88,7 +88,7 @@ class Replay:
         """The root of the active set that the events up to what `set_seq` covers give."""
         return self._tables.octets("set_root")
 
-    def take(self, events: Iterator[Sequence[Event]], size: int, root: bytes) -> Replayed:
+    def take(self, events: Iterator[Sequence[Event]], size: int, root: bytes) -> WrongEvents:
         """Replay pages of events up to `size`, where the tree must have this root; return what is wrong in them.
 
         Raises NotTheLogError: the events of this transaction are not stored then. What is wrong in those that were is
@@ -96,27 +96,27 @@ class Replay:
         """
         done = False
         while not done:
-            wrong = Replayed()
+            wrong = WrongEvents()
             with self._tables.writing():
                 begin = self.size
-                while self.size - begin < _COMMITTED and not (done := self.size == size):
+                while self.size - begin < _EVENTS_A_TRANSACTION and not (done := self.size == size):
                     page = next(events, ())
                     if not page:
                         raise NotTheLogError(f"events {self.size + 1} to {size} are missing")
-                    wrong += self._page(page[: size - self.size])
+                    wrong += self._replay_page(page[: size - self.size])
                 if done and self.root != root:
                     raise NotTheLogError(f"its {size} events do not give the root of its signed checkpoint")
             self._wrong += wrong
-        wrong, self._wrong = self._wrong, Replayed()
+        wrong, self._wrong = self._wrong, WrongEvents()
         return wrong
 
-    def _page(self, events: Sequence[Event]) -> Replayed:
+    def _replay_page(self, events: Sequence[Event]) -> WrongEvents:
         """Replay a page of events; return what is wrong in them. Raises NotTheLogError."""
         first, leaves = self.size + 1, list[bytes]()
         for seq, event in enumerate(events, first):
             if event.seq != seq:
                 raise NotTheLogError(f"event {seq} is missing")
-            if event.kind == _CONTRIBUTION and not 0 < event.id < _IDS:
+            if event.kind == _CONTRIBUTION and not 0 < event.id < _ID_LIMIT:
                 raise NotTheLogError(f"event {seq} is of a contribution that no service has", event)
             if event.computed_leaf != event.leaf:
                 raise NotTheLogError(f"event {seq} was changed: its leaf is of other content", event)
@@ -137,7 +137,7 @@ class Replay:
                     recommitted.append(event)
                 rows[event.id] = after = _changed(before, event, commitment)
                 if after.leaf != before.leaf:
-                    pending.append((event.seq, event.id, after.leaf or EMPTY_HASH))
+                    pending.append(Leaf(event.seq, event.id, after.leaf or EMPTY_HASH))
             elif event.action == Action.SIGNER_ADDED:
                 self._tables.put(signers=f"{self._tables.text('signers')} {event.details.get('key')}".strip())
             elif event.action == Action.SET_COMMITTED:
@@ -147,12 +147,14 @@ class Replay:
                 roots += [] if recorded.holds else [recorded]
         self._tables.postpone(pending)
         self._tables.store(rows.values())
-        return Replayed(tuple(roots), tuple(recommitted))
+        return WrongEvents(tuple(roots), tuple(recommitted))
 
     def _recorded(self, event: Event) -> RecordedRoot:
         """Advance the tree to the event that a root covers, and note whether the root is that of the tree."""
         covers = event.details.get("covers")
-        root, count = self._tables.root(covers if isinstance(covers, int) and covers < event.seq else event.seq - 1)
+        root, count = self._tables.advance_to(
+            covers if isinstance(covers, int) and covers < event.seq else event.seq - 1
+        )
         recorded = RecordedRoot(event, root, count)
         first_wrong = 0 if recorded.holds else self._tables.number("set_wrong") or event.seq
         self._tables.put(set_seq=event.seq, set_root=root, set_wrong=first_wrong, set_text=event_line(event))

@@ -22,8 +22,10 @@ from hashdb.wire.contributions import ContributionOut
 if TYPE_CHECKING:
     from hashdb.client import Client
 
-_PAGE = 1_000
+_ROWS_A_PAGE = 1_000
+"""Contributions that are read and compared together."""
 _CHANGED_BY_TIME = frozenset({Status.ACTIVE, Status.EXPIRED, Status.SUSPENDED})
+"""The statuses between which a contribution changes before an event says so: it expires, or its member is suspended."""
 _LOGGED_WITHIN = timedelta(seconds=60)
 """A status that changes with time is shown at once, and logged within this time."""
 _MOST_CHANGES = 3
@@ -83,11 +85,11 @@ class Rereading:
         began = began if after and began else now
         contributions = self._client.contributions(after=after)
         while True:
-            page = list(islice(contributions, _PAGE))
+            page = list(islice(contributions, _ROWS_A_PAGE))
             if any(second <= first for first, second in pairwise([after, *(shown.id for shown in page)])):
                 # A list that turns back has no end, and may never come to what it hides.
                 raise ServiceError(200, "the list of contributions is not in the order of their ids")
-            last = page[-1].id if len(page) == _PAGE else None
+            last = page[-1].id if len(page) == _ROWS_A_PAGE else None
             rows, listed = self._tables.between(after, last), {shown.id: shown for shown in page}
             for id in sorted(listed.keys() | rows.keys()):
                 self._suspect(id, rows.get(id), listed.get(id))
@@ -123,7 +125,7 @@ class Rereading:
         return alarms
 
     def _suspect(self, id: int, row: Row | None, shown: Contribution | None) -> None:
-        """Compare a contribution by the log with what the service shows, and note whether they differ."""
+        """Compare the row of a contribution by the log with what the service shows of it, and note if they differ."""
         before = self._suspects.pop(id, None)
         if fault := self._fault(id, row, shown):
             evidence = {"log.json": _row_text(row)} if row else {}
@@ -149,7 +151,8 @@ class Rereading:
         status, standing = row.state
         if shown.status is not status:
             what = f"{name} is {shown.status} at the service, and {status} by the log"
-            return _Fault(AlarmKind.CONTRIBUTION_ALTERED, what, {shown.status, status} <= _CHANGED_BY_TIME)
+            by_time = {shown.status, status} <= _CHANGED_BY_TIME
+            return _Fault(AlarmKind.CONTRIBUTION_ALTERED, what, by_time=by_time)
         if shown.standing is not standing:
             what = f"{name} is {shown.standing} at the service, and {standing} by the log"
             return _Fault(AlarmKind.CONTRIBUTION_ALTERED, what)
@@ -161,9 +164,9 @@ class Rereading:
         if row.sealed == ALL_SIGNALS and any(shown.signals):
             what = f"the feed shows {name} as if all its signals were suppressed, and they are not"
             return _Fault(AlarmKind.SIGNALS_HIDDEN, what)
-        return None if self._opens(row, shown) else _Fault(AlarmKind.SIGNALS_ALTERED, describe_altered(id))
+        return None if self._fits_commitment(row, shown) else _Fault(AlarmKind.SIGNALS_ALTERED, describe_altered(id))
 
-    def _opens(self, row: Row, shown: Contribution) -> bool:
+    def _fits_commitment(self, row: Row, shown: Contribution) -> bool:
         """Whether the commitment of the log is to the signals that the service shows."""
         if shown.salt is None or shown.commitment != row.commitment:
             return False

@@ -20,7 +20,8 @@ from hashdb.local.tables import transaction
 
 _VERSION = 1
 _IDS_AT_ONCE = 500
-_LEAVES = 50_000
+"""The most ids in the `IN` of one statement."""
+_LEAVES_AT_ONCE = 50_000
 """Leaves that are set in the tree at a time."""
 _TABLES = """
 CREATE TABLE state (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -54,8 +55,14 @@ ON CONFLICT (id) DO UPDATE SET shown = excluded.shown, sealed = excluded.sealed
 """
 
 
-Leaf = tuple[int, int, bytes]
-"""The seq of an event, the id of a contribution, and its leaf since then: `EMPTY_HASH` if it no longer matches."""
+class Leaf(NamedTuple):
+    """The leaf of a contribution since an event: `EMPTY_HASH` if it no longer matches."""
+
+    seq: int
+    """The seq of the event."""
+    id: int
+    """The id of the contribution."""
+    leaf: bytes
 
 
 class Row(NamedTuple):
@@ -171,7 +178,7 @@ class MonitorTables:
         self._connection.executemany("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", leaves)
 
     def show(self, leaves: Mapping[int, tuple[bytes | None, int]]) -> None:
-        """Store what the feed showed of contributions: a leaf, or None for one that is gone; and how many seals."""
+        """Store what the feed showed of contributions, by id: the leaf (None: it is gone), and how many seals."""
         self._connection.executemany(_SHOWN, [(id, leaf, sealed) for id, (leaf, sealed) in leaves.items()])
 
     def forget_shown(self) -> None:
@@ -207,12 +214,12 @@ class MonitorTables:
         query = "SELECT id, leaf, max(seq) FROM pending GROUP BY id"
         return any(leaf != self._leaf(id) for id, leaf, _ in self._connection.execute(query))
 
-    def root(self, seq: int) -> tuple[bytes, int]:
-        """The root of the active set, and the number of its leaves, after event `seq`: advance the tree to it."""
+    def advance_to(self, seq: int) -> tuple[bytes, int]:
+        """Advance the tree to event `seq`; return the root of the active set after it, and the number of its leaves."""
         count = self.number("count")
         while True:
             query = "SELECT id, leaf, seq FROM pending WHERE seq <= ? ORDER BY seq, id LIMIT ?"
-            pending = self._connection.execute(query, (seq, _LEAVES)).fetchall()
+            pending = self._connection.execute(query, (seq, _LEAVES_AT_ONCE)).fetchall()
             if not pending:
                 break
             leaves = {id: leaf for id, leaf, _ in pending}

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 5.0  # Seconds, for the answer of a witness.
 _MOST_SEEN = 1_000  # sizes of the log that are kept
-_LAST = 253_402_300_799
+_LAST_SECOND = 253_402_300_799
 """The last second of the calendar."""
 _FRESH = timedelta(hours=26)
-"""The log grows each day: one event says that the monitor's key read the feed."""
+"""How old the newest cosignature may be. The log grows each day, since an event says that the monitor read the feed."""
 
 
-class Seen:
-    """When an event was first seen to be in the log, by the last checks; kept in the state under a key."""
+class FirstSeen:
+    """When a check first saw that the log has a number of events. The state of the tables has it under a key."""
 
     def __init__(self, tables: MonitorTables, key: str) -> None:
         """Reads what earlier checks saw."""
@@ -63,10 +63,18 @@ class Notes:
 class Witnessing:
     """Compares the cosigned checkpoints with the log that was replayed."""
 
-    def __init__(self, policy: Policy, tables: MonitorTables, client: Client, replay: Replay, late: timedelta) -> None:
-        """`late` is how long the quorum may take to cosign an event."""
-        self._policy, self._tables, self._client, self._replay, self._late = policy, tables, client, replay, late
-        self._seen = Seen(tables, "witnessing")
+    def __init__(
+        self, policy: Policy, tables: MonitorTables, client: Client, replay: Replay, late_after: timedelta
+    ) -> None:
+        """`late_after` is how long the quorum may take to cosign an event."""
+        self._policy, self._tables, self._client, self._replay, self._late_after = (
+            policy,
+            tables,
+            client,
+            replay,
+            late_after,
+        )
+        self._seen = FirstSeen(tables, "witnessing")
 
     def read(self, origin: str) -> Notes:
         """The newest cosigned checkpoint of the service, and what the witnesses serve themselves of the log."""
@@ -100,7 +108,7 @@ class Witnessing:
         alarms += self._unlike_witnesses(notes, checkpoint_note, verifiers)
         self._seen.note(size, now)
         waiting = self._seen.first_above(cosigned)
-        if not alarms and waiting is not None and self._tables.waited(waiting, now) > self._late:
+        if not alarms and waiting is not None and self._tables.waited(waiting, now) > self._late_after:
             what = (
                 f"the quorum of witnesses cosigned {cosigned} of {size} events, and none of the later ones, the first"
                 f" of which was seen at {format_instant(waiting)}"
@@ -120,7 +128,7 @@ class Witnessing:
         )
         if not quorum:
             return []
-        at = datetime.fromtimestamp(min(cosigned_at[quorum[-1]], _LAST), UTC)
+        at = datetime.fromtimestamp(min(cosigned_at[quorum[-1]], _LAST_SECOND), UTC)
         if now - at <= _FRESH:
             return []
         what = f"the newest checkpoint that the quorum cosigned is of {format_instant(at)}: you may be shown an old log"

@@ -72,7 +72,7 @@ MAX_VALUES = 500_000
 MAX_FIELD_NAMES = 20_000
 """The most field names in a request: each unknown one is a fault. A thousand items with all fields have 14,001."""
 _VALUES_OF_FRAMES, _KEYS_OF_FRAMES = 3, 8
-"""The factors of MAX_VALUES and MAX_FIELD_NAMES for a request with frames, which may have 20,000 of them.
+"""The factors of MAX_VALUES and MAX_FIELD_NAMES for a request with frames: it may have 20,000 of them.
 
 Each frame may have 64 signals or transforms.
 """
@@ -185,6 +185,8 @@ def to_json(fields: Mapping[str, object]) -> str | bytes:
         return json.dumps(fields)
 
 
+# A string of JSON with the whitespace behind it; and everything up to the end of the next name of a field, with its
+# colon. Both match without backtracking, because the text comes from a client.
 _STRING = rb'"(?:[^"\\]++|\\.)*+"\s*+'
 _TO_NEXT_KEY = re.compile(rb'(?:[^"]++|' + _STRING + rb"(?!:))*+" + _STRING + rb":", re.DOTALL)
 
@@ -212,6 +214,8 @@ def check_size(text: str | bytes, values: int = MAX_VALUES, keys: int = MAX_FIEL
 
 
 def _parse(parser: Callable[[str], Any]) -> PlainValidator:
+    """A validator of strings, whose value is what `parser` returns."""
+
     def validate(value: object) -> object:
         if not isinstance(value, str):
             raise ValueError("must be a string")

@@ -190,6 +190,7 @@ def _is_derived(model: type, method: str) -> bool:
 
 
 def _plan(model: type[BaseModel], domain: type) -> _Plan:
+    """The plan of a model of this domain class, from the names and the types of both."""
     hints = type_hints(domain)
     paths: dict[str, str] = {}
     to_field: dict[str, _Convert] = {}
@@ -229,8 +230,8 @@ def _converters(field: Any, value: Any) -> tuple[_Convert | None, _Convert | Non
         order: _Convert = sorted if gather is frozenset else list
         return _unless_none(_each(order, into)), _unless_none(_each(gather, back))
     if kind is dict:
-        keys, values = map(_converters, field_parts, value_parts or (Any, Any))
-        return _items(keys[0], values[0], dict), _items(keys[1], values[1], None)
+        (key_into, key_back), (item_into, item_back) = map(_converters, field_parts, value_parts or (Any, Any))
+        return _items(key_into, item_into, dict), _items(key_back, item_back, None)
     if field is str and value is bytes:
         return _unless_none(bytes.hex), _unless_none(bytes.fromhex)
     if field is str and (parse := getattr(value, "parse", None) or _PARSERS.get(value)):
@@ -253,10 +254,12 @@ def _bare(kind: Any) -> Any:
 
 
 def _unless_none(convert: _Convert | None) -> _Convert | None:
+    """The same conversion, which leaves None as it is; None if there is no conversion."""
     return convert and (lambda value: None if value is None else convert(value))
 
 
 def _each(gather: _Convert, convert: _Convert | None) -> _Convert:
+    """The conversion of a collection: of each value by `convert`, and of all of them by `gather`, such as `tuple`."""
     return gather if convert is None else lambda values: gather([convert(value) for value in values])
 
 

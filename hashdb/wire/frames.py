@@ -102,6 +102,8 @@ class FramePlace(NamedTuple):
 
 _FIELD_OF_UNIT: Final = {Unit.SECONDS: "at", Unit.PAGES: "page", Unit.WORDS: "words"}
 _ORDER: Final = {Unit.SECONDS: 0, Unit.PAGES: 1, Unit.WORDS: 2}
+"""In which order the frames of one item come, by unit."""
+# Why frames of a unit that do not ascend are refused.
 _ASCENDING: Final = {
     Unit.SECONDS: "must be later than that of the frame before",
     Unit.PAGES: "must be greater than that of the frame before",

@@ -111,7 +111,15 @@ class ContributionsQuery(PageQuery):
 
     def to_domain(self) -> Filter:
         """The filter."""
-        return Filter(self.member, self.status, self.standing, self.label, self.since, self.until, tier=self.tier)
+        return Filter(
+            member=self.member,
+            status=self.status,
+            standing=self.standing,
+            label=self.label,
+            since=self.since,
+            until=self.until,
+            tier=self.tier,
+        )
 
 
 class CasesQuery(PageQuery):
@@ -266,10 +274,10 @@ class EventsPageQuery(QueryString):
     @property
     def period(self) -> tuple[datetime | None, datetime | None]:
         """From the beginning of the first day to the end of the last, in UTC."""
-        return midnight(self.since, 0), midnight(self.until, 1)
+        return midnight(self.since), midnight(self.until, days_later=1)
 
 
-def midnight(day: date | None, days_later: int) -> datetime | None:
+def midnight(day: date | None, *, days_later: int = 0) -> datetime | None:
     """Midnight UTC of a day, so many days later; None without a day, or if the calendar does not have it."""
     try:
         return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=days_later)
@@ -293,7 +301,8 @@ class BenignPageQuery(PlacedQuery):
 
     def to_domain(self) -> BenignFilter:
         """The filter."""
-        return BenignFilter(self.text, self.algorithm, None if self.whose is None else self.whose == "built-in")
+        built_in = None if self.whose is None else self.whose == "built-in"
+        return BenignFilter(text=self.text, algorithm=self.algorithm, built_in=built_in)
 
 
 class CasesPageQuery(QueryString):
@@ -368,8 +377,8 @@ class ListingQuery(PlacedQuery):
         """The listing; days are whole days in UTC."""
         values = {field.name: getattr(self, field.name) for field in fields(Filter)}
         days_later = {"since": 0, "removed_since": 0, "until": 1, "removed_until": 1, "expires_until": 1}
-        values |= {name: midnight(values[name], days) for name, days in days_later.items()}
-        return Listing(Filter(**values), self.sort, self.order == "down")
+        values |= {name: midnight(values[name], days_later=days) for name, days in days_later.items()}
+        return Listing(Filter(**values), self.sort, descending=self.order == "down")
 
 
 DAYS = (30, 90, 365)  # The periods of the charts.

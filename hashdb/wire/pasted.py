@@ -151,7 +151,7 @@ def _check_view(name: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines, which commas end as well."""
+    """The lines of a text; a comma ends a line, too."""
     return [line.strip() for line in text.replace(",", "\n").splitlines()]
 
 

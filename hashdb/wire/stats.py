@@ -254,7 +254,10 @@ def csv_text(report: Report) -> str:
 
 
 def _figures(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """The rows of a figure, or of all figures in a mapping, whose names `path` has: name and cell."""
+    """The rows of a figure, or of all figures in a mapping: the name and the cell of each.
+
+    `path` has the names of the mappings around it, and of the figure itself if `value` is one.
+    """
     if isinstance(value, Mapping):
         for name, part in value.items():
             yield from _figures(part, (*path, str(name)))

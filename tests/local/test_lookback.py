@@ -507,7 +507,7 @@ def _remember_and_match(folder: Path, first: int, begin: Barrier) -> None:
 def test_a_walk_that_is_killed_continues_with_the_same_day(
     service: Service, member: Member, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("WALKED_FROM", 0), ("STEP", 2), ("SLICE", 1e-9)):
+    for name, value in (("WALKED_FROM", 0), ("STEP", 2), ("STEP_SECONDS", 1e-9)):
         monkeypatch.setattr(lookback, name, value)
     member.remember(*[upload(str(days), 1, days=days) for days in range(5)])
     contributed(service.db, service.actor, draft(1), draft(2), draft(3))

@@ -156,7 +156,7 @@ class World:
         """A monitor with a folder of this name. It requires cosignatures of the witness."""
         folder = self.home.parent / name
         folder.mkdir(exist_ok=True)
-        default = MonitorPlan(self.witness.policy, round=timedelta(seconds=20))
+        default = MonitorPlan(self.witness.policy, round_period=timedelta(seconds=20))
         monitor = Monitor(folder, self.client, replace(default, **plan), self.clock)
         self.monitors.append(monitor)
         return monitor

@@ -14,7 +14,7 @@ from hashdb.domain.ledger import active_set
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK
 from hashdb.domain.ledger.events import Details, Event, canonical, leaf
 from hashdb.errors import ServiceError
-from hashdb.monitoring.replay import NotTheLogError, Replay, Replayed, event_line
+from hashdb.monitoring.replay import NotTheLogError, Replay, WrongEvents, event_line
 from hashdb.monitoring.tables import MonitorTables
 from tests.builders import tree_root
 
@@ -68,8 +68,8 @@ EVENTS = log(
 def test_the_events_give_the_root_keys_states_and_roots_of_the_set(tables: MonitorTables) -> None:
     replay = Replay(tables)
     leaves = [event.leaf for event in EVENTS]
-    assert replay.take(pages(EVENTS), 4, tree_root(leaves[:4])) == Replayed()
-    assert replay.take(pages(EVENTS[4:], 2), 9, tree_root(leaves)) == Replayed()
+    assert replay.take(pages(EVENTS), 4, tree_root(leaves[:4])) == WrongEvents()
+    assert replay.take(pages(EVENTS[4:], 2), 9, tree_root(leaves)) == WrongEvents()
     assert (replay.size, replay.root, replay.signers) == (9, tree_root(leaves), ("log+1+a",))
     assert (replay.set_seq, replay.set_root) == (9, root_of((2, "confirmed", COMMITMENT)))
     first, second = tables.rows([1, 2]).values()
@@ -87,7 +87,7 @@ def test_a_root_that_the_events_do_not_give_is_returned(tables: MonitorTables, d
     (wrong,) = replay.take(pages(events[:8]), 8, tree_root(leaves[:8])).roots
     assert wrong.event.seq == tables.number("set_wrong") == 5
     # The next root is right again.
-    assert replay.take(pages(events[8:]), 9, tree_root(leaves)) == Replayed()
+    assert replay.take(pages(events[8:]), 9, tree_root(leaves)) == WrongEvents()
     assert tables.number("set_wrong") == 0
 
 
@@ -108,7 +108,7 @@ def test_a_wrong_root_is_returned_even_if_the_service_failed_meanwhile(
         replay.take(failing_pages(), 9, root)
     assert replay.size == 6
     assert [root.event.seq for root in replay.take(pages(events[6:]), 9, root).roots] == [5]
-    assert replay.take(pages([]), 9, root) == Replayed()
+    assert replay.take(pages([]), 9, root) == WrongEvents()
 
 
 def test_a_log_that_does_not_give_its_root_is_rejected_and_not_stored(tables: MonitorTables) -> None:

@@ -98,7 +98,7 @@ def test_events_at_each_check_do_not_hide_an_altered_signal(world: World) -> Non
 def test_a_round_continues_where_it_stopped(world: World) -> None:
     world.contribute(*(draft(seed) for seed in range(1_000)))
     world.contribute(*(draft(seed) for seed in range(1_000, 1_300)))
-    monitor = world.monitor(look=0.0, round=timedelta(seconds=10))
+    monitor = world.monitor(reading_seconds=0.0, round_period=timedelta(seconds=10))
     assert monitor.check() == []
     assert monitor.state.round_held is None
     world.tamper(lambda hand: hand.run("UPDATE contributions SET standing = 'retired' WHERE id = 1200"))

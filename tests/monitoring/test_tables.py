@@ -13,7 +13,7 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger import active_set
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH
 from hashdb.domain.ledger.events import ContributionState
-from hashdb.monitoring.tables import MonitorTables, Row
+from hashdb.monitoring.tables import Leaf, MonitorTables, Row
 
 ACTIVE = ContributionState(Status.ACTIVE)
 RETIRED = ContributionState(Status.ACTIVE, Standing.RETIRED)
@@ -81,14 +81,15 @@ def test_the_feed_is_compared_with_the_log(tables: MonitorTables) -> None:
 
 def test_the_tree_advances_exactly_to_an_event(tables: MonitorTables) -> None:
     leaves = {id: active_set.leaf(id, "unreviewed", None) for id in (1, 300, 70_000)}
-    assert tables.root(99) == (EMPTY_HASH, 0)
+    assert tables.advance_to(99) == (EMPTY_HASH, 0)
     with tables.writing():
-        tables.postpone([(5, 1, leaves[1]), (6, 300, leaves[300]), (7, 1, EMPTY_HASH), (9, 70_000, leaves[70_000])])
+        later = [(5, 1, leaves[1]), (6, 300, leaves[300]), (7, 1, EMPTY_HASH), (9, 70_000, leaves[70_000])]
+        tables.postpone([Leaf(seq, id, leaf) for seq, id, leaf in later])
     assert tables.first_pending() == 5
     for seq, ids in ((5, {1}), (6, {1, 300}), (7, {300}), (8, {300}), (9, {300, 70_000})):
         expected = active_set.update(lambda *_: EMPTY_BLOCK, {id: leaves[id] for id in ids})[1]
         with tables.writing():
-            assert tables.root(seq) == (expected, len(ids)), seq
+            assert tables.advance_to(seq) == (expected, len(ids)), seq
     assert tables.first_pending() is None
 
 

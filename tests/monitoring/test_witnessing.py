@@ -10,19 +10,19 @@ import pytest
 from hashdb.connection import read_text
 from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.monitoring.tables import MonitorTables
-from hashdb.monitoring.witnessing import Seen
+from hashdb.monitoring.witnessing import FirstSeen
 from tests.builders import NOON, draft
 from tests.monitoring.conftest import World, kinds
 
 
 def test_the_time_when_an_event_was_first_seen_is_stored(tmp_path: Path) -> None:
     tables = MonitorTables(tmp_path / "monitor.sqlite")
-    seen = Seen(tables, "seen")
+    seen = FirstSeen(tables, "seen")
     for minute, size in enumerate((3, 3, 7, 9)):
         seen.note(size, NOON + timedelta(minutes=minute))
-    reopened = Seen(tables, "seen")
+    reopened = FirstSeen(tables, "seen")
     assert reopened.first_above(9) is None
-    assert [Seen(tables, "seen").first_above(size) for size in (0, 2, 3, 6, 7)] == [
+    assert [FirstSeen(tables, "seen").first_above(size) for size in (0, 2, 3, 6, 7)] == [
         NOON + timedelta(minutes=minute) for minute in (0, 0, 2, 2, 3)
     ]
     tables.close()

@@ -25,9 +25,11 @@ _VIDEO_DIGEST_NAMES: Final = {algorithm: name for name, algorithm in _VIDEO_DIGE
 _FILE_DIGESTS: Final = {str(Algorithm.MD5): Algorithm.MD5, str(Algorithm.SHA256): Algorithm.SHA256}
 """Digests of files that are not videos, such as documents."""
 _ADDRESS: Final = str(Algorithm.URL)
+# The types that match only equal values, each with its algorithm.
 _ALL_EXACT: Final = {**_VIDEO_DIGESTS, **_FILE_DIGESTS, _ADDRESS: Algorithm.URL}
 _TEXT: Final = "raw_text"
 _PDQ_OCR: Final = "pdq_ocr"
+"""A type whose values are a PDQ hash, a comma, and the text that was read in the picture."""
 _UNMAPPED: Final = {
     "url_md5": "it is the MD5 of another form of the address: send `url`",
     "text_tlsh": "it cannot be computed from a SimHash, nor the other way round: send `raw_text` or `simhash256`",

@@ -22,6 +22,7 @@ from hashdb.wire.sharing.passages import PASSAGES, read_passages
 
 _BLOCKED, _NOT_BLOCKED = "Blocked", "NotBlocked"
 _IGNORED = ("Unknown", "None", "QualityUnknown", "PendingReview", "Withdrawn", "Deleted")
+"""Values of a feedback that are no opinion."""
 _ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
 """The algorithms, by StopNCII's type of signal."""
 _PLAIN = {"URL": "url", "Text": "raw_text"}

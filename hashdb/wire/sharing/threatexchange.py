@@ -34,6 +34,7 @@ _MEDIA = {"media_type_photo": Media.IMAGE, "media_type_video": Media.VIDEO, "med
 """Tags that say what a digest is of."""
 _STANCES = {"HELPFUL": Stance.CONFIRMS, "NOT_HELPFUL": Stance.DISPUTES, "DISAGREE_WITH_TAGS": Stance.DISPUTES}
 _IGNORED = ("INGESTED", "IN_REVIEW", "NON_MALICIOUS", "SAW_THIS_TOO", "WANTS_INFO")
+"""Reactions that are no opinion."""
 
 
 class UpdatesQuery(ForeignRequest):
@@ -107,7 +108,8 @@ def updates_of(record: ExchangeRecord, types: Collection[str]) -> Iterator[dict[
     elif record.gone:
         names = dict.fromkeys(_TYPES[record.value.algorithm])
     else:
-        names = (_TYPES[record.value.algorithm][record.of_video],)
+        usual_type, video_type = _TYPES[record.value.algorithm]
+        names = (video_type if record.of_video else usual_type,)
     return (_update(record, name) for name in names if not types or name in types)
 
 

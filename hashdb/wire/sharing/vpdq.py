@@ -85,10 +85,11 @@ def _split_fields(text: object, count: int) -> Sequence[str]:
 
 def _row(digits: object, quality: object, seconds: object) -> tuple[str, int, float]:
     try:
-        row = str(digits).strip().lower(), int(str(quality)), float(str(seconds))
+        at = float(str(seconds))
+        row = str(digits).strip().lower(), int(str(quality)), at
     except ValueError:
         raise ValueError(_NOT_VPDQ) from None
-    if not math.isfinite(row[2]):
+    if not math.isfinite(at):
         raise ValueError(_NOT_VPDQ)
     return row
 
