@@ -33,7 +33,7 @@ from hashdb.evaluation.bending import (
     demands,
     signs_of,
     signs_of_quarter,
-    turned,
+    tilted_view,
 )
 from hashdb.evaluation.catalogue import Catalogue, query_of, stored_item
 from hashdb.evaluation.figures import Table
@@ -287,7 +287,7 @@ def _known_views(image: Image.Image, algorithms: Sequence[Algorithm]) -> Iterato
         named += [("middle", MIDDLE)]
         named += [(name, window) for name, windows in cut_windows(*image.size).items() for window in windows]
         yield from ((name, View(Algorithm.PHASH256, window)) for name, window in named)
-        yield from (("tilt", turned(degrees, grey)) for degrees in (TILT_DEGREES, -TILT_DEGREES))
+        yield from (("tilt", tilted_view(degrees, grey)) for degrees in (TILT_DEGREES, -TILT_DEGREES))
 
 
 def saved(image: Image.Image, format: str) -> bytes:
@@ -321,7 +321,7 @@ class Outcome(NamedTuple):
         return median(self._reached) if self._reached else None
 
     def share(self, decibels: float) -> float:
-        """The share of pictures with which it succeeds and stays as near to the picture before as this."""
+        """The share of the pictures on which it succeeds with a change of at least so many decibels: no larger one."""
         return sum(reached >= decibels - _TOLERANCE for reached in self._reached) / max(1, len(self.decibels))
 
     @property

@@ -62,8 +62,8 @@ class View(NamedTuple):
         return coefficients(grey, self.window).ravel()
 
 
-def turned(degrees: float, grey: Floats) -> View:
-    """The view that hashdb hashes of a picture it tilts."""
+def tilted_view(degrees: float, grey: Floats) -> View:
+    """The view that hashdb hashes of a picture that it tilts by so many degrees; `grey` is the reduced picture."""
     return View(Algorithm.PHASH256, rotate(grey, degrees)[1], degrees)
 
 
@@ -89,6 +89,7 @@ def demands(rows: Sequence[tuple[int, Floats, int]]) -> Demands:
 
 
 QUARTERS: Final = tuple((down, across) for down in (0, _SIDE) for across in (0, _SIDE))
+"""The quarters of a detail, each by its lowest frequencies, downwards and across."""
 
 
 def signs_of_quarter(detail: Signature, quarter: tuple[int, int]) -> Floats:
@@ -114,6 +115,7 @@ class Bender:
         self._pixels = np.asarray(image, np.float32)
         self._views = views
         aspect = image.height / image.width
+        # A column: whether the threshold of the bits is the median, as in hashes; in details it is 0.
         self._is_hash = np.array([[view.quarter is None] for view in views])
         self._upright = np.array([not view.degrees for view in views])
         upright = [_separable(view) for view in views if not view.degrees]

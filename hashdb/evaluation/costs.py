@@ -46,7 +46,10 @@ def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, v
     measured = min(values, MOST_MEASURED)
     octets, seconds, scanned = _measured(algorithm, radius, measured)
     if values > measured:
-        growth = 1.0 if scanned else _growth(seconds, _measured(algorithm, radius, measured // _FEWER)[1])
+        growth = 1.0
+        if not scanned:
+            _, seconds_with_fewer, _ = _measured(algorithm, radius, measured // _FEWER)
+            growth = _growth(seconds, seconds_with_fewer)
         seconds *= (values / measured) ** growth
     return Cost(
         bytes_an_item=octets / measured * values_an_item,
@@ -56,9 +59,9 @@ def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, v
     )
 
 
-def _growth(seconds: float, fewer: float) -> float:
-    """The exponent with which the time grows from the seconds with fewer values; at most that of a scan."""
-    return min(1.0, max(0.0, log(seconds / fewer, _FEWER)))
+def _growth(seconds: float, seconds_with_fewer: float) -> float:
+    """The exponent with which the time grows from that with fewer values; at most 1, that of a scan."""
+    return min(1.0, max(0.0, log(seconds / seconds_with_fewer, _FEWER)))
 
 
 @lru_cache(maxsize=64)

@@ -64,9 +64,9 @@ class Library:
         frames: Sequence[Frame],
         duration: float | None = None,
         search: Search | None = None,
-        only: int | None = None,
+        only_number: int | None = None,
     ) -> dict[int, FrameDetails]:
-        """How a video or text matches the listed ones (or `only` the one with this number), by number, as in a service.
+        """How a video or text matches the listed ones, by number, as in a service; with `only_number`, only this one.
 
         `search` finds what is near in another index that has their values too; by default, theirs alone is searched.
         """
@@ -76,7 +76,7 @@ class Library:
         suggested, through = suggest(expanded.queries, search or self._index.search)
         near = {signal for distances in suggested for signal in distances}
         holders = {
-            signal: [holder for holder in self._holders[signal] if only in (None, holder.contribution)]
+            signal: [holder for holder in self._holders[signal] if only_number in (None, holder.contribution)]
             for signal in near & self._holders.keys()
         }
         times = {
@@ -103,7 +103,7 @@ class Library:
         near = _Near(signals, self._algorithm.radius, self._widest)
 
         def matches(radius: int) -> bool:
-            return number in self.match(frames, duration, near.search_at(radius), number)
+            return number in self.match(frames, duration, near.search_at(radius), only_number=number)
 
         # At a wide radius, what is near by chance can hide a short stretch: narrower ones are tried first.
         usual, widest = self._algorithm.radius, self._widest

@@ -19,7 +19,7 @@ from hashdb.evaluation.texts import TextEvaluation
 from hashdb.evaluation.videos import VideoEvaluation
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 240, 38, 352, 26, 202  # of the drawing, and of its axes
-_RAREST, _MOST = -15, -2
+_RAREST_EXPONENT, _MOST_FREQUENT_EXPONENT = -15, -2
 """Decimal exponents of the rates of false matches at the ends of the axis."""
 
 
@@ -33,7 +33,7 @@ class Line(NamedTuple):
     @property
     def drawn(self) -> str:
         """The points within the axis, for SVG."""
-        shown = (point for point in self.points if 10.0**_RAREST <= point[0] <= 10.0**_MOST)
+        shown = (point for point in self.points if 10.0**_RAREST_EXPONENT <= point[0] <= 10.0**_MOST_FREQUENT_EXPONENT)
         return " ".join(f"{_x(rate)},{_y(recall)}" for rate, recall in shown)
 
 
@@ -169,7 +169,7 @@ def _templates() -> Environment:
         "right": _RIGHT,
         "top": _TOP,
         "bottom": _BOTTOM,
-        "exponents": range(_RAREST, _MOST + 1, 2),
+        "exponents": range(_RAREST_EXPONENT, _MOST_FREQUENT_EXPONENT + 1, 2),
         "x": _x,
         "y": _y,
         "figures": figures,
@@ -189,7 +189,7 @@ def _classes(choice: AlgorithmChoice) -> str:
 
 def _x(rate: float) -> str:
     """Where a rate is on the axis, as a number for SVG."""
-    place = (log10(rate) - _RAREST) / (_MOST - _RAREST)
+    place = (log10(rate) - _RAREST_EXPONENT) / (_MOST_FREQUENT_EXPONENT - _RAREST_EXPONENT)
     return f"{_LEFT + min(1, max(0, place)) * (_RIGHT - _LEFT):.1f}"
 
 

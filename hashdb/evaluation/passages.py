@@ -243,9 +243,9 @@ _CHANGES: Final[Sequence[tuple[str, Alter, bool]]] = (
 def _copies() -> Iterator[TextCopy]:
     for name, alter, expected in _CHANGES:
         yield TextCopy(name, TextForm.INSIDE, alter, expected=expected)
-    yield TextCopy("first half", TextForm.WHOLE, _first_half, 0)
+    yield TextCopy("first half", TextForm.WHOLE, _first_half, words=0)
     for name, alter, expected in _CHANGES:
-        yield TextCopy(name, TextForm.WHOLE, alter, 0, expected)
+        yield TextCopy(name, TextForm.WHOLE, alter, words=0, expected=expected)
     replace = partial(_changed, share=0.1, change=_replace)
     for words, expected in ((200, True), (150, True), (100, False), (75, False), (50, False)):
         yield TextCopy(f"{words} words", TextForm.ALONE, _as_it_is, words, expected)

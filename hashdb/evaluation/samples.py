@@ -227,7 +227,8 @@ def measure(job: SampleJob, scheme: Scheme, own: HashedPicture, catalogues: Mapp
     shape = len(scheme.alterations), len(scheme.algorithms), len(scheme.profiles)
     distances = np.full((*shape, 2), UNMEASURED, np.uint16)
     matched = np.zeros((shape[0], shape[2]), np.bool_)
-    mistakes = list(_match(own.query, None, job, catalogues)[1])
+    _, own_mistakes = _match(own.query, None, job, catalogues)
+    mistakes = list(own_mistakes)
     own_views = query_values(own.query, scheme.algorithms)
     altered = own_views
     positions = [position for position in range(len(scheme.alterations)) if scheme.measures(job.place, position)]

@@ -164,7 +164,7 @@ def check(pairs: Pairs, seed: int = 0) -> Check | None:
     if threshold is None:
         return None
     counts = known.counts[: threshold + 1].astype(np.float64)
-    scale = _all(other) / _all(known)
+    scale = _count_ordered(other) / _count_ordered(known)
     cautious, curved = (np.cumsum(_model(counts, curved=curved)) * scale for curved in (False, True))
     radius = int(np.searchsorted(cautious, 10, side="right")) - 1
     return None if radius < 0 else Check(radius, float(cautious[radius]), float(curved[radius]), other.within(radius))
@@ -173,13 +173,13 @@ def check(pairs: Pairs, seed: int = 0) -> Check | None:
 def _threshold(pairs: Pairs) -> int | None:
     """The distance within which SHARE of the pairs lie, or FEWEST pairs if that is more; None if there are too few."""
     within = np.cumsum(pairs.counts[: pairs.limit + 1])
-    threshold = int(np.searchsorted(within, max(FEWEST, SHARE * _all(pairs))))
+    threshold = int(np.searchsorted(within, max(FEWEST, SHARE * _count_ordered(pairs))))
     if threshold > pairs.limit or np.count_nonzero(pairs.counts[: threshold + 1]) < 3:
         return None
     return threshold
 
 
-def _all(pairs: Pairs) -> int:
+def _count_ordered(pairs: Pairs) -> int:
     """How many ordered pairs the pictures make, counted or not."""
     return pairs.pictures * (pairs.pictures - 1)
 

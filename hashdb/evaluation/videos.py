@@ -69,7 +69,10 @@ class Outcome(NamedTuple):
     exact: int
     """For how many of these stretches all four ends of a segment are right to `TOLERANCE` seconds."""
     off: float | None
-    """The seconds by which the worst end of the nearest segment is off."""
+    """The seconds by which the worst end of the nearest segment is off, of the stretch for which this is most.
+
+    None if no stretch was found.
+    """
     radius: int | None
     """The least radius of PDQ, in bits, at which the film matches."""
     others: int
@@ -252,7 +255,7 @@ def put_inside(around: VideoFrames, clip: VideoFrames, start: float, end: float)
 
 
 def judge(truth: Sequence[Truth], details: FrameDetails | None, copy: Copy) -> tuple[int, int, float | None]:
-    """How many stretches were found, how many to `TOLERANCE` seconds, and how many seconds the worst of them is off."""
+    """The fields `found`, `exact` and `off` of an `Outcome`, from the matched segments and what the copy shows."""
     segments = details.segments if details is not None else ()
     found = exact = 0
     worst: float | None = None

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.bending import Bender, View, decibels_between, demands, signs_of, turned
+from hashdb.evaluation.bending import Bender, View, decibels_between, demands, signs_of, tilted_view
 from hashdb.hashing.pdq import pdq, pdq_signal
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
@@ -34,7 +34,7 @@ def signs(view: View, image: Image.Image) -> Floats:
 def test_all_views_are_changed_at_once_within_the_budget(image: Image.Image) -> None:
     views = [
         View(Algorithm.PDQ),
-        turned(3.5, Picture(image).reduced),
+        tilted_view(3.5, Picture(image).reduced),
         View(Algorithm.PHASH256),
         View(Algorithm.PHASH256, Window(0.2, 0.1, 0.9, 0.7)),
     ]
