@@ -42,6 +42,10 @@ class ShotTimes(NamedTuple):
     end: float
 
 
+TimesBySignal = Mapping[Signal, Sequence[ShotTimes]]
+"""By stored signal, the shots of one listed item that have it, in ascending order."""
+
+
 class ListedShot(NamedTuple):
     """A shot of a listed item, with the signals that are searched for."""
 
@@ -120,13 +124,10 @@ class Aligner:
             query.min_seconds if unit is Unit.SECONDS else query.min_words if unit is Unit.WORDS else None
         )
 
-    def segments(
-        self, id: int, times: Mapping[Signal, Sequence[ShotTimes]], query_length: float, listed_length: float
-    ) -> tuple[Segment, ...]:
+    def segments(self, id: int, times: TimesBySignal, query_length: float, listed_length: float) -> tuple[Segment, ...]:
         """The segments of the listed item with this id that are long enough, longest first.
 
-        `times` has, by each signal that the query is near, the shots of the item with this signal. Both lengths are in
-        the unit.
+        `times` has the signals that the query is near. Both lengths are in the unit.
         """
         hits = self._hits(times)
         self._budget.spend(len(hits))
@@ -160,14 +161,14 @@ class Aligner:
         ends = query_length or math.inf, listed_length or math.inf
         return tuple(segment.within(*ends).rounded() for segment in distinct)
 
-    def _is_shown(self, hits: Sequence[Hit], times: Mapping[Signal, Sequence[ShotTimes]], listed_length: float) -> bool:
+    def _is_shown(self, hits: Sequence[Hit], times: TimesBySignal, listed_length: float) -> bool:
         """Whether the listed item shows hardly anything but the hits; a text, hardly anything but one window."""
         if self._unit is Unit.WORDS:
             longest = max(shot.end - shot.start for shot_times in times.values() for shot in shot_times)
             return longest >= NEARLY_ALL * listed_length
         return covered_share([(hit.start, hit.end + 1) for hit in hits], listed_length) >= NEARLY_ALL
 
-    def _identified_pages(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> set[tuple[float, float]]:
+    def _identified_pages(self, times: TimesBySignal) -> set[tuple[float, float]]:
         """Pairs of a page of the query and a listed page that one hash is enough to identify."""
         return {
             (near.at, shot.start)
@@ -196,7 +197,7 @@ class Aligner:
         start, stop = (max(lowest, speed * place + offset * self._step) for place in (begin, end))
         return replace(segment, query=(begin, end), listed=(start, stop), unit=self._unit)
 
-    def _hits(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> list[Hit]:
+    def _hits(self, times: TimesBySignal) -> list[Hit]:
         """At most `MOST_HITS` hits on a listed item: those of the rarest signals, and some of the others."""
         hits: list[Hit] = []
         step, is_text = self._step, self._unit is Unit.WORDS

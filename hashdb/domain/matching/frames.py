@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from hashdb.domain.frames import Extent, Frame, Unit, extent_of
-from hashdb.domain.matching.aligners import Aligner, Near, NearBySignal, ReadShots, ShotTimes, WorkBudget
+from hashdb.domain.matching.aligners import Aligner, Near, NearBySignal, ReadShots, ShotTimes, TimesBySignal, WorkBudget
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, FrameMatch, Holder, Query
 from hashdb.domain.matching.pages import identifies_page, is_of_document
 from hashdb.domain.matching.segments import Covered, Segment, covered_share
@@ -228,7 +228,7 @@ class _PictureSignal(NamedTuple):
     is_page: bool
 
 
-_TimesByUnit = Mapping[Unit, Mapping[Signal, Sequence[ShotTimes]]]
+_TimesByUnit = Mapping[Unit, TimesBySignal]
 """By unit and stored signal, the shots of one listed item that have the signal."""
 
 
