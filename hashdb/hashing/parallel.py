@@ -17,7 +17,7 @@ from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.workers import Worker
 
 _READ_AHEAD: Final = 4
-"""Pictures for each worker that are read ahead of the first unfinished one."""
+"""How many pictures for each worker are submitted beyond the first unfinished one."""
 _Source = TypeVar("_Source")
 _Result = Hashed | UnreadablePicture
 
@@ -32,8 +32,9 @@ def hash_in_order(
 ) -> Iterator[tuple[_Source, _Result]]:
     """Each source with the hashes or the error of its picture, in order; a few pictures are read ahead of the caller.
 
-    UnreadablePicture from `read` is the error of its source; any other exception is raised. Raises Unavailable if no
-    process can be started. The workers are stopped at the end.
+    `read` returns the bytes of the picture of a source, such as a path. UnreadablePicture from `read` is the error of
+    its source; any other exception is raised. Raises Unavailable if no process can be started. The workers are stopped
+    at the end.
     """
     threads = _WorkerThreads(workers, read, algorithms, mode, seeds)
     running: deque[tuple[_Source, Future[_Result]]] = deque()
@@ -83,6 +84,8 @@ class _WorkerThreads(Generic[_Source]):
             thread.join()
 
     def _work(self, worker: Worker) -> None:
+        """Hash pictures from the queue with one worker."""
+        # The futures of the pictures that the worker has and has not answered, in order.
         pending: deque[Future[_Result]] = deque()
         try:
             for result in worker.hash_each(self._pictures(pending), self._algorithms, self._mode, self._seeds):
@@ -115,7 +118,7 @@ class _WorkerThreads(Generic[_Source]):
             yield octets
 
     def _fail(self, pending: deque[Future[_Result]], error: Exception) -> None:
-        """Fail every picture that this worker takes with the error, until the queue ends."""
+        """Set the error as the outcome of every picture that this worker gets, until the queue ends."""
         while True:
             while pending:
                 pending.popleft().set_exception(error)

@@ -21,17 +21,17 @@ from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.pictures import Limits
 from hashdb.hashing.workers import Worker
 
-_SLOW_A_REQUEST: Final = 2
-"""Pictures of a request that may time out; after these, the rest of the request is not hashed."""
+_MAX_TIMEOUTS_A_REQUEST: Final = 2
+"""After so many pictures of a request have timed out, its other pictures are not hashed."""
 
 
 class HashingPool:
-    """Hashes pictures in `workers` processes, each of which is replaced when a picture breaks it.
+    """Hashes pictures in `workers` processes. A process that a picture breaks is replaced.
 
-    `queue` pictures may wait beside those that are being hashed, half as many of one key. Keys take turns, picture by
-    picture. Once a worker has a picture, it may take `seconds`, and `memory_bytes` of address space beyond those of an
-    idle process. Processes start on first use. They end with `close()`, or with this process, however it ends. The
-    pool is thread-safe; after a fork, parent and child have separate processes.
+    While pictures are being hashed, `queue` pictures may wait, and half as many of one key. Keys take turns, picture by
+    picture. To hash a picture, a worker may take `seconds`, and `memory_bytes` of address space beyond those of an idle
+    process. Processes start on first use. They end with `close()`, or with this process, however it ends. The pool is
+    thread-safe; after a fork, parent and child have separate processes.
     """
 
     def __init__(self, workers: int, queue: int, seconds: float, memory_bytes: int, limits: Limits) -> None:
@@ -50,17 +50,17 @@ class HashingPool:
         key: str = "",
         seeds: Sequence[Seed] = (),
     ) -> list[Hashed | UnreadablePicture]:
-        """The signals or the error of each picture, in order; `modes` has one for each.
+        """The signals or the error of each picture, in order; `modes` has one for each picture.
 
-        After two pictures have timed out, the others are not tried. Raises HashingBusy if the queue has no room for
-        all of them; an idle pool takes any number from a key that has none waiting. Raises Unavailable if no process
-        can be started.
+        `key` is who asks, as the name of an actor: keys take turns. After two pictures have timed out, the others are
+        not tried. Raises HashingBusy if the queue has no room for all of them; an idle pool takes any number from a key
+        that has none waiting. Raises Unavailable if no process can be started.
         """
-        turns, slow_pictures = self._enqueue(key, len(pictures)), list[Mode]()
+        turns, timeouts = self._enqueue(key, len(pictures)), list[str]()
 
         def hash_one(octets: bytes, mode: Mode) -> Hashed | UnreadablePicture:
             with turns.turn(key):
-                return self._hash_picture(octets, algorithms, mode, slow_pictures, seeds)
+                return self._hash_picture(octets, algorithms, mode, timeouts, seeds)
 
         try:
             concurrency = min(self._workers, len(pictures))
@@ -89,7 +89,7 @@ class HashingPool:
         self.close()
 
     def _enqueue(self, key: str, count: int) -> Turns:
-        """Count `count` pictures of a key as pending; return what grants turns. Raises HashingBusy."""
+        """Count `count` more pictures of a key as pending; return the turns of this process. Raises HashingBusy."""
         with self._changed:
             if self._owner_pid != os.getpid():
                 self._start()
@@ -100,6 +100,7 @@ class HashingPool:
             return self._turns
 
     def _start(self) -> None:
+        """Begin anew in this process: workers of a parent before a fork are the parent's."""
         self._owner_pid = os.getpid()
         self.pending = Counter[str]()  # pictures that wait or are being hashed, by key
         self._turns = Turns(self._workers)
@@ -108,6 +109,7 @@ class HashingPool:
             self._idle.put(Worker(self._seconds, self._memory_bytes, self._limits))
 
     def _release(self, key: str, count: int) -> None:
+        """Count `count` pictures of a key as done."""
         with self._changed:
             self.pending[key] -= count
             if not self.pending[key]:
@@ -119,19 +121,19 @@ class HashingPool:
         octets: bytes,
         algorithms: Sequence[Algorithm],
         mode: Mode,
-        slow_pictures: list[Mode],
+        timeouts: list[str],
         seeds: Sequence[Seed],
     ) -> Hashed | UnreadablePicture:
-        """The hashes or the error; `slow_pictures` has an item for each picture of the request that timed out."""
+        """The hashes or the error. `timeouts` has the error of each picture of the request that timed out."""
         worker, started = self._idle.get(), time.monotonic()
         try:
-            if len(slow_pictures) >= _SLOW_A_REQUEST:
+            if len(timeouts) >= _MAX_TIMEOUTS_A_REQUEST:
                 raise UnreadablePicture("the picture was not hashed: other pictures of the request took too long")
             self._limits.check_bytes(len(octets))
             return worker.hash(octets, algorithms, mode, seeds)
         except UnreadablePicture as error:
             if time.monotonic() - started > self._seconds:
-                slow_pictures.append(mode)
+                timeouts.append(error.reason)
             # A new exception: the traceback of this one would keep the picture in memory.
             return UnreadablePicture(error.reason)
         finally:
@@ -139,18 +141,22 @@ class HashingPool:
 
 
 class VideoQueue:
-    """Hashes videos and documents one at a time, in a process that starts with the first. Keys take turns."""
+    """Hashes videos and documents one at a time, in one process that starts with the first. Keys take turns."""
 
     def __init__(self, seconds: float, memory_bytes: int) -> None:
-        """Start no process yet. It may take `memory_bytes` of address space beyond those of an idle process."""
+        """Start no process yet. A file may take `seconds`, as its limits say.
+
+        The process may take `memory_bytes` of address space beyond those of an idle process.
+        """
         self._turns = Turns()
         self._worker = Worker(seconds, memory_bytes, Limits())
 
     @contextmanager
     def turn(self, key: str, advance: Callable[[float], None]) -> Iterator[Worker]:
-        """The worker, once it is the turn of this key; then `advance` is called with 0.
+        """Wait for a turn of this key, call `advance` with 0 (the share that is done), and yield the worker.
 
-        An exception in the block ends the hashing, but for UnreadablePicture, with which it has ended.
+        If the block raises, the process is killed, since it still works on the file. After UnreadablePicture it does
+        not, so it is kept.
         """
         with self._turns.turn(key):
             advance(0.0)
@@ -159,7 +165,6 @@ class VideoQueue:
             except UnreadablePicture:
                 raise
             except BaseException:
-                # The process is still at work on this file.
                 self._worker.stop()
                 raise
 

@@ -33,12 +33,14 @@ from hashdb.hashing.videos import Video, hash_frames
 VIDEO, DOCUMENT = "video", "document"
 """The first word of the header of a video, and of a document."""
 _REPORT_SECONDS = 1
+"""Seconds after which a sign of progress is sent, if nothing else was."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Answer picture after picture, until the worker closes its end.
 
-    The arguments: the kinds of files, joined by commas, then the descriptor of the socket and the limits as numbers.
+    The arguments are those that `_spawn` of the worker makes. The first is the kinds of files that are not pictures
+    (`VIDEO`, `DOCUMENT`), joined by commas. The others are numbers: the descriptor of the socket, and the limits.
     """
     kinds = arguments[0].split(",")
     descriptor, memory_bytes, max_bytes, max_pixels = map(int, arguments[1:])
@@ -49,14 +51,18 @@ def main(arguments: Sequence[str]) -> None:
     if DOCUMENT in kinds:
         load_readers()
     confine(memory_bytes)
-    # Once for all pictures: entering the filter for each takes as long as reading the picture's header.
+    # One filter of warnings for all pictures: to enter it takes as long as to read the header of a picture.
     with IGNORING_WARNINGS, socket(fileno=descriptor) as connection:
         send(connection, b"ready")
         _serve(connection, Limits(max_bytes, max_pixels))
 
 
 def _serve(connection: socket, limits: Limits) -> None:
-    """Answer each file: its header is a mode (for a picture) or kind, then the words that the functions below read."""
+    """Receive one file after the other, and send its hashes.
+
+    A file begins with a header: words separated by spaces. The first word is the kind of the file; for a picture, it is
+    the mode. The methods of `Worker` write the other words, and the function for the kind reads them.
+    """
     while True:
         try:
             kind, *words = receive(connection, 1024).decode().split()
@@ -76,16 +82,20 @@ def _serve(connection: socket, limits: Limits) -> None:
 
 
 def _answer_picture(connection: socket, mode: Mode, words: Sequence[str], limits: Limits) -> dict[str, object]:
-    """Receive the bytes of a picture, and hash it by the algorithms and the seeds. Raises UnreadablePicture."""
+    """Receive the bytes of a picture, and hash it. Raises UnreadablePicture.
+
+    `words` are the names of the algorithms, then the seeds, which have a colon in them.
+    """
     seeds = [Seed.parse(word) for word in words if ":" in word]
     algorithms = [Algorithm(word) for word in words if ":" not in word]
     return encode(hash_as(receive(connection, limits.max_bytes), algorithms, limits, mode, seeds))
 
 
 def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]:
-    """Receive an open file, and send each frame of the video in it, and a sign of progress at least every second.
+    """Receive an open file. Send each frame of its video, and a sign of progress if no frame came for a second.
 
-    Each says how many seconds are done: `at`, of `of` (0: not known). Raises UnreadablePicture.
+    Each message says how far the video is read (`at`) and how long it is (`of`; 0: not known), in seconds. Returns the
+    last message. Raises UnreadablePicture.
     """
     interval, fast, seconds, pixels, mode, *names = words
     report = _Reports(connection)
@@ -122,20 +132,20 @@ class _Reports:
 
 
 def _answer_document(connection: socket, words: Sequence[str]) -> dict[str, object]:
-    """Receive an open file, and send a sign of progress every second, then each frame of the document in it.
+    """Receive an open file. Send a sign of progress every second, then each frame of the document in it.
 
-    Raises UnreadablePicture.
+    A sign of progress says which share is done, 0 to 1. Returns the last message. Raises UnreadablePicture.
     """
-    step, bytes_, unpacked, pages, most_words, mode, *names = words
+    step, max_bytes, max_unpacked, max_pages, max_words, mode, *names = words
     report = _Reports(connection)
 
     def advance(share: float) -> None:
         if report.is_due:
             report({"share": share})
 
-    limits = DocumentLimits(int(bytes_), int(unpacked), int(pages), int(most_words))
+    limits = DocumentLimits(int(max_bytes), int(max_unpacked), int(max_pages), int(max_words))
     with os.fdopen(_receive_file(connection), "rb") as file:
-        # The worker may have read the same open file to tell what it is.
+        # The worker may have read from the same open file, to recognise its format.
         file.seek(0)
         try:
             document = hash_document(
@@ -165,13 +175,16 @@ def encode(hashed: Hashed) -> dict[str, object]:
 
 
 def _receive_file(connection: socket) -> int:
-    """The descriptor of a file that the worker has opened: the only way in which this process gets one."""
-    most, hardest = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hardest, hardest))
+    """The descriptor of a file that the worker has opened. This process gets files in no other way.
+
+    `confine` left room for one more descriptor, between the soft and the hard limit of their number.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         _, descriptors, *_ = recv_fds(connection, 1, 1)
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hardest))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if not descriptors:
         raise EOFError("the other end is closed")
     return descriptors[0]
@@ -180,8 +193,9 @@ def _receive_file(connection: socket) -> int:
 def _die_with_parent(lifeline: int) -> None:
     """Have the kernel kill this process (by SIGIO) when no process holds the other end of the pipe any more.
 
-    PR_SET_PDEATHSIG would fire when the *thread* that started this process ends, which in a web server may be the
-    thread of one request. A thread that waits here would not run while a decoder holds the interpreter lock.
+    `lifeline` is the descriptor of this end, which is standard input. PR_SET_PDEATHSIG is not used: it would fire when
+    the *thread* that started this process ends, which in a web server may be the thread of one request. Nor does a
+    thread wait here: it would not run while a decoder holds the interpreter lock.
     """
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
@@ -190,7 +204,7 @@ def _die_with_parent(lifeline: int) -> None:
 def confine(memory_bytes: int) -> None:
     """Allow `memory_bytes` more memory than is in use now, no writing of files, no core dump, and no standard error.
 
-    Neither a file nor a socket can be opened any more, since every descriptor is taken; one more can be received.
+    Neither a file nor a socket can be opened any more, because no descriptor is free. `_receive_file` can receive one.
     """
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
@@ -207,12 +221,13 @@ def confine(memory_bytes: int) -> None:
 
 
 _LENGTH = struct.Struct("!I")
+"""The length in bytes that is before each message, as an unsigned number of 32 bits."""
 
 
 def send(connection: socket, *messages: bytes) -> None:
     """Send messages in one call, since each call wakes the receiver.
 
-    Raises OSError; TimeoutError if they take longer than the socket's timeout as a whole.
+    Raises OSError, such as TimeoutError if sending all of them takes longer than the socket's timeout.
     """
     connection.sendall(b"".join(part for message in messages for part in (_LENGTH.pack(len(message)), message)))
 

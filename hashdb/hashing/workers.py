@@ -31,14 +31,16 @@ from hashdb.hashing.texts import LISTED_STEP
 from hashdb.hashing.videos import INTERVAL, VIDEO_LIMITS, HashedFrame, HashedVideo
 
 _START_SECONDS: Final = 60
+"""Seconds that a process may take to start."""
 _STALL_SECONDS: Final = 60
-"""Without a sign of progress, a video or a document is given up."""
-_ANSWER_BYTES: Final = 65_536  # at most
+"""Seconds without a sign of progress, after which a video or a document is given up."""
+_ANSWER_BYTES: Final = 65_536
+"""The largest message of a process, in bytes."""
 # The environment variables that a process inherits. Others may hold secrets, like the database's password.
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-# Keep freed memory for the next picture, in Pillow's 16 MiB blocks and at the top of the C library's heap: to fault in
-# new memory page by page takes as long as decoding.
+# A process keeps freed memory for the next picture: in Pillow's blocks of 16 MiB, and at the top of the C library's
+# heap. To get new memory from the kernel, page by page, takes as long as decoding.
 _KEEP_MEMORY: Final = {
     "PILLOW_BLOCKS_MAX": "8",
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
@@ -48,10 +50,13 @@ _Answer = TypeVar("_Answer")
 
 
 class Worker:
-    """Hashes one picture at a time in its own process, which starts with the first picture."""
+    """Hashes one file at a time in its own process, which starts with the first file. Not thread-safe."""
 
     def __init__(self, seconds: float, memory_bytes: int, limits: Limits) -> None:
-        """Start no process yet. A picture may take `seconds`, and `memory_bytes` beyond those of an idle process."""
+        """Start no process yet. A picture may take `seconds`, and `memory_bytes` beyond those of an idle process.
+
+        `limits` are those of pictures. Videos and documents have limits of their own.
+        """
         self._seconds = seconds
         self._limits_sent = (memory_bytes, limits.max_bytes, limits.max_pixels)
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,10 +81,11 @@ class Worker:
     ) -> Iterator[Hashed | UnreadablePicture]:
         """The hashes or the error of each picture, in order.
 
-        The next picture is sent while the process hashes the one before it, so that the process never waits. So
-        `pictures` is asked for the next one before the last result is returned; it yields None if it has no next one
-        yet. Raises Unavailable if no process can be started.
+        The next picture is sent while the process hashes the one before it, so that the process never waits.
+        `pictures` must therefore yield again before it has the last result: None if there is no next picture yet.
+        Raises Unavailable if no process can be started.
         """
+        # `busy`: the process has a picture whose result has not been received.
         header, busy = " ".join((mode, *algorithms, *(seed.to_text() for seed in seeds))).encode(), False
         try:
             for octets in chain(pictures, (None,)):
@@ -121,7 +127,7 @@ class Worker:
         frames: list[HashedFrame] = []
 
         def take(message: Any) -> HashedVideo | None:
-            # `at` and `of` are the time that was reached and the duration, in seconds.
+            # Only the last message has the duration. `_answer_video` of the sandbox describes the others.
             if "duration" in message:
                 return HashedVideo(tuple(frames), float(message["duration"]), message["incomplete"])
             at = float(message["at"])
@@ -143,7 +149,7 @@ class Worker:
         step: int = LISTED_STEP,
         advance: Callable[[float], None] = lambda share: None,
     ) -> HashedDocument:
-        """The hashes of a document: of each page, and of a window every `step` words.
+        """The hashes of a document: of each page, and of windows of words that begin every `step` words.
 
         `advance` is called with the share of the document that is done, 0 to 1.
         Raises UnreadablePicture, VideoTooLarge, and Unavailable if no process can be started.
@@ -151,6 +157,7 @@ class Worker:
         frames: list[Frame] = []
 
         def take(message: Any) -> HashedDocument | None:
+            # Only the last message has the number of words.
             if "words" in message:
                 return HashedDocument(tuple(frames), message["pages"], int(message["words"]), message["incomplete"])
             if "signals" in message:
@@ -166,9 +173,9 @@ class Worker:
     def _hash_parts(
         self, words: Sequence[object], file: BinaryIO, seconds: float, take: Callable[[Any], _Answer | None]
     ) -> _Answer:
-        """Have the process hash a video or a document, by a header of these words, within `seconds`.
+        """Have the process hash a video or a document within `seconds`; `words` make the header.
 
-        `take` is called with each message of the process, and returns None, or the result at the last one.
+        `take` is called with each message of the process. It returns None until the last message, then the result.
         """
         kind = str(words[0])
         if not self._is_running or kind not in self._kinds:
@@ -178,6 +185,7 @@ class Worker:
 
         def exchange() -> _Answer:
             self._send(" ".join(map(str, words)).encode())
+            # A descriptor is sent along with at least one byte, which has no meaning here.
             send_fds(self._connection, [b"f"], [file.fileno()])
             while (result := take(self._receive_progress(kind, seconds))) is None:
                 pass
@@ -189,9 +197,10 @@ class Worker:
         return result
 
     def _receive_progress(self, what: str, seconds: float) -> Any:
-        """The next message about a video or a document (`what`), which may take `seconds` in all.
+        """The next message about a file, which may take `seconds` in all; `what` is "video" or "document".
 
-        Raises UnreadablePicture for the error in it, and if the time is over, or nothing happens any more.
+        Raises UnreadablePicture for the error in the message, or if none comes for `_STALL_SECONDS`. Raises
+        VideoTooLarge if the time is over.
         """
         left = self._deadline - time.monotonic()
         try:
@@ -216,15 +225,18 @@ class Worker:
             self._finalizer()
 
     def _guarded(self, call: Callable[[], _Answer], what: str = "picture") -> _Answer | UnreadablePicture:
-        """The result of `call`, or its error; a process that broke, or is unfit for the next picture, is killed."""
-        kind = UnreadablePicture
+        """The result of `call`, or the error of the file, which is a `what`.
+
+        The process is killed if it broke, took too long, or may lack memory for the next file.
+        """
+        error_class = UnreadablePicture
         try:
             return call()
         except UnreadablePicture as error:
             # The remaining memory may be too fragmented for the next picture.
             if error.reason in (OUT_OF_MEMORY, VIDEO_OUT_OF_MEMORY, DOCUMENT_OUT_OF_MEMORY):
                 self.stop()
-            kind, reason = type(error), error.reason
+            error_class, reason = type(error), error.reason
         except TimeoutError:
             self.stop()
             reason = f"the {what} takes longer than {self._seconds:g} seconds to hash"
@@ -232,7 +244,7 @@ class Worker:
             self.stop()
             reason = f"the {what} brings down what reads it"
         # A new exception: the traceback of the caught one would keep the picture in memory.
-        return kind(reason)
+        return error_class(reason)
 
     def _send(self, *messages: bytes) -> None:
         self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
@@ -259,11 +271,11 @@ class Worker:
         try:
             with child_end:
                 process = _spawn(child_end, self._kinds, self._limits_sent)
-            # The finalizer first: another thread may stop a worker that has a process.
+            # The finalizer is set before the process: another thread may call `stop`, which needs both.
             self._finalizer = weakref.finalize(self, _kill_process, os.getpid(), process, self._connection)
             self._process = process
             self._connection.settimeout(_START_SECONDS)
-            receive(self._connection, _ANSWER_BYTES)
+            receive(self._connection, _ANSWER_BYTES)  # "ready"
         except (OSError, EOFError, ValueError):
             self._connection.close()
             self.stop()
@@ -271,7 +283,7 @@ class Worker:
 
 
 def decode(message: Mapping[str, Any]) -> Hashed:
-    """The hashes that the process encoded."""
+    """The hashes in a message of the process; `encode` of the sandbox is the inverse."""
     quality = message["quality"]
     transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in message["transforms"])
     signatures = tuple((str(name), tuple(map(Signature.parse, texts))) for name, texts in message["signatures"])
@@ -280,7 +292,7 @@ def decode(message: Mapping[str, Any]) -> Hashed:
 
 
 def decode_frame(message: Mapping[str, Any]) -> Frame:
-    """The frame of a document that the process encoded."""
+    """The frame of a document in a message of the process; `encode_frame` of the sandbox is the inverse."""
     hashed, unit = decode(message), Unit(message["unit"])
     transforms = dict(hashed.transforms)
     return Frame(int(message["at"]), hashed.signals, hashed.quality, transforms, unit, int(message["length"]))
@@ -289,8 +301,12 @@ def decode_frame(message: Mapping[str, Any]) -> Frame:
 def _spawn(connection: socket, kinds: Iterable[str], limits: tuple[int, ...]) -> subprocess.Popen[bytes]:
     """Start a sandboxed process that communicates over `connection`.
 
-    multiprocessing is not used: its children import the parent's main program, and with it the whole service. Standard
-    input is the process's lifeline. In its own session, Control-C in the parent's terminal does not interrupt it.
+    `kinds` are the files other than pictures that it will read. `limits` are the bytes of memory, and the bytes and the
+    pixels of a picture.
+
+    multiprocessing is not used: its children import the parent's main program, and with it the whole service. The
+    process dies when its standard input is closed, so also when this process ends. It has a session of its own, so that
+    Control-C in the parent's terminal does not interrupt it.
     """
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD | _KEEP_MEMORY
     environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
@@ -306,7 +322,10 @@ def _spawn(connection: socket, kinds: Iterable[str], limits: tuple[int, ...]) ->
 
 
 def _kill_process(owner: int, process: subprocess.Popen[bytes], connection: socket) -> None:
-    """Kill and reap the process. Also runs at the exit of the interpreter; in a fork of it, only closes the ends."""
+    """Kill and reap the process, which the process with the id `owner` started.
+
+    It also runs when the interpreter exits. A fork of the owner only closes its ends of the connection and the pipe.
+    """
     connection.close()
     if process.stdin is not None:
         process.stdin.close()
