@@ -1,4 +1,4 @@
-"""Requests of a client about the log: its keys, checkpoints, proofs and receipts, and whether it only grew."""
+"""Requests of a client about the log: its keys, checkpoints, proofs and receipts, and the check that it only grew."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from hashdb.domain.ledger.policies import Cosigned, Policy
 
 _COSIGNED_WITHIN = timedelta(minutes=10)
-"""An event that the quorum did not cosign after this time is an alarm. The service signs each minute."""
+"""The greatest age of an event that the quorum has not cosigned. The service requests cosignatures each minute."""
 
 
 class Auditing(TypedRequests):
-    """The routes by which everyone verifies the log."""
+    """The methods of a client by which everybody can verify the log."""
 
     def log(self) -> Log:
         """The name of the log, the keys that sign its checkpoints, and the witnesses that cosign them."""
@@ -33,14 +33,14 @@ class Auditing(TypedRequests):
         return self._connection.send(ClientRequest("GET", "/v1/checkpoint")).text
 
     def cosigned_checkpoint(self) -> str:
-        """The newest checkpoint that the quorum of the operator's witnesses cosigned, with their lines.
+        """The note, with cosignatures, of the newest checkpoint that the quorum of the operator's witnesses cosigned.
 
         `Policy.check` says whether it meets a policy of your own. Raises NotCosigned.
         """
         return self._connection.send(ClientRequest("GET", "/v1/checkpoint/cosigned")).text
 
     def events(self, after: int, limit: int = 1000) -> tuple[Event, ...]:
-        """At most `limit` events with seqs above `after`, in order. Raises ServiceError for what is no event."""
+        """At most `limit` events with seqs above `after`, in order. Raises ServiceError if the answer is not events."""
         page = self._get(wire.ledger.EventsOut, "/v1/events", {"after": after, "limit": limit})
         try:
             return tuple([event.to_domain() for event in page.events])
@@ -57,7 +57,7 @@ class Auditing(TypedRequests):
         return self._get(wire.ledger.ConsistencyOut, "/v1/proofs/consistency", params).to_domain()
 
     def proven_event(self, seq: int, checkpoint: Checkpoint) -> Event:
-        """An event of the log, which is proven to be in the tree of a checkpoint. Raises LogRewritten."""
+        """Event `seq`, if it is proven to be in the tree of the checkpoint. Raises LogRewritten if it is not."""
         events = self.events(seq - 1, 1)
         if not events or events[0].seq != seq:
             raise LogRewritten(f"the service does not answer event {seq}")
@@ -75,10 +75,11 @@ class Auditing(TypedRequests):
         action: str | None = None,
         witnessed: bool = False,
     ) -> str:
-        """The receipt of event `seq`, or of the last one on a subject like ("contribution", 17): the text of a file.
+        """The text of the receipt of event `seq`, or of the last event on a subject such as ("contribution", 17).
 
-        `hashdb.domain.ledger.receipts.Receipt` reads and verifies it. With `witnessed`, NotCosigned is raised while no
-        checkpoint with this event has the cosignatures of the service's quorum.
+        With an `action`, such as `contribution.withdrawn`, it is the last such event on the subject.
+        `hashdb.domain.ledger.receipts.Receipt` reads and verifies the text. With `witnessed`, NotCosigned is raised
+        while no checkpoint with this event has the cosignatures of the service's quorum.
         """
         params = {} if seq is None else {"seq": str(seq)}
         params |= {} if subject is None else {"subject": f"{subject[0]}:{subject[1]}"}
@@ -95,16 +96,16 @@ class Auditing(TypedRequests):
         return self._get(wire.ledger.SetBlockOut, f"/v1/set/blocks/{level}/{number}").to_domain()
 
     def sign_set(self, lines: str) -> str:
-        """Send lines of cosignatures of the note of a set root; return the note with all of its signatures."""
+        """Send cosignatures of a root of the active set, one a line. Return the root's note with all signatures."""
         headers = {"Content-Type": "text/plain"}
         request = ClientRequest("POST", "/v1/set/signatures", text=lines, headers=headers, safe=True)
         return self._connection.send(request).text
 
     def check(self, kept: str | None = None, witnesses: Policy | None = None) -> CheckpointComparison:
-        """Check the log against the note of an earlier checkpoint. With None, only verify its newest signature.
+        """Check the log against an earlier checkpoint, whose note was `kept`. None: only verify the newest one.
 
         With a policy of `witnesses`, also check that its quorum cosigned a checkpoint with which the log begins, and
-        all events that are older than ten minutes.
+        that this checkpoint has all events that are older than ten minutes.
 
         Raises LogRewritten if the log did not only grow since then, BadNote if a checkpoint is malformed or not signed,
         and ScopeMissing if it has grown and this key may not read proofs (scope `audit`). With a policy also
@@ -142,7 +143,7 @@ class Auditing(TypedRequests):
             raise LogRewritten(f"its first {checkpoint.size} events are not those that the witnesses cosigned")
         if checkpoint.size < current.size:
             first = self.proven_event(checkpoint.size + 1, current)
-            # An event with a time to come would never be late.
+            # Also a time in the future is an error: otherwise a service with such times would never be behind.
             if abs(datetime.now(UTC) - first.at) > _COSIGNED_WITHIN:
                 raise WitnessesBehind(checkpoint.size, current.size, format_instant(first.at))
         return Cosigned(checkpoint, note, signed)

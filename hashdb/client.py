@@ -22,7 +22,7 @@ from hashdb.domain.times import format_instant
 from hashdb.errors import ServiceError
 from hashdb.wire.frames import FramesOut, drafts_in_requests
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, queries_in_requests
-from hashdb.wire.problems import checking_version, positions_from
+from hashdb.wire.problems import NOT_HASHDB, checking_version, positions_from
 
 if TYPE_CHECKING:
     from hashdb.domain.frames import Frame
@@ -61,8 +61,8 @@ class Client(Auditing):
 
         A sidecar needs no key; on a Unix socket its address is `unix:` and the path.
 
-        A request that got no answer, or 429 or 503, is sent again up to `retries` times if that is safe. The client
-        waits as long as `Retry-After` says (up to 30 seconds), else for growing pauses.
+        A request that got no answer, or an answer with status 429 or 503, is sent again up to `retries` times, if that
+        is safe. The client waits as long as `Retry-After` says (up to 30 seconds), else for growing pauses.
         """
         self.url = url
         self._connection = Connection(url, key, timeout, retries, transport)
@@ -71,8 +71,8 @@ class Client(Auditing):
     def from_environment(cls) -> Self:
         """A client with the address and the key of HASHDB_URL and HASHDB_KEY or HASHDB_KEY_FILE, or of the user's file.
 
-        The file is `~/.config/hashdb.toml` (docs/cli.md). Raises BadSetting, and says of a key that the service refuses
-        which setting it is from.
+        The user's file is `~/.config/hashdb.toml` (docs/cli.md). Raises BadSetting. If the service refuses the key, the
+        error says from which setting the key is.
         """
         configuration = Configuration.read()
         url, key = configuration.url, configuration.key()
@@ -99,11 +99,14 @@ class Client(Auditing):
     def contribute(
         self, drafts: Sequence[Draft], *, idempotency_key: str | None = None, imported: bool = False
     ) -> Receipt:
-        """Contribute drafts, a thousand or 20,000 frames a request. Each request stores all of them or none, once.
+        """Contribute drafts, in requests of up to a thousand drafts or 20,000 frames.
 
-        With your own `idempotency_key`, a repetition from another process is recognised too (24 hours). `imported`
-        drafts may leave `removed_at` and `quality` unknown. InvalidInput names the faulty drafts by their positions in
-        `drafts`. The requests before it are stored then; sent again, their drafts are `known`.
+        Each request stores all of its drafts or none, and stores them once if it is repeated. With your own
+        `idempotency_key`, a repetition from another process is recognised too (for 24 hours). `imported` drafts may
+        leave `removed_at` and `quality` unknown.
+
+        InvalidInput names the faulty drafts by their positions in `drafts`. The drafts of earlier requests are stored
+        then; if you send them again, they are `known`.
         """
         key = idempotency_key or uuid.uuid4().hex
         recorded: list[Recorded] = []
@@ -120,10 +123,12 @@ class Client(Auditing):
         return Receipt(tuple(recorded), checkpoint)
 
     def add_signals(self, additions: Sequence[Addition]) -> Receipt:
-        """Add signals to own contributions, a thousand a request. Each request stores all of them or none.
+        """Add signals to own contributions, up to a thousand contributions a request.
 
-        A contribution without a new signal is `known`. InvalidInput names the faulty additions by their positions in
-        `additions`. The requests before it are stored then; sent again, theirs are `known`.
+        Each request stores all of its additions or none. A contribution that gets no new signal is `known`.
+
+        InvalidInput names the faulty additions by their positions in `additions`. The additions of earlier requests are
+        stored then; if you send them again, they are `known`.
         """
         recorded: list[Recorded] = []
         checkpoint = 0
@@ -138,7 +143,10 @@ class Client(Auditing):
         return Receipt(tuple(recorded), checkpoint)
 
     def holding(self, signals: Sequence[Signal]) -> Iterator[Contribution]:
-        """The active contributions of this member that have any of these signals, a thousand signals a request."""
+        """The active contributions of this member that have any of these signals, page by page.
+
+        Each request has up to a thousand of the signals, so a contribution may come more than once.
+        """
         for start in range(0, len(signals), SIGNALS_A_LOOKUP):
             part = list(signals[start : start + SIGNALS_A_LOOKUP])
             text = wire.additions.LookupIn.build(signals=part).model_dump_json()
@@ -146,7 +154,10 @@ class Client(Auditing):
             yield from self._list(model, path, {"limit": 1000}, text=text)
 
     def match(self, queries: Sequence[Query]) -> Answer:
-        """A result for each query, in order, in as many requests as needed; none is older than event `checkpoint`."""
+        """Match queries, in as many requests as needed: a result for each query, in order.
+
+        Every result counts all events of the log up to the seq `checkpoint` of the answer.
+        """
         results: list[Result] = []
         checkpoints: list[int] = []
         for part in queries_in_requests(queries):
@@ -158,10 +169,10 @@ class Client(Auditing):
         return Answer(tuple(results), min(checkpoints))
 
     def match_media(self, files: Sequence[bytes | BinaryIO], *, transforms: bool = False) -> Answer:
-        """A result for each of 1 to 32 pictures and videos, which the service hashes: it may take minutes.
+        """A result for each of 1 to 32 pictures and videos, which the service hashes. This may take minutes.
 
-        `transforms` also looks for altered copies. Give a video as an open file, which is sent without reading it
-        whole. Prefer to hash here, and use `match`.
+        `transforms` also looks for altered copies. Give a video as an open file, so that it is not read into memory as
+        a whole. It is better to hash the files yourself and to use `match`.
         """
         request = form_request("/v1/matches/media", files, params={"transforms": 1} if transforms else {})
         return self._ask_later(AnswerOut, request).to_domain()
@@ -169,9 +180,10 @@ class Client(Auditing):
     def contribute_media(
         self, files: Sequence[bytes | BinaryIO], drafts: Sequence[Draft], *, idempotency_key: str | None = None
     ) -> Receipt:
-        """Contribute 1 to 32 pictures and videos, which the service hashes: it may take minutes.
+        """Contribute 1 to 32 pictures and videos, which the service hashes. This may take minutes.
 
-        `drafts` has one for each file, or one for all, without signals. Otherwise as `match_media` and `contribute`.
+        `drafts` has one draft for each file, or one for all files, without signals. Give files as to `match_media`;
+        `idempotency_key` and the receipt are as for `contribute`.
         """
         hashed = {"signals", "quality", "frames", "duration", "signatures"}
         metadata = [wire.drafts.DraftIn.from_domain(draft).model_dump_json(exclude=hashed) for draft in drafts]
@@ -181,7 +193,7 @@ class Client(Auditing):
         return self._ask_later(wire.contributions.ReceiptOut, request).to_domain()
 
     def hash_media(self, files: Sequence[bytes | BinaryIO], *, transforms: bool = False) -> wire.files.PicturesOut:
-        """The hashes of 1 to 32 pictures and videos. As `match_media`."""
+        """The hashes of 1 to 32 pictures and videos. Give files and `transforms` as to `match_media`."""
         request = form_request("/v1/signals", files, params={"transforms": 1} if transforms else {})
         return self._ask_later(wire.files.PicturesOut, request)
 
@@ -213,7 +225,8 @@ class Client(Auditing):
     def erase(self, id: int, *, at_once: bool = False) -> None:
         """Erase the signals and the reference of a contribution permanently.
 
-        Unless `at_once`, the signals are kept hidden for 90 days after the withdrawal, to notify readers of the feed.
+        Unless `at_once`, the service keeps the signals, hidden, for 90 days after the withdrawal: readers of other
+        protocols need them to know what to delete.
         """
         self._connection.send(ClientRequest("DELETE", f"/v1/contributions/{id}/content{'?now=1' if at_once else ''}"))
 
@@ -245,8 +258,8 @@ class Client(Auditing):
     ) -> Case | Proposal:
         """Decide a case, which is final. Returns a proposal if retiring needs a second person.
 
-        With `retire`, `signals` are the positions of the signals near which later contributions start quarantined.
-        None: the first of each algorithm, and the signals near to it.
+        With `retire`, later contributions that are near to one of the contribution's `signals` start quarantined. Give
+        the positions of these signals. None: the first signal of each algorithm, and the signals near to it.
         """
         # A service of version 0.1.0 refuses the field `signals`.
         chosen = {} if signals is None else {"signals": list(signals)}
@@ -254,7 +267,7 @@ class Client(Auditing):
         return self._post_or_proposal(wire.review.CaseOut, f"/v1/cases/{case}/decision", text).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
-        """A page of the feed after the event `after`. At the head it waits up to `wait` seconds for a change.
+        """A page of the feed after the event `after`. If there is no change yet, wait up to `wait` seconds for one.
 
         With an `epoch`, it raises FeedRestarted if the service has another log now.
         """
@@ -264,12 +277,12 @@ class Client(Auditing):
         return self._ask(wire.feed.ChangesOut, request).to_domain()
 
     def changes_text(self, after: int, *, limit: int, epoch: str | None) -> bytes:
-        """The JSON text of a page of `changes`."""
+        """A page of the feed as `changes` returns it, as JSON text."""
         request = ClientRequest("GET", "/v1/changes", params=_feed_params(after, epoch, 0) | {"limit": limit})
         return self._connection.send(request).content
 
     def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[FeedPage]:
-        """The whole feed after the event `after`, as by `changes`, in pages of as many changes as arrive together.
+        """The whole feed after the event `after`, in pages of as many changes as arrive together; see `changes`.
 
         Raises ServiceUnreachable if the connection breaks; the pages until then are valid.
         """
@@ -281,10 +294,10 @@ class Client(Auditing):
             try:
                 yield wire.feed.parse_lines(lines)
             except ValueError:
-                raise ServiceError(200, "not an answer of hashdb") from None
+                raise ServiceError(200, NOT_HASHDB) from None
 
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
-        """Every match answered to this member that was reversed after the event `after`, page by page."""
+        """Every match that this member got and that was reversed after the event `after`, page by page."""
         return self._list(wire.review.ReversalsOut, "/v1/reversals", after=after)
 
     def benign(self) -> Iterator[BenignEntry]:
@@ -363,10 +376,10 @@ class Client(Auditing):
         return self._ask(wire.webhooks.DeliveryOut, ClientRequest("POST", path)).to_domain()
 
     def remember(self, uploads: Sequence[Upload]) -> int:
-        """Have a sidecar remember uploads, up to a thousand a request, and return how many are on its disk.
+        """Have a sidecar remember uploads, up to a thousand a request. Return how many it has stored on its disk.
 
-        Each request remembers all of them or none. InvalidInput names the faulty uploads by their positions in
-        `uploads`; those of the requests before it are remembered then.
+        Each request stores all of its uploads or none. InvalidInput names the faulty uploads by their positions in
+        `uploads`. The uploads of earlier requests are stored then.
         """
         remembered = start = 0
         for part in wire.lookback.uploads_in_requests(uploads):
@@ -380,9 +393,9 @@ class Client(Auditing):
     def remembered_matches(
         self, after: int | None = None, *, limit: int = REPORTS_A_REQUEST, wait: int = 0
     ) -> tuple[LookBackReport, ...]:
-        """The reports of a sidecar with numbers above `after`, in order (None: those that are not acknowledged).
+        """The reports of look-back of a sidecar with numbers above `after`, in order.
 
-        If there is none, it waits up to `wait` seconds (at most 30) for one.
+        None: those that are not acknowledged. If there is none, it waits up to `wait` seconds (at most 30) for one.
         """
         params = {"limit": limit, "wait": wait} | ({} if after is None else {"after": after})
         request = ClientRequest("GET", "/remembered/matches", params=params, extra_seconds=wait)
@@ -399,7 +412,7 @@ def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | in
 
 
 def _filter_params(filter: Filter) -> dict[str, str | int]:
-    """The fields of a filter that the API takes; the console has the others."""
+    """The fields of a filter that the API accepts, as parameters. Only the console has the other fields."""
     names = ("status", "standing", "label", "member", "since", "until", "tier")
     values = {name: value for name in names if (value := getattr(filter, name)) is not None}
     return {name: format_instant(value) if isinstance(value, datetime) else value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Configuration of a member's side: the address, the key and the home, by the environment or a file of the user."""
+"""Configuration of a member's side: the address, the key and the home, from the environment or a file of the user."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ FIELDS = ("url", "key", "key_file", "home")
 _EXAMPLES = {"url": "https://hashdb.example", "key": "hdb_…", "key_file": "hashdb.key", "home": "~/hashdb-data"}
 _SECRET = re.compile(r"hdb_[A-Za-z0-9_-]+")
 _SOCKET = "unix:"
-"""How the address of a sidecar's socket begins, which asks for no key."""
+"""How the address of a sidecar's Unix socket begins. A sidecar needs no key."""
 _QUOTES = ("'", '"', "\u2018", "\u201c")
+"""Quotes that are often copied together with a value."""
 _LARGEST = 64 * 1024
 """The most bytes of the user's file, or of a file with a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingValue:
-    """A value, and where it is set, like `HASHDB_URL` or `url in ~/.config/hashdb.toml`."""
+    """A value, and where it is set."""
 
     value: str = field(repr=False)
     setting: str
+    """How errors name the place, like `HASHDB_URL` or `url in ~/.config/hashdb.toml`."""
 
 
 _DEFAULT_URL = SettingValue("http://127.0.0.1:8000", "HASHDB_URL, which is not set")
@@ -41,7 +43,10 @@ _DEFAULT_HOME = SettingValue("hashdb-data", "HASHDB_HOME, which is not set")
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings of the environment and of the user's file, by field, for the programs of a member's side."""
+    """The settings of the environment and of the user's file, for the programs of a member's side.
+
+    `of_file` and `of_environment` have the settings of each by field; see `FIELDS`.
+    """
 
     file: Path
     """The user's file, whether it exists or not."""
@@ -71,7 +76,8 @@ class Configuration:
     def key(self) -> SettingValue:
         """The secret of the key.
 
-        Raises BadSetting, which never shows it, if there is none, or it cannot be one, or is for another service.
+        Raises BadSetting if there is no key, if it is malformed, or if the key of the file is for another service. The
+        error never shows the secret.
         """
         key = _read_key(self.of_environment)
         if key is not None:
@@ -83,21 +89,22 @@ class Configuration:
             raise BadSetting("HASHDB_KEY", f"is not set: {where}")
         key_url = self.of_file.get("url", self.url)
         if key_url.value.rstrip("/").lower() != self.url.value.rstrip("/").lower():
-            # A key is sent to no service but its own.
+            # The address is from the environment. The key of the file must not be sent to another service.
             raise BadSetting("HASHDB_KEY", f"is not set, and the key in {self.file} is of another service")
         return key
 
 
 def _path_of_file() -> Path:
+    """The path of the user's file, whether it exists or not."""
     if path := os.environ.get("HASHDB_CONFIG"):
         return Path(os.path.expanduser(path))
     folder = os.environ.get("XDG_CONFIG_HOME") or ""
-    # By the XDG Base Directory Specification, a relative one is ignored.
+    # The XDG Base Directory Specification requires that a relative path is ignored.
     return Path(folder if os.path.isabs(folder) else os.path.expanduser("~/.config"), "hashdb.toml")
 
 
 def _read_environment() -> dict[str, SettingValue]:
-    """The fields that the environment has. One that is empty is not set."""
+    """The fields that are set in the environment. An empty variable counts as not set."""
     variables = {name: f"HASHDB_{name.upper()}" for name in FIELDS}
     values = {
         name: SettingValue(os.environ.get(variable, "").strip(), variable) for name, variable in variables.items()
@@ -106,7 +113,7 @@ def _read_environment() -> dict[str, SettingValue]:
 
 
 def _read_file(path: Path) -> dict[str, SettingValue]:
-    """The fields of the user's file. Its paths begin at its folder."""
+    """The fields of the user's file. Relative paths in it are relative to its folder. Raises BadSetting."""
     text, fault = _read(path, str(path))
     try:
         document = tomllib.loads(text)
@@ -131,7 +138,7 @@ def _read_file(path: Path) -> dict[str, SettingValue]:
 
 
 def _read_key(values: Mapping[str, SettingValue]) -> SettingValue | None:
-    """The checked key of these fields, or None: `key` goes before `key_file`. Raises BadSetting."""
+    """The key of these fields: `key`, else the content of `key_file`, else None. Raises BadSetting."""
     key = values.get("key")
     if key is None and (file := values.get("key_file")):
         setting = f"{file.setting} ({file.value})"
@@ -145,7 +152,7 @@ def _read_key(values: Mapping[str, SettingValue]) -> SettingValue | None:
 
 
 def _read(path: Path, setting: str) -> tuple[str, str]:
-    """The text of a file, and why it must not hold a secret (empty if it may). Raises BadSetting."""
+    """The text of a file, and the reason why it must not hold a secret (empty if it may). Raises BadSetting."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
@@ -159,14 +166,15 @@ def _read(path: Path, setting: str) -> tuple[str, str]:
     except UnicodeDecodeError:
         raise BadSetting(setting, "is not UTF-8") from None
     mode = stat.S_IMODE(status.st_mode)
-    # As ssh does: whoever mounted a file of another owner here, like a container's secret, decided who reads it.
+    # Only for a file of this user, as ssh does: whoever mounted a file of another owner, such as a secret of a
+    # container, has decided who may read it.
     if mode & 0o077 and status.st_uid == os.geteuid():
         return text, f"others can read it (mode {mode:04o}): run chmod 600 {shlex.quote(str(path))}"
     return text, ""
 
 
 def _key_fault(key: str) -> str | None:
-    """Why this is not the secret of a key, or None. The reason never shows it."""
+    """Why this is not the secret of a key; None if it is one. The reason never shows the secret."""
     if _SECRET.fullmatch(key):
         return None
     if key[:1] in _QUOTES:
@@ -183,7 +191,7 @@ def _key_fault(key: str) -> str | None:
 
 
 def _url_fault(url: str) -> str | None:
-    """Why this is not the address of a service, or None."""
+    """Why this is not the address of a service; None if it is one."""
     if url[:1] in _QUOTES:
         return "has quotes around the address: remove them"
     if url.startswith(_SOCKET) and len(url) > len(_SOCKET):

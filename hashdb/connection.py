@@ -32,14 +32,19 @@ from hashdb.wire import PageModel, ResponseModel
 from hashdb.wire.problems import NOT_HASHDB, error_from_problem
 
 LONGEST_WAIT = 30.0
-"""Seconds. If the service asks for a longer wait, its error is raised at once."""
-_FIRST_PAUSE, _LONGEST_PAUSE, _WEEK = 0.5, 8.0, 604_800
-"""Seconds."""
-_BUSY, _BROKEN = (429, 503), (502, 504)
-"""Status codes after which the request was not carried out, and after which a proxy does not know whether it was."""
+"""The most seconds until a request is retried. If the service asks for a longer wait, its error is raised at once."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+"""Seconds until a request is retried if the service does not say when: the first time, and at most."""
+_WEEK = 604_800
+"""Seconds of a week; a `Retry-After` is cut to it, which may be too large a number for a float."""
+_BUSY = (429, 503)
+"""Status codes that say that the request was not carried out."""
+_BROKEN = (502, 504)
+"""Status codes of a proxy that does not know whether the request was carried out."""
 _SOCKET = "unix:"
 """How the address of a Unix socket begins; its path follows."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""Errors after which the request was certainly not sent."""
 
 _Body = TypeVar("_Body", bound=ResponseModel)
 Params = Mapping[str, str | int]
@@ -47,22 +52,23 @@ Params = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """A request with `text` as its body, or `files` (pairs of name and file), and `params` as its query string.
-
-    It may take `extra_seconds` longer than the timeout. A `safe` request may be carried out twice; another one is sent
-    again only if it was certainly not carried out.
-    """
+    """A request. Its body is `text`, or a form with `files`, or there is none."""
 
     method: str
     path: str
     text: str | None = None
+    """The body, JSON if `headers` do not name another type."""
     params: Params = field(default_factory=dict)
+    """The parameters of the query string."""
     headers: Mapping[str, str] = field(default_factory=dict)
     files: tuple[tuple[str, bytes | BinaryIO], ...] = ()
+    """The name and the content of each file of the form."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """The other fields of the form that has the files."""
+    """The other fields of the form."""
     extra_seconds: int = 0
+    """How many seconds longer than the timeout it may take, because the service waits for an event."""
     safe: bool = True
+    """Whether it does no harm to carry it out twice. Others are retried only if they were certainly not carried out."""
 
 
 class Connection:
@@ -75,11 +81,11 @@ class Connection:
         self._url, self._retries = url.rstrip("/"), retries
         self._url_setting, self._key_setting = "the address", ""
         base = self._url
-        # To read the certificates of all authorities takes as long as ten matches. Without TLS none is read: this
-        # context trusts nobody.
+        # For TLS, True: httpx then reads the certificates of all authorities, which takes as long as ten matches.
+        # Without TLS none is needed, so a context that trusts nobody is given.
         trust = base.startswith("https://") or SSLContext(PROTOCOL_TLS_CLIENT)
         if path := base.partition(_SOCKET)[2] if base.startswith(_SOCKET) else "":
-            # Whatever host is named: the socket is that of the sidecar.
+            # HTTP needs the name of a host, which has no effect on a socket.
             base, transport = "http://localhost", transport or httpx.HTTPTransport(uds=path, verify=trust)
         if not base.startswith(("http://", "https://")):
             raise BadSetting("HASHDB_URL", "must be an address like https://hashdb.example or unix:/run/hashdb.sock")
@@ -94,7 +100,7 @@ class Connection:
             raise BadSetting("HASHDB_URL or HASHDB_KEY", "has characters that HTTP cannot carry") from None
 
     def name_settings(self, url: str, key: str) -> None:
-        """Name in errors the settings that the address and the key are from."""
+        """Set the names of the settings that the address and the key are from. Errors name them."""
         self._url_setting, self._key_setting = url, key
 
     def close(self) -> None:
@@ -107,7 +113,10 @@ class Connection:
             return response
 
     def stream_lines(self, request: ClientRequest) -> Iterator[bytes]:
-        """The complete lines of a streamed response, several at a time. Raises like `send`, also midway."""
+        """The lines of a streamed response: each text has one or more complete lines, without the last line break.
+
+        Raises like `send`, also midway.
+        """
         with self._response(request, stream=True) as response:
             rest = b""
             try:
@@ -148,13 +157,14 @@ class Connection:
             if not retry or attempt == self._retries or pause > LONGEST_WAIT:
                 raise error
             time.sleep(pause)
-        raise AssertionError("a loop without an end")
+        raise AssertionError("the last attempt returns or raises")
 
     def _error(self, response: httpx.Response) -> HashDBError:
+        """The error that an answer without success means, with the settings that may be wrong."""
         error = error_from_problem(response.status_code, response.content)
         retry_after = response.headers.get("Retry-After", "")
-        if isinstance(error, ServiceError) and response.status_code in (429, 503) and retry_after.isdecimal():
-            # Not an answer of hashdb, perhaps a proxy's, but it says when to retry.
+        if isinstance(error, ServiceError) and response.status_code in _BUSY and retry_after.isdecimal():
+            # Not an answer of hashdb, perhaps a proxy's, but it says when to retry. Nine digits are enough.
             return Unavailable(int(retry_after[:9]))
         if isinstance(error, ServiceError) and error.detail == NOT_HASHDB:
             return ServiceError(error.status, _other_server(response, self._url_setting))
@@ -185,10 +195,10 @@ class Connection:
 
 
 class Poster:
-    """Posts to an address of the member's own: through no proxy, and following no redirect."""
+    """Posts to the webhook of the member itself, to which look-back sends its reports. No proxy, no redirects."""
 
     def __init__(self, url: str, timeout: float, setting: str = "HASHDB_REMEMBER_WEBHOOK") -> None:
-        """Does not connect yet; `timeout` is in seconds, `setting` is where the address is from. Raises BadSetting."""
+        """Does not connect yet. `timeout` is in seconds; errors name `setting` for the address. Raises BadSetting."""
         try:
             self._url = httpx.URL(url)
         except httpx.InvalidURL:
@@ -210,10 +220,10 @@ class Poster:
             return _reason(error)
 
 
-def read_text(url: str, timeout: float, most: int = 100_000) -> str | None:
-    """The text at an address of the member's own policy; None without one of at most `most` bytes in `timeout` seconds.
+def read_text(url: str, timeout: float, max_bytes: int = 100_000) -> str | None:
+    """The text at an address that a policy of the member names. Follows no redirect.
 
-    Follows no redirect.
+    None if there is no text, it has more than `max_bytes` bytes, or it takes longer than `timeout` seconds.
     """
     until = time.monotonic() + timeout
     try:
@@ -221,7 +231,7 @@ def read_text(url: str, timeout: float, most: int = 100_000) -> str | None:
             octets = b""
             for part in response.iter_bytes():
                 octets += part
-                if len(octets) > most or time.monotonic() > until:
+                if len(octets) > max_bytes or time.monotonic() > until:
                     return None
             return octets.decode() if response.is_success else None
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeDecodeError):
@@ -229,7 +239,7 @@ def read_text(url: str, timeout: float, most: int = 100_000) -> str | None:
 
 
 class TypedRequests:
-    """Requests over a connection, whose answers are read as wire models. Raise as `Connection.send`."""
+    """Requests whose answers are read as models of `hashdb.wire`. All methods raise what `Connection.send` raises."""
 
     _connection: Connection
 
@@ -241,7 +251,7 @@ class TypedRequests:
         after: int | None = 0,
         text: str | None = None,
     ) -> Iterator[Any]:
-        """Every row after the id `after` of a list, page by page; `text` is the body of a list that is read by POST."""
+        """Every row of a list with an id above `after`, page by page. A list with a body (`text`) is read by POST."""
         method = "GET" if text is None else "POST"
         while after is not None:
             page = self._ask(model, ClientRequest(method, path, text, {**(params or {}), "after": after}))
@@ -249,12 +259,12 @@ class TypedRequests:
             after = page.next
 
     def _post_or_proposal(self, model: type[_Body], path: str, text: str) -> _Body | wire.review.ProposalOut:
-        """The answer as of `_post`, or (on 202) the proposal that waits for a second person."""
+        """The answer to a POST as `_post` returns it, or on status 202 the proposal that waits for a second person."""
         response = self._connection.send(ClientRequest("POST", path, text, safe=False))
         return _read(wire.review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
     def _ask_later(self, model: type[_Body], request: ClientRequest) -> _Body:
-        """The answer; on 202, wait for the job and return its answer."""
+        """The answer. On status 202, the service answers later: wait for its job, and return the answer of the job."""
         response = self._connection.send(request)
         if response.status_code != 202:
             return _read(model, response)
@@ -289,7 +299,10 @@ def form_request(path: str, files: Sequence[bytes | BinaryIO], **others: Any) ->
 
 
 def _pause(error: HashDBError, attempt: int) -> float:
-    """Seconds until the next attempt: longer each time, and random, so that clients do not retry at once together."""
+    """Seconds until the next attempt: longer each time, and random, so that not all clients retry at the same time.
+
+    `attempt` counts from 0. If the error says when to retry, the pause is not shorter.
+    """
     pause: float = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
     if isinstance(error, Unavailable | LimitReached):
         return max(0, min(error.retry_after, _WEEK)) + pause / 2
@@ -301,7 +314,7 @@ def _is_web_page(response: httpx.Response) -> bool:
 
 
 def _other_server(response: httpx.Response, setting: str) -> str:
-    """The description of an answer of another server than hashdb, and of what to do."""
+    """What an answer says that is not one of hashdb, and what to do; `setting` is where the address is from."""
     if response.next_request is not None:
         there = response.next_request.url
         return f"it redirects to {there.scheme}://{there.netloc.decode('ascii', 'replace')}: look at {setting}"
@@ -315,7 +328,7 @@ def _other_server(response: httpx.Response, setting: str) -> str:
 
 
 def _reason(error: httpx.HTTPError) -> str:
-    """Why there is no answer."""
+    """Why there is no answer, as the end of a sentence about the service."""
     if isinstance(error, httpx.TimeoutException):
         return "it took too long"
     if isinstance(error, httpx.ProxyError):

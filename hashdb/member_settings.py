@@ -1,6 +1,7 @@
 """Settings of a member's side, and how settings are read from the environment.
 
-The settings of the service are apart (`hashdb.settings`): to load them takes a tenth of the start of `hashdb match`.
+The settings of the service are in `hashdb.settings`, so that `hashdb match` does not load them: that would take a tenth
+of the time of its start.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ MOST_DAYS = 36_500
 
 
 def from_text(parse: Callable[[str], object]) -> BeforeValidator:
-    """A validator that parses the text of an environment variable, and leaves values that are no text as they are."""
+    """A validator that parses the text of an environment variable. Values that are not text are left as they are."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
 def items_of(text: str) -> list[str]:
-    """The items of a list that is separated by commas, without white space and empty items."""
+    """The items of a list in which commas separate them, without white space around them and without empty items."""
     return [item for item in map(str.strip, text.split(",")) if item]
 
 
@@ -57,7 +58,7 @@ class MemberSettings(BaseModel):
     pattern_reasons: ClassVar[Mapping[str, str]] = {
         "REMEMBER_WEBHOOK": "must be a URL without a user and without #, like http://127.0.0.1:9000/late-matches",
     }
-    """The reason for a value that does not match the pattern of its setting."""
+    """By the name of a setting with a pattern, without HASHDB_: the reason for a value that does not match it."""
 
     home: Path = Field(
         default=Path("hashdb-data"),
@@ -121,7 +122,7 @@ class MemberSettings(BaseModel):
 
     @classmethod
     def of_member(cls) -> Self:
-        """As `read`, but the home is that of the environment, else that of the member's file. Raises BadSetting."""
+        """As `read`, but a home that the environment does not have is from the member's file. Raises BadSetting."""
         return cls.read(home=Path(Configuration.read().home.value))
 
     @classmethod
@@ -133,12 +134,14 @@ class MemberSettings(BaseModel):
             first = error.errors(include_url=False, include_input=False)[0]
             name = "".join(map(str, first["loc"][:1])).upper()
             reason = _reason(name, first, cls.pattern_reasons)
-            # A fault of several settings together has no location: its text begins with the name of one.
+            # A validator of several settings together raises an error without a location. Its text begins with the name
+            # of a setting.
             raise BadSetting(f"HASHDB_{name}" if name else re.split(r"\W", reason)[0], reason) from None
 
     @model_validator(mode="before")
     @classmethod
     def _add_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """The given settings by field, and those of the environment that are not given."""
         environment = {name.lower(): value for name, value in os.environ.items()}
         in_environment = {
             name: environment[f"hashdb_{name}"] for name in cls.model_fields if f"hashdb_{name}" in environment
@@ -146,6 +149,8 @@ class MemberSettings(BaseModel):
         return in_environment | given
 
 
+# The reason by the type of pydantic's error, or by the part of the type before the first `_`. The names in braces are
+# in the context of the error.
 _REASONS = {
     "int": "must be a whole number",
     "float": "must be a number",
@@ -161,7 +166,7 @@ _REASONS = {
 
 
 def _reason(name: str, error: Any, pattern_reasons: Mapping[str, str]) -> str:
-    """The reason why a setting is invalid, from pydantic's error."""
+    """The reason why the setting with this name is invalid, from an error in `ValidationError.errors`."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "string_pattern_mismatch"):
         return str(context["error"]) if "error" in context else pattern_reasons[name]
@@ -170,9 +175,9 @@ def _reason(name: str, error: Any, pattern_reasons: Mapping[str, str]) -> str:
 
 
 def read_policy(setting: str, path: Path, *, quorum: str | None = None) -> Policy:
-    """The policy of a file that a setting, or an option, names. Raises BadSetting with the number of the line.
+    """The policy in a file that a setting, or an option, names. Raises BadSetting with the number of the line.
 
-    A file without a line `quorum` has this one.
+    `quorum` names the quorum of a file that has no line `quorum`.
     """
     from hashdb.domain.ledger.policies import Policy
 

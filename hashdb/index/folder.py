@@ -1,4 +1,4 @@
-"""Folders of files with hashes: readable by their owner only, locked by one writer, with durable names."""
+"""Folders of files with hashes: only their owner can read them, one process at a time writes, and names are durable."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _OWNER = 0o700
+"""The rights of the owner in the mode of a file."""
 
 
 def opener(path: str, flags: int) -> int:

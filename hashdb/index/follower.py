@@ -13,14 +13,15 @@ from hashdb.errors import IndexNotReady
 RETRY_AFTER = 5
 """Seconds after which a client may retry while the views start."""
 S = TypeVar("S")
-"""What views read events from: a transaction, or the rows of a statement."""
+"""The source from which views read events: for example, a transaction."""
 
 
 class LogSnapshot(NamedTuple, Generic[S]):
-    """A log at one moment: its head, the leaf of each event by seq (empty where there is none), and its source."""
+    """A log at one moment."""
 
     head: Head
     leaf: Callable[[int], str]
+    """Returns the leaf of the event with a seq, in hex; empty if there is no such event."""
     source: S
 
 
@@ -31,7 +32,7 @@ class View(Protocol[S]):
         """Replace the content by that of the log up to its head."""
 
     def advance(self, log: LogSnapshot[S], after: int) -> bool:
-        """Apply the events past seq `after`; return False where the view must `start` again."""
+        """Apply the events after seq `after`. Return False if the view cannot, and must `start` again."""
 
 
 class LogFollower(Generic[S]):
@@ -48,10 +49,12 @@ class LogFollower(Generic[S]):
         """A follower that reads nothing before the first `catch_up`.
 
         `head` reads the head of the log. `snapshot` opens the log for views that know the events up to a seq (None: no
-        event). `moved` returns whether views must be fed although the log has no new event. `patience` is how many
-        seconds a request waits while views start (-1: without a limit).
+        event). `moved` returns whether the views must be fed although the log has no new event, for example because
+        another process wrote files of the index. `patience` is how many seconds a request waits while views start (-1:
+        without a limit).
         """
-        # What the views know: the last event of the log (None: they have not started), and its leaf in hex.
+        # What the views know: the head up to which they have events (None: they have not started), and the leaf of its
+        # last event in hex.
         self.head: Head | None = None
         self.leaf = ""
         self.lock = Lock()
@@ -61,11 +64,12 @@ class LogFollower(Generic[S]):
     def catch_up(self, head: Head | None = None) -> Head:
         """Feed the views the new events of the log, and return its head.
 
-        After this, the views know each event that any process wrote before the call. A `head` that the caller has just
-        read is not read again if the views know it. Raises IndexNotReady while another thread starts the views, and
-        what the log raises.
+        After this, the views know each event that any process wrote before the call. Give the `head` if you have just
+        read it: if the views know it, it is not read again. Raises IndexNotReady while another thread starts the views,
+        and what the log raises.
         """
-        # `known` first: a head that is read later and is lower was set back, by a restore.
+        # `known` is read before the head: then a lower head means that the log was restored from a backup, and not that
+        # another thread has fed the views meanwhile.
         known = self.head
         if head is None or head != known:
             head = self._read_head()
@@ -81,7 +85,10 @@ class LogFollower(Generic[S]):
             self.lock.release()
 
     def feed(self) -> Head:
-        """Feed the views, in a thread that holds `lock`; return the head. Raises what the log raises."""
+        """Feed the views, and return the head; the caller holds `lock`. Raises what the log raises.
+
+        The views start again if the log does not continue what they know, as after a restore from a backup.
+        """
         known = self.head
         with self._snapshot(None if known is None else known.seq) as log:
             if not (
@@ -89,7 +96,7 @@ class LogFollower(Generic[S]):
                 and log.leaf(known.seq) == self.leaf
                 and all(view.advance(log, known.seq) for view in self._views)
             ):
-                # No thread may take the old head for the head of views that start.
+                # Until the views have started they know no head, so that no other thread uses them.
                 self.head = None
                 for view in self._views:
                     view.start(log)

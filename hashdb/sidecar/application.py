@@ -26,7 +26,9 @@ AGE = "Hashdb-Copy-Age"
 """The header of every answer from the copy: how many seconds ago it was last up to date with the service."""
 _MATCHES = "/v1/matches"
 _NO_ROUTE = "(none)"
+"""The route in log lines and metrics of a request whose address does not exist; its method is `(any)`."""
 View = Callable[[SidecarState, InMemoryRequest], Reply]
+"""A function that answers the requests of one route."""
 
 
 def _healthy(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -66,9 +68,12 @@ ROUTES: Mapping[str, Mapping[str, View]] = {
     "/hma/c/banks": {"GET": hma.list_banks, "POST": hma.add_bank},
     hma.BANK: {"GET": hma.show_bank},
 }
-"""The views by path and method; a path of a bank has its name behind it. HEAD is answered like GET."""
+"""The views by path and method. The path `hma.BANK` stands for all paths that begin with it; the rest is a bank's name.
+
+HEAD is answered like GET.
+"""
 _WITHOUT_COPY = frozenset({"/healthz", "/metrics", "/hma/status/live"})
-"""Routes whose answers say nothing of the copy, and so have no header with its age."""
+"""Routes whose answers do not depend on the copy, and so have no header with its age."""
 
 
 class Sidecar:
@@ -78,7 +83,7 @@ class Sidecar:
         """Opens nothing yet."""
         self._state, self._metrics = state, metrics
         self._routes = {**ROUTES, "/metrics": {"GET": self._write_metrics}}
-        self._largest = state.settings.largest_body
+        self._largest_body = state.settings.largest_body
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -86,6 +91,7 @@ class Sidecar:
         id = request_id.begin(environ, trust_headers=False)
         method, (path, bank) = environ["REQUEST_METHOD"], split_bank(environ["PATH_INFO"])
         if bank is not None:
+            # The address began with /hma/as/{bank}/. From here on it has the path that it would have without the bank.
             environ |= {"PATH_INFO": path, ONE_BANK: bank}
         route = hma.BANK if path.startswith(hma.BANK) else path if path in self._routes else _NO_ROUTE
         with ExitStack() as stack:
@@ -101,7 +107,8 @@ class Sidecar:
                 headers = [] if route in _WITHOUT_COPY else [(AGE, str(self._state.copy_age()))]
             except Exception as error:
                 reply, headers = hma.error_reply(error, path, request), []
-        discard_rest(environ, self._largest)
+        # Bytes that a view did not read would be taken for the next request on this connection.
+        discard_rest(environ, self._largest_body)
         seconds = time.perf_counter() - started
         logged = method if route != _NO_ROUTE else "(any)"
         write_line(logged, route, reply.status, seconds, actor=None)
@@ -111,7 +118,10 @@ class Sidecar:
         return [reply.body] if method != "HEAD" else []
 
     def _answer_plain(self, environ: WSGIEnvironment, method: str, path: str) -> Reply | None:
-        """The reply to a plain request (see `is_plain`) to match, the most frequent one; None for all others."""
+        """The reply to a request to match that only has a path and a JSON body; None for every other request.
+
+        It is the most frequent request, so it is read without the steps that others need.
+        """
         if path != _MATCHES or method != "POST" or not is_plain(environ, self._state.settings.max_body):
             return None
         body = read_plain(environ)

@@ -20,11 +20,11 @@ from hashdb.local.syncing import ignore
 
 log = logging.getLogger("hashdb.sidecar")
 _WAIT = 20
-"""Seconds that each request waits for a change."""
+"""Seconds that the service may wait for a change before it answers a request."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-"""Seconds between requests to a service that fails: after the first failure, and at most; each is twice the last."""
+"""Seconds between requests to a service that fails: first, and at most. Each pause is twice as long as the last."""
 RETRY = 5.0
-"""Seconds until the follower starts over: it reads the key again, and looks whether another process still syncs."""
+"""Seconds until the follower starts over. Then it reads the key again, and tries again to be the process that syncs."""
 
 
 class Follower:
@@ -38,9 +38,10 @@ class Follower:
         secret: Path | None = None,
         policy: Policy | None = None,
     ) -> None:
-        """Opens nothing yet. The reports of look-back are sent to the URL `webhook`, signed by the file `secret`.
+        """Opens nothing yet. `folder` is that of the copy; `connect` makes a client with the current key.
 
-        With a `policy`, the copy takes only what the organisations of the policy signed.
+        The reports of look-back are sent to the URL `webhook`, if there is one. The file `secret` has the secret that
+        signs them. With a `policy`, the copy stores only what the quorum of the policy signed.
         """
         self._folder, self._connect, self._policy = folder, connect, policy
         self._webhook, self._secret = webhook, secret
@@ -49,7 +50,7 @@ class Follower:
         """Called with the number of remembered uploads after each look-back."""
 
     def run(self, stop: Event) -> None:
-        """Follow until `stop` is set. A service that does not answer is asked again and again."""
+        """Follow until `stop` is set. Retries after every error."""
         while not stop.is_set():
             try:
                 with (
@@ -69,13 +70,15 @@ class Follower:
             stop.wait(RETRY)
 
     def _follow(self, sync: Sync, index: LocalIndex, stop: Event) -> None:
+        """Sync and look back in turn, until `stop` is set or the key is refused."""
         look_back, has_more, pause = LookBack(index, Reports(self._folder / REMEMBERED_FOLDER)), True, _PAUSE
         retry_at = begun = time.monotonic()
         while not stop.is_set():
             try:
                 if not has_more or time.monotonic() >= retry_at:
                     begun = time.monotonic()
-                    sync.catch_up(0 if has_more else _WAIT)
+                    # Without waiting while look-back has more to do.
+                    sync.catch_up(wait=0 if has_more else _WAIT)
                     self._say("the local copy follows the service")
                     pause = _PAUSE
             except NotAuthenticated as error:
@@ -85,16 +88,17 @@ class Follower:
                 return
             except HashDBError as error:
                 self._say(f"{error}; the local copy stays as it is; trying again")
-                # Look-back with more to do goes on meanwhile: at least as long as the failed request took.
+                # If look-back has more to do, it continues during this pause. The pause is then at least as long as the
+                # failed request took, so that look-back has at least half of the time.
                 retry_at = time.monotonic() + max(pause, time.monotonic() - begun)
                 if not has_more:
                     stop.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            # Also while the service is away: what expires is taken back.
+            # Also while the service is unreachable, because reports of contributions that expire are taken back.
             has_more = self._look_back(index, look_back)
 
     def _look_back(self, index: LocalIndex, look_back: LookBack) -> bool:
-        """Look back for some seconds; return whether there is more to do."""
+        """Look back for some seconds, if there is a copy; return whether there is more to do."""
         try:
             has_more, count = look_back.step()
         except NoCopy:
@@ -105,7 +109,7 @@ class Follower:
         return has_more
 
     def _say(self, message: str) -> None:
-        """Log a message that is not the last one: a service may be away for hours."""
+        """Log a message, unless it was the last one: a service may be unreachable for hours."""
         if message != self._last_message:
             self._last_message = message
             log.info(message)

@@ -1,7 +1,8 @@
-"""Refuses what a web page sends: a browser on the same machine can reach a port of it, and a name can point there.
+"""Refuses requests of web pages: a browser on the same machine can reach the port of the sidecar.
 
-A page of another site may send requests to 127.0.0.1, and reads the answers if its own name resolves to 127.0.0.1
-(DNS rebinding). The browser then sends the page's name as Host. It also says where a request comes from.
+A page of any site can send requests to 127.0.0.1. It can read the answers, too, if the name of its own site is made to
+resolve to 127.0.0.1 (DNS rebinding). The browser then sends this name in the header Host. In the headers Origin and
+Sec-Fetch-Site, it says which site a request comes from.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
 )
-"""What every answer has. None of them allows another origin to read it."""
-_BY_HAND = "none"
-"""How a browser marks a request that no page caused, such as a typed address."""
+"""Headers of every answer. They do not allow a page of another site to read it."""
+_NO_SITE = "none"
+"""The value of Sec-Fetch-Site for a request that no page caused, such as for a typed address."""
 
 
 def require_program(environ: WSGIEnvironment, *, on_socket: bool) -> None:
-    """Raise WebPageRefused for a request of a web page. On a Unix socket the Host may be any."""
+    """Raise WebPageRefused for a request of a web page.
+
+    `on_socket` says that the sidecar listens on a Unix socket, which no page can reach: then any Host is allowed.
+    """
     if (
         "HTTP_ORIGIN" in environ
-        or environ.get("HTTP_SEC_FETCH_SITE", _BY_HAND) != _BY_HAND
+        or environ.get("HTTP_SEC_FETCH_SITE", _NO_SITE) != _NO_SITE
         or not (on_socket or _is_loopback(environ.get("HTTP_HOST", "")))
     ):
         raise WebPageRefused()
@@ -35,8 +39,10 @@ def require_program(environ: WSGIEnvironment, *, on_socket: bool) -> None:
 
 @lru_cache(256)
 def _is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine by a name or an address that nobody else can own."""
-    name = host.lower().rstrip("0123456789").removesuffix(":") if ":" in host.rpartition("]")[2] else host.lower()
+    """Whether a Host header is localhost or a loopback address, with or without a port. No site has such a name."""
+    # A colon after the last `]` begins a port. Those of an IPv6 address are within the brackets.
+    has_port = ":" in host.rpartition("]")[2]
+    name = host.lower().rstrip("0123456789").removesuffix(":") if has_port else host.lower()
     if name == "localhost":
         return True
     try:

@@ -1,8 +1,10 @@
 """/hma: the look-ups of HMA (Hasher-Matcher-Actioner), answered from the local copy.
 
-A copy knows members by their ids. So the bank of another member is `MEMBER_` and its id; that of the member of the
-copy's key has its name, as at the service. Under /hma/as/{bank}/ everything is one bank, which has this name: the
-WSGI environment has it under the key `ONE_BANK`.
+In the service, each member is a bank with the member's name. A copy knows other members only by their ids, so here the
+bank of another member is `MEMBER_` and the id. The bank of the own member has its name.
+
+Under the path /hma/as/{bank}/ all contributions are in one bank of this name. The application puts the name into the
+WSGI environment, with the key `ONE_BANK`.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ from hashdb.wsgi.replies import JSON, TEXT, Reply, json_reply, problem_reply
 from hashdb.wsgi.texts import hash_pairs
 
 BANK = "/hma/c/bank/"
+"""The path of a bank; its name follows."""
 _PREFIX = "/hma/"
 _TEST_BANK = "HASHDB_TEST"
+"""The bank of the test item."""
 _ALIVE = Reply(b"I-AM-ALIVE", TEXT)
 
 
@@ -66,7 +70,7 @@ def hash_file(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Look up a signal, or the signals of a picture or a video."""
-    # A vPDQ may be too long for an address: then the fields are a form.
+    # The fields are in the address, or in a form: a vPDQ may be too long for an address.
     params = parse_fields(wire.LookupQuery, read_fields(request))
     if params.url is None and (request.method == "GET" or params.signal is not None):
         if params.signal_type == Algorithm.PDQ and not params.signal:
@@ -99,7 +103,7 @@ def show_index(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def show_database(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """Show the same figures in the form of HMA's curator."""
+    """Show the figures of `show_index` in the form of HMA's curator."""
     return json_reply(wire.database_out(*_index_sizes(state, request)))
 
 
@@ -124,7 +128,7 @@ def list_banks(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def add_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """Reject the request: a bank comes with its member. The only bank of an address is there already."""
+    """Reject the request: a bank is added with its member. The bank in the path of the request exists already."""
     name = read(wire.BankIn, read_json(request, state.settings)).name
     if name != request.environ.get(ONE_BANK):
         raise BankOfMember()
@@ -132,8 +136,8 @@ def add_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def show_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """Show one of these banks. Raises NotFound."""
-    # WSGI gives a path as latin-1.
+    """Show one of the banks of `list_banks`. Raises NotFound."""
+    # WSGI decodes the bytes of a path as latin-1; they are UTF-8.
     name = request.environ["PATH_INFO"].removeprefix(BANK).encode("latin-1", "replace").decode("utf-8", "replace")
     if name not in _known_banks(state, request):
         raise NotFound("a bank of this name at this address" if ONE_BANK in request.environ else "a bank of this name")
@@ -141,6 +145,7 @@ def show_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def _enabled(state: SidecarState) -> tuple[Algorithm, ...]:
+    """The algorithms that the service accepts."""
     return state.copy_state().rules.algorithms
 
 
@@ -150,8 +155,9 @@ def _types(state: SidecarState, params: wire.HashQuery) -> tuple[str, ...]:
 
 
 def _known_banks(state: SidecarState, request: InMemoryRequest) -> Collection[str]:
-    only = request.environ.get(ONE_BANK)
-    return _named_banks(state).values() if only is None else [only]
+    """The names of the banks that are listed: the bank in the path, or those with a name."""
+    only_bank = request.environ.get(ONE_BANK)
+    return _named_banks(state).values() if only_bank is None else [only_bank]
 
 
 def _named_banks(state: SidecarState) -> Mapping[int, str]:
@@ -163,22 +169,22 @@ def _named_banks(state: SidecarState) -> Mapping[int, str]:
 def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[BankHit, ...]:
     """What matches a query, nearest first, each with its bank. The test item has no contributor."""
     (result,) = state.match([query]).results
-    if only := request.environ.get(ONE_BANK):
-        return tuple([BankHit(only, match) for match in result.matches])
+    if only_bank := request.environ.get(ONE_BANK):
+        return tuple([BankHit(only_bank, match) for match in result.matches])
     banks = _named_banks(state)
     members = state.index.contributors([match.contribution for match in result.matches])
-    by_match = [(members.get(match.contribution, TEST_ID), match) for match in result.matches]
-    return tuple([BankHit(banks.get(member, f"MEMBER_{member}"), match) for member, match in by_match])
+    with_members = [(members.get(match.contribution, TEST_ID), match) for match in result.matches]
+    return tuple([BankHit(banks.get(member, f"MEMBER_{member}"), match) for member, match in with_members])
 
 
 def _requested_query(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Query]:
-    """The signal type in the parameters, and the query for the signal."""
+    """The name of the signal type in the parameters, and the query for the signal."""
     # A sidecar is on the member's own machine, where texts are hashed.
     return query_of_signal(params, _enabled(state), state.validation_context(), accept_text=True, alternative="a file")
 
 
 def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:
-    """The hashes of the file in a request; `interval`: seconds of a video between two frames.
+    """The hashes of the file in a request. `interval` is the seconds between two frames of a video that are hashed.
 
     Raises FetchRefused for an address: a sidecar fetches no file.
     """

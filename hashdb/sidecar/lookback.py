@@ -12,7 +12,7 @@ from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.replies import Reply, model_reply
 
 _WAITING = BoundedSemaphore(4)
-"""Readers of a process that wait at the same time; the other threads stay free for matches."""
+"""At most so many requests of a process wait for a report at the same time: other threads stay free for matches."""
 
 
 def remember(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -23,13 +23,12 @@ def remember(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def matches(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """The reports after a number, once there is one or the time is over."""
+    """The reports after a number. If there is none, wait for one as long as the request says, at most."""
     params = read_query(request, ReportsQuery, None)
     waits = params.wait > 0 and _WAITING.acquire(blocking=False)
     try:
-        return model_reply(
-            ReportsOut.from_domain(state.reports.after(params.after, params.limit, params.wait if waits else 0))
-        )
+        reports = state.reports.after(params.after, params.limit, wait=params.wait if waits else 0)
+        return model_reply(ReportsOut.from_domain(reports))
     finally:
         if waits:
             _WAITING.release()

@@ -21,11 +21,12 @@ from hashdb.wsgi.replies import Reply, model_reply
 from hashdb.wsgi.uploads import Upload
 
 LARGE_BODY = 16 * 1024
-"""A larger body, in bytes, is a batch: it waits for its turn."""
-_MOST_VIDEOS, _VIDEO_RETRY_AFTER = 2, 10
-"""The most requests of a process with videos or documents; seconds after which a client repeats a rejected one."""
-_VIDEOS = BoundedSemaphore(_MOST_VIDEOS)
-"""Requests with videos or documents in progress; the other threads stay free for matches."""
+"""A request with a larger body, in bytes, is a batch: batches of a process run one after the other."""
+_MAX_VIDEO_REQUESTS = 2
+"""The most requests with videos or documents that a process handles at once: other threads stay free for matches."""
+_VIDEO_RETRY_AFTER = 10
+"""Seconds after which a client may repeat a rejected request with videos or documents."""
+_VIDEO_REQUESTS = BoundedSemaphore(_MAX_VIDEO_REQUESTS)
 
 
 def match_plain(state: SidecarState, text: bytes) -> bytes:
@@ -33,25 +34,26 @@ def match_plain(state: SidecarState, text: bytes) -> bytes:
 
     Raises MalformedRequest, InvalidInput, TooLarge, CopyNotReady, CopyNotApproved.
     """
-    # The turn covers parsing and writing as well, because both block all other threads.
+    # The turn covers reading and writing the JSON as well, because both block all other threads.
     with state.batch_turn() if len(text) > LARGE_BODY else nullcontext():
         queries, uploads = read_remembering(text, state.validation_context())
         if uploads:
-            # First: look-back finds what is shared after the match has read the copy.
+            # Before the match, so that no contribution is missed: look-back matches the uploads with each contribution
+            # that arrives after the match has read the copy.
             state.index.remember(uploads)
         return answer_text(state.match(queries)).encode()
 
 
 def match(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Find contributions that match items."""
-    _only_active(read_query(request, MatchesQuery, state.validation_context()))
+    _reject_quarantined(read_query(request, MatchesQuery, state.validation_context()))
     return Reply(match_plain(state, read_json(request, state.settings, may_have_frames=True)))
 
 
 def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Find contributions that match pictures, videos and documents, each hashed in a sandbox and never stored."""
     params = read_query(request, MediaMatchesQuery, state.validation_context())
-    _only_active(params)
+    _reject_quarantined(params)
     files = read_form(request, state.settings, metadata=False, accept_text=True).files
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
     hashed = hash_uploads(state, files, [mode] * len(files), QUERY_INTERVAL)
@@ -82,25 +84,28 @@ def show_me(state: SidecarState, request: InMemoryRequest) -> Reply:
 def hash_uploads(
     state: SidecarState, files: Sequence[Upload], modes: Sequence[Mode], interval: float
 ) -> list[HashedFile]:
-    """The hashes of each file, in its mode; `interval`: seconds of a video between two frames.
+    """The hashes of each file, in its mode. `interval` is the seconds between two frames of a video that are hashed.
 
     Raises what `hash_files` raises, HashingBusy and CopyNotReady.
     """
     copy = state.copy_state()
+    # One key for all requests, since the sidecar does not know who sends them.
     hashing = Hashing(state.hashers, "", copy.rules.algorithms, copy.seeds, interval)
-    with _video_place() if any(file.has_parts for file in files) else nullcontext():
+    with _video_request() if any(file.has_parts for file in files) else nullcontext():
         return hash_files(hashing, files, modes, lambda share: None)
 
 
 @contextmanager
-def _video_place() -> Iterator[None]:
-    if not _VIDEOS.acquire(blocking=False):
-        raise HashingBusy(f"{_MOST_VIDEOS} requests with videos at a time", _VIDEO_RETRY_AFTER)
+def _video_request() -> Iterator[None]:
+    """Count a request with videos or documents for the block. Raises HashingBusy if there are too many."""
+    if not _VIDEO_REQUESTS.acquire(blocking=False):
+        raise HashingBusy(f"{_MAX_VIDEO_REQUESTS} requests with videos at a time", _VIDEO_RETRY_AFTER)
     try:
         yield
     finally:
-        _VIDEOS.release()
+        _VIDEO_REQUESTS.release()
 
 
-def _only_active(params: MatchesQuery) -> None:
+def _reject_quarantined(params: MatchesQuery) -> None:
+    """Raise InvalidInput if a request wants quarantined contributions as well."""
     reject_field("include", "a local copy has no quarantined contributions" if params.with_quarantined else None)

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: each process counts its requests, which are summed; a scrape reads everything else."""
+"""Metrics for Prometheus. Each process counts its requests, and a scrape sums them and reads the other figures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hashdb.wsgi.prometheus_multiprocess import RequestMetrics
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-_EVERY = 1.0
+_RECORD_SECONDS = 1.0
 """Seconds between two calls of `record`."""
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "(any)"})
-"""What a request is counted by; `(any)` is used for an address that does not exist, and `(other)` for all else."""
+"""The methods by which requests are counted; `(any)` is for an address that does not exist. Others are `(other)`."""
 
 
 class Metrics(RequestMetrics):
@@ -36,7 +36,7 @@ class Metrics(RequestMetrics):
             multiprocess_mode="livemax",
             registry=self._registry,
         )
-        # The rates that alerts watch exist from the start. Their metrics are those of `RequestMetrics`.
+        # Alerts watch these metrics of `RequestMetrics`, so they exist from the start, with the value 0.
         for status in ("200", "500", "503"):
             self._requests.labels("POST", "/v1/matches", status)
         self._seconds.labels("/v1/matches")
@@ -47,11 +47,11 @@ class Metrics(RequestMetrics):
 
     def start(self) -> None:
         """Record once a second, in the background."""
-        Thread(target=self._record_again, name="metrics", daemon=True).start()
+        Thread(target=self._record_forever, name="metrics", daemon=True).start()
 
-    def _record_again(self) -> None:
+    def _record_forever(self) -> None:
         while True:
-            time.sleep(_EVERY)
+            time.sleep(_RECORD_SECONDS)
             self.record()
 
     def count_uploads(self, count: int) -> None:
@@ -81,6 +81,7 @@ class _Figures:
         yield build
 
     def _figures(self) -> Iterator[tuple[str, str, float]]:
+        """The end of the name, the help text and the value of each metric."""
         state = self._state
         yield "max_age_seconds", "The age of the copy beyond which the sidecar is not ready.", state.max_age
         with suppress(CopyNotReady):

@@ -24,9 +24,9 @@ from hashdb.wire import ValidationContext
 from hashdb.wsgi.media import Hashers
 
 CACHE_SECONDS = 1.0
-"""How long a process uses the state of the copy that it has read, with the age, the rules and the seeds in it."""
+"""How long a process uses the state of the copy that it has read: its age, the rules and the seeds of the service."""
 _RETRY_AFTER = 5
-"""Seconds after which a client should repeat a request that failed because the copy is not ready."""
+"""Seconds after which a client may repeat a request that failed because the copy is not ready."""
 _SWITCH_INTERVAL = 0.0005
 """Seconds after which the thread of a batch lets a waiting thread run; Python's default is 0.005."""
 
@@ -107,7 +107,7 @@ class SidecarState:
 
         Meanwhile Python switches threads more often, so that single matches wait less for the thread of the batch.
         """
-        # The key does not matter: all batches share the turns.
+        # One key for all batches: they run in the order of their arrival.
         with self._batch_turns.turn(""):
             usual = sys.getswitchinterval()
             sys.setswitchinterval(_SWITCH_INTERVAL)
@@ -117,8 +117,11 @@ class SidecarState:
                 sys.setswitchinterval(usual)
 
     def close(self) -> None:
-        """End the processes that hash, and close the copy."""
-        # Without this check, reading the cached property would start the processes.
+        """End the processes that hash pictures, and close the copy.
+
+        The process that hashes videos ends with this process.
+        """
+        # Without this check, reading the cached property `pool` would make the pool.
         if "pool" in vars(self.hashers):
             self.hashers.pool.close()
         self.index.close()

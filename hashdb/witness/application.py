@@ -18,9 +18,11 @@ from hashdb.wsgi.log_lines import write_line
 from hashdb.wsgi.replies import TEXT, Reply, problem_reply
 
 LARGEST_BODY: Final = 128 * 1024
-"""Octets of a request: a checkpoint may have dozens of signatures, some of 3,300 octets."""
+"""The largest body in octets: a checkpoint may have dozens of signatures, some of 3,300 octets."""
 _ADD, _CHECKPOINT, _HEALTH, _NO_ROUTE = f"/{SUBMISSION_PATH}", "/{origin}/checkpoint", "/healthz", "(none)"
+"""The routes, as log lines name them; `(none)` is for an address that does not exist."""
 _CHECKPOINT_PATH = re.compile(r"/([0-9a-f]{64})/checkpoint")
+"""The path of the last checkpoint of a log: the group is the `origin_hash` of the log."""
 _METHODS = {_ADD: ("POST",), _CHECKPOINT: ("GET", "HEAD"), _HEALTH: ("GET", "HEAD")}
 _HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 
@@ -42,10 +44,12 @@ class WitnessServer:
         request.max_content_length = LARGEST_BODY
         try:
             reply = self._reply(request, method, route, checkpoint_path[1] if checkpoint_path else "")
-        except WrongOldSize as error:  # C2SP: the body is the size that the witness knows
+        except WrongOldSize as error:
+            # C2SP tlog-witness: the body is the size of the last checkpoint that the witness cosigned.
             reply = Reply(f"{error.size}\n".encode(), SIZE_TYPE, 409)
         except Exception as error:
             reply = problem_reply(error, request)
+        # Bytes that were not read would be taken for the next request on this connection.
         discard_rest(environ, LARGEST_BODY)
         logged = method if method in _METHODS.get(route, ()) else "(any)"
         write_line(logged, route, reply.status, time.perf_counter() - started, actor=None)

@@ -1,4 +1,4 @@
-"""What a witness keeps: the last checkpoint of each log that it cosigned, and those that it refused; in SQLite."""
+"""The SQLite database of a witness: the last checkpoint of each log that it cosigned, and those that it refused."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from hashdb.errors import StoreBusy
 
 _VERSION: Final = 1
 _BUSY_SECONDS: Final = 10.0
-"""How long a process waits until another has stored."""
+"""How long a process waits while another one writes."""
 _RETRY_SECONDS: Final = 5
-_MOST_REFUSED: Final = 1_000
-"""The most refused checkpoints that are kept of a log for one reason; the log signed each of them."""
+"""Seconds after which a client may repeat a request that failed because of the database."""
+_MAX_REFUSED: Final = 1_000
+"""The most refused checkpoints of a log that are kept for each reason."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS logs (
     origin TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE,
@@ -32,27 +33,26 @@ CREATE TABLE IF NOT EXISTS refused (
 
 
 class Cosigned(NamedTuple):
-    """The last checkpoint of a log that the witness cosigned, its note with the cosignatures, and when.
-
-    `at` is in seconds since 1970, as in `Refused`.
-    """
+    """The last checkpoint of a log that the witness cosigned."""
 
     checkpoint: Checkpoint
     note: str
+    """The signed note of the checkpoint, with the cosignatures of the witness."""
     at: int
+    """The time of the cosignatures, in seconds since 1970."""
 
 
 class Refused(NamedTuple):
-    """A signed checkpoint whose tree does not begin with the cosigned one: evidence.
-
-    `note` is that of this checkpoint; `cosigned` the note of the last one that was cosigned, or "" without one.
-    """
+    """A checkpoint that the log signed, without a proof that it continues the last cosigned one: evidence."""
 
     checkpoint: Checkpoint
     reason: str
     note: str
+    """The signed note of the checkpoint."""
     cosigned: str
+    """The note of the last checkpoint that the witness had cosigned; empty if there was none."""
     at: int
+    """When the witness refused it, in seconds since 1970."""
 
 
 class WitnessState:
@@ -61,7 +61,7 @@ class WitnessState:
     def __init__(self, file: Path) -> None:
         """Open the database, which is made if there is none. Raises StoreBusy."""
         self._lock = Lock()
-        with _as_busy():
+        with _raise_store_busy():
             self._connection = sqlite3.connect(
                 file, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -81,11 +81,11 @@ class WitnessState:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """A transaction in which nobody else writes; durable when the block ends, rolled back on an error.
+        """Hold a transaction for the block, in which nobody else writes. An error in the block rolls it back.
 
         Raises StoreBusy.
         """
-        with self._lock, _as_busy():
+        with self._lock, _raise_store_busy():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -95,38 +95,39 @@ class WitnessState:
                     self._connection.execute("ROLLBACK")
 
     def cosigned(self, origin: str) -> Cosigned | None:
-        """The last checkpoint of a log, within `writing`; None if it never cosigned one."""
+        """The last checkpoint of a log that was cosigned; None if there is none. Call it within `writing`."""
         query = "SELECT origin, size, root, note, at FROM logs WHERE origin = ?"
         row = self._connection.execute(query, (origin,)).fetchone()
         return None if row is None else _cosigned(row)
 
     def store(self, origin_hash: str, cosigned: Cosigned) -> None:
-        """Store the last checkpoint of a log, within `writing`; `origin_hash` is that of its origin."""
+        """Store a checkpoint as the last one of the log with this `origin_hash`. Call it within `writing`."""
         checkpoint = cosigned.checkpoint
         row = (checkpoint.origin, origin_hash, checkpoint.size, checkpoint.root, cosigned.note, cosigned.at)
         self._connection.execute("INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?, ?)", row)
-        # It was refused if somebody submitted it with a wrong proof before.
+        # The same checkpoint is among the refused ones if it was submitted with a wrong proof before.
         self._connection.execute("DELETE FROM refused WHERE origin = ? AND size = ? AND root = ?", _key(checkpoint))
 
     def refuse(self, refused: Refused) -> bool:
-        """Keep a refused checkpoint, within `writing`; return whether it is a new one."""
+        """Keep a refused checkpoint; return whether it is a new one that was kept. Call it within `writing`."""
         checkpoint = refused.checkpoint
-        # Anyone can submit checkpoints of the log with wrong proofs: they leave room for two trees of the same size.
+        # Counted by reason: anyone can submit many checkpoints of the log with wrong proofs. These must not take the
+        # room of two trees of the same size, which only the log can cause.
         query = "SELECT count(*) FROM refused WHERE origin = ? AND reason = ?"
-        if self._connection.execute(query, (checkpoint.origin, refused.reason)).fetchone()[0] >= _MOST_REFUSED:
+        if self._connection.execute(query, (checkpoint.origin, refused.reason)).fetchone()[0] >= _MAX_REFUSED:
             return False
         row = (*_key(checkpoint), refused.reason, refused.note, refused.cosigned, refused.at)
         return self._connection.execute("INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)", row).rowcount > 0
 
     def last_note(self, origin_hash: str) -> str | None:
         """The note of the last cosigned checkpoint of a log; None if there is none. Raises StoreBusy."""
-        with self._lock, _as_busy():
+        with self._lock, _raise_store_busy():
             row = self._connection.execute("SELECT note FROM logs WHERE hash = ?", (origin_hash,)).fetchone()
         return None if row is None else str(row[0])
 
     def list_all(self) -> tuple[tuple[Cosigned, ...], tuple[Refused, ...]]:
         """The last checkpoint of each log, and every refused checkpoint. Raises StoreBusy."""
-        with self._lock, _as_busy():
+        with self._lock, _raise_store_busy():
             logs = self._connection.execute("SELECT origin, size, root, note, at FROM logs ORDER BY origin").fetchall()
             query = "SELECT origin, size, root, reason, note, cosigned, at FROM refused ORDER BY at, origin, size, root"
             refused = self._connection.execute(query).fetchall()
@@ -142,8 +143,8 @@ def _key(checkpoint: Checkpoint) -> tuple[str, int, bytes]:
 
 
 @contextmanager
-def _as_busy() -> Iterator[None]:
-    """Raise StoreBusy for an error of SQLite in the block, like a full disk."""
+def _raise_store_busy() -> Iterator[None]:
+    """Raise StoreBusy where the block raises an error of SQLite, such as for a full disk."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""Witnessing: verifies that a submitted checkpoint continues the last one of its log, and cosigns it."""
+"""Witnessing: verify that a submitted checkpoint continues the last one of its log, and cosign it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("hashdb.witness")
 
 
 def origin_hash(origin: str) -> str:
-    """SHA-256 of the origin of a log, in hex: the address of its last cosigned checkpoint ends with it."""
+    """SHA-256 of the origin of a log, in hex: it names the log in the address of its last cosigned checkpoint."""
     return hashlib.sha256(origin.encode()).hexdigest()
 
 
@@ -39,7 +39,7 @@ class Witness:
         state: WitnessState,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`logs` are the public keys of the logs: the name of a key is the origin of its log, which may have several.
+        """`logs` are the public keys of the logs. The name of a key is the origin of its log. A log may have several.
 
         `cosigners` are the keys of the witness. `clock` returns the seconds since 1970.
         """
@@ -71,7 +71,8 @@ class Witness:
         if submission.old_size > checkpoint.size:
             raise MalformedRequest(f"the old size {submission.old_size} is above the size of the checkpoint")
         log_keys = {(verifier.name, verifier.id): verifier for verifier in verifiers}
-        # The note as it is stored: without signatures by keys that are not those of the log.
+        # Anyone can add signatures to a note: only those by keys of the log are stored. The octets of a signature begin
+        # with the id of its key.
         log_signatures = "".join(
             signature_line(verifier, octets[KEY_ID_OCTETS:])
             for name, octets in signatures
@@ -83,7 +84,7 @@ class Witness:
             last_size, last_at = (0, 0) if last is None else (last.checkpoint.size, last.at)
             if submission.old_size != last_size:
                 raise WrongOldSize(last_size)
-            # The times of the cosignatures of a log never decrease.
+            # The times of the cosignatures of a log must not decrease, even if the clock is set back.
             now = max(int(self._clock()), last_at)
             inconsistency = _inconsistency(submission, checkpoint, last)
             if inconsistency is None:
@@ -105,9 +106,10 @@ class Witness:
 
 
 def _inconsistency(submission: Submission, checkpoint: Checkpoint, last: Cosigned | None) -> str | None:
-    """Why the submission does not show that its checkpoint continues the last one; None if it shows it.
+    """Why the submission does not prove that its checkpoint continues the last one; None if it proves it.
 
-    The witness keeps such a checkpoint as evidence. Raises InconsistentLog if only the request is wrong.
+    The witness keeps a checkpoint without this proof as evidence. Raises InconsistentLog if the request has a proof
+    where none is needed: then the checkpoint is no evidence.
     """
     if checkpoint.size == 0 and checkpoint.root != merkle.EMPTY_ROOT:
         return "a log without events has another root"

@@ -147,8 +147,8 @@ def test_an_upload_that_cannot_be_remembered_is_not_matched(pair: Pair) -> None:
 
 
 def test_requests_with_videos_leave_threads_for_matches(filled: Pair) -> None:
-    places = matching._VIDEOS
-    acquired = [places.acquire(blocking=False) for _ in range(matching._MOST_VIDEOS)]
+    places = matching._VIDEO_REQUESTS
+    acquired = [places.acquire(blocking=False) for _ in range(matching._MAX_VIDEO_REQUESTS)]
     try:
         assert all(acquired)
         answer = filled.ask("POST", MEDIA, **form(film(seconds=2)))

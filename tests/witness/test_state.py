@@ -60,7 +60,7 @@ def test_a_locked_or_unusable_database_raises_store_busy(tmp_path: Path, monkeyp
 
 
 def test_the_number_of_stored_refused_checkpoints_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_REFUSED", 3)
+    monkeypatch.setattr(module, "_MAX_REFUSED", 3)
     state = WitnessState(tmp_path / "witness.sqlite")
     with state.writing():
         stored = [
