@@ -117,7 +117,7 @@ def test_a_name_is_unique_for_each_user_and_list(otto: Visitor, rosa: Visitor) -
 
 
 def test_a_user_can_save_only_a_limited_number_of_views(monkeypatch: pytest.MonkeyPatch, otto: Visitor) -> None:
-    monkeypatch.setattr("hashdb.service.accounts.saved_views.MOST", 2)
+    monkeypatch.setattr("hashdb.service.accounts.saved_views.MOST_VIEWS", 2)
     for name in ("One", "Two"):
         save(otto, name)
     answer = otto.post(PAGE, {"name": "Three", "page": "cases", "query": "order=severity"})
