@@ -74,7 +74,7 @@ class _LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        # What modules define stays: to search it for garbage again and again takes a sixth of the start.
+        # An import makes many objects that stay. Garbage collections during it would take a sixth of the start.
         gc.disable()
         try:
             module = importlib.import_module(f"hashdb.cli.{_COMMANDS[cmd_name][0]}")
@@ -150,12 +150,13 @@ def main() -> None:
         from hashdb.cli.completion import import_declarations_only
 
         import_declarations_only()
-    # Two libraries would load more than a command needs, for a tenth of its start each: httpx its own command line
-    # (with None, that import fails), and pydantic what every installed package offers, in search of plugins.
+    # Two libraries would load more than a command needs, for a tenth of its start each. httpx would load its own
+    # command line: with None in its place, that import fails, which httpx permits. pydantic would search all installed
+    # packages for plugins.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     try:
-        # What else a command imports and does not find, only the service has.
+        # A package that a command imports and does not find is one of the extra for the service.
         with needing("server", "this command"):
             status = hashdb.main(prog_name="hashdb", standalone_mode=False)
     except click.ClickException as error:

@@ -33,7 +33,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.ledger import checkpoints
 from hashdb.service.review import opinions
-from hashdb.wire import check
+from hashdb.wire import validate
 from hashdb.wire.accounts import (
     IssuedKeyOut,
     KeyOut,
@@ -84,7 +84,7 @@ def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tu
 
     The secret of the key is shown only once.
     """
-    draft = check(MemberIn, MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
+    draft = validate(MemberIn, MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
     with open_home() as db:
         member = members.add(db, COMMAND_LINE, draft)
         key_draft = KeyDraft(frozenset(map(Scope, scopes)))

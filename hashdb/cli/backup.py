@@ -34,7 +34,8 @@ from hashdb.store import Store
 FORMAT = 1
 ABOUT, DATABASE, RECORD, KEY = "backup.json", "database", "checkpoints.txt", "signing.key"
 """The parts of a backup, by name: facts about it, the database, and optionally the signed checkpoints and the key."""
-_NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
+_NAME_IN_FOLDER = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
+"""The name of a backup in the folder of --into."""
 _VERIFIED, _FAILED = ".verified.tar", ".failed.tar"
 _LOCK_FILES = frozenset({"serve.lock", "schema.lock", "copy.lock"})
 
@@ -75,7 +76,7 @@ def backup_command(
     if file is not None:
         if keep is not None:
             raise click.UsageError("--keep needs --into: it deletes backups in that folder")
-        _print_backup(file, _write_backup(settings, file, with_key, verify), [], as_json)
+        _print_backup(file, _write_backup(settings, file, with_key=with_key, verify=verify), [], as_json)
         return
     assert into is not None
     try:
@@ -84,7 +85,7 @@ def backup_command(
                 raise BackupFailed(f"another backup is being written into {into}: wait until it ends")
             file = dated_path(into, system_clock())
             try:
-                about = _write_backup(settings, file, with_key, verify)
+                about = _write_backup(settings, file, with_key=with_key, verify=verify)
             except HashDBError:
                 if verify and file.exists():
                     mark_failed(file)
@@ -96,8 +97,11 @@ def backup_command(
         raise BackupFailed(f"{into} cannot be written: {os_reason(error)}") from None
 
 
-def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) -> dict[str, Any]:
-    """Write a backup into a new file, and restore it on trial if `verify`. Returns the fields to print."""
+def _write_backup(settings: Settings, file: Path, *, with_key: bool, verify: bool) -> dict[str, Any]:
+    """Write a backup into a new file. If `verify`, also restore it into a scratch database, and verify the log there.
+
+    Returns the fields to print.
+    """
     if file.exists():
         raise BackupFailed(f"{file} already exists: choose another name")
     with open_home(settings) as db:
@@ -281,7 +285,7 @@ def dated_path(folder: Path, now: datetime) -> Path:
 
 
 def mark_failed(file: Path) -> None:
-    """Rename a backup whose trial failed to `.failed.tar`, and delete earlier failed ones of its log.
+    """Rename a backup whose verification failed to `.failed.tar`, and delete earlier failed backups of its log.
 
     So repeated failures do not fill the disk.
     """
@@ -295,19 +299,22 @@ def mark_failed(file: Path) -> None:
 def rotate(folder: Path, keep: int, log: str) -> list[str]:
     """Delete all backups of a log in a folder but the newest `keep` and the newest verified one. Returns their names.
 
-    A file with another name, of another log, or that cannot be read as a backup stays. Of the folders, only the
-    scratch folders of killed backups are deleted.
+    All other files stay: those with another name, of another log, or that cannot be read as a backup. The scratch
+    folders that killed backups left are deleted, too.
     """
     for path in folder.glob(".hashdb-*.tar-*"):
-        if _NAME.fullmatch(path.name[1:].rpartition("-")[0]):
+        if _NAME_IN_FOLDER.fullmatch(path.name[1:].rpartition("-")[0]):
             shutil.rmtree(path, ignore_errors=True)
     backups = [
         path
         for path in sorted(folder.iterdir(), reverse=True)
-        if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink() and _read_log_name(path) == log
+        if _NAME_IN_FOLDER.fullmatch(path.name)
+        and path.is_file()
+        and not path.is_symlink()
+        and _read_log_name(path) == log
     ]
-    newest = {*backups[:keep], *[path for path in backups if path.name.endswith(_VERIFIED)][:1]}
-    deleted = [path for path in backups if path not in newest]
+    kept = {*backups[:keep], *[path for path in backups if path.name.endswith(_VERIFIED)][:1]}
+    deleted = [path for path in backups if path not in kept]
     for path in deleted:
         path.unlink(missing_ok=True)
     return [path.name for path in deleted]

@@ -43,7 +43,9 @@ from hashdb.settings import Settings
 
 PHOTOS = Path(hashdb.__file__).parent / "photos"
 _CONTRIBUTED = 12
+"""How many of the photographs are contributed."""
 _START_SECONDS = 30.0
+"""How long the service may take to start."""
 
 
 @click.command("demo", cls=Command, examples=("hashdb demo", "hashdb demo --once", "hashdb demo --console"))
@@ -151,7 +153,7 @@ def _temporary_home() -> Iterator[Path]:
 
 @contextmanager
 def _serving(home: Path, port: int, **settings: str) -> Iterator[str]:
-    """The service in its own process, stopped by its pid; its URL."""
+    """Run the service in a process of its own, which is stopped at the end. Yields the URL of the service."""
     url, log = f"http://127.0.0.1:{port}", home / "serve.log"
     with log.open("wb") as out:
         arguments = [sys.executable, "-m", "hashdb", "serve", "--port", str(port)]

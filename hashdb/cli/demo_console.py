@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itertools import cycle
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -43,6 +44,7 @@ from hashdb.wire.stats import ReportOut
 USERS = {"amira": Role.ADMIN, "rosa": Role.REVIEWER, "jonas": Role.REVIEWER, "otto": Role.AUDITOR}
 """The users by name; each has the same password."""
 DAYS = 90
+"""How many days the demonstration covers."""
 _MEMBERS = {
     "Northwind Video": MemberKind.PLATFORM,
     "Palaver": MemberKind.PLATFORM,
@@ -54,7 +56,7 @@ _MEMBERS = {
     "Saltmarsh Live": MemberKind.PLATFORM,
 }
 _SHARES = (9, 6, 5, 4, 3, 2, 2, 1)
-"""How much each member contributes."""
+"""How much each member contributes, in the order of `_MEMBERS`."""
 _LABELS = ("branded_propaganda", "glorification", "incitement", "graphic_violence", "recruitment")
 _REASONS = ("edsa_context", "not_terrorist_content", "false_match", "wrong_label")
 _NOTES = (
@@ -70,10 +72,26 @@ _REASONS_OF_DECISIONS = {
     Decision.QUARANTINE: "Unclear without the original; asked the contributor.",
 }
 _STATION, _HARBOUR = "CIP:station-2026", "CIP:harbour-2026"
+"""The labels of two incidents."""
 _CARD = int("3c" * 32, 16)
 """The hash of a title card."""
 _LICENCE = int("5a" * 32, 16)
 """The hash of a window of a licence."""
+
+
+class _Known(NamedTuple):
+    """A contribution, with its draft and the position of its member in `_MEMBERS`."""
+
+    id: int
+    draft: Draft
+    owner: int
+
+
+class _Hashed(NamedTuple):
+    """The hash and the quality of a frame of a video, or of a page."""
+
+    value: int
+    quality: int
 
 
 def fill(settings: Settings, photos: Sequence[Path], password: str) -> int:
@@ -90,8 +108,7 @@ class _Filling:
         self._random = Random("hashdb demo")
         self._end = db.now()
         self._at = self._end - timedelta(days=DAYS + 1)
-        self._known: list[tuple[int, Draft, int]] = []
-        """Each contribution with its draft and the position of its member in `_MEMBERS`."""
+        self._known: list[_Known] = []
         self._pictures = list(_hashed(photos, algorithms))
         db.now = lambda: self._at
 
@@ -141,16 +158,16 @@ class _Filling:
             self._add(callers, 2, self._draft(day, altered))
 
     def _add(self, callers: Sequence[Actor], place: int, *drafts: Draft) -> int:
-        """Let a member contribute; return the number of the last contribution."""
+        """Let the member at a position of `_MEMBERS` contribute; return the id of the last contribution."""
         recorded = contributions.contribute(self._db, callers[place], drafts).recorded
         ids = [item.contribution.id for item in recorded]
-        self._known += [(id, draft, place) for id, draft in zip(ids, drafts, strict=True)]
+        self._known += [_Known(id, draft, place) for id, draft in zip(ids, drafts, strict=True)]
         return ids[-1]
 
     def _draft(self, day: int, signals: tuple[Signal, ...] | None = None) -> Draft:
         random = self._random
         near = random.random() < 0.06 and self._known
-        pdq = _near(random, random.choice(self._known)[1].signals[0].value, 8) if near else _random_pdq(random)
+        pdq = _near(random, random.choice(self._known).draft.signals[0].value, 8) if near else _random_pdq(random)
         incident = _HARBOUR if 70 <= day <= 79 else _STATION if day <= 11 and random.random() < 0.4 else None
         removed = self._at - timedelta(minutes=random.choice((random.randrange(2, 60), random.randrange(2, 900))))
         return Draft(
@@ -170,25 +187,27 @@ class _Filling:
         db.index.catch_up()
         for place in (1, 3, 4):
             recent = random.choices(self._known[-400:], k=3)
-            listed = [_near(random, draft.signals[0].value, 6) for _, draft, _ in recent]
+            listed = [_near(random, known.draft.signals[0].value, 6) for known in recent]
             values = [*listed, *(_random_pdq(random) for _ in range(5))]
             matches.match(db, callers[place], [Query((Signal(Algorithm.PDQ, value),)) for value in values])
         counts.flush(db)
 
-    def _dispute(self, callers: Sequence[Actor], most: int) -> None:
+    def _dispute(self, callers: Sequence[Actor], disputes: int) -> None:
+        """Let members dispute some of the latest contributions of others, and confirm two."""
         random = self._random
-        for id, _, place in random.sample(self._known[-120:], k=most):
-            self._judge(callers, id, place, Stance.DISPUTES)
-        for id, _, place in random.sample(self._known[-120:], k=2):
-            self._judge(callers, id, place, Stance.CONFIRMS)
+        for known in random.sample(self._known[-120:], k=disputes):
+            self._judge(callers, known, Stance.DISPUTES)
+        for known in random.sample(self._known[-120:], k=2):
+            self._judge(callers, known, Stance.CONFIRMS)
 
-    def _judge(self, callers: Sequence[Actor], id: int, owner: int, stance: Stance) -> None:
-        """Let another member than the owner, a position in `_MEMBERS`, give an opinion."""
+    def _judge(self, callers: Sequence[Actor], known: _Known, stance: Stance) -> None:
+        """Let another member than the owner give an opinion."""
         random = self._random
-        who = callers[random.choice([place for place in (1, 2, 3, 4, 6) if place != owner])]
+        # Positions in `_MEMBERS`.
+        who = callers[random.choice([place for place in (1, 2, 3, 4, 6) if place != known.owner])]
         disputes = stance is Stance.DISPUTES
         reason = random.choice(_REASONS) if disputes else None
-        self._give(who, id, OpinionDraft(stance, reason, random.choice(_NOTES) if disputes else None))
+        self._give(who, known.id, OpinionDraft(stance, reason, random.choice(_NOTES) if disputes else None))
 
     def _give(self, who: Actor, id: int, opinion: OpinionDraft) -> None:
         """Give an opinion, unless the contribution does not match: a decision has retired it, or one near to it."""
@@ -212,12 +231,12 @@ class _Filling:
         """Two members contribute videos: a film, and an upload that shows parts of it."""
         random = self._random
         self._at = self._before(1.5)
-        film = [[(_CARD, 96)] * 3, *(_shot(random) for _ in range(22))]
-        part = [[(_near(random, value, 2), quality) for value, quality in shot] for shot in film[5:13]]
+        film = [[_Hashed(_CARD, 96)] * 3, *(_shot(random) for _ in range(22))]
+        part = [[_Hashed(_near(random, value, 2), quality) for value, quality in shot] for shot in film[5:13]]
         upload = [*(_shot(random) for _ in range(6)), *part, *(_shot(random) for _ in range(5))]
         benign.add(self._db, COMMAND_LINE, BenignDraft((Signal(Algorithm.PDQ, _CARD),), note="Title card of an agency"))
-        self._add(callers, 0, _video(film, self._at, "clip-0711", 4))
-        id = self._add(callers, 2, _video(upload, self._at, "up-88213", 3))
+        self._add(callers, 0, _video(film, self._at, "clip-0711", severity=4))
+        id = self._add(callers, 2, _video(upload, self._at, "up-88213", severity=3))
         note = "The part stands in a documentary that we keep up."
         self._give(callers[3], id, OpinionDraft(Stance.DISPUTES, "edsa_context", note))
 
@@ -228,15 +247,18 @@ class _Filling:
         removed = self._at - timedelta(minutes=25)
         words = [_random_pdq(random) for _ in range(34)]
         words[30:33] = [_LICENCE] * 3
-        pages = [(_random_pdq(random), 22 if number in (1, 11) else random.randrange(62, 100)) for number in range(12)]
+        # Two pages have little on them.
+        qualities = [22 if number in (1, 11) else None for number in range(12)]
+        pages = [_Hashed(_random_pdq(random), quality or random.randrange(62, 100)) for quality in qualities]
         part = [_near(random, value, 20) for value in words[8:17]]
         excerpt = [*(_random_pdq(random) for _ in range(6)), *part, *(_random_pdq(random) for _ in range(4))]
-        scanned = [(_random_pdq(random), 88), *((_near(random, value, 6), quality) for value, quality in pages[2:5])]
+        copied = [_Hashed(_near(random, value, 6), quality) for value, quality in pages[2:5]]
+        scanned = [_Hashed(_random_pdq(random), 88), *copied]
         licence = Signal(Algorithm.SIMHASH256, _LICENCE)
         benign.add(self._db, COMMAND_LINE, BenignDraft((licence,), note="Text of a licence that many documents have"))
-        self._add(callers, 5, document_draft(pages, words, removed, "mag-0042", 3))
-        self._add(callers, 1, document_draft(scanned, (), removed, "scan-77", 3))
-        id = self._add(callers, 6, document_draft((), excerpt, removed, "post-5150", 2))
+        self._add(callers, 5, document_draft(pages, words, removed, "mag-0042", severity=3))
+        self._add(callers, 1, document_draft(scanned, (), removed, "scan-77", severity=3))
+        id = self._add(callers, 6, document_draft((), excerpt, removed, "post-5150", severity=2))
         note = "The part stands in a court's ruling that we keep up."
         self._give(callers[3], id, OpinionDraft(Stance.DISPUTES, "edsa_context", note))
         digest = hashlib.sha256(b"https://archive.example/mag-0042").digest()
@@ -309,13 +331,15 @@ def _near(random: Random, value: int, bits: int) -> int:
     return value ^ sum(1 << bit for side in (ones, zeros) for bit in random.sample(side, min(bits // 2, len(side))))
 
 
-def _shot(random: Random) -> list[tuple[int, int]]:
-    """The hash and the quality of each frame of a shot of one to six seconds."""
+def _shot(random: Random) -> list[_Hashed]:
+    """The frames of a shot of one to six seconds."""
     first, quality = _random_pdq(random), random.randrange(62, 100)
-    return [(first if place == 0 else _near(random, first, 2), quality) for place in range(random.randrange(1, 7))]
+    return [
+        _Hashed(first if place == 0 else _near(random, first, 2), quality) for place in range(random.randrange(1, 7))
+    ]
 
 
-def _video(shots: Sequence[Sequence[tuple[int, int]]], removed_at: datetime, reference: str, severity: int) -> Draft:
+def _video(shots: Sequence[Sequence[_Hashed]], removed_at: datetime, reference: str, severity: int) -> Draft:
     """The draft of a video with these shots, whose frames are a second apart."""
     frames = tuple(
         Frame(float(at), (Signal(Algorithm.PDQ, value),), quality)

@@ -13,6 +13,7 @@ from hashdb.evaluation.films import PannedFilm, can_encode, encode, times
 from hashdb.hashing.decoding import NO_EXTRA
 
 _FILM_SECONDS, _CLIP_AT, _STILL_AT = 24.0, 9.0, 5.0
+"""How long the film is, and where in it the clip begins and the still is; in seconds."""
 _FILM_SIZE = (320, 180)
 _TOLERANCE_SECONDS = 1.0
 

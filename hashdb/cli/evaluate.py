@@ -39,10 +39,11 @@ from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.settings import Settings
 
 _FEWEST = 2
-_EVERY = {False: 1, True: 3}
-"""Each picture is altered in one of so many ways, without and with --quick."""
+"""The fewest pictures of an evaluation."""
+_ALTER_ONE_OF, _QUICK_ALTER_ONE_OF = 1, 3
+"""Each picture is altered in every way; with --quick, in every third way."""
 PHOTOS = Path(hashdb.__file__).parent / "photos"
-"""What the upload around a clip shows."""
+"""The photographs that the upload around a clip shows."""
 
 
 @click.command(
@@ -165,7 +166,8 @@ def evaluate_command(
     settings = Settings.read()
     algorithms = tuple(map(Algorithm, dict.fromkeys(names))) or settings.algorithms
     chosen = tuple(profile for profile in PROFILES if not profiles or profile in profiles)
-    scheme = Scheme(algorithms, chosen, tuple(ALTERATIONS), seed, _check_radii(radii), _EVERY[quick])
+    every = _QUICK_ALTER_ONE_OF if quick else _ALTER_ONE_OF
+    scheme = Scheme(algorithms, chosen, tuple(ALTERATIONS), seed, _check_radii(radii), every)
     measure = partial(evaluate, scheme=scheme, rate=rate, items=items, limits=_limits(settings), processes=processes)
     paths, failures = _find_media(folder, None, seed, videos=False)
     all_by_set = sets.split(paths, folder) if apart else {"": paths}
@@ -211,6 +213,7 @@ _NOT_TAKEN = {
     "--texts": ("videos", "attacks", "upload_seconds", *_PICTURE_PARAMETERS),
     "--attacks": ("upload_seconds", *_PICTURE_PARAMETERS),
 }
+"""By the option that says what is measured, the parameters that cannot be given with it."""
 
 
 def _refuse_options_of_others(context: click.Context, videos: bool, texts: bool, attacks: bool) -> None:

@@ -20,11 +20,12 @@ from hashdb.errors import reject_field
 from hashdb.service.sharing import upstreams
 from hashdb.service.sharing.remotes import Connect
 from hashdb.settings import Settings
-from hashdb.wire import check
+from hashdb.wire import validate
 from hashdb.wire.accounts import MemberIn
 from hashdb.wire.sharing.upstreams import UpstreamOut
 
 _LONGEST_KEY = 200
+"""The most characters of the secret of a key."""
 _id = click.argument("upstream", type=Id("upstream"))
 _key_file = click.option(
     "--key-file",
@@ -34,7 +35,7 @@ _key_file = click.option(
 
 
 class _Follow(Group):
-    """The group, in which an address stands for the command that adds it."""
+    """The group `hashdb follow`. With an address as its first word, it runs the command `add`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, ["add", *args] if args and "://" in args[0] and args[0][0] != "-" else args)
@@ -71,10 +72,10 @@ def add(url: str, name: str, key_file: Path | None, a_day: int | None, as_json: 
     opinions that are given here are sent back.
     """
     settings, key = Settings.read(), _read_key(key_file)
-    name = check(MemberIn, MemberDraft(name, MemberKind.OPERATOR)).name
+    name = validate(MemberIn, MemberDraft(name, MemberKind.OPERATOR)).name
     with open_home(settings) as db:
         added = upstreams.add(db, COMMAND_LINE, UpstreamDraft(url, name, key, a_day), _connect(settings))
-    back = "opinions are sent back" if added.judges else _NOT_SENT
+    back = "opinions are sent back" if added.judges else _OPINIONS_NOT_SENT
     text = f"upstream {added.id}: follows {added.name} ({added.log}) as member {added.member}; {back}"
     print_result(UpstreamOut.from_domain(added), text, as_json)
 
@@ -169,7 +170,7 @@ def remove(upstream: int, as_json: bool) -> None:
     click.echo(f"upstream {upstream} ({escape_controls(name)}) is removed; {withdrawn}")
 
 
-_NOT_SENT = "opinions are not sent back: the key does not have the scope `match` there"
+_OPINIONS_NOT_SENT = "opinions are not sent back: the key does not have the scope `match` there"
 
 
 def _print_upstreams(listed: Sequence[Upstream]) -> None:
@@ -222,7 +223,7 @@ def _describe(upstream: Upstream) -> str:
         else f"  up to date as of {caught_up:%Y-%m-%d %H:%M:%S} UTC, event {upstream.seq} there"
     )
     if not upstream.judges:
-        lines.append(f"  {_NOT_SENT}")
+        lines.append(f"  {_OPINIONS_NOT_SENT}")
     if upstream.refused:
         counts = ", ".join(f"{name} {count}" for name, count in upstream.refused.items())
         lines.append(f"  refused here, by field: {counts}")

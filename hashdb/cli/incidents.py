@@ -14,7 +14,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import UNSET
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.service.review import incidents, proposals
-from hashdb.wire import check
+from hashdb.wire import validate
 from hashdb.wire.review import IncidentIn, IncidentOut, IncidentsOut, ProposalsOut
 
 
@@ -86,7 +86,7 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
 
     LABEL is `PCI:`, `CIP:` or `CI:` and a slug.
     """
-    draft = check(IncidentIn, IncidentDraft(label, start, end, expires))
+    draft = validate(IncidentIn, IncidentDraft(label, start, end, expires))
     with open_home() as db:
         added = incidents.add(db, COMMAND_LINE, draft)
     _print_incident(added, as_json)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS: Final = 75.0
 """How long to wait until the checkpoint reaches the newest root, or the process that syncs the copy has that root."""
 _PAUSE_SECONDS: Final = 3.0
+"""From one attempt to the next."""
 
 
 @click.group("audit", cls=Group, examples=("hashdb audit verify", "hashdb audit check --checkpoint kept.txt --save"))
@@ -113,7 +114,7 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
     hashes in the copy are those that the log has committed to, and the copy has all contributions that match by the
     log, and no other. It names each contribution that differs, and exits 1.
     """
-    kept = _read_checkpoint(file, save)
+    kept = _read_checkpoint(file, may_be_missing=save)
     policy = witness_policy(witnesses_file, MemberSettings.of_member())
     copy = None
     with Client.from_environment() as client:
@@ -124,7 +125,7 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
     if save:
         write_text(file, checked.note)
     if as_json:
-        print_json(_check_to_json(checked, save) | ({} if copy is None else {"signals": _copy_to_json(copy)}))
+        print_json(_check_to_json(checked, saved=save) | ({} if copy is None else {"signals": _copy_to_json(copy)}))
     else:
         _print_check(checked)
         if copy is not None:
@@ -134,6 +135,8 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
 
 def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) -> tuple[CheckpointComparison, CopyCheck]:
     """Check the log by `check`, and the local copy against the checkpoint that it returns: the cosigned one, if any.
+
+    Both are repeated for a while if the copy and the checkpoint may only be of different times.
 
     Raises NoCopy, CheckTooEarly, CopyBehind, LogRewritten, and what the client raises.
     """
@@ -154,6 +157,7 @@ def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) ->
                 if not (result.findings and may_wait and tables.head().seq != result.seq):
                     return checked, result
             except CheckTooEarly as error:
+                # If no process syncs the copy, it stays behind, and waiting is of no use.
                 with lock_folder(folder) as is_free:
                     is_stale = is_free and isinstance(error, CopyBehind)
                 if is_stale or not may_wait:
@@ -240,7 +244,7 @@ def _verdict_to_json(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _check_to_json(checked: CheckpointComparison, saved: bool) -> dict[str, object]:
+def _check_to_json(checked: CheckpointComparison, *, saved: bool) -> dict[str, object]:
     cosigned = checked.cosigned
     return {
         "origin": checked.now.origin,
@@ -256,7 +260,8 @@ def _check_to_json(checked: CheckpointComparison, saved: bool) -> dict[str, obje
     }
 
 
-def _read_checkpoint(file: Path, may_be_missing: bool) -> str | None:
+def _read_checkpoint(file: Path, *, may_be_missing: bool) -> str | None:
+    """The note in a file; None if there is no file and it `may_be_missing`. Raises BadNote."""
     try:
         return file.read_text("utf-8")
     except FileNotFoundError:

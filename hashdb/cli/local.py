@@ -114,14 +114,16 @@ def status(as_json: bool) -> None:
     with lock_folder(folder) as is_free:
         pass
     reports = Reports(folder / REMEMBERED_FOLDER).state()
-    lag = copy.seq - (reports.cursor.seq if reports.cursor and reports.cursor.epoch == copy.epoch else 0)
+    # The cursor of look-back counts only in the log of the copy: in another epoch, its seq means another event.
+    looked_back_to = reports.cursor.seq if reports.cursor and reports.cursor.epoch == copy.epoch else 0
+    lag = max(0, copy.seq - looked_back_to)
     document = {
         "checkpoint": copy.seq,
         "epoch": copy.epoch,
         "age": age,
         "contributions": count,
         "followed": not is_free,
-        "lookback_lag": max(0, lag),
+        "lookback_lag": lag,
         "reports": reports.last,
         "unacknowledged": reports.waiting,
         "approved": None if approval is None else {"covers": approval.covers, "at": format_instant(approval.at)},
@@ -130,7 +132,7 @@ def status(as_json: bool) -> None:
     print_result(
         document,
         f"event {copy.seq}, {count} contributions, up to date {age} seconds ago; {follows};"
-        f" look-back is {max(0, lag)} events behind; reports not acknowledged: {reports.waiting}"
+        f" look-back is {lag} events behind; reports not acknowledged: {reports.waiting}"
         + ("" if approval is None else f"; organisations signed it up to event {approval.covers}"),
         as_json,
     )

@@ -48,10 +48,11 @@ if TYPE_CHECKING:
     from hashdb.domain.ledger.policies import Policy
 
 _NO_ANSWER_AFTER = timedelta(minutes=5)
+"""How long no check may be possible before this is an alarm."""
 _FIRST_CHECK, _LATER_CHECK = timedelta(hours=12), timedelta(minutes=5)
 """How long a check may take before it is stopped. The first one of a process may read the whole log."""
 _TRANSIENT = (ServiceUnreachable, ServiceError, Unavailable, LimitReached, CheckTooLongError)
-"""Errors after which a monitor goes on from its start; others say then that it is set up wrongly."""
+"""Errors after which even the first check is tried again. Any other error of it means a wrong setup."""
 _CHECK_AGAIN_SECONDS, _MOST_CHECKS = 2.0, 40
 """The time between the checks of `--once`, and how many there are at most: later events may explain a difference."""
 
@@ -108,9 +109,9 @@ def monitor_command(
     settings = MemberSettings.of_member()
     organisations = organisation_policy(policy_file, settings)
     plan = MonitorPlan(
-        witness_policy(witnesses_file, settings),
-        organisations,
-        None if sign is None else _read_signer(sign, organisations),
+        witnesses=witness_policy(witnesses_file, settings),
+        organisations=organisations,
+        signer=None if sign is None else _read_signer(sign, organisations),
         late_after=timedelta(seconds=late),
         round_period=timedelta(seconds=2 * every),
         reading_seconds=every / 4,
@@ -120,7 +121,7 @@ def monitor_command(
     with _monitoring(folder, plan) as monitor, closing(Reporter(folder / "evidence", webhook)) as reporter:
         if once:
             return _check_once(monitor, reporter, as_json)
-        return _watch(monitor, reporter, every, webhook is not None)
+        return _watch(monitor, reporter, every, goes_on=webhook is not None)
 
 
 @contextmanager
@@ -134,7 +135,7 @@ def _monitoring(folder: Path, plan: MonitorPlan) -> Iterator[Monitor]:
 
 
 def _check_once(monitor: Monitor, reporter: Reporter, as_json: bool) -> int:
-    """Check until all that differs is explained or an alarm; print the result, and return the exit status."""
+    """Check until each difference is explained or raises an alarm. Print the result, and return the exit status."""
     alarms = monitor.check(whole=True)
     for _ in range(_MOST_CHECKS):
         if alarms or monitor.is_settled:
@@ -157,8 +158,8 @@ def _check_once(monitor: Monitor, reporter: Reporter, as_json: bool) -> int:
     return 1 if alarms else 0
 
 
-def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> int:
-    """Check every so many seconds. Unless it `goes_on` after alarms, return the exit status at the first one."""
+def _watch(monitor: Monitor, reporter: Reporter, every: int, *, goes_on: bool) -> int:
+    """Check every `every` seconds. Unless it `goes_on` after alarms, return the exit status at the first one."""
     answered_at, printed_size, limit = system_clock(), 0, _FIRST_CHECK
     if not monitor.state.size:
         click.echo("hashdb: the first check reads the whole log and the whole feed", err=True)
@@ -169,12 +170,13 @@ def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> i
                 alarms = monitor.check()
             answered_at, limit = system_clock(), _LATER_CHECK
         except (HashDBError, CheckTooLongError) as error:
-            # No answer of the service may end the monitor: then the operator could stop it.
+            # No answer of the service may end the monitor: otherwise the operator could stop it by a wrong answer.
             if isinstance(error, BadSetting) or (limit is _FIRST_CHECK and not isinstance(error, _TRANSIENT)):
                 raise
             click.echo(f"hashdb: {escape_controls(str(error))}; trying again", err=True)
-            silent = system_clock() - answered_at > _NO_ANSWER_AFTER
-            alarms = [Alarm(AlarmKind.NO_ANSWER, f"no check was possible: {error}", "", answered_at)] if silent else []
+            is_silent = system_clock() - answered_at > _NO_ANSWER_AFTER
+            alarm = Alarm(AlarmKind.NO_ANSWER, f"no check was possible: {error}", since=answered_at)
+            alarms = [alarm] if is_silent else []
         else:
             state = monitor.state
             if not alarms and state.size != printed_size:
@@ -191,7 +193,7 @@ def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> i
 
 @contextmanager
 def _cut_after(limit: timedelta) -> Iterator[None]:
-    """Raise CheckTooLongError in a block that lasts longer, whatever it waits for."""
+    """Raise CheckTooLongError in the block if it lasts longer than `limit`, also while it waits for something."""
 
     def cut(_: int, __: FrameType | None) -> None:
         raise CheckTooLongError(limit)

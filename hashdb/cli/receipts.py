@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from hashdb.domain.ledger.policies import Policy
     from hashdb.domain.ledger.receipts import ProvedEvent
 
-_MOST = 1_000_000
-"""The most octets that are read of a file."""
+_MOST_BYTES = 1_000_000
+"""The most bytes that are read of a file."""
+_LAST_SECOND = 253_402_300_799
+"""The last second, since 1970, that Python can write as a time: the end of the year 9999."""
 
 
 @click.command(
@@ -145,13 +147,13 @@ def _no_witnesses() -> Policy:
     """A policy that requires no witness, and names no log."""
     from hashdb.domain.ledger.policies import Policy
 
-    return Policy((), (), {}, "none")
+    return Policy(logs=(), witnesses=(), groups={}, quorum="none")
 
 
 def _read_receipt(file: Path) -> str:
     try:
         with file.open("rb") as opened:
-            return opened.read(_MOST).decode()
+            return opened.read(_MOST_BYTES).decode()
     except OSError as error:
         raise BadSetting("FILE", f"{file} cannot be read: {os_reason(error)}") from None
     except UnicodeDecodeError:
@@ -187,13 +189,13 @@ def format_witnesses(signed: Mapping[WitnessKey, int]) -> str:
 
 
 def witnesses_to_json(signed: Mapping[WitnessKey, int]) -> list[dict[str, str]]:
-    """The same as JSON."""
+    """The names of witnesses, each with the time of its cosignature, as JSON."""
     return [{"name": key.name, "at": _cosigned_at(time)} for key, time in signed.items()]
 
 
 def _cosigned_at(time: int) -> str:
-    """When a witness cosigned, from the seconds that it signed."""
-    return format_instant(datetime.fromtimestamp(min(time, 253_402_300_799), UTC))
+    """When a witness cosigned. `time` is in seconds since 1970, as the witness signed it: it may be any number."""
+    return format_instant(datetime.fromtimestamp(min(time, _LAST_SECOND), UTC))
 
 
 def _to_json(proved: ProvedEvent, policy: Policy) -> dict[str, object]:

@@ -8,7 +8,7 @@ from hashdb.cli.help import REASONS, Choice, Code, Command, Group
 from hashdb.cli.options import TEXT, Id
 from hashdb.cli.output import as_json, print_list, print_proposal, print_result
 from hashdb.domain.meanings import explain_all
-from hashdb.domain.review.cases import OF_FRAMES, CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.cases import FRAMES_PLACE, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import Proposal
 
 
@@ -61,7 +61,7 @@ def list_cases(state: str | None, as_json: bool) -> None:
 @click.option(
     "--signal",
     "signals",
-    type=click.IntRange(0, OF_FRAMES),
+    type=click.IntRange(0, FRAMES_PLACE),
     multiple=True,
     help="With `retire`: position, from 0, of a signal of the contribution. Later contributions near it wait for a"
     " reviewer. 64 stands for the frames of a video. May be repeated. By default the first signal of each algorithm,"

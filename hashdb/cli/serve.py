@@ -54,7 +54,7 @@ from hashdb.service.sharing import deliveries, following
 from hashdb.service.sharing.mail import PORTS, MailServer
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
-from hashdb.web import check, create_app, fast_path, metrics
+from hashdb.web import check_settings, create_app, fast_path, metrics
 from hashdb.web.context import AppState
 from hashdb.wsgi import prometheus_multiprocess
 from hashdb.wsgi.log_lines import write_json_lines
@@ -82,8 +82,9 @@ def serve_command(host: str, port: int, workers: int) -> None:
     for sentence in warn_of_unknown_settings(os.environ):
         click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
     prepare_home(settings.home)
+    # A setting that a worker could not use, or an extra that it lacks, is an error here, before any worker starts.
     configured_engine(settings)
-    check(settings)
+    check_settings(settings)
     if settings.accept_media:
         require_installed(settings.algorithms)
     with lock_home(settings.home):
@@ -92,6 +93,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
             check_port(settings.metrics_host, settings.metrics_port, ("HASHDB_METRICS_HOST", "HASHDB_METRICS_PORT"))
         require_safe(settings, host)
         with open_home(settings) as db:
+            # Each of these prepares the database for this version and these settings.
             checkpoints.start(db)
             benign.start(db, built_in_benign())
             expiry.start(db)
@@ -107,22 +109,26 @@ def serve_command(host: str, port: int, workers: int) -> None:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
             )
-        # The workers, which are forked, share the tables, and need not look for garbage among what exists.
+        # What exists before the fork is shared by all workers: the tables of the comparison of signatures, too. Without
+        # `freeze`, each garbage collection of a worker would write to these objects, and so copy them.
         details.warm()
         gc.freeze()
         _Gunicorn(settings, host, port, workers).run()
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
-    """gunicorn's master process. On SIGTERM it first gives the load balancer time to use other services."""
+    """gunicorn's master process. On SIGTERM it first gives the load balancer time to use other services.
 
-    def __init__(self, application: _Gunicorn, leaving: mmap, seconds: float) -> None:
+    For `drain_seconds`, the first byte of `leaving` is 1, and `/readyz` answers 503.
+    """
+
+    def __init__(self, application: _Gunicorn, leaving: mmap, drain_seconds: float) -> None:
         super().__init__(application)
-        self._leaving, self._seconds = leaving, seconds
+        self._leaving, self._drain_seconds = leaving, drain_seconds
 
     def handle_term(self) -> None:
         self._leaving[0] = 1
-        time.sleep(self._seconds)
+        time.sleep(self._drain_seconds)
         super().handle_term()
 
     def stop(self, graceful: bool = True) -> None:
@@ -138,7 +144,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         self.largest_body = settings.largest_body
         self.is_quick = fast_path.is_quick
-        # Shared memory: the master process sets it, all workers read it.
+        # A byte of shared memory: the master process sets it to 1 before the service stops, and all workers read it.
         self._leaving = mmap(-1, 1)
         self._bind = f"{bracket_ipv6(host)}:{port}"
         self._workers = workers
@@ -163,10 +169,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         db = open_configured(settings, index=settings.home / "index", **options)
         db.store.take_turns(settings.home / "writers")
         db.leaving = lambda: self._leaving[0] == 1
-        # Each worker flushes every second (the task `counts`).
+        # Each worker stores its hits every second (the task `counts`).
         db.hits_within = 2.0
         app = create_app(db, settings)
         app_metrics: metrics.Metrics = app.extensions["hashdb"].metrics
+        # The threads below end with the process: nobody sets their events to stop.
         schedule.start(db, Event(), _serving_tasks(app_metrics))
         follow = partial(following.look, connect=partial(HTTPRemote, rules=rules))
         _start("upstreams", schedule.work, db, schedule.Lane.UPSTREAMS, Event(), {Task.FOLLOW: follow})
@@ -197,7 +204,7 @@ def _start(name: str, target: Callable[..., object], *args: object) -> None:
 
 
 def _start_worker(worker: Any) -> None:
-    """Answer readers that wait for a change when the worker stops. Count the worker if it replaces another one."""
+    """Let requests that wait for a change be answered when the worker stops. Count a worker that replaces another."""
     state: AppState = worker.wsgi.extensions["hashdb"]
     state.db.stopping = lambda: not worker.alive
     if worker.age > worker.cfg.workers:
@@ -205,7 +212,7 @@ def _start_worker(worker: Any) -> None:
 
 
 def _flush_worker(worker: Any) -> None:
-    """Write the worker's counts and spans before it ends, and that its jobs have failed."""
+    """Before the worker ends: store that its jobs have failed, store its counts, and send its spans."""
     state: AppState = worker.wsgi.extensions["hashdb"]
     state.later.close()
     state.metrics.record()
@@ -276,11 +283,12 @@ def _require_tls(settings: Settings, host: str) -> None:
         )
 
 
-def _require_private(path: Path, what: str, verb: str) -> None:
+def _require_private(path: Path, what: str, done_to: str) -> None:
+    """Raise UnsafeStart if others may access a file. The error says `what` it is, and what can be `done_to` it."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
         # A missing file is created, or reported, when it is read.
         return
     if mode & 0o077:
-        raise UnsafeStart(f"the {what} {path} can be {verb} by others (mode {mode:04o})", f"chmod 600 {path}")
+        raise UnsafeStart(f"the {what} {path} can be {done_to} by others (mode {mode:04o})", f"chmod 600 {path}")

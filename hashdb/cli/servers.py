@@ -12,7 +12,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
 
 from hashdb.cli.listening import ListenAddress, gunicorn_settings
-from hashdb.cli.sockets import refuse_new, remove
+from hashdb.cli.sockets import refuse_new, remove_socket_file
 
 # macOS has no epoll: there, gunicorn's own worker serves.
 BaseWorker: Any = (
@@ -45,7 +45,7 @@ class SmallServer(BaseApplication):  # type: ignore[misc]
         self._bind, self._socket = address.host_and_port, None
         if address.unix_socket is not None:
             path = Path(address.unix_socket.getsockname())
-            # By the inode, `remove` knows whether another process has replaced the file.
+            # By the inode, `remove_socket_file` knows whether another process has replaced the file.
             self._socket = path, path.lstat().st_ino
             # gunicorn closes it.
             self._bind = f"fd://{address.unix_socket.detach()}"
@@ -69,7 +69,7 @@ class SmallServer(BaseApplication):  # type: ignore[misc]
     def remove_socket(self) -> None:
         """Remove the file of the Unix socket, if there is one."""
         if self._socket is not None:
-            remove(*self._socket)
+            remove_socket_file(*self._socket)
 
     def run(self) -> None:
         _Arbiter(self).run()

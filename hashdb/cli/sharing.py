@@ -24,7 +24,9 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.wire.sharing.webhooks import DeliveriesOut, DeliveryOut, WebhookOut, WebhooksOut
 
 _PATIENCE_SECONDS = 30.0
+"""How long a command waits for the first attempt of a delivery."""
 _POLL_SECONDS = 0.2
+"""From one look at the delivery to the next."""
 _id = click.argument("webhook", type=Id("webhook"))
 _TOPICS = Choice(explain_all("topic"))
 

@@ -25,16 +25,21 @@ _DROP_SYN = struct.pack(
     "@" + "HBBI" * 4,
     *(0x30, 0, 0, 13),  # ldb [13]: the flags of the TCP header
     *(0x45, 0, 1, 0x02),  # jset #SYN
-    *(0x06, 0, 0, 0),  # ret #0: drop it
-    *(0x06, 0, 0, 0xFFFFFFFF),  # ret #-1: take all of it
+    *(0x06, 0, 0, 0),  # ret #0: drop the packet
+    *(0x06, 0, 0, 0xFFFFFFFF),  # ret #-1: accept all of it
 )
-"""A program of the classic Berkeley packet filter: each step has a code, two jumps and a value."""
-_HANDSHAKES = 0.05
-"""Seconds in which the clients that are connecting become connected."""
+"""A program of the classic Berkeley packet filter, which drops packets that open a connection.
+
+Each step has a code, how many steps to skip if the test is true and if it is false, and a value.
+"""
+_HANDSHAKE_SECONDS = 0.05
+"""How long `refuse_new` waits, so that clients that are connecting become connected."""
 
 
 def listen(path: Path, group: str | None = None) -> socket.socket:
-    """A socket that listens at a path, with mode 0600, or 0660 for a group. A file that nobody listens on is replaced.
+    """A Unix socket that listens at a path, with mode 0600, or 0660 with a group that may use it.
+
+    A socket file on which no server listens is replaced.
 
     Raises PortInUse if a server listens there, and BadSetting.
     """
@@ -110,8 +115,8 @@ def _share(path: Path, group: str) -> None:
     raise BadSetting(_GROUP_OPTION, f"{group}: {reason}")
 
 
-def remove(path: Path, inode: int) -> None:
-    """Remove the file of a socket, unless it is another one by now."""
+def remove_socket_file(path: Path, inode: int) -> None:
+    """Remove the file of a socket, unless another file with this path has replaced it: then its inode differs."""
     with suppress(OSError):
         if path.lstat().st_ino == inode:
             path.unlink()
@@ -130,7 +135,7 @@ def refuse_new(listeners: Iterable[socket.socket]) -> None:
         elif sys.platform == "linux":
             steps = array("B", _DROP_SYN)
             program = struct.pack("@HP", len(steps) // 8, steps.buffer_info()[0])
-            # Some sandboxes have no filters.
+            # Some sandboxes do not permit filters.
             with suppress(OSError):
                 listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-    time.sleep(_HANDSHAKES)
+    time.sleep(_HANDSHAKE_SECONDS)

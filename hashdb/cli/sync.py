@@ -22,9 +22,10 @@ from hashdb.local.remembered import REMEMBERED_FOLDER as REMEMBERED
 from hashdb.local.reports import Reports
 from hashdb.member_settings import MemberSettings
 
-_WAIT = 20
-"""Seconds that each request of `--follow` waits for a change."""
+_WAIT_SECONDS = 20
+"""How long each request of `--follow` waits for a change."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds from a failed attempt to the next one: it doubles with each further failure, up to the longest pause."""
 _PATIENCE_FOR_SIGNATURES = 90
 """Seconds for the organisations of a policy to sign the newest root: a new one is made each minute, at most."""
 _PRINTED_EVERY = 30.0
@@ -99,7 +100,8 @@ class _LazyLookBack:
         is_due = not self._quiet and time.monotonic() - self._printed_at > _PRINTED_EVERY
         if (walked := self._look_back.walked) and is_due:
             self._printed_at = time.monotonic()
-            click.echo(f"look-back: {walked[0]} of {walked[1]} uploads were matched with what is new")
+            done, total = walked
+            click.echo(f"look-back: {done} of {total} uploads were matched with what is new")
         return has_more
 
 
@@ -110,7 +112,7 @@ def _follow_feed(sync: Sync, look_back: _LazyLookBack) -> NoReturn:
         try:
             if not has_more or time.monotonic() >= next_attempt:
                 begun = time.monotonic()
-                _print_progress(sync, sync.catch_up(0 if has_more else _WAIT), quiet=True)
+                _print_progress(sync, sync.catch_up(0 if has_more else _WAIT_SECONDS), quiet=True)
                 pause = _PAUSE
         except (CheckTooEarly, RootNotSigned, ServiceUnreachable, ServiceError, Unavailable) as error:
             _warn(f"{error}; the local copy stays at event {sync.state.seq}; trying again")

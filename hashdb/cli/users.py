@@ -17,7 +17,7 @@ from hashdb.domain.spelling import did_you_mean, read_id
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import users
-from hashdb.wire import check
+from hashdb.wire import validate
 from hashdb.wire.users import UserIn, UserOut, UsersOut
 
 _ROLES = Choice(explain_all("role"))
@@ -46,7 +46,7 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
     """
     if prompted and provider:
         raise click.UsageError("give --password or --provider, not both")
-    draft = check(UserIn, UserDraft(name, Role(role)))
+    draft = validate(UserIn, UserDraft(name, Role(role)))
     password = _read_password() if prompted else None
     with open_home() as db:
         added = users.add(db, COMMAND_LINE, draft, password, local=not provider)

@@ -17,15 +17,15 @@ from gunicorn.workers import gthread
 from hashdb.cli.balance import Balance
 from hashdb.cli.plain_requests import MOST_RECEIVED, Parser, PlainRequest, answer
 
-_NEXT = select.EPOLLIN | select.EPOLLONESHOT
+_WHEN_READABLE = select.EPOLLIN | select.EPOLLONESHOT
 """One event, for one thread, as soon as there is something to read."""
-_NOW = _NEXT | select.EPOLLOUT
-"""One event at once: a connection can always be written to."""
+_AT_ONCE = _WHEN_READABLE | select.EPOLLOUT
+"""One event, for one thread, at once: a connection can always be written to."""
 _THIS_MACHINE = ("127.0.0.1", 0)
-_LATE = 0.02
-"""Seconds after which another thread waits for events while the leader answers."""
-_LOOK_AGAIN = 0.0005
-"""Seconds after which a worker looks again whether others have fewer connections."""
+_LATE_SECONDS = 0.02
+"""If the leader takes longer to answer a request, another thread becomes the leader."""
+_LOOK_AGAIN_SECONDS = 0.0005
+"""After which a worker looks again whether others still have fewer connections."""
 log = logging.getLogger("hashdb.serve")
 
 
@@ -50,10 +50,10 @@ class Leader:
     def become(self) -> None:
         """Wait until this thread leads."""
         with self._next:
-            while not self._free.acquire(timeout=_LATE):
+            while not self._free.acquire(timeout=_LATE_SECONDS):
                 with self._changing:
                     since = self._answers_since
-                    if since is not None and time.monotonic() - since > _LATE:
+                    if since is not None and time.monotonic() - since > _LATE_SECONDS:
                         self._thread, self._answers_since = get_ident(), None
                         return
             self._thread, self._answers_since = get_ident(), None
@@ -98,18 +98,19 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
     place: int | None = None
     """The position of this worker in `balance`; None if it has none, and its connections are not counted."""
     patience = 0.005
-    """Seconds for which a new connection is left to workers with fewer."""
+    """Seconds for which a worker leaves a new connection to workers with fewer connections."""
 
     def init_process(self) -> None:
         self._epoll = select.epoll()
         # All connections.
         self._open = set[Any]()
-        # Those of `_open` that no thread has, by file descriptor. Whoever takes one out, a thread or `_close_waiting`,
-        # has it alone.
+        # The connections of `_open` that no thread works on, by file descriptor. A thread, or `_close_waiting`, takes a
+        # connection out of this mapping before it works on it: so no other does at the same time.
         self._waiting = dict[int, Any]()
         self._accepting = Lock()
-        # The listeners with a new connection that is left to workers with fewer, by file descriptor, and until when.
-        # Such a listener is not watched until `_accept` watches it again, or `_accept_again` does, each second.
+        # The listeners with a new connection that is left to workers with fewer connections: by file descriptor, until
+        # which time of `time.monotonic`. Such a listener is not watched until `_accept` watches it again, or
+        # `_accept_again` does, each second.
         self._left_to_others = dict[int, float]()
         self._leader = Leader()
         # The application may say which requests are answered in a fraction of a millisecond, and the largest body.
@@ -137,7 +138,7 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         self._listeners = {listener.fileno(): listener for listener in self.sockets}
         for number, listener in self._listeners.items():
             listener.setblocking(False)
-            self._epoll.register(number, _NEXT)
+            self._epoll.register(number, _WHEN_READABLE)
 
     def _stop(self) -> None:
         """Accept who has connected, and wait until every connection is closed."""
@@ -176,11 +177,11 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
     def _take_event(self) -> None:
         """Wait for one event, and answer the request or accept the connection that it is about.
 
-        A new connection is left to workers with fewer, for as long as `patience`.
+        For `patience` seconds, a new connection is left to workers with fewer connections.
         """
         if self._left_to_others:
             self._accept_left()
-        for number, _ in self._epoll.poll(_LOOK_AGAIN if self._left_to_others else -1, 1):
+        for number, _ in self._epoll.poll(_LOOK_AGAIN_SECONDS if self._left_to_others else -1, 1):
             self._leader.begin_answer()
             if (listener := self._listeners.get(number)) is not None:
                 if self.balance.is_ahead(len(self._open)):
@@ -191,7 +192,7 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
                 self._answer(connection)
 
     def _accept_left(self) -> None:
-        """Accept the connections that no other worker has accepted in time, or that this one no longer should leave."""
+        """Accept what was left to other workers, once the time is over or no worker has fewer connections."""
         for number, until in list(self._left_to_others.items()):
             if not self.balance.is_ahead(len(self._open)) or time.monotonic() > until:
                 # Another thread may have accepted it since.
@@ -212,13 +213,13 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
                 # Such as too many open files: `_accept_again` goes on.
                 return
             if len(self._open) < self.worker_connections:
-                self._epoll.modify(listener.fileno(), _NEXT)
+                self._epoll.modify(listener.fileno(), _WHEN_READABLE)
 
     def _accept_again(self) -> None:
-        """Accept on, where it was not possible to accept another connection."""
+        """Watch all listeners again, also those on which it was not possible to accept another connection."""
         if len(self._open) < self.worker_connections:
             for number in self._listeners:
-                self._epoll.modify(number, _NEXT)
+                self._epoll.modify(number, _WHEN_READABLE)
 
     def _accept_one(self, listener: Any) -> None:
         client, address = listener.accept()
@@ -230,13 +231,13 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         # A leader hands over before it waits for the rest of a request, and before gunicorn reads one.
         connection.parser = Parser(self.cfg, client, address, connection.server, before_waiting=self._leader.hand_over)
         connection.init()
-        # A thread has it only when the client has sent something.
+        # For gunicorn: a thread takes the connection only when the client has sent something.
         connection.data_ready = True
         self._open.add(connection)
         self.balance.count(self.place, len(self._open))
         connection.set_timeout()
         self._waiting[client.fileno()] = connection
-        self._epoll.register(client.fileno(), _NEXT)
+        self._epoll.register(client.fileno(), _WHEN_READABLE)
 
     def _answer(self, connection: Any) -> None:
         """Answer a request that has begun to arrive; then close the connection, or wait for the next request on it."""
@@ -263,7 +264,7 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             return
         number = connection.sock.fileno()
         # The client may have sent the next request with this one: then no other event would come.
-        events = _NOW if unreader.buf.getvalue() else _NEXT
+        events = _AT_ONCE if unreader.buf.getvalue() else _WHEN_READABLE
         connection.set_timeout()
         self._waiting[number] = connection
         # Another thread may have closed it since.
@@ -313,4 +314,4 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
                 self._waiting[number] = taken
                 # An event that came meanwhile has found nothing, and comes again.
                 with suppress(OSError):
-                    self._epoll.modify(number, _NOW)
+                    self._epoll.modify(number, _AT_ONCE)

@@ -25,7 +25,7 @@ from hashdb.domain.ledger.active_set import (
 from hashdb.domain.ledger.commitments import COMMITMENT_OCTETS, commit_lines, placed_line
 from hashdb.domain.sharing.feed import FeedStep, Gone
 from hashdb.errors import CheckTooEarly, NotFound
-from hashdb.local.tables import KEYS, OF_FRAMES, CopyTables
+from hashdb.local.tables import FRAMES_PLACE, KEYS, CopyTables
 
 if TYPE_CHECKING:
     # At run time, a match in the copy needs no client.
@@ -198,7 +198,7 @@ def _lines(tables: CopyTables, first: int, last: int) -> tuple[dict[int, list[st
     of_shots: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
     with tables.reading() as connection:
         for id, algorithm, value, place in connection.execute(_SIGNALS, (first, last)):
-            if place < OF_FRAMES:
+            if place < FRAMES_PLACE:
                 lines[id].append(f"{algorithm}:{value.hex()}")
             else:
                 of_frames[id].add((algorithm, value))

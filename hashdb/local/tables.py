@@ -33,7 +33,7 @@ _VERSION = 5
 _OF_0_1_0 = 1
 """The version of copies that hashdb 0.1.0 made. Until the next sync they are read as they are: they have no frames,
 signatures and commitments."""
-OF_FRAMES: Final = SIGNALS_AN_ITEM
+FRAMES_PLACE: Final = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
 _VALUES_A_STATEMENT = 500
 """The most values in the `IN` of one statement."""
@@ -73,7 +73,7 @@ WHERE c.seq > ? ORDER BY c.seq LIMIT ?
 """
 # How much of the contribution c has the value of its signal s: see `shares`.
 _SHARE = f"""
-CASE WHEN s.place < {OF_FRAMES} OR (c.duration IS NULL AND s.algorithm <> 'simhash256') THEN 1.0 ELSE coalesce(
+CASE WHEN s.place < {FRAMES_PLACE} OR (c.duration IS NULL AND s.algorithm <> 'simhash256') THEN 1.0 ELSE coalesce(
     (SELECT sum(h.end - h.start + (h.unit <> 'words')) FROM shots h
      WHERE h.contribution = s.contribution AND h.algorithm = s.algorithm AND h.value = s.value)
     / nullif(CASE s.algorithm WHEN 'simhash256' THEN c.words ELSE c.duration END, 0), 1.0) END
@@ -92,7 +92,7 @@ SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value 
 ORDER BY start LIMIT {MOST_SHOTS_OF_SIGNAL}
 """
 _ITEM_SIGNALS = f"""
-SELECT contribution, algorithm, value FROM signals WHERE contribution IN {{}} AND place < {OF_FRAMES}
+SELECT contribution, algorithm, value FROM signals WHERE contribution IN {{}} AND place < {FRAMES_PLACE}
 ORDER BY contribution, place
 """
 _ITEM_SIGNALS_OF_0_1_0 = "SELECT contribution, algorithm, value FROM signals WHERE contribution IN {}"
@@ -238,7 +238,7 @@ class CopyTables:
                 for algorithm, octets in shot.signals
             ]
             connection.executemany("INSERT OR IGNORE INTO shots VALUES (?, ?, ?, ?, ?, ?)", shots)
-            signals += [(algorithm, octets, id, OF_FRAMES) for id, algorithm, octets, *_ in shots]
+            signals += [(algorithm, octets, id, FRAMES_PLACE) for id, algorithm, octets, *_ in shots]
             connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?, ?)", sorted(signals))
             signatures = [
                 (copied.id, place, kind, octets)

@@ -18,7 +18,7 @@ from hashdb.web.limits import RateLimits
 from hashdb.web.sharing import hma, stopncii, threatexchange
 from hashdb.web.traces import require_installed
 
-__all__ = ["check", "create_app"]
+__all__ = ["check_settings", "create_app"]
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -32,7 +32,7 @@ _SECURITY_HEADERS = {
 _METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
 
 
-def check(settings: Settings) -> None:
+def check_settings(settings: Settings) -> None:
     """Raise the BadSetting that `create_app` would raise, before a worker is started."""
     RateLimits(settings)
     if settings.otlp_endpoint is not None:

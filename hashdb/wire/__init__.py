@@ -169,11 +169,11 @@ def read(model: type[_Model], text: str | bytes, context: ValidationContext | No
         raise error_from_validation(error, text) from None
 
 
-def check(model: type[Mirror[_Value]], value: _Value) -> _Value:
-    """The value, validated as the body of a request. Raises InvalidInput with every fault."""
+def validate(model: type[Mirror[_Value]], value: _Value) -> _Value:
+    """The value as `model` accepts it, with the checks of a request's body. Raises InvalidInput with every fault."""
     body: Any = model
-    checked: _Value = read(body, body.from_domain(value).model_dump_json()).to_domain()
-    return checked
+    validated: _Value = read(body, body.from_domain(value).model_dump_json()).to_domain()
+    return validated
 
 
 def to_json(fields: Mapping[str, object]) -> str | bytes:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from hashdb.domain.review.bulk import BatchChoices
-from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, Opinion, OpinionDraft, Stance
+from hashdb.domain.review.cases import FRAMES_PLACE, Case, CaseState, Decision, Opinion, OpinionDraft, Stance
 from hashdb.domain.review.incidents import (
     Incident,
     IncidentChange,
@@ -72,8 +72,10 @@ class DecisionIn(RequestModel):
     note: Note | None = Field(
         None, description="The reason, for the contributor and the disputers. Do not name people."
     )
-    # The signals of the item itself have the places before OF_FRAMES; it stands for those of all frames.
-    signals: Annotated[list[Annotated[int, Field(ge=0, le=OF_FRAMES)]], Field(max_length=OF_FRAMES + 1)] | None = Field(
+    # The signals of the item itself have the places before FRAMES_PLACE; it stands for those of all frames.
+    signals: (
+        Annotated[list[Annotated[int, Field(ge=0, le=FRAMES_PLACE)]], Field(max_length=FRAMES_PLACE + 1)] | None
+    ) = Field(
         None,
         description="With `retire`: the places of the signals, from 0. A later contribution near one of them "
         "starts quarantined. By default, the first signal of each algorithm, and those within the "

@@ -190,7 +190,7 @@ def test_a_check_that_never_ends_raises_an_alarm(
     monkeypatch.setattr(monitor, "_NO_ANSWER_AFTER", timedelta(seconds=0.1))
     started, stalled = time.monotonic(), StalledMonitor()
     with closing(Reporter(tmp_path / "evidence", None)) as reporter:
-        assert monitor._watch(cast(Monitor, stalled), reporter, 0, False) == 1
+        assert monitor._watch(cast(Monitor, stalled), reporter, 0, goes_on=False) == 1
     assert (stalled.checks, time.monotonic() - started < 20) == (3, True)
     output = capsys.readouterr()
     assert "ALARM: no-answer: no check was possible: a check had no end within " in output.out

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.sockets import listen, refuse_new, remove
+from hashdb.cli.sockets import listen, refuse_new, remove_socket_file
 from hashdb.errors import BadSetting, PortInUse
 
 
@@ -75,11 +75,11 @@ def test_a_server_removes_only_its_own_socket_file(tmp_path: Path) -> None:
     other = tmp_path / "other"
     listen(other).close()
     other.rename(path)
-    remove(path, inode)
+    remove_socket_file(path, inode)
     assert path.exists()
-    remove(path, path.stat().st_ino)
+    remove_socket_file(path, path.stat().st_ino)
     assert not path.exists()
-    remove(path, inode)
+    remove_socket_file(path, inode)
 
 
 def test_a_tcp_socket_refuses_new_connections_after_accepting_the_pending() -> None:

@@ -21,7 +21,7 @@ from hashdb.hashing import Mode
 from hashdb.hashing.texts import QUERY_STEP, WINDOW
 from hashdb.service.matching import benign
 from hashdb.settings import Settings
-from hashdb.wire import check
+from hashdb.wire import validate
 from hashdb.wire.matching import BenignIn, BenignOut, BenignsOut
 
 
@@ -70,7 +70,7 @@ def add(file: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile
     """
     settings = Settings.read()
     signals = _signals(file, settings, Mode(profile))
-    draft = check(BenignIn, BenignDraft(signals, dict(radii), note or file.name))
+    draft = validate(BenignIn, BenignDraft(signals, dict(radii), note or file.name))
     with open_home(settings) as db:
         added = benign.add(db, COMMAND_LINE, draft)
     if isinstance(added, Proposal):

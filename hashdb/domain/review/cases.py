@@ -229,9 +229,9 @@ class StandingChange:
 SignalsByPlace = Mapping[int, Signal]
 """The signals of a contribution by place, counted from 0 in the order of the draft.
 
-Those of frames have one place, `OF_FRAMES`, with the first signal of them by one of `BY_FRAMES`.
+Those of frames have one place, `FRAMES_PLACE`, with the first signal of them by one of `BY_FRAMES`.
 """
-OF_FRAMES: Final = 64
+FRAMES_PLACE: Final = 64
 """The place that stands for the signals of all frames: an item's own signals have the places 0 to 63."""
 BY_FRAMES: Final = frozenset({Algorithm.PDQ, *OF_TEXTS})
 """The algorithms by which frames cast a shadow."""
@@ -262,7 +262,7 @@ def default_shadow(placed: SignalsByPlace) -> tuple[int, ...]:
     return tuple(
         place
         for place in sorted(placed)
-        if place == OF_FRAMES or _is_near(first_signals[placed[place].algorithm], placed[place])
+        if place == FRAMES_PLACE or _is_near(first_signals[placed[place].algorithm], placed[place])
     )
 
 

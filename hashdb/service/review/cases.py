@@ -14,7 +14,7 @@ from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.ledger.events import STANDING_EVENTS, Action, Details, LogEntry
 from hashdb.domain.listings import Paged, Place
 from hashdb.domain.review.cases import (
-    OF_FRAMES,
+    FRAMES_PLACE,
     Case,
     CaseSort,
     CaseState,
@@ -169,8 +169,8 @@ def search_shadow(
         if shadow is None:
             return None
         placed = tx.shadows.signals_by_place([contribution])[contribution]
-        of_shots = tx.shadows.first_signals_of_shots([contribution]) if OF_FRAMES in shadow.places else {}
-    own = [placed[place] for place in shadow.places if place != OF_FRAMES]
+        of_shots = tx.shadows.first_signals_of_shots([contribution]) if FRAMES_PLACE in shadow.places else {}
+    own = [placed[place] for place in shadow.places if place != FRAMES_PLACE]
     return search_near(db, own, of_shots.get(contribution, {}).values())
 
 
@@ -319,7 +319,7 @@ class _Shadow(NamedTuple):
     """The signals of a contribution that cast a shadow."""
 
     places: tuple[int, ...]
-    """Their places; `OF_FRAMES` stands for all frames."""
+    """Their places; `FRAMES_PLACE` stands for all frames."""
     content: Mapping[str, object]
     """What a proposal stores of them: nothing for the default shadow."""
 

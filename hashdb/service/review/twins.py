@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from hashdb.domain.review.cases import OF_FRAMES, is_twin, shadow_radius
+from hashdb.domain.review.cases import FRAMES_PLACE, is_twin, shadow_radius
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import HashDB
 from hashdb.store import Transaction
@@ -51,7 +51,7 @@ def list_twins(tx: Transaction, near: NearShadow, member: int, now: datetime) ->
     # position; of each shot the first signal is compared, and `position_of` says its position.
     positions: dict[int, set[int]] = {id: set() for id in newer}
     for id, placed in tx.shadows.signals_by_place(newer).items():
-        positions[id] |= {place for place, signal in placed.items() if place != OF_FRAMES and _is_near(near, signal)}
+        positions[id] |= {place for place, signal in placed.items() if place != FRAMES_PLACE and _is_near(near, signal)}
     for id, of_shots in tx.shadows.first_signals_of_shots(newer).items():
         positions[id] |= {position_of(number) for number, signal in of_shots.items() if _is_near(near, signal)}
     return tuple(sorted(ids | {*tx.shadows.with_enough_signals(positions)}))

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, exists, fu
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.aligners import LEAST_FRAMES
-from hashdb.domain.review.cases import BY_FRAMES, OF_FRAMES, Decision, SignalsByPlace, default_shadow
+from hashdb.domain.review.cases import BY_FRAMES, FRAMES_PLACE, Decision, SignalsByPlace, default_shadow
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.store.contributions.frames import ITEM, UNITS, holds, number_of, signals_in
 from hashdb.store.contributions.statuses import MATCHING, unended
@@ -98,7 +98,7 @@ class Shadows(Repository):
         """The positions of the signals that cast a shadow once these contributions are retired, by contribution.
 
         They come from the last decision to retire. Without one, or if version 0.1.0 made it, they are the usual ones.
-        All frames of an item have one place, `OF_FRAMES`.
+        All frames of an item have one place, `FRAMES_PLACE`.
         """
         named: dict[int, frozenset[int]] = {}
         for id, places in self._run_for_ids(_SHADOWS, ids):
@@ -107,12 +107,12 @@ class Shadows(Repository):
         return {id: frozenset(default_shadow(signals)) for id, signals in placed.items()} | named
 
     def signals_by_place(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
-        """The signals of each contribution by position, suppressed ones too; at `OF_FRAMES`, one of frames."""
+        """The signals of each contribution by position, suppressed ones too; at `FRAMES_PLACE`, one of frames."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
         for id, position, algorithm, value in self._run_for_ids(_OF_ITEMS, ids):
             signals_by_id[id][position] = Signal.from_bytes(Algorithm(algorithm), value)
         for id, of_shots in self.first_signals_of_shots(ids).items():
-            signals_by_id[id][OF_FRAMES] = of_shots[min(of_shots)]
+            signals_by_id[id][FRAMES_PLACE] = of_shots[min(of_shots)]
         return dict(signals_by_id)
 
     def first_signals_of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
@@ -155,7 +155,7 @@ class Shadows(Repository):
 
 def _casts(position: int, signal: Signal, shadow: Collection[int]) -> bool:
     """Whether the signal at a position casts a shadow; frames do by `BY_FRAMES`."""
-    return position in shadow if position < OF_FRAMES else signal.algorithm in BY_FRAMES and OF_FRAMES in shadow
+    return position in shadow if position < FRAMES_PLACE else signal.algorithm in BY_FRAMES and FRAMES_PLACE in shadow
 
 
 _SHOTS = (
@@ -164,10 +164,10 @@ _SHOTS = (
     .group_by(shots.c.contribution_id, shots.c.unit)
 )
 _ALL_TABLES = (*SIGNAL_TABLES, *SUPPRESSED_TABLES)
-_OF_ITEMS = union_all(*(signals_in(table, table.c.position < OF_FRAMES) for table in _ALL_TABLES))
+_OF_ITEMS = union_all(*(signals_in(table, table.c.position < FRAMES_PLACE) for table in _ALL_TABLES))
 _OF_SHOTS = union_all(
     *(
-        signals_in(table, table.c.position >= OF_FRAMES, table.c.algorithm.in_(sorted(map(str, BY_FRAMES))))
+        signals_in(table, table.c.position >= FRAMES_PLACE, table.c.algorithm.in_(sorted(map(str, BY_FRAMES))))
         for table in _ALL_TABLES
     )
 )

@@ -10,7 +10,7 @@ from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.listings import Total
-from hashdb.domain.review.cases import OF_FRAMES, Case, CaseSort, CaseState, Decision
+from hashdb.domain.review.cases import FRAMES_PLACE, Case, CaseSort, CaseState, Decision
 from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, Queue, QueueCounts, QueueOrder
 from hashdb.errors import Fault, InvalidInput
@@ -328,7 +328,7 @@ def case_page(case_id: int, form: Form) -> Response:
         after=after,
         queue_fields=fields,
         meaning=_MEANING,
-        of_frames=OF_FRAMES,
+        frames_place=FRAMES_PLACE,
     )
 
 

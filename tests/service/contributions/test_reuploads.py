@@ -12,7 +12,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.contributions import Contribution, Draft, IdempotencyKey, Standing
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.cases import FRAMES_PLACE, Case, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, RetiredKept
@@ -234,7 +234,7 @@ def test_the_frames_of_a_retired_video_quarantine_items_that_show_them(db: HashD
     (retired,) = contributed(db, actor, video(*range(100, 120), signals=(signal(1, Algorithm.MD5),)))
     retire(db, other, retired.id)
     with db.store.read() as tx:
-        assert tx.shadows.shadow_positions([retired.id]) == {retired.id: {0, OF_FRAMES}}
+        assert tx.shadows.shadow_positions([retired.id]) == {retired.id: {0, FRAMES_PLACE}}
     quarantined = contributed(
         db,
         other,
@@ -263,7 +263,7 @@ def test_a_reviewer_can_choose_that_frames_quarantine_nothing(db: HashDB, actor:
     (retired,) = contributed(db, actor, video(*range(100, 120), signals=(signal(1, Algorithm.MD5),)))
     case = opinions.give(db, other, retired.id, OpinionDraft(Stance.DISPUTES, "other")).case
     assert case is not None
-    assert [choice.place for choice in cases.list_shadow_choices(db, COMMAND_LINE, case)] == [0, OF_FRAMES]
+    assert [choice.place for choice in cases.list_shadow_choices(db, COMMAND_LINE, case)] == [0, FRAMES_PLACE]
     cases.decide(db, COMMAND_LINE, case, Decision.RETIRE, shadow_places=[0])
     same, copy = contributed(db, other, video(*range(100, 120)), draft(signal(1, Algorithm.MD5)))
     assert (same.standing, copy.standing) == (Standing.UNREVIEWED, Standing.QUARANTINED)
