@@ -93,7 +93,7 @@ def _build(db: HashDB) -> list[float]:
             step = active_set._next_step(tx)
         assert step is not None and active_set._store(db, step)
         steps.append(time.perf_counter() - started)
-        if step.last:
+        if step.reaches_head:
             return steps
 
 
@@ -122,7 +122,7 @@ def _milliseconds_an_event(db: HashDB, contributions: int, count: int, *, in_ord
             write_started = time.perf_counter()
             active_set._store(db, step)
             write = max(write, time.perf_counter() - write_started)
-            last = step.last
+            last = step.reaches_head
         elapsed.append((time.perf_counter() - started) * 1e3 / count)
         processor.append((time.process_time() - work_started) * 1e3 / count)
         writes.append(write * 1e3)

@@ -46,11 +46,11 @@ _MOST_EVENTS = 65_536
 _MOST_SECONDS = 3.0
 """Seconds after which a run of the task ends; the next run continues."""
 _IDLE = 1_000
-"""Events that change nothing are noted as read once there are more of them."""
-_SIGNED_LATER = 20
-"""The newest roots that organisations may still sign: another may be recorded while one of them signs."""
-SIGNATURES = 1_000
-"""The newest signatures among which a quorum is looked for."""
+"""Events that change nothing are stored as read once there are more of them."""
+_SIGNABLE_ROOTS = 20
+"""How many of the newest roots organisations may still sign: another may be recorded while one of them signs."""
+NEWEST_SIGNATURES = 1_000
+"""How many of the newest signatures are searched for a quorum."""
 _SUBJECT = ("set", 1)
 """The kind and the id of the subject of events that record a root."""
 _ADVANCE_EVERY = 8_192
@@ -60,14 +60,16 @@ _REMEDY = "delete all rows of set_blocks and set_states, and the service builds 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """The tree before and after some more events; `logs` says whether the root is recorded."""
+    """The tree before and after some more events."""
 
     before: SetState
     after: SetState
     blocks: Mapping[BlockPlace, bytes]
-    logs: bool
-    last: bool
-    """Whether it reaches the head of the log."""
+    """The blocks that change."""
+    records_root: bool
+    """Whether the log gets an event with the root of `after`."""
+    reaches_head: bool
+    """Whether `after` includes the last event of the log."""
 
 
 def keep(db: HashDB, *, at_once: bool = False) -> bool:
@@ -86,8 +88,8 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
             step = _next_step(tx)
         if step is None or not _store(db, step):
             break
-        recorded |= step.logs
-        if step.last:
+        recorded |= step.records_root
+        if step.reaches_head:
             break
     return recorded
 
@@ -100,13 +102,15 @@ def newest(tx: Transaction) -> Event | None:
 def _next_step(tx: Transaction) -> _Step | None:
     """The tree after the next events that the stored tree does not have; None if too few are new."""
     before, head = tx.active_set.state(), tx.audit.head().seq
+    # Pairs of the seq of an event and the id of its contribution.
     changed = tx.audit.subjects(before.seq, _MOST_EVENTS + 1, _CHANGES) if before.seq < head else ()
     if not changed and head - before.seq <= _IDLE:
         return None
-    ids, blocks, upto = set[int](), set[int](), head
+    # The changed contributions, the numbers of their blocks of level 0, and the last event of the step.
+    ids, leaf_blocks, upto = set[int](), set[int](), head
     for position, (seq, id) in enumerate(changed):
-        blocks.add(id // BLOCK_NODES)
-        if position == _MOST_EVENTS or len(blocks) > _MOST_BLOCKS:
+        leaf_blocks.add(id // BLOCK_NODES)
+        if position == _MOST_EVENTS or len(leaf_blocks) > _MOST_BLOCKS:
             upto = seq - 1
             break
         ids.add(id)
@@ -120,13 +124,18 @@ def _next_step(tx: Transaction) -> _Step | None:
         old = _node(read(0, id // BLOCK_NODES), id % BLOCK_NODES)
         if hash != old:
             leaves[id] = hash
-            count += (hash != EMPTY_HASH) - (old != EMPTY_HASH)
+            if old == EMPTY_HASH:
+                count += 1
+            elif hash == EMPTY_HASH:
+                count -= 1
     new_blocks, root = update(read, leaves) if leaves else ({}, before.root)
     last = newest(tx)
-    logged = EMPTY_HASH if last is None else root_of(last)
+    recorded_root = EMPTY_HASH if last is None else root_of(last)
+    reaches_head = upto == head
     # While a tree is built, or built again, the log gets one root, at the end: each root covers more than the last.
-    logs = root != logged and (upto == head or (last is not None and before.seq >= _number(last, "covers")))
-    return _Step(before, SetState(upto, root, count), new_blocks, logs, upto == head)
+    is_beyond_last = last is not None and before.seq >= _number(last, "covers")
+    records_root = root != recorded_root and (reaches_head or is_beyond_last)
+    return _Step(before, SetState(upto, root, count), new_blocks, records_root, reaches_head)
 
 
 def _places(ids: Collection[int]) -> set[BlockPlace]:
@@ -135,12 +144,12 @@ def _places(ids: Collection[int]) -> set[BlockPlace]:
 
 
 def _store(db: HashDB, step: _Step) -> bool:
-    """Store a step; False where another process stored it."""
+    """Store a step; return False, and change nothing, if another process has stored one meanwhile."""
     with db.store.begin() as tx:
         if not tx.active_set.advance(step.before, step.after):
             return False
         tx.active_set.put(step.blocks)
-        if step.logs:
+        if step.records_root:
             after = step.after
             details: Details = {"root": after.root.hex(), "count": after.count, "covers": after.seq}
             tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.SET_COMMITTED, *_SUBJECT, details)])
@@ -157,9 +166,10 @@ def _number(event: Event, name: str) -> int:
 
 
 def differences(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[int | None, str]]:
-    """What is wrong with the last root, the stored tree and the signatures, and the event concerned, if it is one.
+    """What is wrong with the last root, the stored tree and the signatures.
 
-    `advance` is called with 0 repeatedly, so that a job can be stopped; no events are counted.
+    Each difference has the seq of the event concerned (None: no event) and a sentence. `advance` is called with 0
+    repeatedly, so that a job can be stopped; it counts no events.
     """
     states, head, event = tx.active_set.states(), tx.audit.head().seq, newest(tx)
     if [id for id, _ in states] not in ([], [1]) or any(state.seq > head for _, state in states):
@@ -188,7 +198,7 @@ def differences(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -
 
 @dataclass(frozen=True, slots=True)
 class _Rebuilt:
-    """The tree as the events have it, and what is wrong first in the stored blocks."""
+    """The tree as the events have it, and where the stored blocks differ from it first (None: nowhere)."""
 
     root: bytes
     count: int
@@ -199,7 +209,7 @@ def _rebuild(tx: Transaction, upto: int, advance: Callable[[int], object]) -> _R
     """Make the whole tree of the state after an event, and compare it with the stored blocks on the way."""
     count, root, differs = 0, EMPTY_HASH, None
 
-    def counted() -> Iterator[tuple[int, bytes]]:
+    def counted_leaves() -> Iterator[tuple[int, bytes]]:
         nonlocal count
         for number, (id, hash) in enumerate(tx.active_set.every_leaf(upto)):
             if number % _ADVANCE_EVERY == 0:
@@ -207,19 +217,22 @@ def _rebuild(tx: Transaction, upto: int, advance: Callable[[int], object]) -> _R
             count += hash != EMPTY_HASH
             yield id, hash
 
-    stored = tx.active_set.every_block()
-    row = next(stored, None)
-    for place, block in build(counted()):
+    # Both trees have their blocks in order of their places. A block that one of them lacks is empty there.
+    stored_blocks = tx.active_set.every_block()
+    stored = next(stored_blocks, None)
+    for place, block in build(counted_leaves()):
         if place == TOP_BLOCK:
             root = fold(block)
-        while row is not None and row[0] < place:
-            differs, row = differs or _difference(row[0], EMPTY_BLOCK, row[1]), next(stored, None)
-        if row is None or row[0] != place:
-            differs = differs or _difference(place, block, EMPTY_BLOCK)
+        while stored is not None and stored[0] < place:
+            differs = differs or _difference(stored[0], EMPTY_BLOCK, stored[1])
+            stored = next(stored_blocks, None)
+        if stored is not None and stored[0] == place:
+            differs = differs or _difference(place, block, stored[1])
+            stored = next(stored_blocks, None)
         else:
-            differs, row = differs or _difference(place, block, row[1]), next(stored, None)
-    if row is not None:
-        differs = differs or _difference(row[0], EMPTY_BLOCK, row[1])
+            differs = differs or _difference(place, block, EMPTY_BLOCK)
+    if stored is not None:
+        differs = differs or _difference(stored[0], EMPTY_BLOCK, stored[1])
     return _Rebuilt(root, count, differs)
 
 
@@ -302,7 +315,7 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
         roots = tx.audit.between(
             after=0,
             before=tx.audit.head().seq + 1,
-            limit=_SIGNED_LATER,
+            limit=_SIGNABLE_ROOTS,
             actors=None,
             action=Action.SET_COMMITTED,
             subject=_SUBJECT,
@@ -341,7 +354,7 @@ def newest_signed(db: HashDB, tx: Transaction) -> Event | None:
     policy = db.rules.organisations
     if policy is None:
         return None
-    for seq, organisations in tx.active_set.signers(SIGNATURES).items():
+    for seq, organisations in tx.active_set.signers(NEWEST_SIGNATURES).items():
         if policy.has_quorum([key for key in policy.keys if key.named_id in organisations]):
             return tx.audit.event(seq)
     return None

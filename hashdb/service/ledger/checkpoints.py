@@ -41,7 +41,10 @@ def start(db: HashDB) -> Verifier:
     if signer is None:
         with db.store.begin() as tx:
             tx.audit.lock()
-            signer = tx.checkpoints.signer() or _add(db, tx, SYSTEM, signing.first(signing.origin or _unnamed()))
+            signer = tx.checkpoints.signer()
+            if signer is None:
+                own_key = signing.own_or_new_key(signing.origin or _random_origin())
+                signer = _add_signer(db, tx, SYSTEM, own_key)
     if signing.origin not in (None, signer.name):
         raise BadSetting("HASHDB_ORIGIN", f"this log is named {signer.name} since its first start")
     return signing.signer(signer).verifier
@@ -54,7 +57,8 @@ def rotate(db: HashDB, actor: Actor) -> Verifier:
     with db.store.begin() as tx:
         tx.audit.lock()
         before = tx.checkpoints.signer()
-        added = _add(db, tx, actor, signing.prepare(before.name if before else signing.origin or _unnamed()))
+        name = before.name if before else signing.origin or _random_origin()
+        added = _add_signer(db, tx, actor, signing.prepare(name))
     # The new key is in force from here on; `Signing.signer` finds it under either file name.
     signing.renew()
     keep(db, at_once=True)
@@ -71,7 +75,7 @@ def log(db: HashDB) -> Log:
 
 
 def find_log(db: HashDB) -> Log | None:
-    """The log's name and keys; None before its first start."""
+    """The log as `log` returns it; None before its first start."""
     try:
         return log(db)
     except Unavailable:
@@ -82,7 +86,8 @@ def latest(db: HashDB) -> str:
     """A signed checkpoint over every event that was written before. Raises Unavailable if the key is not here."""
     try:
         with db.store.read() as tx:
-            return _signed(db, tx)[1]
+            _, note = _sign(db, tx)
+            return note
     except CannotStart:
         raise Unavailable(RETRY_AFTER) from None
 
@@ -90,7 +95,8 @@ def latest(db: HashDB) -> str:
 def keep(db: HashDB, *, at_once: bool = False) -> bool:
     """Sign and store a checkpoint if there are new events and the last one is old enough (or `at_once`).
 
-    Returns whether it did. Any number of processes may call it; one signs. Raises WrongSigningKey, BadSetting.
+    Returns whether it stored one. Any number of processes may call it; one of them signs.
+    Raises WrongSigningKey, BadSetting.
     """
     with db.store.read() as tx:
         if not _is_due(db, tx, at_once):
@@ -99,9 +105,9 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
         tx.audit.lock()
         if not _is_due(db, tx, at_once):
             return False
-        size, note = _signed(db, tx)
+        size, note = _sign(db, tx)
         tx.checkpoints.store(StoredCheckpoint(size, db.now(), note))
-    _signing(db).write_down(note)
+    _signing(db).record_checkpoint(note)
     return True
 
 
@@ -124,15 +130,15 @@ def current_signer(db: HashDB, tx: Transaction) -> Signer:
     return _signing(db).signer(verifier)
 
 
-def _signed(db: HashDB, tx: Transaction) -> tuple[int, str]:
-    """The size of the log, and the signed checkpoint over it. Raises as `current_signer`."""
+def _sign(db: HashDB, tx: Transaction) -> tuple[int, str]:
+    """Sign a checkpoint over the whole log; return its size and its note. Raises as `current_signer`."""
     size, peaks = tx.tree.size_and_peaks()
     key = current_signer(db, tx)
     return size, Checkpoint(key.name, size, merkle.fold(peaks)).signed(key)
 
 
-def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verifier:
-    """Let the log be signed by this key from now on, with an event."""
+def _add_signer(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verifier:
+    """Make this key the one that signs the log from now on, log that, and return the key."""
     now = db.now()
     id = tx.checkpoints.sign_with(verifier, now)
     details: Details = {"key": str(verifier), "epoch": tx.audit.head().epoch}
@@ -141,7 +147,7 @@ def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verif
 
 
 def _has_epoch(tx: Transaction) -> bool:
-    """Whether an event has the log's epoch: the last one on the log itself, else the one of its first key."""
+    """Whether an event has the log's epoch: the last one on the log itself, or if there is none, on a key."""
     last = tx.audit.newest("log", 1) or tx.audit.newest("signer", 1)
     return last is not None and "epoch" in last.details
 
@@ -152,8 +158,8 @@ def _signing(db: HashDB) -> Signing:
     return db.signing
 
 
-def _unnamed() -> str:
-    """A unique name for a log that the operator gave none."""
+def _random_origin() -> str:
+    """A unique name for a log to which the operator gave no name."""
     return f"hashdb/{secrets.token_hex(6)}"
 
 

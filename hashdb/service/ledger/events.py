@@ -39,8 +39,8 @@ class SeqRange:
     before: int | None = None
 
 
-def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | None) -> SeqRange:
-    """The range of the events from one time to before another."""
+def seqs_of_period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | None) -> SeqRange:
+    """The range of the events from `since` on, and before `until`."""
     with db.read(actor, Scope.AUDIT) as tx:
         after = 0 if since is None else tx.audit.seq_before(since)
         return SeqRange(after, None if until is None else tx.audit.seq_before(until) + 1)
@@ -72,10 +72,11 @@ _MOST_HITS = 200
 
 
 class Timeline(NamedTuple):
-    """What happened, oldest first, and the names of the actors: for a key, its member's."""
+    """What happened, oldest first."""
 
     moments: tuple[HistoryEntry, ...]
     names: Mapping[str, str]
+    """The names of the actors; for a key, the name of its member."""
 
 
 def timeline(db: HashDB, actor: Actor, contribution: int) -> Timeline:
@@ -87,7 +88,7 @@ def timeline(db: HashDB, actor: Actor, contribution: int) -> Timeline:
 
 
 def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str]:
-    """By actor as the log has it, the name of the user or member; for a key, its member's."""
+    """The names of actors, by their code in the log; for a key, the name of its member."""
     with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         return tx.timelines.names(actors)
 

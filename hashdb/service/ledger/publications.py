@@ -18,17 +18,16 @@ from hashdb.store.ledger.witnesses import WitnessState
 
 @dataclass(frozen=True, slots=True)
 class SignerStatus:
-    """A witness or an organisation of a policy, and what it signed last.
-
-    `seq` is the size of a checkpoint, or the event of a root; 0 if it signed nothing. A root has the time of its event.
-    """
+    """A witness or an organisation of a policy, and what it signed last."""
 
     name: str
     key: WitnessKey
     asked: bool
-    """Whether the service asks it, which takes a URL in the policy."""
+    """Whether the service asks it. It does if the policy has a URL for it."""
     seq: int = 0
+    """For a witness, the size of the checkpoint; for an organisation, the event of the root. 0: it signed nothing."""
     at: datetime | None = None
+    """For a witness, when it cosigned last; None for an organisation."""
     trouble: str | None = None
     failing_since: datetime | None = None
     refused: bool = False
@@ -37,25 +36,27 @@ class SignerStatus:
 
 @dataclass(frozen=True, slots=True)
 class QuorumStatus:
-    """The signers of a policy, the least number that makes the quorum, and what that signed last (None: nothing)."""
+    """The signers of a policy, and what the quorum of them signed last."""
 
     least: int
+    """The smallest number of signers that can be a quorum."""
     signers: tuple[SignerStatus, ...]
     seq: int | None
+    """The size of the newest checkpoint, or the event of the newest root, that the quorum signed; None: of none."""
 
     @property
     def refused(self) -> bool:
-        """Whether any refuses the log."""
+        """Whether any signer refuses the log."""
         return any(signer.refused for signer in self.signers)
 
-    def signed(self, seq: int) -> int:
+    def count_signed(self, seq: int) -> int:
         """How many signed the checkpoint or root of `seq`, or a newer one."""
         return sum(signer.seq >= seq for signer in self.signers)
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """The newest stored checkpoint and root; of their signers, None where the service has no policy of them."""
+    """The newest stored checkpoint and root, and their signers (None if the service has no policy for them)."""
 
     checkpoint: StoredCheckpoint | None
     witnesses: QuorumStatus | None
@@ -76,18 +77,28 @@ def published(db: HashDB, actor: Actor) -> Publication:
 
 
 def _witnesses(tx: Transaction, policy: Policy) -> QuorumStatus:
-    states, cosigned = tx.witness_states.by_name(), witnesses.newest(tx, policy)
+    states, cosigned = tx.witness_states.by_name(), witnesses.newest_cosigned(tx, policy)
     signers = []
     for witness in policy.witnesses:
         state = states.get(witness.key.named_id, WitnessState())
-        outcome = state.size, state.at, state.trouble, state.failing_since, state.refused
-        signers.append(SignerStatus(witness.name, witness.key, witness.url is not None, *outcome))
+        status = SignerStatus(
+            witness.name,
+            witness.key,
+            asked=witness.url is not None,
+            seq=state.size,
+            at=state.at,
+            trouble=state.trouble,
+            failing_since=state.failing_since,
+            refused=state.refused,
+        )
+        signers.append(status)
     return QuorumStatus(policy.min_witnesses, tuple(signers), None if cosigned is None else cosigned.size)
 
 
 def _organisations(db: HashDB, tx: Transaction, policy: Policy) -> QuorumStatus:
+    # By organisation, the event of the root that it signed last: the newest root comes first.
     last = dict[str, int]()
-    for seq, names in tx.active_set.signers(active_set.SIGNATURES).items():
+    for seq, names in tx.active_set.signers(active_set.NEWEST_SIGNATURES).items():
         for name in names:
             last.setdefault(name, seq)
     signers = (

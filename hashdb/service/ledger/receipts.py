@@ -21,17 +21,20 @@ _SHOWN_TO_CONTRIBUTOR: Final = (Action.CASE_OPENED, Action.CASE_HELD, Action.CAS
 
 @dataclass(frozen=True, slots=True)
 class ChosenEvent:
-    """One event: that with a seq, or the last one on a subject (a kind and an id), of an action if one is given."""
+    """One event: the one with `seq`, or the last one on `subject`."""
 
     seq: int | None = None
     subject: tuple[str, int] | None = None
+    """The kind and the id."""
     action: Action | None = None
+    """With a subject: the last event of this action on it."""
 
 
 def receipt(db: HashDB, actor: Actor, chosen: ChosenEvent, *, witnessed: bool = False) -> Receipt:
-    """The receipt of an event, over the newest checkpoint that the quorum of witnesses cosigned, if it has the event.
+    """The receipt of an event: the event, and the proof that it is in the log of a signed checkpoint.
 
-    Otherwise it is over a checkpoint of now; with `witnessed`, NotCosigned is raised then.
+    The checkpoint is the newest one that the quorum of witnesses cosigned, if it includes the event. Otherwise it is
+    one that is signed now; with `witnessed`, NotCosigned is raised instead.
 
     With the scope `audit`, an actor may have the receipt of any event. Other members may have those of events on their
     contributions, of their opinions, and of events on cases about their contributions. Raises InvalidInput, NotFound,

@@ -1,4 +1,4 @@
-"""Records: compares the tables with the records that the events of the log give."""
+"""Records: compares the tables with the records that result from the events of the log."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _LONGEST = 80
 def wrong_tables(
     tx: Transaction, records: ExpectedRecords, now: datetime, advance: Callable[[int], object]
 ) -> Iterator[str]:
-    """The differences of the tables from the log; `tx` sees the tables as of the last event that `records` has.
+    """The differences between the tables and the log; `tx` sees the tables as of the last event that `records` has.
 
     For each kind of difference, a sentence on its first row, with how many more rows there are.
     `advance` is called with 0 repeatedly, so that a job can be stopped; no events are read.
     """
+    # What has expired is decided by this time, which is never before the last event.
     now = max(now, tx.audit.head().at)
     for kind in FIELDS:
         yield from _summarised(_differences(tx, records, kind, now, advance))
-    yield from _summarised(_unlike_sessions(tx, records))
-    yield from _summarised(_unlike_answers(tx, records))
+    yield from _summarised(_wrong_sessions(tx, records))
+    yield from _summarised(_wrong_answers(tx, records))
 
 
 def wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iterator[str]:
@@ -37,6 +38,7 @@ def wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iter
 
 
 def _wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[str, str]]:
+    """What is wrong with each contribution, and a sentence on it."""
     for page in tx.commitments.pages():
         advance(0)
         salted = [row.id for row in page if isinstance(row.salt, bytes) and not row.erased]
@@ -53,12 +55,16 @@ def _wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Ite
 
 
 def _lines(tx: Transaction, ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
-    """The lines of contributions, without those whose rows have values that the service never writes."""
+    """The lines that commitments are made of, by contribution.
+
+    Contributions whose rows have values that the service never writes are left out.
+    """
     try:
         return tx.commitments.lines(ids)
     except (LookupError, TypeError, ValueError):
         if len(ids) == 1:
             return {}
+        # One by one, so that only those with such values are left out.
         return {id: lines[id] for id in ids for lines in [_lines(tx, [id])] if id in lines}
 
 
@@ -78,25 +84,25 @@ def _differences(
     tx: Transaction, records: ExpectedRecords, kind: str, now: datetime, advance: Callable[[int], object]
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with each row, and a sentence on it, in order of the ids."""
-    due = records.ids(kind)
-    expected = next(due, None)
+    expected_ids = records.ids(kind)
+    expected = next(expected_ids, None)
     for page in tx.records.pages(kind, now):
         advance(0)
         for id, row in page:
             while expected is not None and expected < id:
                 yield _missing(kind, expected)
-                expected = next(due, None)
+                expected = next(expected_ids, None)
             if expected != id:
                 yield "added", f"{kind} {id}: it is in the table, and no event says that it should be"
                 continue
-            expected = next(due, None)
+            expected = next(expected_ids, None)
             record = records.record(kind, id)
             # Nearly every row is right, so whole rows are compared first.
             if record != row:
                 yield from _field_differences(kind, id, record, row)
     while expected is not None:
         yield _missing(kind, expected)
-        expected = next(due, None)
+        expected = next(expected_ids, None)
 
 
 def _missing(kind: str, id: int) -> tuple[str, str]:
@@ -111,8 +117,8 @@ def _field_differences(
             yield field, f"{kind} {id}, {field}: the log says {_printable(logged)}, the table {_printable(stored)}"
 
 
-def _unlike_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
-    """Each session that differs from its sign-in, has none, or was ended."""
+def _wrong_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
+    """What is wrong with each session that differs from its sign-in, has none, or was ended; and a sentence on it."""
     for id, user, digest, complete, created_at in tx.records.sessions():
         begun = records.sessions.begun_at(user, secret_tag(digest)) if isinstance(digest, bytes) else None
         which = f"session {id} of user {_printable(user)}"
@@ -127,8 +133,11 @@ def _unlike_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tupl
             yield "sessions.created_at", f"{which}, created_at: it is later than the sign-in that began it"
 
 
-def _unlike_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
-    """Each kept answer to a request with an idempotency key that the service did not give to the member."""
+def _wrong_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
+    """The kind, and a sentence, for each kept answer to a request with an idempotency key that cannot be the member's.
+
+    An answer names what the request made, which must belong to the member.
+    """
     head = tx.audit.head().seq
     for member, text in tx.records.answers():
         try:

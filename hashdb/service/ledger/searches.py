@@ -1,4 +1,4 @@
-"""Searches of the log as people ask: by the name of a member or user, by a number in any form, by kind and days."""
+"""Searches of the log with what people type: the name of a member or user, a number in any form, a kind, days."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hashdb.service.ledger.events import SeqRange
 from hashdb.store import Transaction
 
 SEARCHED = 200_000
-"""Events that one search reads at most for conditions that no index has together."""
+"""Events that one search reads at most if no index has its conditions together."""
 _PAGE = 1_000
 _SYSTEMS = {"cli": COMMAND_LINE, "system:cli": COMMAND_LINE, "hashdb": SYSTEM, "system:hashdb": SYSTEM}
 _KINDS = (
     "backup", "benign", "case", "contribution", "day", "incident", "key", "listing", "log", "member", "opinion",
     "proposal", "report", "retention", "seed", "service", "signer", "upstream", "user", "verification", "webhook",
 )  # fmt: skip
-_WRITTEN = {"entry": "benign"}
-"""The kinds in the log for other words that people use."""
+_OTHER_WORDS = {"entry": "benign"}
+"""Words that people use for a kind, with the kind that the log has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +44,21 @@ class Named(NamedTuple):
 
 
 class LogPage(NamedTuple):
-    """Events of a range, newest first, and where the range goes on: before a seq, or after one (None: it ends).
-
-    `head` is the seq of the last event of the log.
-    """
+    """Events of a range, newest first."""
 
     events: tuple[Event, ...]
     before: int | None
+    """The range continues with events before this seq; None if there are none."""
     after: int | None
+    """The range continues with events after this seq, if the oldest ones were read; None if there are none."""
     head: int
+    """The seq of the last event of the log."""
 
 
 def read_actors(db: HashDB, actor: Actor, text: str) -> tuple[str, ...]:
-    """The actors that a text names, as the log has them: of a member, all its keys.
+    """The codes of the actors that a text names; for a member, its own and those of all its keys.
 
-    A text is `cli`, a number with its kind (`member:9`, `user 3`, `key #4`), or the name of a member or user or a part
+    The text is `cli`, a number with its kind (`member:9`, `user 3`, `key #4`), or a member's or user's name or a part
     of it. Raises InvalidInput, at `actor`, which says what fits.
     """
     actor.require(Scope.AUDIT)
@@ -79,7 +79,7 @@ def read_subjects(db: HashDB, actor: Actor, text: str) -> tuple[tuple[str, int],
     """
     actor.require(Scope.AUDIT)
     kind, id = read_id(text) or (None, 0)
-    kind = kind and _WRITTEN.get(kind, kind)
+    kind = kind and _OTHER_WORDS.get(kind, kind)
     if id and kind is None:
         return tuple((of_kind, id) for of_kind in _KINDS)
     if id and kind in _KINDS:
@@ -89,15 +89,16 @@ def read_subjects(db: HashDB, actor: Actor, text: str) -> tuple[tuple[str, int],
 
 
 def fitting(db: HashDB, actor: Actor, text: str) -> tuple[Named, ...]:
-    """The members and users whose names a text fits, the best first; only those that it names whole, if any."""
+    """The members and users whose names fit a text, the best first; if it is the whole name of some, only those."""
     with db.read(actor, Scope.AUDIT) as tx:
         return _fitting(text, _people(tx))
 
 
 def latest(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange, limit: int, *, oldest: bool = False) -> LogPage:
-    """At most `limit` events of a range that a search finds, newest first: the newest, or with `oldest` the oldest.
+    """The newest events of a range that a search finds, at most `limit`; with `oldest` the oldest ones.
 
-    No index has actions, or actors with subjects: for these one call reads at most 200,000 events.
+    Either way they are returned newest first. No index has actions, or actors together with subjects: a search for
+    these reads at most 200,000 events of the range.
     """
     with db.read(actor, Scope.AUDIT) as tx:
         head = tx.audit.head().seq
@@ -109,20 +110,26 @@ def latest(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange, limit: i
         elif without_index:
             first = max(first, before - 1 - SEARCHED)
         events: dict[int, Event] = {}
-        # Each part is in the order of an index, so the first of them are read without the others.
+        # An index has each part in order, so that only its first events are read.
         for actors, subject in _parts(chosen):
             part = tx.audit.between(first, end, limit + 1, actors, chosen.action, subject, oldest=oldest)
             events.update((event.seq, event) for event in part)
     listed = sorted(events, reverse=not oldest)[:limit]
     page = tuple(events[seq] for seq in sorted(listed, reverse=True))
     more = len(events) > limit
+    # The range continues after the last event that is listed, or else where the search stopped reading.
     if oldest:
-        return LogPage(page, None, listed[-1] if more else end - 1 if end < before else None, head)
-    return LogPage(page, listed[-1] if more else first + 1 if first > seqs.after else None, None, head)
+        after = listed[-1] if more else end - 1 if end < before else None
+        return LogPage(page, before=None, after=after, head=head)
+    before_next = listed[-1] if more else first + 1 if first > seqs.after else None
+    return LogPage(page, before=before_next, after=None, head=head)
 
 
-def excluding(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange) -> tuple[str, ...]:
-    """The parts of a search that finds nothing, `actor`, `action`, `subject` or `days`, without which it finds some."""
+def excluding_parts(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange) -> tuple[str, ...]:
+    """The parts of a search that finds nothing without which it would find events.
+
+    They are among `actor`, `action`, `subject` and `days`.
+    """
     without = {
         "actor": (replace(chosen, actors=None), seqs),
         "action": (replace(chosen, action=None), seqs),
@@ -131,8 +138,8 @@ def excluding(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange) -> tu
     }
     return tuple(
         part
-        for part, (search, range_) in without.items()
-        if (search, range_) != (chosen, seqs) and latest(db, actor, search, range_, 1).events
+        for part, (other, other_seqs) in without.items()
+        if (other, other_seqs) != (chosen, seqs) and latest(db, actor, other, other_seqs, limit=1).events
     )
 
 

@@ -15,10 +15,10 @@ from hashdb.errors import BadNote, BadSetting, WrongSigningKey, os_reason
 from hashdb.index.folder import sync_folder
 
 _KEY_SETTING = "HASHDB_SIGNING_KEY_FILE"
-_SIGNED = re.compile("\n\u2014 [^\n]+\n\n".encode())
+_END_OF_NOTE = re.compile("\n\u2014 [^\n]+\n\n".encode())
 """The end of a note in the file; an empty line follows each note."""
 _TAIL = 65_536
-"""Bytes at the end of the file in which the last note ends."""
+"""Bytes at the end of the file in which the end of the last complete note is searched for."""
 log = logging.getLogger("hashdb.signing")
 
 
@@ -52,8 +52,8 @@ class Signing:
         signer = _read(self._key, name)
         return None if signer is None else signer.verifier
 
-    def first(self, name: str) -> Verifier:
-        """This machine's key, which is made now if there is none. Raises BadSetting."""
+    def own_or_new_key(self, name: str) -> Verifier:
+        """The public half of this machine's key, which is made now if there is none. Raises BadSetting."""
         if self.own_key(name) is None:
             self.prepare(name)
             self.renew()
@@ -62,7 +62,7 @@ class Signing:
         return verifier
 
     def prepare(self, name: str) -> Verifier:
-        """Make a key and write it beside the one in use; `renew` puts it in its place. Raises BadSetting."""
+        """Make a key and write it into a file beside the one in use. `renew` then replaces that. Raises BadSetting."""
         signer = Signer.new(name)
         try:
             with suppress(FileNotFoundError):
@@ -79,14 +79,14 @@ class Signing:
     def renew(self) -> None:
         """Replace the key in use by the prepared one. Raises BadSetting."""
         try:
-            # Another process that saw the new key in force may have done it.
+            # Another process may have done it: `signer` does, when it needs the new key.
             with suppress(FileNotFoundError):
                 self._next.replace(self._key)
             sync_folder(self._key.parent)
         except OSError as error:
             raise _unusable(self._key, error) from None
 
-    def write_down(self, note: str) -> None:
+    def record_checkpoint(self, note: str) -> None:
         """Append a signed checkpoint to the file, after the last complete one.
 
         If that fails, as on a full disk, the process logs a warning, and only the database has the checkpoint.
@@ -101,9 +101,13 @@ class Signing:
             fcntl.flock(file, fcntl.LOCK_EX)
             size = file.seek(0, os.SEEK_END)
             start = file.seek(max(0, size - _TAIL))
-            # A note that was cut off when the machine stopped is removed.
-            ends = [end.end() for end in _SIGNED.finditer(file.read())]
-            file.truncate(start + ends[-1] if ends else size if start else 0)
+            # A note that was cut off when the machine stopped is removed. If none ends in the part that was read, the
+            # file stays as it is; if that part is the whole file, it has no complete note.
+            ends = [end.end() for end in _END_OF_NOTE.finditer(file.read())]
+            if ends:
+                file.truncate(start + ends[-1])
+            elif start == 0:
+                file.truncate(0)
             file.write(note.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -116,7 +120,7 @@ class Signing:
             return ()
         except OSError as error:
             raise BadSetting("HASHDB_HOME", f"{self._record} cannot be read: {os_reason(error)}") from None
-        ends = [0, *(end.end() for end in _SIGNED.finditer(octets))]
+        ends = [0, *(end.end() for end in _END_OF_NOTE.finditer(octets))]
         return tuple(octets[begin : end - 1].decode("utf-8", "replace") for begin, end in pairwise(ends))
 
 

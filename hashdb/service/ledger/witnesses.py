@@ -30,12 +30,13 @@ from hashdb.store.ledger.witnesses import WitnessState
 LEASE = timedelta(minutes=2)
 """After this time, an attempt counts as lost, and another process may ask the witness."""
 _SECONDS: Final = 10.0
-"""Seconds for all requests of one connection; then it is cut."""
+"""Seconds for all requests of one connection; then it is closed."""
 _BYTES: Final = 65_536
 """The most bytes of an answer that are read. A cosignature with ML-DSA-44 has 3,300."""
 _ATTEMPTS: Final = 3
 """Submissions of one checkpoint to a witness that has cosigned another size than expected."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+"""The pause after a failure: the first one, and the one that longer pauses are limited to."""
 _RECENT: Final = 10
 """Checkpoints whose cosignatures are kept, beside the newest one that has the quorum."""
 _RETRY_AFTER: Final = 60
@@ -66,7 +67,7 @@ Connect = Callable[[Witness], AbstractContextManager[Send]]
 
 
 class _NotSignedError(Exception):
-    """Why a witness did not cosign; `refused`: because the log does not only grow."""
+    """Why a witness did not cosign. `refused`: it found that the log does not contain what it cosigned before."""
 
     def __init__(self, trouble: str, *, refused: bool = False) -> None:
         super().__init__(trouble)
@@ -98,7 +99,10 @@ def ask(db: HashDB, connect: Connect | None = None) -> int:
 
 
 def _is_due(state: WitnessState | None, size: int, now: datetime) -> bool:
-    """Whether a witness has not cosigned `size` events, and its pause is over or was set by a later clock."""
+    """Whether a witness has not cosigned `size` events yet, and its pause is over.
+
+    A pause that ends later than the longest one could was set by a clock that was ahead: it counts as over.
+    """
     return state is None or (state.size < size and not now < (state.next_at or now) <= now + _LONGEST_PAUSE)
 
 
@@ -112,6 +116,7 @@ def _ask_and_log(db: HashDB, policy: Policy, connect: Connect, witness: Witness)
 
 
 def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None:
+    """Ask one witness, unless another process does, and store its cosignature or why there is none."""
     named_id = witness.key.named_id
     with db.store.begin() as tx:
         now = db.now()
@@ -135,7 +140,7 @@ def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None
         now = db.now()
         tx.cosignatures.put(size, named_id, line, now)
         tx.witness_states.set(named_id, WitnessState(size, now, now))
-        cosigned = newest(tx, policy)
+        cosigned = newest_cosigned(tx, policy)
         # Witnesses are asked about the newest checkpoint only, so that an older one does not get the quorum any more.
         recent = [*tx.cosignatures.lines_by_size()][:_RECENT]
         tx.cosignatures.keep_only([*recent, cosigned.size] if cosigned else recent)
@@ -144,6 +149,7 @@ def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None
 def _store_trouble(db: HashDB, witness: Witness, state: WitnessState, error: _NotSignedError) -> None:
     now = db.now()
     since = state.failing_since or now
+    # Once it has refused the log, that stays until it cosigns again.
     refused = error.refused or state.refused
     pause = min(max((now - since) / 4, _SHORTEST_PAUSE), _LONGEST_PAUSE)
     failed = WitnessState(state.size, state.at, now + pause, since, error.trouble, refused)
@@ -172,7 +178,7 @@ def _submit(db: HashDB, key: WitnessKey, old_size: int, send: Send) -> tuple[int
         if not size or (int(size[1]) == old_size and old_size != checkpoint.size):
             raise _NotSignedError("its answer 409 does not have the size of another checkpoint")
         if int(size[1]) == old_size:
-            # As the specification had it until version 1.0.0.
+            # It cosigned another root of this size. Until version 1.0.0, the specification had 409 for this, too.
             raise _refusal(422, checkpoint.origin)
         old_size = int(size[1])
         if old_size > checkpoint.size:
@@ -181,6 +187,7 @@ def _submit(db: HashDB, key: WitnessKey, old_size: int, send: Send) -> tuple[int
 
 
 def _submission(db: HashDB, old_size: int) -> Submission:
+    """The newest stored checkpoint, with the proof that its tree begins with the tree of `old_size`."""
     with db.store.read() as tx:
         last = tx.checkpoints.last()
         assert last is not None
@@ -239,9 +246,10 @@ def connection_to(witness: Witness, egress: EgressPolicy) -> Iterator[Send]:
         yield send
 
 
-def newest(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
-    """The newest stored checkpoint that the quorum cosigned, whose note has all its cosignatures."""
+def newest_cosigned(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
+    """The newest stored checkpoint that the quorum cosigned. All its cosignatures are added to its note."""
     lines = tx.cosignatures.lines_by_size()
+    # A policy whose quorum is no witness at all: every checkpoint has it, also one without cosignatures.
     if policy.has_quorum(()) and (last := tx.checkpoints.last()) is not None:
         lines = {last.size: {}} | lines if last.size not in lines else lines
     keys = {key.named_id: key for key in policy.keys}
@@ -277,7 +285,7 @@ def cosigned_in(db: HashDB, tx: Transaction) -> StoredCheckpoint:
     policy = db.rules.witnesses
     if policy is None:
         raise NotCosigned("this log has no witnesses: its operator set no HASHDB_WITNESSES", _RETRY_AFTER)
-    stored = newest(tx, policy)
+    stored = newest_cosigned(tx, policy)
     if stored is None:
         raise NotCosigned("no checkpoint has the cosignatures of the quorum yet: try again", _RETRY_AFTER)
     return stored
@@ -298,10 +306,10 @@ def public_states(db: HashDB, tx: Transaction) -> tuple[LogWitness, ...]:
 
 
 def uncosigned_time(db: HashDB, tx: Transaction) -> timedelta:
-    """For how long the oldest checkpoint after the newest cosigned one has been without the quorum; 0 without one."""
+    """For how long the first checkpoint after the newest cosigned one has waited for the quorum; 0 if none waits."""
     policy = db.rules.witnesses
     if policy is None:
         return timedelta(0)
-    cosigned = newest(tx, policy)
+    cosigned = newest_cosigned(tx, policy)
     since = tx.checkpoints.signed_after(0 if cosigned is None else cosigned.size)
     return timedelta(0) if since is None else max(db.now() - since, timedelta(0))

@@ -50,7 +50,7 @@ def browse() -> Response:
     # A search that has not read the whole log may still find events.
     may_find = is_newer_page or listing.events or listing.before
     # The parts of the filter without which there would be events.
-    excluding = () if may_find else searches.excluding(hashdb(), actor(), log_search, seqs)
+    excluding = () if may_find else searches.excluding_parts(hashdb(), actor(), log_search, seqs)
     older, newer = _adjacent_pages(listing, params)
     return pages.page(
         "events.html",
@@ -121,7 +121,7 @@ def download() -> Response:
     params, form = pages.read_query(EventsPageQuery)
     if params is None:
         return pages.page("events.html", form=form, actions=Action, params=_NO_FILTER, listing=None)
-    period = audit.period(hashdb(), actor(), *params.period)
+    period = audit.seqs_of_period(hashdb(), actor(), *params.period)
     note = _note()[0]
     before = hashdb().store.head().seq + 1 if period.before is None else period.before
     lines = audit.texts(hashdb(), actor(), audit.SeqRange(period.after, before))
@@ -160,7 +160,7 @@ def _read_names(read: Callable[[HashDB, Actor, str], _Names], text: str | None, 
 
 def _range(params: EventsPageQuery) -> audit.SeqRange:
     """The seqs of the days of the form, below the seq `before`, and above the seqs `after` and `newer`."""
-    period = audit.period(hashdb(), actor(), *params.period)
+    period = audit.seqs_of_period(hashdb(), actor(), *params.period)
     ends = [end for end in (params.before, period.before) if end is not None]
     return audit.SeqRange(max(params.after or 0, params.newer or 0, period.after), min(ends, default=None))
 

@@ -37,7 +37,13 @@ def test_every_signer_signed_the_newest_checkpoint_and_root(db: HashDB) -> None:
     assert shown.checkpoint.size == shown.root.seq == db.store.head().seq
     for quorum, seq in ((shown.witnesses, shown.checkpoint.size), (shown.organisations, shown.root.seq)):
         (signer,) = quorum.signers
-        assert (quorum.least, quorum.seq, quorum.signed(seq), signer.seq, quorum.refused) == (1, seq, 1, seq, False)
+        assert (quorum.least, quorum.seq, quorum.count_signed(seq), signer.seq, quorum.refused) == (
+            1,
+            seq,
+            1,
+            seq,
+            False,
+        )
     assert shown.witnesses.signers[0].at
 
 
@@ -49,7 +55,7 @@ def test_the_last_quorum_is_shown_while_the_newest_is_not_signed(db: HashDB) -> 
     after = published(db, COMMAND_LINE)
     assert before.checkpoint and before.root
     assert after.checkpoint and after.root and after.witnesses and after.organisations
-    assert after.witnesses.signed(after.checkpoint.size) == after.organisations.signed(after.root.seq) == 0
+    assert after.witnesses.count_signed(after.checkpoint.size) == after.organisations.count_signed(after.root.seq) == 0
     assert (after.witnesses.seq, after.organisations.seq) == (before.checkpoint.size, before.root.seq)
 
 
