@@ -115,7 +115,7 @@ class _Filling:
     def run(self, password: str) -> int:
         db = self._db
         checkpoints.start(db)
-        benign.start(db, built_in_benign())
+        benign.add_built_in(db, built_in_benign())
         people = [users.add(db, COMMAND_LINE, UserDraft(name, role), password).user for name, role in USERS.items()]
         callers = [_caller(db, name, kind) for name, kind in _MEMBERS.items()]
         for label, began, ended in ((_HARBOUR, 80, 70), (_STATION, 12, None)):

@@ -95,10 +95,10 @@ def serve_command(host: str, port: int, workers: int) -> None:
         with open_home(settings) as db:
             # Each of these prepares the database for this version and these settings.
             checkpoints.start(db)
-            benign.start(db, built_in_benign())
-            expiry.start(db)
-            contributions.start(db)
-            seeds.start(db)
+            benign.add_built_in(db, built_in_benign())
+            expiry.put_retention_in_force(db)
+            contributions.delete_leftovers(db)
+            seeds.make_first(db)
             health.log_safeguards(db)
             no_members = not members.page(db, COMMAND_LINE, after=0, limit=1)
         write_json_lines()

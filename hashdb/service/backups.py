@@ -37,7 +37,7 @@ def _log(db: HashDB, actor: Actor, action: Action, details: Details) -> tuple[st
 def log_restored(db: HashDB, actor: Actor) -> int:
     """Give a restored log a new epoch, so that each reader starts over, and log that; return how many events it had.
 
-    The next seqs may have belonged to other events before the restore; a later checkpoint kept elsewhere shows that.
+    Before the restore, the next seqs may have been those of other events. Who kept a later checkpoint can prove that.
     """
     with db.begin(actor, Scope.ADMIN) as tx:
         size = tx.audit.head().seq

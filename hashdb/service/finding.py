@@ -33,18 +33,18 @@ class Found(NamedTuple, Generic[_Row]):
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a text may name, by kind, the best first. `referring` is how many references begin with it.
-
-    If it names nothing, `similar` is the name that is most like it.
-    """
+    """What a text may name, by kind, the best first."""
 
     members: tuple[Found[Member], ...]
     users: tuple[Found[User], ...]
     incidents: tuple[Found[Incident], ...]
     labels: tuple[Found[str], ...]
     contributions: tuple[Found[Contribution], ...]
+    """Those whose reference is the text, or begins with it."""
     referring: Total
+    """How many contributions these are, also those that are not returned."""
     similar: str | None = None
+    """If the text names nothing, the name that is most like it."""
 
 
 def find(db: HashDB, actor: Actor, text: str) -> Findings:

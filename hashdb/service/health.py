@@ -124,7 +124,7 @@ def log_safeguards(db: HashDB) -> None:
         tx.audit.lock()
         logged = _logged(tx)
         if logged != settings:
-            before = [f"{name}={_text(logged[name])}" for name in sorted(settings) if logged[name] != settings[name]]
+            before = [f"{name}={_format(logged[name])}" for name in sorted(settings) if logged[name] != settings[name]]
             details: Details = {**settings, "before": before}
             tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.SETTINGS_CHANGED, *_SUBJECT, details)])
 
@@ -146,6 +146,6 @@ def _logged(tx: Transaction) -> Details:
     return {name: event.details.get(name, default) for name, default in _DEFAULTS.items()} if event else _DEFAULTS
 
 
-def _text(value: Detail) -> str:
+def _format(value: Detail) -> str:
     """A setting in the list of earlier values; `none` if it is empty or not set."""
     return (",".join(value) if isinstance(value, list) else str(value or "")) or "none"

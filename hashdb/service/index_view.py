@@ -29,7 +29,7 @@ Progress = Callable[[int], None]
 _PATIENCE = 1.0
 """Seconds that a request waits while the index starts."""
 AFTER_FAILURE = 60.0
-"""Seconds until segments are written again after a failure."""
+"""Seconds after a failure until this process tries again to write segments."""
 _SWEEPS_EVERY = 10.0
 """Seconds between two merges of an engine that removes ended values only by them (`sweeps`)."""
 FEW = 20_000
@@ -61,8 +61,9 @@ class IndexView:
         # Only for the thread that holds the follower's lock: whether it may write segments, and its progress callback.
         self._may_write = False
         self._progress: Progress = lambda count: None
-        # Whether the stored values were checked since the start, and when segments may be written next (monotonic).
+        # Whether the stored values were checked since the start.
         self._checked = False
+        # The time by `monotonic` from which segments may be written.
         self._write_after = 0.0
         self.follower = LogFollower(store.head, self._snapshot, (self,), self._moved, _PATIENCE)
         self.catch_up = self.follower.catch_up
@@ -81,7 +82,7 @@ class IndexView:
             return self.follower.feed()
 
     def backlog(self) -> int:
-        """The number of signals in the store, which `fill` reads where there are no segments."""
+        """The number of signals in the store, all of which `fill` reads if there are no segments."""
         with self._store.read() as tx:
             return tx.matches.count_signals()
 
@@ -115,7 +116,7 @@ class IndexView:
             with self._locked(may_write), suppress(IndexNotReady):
                 self.follower.feed()
             unchecked = not self._checked or self.engine.doubted
-            # Files that cannot be written must be checked too.
+            # A process whose engine cannot write files checks them, too.
             if (may_write and self._is_due(at_once)) or (unchecked and (may_write or self.engine.failing)):
                 try:
                     self._write(at_once, may_write=may_write)
@@ -133,9 +134,11 @@ class IndexView:
             yield may_write and (not self.engine.shared or stack.enter_context(self._store.index_lock()))
 
     def _is_due(self, at_once: bool) -> bool:
+        """Whether there is enough in memory to write a segment, or that is to happen `at_once`."""
         return at_once or (self.engine.unflushed >= FLUSH_SIZE and monotonic() >= self._write_after)
 
     def _postpone(self, error: OSError) -> None:
+        """Let the engine report a failure to write, and write no segments for a minute."""
         self.engine.fail(error)
         self._write_after = monotonic() + AFTER_FAILURE
 
@@ -146,7 +149,8 @@ class IndexView:
         self._checked = True
         with self._locked(may_write):
             if doubted or not sound:
-                self.follower.head = None  # The follower starts this view again.
+                # Then the follower calls `start` of this view again.
+                self.follower.head = None
             head = self.follower.feed()
             snapshot, leaf = self.engine.snapshot(), self.follower.leaf
         if not may_write:

@@ -1,4 +1,4 @@
-"""Requests that are answered later: the work of each goes on in a thread, and any worker returns how far it is."""
+"""Requests that are answered later: a thread does the work of each, and any worker can say how far it is."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ ALL_REQUESTS = 16
 KEPT_JOBS = 100
 """Jobs of one key that are kept: the newest."""
 _LOOK_EVERY: Final = 1.0
-"""Seconds between two looks at the progress of the work."""
+"""Seconds after which the progress of the work is read again."""
 _TOUCH_EVERY: Final = 10.0
-"""Seconds between two signs of life of a job; it counts as lost after a minute."""
+"""Seconds after which a job that made no progress is stored again, to show that its process runs.
+
+A job that was not stored for a minute counts as lost.
+"""
 PATIENCE: Final = 60.0
 """Seconds for which `patiently` calls again."""
 
@@ -42,16 +45,18 @@ _Answer = TypeVar("_Answer")
 
 
 class _Running(Generic[_Answer]):
-    """The work on one request, in a thread of its own; `given_up` once nobody waits for it any more."""
+    """The work on one request, in a thread of its own."""
 
     def __init__(self, work: Callable[[Advance], _Answer]) -> None:
         self._work = work
         self.ended = Event()
         self.given_up = False
+        """Whether nobody waits for the answer any more."""
         self.status, self.percent = JobStatus.WAITING, 0
         self.outcome: _Answer | Exception = JobLost(retry_after=1)
 
     def advance(self, share: float) -> None:
+        """Note the share of the work that is done, 0 to 1. Raises JobLost, which ends the work, if it was given up."""
         if self.given_up:
             raise JobLost(retry_after=1)
         self.status, self.percent = JobStatus.RUNNING, int(100 * share)
@@ -87,8 +92,8 @@ class Later:
     def answer(self, actor: Actor, work: Work, encrypt: Encrypt, patience: float) -> str | int:
         """The answer that `work` makes, or the id of a job if that takes more than `patience` seconds.
 
-        Without patience it is always a job, also if the work has ended before anybody looks. Raises what `work` raises
-        within this time, HashingBusy if the actor has its share of requests in this process, and StoreBusy.
+        With a patience of 0 it is always a job, also if the work ends at once. Raises what `work` raises within this
+        time, HashingBusy if the actor has its share of requests in this process, and StoreBusy.
         """
         running = self._start(actor, work)
         if patience and running.ended.wait(patience):
@@ -106,7 +111,7 @@ class Later:
         return id
 
     def within(self, actor: Actor, work: Callable[[Advance], _Answer], seconds: float) -> _Answer:
-        """What `work` makes within `seconds`. After that nobody waits for it, but it counts until it has ended.
+        """What `work` makes within `seconds`. Later work is given up, but counts as a request in work until it ends.
 
         Raises what `work` raises, TimeoutError, and HashingBusy if the actor has its share of requests in this process.
         """
@@ -147,8 +152,9 @@ class Later:
             self._followers.discard(current_thread())
 
     def _follow(self, id: int, running: _Running[str], encrypt: Encrypt) -> None:
-        """Store the progress of a job until it ends, then its outcome. Give it up after 15 minutes without any."""
+        """Store the progress of a job until it ends, then its outcome. Give it up after 15 minutes without progress."""
         outcome: str | Exception | None = None
+        # When it is given up, when it was stored last (both by `monotonic`), and what was stored then.
         until, touched, stored = inf, 0.0, (JobStatus.WAITING, 0)
         while not running.ended.wait(_LOOK_EVERY):
             now, state = monotonic(), (running.status, running.percent)
@@ -160,7 +166,7 @@ class Later:
                 break
             if state != stored or now - touched > _TOUCH_EVERY:
                 touched, stored = now, state
-                # A sign of life that cannot be stored is no loss: the next one follows.
+                # If the progress cannot be stored now, it is stored the next time.
                 with suppress(Unavailable):
                     self._store(id, *state)
         outcome = running.outcome if outcome is None else outcome
@@ -174,7 +180,7 @@ class Later:
 
 
 def patiently(act: Callable[[], _Answer]) -> _Answer:
-    """What `act` returns; while that is refused for now, call it again for a minute: the work took long."""
+    """What `act` returns. If it is refused for now, it is called again, for a minute: the work before it took long."""
     until = monotonic() + PATIENCE
     while True:
         try:

@@ -46,6 +46,7 @@ class Lane(StrEnum):
     INDEX = "index"
     """Tasks that need the index and may take long."""
     WEBHOOKS = "webhooks"
+    """Makes deliveries to webhooks and starts to send them, in one worker of a machine."""
     MAILS = "mails"
     """Sends mail, and waits for the operator's server."""
     UPSTREAMS = "upstreams"
@@ -56,20 +57,20 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A task: what it does, its period in seconds (None: on demand), its thread and its function.
-
-    `act` is None if the serving process, or the caller of a task on demand, provides the function. `place` says which
-    workers run it.
-    """
+    """A task: what it does, when and where it runs."""
 
     task: Task
     does: str
     every: float | None = None
+    """The period in seconds; None for a task that runs on demand."""
     lane: Lane | None = None
+    """The thread that runs it; None for a task whose caller runs it."""
     act: Act | None = None
+    """The function; None if the serving process, or the caller of a task on demand, provides it."""
     demand: str = ""
     """When a task without a period runs."""
     place: str = "each worker"
+    """Which workers run it."""
 
     @property
     def when(self) -> str:
@@ -82,6 +83,7 @@ class Plan:
 
 
 def _log_changes(db: HashDB) -> None:
+    """Call each function until it has less than a full batch to do."""
     for run_batch in (contributions.emit_pending, opinions.recount, contributions.purge):
         while run_batch(db, _BATCH) == _BATCH:
             pass
@@ -163,12 +165,16 @@ def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
 
 
 def start(db: HashDB, stop: Event, serving: Mapping[Task, Act]) -> None:
-    """Start the threads of a worker, without those of webhooks, mails and upstreams, which take more than the database.
+    """Start the threads of a worker, without those of webhooks, mails and upstreams: the caller starts these itself.
 
-    `serving` has the functions of the tasks `metrics`, `suspicions` and `fill`.
+    They need more than the database. `serving` has the functions of the tasks `metrics`, `suspicions` and `fill`.
     """
-    lanes: list[tuple[Lane, Callable[..., None]]]
-    lanes = [(Lane.FLUSH, work), (Lane.LOG, _work_low), (Lane.BATCHES, _work_low), (Lane.INDEX, _fill_and_work)]
+    lanes: list[tuple[Lane, Callable[..., None]]] = [
+        (Lane.FLUSH, work),
+        (Lane.LOG, _work_with_low_priority),
+        (Lane.BATCHES, _work_with_low_priority),
+        (Lane.INDEX, _fill_and_work),
+    ]
     if db.rules.asks_witnesses:
         lanes.append((Lane.WITNESSES, work))
     for lane, run in lanes:
@@ -202,23 +208,25 @@ def deliver(
     `post` sends one message to a webhook; `report` is called with the outcome.
     """
     while not stop.is_set():
-        with lock_folder(folder) as mine:
-            if mine:
+        with lock_folder(folder) as holds_lock:
+            if holds_lock:
                 dispatcher = deliveries.Dispatcher(post, report)
                 work(db, Lane.WEBHOOKS, stop, {Task.WEBHOOKS: dispatcher.look}, dispatcher.wait)
-        for plan in () if mine else BACKGROUND_TASKS:
+        # None: another process runs these tasks.
+        for plan in () if holds_lock else BACKGROUND_TASKS:
             if plan.lane is Lane.WEBHOOKS:
                 db.background.on_success(plan.task, None)
         stop.wait(_TRY_AGAIN)
 
 
-def _work_low(db: HashDB, lane: Lane, stop: Event, serving: Mapping[Task, Act]) -> None:
+def _work_with_low_priority(db: HashDB, lane: Lane, stop: Event, serving: Mapping[Task, Act]) -> None:
     low_priority()
     work(db, lane, stop, serving)
 
 
 def _fill_and_work(db: HashDB, lane: Lane, stop: Event, serving: Mapping[Task, Act]) -> None:
+    """Fill the index, trying each second until it is filled, then run the periodic tasks of the thread."""
     while db.index.head is None and not stop.is_set():
         db.background.run(Task.FILL, partial(serving[Task.FILL], db))
         stop.wait(0 if db.index.head else 1)
-    _work_low(db, lane, stop, serving)
+    _work_with_low_priority(db, lane, stop, serving)

@@ -52,7 +52,7 @@ def add_console_data(db: HashDB, password: str) -> None:
 def _add_all(db: HashDB, password: str) -> None:
     added = {name: users.add(db, COMMAND_LINE, UserDraft(name, role), password).user for name, role in PEOPLE.items()}
     now = db.now()
-    benign.start(db, built_in_benign())
+    benign.add_built_in(db, built_in_benign())
     for id, note in ((1_011, "Splash screen of Palaver"), (2_022, "Weather map of a regional channel")):
         signals = contributions.get(db, COMMAND_LINE, id).signals
         benign.add(db, COMMAND_LINE, BenignDraft(signals, note=note))

@@ -104,7 +104,7 @@ def test_the_log_commits_to_contributions_of_before_the_upgrade(db: HashDB) -> N
         assert contribution.salt is not None
         lines = item_lines(contribution.signals, split_shots(contribution.frames), contribution.signatures)
         assert contribution.commitment == commit_lines(contribution.salt, lines, contribution.undisclosed)
-    contributions.start(db)
+    contributions.delete_leftovers(db)
     assert verify(db, COMMAND_LINE, signals=True).findings == ()
 
 

@@ -101,7 +101,7 @@ class Scene:
         members.revoke_key(db, COMMAND_LINE, 5)
         users.add(db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
         users.change(db, COMMAND_LINE, 1, UserChange(Role.AUDITOR, UserStatus.DISABLED))
-        benign.start(db, [BenignDraft((signal(1), signal(2)), built_in="one"), BenignDraft((signal(3),))])
+        benign.add_built_in(db, [BenignDraft((signal(1), signal(2)), built_in="one"), BenignDraft((signal(3),))])
         benign.delete(db, COMMAND_LINE, 2)
         incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON))
         incidents.change(db, COMMAND_LINE, 1, IncidentChange(end=soon, expires=True))
@@ -110,7 +110,7 @@ class Scene:
         members.change(db, admin_of_second_member(db), 1, MemberChange(status=MemberStatus.SUSPENDED))
         self.clock.go(hours=2)
         contributions.emit_pending(db)
-        seeds.start(db)
+        seeds.make_first(db)
         seeds.rotate(db, COMMAND_LINE)
         seeds.retire(db, COMMAND_LINE, 1)
 
@@ -163,7 +163,7 @@ class FullScene(Scene):
         benign.add(db, COMMAND_LINE, BenignDraft((signal(51), *window), note="a splash screen"))
         benign.settle(db)
         db.rules = replace(db.rules, retention=Retention({"recruitment": 400}))
-        expiry.start(db)
+        expiry.put_retention_in_force(db)
         expiry.settle(db)
         webhooks.test(
             db, delta, webhooks.add(db, delta, WebhookDraft("https://a.example/", (Topic.FEED_CHANGED,))).webhook.id

@@ -22,19 +22,18 @@ from hashdb.store import Store
 
 
 class _Account:
-    """What one actor has `used` of one budget, in all processes together, until it renews (`until`: in Unix seconds).
+    """What one actor has used of one budget until the budget renews, in all processes together."""
 
-    `excess` of it was used before, beyond the limit. `unwritten` was used in this process, and is not stored yet.
-    """
-
-    __slots__ = ("excess", "limit", "renews_at", "until", "unwritten", "used")
+    __slots__ = ("excess", "limit", "renews_at", "renews_at_unix", "unwritten", "used")
 
     def __init__(self, renews_at: datetime, excess: int = 0) -> None:
         self.renews_at = renews_at
-        self.until = int(renews_at.timestamp())
+        self.renews_at_unix = int(renews_at.timestamp())
         self.limit: int | None = None  # Set by the first request in this process.
+        # What was used beyond the limit before the last renewal. It counts now, so `used` begins with it.
         self.excess = excess
         self.used = excess
+        # What was used in this process and is not stored yet; it is a part of `used`.
         self.unwritten = 0
 
 
@@ -80,7 +79,7 @@ class Budgets:
                 if account is None or now >= account.renews_at:
                     account = accounts[budget] = _renewed(account, budget, budget.renewal(now))
                 left = limit - account.used
-                budgets_left.append(BudgetLeft(budget, limit, left if left > 0 else 0, account.until))
+                budgets_left.append(BudgetLeft(budget, limit, left if left > 0 else 0, account.renews_at_unix))
         return budgets_left
 
     def unwritten(self) -> list[BudgetUse]:
@@ -118,7 +117,7 @@ class Budgets:
 
 
 def _renewed(before: _Account | None, budget: Budget, renews_at: datetime) -> _Account:
-    """A new account; its excess is what the one before used beyond the limits of all renewals since."""
+    """A new account. Its excess is what remains of the use before, less the limit of each period since."""
     if before is None or before.limit is None:
         return _Account(renews_at)
     renewals = int((renews_at - before.renews_at).total_seconds()) // budget.seconds
@@ -126,7 +125,10 @@ def _renewed(before: _Account | None, budget: Budget, renews_at: datetime) -> _A
 
 
 def _counts(account: _Account, budget: Budget, now: datetime) -> bool:
-    """Whether an account counts now or later; one from before the clock was set back does not."""
+    """Whether an account is of the present period, or has an excess that counts in it.
+
+    An account of a later period does not count: the clock was set back since.
+    """
     renews_at = budget.renewal(now)
     return account.renews_at == renews_at or (
         account.renews_at < renews_at and _renewed(account, budget, renews_at).excess > 0
@@ -195,7 +197,7 @@ WINDOW = timedelta(hours=1)
 MANY = 50
 """Different queries of one key within the window, all answered with the same contribution, that are suspicious."""
 _NEAREST = 10
-"""Matches of a query that are counted."""
+"""How many of the matches of a query are counted: the nearest."""
 _MOST_PAIRS = 50_000
 """Pairs of key and contribution that a process counts; with one more, all counts start over."""
 

@@ -13,7 +13,10 @@ from hashdb.store import Transaction
 
 
 def visible(db: HashDB, session: Session, page: str | None = None) -> tuple[SavedView, ...]:
-    """The views that a user sees, of the list `page` or of all: the own ones first, then those that others share."""
+    """The views that a user sees: its own ones first, then those that others share.
+
+    `page` is the list whose views are returned; None for all lists.
+    """
     with db.store.read() as tx:
         return tx.saved_views.visible(session.user.id, page)
 
@@ -33,7 +36,7 @@ def add(db: HashDB, session: Session, draft: ViewDraft) -> SavedView:
 
 
 def change(db: HashDB, session: Session, id: int, name: str, *, shared: bool) -> SavedView:
-    """Rename an own view, share it, or no longer. Raises NotFound, NameTaken."""
+    """Rename an own view, and set whether it is shared with all users. Raises NotFound, NameTaken."""
     with db.store.begin() as tx:
         if _seen(tx, session, id).user != session.user.id:
             raise NotFound(f"view {id} among your own")

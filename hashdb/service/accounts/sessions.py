@@ -37,7 +37,7 @@ from hashdb.store import Transaction
 _SEEN_EVERY = timedelta(minutes=1)
 """The use of a session is stored at most this often."""
 Counted = dict[str, bytes]
-"""What failed sign-ins are counted by: `user` and `address`, as digests."""
+"""What failed sign-ins are counted by: digests under the keys `user` and `address`, or one of them."""
 
 
 def sign_in(db: HashDB, name: str, password: str, address: str) -> OpenedSession:
@@ -51,11 +51,11 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> OpenedSession
         _count_attempt(tx, counted, db.now())
         user = _find_user(tx, name)
         hashed_password = tx.users.credentials(user.id).password if user else None
-    right = verify_password(password, hashed_password)
+    is_right = verify_password(password, hashed_password)
     now = db.now()
     with db.store.begin() as tx:
         user = tx.users.get(user.id, lock=True) if user else None
-        if user is not None and right and user.status is UserStatus.ACTIVE:
+        if user is not None and is_right and user.status is UserStatus.ACTIVE:
             tx.sessions.uncount_try(counted["address"])
             if user.second_factor:
                 return _open(tx, user, now, complete=False)
@@ -116,7 +116,7 @@ def sign_in_by_provider(db: HashDB, name: str, identity: ProviderIdentity, addre
 
 
 def require_password(db: HashDB, session: Session, present: str) -> None:
-    """Check `present`, the password of the user of a session, again.
+    """Check the password of the signed-in user again; `present` is what the user typed.
 
     Failures count for the user, separately from failed sign-ins, so nobody without a session can block this. The
     session ends with the failure after which the user must wait. Raises InvalidInput, SignInRefused, LimitReached.
@@ -126,16 +126,16 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
     with db.store.begin() as tx:
         _count_attempt(tx, counted, now)
         hashed_password = tx.users.credentials(user.id).password
-    right = verify_password(present, hashed_password)
+    is_right = verify_password(present, hashed_password)
     with db.store.begin() as tx:
-        if right:
+        if is_right:
             tx.sessions.forget_tries(counted["user"])
             return
         _log_refusal(db, tx, user, now, "present", counted)
         ended = _remaining_wait(tx, counted, now) > timedelta(0)
         if ended:
             tx.sessions.end(session.id)
-            tx.audit.append(now, SYSTEM, [_sign_out_entry(session, 1, session=session.tag)])
+            tx.audit.append(now, SYSTEM, [_sign_out_entry(session, count=1, session=session.tag)])
     if ended:
         raise SignInRefused("too many wrong passwords: this session has ended, sign in again")
     raise InvalidInput((Fault("present", "is not your password"),))
@@ -159,7 +159,8 @@ def sign_out(db: HashDB, session: Session) -> None:
     with db.store.begin() as tx:
         tx.claims.release_all(str(session.user.actor))
         if tx.sessions.end(session.id) and session.complete:
-            tx.audit.append(db.now(), session.user.actor, [_sign_out_entry(session, 1, session=session.tag)])
+            entry = _sign_out_entry(session, count=1, session=session.tag)
+            tx.audit.append(db.now(), session.user.actor, [entry])
 
 
 def list_of_user(db: HashDB, session: Session) -> tuple[Session, ...]:
@@ -173,7 +174,7 @@ def end_others(db: HashDB, session: Session) -> int:
     with db.store.begin() as tx:
         ended = tx.sessions.end_all(session.user.id, besides=session.id)
         if ended:
-            tx.audit.append(db.now(), session.user.actor, [_sign_out_entry(session, ended, kept=session.tag)])
+            tx.audit.append(db.now(), session.user.actor, [_sign_out_entry(session, count=ended, kept=session.tag)])
     return ended
 
 
@@ -182,7 +183,7 @@ _NO_LIFETIME = SessionLifetime(timedelta(0), timedelta(0))
 
 
 def _count_attempt(tx: Transaction, counted: Counted, now: datetime) -> None:
-    """Count an attempt as failed until `uncount_try`. Raises LimitReached while there must be none."""
+    """Count an attempt as failed; `uncount_try` takes that back. Raises LimitReached while the user must wait."""
     tx.sessions.lock_tries(counted, now)
     if wait := _remaining_wait(tx, counted, now):
         raise LimitReached("failed sign-ins", math.ceil(wait.total_seconds()))
@@ -204,7 +205,7 @@ def _find_user(tx: Transaction, name: str) -> User | None:
 
 
 def _use_code(tx: Transaction, user: User, code: str, now: datetime) -> str | None:
-    """Use up a code and return its kind (`code`, `recovery`); None if it is wrong."""
+    """Use up a code, and return its kind: `code` for one of the authenticator, or `recovery`. None if it is wrong."""
     credentials = tx.users.credentials(user.id)
     if credentials.secret is None:
         return None
@@ -232,7 +233,10 @@ def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Open
 
 
 def _log_refusal(db: HashDB, tx: Transaction, user: User | None, now: datetime, wrong: str, counted: Counted) -> None:
-    """Log a failed sign-in of a user, and what was wrong; only count one of an unknown name: anybody could fill it."""
+    """Log a failed sign-in of a user, and what was wrong.
+
+    One with an unknown name is only counted: otherwise anybody could fill the log.
+    """
     if user is None:
         db.stats.note_refused_request(now, 0, Refusal(None, AccessRefusal.UNKNOWN_USER))
         # This writes too, so that the response takes as long as for a name that exists.
@@ -242,9 +246,9 @@ def _log_refusal(db: HashDB, tx: Transaction, user: User | None, now: datetime, 
     tx.audit.append(now, SYSTEM, [LogEntry(Action.USER_REFUSED, "user", user.id, {"reason": reason})])
 
 
-def _sign_out_entry(own: Session, sessions: int, **tags: str) -> LogEntry:
-    """The event of sessions that a user ended, with the tag of the session that ended, or of the one it kept."""
-    return LogEntry(Action.USER_SIGNED_OUT, "user", own.user.id, {"sessions": sessions, **tags})
+def _sign_out_entry(own: Session, *, count: int, **tags: str) -> LogEntry:
+    """The event of `count` sessions of a user that ended, with the tag of the one that ended or that was kept."""
+    return LogEntry(Action.USER_SIGNED_OUT, "user", own.user.id, {"sessions": count, **tags})
 
 
 def _digests(name: str, address: str = "") -> Counted:
@@ -306,7 +310,10 @@ def recovery_digest(code: str) -> str:
 
 
 def code_step(secret: str, code: str, now: datetime, after: int) -> int | None:
-    """The 30-second step (the current, last or next one) that is above `after` and has this code; None if none has."""
+    """The number of the 30-second step that has this code: the current one, the last or the next.
+
+    It must be above `after`, the step of the last code that was used. None if there is none.
+    """
     digits = "".join(code.split())
     current = int(now.timestamp()) // _STEP_SECONDS
     for step in (current, current - 1, current + 1):

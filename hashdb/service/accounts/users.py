@@ -59,9 +59,9 @@ def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
 
 
 def change(db: HashDB, actor: Actor, user: int, user_change: UserChange) -> User:
-    """Change a user's role, disable or enable it, from its next request on. Raises NotFound, InvalidInput.
+    """Change a user's role, or disable or enable the user, from the next request on. Raises NotFound, InvalidInput.
 
-    No admin gives up its own rights: so one is always left.
+    An admin cannot take its own rights, so one admin is always left.
     """
     now = db.now()
     with db.begin(actor, Scope.ADMIN) as tx:

@@ -1,6 +1,7 @@
-"""Additions: a member adds signals of the same picture to its own contributions, as after an upgrade that hashes more.
+"""Additions: a member adds signals of the same picture to its own contributions.
 
-What is added obeys the rules of a new contribution: it is compared with the benign list and with retired contributions.
+It does so after an upgrade that computes more signals of a picture. What is added obeys the rules of a new
+contribution: it is compared with the benign list and with retired contributions.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class _Refusal(NamedTuple):
 
 
 _Refuse = Callable[[Sequence[_Refusal]], None]
-"""Raises an error if there are refusals."""
+"""Raises an error if there are refusals; nothing is added then."""
 
 
 class Added(NamedTuple):
@@ -51,9 +52,10 @@ class Added(NamedTuple):
     stored: Mapping[int, Signal]
     """Its signals by position, suppressed ones too."""
     sent: Sequence[Signal]
-    new: Mapping[int, Signal]
+    """The signals that the member sent, also those that are stored already."""
+    new_signals: Mapping[int, Signal]
     """The new signals by position."""
-    signed: Mapping[int, Signature]
+    new_signatures: Mapping[int, Signature]
     """The new signatures by position."""
 
     @classmethod
@@ -65,14 +67,14 @@ class Added(NamedTuple):
         signatures: Sequence[Signature],
     ) -> Self:
         """What these signals and signatures change; what would be too many is left out."""
-        new = new_hashes(signals, stored, SIGNALS_AN_ITEM)
-        signed = new_hashes(signatures, dict(enumerate(contribution.signatures)), SIGNATURES_AN_ITEM)
-        return cls(contribution, stored, signals, new, signed)
+        new_signals = new_hashes(signals, stored, SIGNALS_AN_ITEM)
+        new_signatures = new_hashes(signatures, dict(enumerate(contribution.signatures)), SIGNATURES_AN_ITEM)
+        return cls(contribution, stored, signals, new_signals, new_signatures)
 
     @property
     def changes(self) -> bool:
         """Whether anything is new."""
-        return bool(self.new or self.signed)
+        return bool(self.new_signals or self.new_signatures)
 
 
 def add(db: HashDB, actor: Actor, additions: Sequence[Addition]) -> Receipt:
@@ -178,7 +180,7 @@ def _refusal(
         return _invalid("signals", WITH_FRAMES)
     if not addition.shows_same_picture(set(added.stored.values())):
         return _invalid("signals", UNLIKE)
-    refused = benign & set(added.new.values())
+    refused = benign & set(added.new_signals.values())
     faults = [Fault(f"signals[{i}]", CLOSE_TO_BENIGN) for i, signal in enumerate(addition.signals) if signal in refused]
     return InvalidInput(tuple(faults)) if faults else None
 
@@ -195,8 +197,8 @@ def _record(
     sets = {
         (added.contribution.id, Draft(tuple(signals), labels=(), removed_at=None).fingerprint())
         for added in changed
-        if added.new
-        for signals in (added.sent, (*added.stored.values(), *added.new.values()))
+        if added.new_signals
+        for signals in (added.sent, (*added.stored.values(), *added.new_signals.values()))
     }
     after, entries = store_added(db, tx, changed, sets, near, now)
     checkpoint = append_checked(tx, now, actor, entries, seq)
@@ -218,17 +220,20 @@ def store_added(
 
     Returns the contributions as they are now, by id, and the events, which the caller appends.
     """
-    new = {added.contribution.id: added.new for added in changed}
-    tx.additions.add(new, {added.contribution.id: added.signed for added in changed}, sets)
+    new_signals = {added.contribution.id: added.new_signals for added in changed}
+    new_signatures = {added.contribution.id: added.new_signatures for added in changed}
+    tx.additions.add(new_signals, new_signatures, sets)
     # Only what is new is compared with retired contributions.
-    fresh = [Recorded(replace(added.contribution, signals=(*added.new.values(),)), known=False) for added in changed]
+    fresh = [
+        Recorded(replace(added.contribution, signals=(*added.new_signals.values(),)), known=False) for added in changed
+    ]
     recorded, case_entries = hold_reuploads(db, tx, fresh, near, now)
     commitments = recommit(tx, [added.contribution for added in changed])
     after = {
         added.contribution.id: replace(
             added.contribution,
-            signals=(*added.contribution.signals, *added.new.values()),
-            signatures=(*added.contribution.signatures, *added.signed.values()),
+            signals=(*added.contribution.signals, *added.new_signals.values()),
+            signatures=(*added.contribution.signatures, *added.new_signatures.values()),
             standing=item.contribution.standing,
             salt=commitments[added.contribution.id].salt,
             commitment=commitments[added.contribution.id].hash,
@@ -240,6 +245,6 @@ def store_added(
 
 def _entry(added: Added, commitment: Commitment) -> LogEntry:
     """The event of an addition: an amendment, which every version knows, says how many signals are new."""
-    fields = [name for name, new in (("signals", added.new), ("signatures", added.signed)) if new]
-    details: Details = {"fields": fields, "added": len(added.new), "commitment": commitment.hash.hex()}
+    fields = [name for name, new in (("signals", added.new_signals), ("signatures", added.new_signatures)) if new]
+    details: Details = {"fields": fields, "added": len(added.new_signals), "commitment": commitment.hash.hex()}
     return LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", added.contribution.id, details)

@@ -32,12 +32,13 @@ def commit(db: HashDB, limit: int = 500) -> int:
         ids = tx.commitments.lacking(limit)
         if not ids:
             return 0
-        # Not in the transaction that writes: if signals change in between, that change makes a commitment, too.
+        # Computed before the transaction that writes. If signals change in between, that change stores a commitment,
+        # and `lacking_of` leaves the contribution out.
         commitments = {id: Commitment.new(lines) for id, lines in tx.commitments.lines(ids).items()}
     with db.store.begin() as tx:
         lacking = tx.commitments.lacking_of(ids)
         tx.commitments.store({id: commitments[id] for id in lacking})
-        # What is masked or unmasked later has a later event.
+        # With the log locked, a signal that is suppressed or restored from here on has a later event.
         tx.audit.lock()
         masked = tx.commitments.count_suppressed(lacking)
         tx.audit.append(db.now(), SYSTEM, [_entry(id, commitments[id], masked.get(id, 0)) for id in lacking])

@@ -189,9 +189,9 @@ def withdraw(db: HashDB, actor: Actor, id: int, reason: str) -> Contribution:
 
 
 def emit_pending(db: HashDB, limit: int = 500) -> int:
-    """Log at most `limit` contributions that expired, or whose member was suspended or reinstated.
+    """Log the new status of at most `limit` contributions that expired, or whose member was suspended or reinstated.
 
-    Returns how many there were; call again while that is `limit`. After an interruption it resumes.
+    Returns how many there were; call again while that is `limit`. After an interruption the next call resumes.
     """
     now = db.now()
     with db.store.read() as tx:
@@ -214,7 +214,10 @@ def record_withdrawal(
     *,
     at_contributors_request: bool = False,
 ) -> None:
-    """Withdraw a locked contribution, and log that; `at_contributors_request`: an admin acts for it."""
+    """Withdraw a locked contribution, and log that.
+
+    With `at_contributors_request`, the actor is an admin, and the event names the member for which it acts.
+    """
     tx.contributions.withdraw(contribution.id, reason, now)
     details: Details = {"reason": reason, "before": str(contribution.status)}
     if at_contributors_request:
@@ -240,13 +243,14 @@ def _lock_own(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribu
 
 
 def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: bool = False) -> None:
-    """Remove signals, reference and notes of a contribution for good, withdrawing it first; its events stay.
+    """Delete the signals, reference and notes of a contribution, which is withdrawn first; its events stay.
 
-    Nobody sees its signals any more. They are kept for 90 days after the withdrawal (`at_once`: not at all), because
-    readers of protocols without ids learn from the value what to remove. Erasing again changes nothing.
-    A member erases its own contributions, `admin` any; `reason` is that of the withdrawal. A quarantined or retired
-    contribution, or one with an open case, is erased `at_once` with `admin` only: its signals recognise a re-upload.
-    Raises InvalidInput, NotFound, NotYours, RetiredKept, ScopeMissing.
+    From now on nobody sees its signals. They are kept for 90 days after the withdrawal, because readers of protocols
+    without ids learn from the value what to remove; with `at_once` they are not kept. Erasing again changes nothing.
+
+    A member erases its own contributions, an actor with `admin` any. `reason` is that of the withdrawal. Only with
+    `admin` is a quarantined or retired contribution, or one with an open case, erased `at_once`: its signals recognise
+    a re-upload. Raises InvalidInput, NotFound, NotYours, RetiredKept, ScopeMissing.
     """
     actor.require(Scope.CONTRIBUTE, Scope.ADMIN)
     reject_field("reason", db.rules.vocabulary.fault("reason", reason))
@@ -283,8 +287,8 @@ def purge(db: HashDB, limit: int = 500) -> int:
     return len(purged)
 
 
-def start(db: HashDB) -> None:
-    """Remove what version 0.1.0 left of contributions that it erased: it does not know newer tables."""
+def delete_leftovers(db: HashDB) -> None:
+    """Delete what version 0.1.0 left of contributions that it erased, in tables that it does not know."""
     with db.store.read() as tx:
         left, with_signatures = tx.erasures.with_rows_left(), tx.erasures.with_signatures_left()
     if with_signatures:
@@ -300,6 +304,7 @@ def start(db: HashDB) -> None:
 
 
 def _must_be_kept(tx: Transaction, contribution: Contribution) -> bool:
+    """Whether its signals are needed to recognise a re-upload, or a reviewer is to decide on it."""
     cases = tx.cases.by_contribution([contribution.id]).get(contribution.id, ())
     return not contribution.standing.matches or any(case.state is CaseState.OPEN for case in cases)
 
@@ -310,7 +315,7 @@ def _erasure_entry(id: int, kept_until: str | None = None) -> LogEntry:
 
 
 def erase_locked(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> LogEntry:
-    """Withdraw a locked contribution, and erase it; return the event of that, which the caller appends."""
+    """Withdraw a locked contribution and erase it; return the event of the erasure, which the caller appends."""
     if contribution.status is not Status.WITHDRAWN:
         record_withdrawal(tx, actor, contribution, reason, now)
     kept_until = (contribution.withdrawn_at or now) + TOMBSTONES_KEPT

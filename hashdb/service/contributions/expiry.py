@@ -28,7 +28,11 @@ def expiry_of(db: HashDB, draft: Draft, now: datetime, rules: IntakeRules) -> da
 def amend_with_expiry(
     db: HashDB, tx: Transaction, contribution: Contribution, change: Amendment, now: datetime, rules: IntakeRules
 ) -> tuple[Contribution, tuple[str, ...]]:
-    """Change an active contribution and the expiry that follows; return it, and the names of the changed fields."""
+    """Change an active contribution and the expiry that follows; return it, and the names of the changed fields.
+
+    `change.expires_at` is the member's own choice. The stored expiry is the earliest of that, the incident's end and
+    the retention. `expires_at` is among the names also if only the member's choice changes.
+    """
     before = tx.retention.own_expiry(contribution.id)
     own_expiry = before if change.expires_at is UNSET else change.expires_at
     label = contribution.incident if change.incident is UNSET else change.incident
@@ -43,14 +47,14 @@ def amend_with_expiry(
     return amended, fields if own_expiry == before else tuple(sorted({*fields, "expires_at"}))
 
 
-def start(db: HashDB) -> None:
+def put_retention_in_force(db: HashDB) -> None:
     """Put the retention of the settings into force; `settle` applies it to existing contributions."""
     chosen = db.rules.retention
     with db.store.read() as tx:
         if tx.retention.in_force() == chosen:
             return
     with db.store.begin() as tx:
-        # In the lock order of `_retain`: this row, then the head of the log.
+        # In the same order as `_apply_retention`, so that the two cannot deadlock: this row, then the head of the log.
         tx.retention.applied_upto(lock=True)
         tx.audit.lock()
         if tx.retention.in_force() != chosen:
@@ -65,20 +69,21 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
     Logs an event for each contribution whose expiry changes. After an interruption it resumes.
     """
     with db.store.read() as tx:
-        # `behind`: the retention in force is not applied to all contributions yet.
-        incidents, behind = tx.incidents.unsettled(), tx.retention.applied_upto() is not None
+        incidents = tx.incidents.unsettled()
+        # Whether there are contributions to which the retention in force is not applied yet.
+        more = tx.retention.applied_upto() is not None
     for incident in incidents:
         after: int | None = 0
         while after is not None:
-            after = _settle_batch(db, actor, after, incident.label)
+            after = _apply_incident(db, actor, after, incident.label)
         with db.store.begin() as tx:
             tx.incidents.settle(incident)
-    while behind:
-        behind = with_intake(db, lambda rules, seq: _retain(db, rules, seq))
+    while more:
+        more = with_intake(db, lambda rules, seq: _apply_retention(db, rules, seq))
     return len(incidents)
 
 
-def _settle_batch(db: HashDB, actor: Actor, after: int, label: str) -> int | None:
+def _apply_incident(db: HashDB, actor: Actor, after: int, label: str) -> int | None:
     """Apply an incident to the next contributions under its label; return the last id, None after the last batch."""
 
     def apply(rules: IntakeRules, seq: int) -> int | None:
@@ -90,7 +95,7 @@ def _settle_batch(db: HashDB, actor: Actor, after: int, label: str) -> int | Non
     return with_intake(db, apply)
 
 
-def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
+def _apply_retention(db: HashDB, rules: IntakeRules, seq: int) -> bool:
     """Apply the retention to the next contributions; return whether there are more."""
     with db.store.begin() as tx:
         after = tx.retention.applied_upto(lock=True)
@@ -108,6 +113,7 @@ def _set_expiries(
     db: HashDB, tx: Transaction, page: Sequence[ExpiryFields], rules: IntakeRules, now: datetime
 ) -> list[LogEntry]:
     """Set the expiries that follow from the rules; return an event for each that changes."""
+    # `moved`: pairs of a contribution and its new expiry. `reinstated`: those that had expired, and no longer have.
     moved, reinstated, entries = [], [], []
     for item in page:
         incident = rules.incidents.get(item.incident) if item.incident else None

@@ -20,15 +20,15 @@ class StaleRead(Exception):
     """The intake rules changed between the check of a change and its writing: check it again."""
 
 
-def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Result]) -> _Result:
-    """Call `verb` with the intake rules and their seq, again after each StaleRead, and return its result.
+def with_intake(db: HashDB, change: Callable[[IntakeRules, int], _Result]) -> _Result:
+    """Call `change` with the intake rules and the last seq that they include, and return its result.
 
-    `verb` ends its transaction with `append_checked`.
+    It is called again each time it raises StaleRead. `change` ends its transaction with `append_checked`.
     """
     while True:
         seq = db.follower.catch_up().seq
         with suppress(StaleRead):
-            return verb(db.intake_rules(), seq)
+            return change(db.intake_rules(), seq)
 
 
 def append_checked(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[LogEntry], read_seq: int) -> int:
@@ -37,7 +37,7 @@ def append_checked(tx: Transaction, now: datetime, actor: Actor, entries: Sequen
 
 
 def append_all_checked(tx: Transaction, now: datetime, entries: Sequence[tuple[Actor, LogEntry]], read_seq: int) -> int:
-    """Append entries that were checked against the intake rules of `read_seq`, and return the last seq.
+    """Append entries of several actors that were checked against the intake rules of `read_seq`; return the last seq.
 
     Raises StaleRead if the rules have changed since, or if a contribution was retired since: the change may be near it.
     The append locks the log until the transaction ends, so nothing can change between this check and the commit.

@@ -29,9 +29,10 @@ def page(db: HashDB, actor: Actor, listing: Listing, place: Place, limit: int) -
 
 
 def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Contribution]:
-    """Every contribution of a listing, in its order; the export is logged before the first is returned.
+    """Every contribution of a listing, in its order; the export is logged before the first one is returned.
 
-    The event has `form` and the names of the fields that were filtered by, never their values.
+    The event has `form`, which is the format of the export, and the names of the fields of the filter, never their
+    values.
     """
     actor.require(Scope.AUDIT)
     now = db.now()

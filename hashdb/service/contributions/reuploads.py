@@ -24,9 +24,10 @@ from hashdb.store import Transaction
 def hold_reuploads(
     db: HashDB, tx: Transaction, recorded: Sequence[Recorded], near: NearSignals, now: datetime
 ) -> tuple[tuple[Recorded, ...], list[LogEntry]]:
-    """Quarantine the newly recorded contributions that are near a retired one: the index suggests, the store decides.
+    """Quarantine the newly recorded contributions that are near a retired one.
 
-    A case on a contribution that the same member withdrew, or let expire, continues on the new one near it.
+    `near` has what the index found near their signals; the store decides which of it is of a retired contribution.
+    A case on a contribution that the same member withdrew, or that expired, continues on the new one near it.
     Returns the recorded contributions with their new standings, and the events, which the caller appends.
     """
     if not near:
@@ -53,7 +54,7 @@ def hold_reuploads(
 
 
 def _near_ids(contribution: Contribution, near: NearSignals, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
-    """The holders that a contribution is near: by a signal of its own, by a page, or by several of its shots."""
+    """The ids of the holders that a contribution is near: by a signal of its own, by a page, or by several shots."""
     if not holders:
         return set()
     ids = _holding(contribution.signals, near, holders)
@@ -66,16 +67,16 @@ def _near_ids(contribution: Contribution, near: NearSignals, holders: Mapping[Si
 
 
 def _holding(signals: Sequence[Signal], near: NearSignals, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
-    """The holders of what is near any of these signals."""
+    """The ids of the holders of stored signals that are near any of these signals."""
     return {id for signal in signals for stored in near.get(signal, ()) for id in holders.get(stored, ())}
 
 
 def _continued_cases(
     tx: Transaction, fresh: Sequence[Contribution], values: Collection[Signal], near: NearSignals, now: datetime
 ) -> dict[int, Case]:
-    """For each contribution, the case that it continues. Of several cases, it is one that holds, else the last.
+    """By contribution, the case that it continues, if there is one. Of several cases, one that holds comes first.
 
-    A continued case holds if the standing of its old contribution matches no longer.
+    `holds` is set on a case if its old contribution no longer matched, by its standing.
     """
     ended_with = tx.shadows.ended_with(fresh[0].member, values, now) if fresh else {}
     ids = {id for group in ended_with.values() for id in group}

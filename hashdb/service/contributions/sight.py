@@ -24,7 +24,8 @@ def sees_members(actor: Actor) -> bool:
 def may_know(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     """Whether the actor may know that this contribution exists, whatever its status and standing.
 
-    Its own; with `feed` or `audit` any; with `match` what its member got as a match; with `review` those with a case.
+    An actor may know of its member's own contributions. With `feed` or `audit` it may know of any, with `match` of
+    those that its member got as a match, and with `review` of those with a case.
     """
     if actor.is_member(contribution.member) or actor.has(Scope.AUDIT) or actor.has(Scope.FEED):
         return True
@@ -48,14 +49,14 @@ def visible_fields(actor: Actor, contribution: Contribution) -> Contribution:
 
 
 def with_origins(db: HashDB, tx: Transaction, contributions: Sequence[Contribution]) -> tuple[Contribution, ...]:
-    """The contributions, each that came from another service with its origin."""
+    """The contributions; those that came from another service have their origin."""
     upstreams = db.upstreams.members()
     origins = tx.matches.origins([item.id for item in contributions if item.member in upstreams]) if upstreams else {}
     return tuple([replace(item, origin=origins[item.id]) if item.id in origins else item for item in contributions])
 
 
 def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:
-    """Wait until a match that any process has just returned is stored, if only that lets the actor see it.
+    """Wait until a match that any process has just returned is stored, if the actor may see it only by that match.
 
     This process stores its hits at once; the others store theirs within `db.hits_within` seconds. A request for a
     contribution that was never returned as a match waits as long, whether it exists or not.
@@ -63,17 +64,17 @@ def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:
     """
     if not actor.has(Scope.MATCH) or actor.has(Scope.FEED) or actor.has(Scope.AUDIT):
         return
-    if db.match_log is not MatchLog.HITS or _is_settled(db, actor, contribution):
+    if db.match_log is not MatchLog.HITS or _needs_no_wait(db, actor, contribution):
         return
     counts.flush(db)
     with db.request_slots.hold(actor):
         until = time.monotonic() + db.hits_within
-        while not _is_settled(db, actor, contribution) and time.monotonic() < until:
+        while not _needs_no_wait(db, actor, contribution) and time.monotonic() < until:
             time.sleep(_POLL_SECONDS)
 
 
-def _is_settled(db: HashDB, actor: Actor, contribution: int) -> bool:
-    """Whether waiting would change nothing: it was returned to the member, or is the member's own."""
+def _needs_no_wait(db: HashDB, actor: Actor, contribution: int) -> bool:
+    """Whether its match with the actor's member is stored already, or it is that member's own."""
     with db.store.read() as tx:
         if _was_returned(tx, actor, contribution):
             return True

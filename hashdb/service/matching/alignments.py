@@ -36,7 +36,7 @@ MOST_HOLDERS = 50
 MOST_NEAR = 100_000
 """Signals that may be near the frames of an item of the console: a person waits for the page."""
 _BESIDE = 1.0
-"""How many steps of its unit (`STEP`) before or after a shot a frame of a segment may be, to be at its place."""
+"""How far from a shot a frame of a segment may be and still be at its place, in steps of its unit (`STEP`)."""
 
 
 class Alignment(NamedTuple):
@@ -54,10 +54,10 @@ class Aligned(NamedTuple):
 
 
 class FrameHit(NamedTuple):
-    """A frame of a query, from `at` to `end` in `unit`, that is near a contribution, and the nearest signal of it.
+    """A frame of a query, from `at` to `end` in `unit`, that is near a contribution, and the nearest signal of that.
 
-    `listed` is the shot that has the signal, in `listed_unit`; None for a picture. `segment` is the number of the
-    segment in which the frame is near the shot at its place, counted from 1.
+    `listed` is the shot of the contribution that has the signal, in `listed_unit`; None for a picture. `segment` is the
+    number, counted from 1, of the segment in which the frame shows the place of this shot; None if there is none.
     """
 
     at: float
@@ -245,7 +245,7 @@ def _few_frames(others: Sequence[Contribution]) -> Iterator[Contribution]:
 
 
 def holder_of(signal: Signal, contribution: Contribution) -> Holder:
-    """A contribution as the holder of a signal, as far as an alignment asks for it."""
+    """A contribution as the holder of a signal, with what an alignment needs of it."""
     item = contribution
     extent = Extent(item.duration, item.pages, item.words) if item.frame_count else None
     return Holder(signal, item.id, item.member, item.severity, item.standing, details=None, extent=extent)
@@ -294,9 +294,11 @@ class ListedItems:
     ) -> FramesMatched:
         """How the frames of the only query match the items."""
         shots = self._shots.__getitem__
-        return match_frames(
+        matched = match_frames(
             [query], expanded, suggested, through, self.held, self.times, shots, self.overruling_algorithms
-        )[0]
+        )
+        # By the position of the query.
+        return matched[0]
 
     def overruling_algorithms(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """By item, the algorithms of its own signals that overrule phash."""

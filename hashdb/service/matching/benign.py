@@ -47,7 +47,7 @@ def get(db: HashDB, actor: Actor, id: int) -> BenignEntry:
 
 
 def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
-    """What an entry would suppress that matches now. Raises InvalidInput."""
+    """What an entry would suppress of what matches now. Raises InvalidInput."""
     actor.require(Scope.AUDIT)
     reject(db.rules.benign_faults(draft))
     db.index.catch_up()
@@ -63,21 +63,25 @@ def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
 
 
 def suppressed_by(db: HashDB, actor: Actor, id: int) -> BenignImpact:
-    """What an entry suppresses now. Without it that matches again, unless another entry is near it. Raises NotFound."""
+    """What an entry suppresses now, and what would match again without it unless another entry is near it, too.
+
+    Raises NotFound.
+    """
     with db.read(actor, Scope.AUDIT) as tx:
         tx.benign.one(id)
-        return BenignImpact(*tx.suppressions.count_of_entry(id), tx.suppressions.count_silenced(id))
+        signals, contributions, members = tx.suppressions.count_of_entry(id)
+        return BenignImpact(signals, contributions, members, silenced=tx.suppressions.count_silenced(id))
 
 
 def add(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEntry | Proposal:
-    """Accept and match nothing within the radius of these signals any more; log each contribution that changes.
+    """Add an entry: nothing within the radius of its signals is accepted or matched from now on.
 
-    When this returns an entry, no process matches what it touches. If two persons are required, the first one's request
-    returns a proposal. Raises InvalidInput, IndexNotReady.
+    Each contribution that changes is logged. When this returns an entry, no process matches what is within its radius.
+    If two persons are required, the first one's request returns a proposal. Raises InvalidInput, IndexNotReady.
     """
     actor.require(Scope.ADMIN)
     reject(db.rules.benign_faults(draft))
-    # `settle` needs the index to find what the entry touches: without it, store nothing.
+    # `settle` needs the index to find the signals near the entry: without it, store nothing.
     db.index.catch_up()
     with db.store.begin() as tx:
         added = add_within(db, tx, actor, draft)
@@ -112,15 +116,16 @@ def delete(db: HashDB, actor: Actor, id: int) -> None:
 
 
 def without_benign_variants(db: HashDB, signals: Sequence[Signal], own: int) -> tuple[Signal, ...]:
-    """The signals of a picture without the variants that are close to a benign one; the first `own` are no variants.
+    """The signals of a picture without the variants that are close to a benign signal.
 
-    The picture's own signals stay, so that the check at intake reports them to the contributor.
+    The first `own` signals are the picture's own, the others its variants. The picture's own signals stay, so that the
+    check at intake reports them to the contributor.
     """
     benign = db.intake_rules().close_to_benign(signals[own:])
     return (*signals[:own], *(signal for signal in signals[own:] if signal not in benign))
 
 
-def start(db: HashDB, drafts: Sequence[BenignDraft]) -> None:
+def add_built_in(db: HashDB, drafts: Sequence[BenignDraft]) -> None:
     """Add the entries that come with hashdb to the list, and replace those that differ.
 
     An entry that an administrator deleted stays deleted. `settle` applies the entries to existing contributions.
@@ -138,7 +143,7 @@ def start(db: HashDB, drafts: Sequence[BenignDraft]) -> None:
 
 
 def _changed_drafts(tx: Transaction, drafts: Sequence[BenignDraft]) -> list[tuple[BenignDraft, int | None]]:
-    """The drafts that differ from the list, each with the id of the entry that it replaces."""
+    """The drafts that differ from the list, each with the id of the entry that it replaces (None: it is new)."""
     known = tx.benign.built_in()
     changed: list[tuple[BenignDraft, int | None]] = []
     for draft in drafts:
@@ -200,6 +205,7 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
 
 
 def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
+    """Suppress the signals within the radius of a new entry."""
     # Once caught up, the index has every contribution that was not checked against this entry at its intake.
     db.index.catch_up()
     with db.store.read() as tx:
@@ -213,14 +219,15 @@ def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
 
 
 def _restore(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
+    """Restore the signals that a deleted entry suppressed."""
     while with_intake(db, lambda rules, seq: _restore_batch(db, actor, entry, rules, seq)):
         pass
 
 
 def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: IntakeRules, seq: int) -> bool:
-    """Restore what a deleted entry suppressed and no other touches, of some contributions; return whether any had it.
+    """Restore, in some contributions, the signals that a deleted entry suppressed; return whether it found any.
 
-    What another entry touches is assigned to that one.
+    Signals that another entry is near, too, stay suppressed and are assigned to that entry.
     """
     with db.store.begin() as tx:
         placed = tx.suppressions.lock_suppressed(entry.id, BATCH)

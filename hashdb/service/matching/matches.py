@@ -40,7 +40,7 @@ from hashdb.service import HashDB
 from hashdb.service.contributions.sight import sees_members
 from hashdb.store.matching.matches import MatchReader
 
-_NOT_TOLD = "is not allowed for a key that hides distances"
+_NOT_ALLOWED = "is not allowed for a key that hides distances"
 _SWITCH_INTERVAL = 0.0005
 """Seconds that the thread of a batch runs while others wait; Python's default is 0.005."""
 MATCHING = tuple(standing for standing in Standing if standing.matches)
@@ -60,9 +60,9 @@ def match(
 ) -> Answer:
     """For each query the active contributions within its radius, nearest first, as of the head of the log now.
 
-    `quarantined` (scope `audit`) includes quarantined contributions. `head`: the index has caught up with it since the
-    request came, so a single match does not read the head again. `has_turn`: the caller is in a block of `batch_turn`.
-    Raises InvalidInput, LimitReached, TooManyAtOnce.
+    `quarantined` (scope `audit`) includes quarantined contributions. `head` is the head of the log with which the index
+    has caught up since the request arrived: then a single match does not read it again. `has_turn`: the caller is in a
+    block of `batch_turn`. Raises InvalidInput, LimitReached, TooManyAtOnce.
     """
     actor.require(Scope.MATCH)
     if quarantined:
@@ -72,14 +72,15 @@ def match(
     expanded = expand(queries)
     is_batch = not has_turn and len(expanded.queries) > MOST_SINGLE
     with large_request(db, actor) if is_batch else nullcontext():
-        # Spent only at the request's turn: a request that is told to retry has used nothing.
+        # Spent only at the request's turn: a request that is refused with "try again later" has used nothing.
         now = db.now()
         if actor.key is not None:
             db.budgets.spend(actor, query_cost(queries), now)
         if head is None or is_batch:
             head = db.index.catch_up()
         started = perf_counter()
-        # A picture takes the short way. `thinned`: the positions of queries with frames that were not searched for.
+        # For each query, the signals that are near and the transforms that found them. `thinned` are the positions of
+        # queries of which some frames were not searched for. Without frames, a query is searched for in fewer steps.
         suggested, through, thinned = (
             suggest_expanded(expanded, db.index.search)
             if expanded.frames
@@ -89,6 +90,7 @@ def match(
         if any(suggested):
             standings = tuple(Standing) if quarantined else MATCHING
             answer = Answer(_results(db, actor, queries, expanded, suggested, through, thinned, standings), head.seq)
+            # The seconds of the search, and those of the store.
             db.on_match_timed((searched - started, perf_counter() - searched))
         else:
             answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
@@ -116,28 +118,39 @@ def _results(
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
     upstreams = db.upstreams.members()
     with db.store.match_reader() as stored:
-        few = stored.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
-        is_many = len(few) > MATCHES_A_REQUEST
-        # Very many holders are read without the fields of a match.
-        for holder in stored.holders(signals, now, standings, detailed=False) if is_many else few:
+        holders = stored.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
+        if len(holders) > MATCHES_A_REQUEST:
+            # So many are read without the fields of a match; `match_details` reads those of the few that are returned.
+            holders = stored.holders(signals, now, standings, detailed=False)
+        for holder in holders:
             by_signal[holder.signal].append(holder)
-        origins = _count_by_origin(stored, by_signal, upstreams) if upstreams else {}
+        origins = _set_sources(stored, by_signal, upstreams) if upstreams else {}
         overruling = stored.overruling_algorithms
         shots: TimesByHolder = {}
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
             shots = stored.times(signals_of_framed_items(by_signal))
-            inputs = queries, expanded, suggested, through, by_signal, shots, stored.shots, overruling, thinned
-            by_frames = match_frames(*inputs, shows_distances=actor.sees_distances)
+            by_frames = match_frames(
+                queries,
+                expanded,
+                suggested,
+                through,
+                by_signal,
+                shots,
+                stored.shots,
+                overruling,
+                thinned,
+                shows_distances=actor.sees_distances,
+            )
         verified: Mapping[int, Verified] = {}
         for query in queries:
-            # Spelled out: a plain query takes the shortest way.
+            # Not by `any` and a function: this loop costs a plain query the least.
             if query.transforms or query.signatures or query.min_score is not None or query.order is Order.SCORE:
                 verified = verify_candidates(queries, suggested, through, by_signal, overruling, stored.stored_items)
                 break
         decided = decide(queries, suggested, through, by_signal, overruling, by_frames, verified)
         if not expanded.frames:
-            # Of very many holders few are returned.
+            # Only now: of many holders few are returned.
             framed = defaultdict[int, set[Signal]](set)
             for choice in decided:
                 for group in choice.chosen:
@@ -145,19 +158,19 @@ def _results(
                         framed[group[0].contribution].update([holder.signal for holder in group])
             shots = stored.times(framed, MOST_FRAMES) if framed else {}
         confirming = stored.confirming_members({id for choice in decided for id in choice.judged})
-        # Few holders are read with all fields of a match.
+        # The contributions whose holders were read without the fields of a match.
         unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].details is None}
         details = stored.match_details(unread)
     results = build_results(queries, decided, details, confirming, shots)
     return tuple([result.with_origins(origins) for result in results]) if origins and sees_members(actor) else results
 
 
-def _count_by_origin(
+def _set_sources(
     stored: MatchReader, by_signal: Mapping[Signal, list[Holder]], upstreams: Set[int]
 ) -> Mapping[int, Origin]:
-    """Let what came from other services count as of the members there, and return the origins by contribution.
+    """Set the `source` of the holders in `by_signal` that came from other services; return the origins by contribution.
 
-    Lists that have something from the same member, by whatever path, count as one member.
+    By its source, a contribution counts as that of the member that first contributed it, by whatever path it came.
     """
     followed = {holder.contribution for each in by_signal.values() for holder in each if holder.member in upstreams}
     origins = stored.origins(followed)
@@ -193,8 +206,8 @@ def batch_turn(db: HashDB, actor: Actor) -> Iterator[None]:
 def check(db: HashDB, queries: Sequence[Query], *, sees_distances: bool = True) -> None:
     """Raise InvalidInput with every fault of the queries, each at `queries[i].field`.
 
-    A key that is told no distances may choose no radius: by halving it repeatedly, it would learn them. So it would
-    by the score, which follows from them.
+    A key that hides distances may choose no radius: by halving it repeatedly, the member would learn the distances. The
+    score follows from them, so such a key may not choose a least score or the order by score, either.
     """
     faults = list(db.rules.queries_faults(queries))
     if not sees_distances:
@@ -204,6 +217,6 @@ def check(db: HashDB, queries: Sequence[Query], *, sees_distances: bool = True) 
                 "min_score": query.min_score is not None,
                 "order": query.order is Order.SCORE,
             }
-            faults += [Fault(f"queries[{i}].{name}", _NOT_TOLD) for name, is_chosen in chosen.items() if is_chosen]
+            faults += [Fault(f"queries[{i}].{name}", _NOT_ALLOWED) for name, is_chosen in chosen.items() if is_chosen]
     if faults:
         reject(faults)

@@ -39,6 +39,7 @@ _MOST_VALUES = 200
 _MOST_FRAMES = 500
 """Frames of an item whose neighbors are listed."""
 _Signatures = Mapping[str, Sequence[Signature]]
+"""The signatures of a picture by view: `whole`, or the name of a transform."""
 _NO_SIGNATURES: _Signatures = {}
 SignalsByTransform = Mapping[str, Sequence[Signal]]
 """The signals of an item by the name of a transform, and those of the item itself by the name `UNALTERED`."""
@@ -57,7 +58,9 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
         frames = searched_frames(tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ())
         of_frames = (signal for frame in frames[:: len(frames) // _MOST_FRAMES + 1] for signal in frame.signals)
         enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
-        near = _near(db, tx, {UNALTERED: enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
+        # One more than the limit: the contribution itself is among them.
+        radii = {algorithm: algorithm.radius for algorithm in PERCEPTUAL}
+        near = _find_near(db, tx, {UNALTERED: enabled}, radii, limit + 1)
     query = PreparedQuery({WHOLE: item.signals}, {WHOLE: item.signatures}) if item.signatures else None
     others = [neighbor for neighbor in near if neighbor.contribution.id != contribution]
     return _visible(actor, query, others[:limit])
@@ -78,7 +81,8 @@ def list_near_signals(
     )
     db.index.catch_up()
     with db.store.read() as tx:
-        near = _near(db, tx, by_transform, {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}, limit)
+        radii = {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}
+        near = _find_near(db, tx, by_transform, radii, limit)
         near = _with_places(tx, near)
     views = {name or WHOLE: signals for name, signals in by_transform.items()}
     query = PreparedQuery(views, signatures) if signatures or views.keys() != {WHOLE} else None
@@ -140,15 +144,17 @@ def _visible(
     return tuple(map(visible, near))
 
 
-def _near(
+def _find_near(
     db: HashDB, tx: Transaction, by_transform: SignalsByTransform, radii: Mapping[Algorithm, int], limit: int
 ) -> list[NearContribution]:
     """At most `limit` contributions within the radii (bits) of any of the signals, nearest first."""
     queries = [(name, signal) for name, signals in by_transform.items() for signal in signals]
     nearest = _nearest(db, queries, radii)
+    # By contribution, the stored signals that it has.
     held = tx.matches.contributions_with(nearest, MOST_HOLDERS)
-    closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
-    ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
+    # In radii, so that algorithms can be compared; a digest has the radius 0.
+    relative = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
+    ids = sorted(held, key=lambda id: (min(relative[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
     overruling = Query(tuple(by_transform.get(UNALTERED, ()))).overruling
     near = (_near_contribution(contributions[id], held[id], nearest, overruling) for id in ids if id in contributions)
@@ -156,12 +162,13 @@ def _near(
 
 
 class _Nearest(NamedTuple):
-    """The signal that is nearest to a stored value, and the transform that made it."""
+    """The signal that is nearest to a stored value. These tuples are compared: the least one is the best."""
 
     is_beyond: bool
-    """Whether it is beyond the default radius of the transform: a signal that is not wins over a nearer one."""
+    """Whether it is beyond the default radius of the transform: a signal within it is better than a nearer one."""
     distance: int
     transform: str
+    """The transform that made the signal; `UNALTERED` for the item itself."""
     signal: Signal
 
 
@@ -182,7 +189,7 @@ def _nearest(
         results = db.index.search(algorithm, [signal.value for _, signal in of_algorithm], radii[algorithm])
         for (name, signal), neighbors in zip(of_algorithm, results, strict=True):
             for distance, value in neighbors[:_MOST_VALUES]:
-                # At equal distance the original wins over its transforms, whose names are not empty.
+                # At equal distance the item itself comes before its transforms, because `UNALTERED` is empty.
                 stored = Signal(algorithm, value)
                 candidate = _Nearest(distance > transform_radius(name, algorithm), distance, name, signal)
                 nearest[stored] = min(nearest.get(stored, candidate), candidate)
@@ -195,6 +202,10 @@ def _near_contribution(
     nearest: Mapping[Signal, _Nearest],
     overruling: Collection[Algorithm],
 ) -> NearContribution:
+    """The contribution with the nearest pair of each algorithm; `held` are its stored signals that are near.
+
+    `overruling` are the algorithms of the query that overrule `phash`.
+    """
     closest: dict[Algorithm, tuple[_Nearest, Signal]] = {}
     for stored in held:
         candidate = nearest[stored], stored

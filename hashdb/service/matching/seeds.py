@@ -12,9 +12,10 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 _SCOPES = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
+"""The scopes of keys that get the seeds: they hash what they send."""
 
 
-def start(db: HashDB) -> None:
+def make_first(db: HashDB) -> None:
     """Make the first seed, unless there ever was one."""
     with db.store.read() as tx:
         if tx.seeds.all_states():

@@ -344,7 +344,7 @@ class _Step:
             return
         added = Added.from_sent(contribution, stored, draft.signals, draft.signatures)
         if added.changes:
-            sets = {(contribution.id, draft.fingerprint())} if added.new else set()
+            sets = {(contribution.id, draft.fingerprint())} if added.new_signals else set()
             _, entries = store_added(self.db, self.tx, [added], sets, self.near, self.now)
             self.entries += entries
 

@@ -140,7 +140,7 @@ class Tally:
             self.anonymous_refusals[request.reason] += 1
 
     def hits_by_step(self) -> Counter[tuple[int, int, datetime]]:
-        """The number of hits by contribution, member and `flood_step`, the start of five minutes."""
+        """The number of hits by contribution, member, and the start of the five minutes (`flood_step`)."""
         times: Counter[tuple[int, int, datetime]] = Counter()
         for (_, member, contribution), totals in self.hits.items():
             times[contribution, member, flood_step(totals.last_at)] += totals.times

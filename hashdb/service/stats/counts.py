@@ -31,11 +31,11 @@ from hashdb.store.stats.counts import Seal
 
 _DAY = timedelta(days=1)
 _MOST_WRONG = 20
-"""How many wrong rows of hits are reported: the first ones."""
+"""The most wrong rows of hits that are reported: the first ones."""
 _GRACE = timedelta(minutes=1)
-"""From midnight until the day is sealed: the workers store what they counted in its last second."""
+"""The time from midnight until the day is sealed: the workers store what they counted in its last second."""
 FINAL_AFTER = 2 * _GRACE
-"""From the end of a day until each worker has stored its counts of the day."""
+"""The time from the end of a day until each worker has surely stored its counts of the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ def flush(db: HashDB) -> bool:
         with db.store.begin() as tx:
             tx.counts.lock()
             now = db.now()
+            # Counts of days up to `closed` arrive too late: they are added to the day `opened`.
             closed = _last_closed(tx, now)
             opened = max(now.date(), closed + _DAY)
             for day, numbers in _in_open_days(_with_hits(tally, contributors), closed, opened).items():
@@ -83,7 +84,7 @@ def flush(db: HashDB) -> bool:
 def seal(db: HashDB) -> bool:
     """Seal the days that are over and not yet sealed; return whether there were any.
 
-    The first process does it. If none ran for days, the next one seals them all. Raises StoreBusy.
+    The first process that notices it does so. If none ran for days, it seals all of them. Raises StoreBusy.
     """
     today = (db.now() - _GRACE).date()
     with db.store.read() as tx:
@@ -132,7 +133,7 @@ def _wrong_sealed_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
 
 
 def _wrong_hits(tx: Transaction) -> Iterator[tuple[None, str]]:
-    """The faults of the hits: they were not counted when they were stored, or no service stores such a row."""
+    """The faults of the hits: there are more than were counted, or rows that no service stores."""
     for day, member, stored, counted in tx.counts.hits_uncounted(_MOST_WRONG):
         hits = f"the table hits has {stored}, only {counted} were counted"
         yield None, f"the hits of member {member} on {day}: {hits}"
@@ -156,9 +157,9 @@ def _with_hits(tally: Tally, contributors: Mapping[int, int]) -> dict[date, Coun
 
 
 def _last_closed(tx: Transaction, now: datetime) -> date:
-    """The last day to which nothing is added any more: it is sealed or over, with counts or without."""
-    over, sealed = (now - _GRACE).date() - _DAY, tx.counts.last_sealed()
-    return over if sealed is None else max(over, sealed)
+    """The last day to which nothing is added any more: the last one that is over or sealed."""
+    last_over, last_sealed = (now - _GRACE).date() - _DAY, tx.counts.last_sealed()
+    return last_over if last_sealed is None else max(last_over, last_sealed)
 
 
 def _in_open_days(numbers: Mapping[date, Counter[Cell]], closed: date, opened: date) -> dict[date, Counter[Cell]]:
@@ -175,7 +176,7 @@ def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversa
     There are none if hits are not stored.
     """
     member = actor.require_member(Scope.MATCH)
-    # Also count what this process has answered and not yet stored.
+    # Store what this process has answered first, so that its reversals are among them.
     flush(db)
     with db.store.read() as tx:
         return tx.hits.reversals(member.id, after, seq_with_all_hits(db, tx))[:limit]

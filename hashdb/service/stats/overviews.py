@@ -37,7 +37,9 @@ _DAY = timedelta(days=1)
 EXPIRING = timedelta(days=7)
 """How far ahead expiries are counted, and how far back suspected keys."""
 _DUE_SOON = timedelta(hours=24)
+"""How long before its due time a case is counted as due soon."""
 _PERIOD_FIGURES = (Figure.ADDED, Figure.TIMED, Figure.IN_HOUR, Figure.QUERIES, Figure.HITS)
+"""The figures of a member that are counted by day, and so for any period."""
 
 
 def follow(db: HashDB) -> int:
@@ -86,7 +88,10 @@ def members(db: HashDB, actor: Actor, days: int) -> tuple[MemberFigures, ...]:
 
 
 def _count(tx: Transaction, since: date) -> tuple[Deltas, Counter[TotalCount]]:
-    """What new events, and unsealed days since a day, add to the stored figures; and the totals with that."""
+    """What the stored figures lack yet, and the totals with that.
+
+    They lack new events, and the queries and hits of days from `since` on that are not sealed yet.
+    """
     counted, _ = _next_deltas(tx, tx.overviews.last_seq())
     # Queries and hits of days that no counted event has sealed yet.
     last = max((seal.day for seal in tx.counts.seals() if seal.seq <= counted.seq), default=None)
@@ -106,7 +111,7 @@ def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
 
 
 def _day_figures(day: date, figures: Counter[str]) -> DayFigures:
-    """The figures of a day: half of its contributions were shared within `half` seconds, nine tenths within `most`."""
+    """The figures of a day: half of its contributions were shared within `half` seconds, 90 % within `most` seconds."""
     by_name = {str(figure): figures[figure] for figure in Figure if figure is not Figure.IN_DAY}
     return DayFigures(day, **by_name, half=shared_within(figures, 0.5), most=shared_within(figures, 0.9))
 

@@ -26,16 +26,18 @@ from hashdb.service.background import is_due
 from hashdb.service.stats.buffer import Refusal, Tally
 from hashdb.store import Transaction
 
-_NOT_OF_BODY = (NotAuthenticated, NotAllowed, Unavailable)
+_NOT_ABOUT_BODY = (NotAuthenticated, NotAllowed, Unavailable)
 """Errors that say nothing about the body; the first two are counted by `note_access`."""
-_ANONYMOUS_EVERY, _NAMED_EVERY = timedelta(minutes=1), timedelta(hours=1)
-"""How often refusals without a valid key, and those of one key or user, are logged at most."""
+_ANONYMOUS_EVERY = timedelta(minutes=1)
+"""Refusals without a valid key are logged at most this often."""
+_NAMED_EVERY = timedelta(hours=1)
+"""A refusal of one key or user is logged at most this often."""
 
 
 def note_access(db: HashDB, actor: Actor | None, error: Exception) -> None:
-    """Count a refused key, user or form, if the error is such a refusal."""
+    """Count the refusal of a key, user or form, if the error is one."""
     if isinstance(error, FormRefused):
-        # The user is not looked up before the form is known to be the service's own.
+        # No actor: the user of a form is not looked up before the form is known to be the service's own.
         db.stats.note_refused_request(db.now(), 0, Refusal(None, AccessRefusal.FORM_REFUSED))
         return
     if actor is None or (actor.member is None and not actor.name.startswith("user:")):
@@ -51,13 +53,13 @@ def note_access(db: HashDB, actor: Actor | None, error: Exception) -> None:
 
 def note_form(db: HashDB, error: HashDBError) -> None:
     """Count a refused form of the console, by the kind of error; sign-ins have their own events."""
-    if not isinstance(error, (*_NOT_OF_BODY, LimitReached)):
+    if not isinstance(error, (*_NOT_ABOUT_BODY, LimitReached)):
         db.stats.note_refused_form(db.now(), error.slug)
 
 
 def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> None:
     """Count refused contributions, by the kind of error and by the fields at fault."""
-    if isinstance(error, _NOT_OF_BODY):
+    if isinstance(error, _NOT_ABOUT_BODY):
         return
     codes = {error.slug}
     if isinstance(error, InvalidInput):
@@ -68,7 +70,7 @@ def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> No
 
 
 def write(tx: Transaction, tally: Tally, now: datetime) -> None:
-    """Store the refusals without a key, and log them and those of each key and user, when that is due."""
+    """Store the refusals without a valid key. Log those, and the first one of each key and user, where that is due."""
     tx.refusals.add(tally.anonymous_refusals)
     for name, refusal in tally.first_refusals.items():
         kind, _, id = name.partition(":")
@@ -100,7 +102,7 @@ def _log_anonymous(tx: Transaction, now: datetime) -> bool:
 
 
 def _pending(tx: Transaction, now: datetime) -> Mapping[str, int]:
-    """The refusals without a key that are to be logged now, by reason."""
+    """The number of refusals without a valid key that are to be logged now, by reason; empty if that is not due."""
     pending = tx.refusals.not_logged()
     last = tx.audit.last_time("service", Action.AUTH_REFUSED, 1)
     return pending if pending and is_due(last, now, _ANONYMOUS_EVERY) else {}

@@ -23,7 +23,7 @@ from hashdb.service.stats import counts
 from hashdb.store import Transaction
 
 KEPT = 50
-"""The newest jobs, whose reports are kept; a report can be made again."""
+"""How many jobs are kept with their reports: the newest ones. A report can be made again."""
 _BLOCK = 8_192
 """Events that are read at a time."""
 _AT_ONCE = 0.4
@@ -115,11 +115,12 @@ def log_report(db: HashDB, actor: Actor, period: Period, member: int | None, for
 
 
 def _checked_period(db: HashDB, actor: Actor, first: date | None, last: date | None, member: int | None) -> Period:
-    """The period of a report, by default from the log's beginning to today; before, store the counts of this process.
+    """The period of a report, by default from the log's beginning to today.
 
     Raises InvalidInput, NotFound (the member).
     """
     actor.require(Scope.AUDIT)
+    # So that the report includes what this process has counted.
     counts.flush(db)
     with db.store.read() as tx:
         beginning = tx.audit.since(0, 1)

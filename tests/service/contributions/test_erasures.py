@@ -124,7 +124,7 @@ def test_the_next_start_removes_the_content_that_version_0_1_0_left(db: HashDB, 
         tx.connection.execute(update(rows).where(rows.c.id == signed.id).values(values))
         tx.connection.execute(insert(erasures), {"contribution_id": signed.id, "due_at": db.now()})
         assert tx.contributions.signatures([signed.id]) != {}
-    contributions.start(db)
+    contributions.delete_leftovers(db)
     with db.store.begin() as tx:
         assert tx.contributions.signals([erased.id]) != {}
         assert tx.contributions.signals([signed.id]) != {}
@@ -133,7 +133,7 @@ def test_the_next_start_removes_the_content_that_version_0_1_0_left(db: HashDB, 
         # That version does this once it no longer has to keep the signals.
         tx.connection.execute(delete(erasures))
         tx.connection.execute(delete(signals).where(signals.c.contribution_id.in_([erased.id, signed.id])))
-    contributions.start(db)
+    contributions.delete_leftovers(db)
     with db.store.read() as tx:
         assert tx.contributions.signals([erased.id]) == {}
         assert list(tx.frames.get([erased.id, kept.id])) == [kept.id]

@@ -22,7 +22,7 @@ RETENTION = Retention({"graphic_violence": 10, "manifesto": 20})
 def settled_service(url: str, clock: Clock, retention: Retention = RETENTION) -> HashDB:
     """A service that has applied this retention to all contributions."""
     db = hashdb(url, clock, replace(RULES, retention=retention))
-    expiry.start(db)
+    expiry.put_retention_in_force(db)
     expiry.settle(db)
     return db
 
@@ -67,7 +67,7 @@ def test_a_changed_retention_applies_to_existing_contributions(
     assert settings.details == {"days": ["graphic_violence=10", "manifesto=20"]}
     assert [event.id for event in amended] == [item.id for item in items[:5]]
     head = later.store.head()
-    expiry.start(later)
+    expiry.put_retention_in_force(later)
     expiry.settle(later)
     assert later.store.head() == head
     later.close()
@@ -84,8 +84,8 @@ def test_an_interrupted_settlement_continues_where_it_stopped(
     actor = member_with(db)
     items = contributed(db, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)))
     db.rules = replace(db.rules, retention=RETENTION)
-    expiry.start(db)
-    assert expiry._retain(db, db.intake_rules(), db.index.catch_up().seq)
+    expiry.put_retention_in_force(db)
+    assert expiry._apply_retention(db, db.intake_rules(), db.index.catch_up().seq)
     with db.store.read() as tx:
         assert tx.retention.applied_upto() == items[1].id
     expiry.settle(db)
@@ -109,7 +109,7 @@ def test_the_end_of_an_incident_applies_before_a_longer_retention(database_url: 
 def test_a_process_with_an_outdated_retention_settles_nothing(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(1, labels=("manifesto",)))
     db.rules = replace(db.rules, retention=RETENTION)
-    expiry.start(db)
+    expiry.put_retention_in_force(db)
     db.rules = RULES
     head = db.store.head()
     expiry.settle(db)

@@ -84,8 +84,8 @@ def _delete_benign(db: HashDB) -> None:
 BENIGN = BenignDraft((signal(1),), built_in="one")
 RULES_WITH_RETENTION = replace(RULES, retention=Retention({"glorification": 1}))
 PREPARATIONS: dict[str, Callable[[HashDB], object]] = {
-    "benign.delete": lambda db: benign.start(db, [BENIGN]),
-    "benign.settle": lambda db: benign.start(db, [BENIGN]),
+    "benign.delete": lambda db: benign.add_built_in(db, [BENIGN]),
+    "benign.settle": lambda db: benign.add_built_in(db, [BENIGN]),
     "expiry.start": lambda db: setattr(db, "rules", RULES_WITH_RETENTION),
     "health.log_safeguards": lambda db: setattr(db, "rules", replace(RULES, flood_cap=9)),
     "expiry.settle": lambda db: _start_retention(db),
@@ -106,7 +106,7 @@ NEEDS_A_WEBHOOK = ("webhooks.change", "webhooks.delete", "webhooks.renew")
 
 def _start_retention(db: HashDB) -> None:
     db.rules = RULES_WITH_RETENTION
-    expiry.start(db)
+    expiry.put_retention_in_force(db)
 
 
 def _propose(db: HashDB, *, later: bool = False) -> None:
@@ -129,7 +129,7 @@ def _erase(db: HashDB) -> None:
 
 
 def _rotate_seeds(db: HashDB) -> None:
-    seeds.start(db)
+    seeds.make_first(db)
     seeds.rotate(db, COMMAND_LINE)
 
 
@@ -187,11 +187,11 @@ def _give_a_wrong_password(db: HashDB) -> None:
 CHANGES: dict[str, Verb] = {
     "benign.add": lambda db, actor, id: benign.add(db, COMMAND_LINE, BENIGN),
     "benign.delete": lambda db, actor, id: _delete_benign(db),
-    "benign.start": lambda db, actor, id: benign.start(db, [BENIGN]),
+    "benign.start": lambda db, actor, id: benign.add_built_in(db, [BENIGN]),
     "neighbors.guard": lambda db, actor, id: neighbors.guard(db),
     "cases.decide": lambda db, actor, id: cases.decide(db, COMMAND_LINE, dispute(db, id), Decision.UPHOLD),
     "expiry.settle": lambda db, actor, id: expiry.settle(db),
-    "expiry.start": lambda db, actor, id: expiry.start(db),
+    "expiry.start": lambda db, actor, id: expiry.put_retention_in_force(db),
     "health.log_safeguards": lambda db, actor, id: health.log_safeguards(db),
     "members.log_listing": lambda db, actor, id: members.log_listing(db, actor),
     "incidents.add": lambda db, actor, id: incidents.add(db, COMMAND_LINE, IncidentDraft("CI:x", NOON)),
@@ -260,7 +260,7 @@ CHANGES: dict[str, Verb] = {
     "users.remove_factor": lambda db, actor, id: users.remove_factor(db, new_session(db), PASSWORD),
     "seeds.retire": lambda db, actor, id: seeds.retire(db, COMMAND_LINE, 1),
     "seeds.rotate": lambda db, actor, id: seeds.rotate(db, COMMAND_LINE),
-    "seeds.start": lambda db, actor, id: seeds.start(db),
+    "seeds.start": lambda db, actor, id: seeds.make_first(db),
     "webhooks.add": lambda db, actor, id: add_webhook(db, actor),
     "webhooks.change": lambda db, actor, id: webhooks.change(db, actor, 1, WebhookChange(enabled=False)),
     "webhooks.delete": lambda db, actor, id: webhooks.delete(db, actor, 1),

@@ -236,9 +236,9 @@ def test_only_administrators_may_change_the_list(db: HashDB, verb: Callable[[Has
 def test_start_adds_built_in_entries_once_and_updates_them_but_not_deleted_ones(db: HashDB, actor: Actor) -> None:
     (old,) = contributed(db, actor, draft(1))
     built_in = (BenignDraft((signal(1), signal(2)), built_in="one"), BenignDraft((signal(3),), built_in="two"))
-    benign.start(db, built_in)
+    benign.add_built_in(db, built_in)
     head = db.store.head()
-    benign.start(db, built_in)
+    benign.add_built_in(db, built_in)
     assert db.store.head() == head
     with pytest.raises(InvalidInput):
         contributions.contribute(db, actor, [draft(3)])
@@ -248,7 +248,7 @@ def test_start_adds_built_in_entries_once_and_updates_them_but_not_deleted_ones(
     ]
     benign.delete(db, COMMAND_LINE, entry_two.id)
     assert contributions.get(db, actor, old.id).masked == 1
-    benign.start(db, (BenignDraft((signal(2), signal(4)), built_in="one"), built_in[1]))
+    benign.add_built_in(db, (BenignDraft((signal(2), signal(4)), built_in="one"), built_in[1]))
     (newer,) = benign.page(db, COMMAND_LINE, 0, 9)
     assert (newer.built_in, newer.signals) == ("one", (signal(2), signal(4)))
 

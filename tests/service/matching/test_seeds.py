@@ -27,15 +27,15 @@ def _events(db: HashDB) -> list[tuple[str, str, int]]:
 
 def test_only_the_first_start_creates_a_seed(db: HashDB, database_url: str) -> None:
     assert seeds.list_all(db, COMMAND_LINE) == ()
-    seeds.start(db)
+    seeds.make_first(db)
     second_worker = hashdb(database_url, Clock())
-    seeds.start(second_worker)
+    seeds.make_first(second_worker)
     second_worker.close()
     assert _events(db) == [("system:hashdb", "seed.added", 1)]
 
 
 def test_all_workers_see_a_rotation_and_excess_seeds_are_retired(db: HashDB, actor: Actor, database_url: str) -> None:
-    seeds.start(db)
+    seeds.make_first(db)
     second_worker = hashdb(database_url, Clock())
     (first,) = seeds.known_to(second_worker, actor)
     for number in range(2, MAX_SEEDS + 2):
@@ -54,7 +54,7 @@ def test_all_workers_see_a_rotation_and_excess_seeds_are_retired(db: HashDB, act
 
 
 def test_retire_rejects_the_newest_a_retired_and_an_unknown_seed(db: HashDB, actor: Actor) -> None:
-    seeds.start(db)
+    seeds.make_first(db)
     with pytest.raises(InvalidInput, match="rotate first"):
         seeds.retire(db, COMMAND_LINE, 1)
     seeds.rotate(db, COMMAND_LINE)
@@ -74,7 +74,7 @@ def test_a_retired_seed_is_deleted_from_the_database_files(tmp_path: Path) -> No
     def in_files(octets: bytes) -> bool:
         return octets in b"".join(path.read_bytes() for path in tmp_path.glob("hashdb.sqlite*"))
 
-    seeds.start(db)
+    seeds.make_first(db)
     for retire in (partial(seeds.retire, db, COMMAND_LINE, 1), partial(seeds.rotate, db, COMMAND_LINE)):
         oldest = seeds.known_to(db, actor)[-1].octets
         while len(seeds.list_all(db, COMMAND_LINE)) < 2 or len(seeds.known_to(db, actor)) < MAX_SEEDS:
@@ -88,7 +88,7 @@ def test_a_retired_seed_is_deleted_from_the_database_files(tmp_path: Path) -> No
 
 
 def test_only_contribute_and_match_keys_read_seeds_and_members_change_none(db: HashDB) -> None:
-    seeds.start(db)
+    seeds.make_first(db)
     for scope in Scope:
         known = seeds.known_to(db, member_with(db, scope))
         assert len(known) == (1 if scope in (Scope.CONTRIBUTE, Scope.MATCH) else 0)
@@ -98,7 +98,7 @@ def test_only_contribute_and_match_keys_read_seeds_and_members_change_none(db: H
 
 
 def test_verify_reports_a_seed_that_was_replaced_in_the_database(db: HashDB) -> None:
-    seeds.start(db)
+    seeds.make_first(db)
     with db.store.begin() as tx:
         tx.connection.execute(update(tables.seeds).values(octets=bytes(SEED_BYTES)))
     (finding,) = verify(db, COMMAND_LINE).findings
@@ -106,7 +106,7 @@ def test_verify_reports_a_seed_that_was_replaced_in_the_database(db: HashDB) -> 
 
 
 def test_no_event_contains_a_seed(db: HashDB) -> None:
-    seeds.start(db)
+    seeds.make_first(db)
     seeds.rotate(db, COMMAND_LINE)
     with db.store.read() as tx:
         logged = json.dumps([[str(value) for value in row] for row in tx.audit.rows(None, 1_000)])

@@ -23,7 +23,7 @@ ALL_ALGORITHMS = replace(RULES, algorithms=OF_PICTURES)
 
 def test_settle_suppresses_stored_signals_close_to_a_built_in_entry(db: HashDB, actor: Actor) -> None:
     (item,) = contributed(db, actor, draft(1))
-    benign.start(db, (BenignDraft((signal(1),), built_in="one"),))
+    benign.add_built_in(db, (BenignDraft((signal(1),), built_in="one"),))
     assert contributions.get(db, actor, item.id).masked == 0
     assert benign.settle(db) == 1
     assert contributions.get(db, actor, item.id).masked == 1
@@ -38,7 +38,7 @@ def test_an_interrupted_settlement_resumes_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(benign, "BATCH", 2)
     items = contributed(db, actor, *(draft(near(signal(1), 8, seed)) for seed in range(7)))
-    benign.start(db, (BenignDraft((signal(1),), built_in="one"),))
+    benign.add_built_in(db, (BenignDraft((signal(1),), built_in="one"),))
     begin, calls_left = db.store.begin, [3]
 
     def begin_or_interrupt():  # type: ignore[no-untyped-def]
@@ -76,7 +76,7 @@ def test_signals_of_a_disabled_algorithm_are_suppressed_too(
     close_item, far_item = contributed(all_enabled, actor, draft(close), draft(far))
     still_enabled = tuple(enabled for enabled in OF_PICTURES if enabled is not algorithm)
     one_disabled = hashdb(database_url, clock, replace(ALL_ALGORITHMS, algorithms=still_enabled))
-    benign.start(one_disabled, (BenignDraft((signal(1, algorithm),), built_in="one"),))
+    benign.add_built_in(one_disabled, (BenignDraft((signal(1, algorithm),), built_in="one"),))
     benign.settle(one_disabled)
     assert contributions.get(one_disabled, actor, close_item.id).masked == 1
     assert contributions.get(one_disabled, actor, far_item.id).masked == 0

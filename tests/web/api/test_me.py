@@ -39,7 +39,7 @@ def test_the_limits_algorithms_and_labels_of_the_service_are_returned(service: S
 
 def test_only_keys_that_contribute_or_match_get_the_seeds(service: Service) -> None:
     assert "secret_views" not in body(service.caller().get("/v1/me"))
-    seeds.start(service.db)
+    seeds.make_first(service.db)
     seeds.rotate(service.db, COMMAND_LINE)
     with service.db.store.read() as tx:
         in_use = [{"id": seed.id, "seed": seed.octets.hex()} for seed in tx.seeds.in_use()]

@@ -24,7 +24,7 @@ __all__ = ["log_output"]
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all tests, with a seed."""
     with service_at(f"sqlite:///{tmp_path_factory.mktemp('views')}/hashdb.sqlite") as service:
-        seeds.start(service.db)
+        seeds.make_first(service.db)
         yield service
 
 

@@ -83,7 +83,7 @@ def test_each_invalid_field_is_reported(service: Service, ada: Visitor) -> None:
 def test_the_list_can_be_filtered_and_sorted(service: Service, otto: Visitor) -> None:
     for number, note in enumerate(("a splash screen", "a test card"), 1):
         benign.add(service.db, COMMAND_LINE, BenignDraft((signal(number),), note=note))
-    benign.start(service.db, [BenignDraft((signal(3),), built_in="gradients")])
+    benign.add_built_in(service.db, [BenignDraft((signal(3),), built_in="gradients")])
 
     def entries(query: str) -> list[str]:
         page = otto.get(f"/console/benign?{query}").text
