@@ -11,27 +11,29 @@ from hashdb.errors import BadSetting, DatabaseAway, StoreBusy
 
 RETRY_AFTER = 2
 """Seconds after which a client asks again while the database is busy."""
+# Multiples of `busy_seconds`, which is the lock timeout.
 IDLE_TIMES = 3
+"""The server's timeout for a process that idles while it has locked the log."""
 STATEMENT_TIMES = 6
+"""The server's timeout for a statement."""
 SILENT_TIMES = 7
-"""Multiples of the lock timeout: the server's timeout for a process that idles while it holds the log, the server's
-statement timeout, and how long this process waits for a server that sends nothing at all."""
+"""How long this process waits for a server that sends nothing at all. It is longer than the server's own timeouts."""
 
 
 def postgresql_engine(url: URL, busy_seconds: float) -> Engine:
     """An engine whose connections time out. Raises ImportError if the driver is missing."""
-    thousand = busy_seconds * 1000
+    milliseconds = busy_seconds * 1000
     limits = {
-        "lock_timeout": int(thousand),
-        "statement_timeout": int(thousand * STATEMENT_TIMES),
-        # A custom setting, which the transaction that locks the log applies: a reader may take its time.
-        "hashdb.idle": int(thousand * IDLE_TIMES),
+        "lock_timeout": int(milliseconds),
+        "statement_timeout": int(milliseconds * STATEMENT_TIMES),
+        # A custom setting. Only a transaction that locks the log applies it: a reader may idle for longer.
+        "hashdb.idle": int(milliseconds * IDLE_TIMES),
     }
     if (driver := url.get_dialect().driver) != "psycopg":
         raise BadSetting("HASHDB_DATABASE_URL", f"use postgresql://, without {driver}")
     engine = create_engine(
         url,
-        # No table has a column of that type, which each process would look for as it connects first.
+        # No table has a column of this type. Otherwise each process would look for it when it first connects.
         use_native_hstore=False,
         pool_pre_ping=True,
         pool_timeout=busy_seconds,
@@ -40,21 +42,21 @@ def postgresql_engine(url: URL, busy_seconds: float) -> Engine:
             "connect_timeout": max(1, int(busy_seconds)),
         },
     )
-    connection_of = _patient(engine.dialect.loaded_dbapi, busy_seconds)
+    connection_class = _limited_connection_class(engine.dialect.loaded_dbapi, busy_seconds)
 
     @event.listens_for(engine, "do_connect")
-    def connect(dialect: object, record: object, words: Any, named: Any) -> object:
-        return connection_of.connect(*words, **named)
+    def connect(dialect: object, record: object, arguments: Any, keywords: Any) -> object:
+        return connection_class.connect(*arguments, **keywords)
 
     @event.listens_for(engine, "checkout")
-    def lend(connection: Any, record: object, proxy: object) -> None:
-        connection.patience = busy_seconds * SILENT_TIMES
+    def allow_long_queries(connection: Any, record: object, proxy: object) -> None:
+        connection.silence_limit = busy_seconds * SILENT_TIMES
 
     @event.listens_for(engine, "checkin")
-    def take_back(connection: Any, record: object) -> None:
-        # The pre-ping of the next checkout uses it. A connection that was given up is None.
+    def allow_short_queries(connection: Any, record: object) -> None:
+        # For the pre-ping of the next checkout. A connection that was given up is None.
         if connection is not None:
-            connection.patience = busy_seconds
+            connection.silence_limit = busy_seconds
 
     return engine
 
@@ -83,36 +85,39 @@ _SERVER = text(
 def use_short_queries(connection: PoolProxiedConnection) -> None:
     """Prepare a connection for short queries outside of transactions; without effect for SQLite."""
     driver: Any = connection.dbapi_connection
-    if hasattr(driver, "patience"):
+    if hasattr(driver, "silence_limit"):
         driver.autocommit = True
-        driver.patience = type(driver).patience
+        driver.silence_limit = type(driver).silence_limit
 
 
 def use_long_queries(connection: PoolProxiedConnection) -> None:
-    """Prepare it for queries that may take as long as in a unit of work; without effect for SQLite."""
+    """Prepare a connection for queries that may take as long as in a unit of work; without effect for SQLite."""
     driver: Any = connection.dbapi_connection
-    if hasattr(driver, "patience"):
-        driver.patience = type(driver).patience * SILENT_TIMES
+    if hasattr(driver, "silence_limit"):
+        driver.silence_limit = type(driver).silence_limit * SILENT_TIMES
 
 
-def _patient(driver: Any, busy_seconds: float) -> Any:
+def _limited_connection_class(driver: Any, busy_seconds: float) -> Any:
     """The driver's class of connections, with a time limit for a server that is connected but does not answer.
 
     The limits of the operating system are for a server that is not reachable.
     """
 
-    class Patient(driver.Connection):  # type: ignore[misc]
-        patience = busy_seconds
+    class LimitedConnection(driver.Connection):  # type: ignore[misc]
+        silence_limit = busy_seconds
+        """Seconds to wait for a server that sends nothing."""
 
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            super().__init__(*arguments, **keywords)
             self.prepared: set[bytes] = set()
+            """The statements that `execute_prepared` has prepared."""
 
         def execute_prepared(self, query: bytes) -> Any:
             """The driver's result of a statement without parameters: in a third of the time that a cursor takes.
 
             The connection prepares each statement once.
             """
+            # Its name is its beginning: PostgreSQL's names have at most 63 bytes.
             if query not in self.prepared:
                 self.pgconn.send_prepare(query[:63], query)
                 self._finish()
@@ -128,13 +133,13 @@ def _patient(driver: Any, busy_seconds: float) -> Any:
 
         def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
             try:
-                return super().wait(gen, interval, self.patience if timeout is None else timeout)
+                return super().wait(gen, interval, self.silence_limit if timeout is None else timeout)
             except driver.errors._WaitTimeout:
-                # The fate of the statement is unknown: the connection must not be used again.
+                # It is unknown whether the statement was executed: the connection must not be used again.
                 self.pgconn.finish()
                 raise driver.OperationalError("the server does not answer") from None
 
-    return Patient
+    return LimitedConnection
 
 
 _REASONS = {
@@ -150,8 +155,8 @@ _REASONS = {
     "timeout": "does not answer: no connection within HASHDB_BUSY_SECONDS",
     "no such file": "does not answer: the socket does not exist",
 }
-"""The text that replaces the message of the driver, which may name the user, by a part of that message."""
-_ELSE = "does not answer: check that it runs, and that HASHDB_DATABASE_URL names it"
+"""By a part of the driver's message, the text that replaces the message: the message may name the user."""
+_OTHER_REASON = "does not answer: check that it runs, and that HASHDB_DATABASE_URL names it"
 
 
 def explain_busy(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL") -> DatabaseAway | StoreBusy:
@@ -166,7 +171,7 @@ def explain_busy(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL"
     if parsed.get_backend_name() != "postgresql":
         return busy
     message = str(cause.orig).lower()
-    reason = next((reason for part, reason in _REASONS.items() if part in message), _ELSE)
+    reason = next((reason for part, reason in _REASONS.items() if part in message), _OTHER_REASON)
     return DatabaseAway(_where(parsed), reason.replace("HASHDB_DATABASE_URL", setting))
 
 

@@ -39,8 +39,9 @@ def page(
 
 def links(positions: tuple[Position, ...], place: Place, *, descending: bool, more: bool) -> Paged[Position]:
     """The positions of a page with its links; `more`: rows follow it in the direction of reading."""
-    behind = place.position is not None
-    before, after = (more, behind) if place.back else (behind, more)
+    # Whether there are rows before the page, and after it. A page that was read from a position has rows behind that.
+    is_from_position = place.position is not None
+    before, after = (more, is_from_position) if place.back else (is_from_position, more)
     if not positions and place.position is not None:
         # The page beside an empty one begins with the row at whose position the empty one was read.
         step = -1 if descending is not place.back else 1
@@ -58,7 +59,7 @@ def in_order(query: Select[Any], order: Order) -> Select[Any]:
 
 
 def beyond(order: Order, position: Position) -> ColumnElement[bool]:
-    """The rows that come after a position, which has a key."""
+    """The condition that a row comes after a position in the order."""
     # As pairs: both databases then start in the index where the page ended, even if many rows have the same key.
     here, there = tuple_(order.key, order.id), tuple_(*position)
     return here < there if order.descending else here > there

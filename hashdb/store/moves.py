@@ -93,9 +93,9 @@ def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
                 for index in table.indexes:
                     index.create(connection, checkfirst=True)
         if written:
-            rows, unlike = _compare(source, target, connection, advance)
-            if unlike:
-                raise MoveFailed(f"the target did not keep {unlike} rows as this command wrote them")
+            rows, changed = _compare(source, target, connection, advance)
+            if changed:
+                raise MoveFailed(f"the target did not keep {changed} rows as this command wrote them")
     return Moved(Audit(source).head(), rows, written)
 
 
@@ -124,8 +124,8 @@ def differing(
 ) -> Iterator[tuple[list[Values], list[Values]]]:
     """Compare the rows of the source and the target, in batches in the order of their keys.
 
-    Yields rows to insert into the target, and keys to delete before that: both for a row that differs. The key is the
-    first `width` values of a row.
+    Yields pairs: rows to insert into the target, and keys of rows to delete before that. A row that differs is in both.
+    The key is the first `width` values of a row.
     """
     source_rows: Sequence[Values] = ()
     target_rows: Sequence[Values] = ()
@@ -152,6 +152,7 @@ def differing(
 
 
 def _split(rows: Sequence[Values], last_key: Values, width: int) -> tuple[Sequence[Values], Sequence[Values]]:
+    """The rows up to this key, and the others."""
     end = bisect_right(rows, last_key, key=lambda row: row[:width])
     return rows[:end], rows[end:]
 
@@ -169,7 +170,8 @@ def _compare(source: Connection, target: Engine, writer: Connection, advance: Ad
     for table in metadata.sorted_tables:
         # A unique value may have moved from one row to another: then all old rows are deleted first.
         deletes_first = any(isinstance(constraint, UniqueConstraint) for constraint in table.constraints)
-        postponed: tuple[list[Values], list[Values]] = [], []
+        postponed_rows: list[Values] = []
+        postponed_deletions: list[Values] = []
         with (
             target.connect().execution_options(**_SNAPSHOT.get(target.dialect.name, {})) as reader,
             reader.begin(),
@@ -179,11 +181,11 @@ def _compare(source: Connection, target: Engine, writer: Connection, advance: Ad
             for missing, stale in differing(source_rows, target_rows, len(table.primary_key)):
                 written += len(missing) + len(stale)
                 if deletes_first:
-                    postponed[0].extend(missing)
-                    postponed[1].extend(stale)
+                    postponed_rows += missing
+                    postponed_deletions += stale
                 else:
                     _write(writer, table, missing, stale)
-        _write(writer, table, *postponed)
+        _write(writer, table, postponed_rows, postponed_deletions)
     return rows, written
 
 
@@ -224,7 +226,10 @@ def _is_text(column: Column[Any]) -> bool:
 
 
 def _write(connection: Connection, table: Table, missing: Sequence[Values], stale: Sequence[Values]) -> None:
-    """Replace rows, durably. Raises MoveFailed for a row that the target cannot hold."""
+    """Delete the rows with the keys `stale`, then insert the rows `missing`, and commit.
+
+    Raises MoveFailed for a row that the target cannot hold.
+    """
     if not missing and not stale:
         return
     place = "%s" if connection.dialect.name == "postgresql" else "?"
@@ -258,6 +263,7 @@ def _writing(target: Engine) -> Iterator[Connection]:
 
 
 def _drop_extras(connection: Connection) -> None:
+    """Drop indexes and, on PostgreSQL, foreign keys until all rows are there."""
     for table in metadata.sorted_tables:
         for index in table.indexes:
             index.drop(connection)

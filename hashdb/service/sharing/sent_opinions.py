@@ -98,7 +98,7 @@ def _outgoing(tx: Transaction, rules: Rules, upstream: Upstream, event: Event, e
     )
     if draft is None:
         return None
-    return _Outgoing(event.seq, path.remote, draft, f"{epoch[:8]}.{event.seq}.{draft.stance}.{draft.reason}")
+    return _Outgoing(event.seq, path.remote_id, draft, f"{epoch[:8]}.{event.seq}.{draft.stance}.{draft.reason}")
 
 
 def draft_opinion(opinions: Sequence[Opinion], cases: Sequence[Case], rules: Rules) -> OpinionDraft | None:

@@ -29,7 +29,10 @@ class Users(Repository):
     """Users within one transaction."""
 
     def add(self, draft: UserDraft, password: str | None, now: datetime, *, provisional: bool) -> User:
-        """Record a user, with the Argon2 hash of a password; `provisional`: another chose it. Raises NameTaken."""
+        """Record a user, with the Argon2 hash of a password (None: no password).
+
+        With `provisional`, the user did not choose the password and must change it. Raises NameTaken.
+        """
         row = {
             **attributes(draft, "name", "role"),
             "status": UserStatus.ACTIVE,
@@ -155,7 +158,10 @@ class Sessions(Repository):
         self._delete(sessions, sessions.c.seen_at < seen_before)
 
     def tries(self, digests: Mapping[str, bytes]) -> tuple[FailedTries, ...]:
-        """The recent failed sign-ins under these digests: of a user's name and of an address, by kind."""
+        """The recent failed sign-ins that are counted under these digests.
+
+        `digests` has that of a user's name, that of an address, or both, under the keys `user` and `address`.
+        """
         query = select(tries.c.kind, tries.c.count, tries.c.last).where(tries.c.digest.in_(list(digests.values())))
         return tuple(FailedTries(*row) for row in self._connection.execute(query))
 

@@ -59,7 +59,7 @@ _CONTRIBUTION, _PLACE = itemgetter(0), itemgetter(0, 1)
 _IN_DIGESTS = frozenset(str(algorithm) for algorithm in Algorithm if signal_table(algorithm) is digests)
 """The algorithms whose signals are in the table `digests`, and not in `signals`."""
 _NO_PARTS: Mapping[str, object] = {"pages": None, "words": None}
-KINDS = {str(kind): kind for kind in Kind}
+SIGNATURE_KINDS = {str(kind): kind for kind in Kind}
 """The kinds of signatures by their code in the database."""
 _SEQUENCES = TableClause("sqlite_sequence", column("name", String), column("seq", Integer))
 _LAST_ID = select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == contributions.name)
@@ -158,10 +158,15 @@ class Contributions(Repository):
         if signature_rows:
             insert_values(self._connection, signatures.name, SIGNATURE_COLUMNS, signature_rows)
         added = zip(ids, owners, drafts, prepared, strict=True)
-        return tuple([_recorded(id, owner, draft, now, parts, suppressed) for id, owner, draft, parts in added])
+        return tuple(
+            [_recorded_contribution(id, owner, draft, now, parts, suppressed) for id, owner, draft, parts in added]
+        )
 
     def known(self, sets: AbstractSet[SignalSet], now: datetime) -> dict[SignalSet, int]:
-        """The active contributions with these sets of signals of a member: the lowest id of each."""
+        """By set of signals, the contribution of its member that has this set and has not ended: the lowest id.
+
+        Sets that no contribution has are left out.
+        """
         ids: dict[SignalSet, int] = {}
         for chunk in chunks(list(sets)):
             owners, prints = zip(*chunk, strict=True)
@@ -192,7 +197,7 @@ class Contributions(Repository):
         return contributions_by_id[id]
 
     def lock(self, ids: Collection[int]) -> None:
-        """Lock contributions until the transaction ends, in the order in which everybody locks several."""
+        """Lock contributions until the transaction ends, in the order of their ids: so no two transactions deadlock."""
         for chunk in chunks(sorted(ids)):
             query = select(contributions.c.id).where(contributions.c.id.in_(chunk)).order_by(contributions.c.id)
             self._connection.execute(query.with_for_update())
@@ -219,7 +224,7 @@ class Contributions(Repository):
         """The signatures of contributions, by id, in the order they were sent."""
         signatures_by_id: dict[int, tuple[Signature, ...]] = {}
         for id, group in groupby(self._run_for_ids(_SIGNATURES, ids), key=_CONTRIBUTION):
-            signatures_by_id[id] = tuple(Signature(KINDS[kind], value) for _, kind, value in group)
+            signatures_by_id[id] = tuple(Signature(SIGNATURE_KINDS[kind], value) for _, kind, value in group)
         return signatures_by_id
 
     def amend(
@@ -252,7 +257,7 @@ class Contributions(Repository):
         return self._count(contributions.c.member_id == member, contributions.c.received_at >= since)
 
     def _ids(self, count: int) -> list[int]:
-        """That many new ids, in order."""
+        """`count` new ids, in order."""
         if self._connection.dialect.name == "sqlite":
             # A writing transaction is alone, and inserting the rows advances the sequence.
             rows = self._run(_LAST_ID, {})
@@ -303,14 +308,16 @@ def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
 
 
 def _row_of_parts(draft: Draft) -> dict[str, object]:
+    """The columns of an item with frames or of a text, in the form of `stored_media`."""
     extent = draft.extent or Extent()
     media, pages, words = stored_media(draft.media, extent.pages, extent.words)
     return {"media": media, "pages": pages, "words": words}
 
 
-def _recorded(
+def _recorded_contribution(
     id: int, member: Member, draft: Draft, now: datetime, prepared: PreparedDraft, suppressed: Mapping[Signal, int]
 ) -> Contribution:
+    """The contribution that `add` has just recorded, without reading it again."""
     extent = (draft.extent if draft.frames else None) or Extent()
     searched = [shot.frames[0].signals for shot in prepared.shots if shot.frames[0].matches] if suppressed else ()
     return Contribution(
@@ -373,6 +380,7 @@ STANDINGS = {str(standing): standing for standing in Standing}
 
 
 def _plain(value: object) -> object:
+    """An old value of a field in a form that JSON has."""
     if isinstance(value, datetime):
         return value.isoformat()
     return list(value) if isinstance(value, tuple) else value

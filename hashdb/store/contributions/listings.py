@@ -89,6 +89,7 @@ class Listings(Repository):
         """The condition of the part that selects the fewest contributions; None if each part selects many."""
         fewest = FEW + 1
         condition: ColumnElement[bool] | None = None
+        # Without a part, the list is of all contributions, which may be few, too.
         for part in parts or (_Part((), true()),):
             total = keysets.count(self._connection, part.probe(), min(FEW, fewest))
             if not total.more and total.count < fewest:
@@ -134,6 +135,7 @@ class Listings(Repository):
                 yield _Part(names, and_(*filter_conditions(replace(Filter(), **bounds), now)))
 
     def _begins(self, prefix: str) -> ColumnElement[bool]:
+        """The condition that a reference begins with this text, in a form for which the database uses the index."""
         column = contributions.c.reference
         if self._connection.dialect.name == "postgresql":
             return column.startswith(prefix, autoescape=True)
@@ -177,6 +179,7 @@ class Listings(Repository):
         return Position(*row) if run.has_id else Position(row[0], 0 if descending else _BEYOND_ALL)
 
     def _walk(self, listing: Listing, run: _Run, end: Position | None, limit: int, now: datetime) -> list[Position]:
+        """At most `limit` positions of a run, up to `end`, whose contributions the filter selects, in order."""
         query = select(type_coerce(_COLUMNS[listing.sort], BigInteger).label("key"), contributions.c.id)
         query = keysets.in_order(query.select_from(_JOINED), run.order).where(*run.upto(end))
         query = query.where(*filter_conditions(listing.filter, now, without_index=True)).limit(limit)
@@ -184,14 +187,13 @@ class Listings(Repository):
 
 
 class _Part(NamedTuple):
-    """A part of a filter that has an index: the condition of its fields `names`, or a wider one without names.
-
-    `holders` selects the ids of the same contributions from a table of signals.
-    """
+    """A part of a filter that has an index."""
 
     names: tuple[str, ...]
+    """The fields of the filter that the condition covers; none if it selects more than the field does."""
     condition: ColumnElement[bool]
     holders: Select[Any] | None = None
+    """A query for the ids of the same contributions in a table of signals, which is faster to count."""
 
     def probe(self) -> Select[Any]:
         """What is counted to know whether the part selects few."""
@@ -200,17 +202,17 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A range in the order of the list: the rows with a value, or the rows without, which come last.
-
-    Its conditions include those of the fields `names` of the filter. Without `has_id`, its index is not in the order of
-    the id; with `fixed`, all its rows have the same value.
-    """
+    """A range in the order of the list: the rows with a value, or the rows without, which come last."""
 
     order: Order
     within: tuple[ColumnElement[bool], ...]
+    """The conditions of the range."""
     names: frozenset[str]
+    """The fields of the filter whose conditions are among them."""
     has_id: bool
+    """Whether its index is also in the order of the id, after the key."""
     fixed: bool
+    """Whether all its rows have the same value."""
 
     def upto(self, end: Position | None) -> tuple[ColumnElement[bool], ...]:
         """The conditions for the rows up to a position, including it (None: for all)."""
@@ -260,7 +262,7 @@ def _names(chosen: Filter) -> set[str]:
 
 
 def _beyond(order: Order, position: Position, *, fixed: bool) -> ColumnElement[bool]:
-    """The rows after a position; `fixed`: all rows of the run have its key."""
+    """The condition that a row comes after a position; `fixed`: all rows of the run have the key of the position."""
     if fixed or position.key is None:
         return order.id < position.id if order.descending else order.id > position.id
     return keysets.beyond(order, position)

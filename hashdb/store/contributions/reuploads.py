@@ -20,7 +20,7 @@ from hashdb.store.repositories import IDS, NOW, Repository, values_by_algorithm
 from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, cases, contributions, events, shots, signal_table
 
 _MOST = 100
-"""Contributions of a signal, at most."""
+"""The most contributions of a signal that are returned."""
 _Holders = Mapping[Table, Select[Any]]
 """A query for the contributions that hold signals, for each table of signals."""
 
@@ -97,17 +97,20 @@ class Shadows(Repository):
     def shadow_positions(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
         """The positions of the signals that cast a shadow once these contributions are retired, by contribution.
 
-        They come from the last decision to retire. Without one, or if version 0.1.0 made it, they are the usual ones.
-        All frames of an item have one place, `FRAMES_PLACE`.
+        They come from the last decision to retire. Without one, or if version 0.1.0 made it, they are those of
+        `default_shadow`. All frames of an item have one place, `FRAMES_PLACE`.
         """
-        named: dict[int, frozenset[int]] = {}
+        decided: dict[int, frozenset[int]] = {}
         for id, places in self._run_for_ids(_SHADOWS, ids):
-            named[id] = frozenset(map(int, places))
-        placed = self.signals_by_place(set(ids) - named.keys())
-        return {id: frozenset(default_shadow(signals)) for id, signals in placed.items()} | named
+            decided[id] = frozenset(map(int, places))
+        placed = self.signals_by_place(set(ids) - decided.keys())
+        return {id: frozenset(default_shadow(signals)) for id, signals in placed.items()} | decided
 
     def signals_by_place(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
-        """The signals of each contribution by position, suppressed ones too; at `FRAMES_PLACE`, one of frames."""
+        """The signals of each contribution by place, suppressed ones too. The place of an own signal is its position.
+
+        At the place `FRAMES_PLACE` is the first signal of the first shot that has one by `BY_FRAMES`.
+        """
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
         for id, position, algorithm, value in self._run_for_ids(_OF_ITEMS, ids):
             signals_by_id[id][position] = Signal.from_bytes(Algorithm(algorithm), value)
@@ -116,7 +119,11 @@ class Shadows(Repository):
         return dict(signals_by_id)
 
     def first_signals_of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
-        """The first signal by PDQ, or of a text, of each shot, suppressed ones too, by the number of the shot."""
+        """By contribution and by the number of the shot, the first signal of each shot, suppressed ones too.
+
+        Only signals by PDQ and of texts count.
+        """
+        # The position, the algorithm and the value of the signal.
         firsts: dict[int, dict[int, tuple[int, str, bytes]]] = defaultdict(dict)
         for id, position, algorithm, value in self._run_for_ids(_OF_SHOTS, ids):
             number, placed = number_of(position), (position, algorithm, value)
@@ -191,13 +198,13 @@ def _holders(*conditions: ColumnElement[bool]) -> _Holders:
 
 
 _RETIRED = _holders(contributions.c.standing == str(Standing.RETIRED))
-_WAITS = exists().where(cases.c.contribution_id == contributions.c.id, cases.c.decision.is_(None))
+_HAS_OPEN_CASE = exists().where(cases.c.contribution_id == contributions.c.id, cases.c.decision.is_(None))
 _ENDED = {
     table: query.order_by(contributions.c.id.desc()).limit(_MOST)
     for table, query in _holders(
         contributions.c.member_id == bindparam("member"),
         not_(unended(NOW)),
-        or_(contributions.c.standing == str(Standing.QUARANTINED), _WAITS),
+        or_(contributions.c.standing == str(Standing.QUARANTINED), _HAS_OPEN_CASE),
     ).items()
 }
 _HOLDING = _holders(contributions.c.member_id == bindparam("member"), unended(NOW), MATCHING)

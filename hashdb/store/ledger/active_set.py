@@ -114,7 +114,7 @@ class ActiveSet(Repository):
         return organisations
 
     def every_signature(self) -> Iterator[tuple[int, str, str]]:
-        """All signatures: the event with the root, the organisation, the line."""
+        """All signatures: the seq of the event with the root, the organisation, and the line of the signature."""
         yield from map(tuple, self._connection.execute(_SIGNED.order_by(set_signatures.c.seq)))
 
     def sign(self, seq: int, organisation: str, line: str, now: datetime) -> None:

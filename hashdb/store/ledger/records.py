@@ -77,6 +77,10 @@ class StoredRecords(Repository):
         yield from map(tuple, self._connection.execute(_ANSWERS.execution_options(yield_per=_AT_ONCE)))
 
 
+# The functions below convert a value to the form that the events have. A value that the service never writes stays as
+# it is, so that it differs from the log.
+
+
 def _record(kind: str, row: Sequence[object]) -> Record:
     id, *fields = row
     for place, decode in _DECODED.get(kind, ()):

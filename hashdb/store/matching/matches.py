@@ -35,7 +35,7 @@ from hashdb.domain.origins import Origin
 from hashdb.domain.review.cases import Stance
 from hashdb.domain.signals import OF_TEXTS, SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.domain.signatures import Signature
-from hashdb.store.contributions.contributions import KINDS, STANDINGS
+from hashdb.store.contributions.contributions import SIGNATURE_KINDS, STANDINGS
 from hashdb.store.contributions.frames import ALGORITHMS, ExecuteStatement, holds, listed_shots, shot_times, signals_in
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import CHUNK, IDS, NOW, Repository, chunks, values_by_algorithm
@@ -147,8 +147,8 @@ class MatchReader:
             for id, group in groupby(rows, key=itemgetter(0)):
                 item_signals, item_signatures = list[Signal](), list[Signature]()
                 for _, _, name, value in group:
-                    if name in KINDS:
-                        item_signatures.append(Signature(KINDS[name], value))
+                    if name in SIGNATURE_KINDS:
+                        item_signatures.append(Signature(SIGNATURE_KINDS[name], value))
                     else:
                         item_signals.append(Signal.from_bytes(ALGORITHMS[name], value))
                 stored[id] = StoredItem(tuple(item_signals), tuple(item_signatures))

@@ -69,11 +69,12 @@ class Batches(Repository):
             "note": choices.note,
             "begun_at": now,
         }
-        return self._move(id, BatchState.DRAFT, values)
+        return self._change_if(BatchState.DRAFT, id, values)
 
     def stop(self, id: int, now: datetime) -> bool:
         """Stop a running batch, and delete its note; return whether it was running."""
-        return self._move(id, BatchState.RUNNING, {"state": str(BatchState.STOPPED), "note": "", "ended_at": now})
+        values = {"state": str(BatchState.STOPPED), "note": "", "ended_at": now}
+        return self._change_if(BatchState.RUNNING, id, values)
 
     def end(self, id: int, now: datetime) -> bool:
         """End a running batch of which no item waits, and delete its note; return whether it ended."""
@@ -120,7 +121,10 @@ class Batches(Repository):
     def items(
         self, id: int, after: int, limit: int, outcomes: Collection[ItemOutcome] | None = None
     ) -> tuple[BatchItem, ...]:
-        """At most `limit` items of a batch at positions above `after`, in order, with one of these outcomes."""
+        """At most `limit` items of a batch at positions above `after`, in order.
+
+        Only those with one of these outcomes; None: all.
+        """
         query = _items(id)
         if outcomes is not None:
             query = query.where(batch_items.c.outcome.in_([str(outcome) for outcome in outcomes]))
@@ -161,7 +165,8 @@ class Batches(Repository):
         """The id of the newest contribution; 0 if there is none."""
         return self._connection.execute(select(func.max(contributions.c.id))).scalar_one() or 0
 
-    def _move(self, id: int, state: BatchState, values: Mapping[str, object]) -> bool:
+    def _change_if(self, state: BatchState, id: int, values: Mapping[str, object]) -> bool:
+        """Set columns of a batch if it has this state; return whether it had."""
         query = update(batches).where(batches.c.id == id, batches.c.state == str(state))
         return bool(self._connection.execute(query.values(values)).rowcount)
 

@@ -141,7 +141,7 @@ class Cases(Repository):
         now: datetime,
         shadow: Sequence[int] | None = None,
     ) -> None:
-        """Close a case; `shadow` are the positions of the signals that quarantine similar contributions from now on."""
+        """Close a case; `shadow` are the places of the signals that quarantine similar contributions from now on."""
         places = None if shadow is None else tuple(map(str, shadow))
         self._update(cases, id, decision=decision, note=note, decided_at=now, decided_by=decided_by, shadow=places)
         for table in (case_claims, due_notices):
@@ -155,6 +155,7 @@ class Cases(Repository):
         self._delete(case_notes, case_notes.c.case_id.in_(ids))
 
     def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
+        """The cases of rows of `CASES`, each with the opinions in the case that it follows, then those in itself."""
         found_cases = list(map(case_from_row, rows))
         ids = [id for case in found_cases for id in (case.follows, case.id) if id is not None]
         opinions_by_case = Opinions(self._connection).by_case(ids)
@@ -172,6 +173,7 @@ CASES = (
 
 
 def _concerns(party: int) -> ColumnElement[bool]:
+    """The condition that a member is a party to a case."""
     disputed = select(opinions.c.case_id).where(
         opinions.c.member_id == party, opinions.c.opinion == str(Stance.DISPUTES), opinions.c.case_id.is_not(None)
     )

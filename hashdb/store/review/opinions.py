@@ -79,9 +79,10 @@ class Opinions(Repository):
         return tuple(self._connection.scalars(query))
 
     def mark_logged(self, ids: Collection[int]) -> None:
-        """Record that the log now has the standing that the opinions on contributions give, by their members' status.
+        """Record that the standings in the log follow from the opinions on contributions and their members' status now.
 
-        Call it before reading the opinions: if a member's status changes in between, the contribution is pending again.
+        It sets the column `silent` of each opinion: whether its member is suspended, so that it does not count. Call
+        this before reading the opinions: if a member's status changes in between, the contribution is pending again.
         """
         suspended = select(_SUSPENDED).where(members.c.id == opinions.c.member_id).scalar_subquery()
         for chunk in chunks(sorted(set(ids))):
@@ -104,7 +105,10 @@ _OPINIONS = (
 
 
 def _differing(status: MemberStatus, *, silent: bool) -> Select[tuple[int]]:
-    """The contributions whose standing in the log counts members of this status in the wrong way."""
+    """The contributions with an opinion of a member that now has this status, and had another when it was logged.
+
+    `silent` is whether the log leaves out the opinion, as that of a suspended member.
+    """
     member_ids = select(members.c.id).where(members.c.status == str(status))
     return select(opinions.c.contribution_id).where(
         opinions.c.member_id.in_(member_ids), ~opinions.c.replaced, opinions.c.silent == silent

@@ -33,7 +33,7 @@ class UpstreamPath(NamedTuple):
 
     contribution: int
     upstream: int
-    remote: int
+    remote_id: int
     """The number at the upstream."""
     standing: Standing
     round: int
@@ -121,7 +121,11 @@ class Upstreams(Repository):
 
 
 class Origins(Repository):
-    """The origins of contributions within one transaction."""
+    """The origins of contributions within one transaction.
+
+    An upstream stands for a contribution from when it is contributed here until it is withdrawn because the upstream
+    no longer lists it, or the upstream is removed.
+    """
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Record the origins of new contributions, by column."""
@@ -132,10 +136,10 @@ class Origins(Repository):
         query = select(origins.c.contribution_id, origins.c.standing)
         return {id: Standing(text) for id, text in self._rows_in(query, origins.c.contribution_id, ids)}
 
-    def paths(self, upstream: int, remotes: Collection[int]) -> dict[int, UpstreamPath]:
-        """The paths of the contributions that an upstream stands for, by their numbers there (`remotes`)."""
+    def paths(self, upstream: int, remote_ids: Collection[int]) -> dict[int, UpstreamPath]:
+        """The paths of the contributions that an upstream stands for, by their numbers there (`remote_ids`)."""
         query = _PATHS.where(origins.c.upstream_id == upstream)
-        return {row.remote_id: _path(row) for row in self._rows_in(query, origins.c.remote_id, remotes)}
+        return {row.remote_id: _path(row) for row in self._rows_in(query, origins.c.remote_id, remote_ids)}
 
     def path(self, contribution: int) -> UpstreamPath | None:
         """The path of a contribution; None if no upstream stands for it."""

@@ -110,10 +110,10 @@ class Webhooks(Repository):
         return self._connection.execute(query).rowcount == 1
 
     def positions_behind(self, seq: int) -> tuple[DeliveryPosition, ...]:
-        """The topics whose deliveries are to be made up to `seq`.
+        """The positions of webhooks' topics whose deliveries are to be made up to `seq`.
 
-        Left out are a webhook with too many waiting deliveries, and a topic whose messages gather several events, while
-        a delivery of it waits.
+        A webhook with too many waiting deliveries is left out. So is a topic whose messages combine several events,
+        while a delivery of it waits.
         """
         return tuple(
             DeliveryPosition(row.webhook_id, row.member_id, Topic(row.topic), row.seq)
@@ -148,6 +148,7 @@ class Webhooks(Repository):
         return frozenset(moved)
 
     def _follow(self, id: int, topics: Collection[Topic], seq: int) -> None:
+        """Let a webhook receive the events after `seq` of these topics."""
         # Cases become due without an event, so this topic has no position in the log.
         for topic in set(topics) - {Topic.CASE_DUE}:
             self._connection.execute(insert(webhook_topics), {"webhook_id": id, "topic": str(topic), "seq": seq})

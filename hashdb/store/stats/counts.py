@@ -193,7 +193,7 @@ class Hits(Repository):
         return {row.contribution for row in self._rows_in(query, hits.c.contribution, ids)}
 
     def count_returned_since(self, ids: Collection[int], since: date) -> tuple[int, int]:
-        """How many members received any of these contributions as a match since a day, and how many hits that were."""
+        """How many members received any of these contributions as a match since a day, and how often in all."""
         query = select(hits.c.member, func.sum(hits.c.times)).where(hits.c.day >= since).group_by(hits.c.member)
         rows = self._rows_in(query, hits.c.contribution, ids)
         return len({member for member, _ in rows}), int(sum(times for _, times in rows))
@@ -204,9 +204,9 @@ class Hits(Repository):
         yield from map(tuple, self._connection.execute(query.group_by(hits.c.contribution, hits.c.member)))
 
     def reversals(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
-        """The events with `after` < seq ≤ `upto`, in order, that ended a match of the member.
+        """The events with `after` < seq ≤ `upto`, in order, by which a match of the member no longer matches.
 
-        Events whose contribution matches again are left out.
+        Events on contributions that match again are left out.
         """
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
         reversals = []

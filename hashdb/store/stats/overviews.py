@@ -91,7 +91,7 @@ class Overviews(Repository):
         return Counter(dict(map(tuple, self._connection.execute(query))))
 
     def count_suspected_keys(self, since: datetime) -> int:
-        """How many keys events from `since` on name as possibly reading hashes out of matches."""
+        """How many keys were logged since a time because they may be reading hashes (`key.suspected`)."""
         query = select(func.count(events.c.subject_id.distinct())).where(
             events.c.subject_kind == "key", events.c.action == str(Action.KEY_SUSPECTED), events.c.at >= since
         )
