@@ -79,8 +79,7 @@ def match(
         if head is None or is_batch:
             head = db.index.catch_up()
         started = perf_counter()
-        # For each query, the signals that are near and the transforms that found them. `thinned` are the positions of
-        # queries of which some frames were not searched for. Without frames, a query is searched for in fewer steps.
+        # By query, the near signals and their transforms; `thinned` are those of which not all frames were searched for.
         suggested, through, thinned = (
             suggest_expanded(expanded, db.index.search)
             if expanded.frames
@@ -90,7 +89,6 @@ def match(
         if any(suggested):
             standings = tuple(Standing) if quarantined else MATCHING
             answer = Answer(_results(db, actor, queries, expanded, suggested, through, thinned, standings), head.seq)
-            # The seconds of the search, and those of the store.
             db.on_match_timed((searched - started, perf_counter() - searched))
         else:
             answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
@@ -130,18 +128,8 @@ def _results(
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
             shots = stored.times(signals_of_framed_items(by_signal))
-            by_frames = match_frames(
-                queries,
-                expanded,
-                suggested,
-                through,
-                by_signal,
-                shots,
-                stored.shots,
-                overruling,
-                thinned,
-                shows_distances=actor.sees_distances,
-            )
+            inputs = queries, expanded, suggested, through, by_signal, shots, stored.shots, overruling, thinned
+            by_frames = match_frames(*inputs, shows_distances=actor.sees_distances)
         verified: Mapping[int, Verified] = {}
         for query in queries:
             # Not by `any` and a function: this loop costs a plain query the least.
