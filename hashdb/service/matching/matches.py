@@ -79,7 +79,7 @@ def match(
         if head is None or is_batch:
             head = db.index.catch_up()
         started = perf_counter()
-        # By query, the near signals and their transforms; `thinned` are those of which not all frames were searched for.
+        # By query, the near signals and their transforms; `thinned`: those of which not all frames were searched for.
         suggested, through, thinned = (
             suggest_expanded(expanded, db.index.search)
             if expanded.frames
