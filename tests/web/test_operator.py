@@ -250,7 +250,7 @@ def _exchange_member_names(scene: Scene) -> None:
         scene.write("UPDATE members SET name = :then WHERE name = :now", now=now, then=then)
 
 
-@action("changes what no event records of a contribution: removal time, entity, incident, context, reference")
+@action("changes values of a contribution that no event records: removal time, entity, incident, context, reference")
 def _change_unrecorded_fields(scene: Scene) -> None:
     scene.write("UPDATE contributions SET removed_at = removed_at - 1, entity = 'x', reference = 'y' WHERE id = 1")
 
@@ -289,7 +289,7 @@ def _answer_without_storing(scene: Scene) -> None:
     assert scene.beta.matched(str(signal(9))) == []
 
 
-@action("shows a reader only what is older: withholds the newest events, checkpoints or roots")
+@action("shows a reader an older state: withholds the newest events, checkpoints or roots")
 def _show_older_state(scene: Scene) -> None:
     """The program answers from a copy. The earlier checkpoint still verifies."""
     note = checkpoints.latest(scene.db)
@@ -343,6 +343,6 @@ def _keep_erased_salt(scene: Scene) -> None:
     assert salt and salt not in scene.read("SELECT salt FROM contributions")
 
 
-@action("reads everything that is stored, and hands it on")
+@action("reads all stored data, and gives it to others")
 def _read_signals(scene: Scene) -> None:
     assert len(scene.read("SELECT value FROM signals")) >= 4
