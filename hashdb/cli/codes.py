@@ -10,6 +10,7 @@ from hashdb.cli.help import Choice, Command
 from hashdb.cli.output import as_json, print_json
 from hashdb.domain.meanings import EXAMPLES, MEANINGS, TITLES, explain
 
+# The help lists the kinds with the part of the title that explains them: `Labels: what the content does`.
 _KINDS = {kind: title.partition(": ")[2] or title for kind, title in TITLES.items()}
 _UNKNOWN = "a code of this service's own"
 

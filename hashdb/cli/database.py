@@ -49,7 +49,7 @@ def upgrade_command(with_key: bool, as_json: bool) -> None:
         click.echo("the schema is up to date")
 
 
-_BUSY_SECONDS = 60.0
+_LOCK_SECONDS = 60.0
 """The least time to wait for a lock: creating an index over millions of rows takes longer than a request may."""
 
 
@@ -82,7 +82,8 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
             is_stopped = False
         db = stack.enter_context(open_home(settings))
         with progress_bar("copying, comparing", 2 * db.store.count_rows()) as advance:
-            # If no service runs from this home, this is the last run, which finishes the copy.
+            # If no service runs from this home, this is the last run, which finishes the copy. The bar counts each row
+            # twice: it is copied, and then compared.
             result = move(db, COMMAND_LINE, target, advance, last=is_stopped)
     return _print_move(result, as_json)
 
@@ -90,7 +91,7 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
 def _open_target(url: str, name: str, settings: Settings) -> Store:
     """The target database, reachable. Raises BadSetting, DatabaseAway, MoveFailed, none of which holds the URL."""
     try:
-        target = Store(url, max(settings.busy_seconds, _BUSY_SECONDS))
+        target = Store(url, max(settings.busy_seconds, _LOCK_SECONDS))
     except BadSetting as error:
         raise BadSetting(name, error.reason) from None
     try:

@@ -327,6 +327,7 @@ def print_trials(trials: Sequence[Trial]) -> None:
 def _print_found(heading: str, trials: Sequence[FilmTrial | TextTrial]) -> None:
     """Print what was found of a film, or of a text, a document and an address."""
     if trials:
+        # The first field says what was matched: a file, or a line of a list of addresses.
         rows = [[trial[0], trial.shows, trial.description, _mark(trial)] for trial in trials]
         print_table([heading, "shows", "found", ""], rows)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hashdb.service.ledger.signing import Signing
 
 _PAGE = 1_000
+"""How many items `list_all` reads at a time."""
 
 
 class _Identified(Protocol):
@@ -132,7 +133,7 @@ def lock_copy(home: Path) -> AbstractContextManager[None]:
 
 @contextmanager
 def _lock(path: Path, in_use: CannotStart | None = None) -> Iterator[None]:
-    """Lock a file. If another process has locked it, raise `in_use`, or wait without that."""
+    """Lock a file. If another process has locked it, raise `in_use`; if that is None, wait."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if in_use else 0))

@@ -25,8 +25,10 @@ _HEAD = re.compile(
     r"((?:[A-Za-z0-9-]+:[\t -~]*\r\n){1,64})\r\n"
 )
 """Printable ASCII, within every limit of gunicorn: no escape in the path, no `_` in the name of a header."""
-_LINES = re.compile(r"[\t -~]*(?:\r\n[\t -~]*)*")
+_HEAD_LINES = re.compile(r"[\t -~]*(?:\r\n[\t -~]*)*")
+"""The lines of the head of an answer, in printable ASCII."""
 _NOT_PLAIN = ("HTTP_TRANSFER_ENCODING", "HTTP_EXPECT")
+"""Headers that no plain request has: gunicorn reads such a request."""
 Environ = dict[str, Any]
 
 
@@ -172,5 +174,5 @@ def _head(request: PlainRequest, response: Response, length: int, status: str, h
     lines = [f"HTTP/1.1 {status}", f"Server: {response.version}", f"Date: {http_date()}", f"Connection: {connection}"]
     lines += [f"{name}: {value}" for name, value in headers]
     text = "\r\n".join(lines)
-    is_whole = _LINES.fullmatch(text) and text.count("\n") == len(lines) - 1
+    is_whole = _HEAD_LINES.fullmatch(text) and text.count("\n") == len(lines) - 1
     return f"{text}\r\n\r\n".encode() if is_whole and f"Content-Length: {length}" in lines else b""

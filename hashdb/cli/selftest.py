@@ -114,11 +114,11 @@ def _test_signals(algorithms: Sequence[Algorithm]) -> tuple[Signal, ...]:
 
 
 def _require_test_item(answer: Answer, exactly: Sequence[Algorithm] = ()) -> None:
-    """Raise unless the test item matches, at distance 0 in these algorithms."""
+    """Raise _WrongAnswer unless the test item matches, and at distance 0 by each algorithm in `exactly`."""
     for match in answer.results[0].matches:
         if match.contribution == TEST_ID:
-            if apart := [algorithm for algorithm in exactly if match.distance.get(algorithm, 1) not in (0, None)]:
-                raise _WrongAnswer(f"it matches, but not at distance 0 by {', '.join(apart)}")
+            if differing := [algorithm for algorithm in exactly if match.distance.get(algorithm, 1) not in (0, None)]:
+                raise _WrongAnswer(f"it matches, but not at distance 0 by {', '.join(differing)}")
             return
     raise _WrongAnswer("it does not match")
 

@@ -70,14 +70,15 @@ def _row_or_error(name: str, make: Callable[[], _Row]) -> _Row:
 def _address(configuration: Configuration) -> _Row:
     url = configuration.url
     parts = urlsplit(url.value)
-    readable = parts.scheme == "http" and parts.hostname not in _LOOPBACK
-    return _Row("address", f"{url.value}{', without TLS: others can read the key' * readable}", url.setting)
+    is_readable = parts.scheme == "http" and parts.hostname not in _LOOPBACK
+    return _Row("address", f"{url.value}{', without TLS: others can read the key' * is_readable}", url.setting)
 
 
 def _key(configuration: Configuration) -> _Row:
     key = configuration.key()
     if not key.value:
         return _Row("key", "none; a socket needs none")
+    # HASHDB_KEY takes precedence over HASHDB_KEY_FILE.
     hides = key.setting == "HASHDB_KEY" and os.environ.get("HASHDB_KEY_FILE")
     return _Row("key", "set", f"{key.setting}; HASHDB_KEY_FILE is not used" if hides else key.setting)
 
