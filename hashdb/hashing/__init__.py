@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 DEFAULTS = Limits()
-"""20 MB, 50 megapixels."""
+"""The usual limits of a picture: 20 MB, 50 megapixels."""
 
 
 class Mode(StrEnum):
@@ -77,7 +77,7 @@ class Hashed:
 
 
 def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
-    """The signals of the picture in these bytes. Raises UnreadablePicture."""
+    """The signals of the picture in these bytes, by each of the algorithms. Raises UnreadablePicture."""
     return hash_as(octets, algorithms, limits, Mode.PLAIN)
 
 
@@ -88,10 +88,11 @@ def hash_variants(
     limits: Limits = DEFAULTS,
     seeds: Sequence[Seed] = (),
 ) -> Hashed:
-    """What a contribution of the picture stores: its own signals, then those of its variants, at most 64; signatures.
+    """What a contribution of the picture stores: its own signals and those of its variants, at most 64, and signatures.
 
-    The first variants are the secret views of the first seed, the newest. Variants are hashed by phash256 only; there
-    are none if it was not requested. The plain profile has neither variants nor signatures. Raises UnreadablePicture.
+    The first variants are the secret views of the first seed, which is the newest. Variants are hashed by phash256
+    only; there are none if it was not requested. The plain profile has neither variants nor signatures. Raises
+    UnreadablePicture.
     """
     return hash_as(octets, algorithms, limits, Mode(profile), seeds)
 
@@ -99,9 +100,9 @@ def hash_variants(
 def hash_transforms(
     octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS, seeds: Sequence[Seed] = ()
 ) -> Hashed:
-    """The signals and signatures of the picture in these bytes and of its transforms, and all seeds' secret views.
+    """What a query with the picture sends: signals and signatures of the picture and of its transforms.
 
-    Raises UnreadablePicture.
+    The secret views of all seeds are among the transforms. Raises UnreadablePicture.
     """
     return hash_as(octets, algorithms, limits, Mode.TRANSFORMS, seeds)
 
@@ -124,9 +125,9 @@ def hash_as(
 
 
 def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, shot: int) -> Hashed:
-    """The hashes, as `mode` says, of the first frame of a shot of a video; `shot` is its number.
+    """The hashes, as `mode` says, of a frame of a video: of the first one of each shot, or of one a second of a query.
 
-    Rotated and flipped videos are looked for by PDQ only, whose search takes an eighth of the time.
+    `shot` is the number of the shot, from 0; variants depend on it. Rotated and flipped frames are hashed by PDQ only, whose search takes an eighth of the time.
     """
     hashed = _hash(picture, algorithms)
     if mode is Mode.TRANSFORMS:
@@ -137,7 +138,7 @@ def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, sh
 
 
 def _turned_by_pdq_only(transforms: Iterable[Transform]) -> Iterator[Transform]:
-    """The transforms, with PDQ alone of the orientations other than the mirror."""
+    """The transforms. Those that are turned or flipped, but not the mirror, keep their PDQ only."""
     for name, signals in transforms:
         is_turned = name in ORIENTATION_NAMES and name != MIRROR
         fewer = tuple(signal for signal in signals if not is_turned or signal.algorithm is Algorithm.PDQ)
@@ -146,17 +147,17 @@ def _turned_by_pdq_only(transforms: Iterable[Transform]) -> Iterator[Transform]:
 
 
 def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
-    """The hashes of a frame of a query that has no other transform than the mirror: its own, and the mirror's."""
+    """The hashes of a frame of a query between those of `hash_frame`: its own, and those of its mirror image."""
     hashed = _hash(picture, algorithms)
     mirror = usable_signals(mirrored(picture, algorithms))
     return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
 
 
 def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed:
-    """The hashes of a page of a document, without those that have a fault. Hashes of 64 bits are left out.
+    """The hashes of a page of a document: only usable ones (`usable_signals`), and only those of 256 bits.
 
-    A page of low quality has PDQ only. A listed page has the variants of a picture, and its printed area. A page of a
-    query is asked for as it is: copies of a document have the same pages.
+    A page of low quality has PDQ only. A page of a contribution also has the variants of a picture and the hashes of
+    its printed area. A page of a query has no transforms: copies of a document have the same pages.
     """
     hashed = _hash(picture, [algorithm for algorithm in algorithms if algorithm.bits == 256])
     own = replace(hashed, signals=usable_signals(hashed.signals))
@@ -191,9 +192,12 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
 
 
 def warm(algorithms: Sequence[Algorithm]) -> None:
-    """Load what would be loaded on first use: the libraries of these algorithms that are installed, the benign list."""
+    """Load what would be loaded on first use: the libraries of these algorithms that are installed, the benign list.
+
+    A sandboxed process can load nothing later.
+    """
     _hash(Picture(Image.new("RGB", (512, 512))), tuple(filter(is_installed, algorithms)))
-    # NumPy loads these when they are used, and a sandboxed process can open no file then.
+    # NumPy loads these when they are used.
     for name in ("numpy.linalg", "numpy.ma"):
         import_module(name)
     built_in_benign()
@@ -201,14 +205,18 @@ def warm(algorithms: Sequence[Algorithm]) -> None:
 
 def _as_contribution(hashed: Hashed, picture: Picture, profile: Profile, seeds: Sequence[Seed]) -> Hashed:
     """What `hash_variants` returns, from the hashes of the picture itself."""
-    secret = (signal for seed in seeds[:1] for signal in secret_variants(picture, seed))
+    newest_seed = seeds[:1]
+    secret = (signal for seed in newest_seed for signal in secret_variants(picture, seed))
     own = signatures(picture)
     with_variants = _with_variants(hashed, chain(secret, variants(picture, profile)))
     return replace(with_variants, signatures=((WHOLE, own),) if own else ())
 
 
 def _with_variants(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
-    """The hashes and those of variants, except benign ones; at most 64. Without phash256, there are no variants."""
+    """The hashes of a picture with those of its variants, except benign ones; at most 64 signals.
+
+    No variant is added if the picture was not hashed by phash256.
+    """
     if Algorithm.PHASH256 not in (signal.algorithm for signal in hashed.signals):
         return hashed
     new = (signal for signal in variants if signal not in hashed.signals)
@@ -232,7 +240,7 @@ def _with_transforms(
 
 
 def _limited(transforms: Iterable[Transform], most: int) -> Iterator[Transform]:
-    """The transforms up to `most` signals in all; the others are left out."""
+    """The first transforms, with at most `most` signals in all; the other signals are left out."""
     for name, signals in transforms:
         if first := signals[: max(0, most)]:
             yield name, first
@@ -254,7 +262,7 @@ def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
 
 def open_regular(path: str | Path) -> BinaryIO:
     """Open a regular file. Raises OSError, and UnreadablePicture for what is no regular file."""
-    # Without O_NONBLOCK, opening a named pipe blocks until it has a writer.
+    # Without O_NONBLOCK, opening a named pipe would block until it has a writer.
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file

@@ -1,9 +1,9 @@
 """Decode videos by PyAV (the extra `[video]`), and animations by Pillow. Only a sandboxed process calls this.
 
-`hashdb evaluate --videos` is the exception: it decodes films of the user's own in its own processes.
+`hashdb evaluate --videos` is the exception: it decodes the user's own films in its own processes.
 
-FFmpeg opens scripts and playlists that name other files. So only listed containers and codecs are read, no protocol is
-allowed, and what is opened is a file object, never a name.
+FFmpeg can open scripts and playlists, which name other files. So only listed containers and codecs are accepted, no
+protocol is allowed, and FFmpeg gets an open file, never a name.
 """
 
 from __future__ import annotations
@@ -52,13 +52,14 @@ OUT_OF_MEMORY: Final = "the video takes more memory to hash than is allowed"
 
 _SOUND: Final = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")
 """How files of sound alone begin."""
-_THUMBNAIL: Final = 32  # pixels of a side
+_THUMBNAIL: Final = 32
+"""A side of the thumbnail of a frame, in pixels."""
 _REDUCED: Final = 640
-"""Longest side in pixels to which key frames are reduced: hashing takes half the time, and a few bits change."""
+"""The longer side in pixels of a reduced key frame: hashing takes half the time, and a few bits change."""
 _MIN_SHOWN: Final = 0.02
-"""Seconds that a frame of an animation is shown at least."""
+"""The least time in seconds for which a frame of an animation is shown."""
 _MAX_STEP: Final = 10.0
-"""The most seconds between two frames; after a longer gap, the clock of a stream was reset."""
+"""The most seconds between two frames. A longer gap means that the clock of a stream was reset."""
 _MAX_KEY_FRAME_STEP: Final = 60.0
 """The most seconds between two key frames."""
 _STREAM_CONTAINERS: Final = ("mpegts", "mpeg")
@@ -66,16 +67,16 @@ _STREAM_CONTAINERS: Final = ("mpegts", "mpeg")
 _UNTIMED_CONTAINER: Final = "avi"
 """A container that does not say when a frame is shown, only at which rate."""
 _STEP_BACK: Final = 0.5
-"""Seconds by which a frame may be before the one that is shown before it: times are rounded, and some are wrong."""
+"""By how many seconds the time of a frame may be before that of the previous one: times are rounded or a bit wrong."""
 _USUAL_RATE: Final = 25.0
 """Frames a second of a video that states no rate."""
 _TURNS: Final = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
-"""How a frame is turned upright, by the degrees counter-clockwise that the file states."""
+"""The rotation that turns a frame upright, by the degrees counter-clockwise that the file states."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoLimits:
-    """How large a video may be: seconds it plays, pixels of a frame, tracks of its container.
+    """How large a video may be: the seconds that it plays, the pixels of a frame, the tracks of its container.
 
     `processing_seconds` is how long hashing it may take.
     """
@@ -101,15 +102,15 @@ class VideoLimits:
 
 
 class Decoded(NamedTuple):
-    """A frame: its number, its time in seconds from the start, and functions that return its pixels.
-
-    The thumbnail is the luminance at 32 x 32 places, to compare with the frame before.
-    """
+    """A frame that is decoded. Its pixels are only converted when they are used."""
 
     number: int
     at: float
+    """Its time in seconds from the start."""
     thumbnail: Callable[[], NDArray[np.uint8]]
+    """Returns its luminance at 32 x 32 places, to compare it with the previous frame."""
     image: Callable[[], Image.Image]
+    """Returns it as a picture."""
 
 
 class Source(Protocol):
@@ -124,14 +125,14 @@ class Source(Protocol):
     skipped: bool
     """Whether parts in the middle could not be read."""
     reached: float
-    """About how many seconds were read, also those of frames that were not decoded."""
+    """About how many seconds of the video were read, with those of frames that were not decoded."""
 
     def decode(self) -> Iterator[Decoded]:
         """All frames, in the order in which they are shown."""
 
 
 class FFmpegVideo:
-    """A video that FFmpeg decodes. With `key_frames`, only these are decoded, and they are reduced."""
+    """A video that FFmpeg decodes. With `key_frames`, it only decodes key frames and reduces them to 640 pixels."""
 
     def __init__(self, file: IO[bytes], limits: VideoLimits, *, key_frames: bool = False) -> None:
         """Read the header. Raises UnreadablePicture if this is no video that is read, or if it exceeds a limit."""
@@ -191,24 +192,25 @@ class FFmpegVideo:
 
 
 class _Clock:
-    """Times from the start, of frames whose own times may be missing, or may start over after `longest` seconds."""
+    """Computes the times of frames from the start of the video. The times in the file may be missing or start over."""
 
-    def __init__(self, rate: float, container: str, longest: float) -> None:
+    def __init__(self, rate: float, container: str, max_step: float) -> None:
+        """`rate` is in frames a second. In a stream, a gap of more than `max_step` seconds is a reset of its clock."""
         self._step = min(1 / rate, 1.0)
-        self._longest = longest if container in _STREAM_CONTAINERS else math.inf
-        self._timed = container != _UNTIMED_CONTAINER
+        self._max_step = max_step if container in _STREAM_CONTAINERS else math.inf
+        self._has_times = container != _UNTIMED_CONTAINER
         self._shift, self._last = 0.0, -self._step
 
     def time(self, frame: VideoFrame, start: int | None) -> float:
         """The time of a frame in seconds; `start` is the time stamp of the first frame of its track."""
         expected = self._last + self._step
-        if frame.pts is None or frame.time_base is None or not self._timed:
+        if frame.pts is None or frame.time_base is None or not self._has_times:
             at = expected
         else:
             base = frame.time_base
             at = (frame.pts - (start or 0)) * base.numerator / base.denominator + self._shift
             # The clock was reset, or is wrong: from here on, times are shifted to follow the last one.
-            if not self._last - _STEP_BACK <= at <= self._last + self._longest:
+            if not self._last - _STEP_BACK <= at <= self._last + self._max_step:
                 self._shift += expected - at
                 at = expected
         self._last = at
@@ -243,7 +245,7 @@ class Animation:
                 return
             at = self.duration
             self.duration += max(_MIN_SHOWN, float(self._image.info.get("duration") or 100) / 1_000)
-            yield Decoded(number, at, partial(_reduced, shown), partial(_same, shown))
+            yield Decoded(number, at, partial(_thumbnail_of, shown), partial(_same, shown))
 
 
 def open_source(file: IO[bytes], limits: VideoLimits, *, key_frames: bool = False) -> Source:
@@ -293,7 +295,7 @@ def _open(file: IO[bytes], limits: VideoLimits) -> InputContainer:
     try:
         import av
     except (ImportError, OSError):
-        # A sandboxed process can open no module.
+        # Not installed. A sandboxed process, which can open no file, may raise OSError.
         raise UnreadablePicture(NO_EXTRA) from None
     av.logging.set_level(None)
     options = {
@@ -327,7 +329,7 @@ def _video_track(container: InputContainer, limits: VideoLimits) -> VideoStream:
 
 
 def _duration(container: InputContainer, track: VideoStream) -> float:
-    """The seconds that the header states, 0 if it states none."""
+    """The seconds that the header states; 0 if it states none."""
     if track.duration is not None and track.time_base is not None:
         return max(0.0, float(track.duration * track.time_base))
     return max(0.0, (container.duration or 0) / 1_000_000)
@@ -335,15 +337,16 @@ def _duration(container: InputContainer, track: VideoStream) -> float:
 
 # A reformatter is kept for all frames: setting up a new one takes ten times as long as using it.
 def _thumbnail(reformatter: VideoReformatter, frame: VideoFrame) -> NDArray[np.uint8]:
+    """The thumbnail of a frame of FFmpeg, as `Decoded.thumbnail` returns it."""
     small = reformatter.reformat(frame, _THUMBNAIL, _THUMBNAIL, "gray", interpolation="POINT").planes[0]
     pixels: NDArray[np.uint8] = np.frombuffer(_octets(small), np.uint8).reshape(-1, small.line_size)[:, :_THUMBNAIL]
     return pixels.copy()
 
 
 def _image(reformatter: VideoReformatter, frame: VideoFrame, longest: int) -> Image.Image:
-    """The frame in red, green and blue, by the filter of vPDQ, turned as players show it.
+    """A frame of FFmpeg in red, green and blue, turned as players show it. It is resized by the filter of vPDQ.
 
-    A longer side than `longest` is reduced to it.
+    If its longer side has more than `longest` pixels, the frame is reduced to this size.
     """
     size = scaled((frame.width, frame.height), min(1, longest / max(frame.width, frame.height)))
     plane = reformatter.reformat(frame, *size, "rgba", interpolation="AREA").planes[0]
@@ -353,11 +356,12 @@ def _image(reformatter: VideoReformatter, frame: VideoFrame, longest: int) -> Im
 
 
 def _octets(plane: VideoPlane) -> Any:
-    """The bytes of a plane as an array of C, without a copy: they are valid while the plane is."""
+    """The bytes of a plane as an array of C, without a copy. They are valid as long as the plane exists."""
     return (ctypes.c_uint8 * plane.buffer_size).from_address(plane.buffer_ptr)
 
 
-def _reduced(image: Image.Image) -> NDArray[np.uint8]:
+def _thumbnail_of(image: Image.Image) -> NDArray[np.uint8]:
+    """The thumbnail of a frame of an animation."""
     return np.asarray(image.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.NEAREST).convert("L"))
 
 

@@ -79,7 +79,7 @@ def read_html(octets: bytes) -> Content:
     try:
         shown_text, pictures = _shown_text(_SELF_CLOSED.sub(_with_end_tag, _LONG_TAG.sub(r"<\1>", text)))
     except (ImportError, OSError):
-        # A sandboxed process can open no module.
+        # Not installed. A sandboxed process, which can open no file, may raise OSError.
         raise UnreadablePicture(NO_EXTRA) from None
     return Content((shown_text,), pictures=pictures)
 

@@ -92,7 +92,7 @@ def _open(octets: bytes) -> pypdfium2.PdfDocument:
     try:
         pdfium = _pdfium()
     except (ImportError, OSError):
-        # A sandboxed process can open no module.
+        # Not installed. A sandboxed process, which can open no file, may raise OSError.
         raise UnreadablePicture(NO_EXTRA) from None
     try:
         return pdfium.PdfDocument(octets)
