@@ -112,7 +112,7 @@ def _follow_feed(sync: Sync, look_back: _LazyLookBack) -> NoReturn:
         try:
             if not has_more or time.monotonic() >= next_attempt:
                 begun = time.monotonic()
-                _print_progress(sync, sync.catch_up(0 if has_more else _WAIT_SECONDS), quiet=True)
+                _print_progress(sync, sync.catch_up(wait=0 if has_more else _WAIT_SECONDS), quiet=True)
                 pause = _PAUSE
         except (CheckTooEarly, RootNotSigned, ServiceUnreachable, ServiceError, Unavailable) as error:
             _warn(f"{error}; the local copy stays at event {sync.state.seq}; trying again")

@@ -127,7 +127,8 @@ def hash_as(
 def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, shot: int) -> Hashed:
     """The hashes, as `mode` says, of a frame of a video: of the first one of each shot, or of one a second of a query.
 
-    `shot` is the number of the shot, from 0; variants depend on it. Rotated and flipped frames are hashed by PDQ only, whose search takes an eighth of the time.
+    `shot` is the number of the shot, from 0; variants depend on it. Rotated and flipped frames are hashed by PDQ only,
+    whose search takes an eighth of the time.
     """
     hashed = _hash(picture, algorithms)
     if mode is Mode.TRANSFORMS:

@@ -43,6 +43,7 @@ class LogFollower(Generic[S]):
         head: Callable[[], Head],
         snapshot: Callable[[int | None], AbstractContextManager[LogSnapshot[S]]],
         views: Sequence[View[S]],
+        *,
         moved: Callable[[], bool] | None = None,
         patience: float = -1,
     ) -> None:

@@ -27,7 +27,7 @@ class CopyIndex:
         self._tables = tables
         self._radii = {algorithm: algorithm.radius for algorithm in PERCEPTUAL}
         self._engine = SegmentStore(folder, self._radii)
-        self._follower = LogFollower(tables.head, self._snapshot, (self,), lambda: self._engine.moved)
+        self._follower = LogFollower(tables.head, self._snapshot, (self,), moved=lambda: self._engine.moved)
         self.catch_up = self._follower.catch_up
 
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:

@@ -65,7 +65,7 @@ class IndexView:
         self._checked = False
         # The time by `monotonic` from which segments may be written.
         self._write_after = 0.0
-        self.follower = LogFollower(store.head, self._snapshot, (self,), self._moved, _PATIENCE)
+        self.follower = LogFollower(store.head, self._snapshot, (self,), moved=self._moved, patience=_PATIENCE)
         self.catch_up = self.follower.catch_up
 
     @property

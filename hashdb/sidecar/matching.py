@@ -90,7 +90,7 @@ def hash_uploads(
     """
     copy = state.copy_state()
     # One key for all requests, since the sidecar does not know who sends them.
-    hashing = Hashing(state.hashers, "", copy.rules.algorithms, copy.seeds, interval)
+    hashing = Hashing(state.hashers, key="", algorithms=copy.rules.algorithms, seeds=copy.seeds, interval=interval)
     with _video_request() if any(file.has_parts for file in files) else nullcontext():
         return hash_files(hashing, files, modes, lambda share: None)
 

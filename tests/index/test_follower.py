@@ -168,7 +168,7 @@ def test_index_not_ready_is_raised_during_the_start_and_views_start_once() -> No
 def test_views_advance_on_request_even_without_a_new_event() -> None:
     log, view = Log(["a"]), CopyView()
     moved = [True, True, True, False]
-    follower = LogFollower(log.head, log.snapshot, (view,), lambda: moved.pop(0))
+    follower = LogFollower(log.head, log.snapshot, (view,), moved=lambda: moved.pop(0))
     follower.catch_up()
     assert view.steps == ["start"]
     follower.catch_up()
