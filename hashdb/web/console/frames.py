@@ -76,10 +76,10 @@ def _describe_state(shot: Shot) -> str:
 class Joined(NamedTuple):
     """An item beside a listed one: an SVG of both time lines with the segments that join them, and what agrees.
 
-    `details` has segments, or single frames that agree, as `FrameDetails` says. Without segments, `line` is empty.
+    `details` has segments, or single frames that agree, as `FrameDetails` says. Without segments, `drawn` is empty.
     """
 
-    line: Markup
+    drawn: Markup
     details: FrameDetails
 
 
