@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from tempfile import TemporaryFile
+from threading import Timer
 
 import pytest
 
@@ -18,6 +22,7 @@ from hashdb.hashing.reading import DocumentLimits
 from hashdb.hashing.workers import Worker
 from tests import hostile_documents as hostile
 from tests.documents import docx, epub, odt, page, paragraph, pdf, prose
+from tests.hashing.processes import worker_processes
 from tests.hashing.samples import draw_picture, encode_picture
 
 MEMORY = 600 * 2**20
@@ -124,11 +129,24 @@ def test_text_is_read_and_scripts_and_macros_are_not_run(worker: Worker) -> None
 
 
 def test_the_progress_of_a_document_is_reported(worker: Worker) -> None:
+    assert hash_bytes(worker, DOCUMENTS["html"]).frames
+    processes = worker_processes()
     shares: list[float] = []
+
+    def pause() -> None:
+        """Pause hashing for longer than a second: then the next page reports progress, also on a fast machine."""
+        for number, seconds in ((signal.SIGSTOP, 1.2), (signal.SIGCONT, 0.0)):
+            for process in processes:
+                os.kill(process, number)
+            time.sleep(seconds)
+
+    pausing = Timer(0.05, pause)
     with TemporaryFile() as file:
         file.write(pdf(pictures=[page(number) for number in range(60)]))
         file.seek(0)
+        pausing.start()
         worker.hash_document(file, OF_PICTURES, Mode.BALANCED, DocumentLimits(), advance=shares.append)
+    pausing.join()
     assert shares
     assert shares == sorted(shares)
 
