@@ -102,9 +102,9 @@ def compare(revision: str, quick: bool, values: int) -> None:
 
 
 def _request_kinds(values: int) -> list[Row]:
-    rng, values_ = np.random.default_rng(data.SEED), data.stored_values(values, 256)
+    rng, stored = np.random.default_rng(data.SEED), data.stored_values(values, 256)
     picture, form = service.picture_form((ROOT / "hashdb" / "photos" / "casa-mila.jpg").read_bytes())
-    single, batch = service.match_bodies(values_, 2_000, 1), service.match_bodies(values_, 20, 1_000)
+    single, batch = service.match_bodies(stored, 2_000, 1), service.match_bodies(stored, 20, 1_000)
 
     def contributions(count: int, size: int) -> Callable[[], Sequence[bytes]]:
         return lambda: list(service.contribute_bodies(rng, count, size))

@@ -343,7 +343,7 @@ class _Run:
             (_PICTURES[0], "One query, 256 bits, radius 31", "values", by_values, True),
             (_PICTURES[1], "One query, 1 M values of 256 bits", "radius, bits", by_radius, False),
         ):
-            lines = [Line(name_, points) for name_, points in curves.items()]
+            lines = [Line(contender, points) for contender, points in curves.items()]
             report.plot(name, title, across, "p50, µs", lines, log_across=log)
         report.plot(_PICTURES[2], "Files of the index", "values", "bytes a value", [Line("hashdb", memory)])
         return ["## Curves", "", *(f"![{name.replace('-', ' ')}]({name}.svg)" for name in _PICTURES)]
