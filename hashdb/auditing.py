@@ -60,7 +60,7 @@ class Auditing(TypedRequests):
         """Event `seq`, if it is proven to be in the tree of the checkpoint. Raises LogRewritten if it is not."""
         events = self.events(seq - 1, 1)
         if not events or events[0].seq != seq:
-            raise LogRewritten(f"the service does not answer event {seq}")
+            raise LogRewritten(f"the service did not return event {seq}")
         proof = self.inclusion(seq, checkpoint.size)
         same_leaf = proof.leaf == events[0].computed_leaf and proof.seq == seq
         if not same_leaf or not proof.proves(checkpoint):
@@ -124,9 +124,9 @@ class Auditing(TypedRequests):
             return CheckpointComparison(None, current, verifier, new_key=False, note=note, cosigned=cosigned)
         earlier, earlier_verifier = _read_signed("the checkpoint that was kept", kept, log)
         if current.size < earlier.size:
-            raise LogRewritten(f"it has {current.size} events, and had {earlier.size}")
+            raise LogRewritten(f"it has {current.size} events, but had {earlier.size} before")
         if current.origin != earlier.origin or not self._only_grew(earlier, current):
-            raise LogRewritten(f"its first {earlier.size} events are not what they were")
+            raise LogRewritten(f"its first {earlier.size} events have changed")
         return CheckpointComparison(earlier, current, verifier, verifier != earlier_verifier, note, cosigned)
 
     def _check_cosigned(self, note: str, witnesses: Policy, current: Checkpoint, log: Log) -> Cosigned:
@@ -138,9 +138,9 @@ class Auditing(TypedRequests):
         except BadNote as error:
             raise BadNote(f"the cosigned checkpoint: {error}") from None
         if checkpoint.size > current.size:
-            raise LogRewritten(f"it has {current.size} events, and the witnesses cosigned {checkpoint.size}")
+            raise LogRewritten(f"it has {current.size} events, but the witnesses cosigned {checkpoint.size}")
         if checkpoint.origin != current.origin or not self._only_grew(checkpoint, current):
-            raise LogRewritten(f"its first {checkpoint.size} events are not those that the witnesses cosigned")
+            raise LogRewritten(f"its first {checkpoint.size} events differ from those that the witnesses cosigned")
         if checkpoint.size < current.size:
             first = self.proven_event(checkpoint.size + 1, current)
             # Also a time in the future is an error: otherwise a service with such times would never be behind.

@@ -180,14 +180,14 @@ def _key_fault(key: str) -> str | None:
     if key[:1] in _QUOTES:
         return "has quotes around the secret: remove them"
     if key.lower().startswith("bearer"):
-        return "begins with Bearer: give the secret alone"
+        return "begins with Bearer: give only the secret"
     if key.isdecimal():
         return "is the id of a key: give its secret, which begins with hdb_"
     if len(key.split()) > 1:
-        return "has more than the secret: give it alone, as `hashdb key add` prints it on the last line"
+        return "contains more than the secret: give only the secret, as `hashdb key add` prints it on the last line"
     if key.startswith("hdb_"):
-        return "has characters that are in no secret: copy it again"
-    return "is not the secret of a key, which begins with hdb_" if key else "is empty"
+        return "contains invalid characters: copy the secret again"
+    return "is not the secret of a key: a secret begins with hdb_" if key else "is empty"
 
 
 def _url_fault(url: str) -> str | None:

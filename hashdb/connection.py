@@ -319,11 +319,11 @@ def _other_server(response: httpx.Response, setting: str) -> str:
         there = response.next_request.url
         return f"it redirects to {there.scheme}://{there.netloc.decode('ascii', 'replace')}: look at {setting}"
     if b"HTTP request was sent to HTTPS port" in response.content or b"HTTP request to an HTTPS" in response.content:
-        return f"there is TLS at this port: write https:// in {setting}"
+        return f"this port uses TLS: write https:// in {setting}"
     if response.status_code in _BROKEN or response.status_code in _BUSY:
-        return f"{NOT_HASHDB}, but of a proxy before it: the service may be stopped, or {setting} wrong"
+        return f"{NOT_HASHDB}, but of a proxy: the service may be stopped, or {setting} may be wrong"
     if response.status_code in (401, 403, 407):
-        return f"{NOT_HASHDB}, but of a proxy before it, which lets nobody through without signing in"
+        return f"{NOT_HASHDB}, but of a proxy that requires a sign-in"
     return f"{'a web page, ' * _is_web_page(response)}{NOT_HASHDB}: look at {setting}"
 
 
@@ -332,16 +332,19 @@ def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "it took too long"
     if isinstance(error, httpx.ProxyError):
-        return "the proxy that HTTPS_PROXY or HTTP_PROXY names does not lead there"
+        return "the proxy of HTTPS_PROXY or HTTP_PROXY cannot reach it"
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError | socket.gaierror):
         cause = cause.__cause__ or cause.__context__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted here ({cause.verify_message}): SSL_CERT_FILE may name your authority's"
+        return (
+            f"this machine does not trust its certificate ({cause.verify_message}): set SSL_CERT_FILE if your"
+            " authority is private"
+        )
     if isinstance(cause, ssl.SSLError):
         return "TLS fails: the address may need another port, or http://"
     if isinstance(cause, socket.gaierror):
-        return "there is no host of this name"
+        return "the host name is unknown"
     if isinstance(error, httpx.ConnectError):
-        return "it refuses the connection, or is not there"
+        return "it refuses the connection, or cannot be reached"
     return "the connection broke"

@@ -23,7 +23,7 @@
     ├── MethodNotAllowed
     ├── Conflict
     │   ├── AlreadyWithdrawn
-    │   ├── NotActive             an ended or suspended contribution takes no change and no opinion
+    │   ├── NotActive             an ended or suspended contribution cannot be changed, confirmed or disputed
     │   ├── RetiredKept           the signals keep doubted content from returning: only the operator may erase them
     │   ├── UnderReview           nothing is added to a contribution with an open case
     │   ├── AlreadyDecided        a decision on a case is final
@@ -36,7 +36,7 @@
     │   ├── WrongOldSize          (witness) the log does not know the last checkpoint that was cosigned
     │   ├── TooManyWebhooks       the member has as many webhooks as it may
     │   └── IdempotencyKeyReused  the same Idempotency-Key was sent with another body
-    ├── FeedRestarted             the cursor is of another epoch, or beyond the head of the log
+    ├── FeedRestarted             the cursor belongs to another epoch, or is beyond the head of the log
     ├── TooLarge
     ├── UnsupportedContent
     │   ├── WrongContentType
@@ -53,7 +53,7 @@
     │   ├── CopyNotReady          (sidecar) the first sync of the local copy has not finished
     │   ├── CopyTooOld            (sidecar) the local copy was last up to date too long ago
     │   ├── CopyNotApproved       (sidecar, client) the organisations of the policy did not sign what the copy has
-    │   ├── NotRemembered         (sidecar, client) the disk does not take the uploads, as when it is full
+    │   ├── NotRemembered         (sidecar, client) the uploads cannot be written to the disk, which may be full
     │   └── JobLost               the process of a job ended, or the job took too long
     ├── InconsistentLog           (witness) the checkpoint does not continue the one that was cosigned
     ├── BadNote                   (client) the signed checkpoint is malformed, or not signed by the log's key
@@ -61,7 +61,7 @@
     ├── BadReceipt                (client) a receipt is malformed, or does not prove its event
     ├── NotWitnessed              (client) too few witnesses cosigned the checkpoint
     ├── RootNotSigned             (client) too few organisations signed the root of the active set
-    ├── NotAsLogged               (client) a contribution is not as the log of the service has it
+    ├── NotAsLogged               (client) a contribution differs from the log of the service
     ├── NotCosigned               no stored checkpoint has the cosignatures of the quorum yet
     ├── WitnessesBehind           (client) the log grew, and the quorum of witnesses did not cosign it since
     ├── CheckTooEarly             (client) the checkpoint does not reach the newest root of the active set yet
@@ -70,7 +70,7 @@
     ├── NotSigned                 (client) the webhook's delivery is not signed by its secret, or is old
     ├── NoCopy                    (client) there is no local copy, or its first sync has not finished
     ├── CopyInUse                 (client) another process syncs the local copy
-    ├── ServiceTooOld             (client) the service has a version that takes no texts or no addresses
+    ├── ServiceTooOld             (client) the service has a version that does not accept texts or addresses
     ├── ServiceError              (client) the answer is not one of hashdb's API
     ├── ServiceUnreachable        (client) no answer
     └── CannotStart               (command line) the command or the service cannot start
@@ -228,7 +228,7 @@ class TextRefused(NotAllowed):
 
 class WebPageRefused(NotAllowed):
     title = "Refused for a web page"
-    message = "only programs may ask, not web pages: send no Origin, and as Host the address of the sidecar"
+    message = "web pages may not use the sidecar: send no Origin header, and the address of the sidecar as Host"
 
 
 class WebhooksOff(NotAllowed):
@@ -395,7 +395,7 @@ class TooManyAtOnce(LimitReached):
 
 
 class HashingBusy(TooManyAtOnce):
-    message = "too many files of this key wait to be hashed: the limit is {limit}; nothing was stored"
+    message = "too many files of this key are waiting to be hashed: the limit is {limit}; nothing was stored"
 
 
 class Unavailable(HashDBError):
@@ -412,7 +412,10 @@ class IndexNotReady(Unavailable):
 
 
 class NoRoom(Unavailable):
-    message = "the service has no room for a video now: hash it on your machine with `hashdb hash`, or try again later"
+    message = (
+        "the service has too little disk space for a video now: hash it on your machine with `hashdb hash`, or try"
+        " again later"
+    )
 
 
 class CopyNotReady(Unavailable):
@@ -422,7 +425,7 @@ class CopyNotReady(Unavailable):
 class CopyTooOld(Unavailable):
     age: int
     max_age: int
-    message = "the local copy was last up to date {age} seconds ago: the limit is {max_age} seconds"
+    message = "the local copy was last up to date {age} s ago: the limit is {max_age} s"
 
 
 class CopyNotApproved(Unavailable):
@@ -432,11 +435,11 @@ class CopyNotApproved(Unavailable):
 
 class NotRemembered(Unavailable):
     reason: str
-    message = "the uploads cannot be remembered: {reason}; remember them again once that is mended"
+    message = "the uploads cannot be remembered: {reason}; remember them again once that is fixed"
 
 
 class JobLost(Unavailable):
-    message = "the process of this job has ended, or had no time for it: send the request again"
+    message = "the process of this job ended, or the job took too long: send the request again"
 
 
 class InconsistentLog(HashDBError):
@@ -459,14 +462,14 @@ class BadPolicy(HashDBError):
 
 class BadReceipt(HashDBError):
     reason: str
-    message = "this is no receipt: {reason}"
+    message = "this is not a valid receipt: {reason}"
 
 
 class NotWitnessed(HashDBError):
     signed: int
     known: int
     least: int
-    message = "{signed} of the {known} witnesses of the policy cosigned it: its quorum needs {least} or more"
+    message = "{signed} of the {known} witnesses of the policy cosigned it: the quorum needs at least {least}"
 
 
 class RootNotSigned(HashDBError):
@@ -476,14 +479,14 @@ class RootNotSigned(HashDBError):
     least: int
     message = (
         "{signed} of the {known} organisations of the policy signed the root of the active set of event {seq}:"
-        " its quorum needs {least} or more"
+        " the quorum needs at least {least}"
     )
 
 
 class NotAsLogged(HashDBError):
     contribution: int
     reason: str
-    message = "contribution {contribution} is not as the log of the service has it: {reason}"
+    message = "contribution {contribution} differs from the log of the service: {reason}"
 
 
 class NotCosigned(HashDBError):
@@ -603,7 +606,7 @@ class DatabaseAway(CannotStart):
 class PortInUse(CannotStart):
     address: str
     setting: str = "--port"
-    message = "{address} is already in use: stop what listens there, or choose another {setting}"
+    message = "{address} is already in use: stop the program that listens there, or choose another {setting}"
 
 
 class HomeInUse(CannotStart):

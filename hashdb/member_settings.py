@@ -78,7 +78,7 @@ class MemberSettings(BaseModel):
     )
     url: str = Field(default="http://127.0.0.1:8000", description="(member's side) URL of the service.")
     key: SecretStr | None = Field(
-        default=None, description="(member's side) Secret of the key. Goes before `HASHDB_KEY_FILE`."
+        default=None, description="(member's side) Secret of the key. Takes precedence over `HASHDB_KEY_FILE`."
     )
     key_file: Path | None = Field(
         default=None, description="(member's side) File with the secret of the key, which only its owner can read."
@@ -109,7 +109,7 @@ class MemberSettings(BaseModel):
     quorum: Path | None = Field(
         default=None,
         description="File of the policy of organisations (C2SP tlog-policy) that sign the root of the active set. The"
-        " service takes their signatures; a member's side matches only what the quorum signed.",
+        " service accepts their signatures; a member's side matches only what the quorum signed.",
     )
 
     def witness_policy(self) -> Policy | None:

@@ -174,8 +174,8 @@ class Settings(MemberSettings):
         default=None,
         max_length=253,
         pattern=r"^[A-Za-z0-9.:-]+$",
-        description="Mail server that takes the service's mail, like `smtp.example`. By default the service sends no"
-        " mail.",
+        description="Mail server to which the service sends its mail, like `smtp.example`. By default the service"
+        " sends no mail.",
     )
     smtp_port: int | None = Field(
         default=None,
@@ -199,8 +199,9 @@ class Settings(MemberSettings):
     )
     match_log: MatchLog = Field(
         default=MatchLog.HITS,
-        description="What the service stores of matches: `hits`, or only `counts`, without which contribution was"
-        " answered to whom. With `counts` there are no reversals, no flood guard, and no times from a contribution to"
+        description="What the service stores of matches: `hits`, or only `counts`, which do not say which"
+        " contribution was returned to which member. With `counts` there are no reversals, no flood guard, and no"
+        " times from a contribution to"
         " its first match by another member; keys with the scope `match` alone can neither see nor dispute"
         " contributions of others.",
     )

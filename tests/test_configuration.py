@@ -87,7 +87,7 @@ def test_a_key_that_others_can_read_is_rejected_with_the_command_to_fix_it(
 def test_the_key_in_the_file_is_never_sent_to_another_service(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(file, f'url = "https://a.example"\nkey = "{SECRET}"\n')
     monkeypatch.setenv("HASHDB_URL", "https://b.example")
-    with pytest.raises(errors.BadSetting, match=r"^HASHDB_KEY: is not set, and the key in .* is of another service"):
+    with pytest.raises(errors.BadSetting, match=r"^HASHDB_KEY: is not set, and the key in .* is for another service"):
         Client.from_environment()
 
 
@@ -124,9 +124,9 @@ def test_the_file_of_hashdb_config_must_exist(tmp_path: Path, monkeypatch: pytes
         (f'"{SECRET}"', "has quotes around the secret"),
         (f"Bearer {SECRET}", "begins with Bearer"),
         ("900719925", "is the id of a key"),
-        (f"key 3 (match), its secret, shown only once:\n{SECRET}", "has more than the secret"),
-        (f"{SECRET}…", "has characters that are in no secret"),
-        ("swordfish", "is not the secret of a key, which begins with hdb_"),
+        (f"key 3 (match), its secret, shown only once:\n{SECRET}", "contains more than the secret"),
+        (f"{SECRET}…", "contains invalid characters"),
+        ("swordfish", "is not the secret of a key: a secret begins with hdb_"),
     ],
 )
 def test_a_malformed_key_is_rejected_and_never_shown(

@@ -215,9 +215,9 @@ def test_the_connection_uses_a_unix_socket(tmp_path: Path) -> None:
         (html_answer(302, Location="/login?next=x"), "it redirects to http://hashdb.test: look at HASHDB_URL"),
         (web_page, "the service answered 200: a web page, not an answer of hashdb: look at HASHDB_URL"),
         (html_answer(404), "the service answered 404: not an answer of hashdb: look at HASHDB_URL"),
-        (html_answer(502), "not an answer of hashdb, but of a proxy before it: the service may be stopped"),
-        (html_answer(401), "not an answer of hashdb, but of a proxy before it, which lets nobody through"),
-        (tls_port, "the service answered 400: there is TLS at this port: write https:// in HASHDB_URL"),
+        (html_answer(502), "not an answer of hashdb, but of a proxy: the service may be stopped"),
+        (html_answer(401), "not an answer of hashdb, but of a proxy that requires a sign-in"),
+        (tls_port, "the service answered 400: this port uses TLS: write https:// in HASHDB_URL"),
     ],
 )
 def test_an_error_of_the_address_or_the_key_names_the_setting_to_check(answer: Answer, message: str) -> None:
@@ -282,13 +282,13 @@ def test_a_failed_connection_is_reported_with_its_reason(tmp_path: Path, monkeyp
     with server_sending(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain_text:
         assert reason_of_failure(f"https://{plain_text}").startswith("TLS fails: the address may need")
     with server_sending(b"", tls=_self_signed(tmp_path / "server.pem")) as untrusted:
-        assert reason_of_failure(f"https://{untrusted}").startswith("its certificate is not trusted here (")
-    assert reason_of_failure("http://127.0.0.1:9") == "it refuses the connection, or is not there"
+        assert reason_of_failure(f"https://{untrusted}").startswith("this machine does not trust its certificate (")
+    assert reason_of_failure("http://127.0.0.1:9") == "it refuses the connection, or cannot be reached"
     with server_sending(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
-        assert reason_of_failure("https://hashdb.example").startswith("the proxy that HTTPS_PROXY")
+        assert reason_of_failure("https://hashdb.example").startswith("the proxy of HTTPS_PROXY")
 
 
 def test_an_unknown_host_is_reported() -> None:
-    with pytest.raises(errors.ServiceUnreachable, match="there is no host of this name"):
+    with pytest.raises(errors.ServiceUnreachable, match="the host name is unknown"):
         Service(unknown_host).connection(retries=0).send(GET)

@@ -121,7 +121,7 @@ def test_monitor_log_reports_a_forged_checkpoint(member: Member, tmp_path: Path)
     kept.write_text(note.replace("\n", "\n1", 1))
     result = member.run("monitor_log.py", kept)
     assert result.returncode == 1
-    assert result.stderr == "ALARM: the checkpoint that was kept: the signature does not fit the text\n"
+    assert result.stderr == "ALARM: the checkpoint that was kept: the signature is not valid for this text\n"
     assert kept.read_text() != note
     kept.write_text(note)
     unreachable = Member({**member.settings, "HASHDB_URL": "http://127.0.0.1:9"}).run("monitor_log.py", kept)

@@ -29,7 +29,7 @@ _SECTIONS = {
         "monitor": ("monitor", "Watch the service's log, feed and witnesses, and raise an alarm."),
         "opinion": ("review", "Confirm or dispute another member's contribution."),
         "rehash": ("contributions.rehash", "Add what this version hashes to your contributions."),
-        "remember": ("matching.remember", "Remember uploads, and tell which of them are listed later."),
+        "remember": ("matching.remember", "Remember uploads, and report which of them are listed later."),
         "selftest": ("selftest", "Test every step from picture to match."),
         "status": ("status", "Show the service, key and home in use, and whether they work."),
         "sync": ("sync", "Update the local copy of the contributions."),

@@ -209,7 +209,8 @@ def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
     with closing(Store(settings.database, settings.busy_seconds)) as store:
         if (backup_kind := json.loads(parts[ABOUT].read_bytes()).get("database")) != database_kind(store):
             raise BackupFailed(
-                f"the backup is of {backup_kind}, and HASHDB_DATABASE_URL is of {database_kind(store)}: use the same"
+                f"the backup is from {backup_kind}, but HASHDB_DATABASE_URL names {database_kind(store)}: use the same"
+                " database"
             )
         store.fill_from(parts[DATABASE])
         store.migrate()

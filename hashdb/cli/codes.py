@@ -12,7 +12,7 @@ from hashdb.domain.meanings import EXAMPLES, MEANINGS, TITLES, explain
 
 # The help lists the kinds with the part of the title that explains them: `Labels: what the content does`.
 _KINDS = {kind: title.partition(": ")[2] or title for kind, title in TITLES.items()}
-_UNKNOWN = "a code of this service's own"
+_UNKNOWN = "a code defined by this operator"
 
 
 @click.command("codes", cls=Command, examples=("hashdb codes", "hashdb codes reason", "hashdb codes --service"))

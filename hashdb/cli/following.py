@@ -53,7 +53,7 @@ def follow_command() -> None:
     """Follow the lists of other services.
 
     The service contributes what another hashdb lists, as a member of its own. Withdrawals and other changes there
-    follow here, and opinions given here are sent back. Run this command on the service's machine.
+    follow here, and opinions that members give here are sent back. Run this command on the service's machine.
     """
 
 
@@ -61,15 +61,15 @@ def follow_command() -> None:
     "add", examples=("hashdb follow add https://eu.example --name 'EU list' --key-file eu.key --a-day 50000",)
 )
 @click.argument("url", type=TEXT)
-@click.option("--name", type=TEXT, required=True, help="Name of the list, which its member here has.")
+@click.option("--name", type=TEXT, required=True, help="Name of the list, and of its member on this service.")
 @_key_file
 @click.option("--a-day", type=click.IntRange(0, 2**31 - 1), help="The most new contributions a day; default: no limit.")
 @as_json
 def add(url: str, name: str, key_file: Path | None, a_day: int | None, as_json: bool) -> None:
     """Follow the list of the service at URL.
 
-    The word `add` may be left out. The key is one of the other service with the scope `feed`. With the scope `match`,
-    opinions that are given here are sent back.
+    You can leave out the word `add`. The key is one of the other service with the scope `feed`. With the scope `match`,
+    opinions that members give here are sent back.
     """
     settings, key = Settings.read(), _read_key(key_file)
     name = validate(MemberIn, MemberDraft(name, MemberKind.OPERATOR)).name
@@ -97,9 +97,9 @@ def browse(as_json: bool) -> None:
 @click.argument("upstream", type=Id("upstream"), required=False)
 @as_json
 def status(upstream: int | None, as_json: bool) -> int:
-    """Show how each list is followed, or that of UPSTREAM.
+    """Show the state of each followed list, or only of UPSTREAM.
 
-    Exits 1 if one cannot be followed now.
+    Exits 1 if a list cannot be followed now.
     """
     with open_home() as db:
         listed = (
@@ -116,9 +116,9 @@ def status(upstream: int | None, as_json: bool) -> int:
 @_id
 @as_json
 def pause(upstream: int, as_json: bool) -> None:
-    """Follow a list no further, until it is resumed.
+    """Pause following a list, until you resume it.
 
-    What came from it stays, and goes on matching.
+    Its contributions stay and continue to match.
     """
     with open_home() as db:
         paused = upstreams.pause(db, COMMAND_LINE, upstream)
@@ -129,12 +129,12 @@ def pause(upstream: int, as_json: bool) -> None:
     "resume", examples=("hashdb follow resume 1", "hashdb follow resume 1 --again", "hashdb follow resume 1 --new-key")
 )
 @_id
-@click.option("--again", is_flag=True, help="Read the list from its beginning; what was refused is tried again.")
+@click.option("--again", is_flag=True, help="Read the list from its beginning; refused changes are tried again.")
 @click.option("--new-key", is_flag=True, help="Use another key from now on.")
 @_key_file
 @as_json
 def resume(upstream: int, again: bool, new_key: bool, key_file: Path | None, as_json: bool) -> None:
-    """Follow a list again, at once.
+    """Resume following a list, at once.
 
     The command also asks whether the key may now send opinions back.
     """
@@ -151,7 +151,7 @@ def resume(upstream: int, again: bool, new_key: bool, key_file: Path | None, as_
 @_id
 @as_json
 def remove(upstream: int, as_json: bool) -> None:
-    """Follow a list no more, and withdraw and erase all that came from it.
+    """Stop following a list, and withdraw and erase all its contributions.
 
     The key is deleted. If the command is interrupted, run it again.
     """

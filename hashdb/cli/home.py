@@ -113,7 +113,7 @@ def prepare_home(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise BadSetting("HASHDB_HOME", f"{home} cannot be made: {os_reason(error)}") from None
+        raise BadSetting("HASHDB_HOME", f"{home} cannot be created: {os_reason(error)}") from None
     if not os.access(home, os.W_OK | os.X_OK):
         raise BadSetting("HASHDB_HOME", f"{home} cannot be written to")
     # An existing home keeps its mode.

@@ -99,7 +99,7 @@ def verify_log(file: Path | None, signals: bool, as_json: bool) -> int:
 )
 @click.option("--save", is_flag=True, help="Write the new checkpoint to that file if the log only grew.")
 @witnesses_option
-@click.option("--signals", is_flag=True, help="Also check that the local copy is what the log has.")
+@click.option("--signals", is_flag=True, help="Also check that the local copy matches the log.")
 @as_json
 def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as_json: bool) -> int:
     """Check from another machine that the audit log only grew.
@@ -107,12 +107,12 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
     The command reads the current checkpoint from the service, and verifies by a consistency proof that the log still
     contains the checkpoint that you kept. It exits 1 if not.
 
-    With a policy of witnesses, it also verifies that its quorum cosigned the log, but for events of the last ten
+    With a policy of witnesses, it also verifies that its quorum cosigned the log, except for events of the last ten
     minutes: then everyone who requires these witnesses sees the same events.
 
-    With --signals, it also checks the local copy of `hashdb sync`, for which the key needs the scope `feed`, too: the
-    hashes in the copy are those that the log has committed to, and the copy has all contributions that match by the
-    log, and no other. It names each contribution that differs, and exits 1.
+    With --signals, it also checks the local copy of `hashdb sync`. For this the key needs the scope `feed`, too. The
+    hashes in the copy must match the commitments in the log, and the copy must have exactly the contributions that
+    match by the log. The command names each contribution that differs, and exits 1.
     """
     kept = _read_checkpoint(file, may_be_missing=save)
     policy = witness_policy(witnesses_file, MemberSettings.of_member())
@@ -170,12 +170,12 @@ def _print_copy(check: CopyCheck) -> None:
     if check.findings:
         for finding in check.findings:
             click.echo(f"contribution {finding.contribution}: {finding.reason}")
-        message = "the local copy is not what the log has: report it to the operator and the other members"
+        message = "the local copy does not match the log: report it to the operator and the other members"
         click.echo(f"hashdb: {message}", err=True)
         return
     click.echo(
-        f"the local copy has what the log committed to: {counted(check.contributions, 'contribution')}"
-        f" (event {check.seq}), held against the root of the active set in event {check.committed.seq}"
+        f"the local copy matches the log: {counted(check.contributions, 'contribution')}"
+        f" (event {check.seq}), compared with the root of the active set in event {check.committed.seq}"
     )
     if without := check.contributions - check.with_commitment:
         click.echo(f"{counted(without, 'contribution')} without a commitment: the service makes it after an upgrade")
@@ -226,8 +226,9 @@ def _format_reach(verdict: Verdict) -> str:
     size, later = verdict.kept.size, verdict.size - verdict.kept.size
     age = datetime.now(UTC) - verdict.kept.at
     return (
-        f"the checkpoint from outside proves events 1 to {size}, the last {age.days} days old; the {later} later"
-        " events are proved only against people who do not control this machine"
+        f"the checkpoint from outside proves events 1 to {size}, the last {counted(age.days, 'day')} old;"
+        f" {counted(later, 'later event')} {'is' if later == 1 else 'are'} proved only against people who do not"
+        " control this machine"
     )
 
 

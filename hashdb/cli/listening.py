@@ -103,14 +103,14 @@ def bind_error(error: Exception, host: str, port: int, setting_names: tuple[str,
     """
     host_setting, port_setting = setting_names
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
-        return BadSetting(host_setting, f"no machine has the name {host}")
+        return BadSetting(host_setting, f"the host name {host} is unknown")
     if error.errno == errno.EADDRINUSE:
         return PortInUse(f"{bracket_ipv6(host)}:{port}", port_setting)
     if error.errno in (errno.EACCES, errno.EPERM):
-        return BadSetting(port_setting, f"{port} needs the rights of the administrator: choose a port above 1023")
+        return BadSetting(port_setting, f"{port} needs administrator rights: choose a port above 1023")
     if error.errno == errno.EADDRNOTAVAIL:
         return BadSetting(host_setting, f"{host} is not an address of this machine")
-    return BadSetting(host_setting, f"{host} cannot be listened on: {os_reason(error)}")
+    return BadSetting(host_setting, f"cannot listen on {host}: {os_reason(error)}")
 
 
 def bracket_ipv6(host: str) -> str:
@@ -149,7 +149,7 @@ class ListenAddress(NamedTuple):
 def check_listen_options(socket_path: Path | None, socket_group: str | None, bind: str | None) -> None:
     """Raise UsageError if --socket and --bind are both given, or --socket-group without --socket."""
     if socket_path is not None and bind is not None:
-        raise click.UsageError("--socket and --bind exclude each other")
+        raise click.UsageError("give either --socket or --bind, not both")
     if socket_group is not None and socket_path is None:
         raise click.UsageError("--socket-group needs --socket")
 

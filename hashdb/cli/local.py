@@ -20,7 +20,7 @@ from hashdb.cli.listening import (
     warn_of_unknown_settings,
 )
 from hashdb.cli.options import TEXT, organisation_policy, policy_option
-from hashdb.cli.output import as_json, escape_controls, print_result
+from hashdb.cli.output import as_json, counted, escape_controls, print_result
 from hashdb.client import Client
 from hashdb.domain.times import format_instant
 from hashdb.errors import HomeInUse, UnsafeStart, needing
@@ -131,8 +131,8 @@ def status(as_json: bool) -> None:
     follows = "no process follows the feed" if is_free else "a process follows the feed"
     print_result(
         document,
-        f"event {copy.seq}, {count} contributions, up to date {age} seconds ago; {follows};"
-        f" look-back is {lag} events behind; reports not acknowledged: {reports.waiting}"
+        f"event {copy.seq}, {counted(count, 'contribution')}, up to date {age} s ago; {follows};"
+        f" look-back is {counted(lag, 'event')} behind; reports not acknowledged: {reports.waiting}"
         + ("" if approval is None else f"; organisations signed it up to event {approval.covers}"),
         as_json,
     )

@@ -68,7 +68,9 @@ _CHECK_AGAIN_SECONDS, _MOST_CHECKS = 2.0, 40
 )
 @witnesses_option
 @policy_option
-@click.option("--sign", type=FILE, help="Key file with which your organisation signs the active set, if all holds.")
+@click.option(
+    "--sign", type=FILE, help=("Key file with which your organisation signs the active set, if all checks pass.")
+)
 @click.option("--webhook", type=TEXT, help="Address to post alarms to, instead of exiting.")
 @click.option("--folder", type=FOLDER, help="Where the state and evidence are kept.")
 @click.option(
@@ -99,13 +101,13 @@ def monitor_command(
     It needs a key with the scopes `audit` and `feed`. It replays the events of the log, and compares with them the
     signed and cosigned checkpoints, the feed, the roots of the active set and, in rounds, every contribution.
 
-    If something does not hold, it keeps the evidence, says what to do, and exits with 1. With --webhook, it posts each
-    alarm as JSON instead, once a day while it lasts, and goes on.
+    If a check fails, it keeps the evidence, says what to do, and exits with 1. With --webhook, it posts each alarm as
+    JSON instead, once a day while it lasts, and continues.
     """
     if as_json and not once:
         raise click.UsageError("--json prints one document: it needs --once")
     if once and webhook is not None:
-        raise click.UsageError("--once and --webhook exclude each other: --once exits with 1 at an alarm")
+        raise click.UsageError("give either --once or --webhook, not both: --once exits with 1 at an alarm")
     settings = MemberSettings.of_member()
     organisations = organisation_policy(policy_file, settings)
     plan = MonitorPlan(
@@ -215,12 +217,15 @@ def _print_alarm(alarm: Alarm, evidence: str) -> None:
 def _format_state(state: MonitorState) -> str:
     root = f"root of event {state.root_seq}" if state.root_seq else "no root yet"
     round_held = (
-        f"all contributions held at {format_instant(state.round_held)}"
+        f"all contributions verified at {format_instant(state.round_held)}"
         if state.round_held
         else "the first round over all contributions is not complete"
     )
     without = f", {state.uncommitted} without a commitment" if state.uncommitted else ""
-    return f"event {state.size} holds: {state.count} contributions in the active set{without} ({root}); {round_held}"
+    return (
+        f"verified up to event {state.size}: {state.count} contributions in the active set{without} ({root});"
+        f" {round_held}"
+    )
 
 
 def _state_to_json(state: MonitorState) -> dict[str, object]:

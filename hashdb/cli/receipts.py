@@ -73,7 +73,7 @@ def receipt_command(
     if len(subjects) + (seq is not None) != 1:
         raise click.UsageError("give one of CONTRIBUTION, --case, --opinion and --seq")
     if action is not None and seq is not None:
-        raise click.UsageError("--seq and --action exclude each other")
+        raise click.UsageError("give either --seq or --action, not both")
     policy, subject = witness_policy(witnesses_file, MemberSettings.of_member()), subjects[0] if subjects else None
     with Client.from_environment() as client:
         text = client.receipt(seq, subject=subject, action=action, witnessed=bool(policy and policy.min_witnesses))
@@ -115,7 +115,7 @@ def _require_requested(
 def verify_receipt_command(file: Path, witnesses_file: Path | None, keys: tuple[str, ...], as_json: bool) -> None:
     """Verify a receipt, without the service and without a network.
 
-    It needs a key of the log that you got from elsewhere: the operator publishes it, and `GET /v1/log` answers it.
+    It needs a key of the log that you got from elsewhere: the operator publishes it, and `GET /v1/log` returns it.
     The command exits 1 if the receipt does not prove its event, or too few witnesses of the policy cosigned it.
     """
     from hashdb.domain.ledger.receipts import Receipt
@@ -140,7 +140,7 @@ def _log_key(vkey: str) -> Verifier:
     try:
         return Verifier.parse(vkey)
     except BadNote:
-        raise BadSetting("--log", "must be the key of a log (vkey), as GET /v1/log answers it") from None
+        raise BadSetting("--log", "must be the key of a log (vkey), as GET /v1/log returns it") from None
 
 
 def _no_witnesses() -> Policy:
@@ -178,8 +178,8 @@ def _describe_proof(proved: ProvedEvent, policy: Policy | None) -> str:
         )
     assert policy is not None
     return (
-        f"cosigned by {format_witnesses(proved.signed)}: these witnesses saw a log that only grew, and everyone whom"
-        f" the quorum convinces sees the same one. {later}"
+        f"cosigned by {format_witnesses(proved.signed)}: these witnesses saw a log that only grew, and everyone who"
+        f" requires this quorum sees the same log. {later}"
     )
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _BIND = "127.0.0.1:8766"
 _FOLDER, _DATABASE = "witness", "witness.sqlite"
 _TYPES = {
-    "ed25519": "64 octets a cosignature; every log and client knows it",
-    "ml-dsa-44": "2,420 octets a cosignature, which quantum computers do not forge",
+    "ed25519": "64 octets per cosignature; every log and client knows it",
+    "ml-dsa-44": "2,420 octets per cosignature; safe against quantum computers",
 }
 
 
@@ -115,9 +115,9 @@ def make_key(name: str, type: str, out: Path | None, as_json: bool) -> None:
 def serve(logs_file: Path, socket_path: Path | None, socket_group: str | None, bind: str | None, workers: int) -> None:
     """Serve add-checkpoint for the logs of a file, and their last checkpoints for monitors.
 
-    It uses the keys that `hashdb witness key` made, and keeps the last checkpoints in HASHDB_HOME. Never set this
-    folder back to an older state: the witness would cosign a history that it has already seen rewritten. Nothing that
-    it takes or answers is secret, so it asks for no key; put a proxy with TLS in front of it.
+    It uses the keys that `hashdb witness key` made, and keeps the last checkpoints in HASHDB_HOME. Never restore
+    this folder to an older state: the witness would cosign a history that it has already seen rewritten. Requests and
+    answers hold no secrets, so it needs no key; put a proxy with TLS in front of it.
     """
     check_listen_options(socket_path, socket_group, bind)
     with needing("sidecar", "this command"):

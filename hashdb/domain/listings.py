@@ -55,7 +55,7 @@ class Position(NamedTuple):
         """The position of a text; `str()` is the inverse. Raises ValueError with a sentence."""
         parts = _POSITION.fullmatch(text)
         if parts is None:
-            raise ValueError("is not where a page of this list ended")
+            raise ValueError("is not the end of a page of this list")
         key, id = parts.groups()
         return cls(None if key is None else int(key), int(id))
 

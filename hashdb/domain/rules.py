@@ -117,7 +117,7 @@ class Rules:
         for position, signal in enumerate(draft.signals):
             reason = self.algorithm_fault(signal.algorithm)
             if signal.algorithm.is_digest:
-                reason = f"{signal.algorithm} is a digest: it is near no other content"
+                reason = f"{signal.algorithm} is a digest, which matches only equal content"
             if reason:
                 yield Fault(f"signals[{position}]", reason)
         for algorithm, radius in draft.radius.items():
@@ -192,14 +192,13 @@ def quality_fault(quality: int | None) -> str | None:
     """Why a picture of this PDQ quality (0 to 100) is unfit for matching, or None."""
     if quality is None or quality >= MINIMUM_QUALITY:
         return None
-    return (
-        f"quality {quality} is too low: the hash would match other pictures by accident; the least is {MINIMUM_QUALITY}"
-    )
+    low = f"quality {quality} is too low: the hash would match other pictures by accident"
+    return f"{low}; the minimum is {MINIMUM_QUALITY}"
 
 
 def item_signal_fault(signal: Signal) -> str | None:
     """Why `signal` may not be contributed as a signal of the item itself (not of a frame), or None."""
-    return f"{signal.algorithm} is of a window of words: send it in `frames`" if signal.algorithm.of_text else None
+    return f"{signal.algorithm} belongs to a window of words: send it in `frames`" if signal.algorithm.of_text else None
 
 
 def past_fault(at: datetime, now: datetime) -> str | None:

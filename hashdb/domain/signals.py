@@ -136,11 +136,11 @@ class Signal:
         if count in allowed:
             return None
         if self.algorithm.is_digest:
-            return f"{self.algorithm} with equal bits only is not of a file"
+            return f"all bits of this {self.algorithm} are equal, so it is not a digest of content"
         ordinary = "text" if self.algorithm.of_text else "picture"
         return (
-            f"{self.algorithm} with {count} of {self.algorithm.bits} bits set is not of an ordinary {ordinary} "
-            f"({allowed.start} to {allowed.stop - 1} are accepted)"
+            f"{self.algorithm} has {count} of {self.algorithm.bits} bits set; "
+            f"an ordinary {ordinary} has {allowed.start} to {allowed.stop - 1}"
         )
 
 

@@ -28,7 +28,7 @@ def parse_instant(text: str) -> datetime:
             raise ValueError
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError("is not a time of the calendar") from None
+        raise ValueError("is not a valid time") from None
 
 
 @lru_cache(4096)

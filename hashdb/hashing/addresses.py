@@ -81,7 +81,7 @@ _HOST_END = re.compile(r"[/?#\\]")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PORTS = frozenset({"80", "443"})
-_NO_ADDRESS = "is no address of the web: write it as https://example.org/page"
+_NO_ADDRESS = "is not a web address: write it as https://example.org/page"
 _PAGE_IN_FRAGMENT = ("#!", "#/")
 """How a fragment begins that names the page."""
 
@@ -128,7 +128,7 @@ def _parts(text: str) -> tuple[str, str, str, str]:
     if len(text) > MAX_LENGTH:
         raise ValueError(f"has more than {MAX_LENGTH} characters")
     if not _is_unicode(text):
-        raise ValueError("has characters that are not of Unicode")
+        raise ValueError("has characters that are not valid Unicode")
     refanged = _refang(text)
     try:
         parsed = URL(refanged)

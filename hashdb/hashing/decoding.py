@@ -45,10 +45,10 @@ ANIMATED: Final = ("GIF", "WEBP", "PNG", "AVIF")
 """Pillow's names of the formats that may have several frames."""
 
 NO_EXTRA: Final = str(ExtraMissing("a video", "video"))
-NO_VIDEO: Final = "not a video that can be read: it is damaged, cut short, or of another format"
+NO_VIDEO: Final = "the video cannot be read: it is damaged, cut short, or in another format"
 NO_TRACK: Final = "the file has no video track, only sound or data"
 NOTHING_READ: Final = "the video is damaged: no frame could be read"
-OUT_OF_MEMORY: Final = "the video takes more memory to hash than is allowed"
+OUT_OF_MEMORY: Final = "hashing the video needs more memory than is allowed"
 
 _SOUND: Final = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")
 """How files of sound alone begin."""
@@ -89,7 +89,7 @@ class VideoLimits:
     def check_seconds(self, seconds: float) -> None:
         """Raise VideoTooLarge if a video plays too long."""
         if seconds > self.max_seconds:
-            raise VideoTooLarge(f"the video plays for more than {self.max_seconds:.0f} seconds")
+            raise VideoTooLarge(f"the video is longer than {self.max_seconds:.0f} seconds")
 
     def check_size(self, width: int, height: int) -> None:
         """Raise UnreadablePicture if a frame is too large or has no pixels."""
@@ -319,11 +319,11 @@ def _video_track(container: InputContainer, limits: VideoLimits) -> VideoStream:
         raise UnreadablePicture(NO_TRACK)
     tracks = [track for track in container.streams.video if track.codec_context is not None]
     if not tracks:
-        raise UnreadablePicture("the video is of a codec that is not read")
+        raise UnreadablePicture("the video has a codec that is not supported")
     # A cover picture is a track of one frame.
     track = max(tracks, key=lambda track: (track.frames != 1, track.width * track.height))
     if track.codec_context.codec.name not in CODECS:
-        raise UnreadablePicture("the video is of a codec that is not read")
+        raise UnreadablePicture("the video has a codec that is not supported")
     limits.check_size(track.width, track.height)
     return track
 

@@ -33,7 +33,7 @@ MIN_PAGE_WORDS: Final = 100
 DOCUMENT_HEAD: Final = 4_096
 """The first bytes of a file, by which a document is recognised."""
 _REFUSED: Final = {
-    b"{\\rtf": "RTF is not read: save the document as PDF, DOCX or plain text",
+    b"{\\rtf": "RTF is not supported: save the document as PDF, DOCX or plain text",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "old files of Office (DOC, XLS, PPT) and encrypted ones are not read: "
     "save the document as PDF or DOCX, without a password",
 }
@@ -154,8 +154,8 @@ def _word_count(words: Sequence[str]) -> str:
 def _picture_clause(content: Content) -> str:
     """What there was to hash of a document beside its words, as a part of a sentence."""
     if content.pages is not None:
-        return "no page that is not plain"
-    return "pictures, which are not read: save it as PDF" if content.pictures else "no pictures"
+        return "all its pages are plain"
+    return "its pictures are not supported: save it as PDF" if content.pictures else "no pictures"
 
 
 def _widen_step(count: int, step: int, max_windows: int) -> int:

@@ -29,7 +29,7 @@ _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 """Control characters: a text has none of these bytes, unless it is in UTF-16 or UTF-32."""
 _DIGIT_PICTURE: Final = re.compile(rb"P[1-3]\s+[0-9#]")
 """How pictures begin whose pixels are written as numbers in ASCII (the Netpbm formats P1 to P3)."""
-_UNKNOWN: Final = "a text whose encoding is not known: save it as UTF-8"
+_UNKNOWN: Final = "the encoding of the text is unknown: save it as UTF-8"
 _DAMAGED_SHARE: Final = 0.01
 """The largest share of the letters of a text that may be damaged (not valid UTF-8)."""
 _SAMPLE_BYTES: Final = 65_536

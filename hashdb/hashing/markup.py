@@ -75,7 +75,7 @@ def read_html(octets: bytes) -> Content:
     """The text of HTML or XHTML, in order. Raises UnreadablePicture."""
     text = decode(octets, _stated_encoding(octets))
     if _depth(text) > _DEEPEST:
-        raise UnreadablePicture(f"the document has more than {_DEEPEST} elements within one another")
+        raise UnreadablePicture(f"the document has elements nested more than {_DEEPEST} deep")
     try:
         shown_text, pictures = _shown_text(_SELF_CLOSED.sub(_with_end_tag, _LONG_TAG.sub(r"<\1>", text)))
     except (ImportError, OSError):

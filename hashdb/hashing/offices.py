@@ -17,9 +17,9 @@ from hashdb.hashing.reading import Content, DocumentLimits
 
 ARCHIVE: Final = b"PK\x03\x04"
 """How an archive begins."""
-_DAMAGED: Final = "not a document that can be read: it is damaged or cut short"
+_DAMAGED: Final = "the document cannot be read: it is damaged or cut short"
 _LOCKED: Final = "the document is encrypted: save it without a password or protection"
-_OTHER: Final = "an archive that is not a document that is read (DOCX, ODT, EPUB)"
+_OTHER: Final = "an archive that is not a supported document (DOCX, ODT, EPUB)"
 _ENTITIES: Final = "the document declares entities of XML, which are not expanded: save it as PDF or plain text"
 _DEEPEST: Final = 1_000
 """The most elements within one another that are read."""
@@ -107,7 +107,7 @@ class _Parts:
             nonlocal depth
             depth += 1
             if depth > _DEEPEST:
-                raise UnreadablePicture(f"the document has more than {_DEEPEST} elements within one another")
+                raise UnreadablePicture(f"the document has elements nested more than {_DEEPEST} deep")
             start(_local(name), {_local(key): value for key, value in attributes.items()})
 
         def leave(name: str) -> None:
@@ -223,7 +223,7 @@ def _docx(parts: _Parts) -> str:
     """The text of a DOCX: of its main file, then of the files that this one refers to."""
     (main, *_) = [target for kind, target in _relationships(parts, "") if kind == "officeDocument"] or [""]
     if not posixpath.basename(main).startswith("document"):
-        raise UnreadablePicture("a file of Office that is not a text: save it as PDF")
+        raise UnreadablePicture("an Office file that is not a text document: save it as PDF")
     further = _relationships(parts, main)
     names = [target for wanted in _DOCX_FURTHER for kind, target in further if kind == wanted and target in parts.names]
     return "\n".join(_collect(parts, name, _DOCX) for name in (main, *dict.fromkeys(names)))

@@ -28,7 +28,7 @@ LONGEST: Final = 1_000
 """The longer side in pixels of the picture that is made of a page."""
 _SHORTEST: Final = 16
 """If the shorter side of this picture has fewer pixels, the page is not hashed."""
-_NO_PDF: Final = "not a PDF that can be read: it is damaged or cut short"
+_NO_PDF: Final = "the PDF cannot be read: it is damaged or cut short"
 _LOCKED: Final = "the PDF is encrypted and needs a password: save it without one"
 _HYPHENS: Final = {0x02: "-", 0xFFFE: "-"}
 """The codes that PDFium has instead of a hyphen that divides a word at the end of a line."""

@@ -50,7 +50,7 @@ _READERS = (
 FORMATS: Final = tuple(str(reader.format) for reader in _READERS)
 """Pillow's names of the accepted formats."""
 
-OUT_OF_MEMORY: Final = "the picture takes more memory to hash than is allowed"
+OUT_OF_MEMORY: Final = "hashing the picture needs more memory than is allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _open(octets: bytes) -> Image.Image:
         reason = OUT_OF_MEMORY
     except Exception:
         known = ", ".join((*FORMATS, *_VIDEOS, *_DOCUMENTS))
-        reason = f"not a picture, video or document of a format that is read ({known})"
+        reason = f"not a picture, video or document in a supported format ({known})"
     raise UnreadablePicture(reason)
 
 

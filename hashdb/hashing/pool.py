@@ -95,7 +95,7 @@ class HashingPool:
                 self._start()
             own, all_keys = self.pending[key], self.pending.total()
             if (own and own + count > self._capacity_of_a_key) or (all_keys and all_keys + count > self._capacity):
-                raise HashingBusy(f"{self._capacity_of_a_key} of a key, {self._capacity} in all", retry_after=1)
+                raise HashingBusy(f"{self._capacity_of_a_key} per key, {self._capacity} in all", retry_after=1)
             self.pending[key] += count
             return self._turns
 

@@ -9,7 +9,7 @@ from hashdb.domain.frames import Frame
 from hashdb.errors import ExtraMissing, VideoTooLarge
 
 NO_EXTRA: Final = str(ExtraMissing("a document", "documents"))
-OUT_OF_MEMORY: Final = "the document takes more memory to hash than is allowed"
+OUT_OF_MEMORY: Final = "hashing the document needs more memory than is allowed"
 
 
 @dataclass(frozen=True, slots=True)

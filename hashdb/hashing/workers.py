@@ -215,8 +215,8 @@ class Worker:
                 raise (VideoTooLarge if message.get("too_large") else UnreadablePicture)(str(message["reason"]))
             return message
         if left > _STALL_SECONDS:
-            raise UnreadablePicture(f"the {what} is damaged: it takes longer than {_STALL_SECONDS} seconds to read on")
-        raise VideoTooLarge(f"the {what} takes longer than {seconds:g} seconds to hash")
+            raise UnreadablePicture(f"the {what} is damaged: reading it made no progress for {_STALL_SECONDS} s")
+        raise VideoTooLarge(f"hashing the {what} took longer than {seconds:g} s")
 
     def stop(self) -> None:
         """Kill the process, if there is one."""
@@ -239,10 +239,10 @@ class Worker:
             error_class, reason = type(error), error.reason
         except TimeoutError:
             self.stop()
-            reason = f"the {what} takes longer than {self._seconds:g} seconds to hash"
+            reason = f"hashing the {what} took longer than {self._seconds:g} s"
         except (OSError, EOFError, LookupError, TypeError, ValueError):
             self.stop()
-            reason = f"the {what} brings down what reads it"
+            reason = f"the {what} crashed the process that read it"
         # A new exception: the traceback of the caught one would keep the picture in memory.
         return error_class(reason)
 

@@ -168,7 +168,7 @@ class Kernel:
         pointer, count, small = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
         version = getattr(library, "hashdb_version", None)
         if version is None or version() != VERSION:
-            raise OSError(f"{path} is of another version")
+            raise OSError(f"{path} is from another version")
         self._probe, self._scan, self._order = library.hashdb_probe, library.hashdb_scan, library.hashdb_order
         self._probe.argtypes = (pointer, pointer, pointer, count, small, pointer)
         self._scan.argtypes = (pointer, pointer, count, small, pointer)

@@ -288,7 +288,7 @@ def verify_segment(path: Path) -> None:
     except OSError as error:
         raise _unreadable(path, error) from None
     if damaged:
-        raise DamagedSegment(f"block {damaged[0]} of {path.name} is not what was written")
+        raise DamagedSegment(f"block {damaged[0]} of {path.name} is damaged")
 
 
 def _read_header(path: Path) -> tuple[Any, int]:
@@ -304,7 +304,7 @@ def _read_header(path: Path) -> tuple[Any, int]:
     except OSError as error:
         raise _unreadable(path, error) from None
     if len(text) != length or zlib.crc32(text).to_bytes(4, "little") != prefix[-4:]:
-        raise DamagedSegment(f"the header of {path.name} is not what was written")
+        raise DamagedSegment(f"the header of {path.name} is damaged")
     try:
         header = json.loads(text)
         order, expected_size = header["order"], _body_start(length) + header["size"]
@@ -313,12 +313,12 @@ def _read_header(path: Path) -> tuple[Any, int]:
     if order != sys.byteorder:
         raise DamagedSegment(f"{path.name} was written on a machine of another byte order")
     if size != expected_size:
-        raise DamagedSegment(f"{path.name} has {size} bytes, which is not its size")
+        raise DamagedSegment(f"{path.name} has {size} bytes instead of {expected_size}")
     return header, _body_start(length)
 
 
 def _not_a_segment(path: Path) -> DamagedSegment:
-    return DamagedSegment(f"{path.name} is no segment of this version")
+    return DamagedSegment(f"{path.name} is not a segment of this version")
 
 
 def _unreadable(path: Path, error: OSError) -> DamagedSegment:

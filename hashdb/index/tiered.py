@@ -234,11 +234,11 @@ class TieredEngine(Engine):
         if manifest is None:
             return "its manifest is damaged or of another version"
         if manifest.epoch != known.epoch:
-            return "it is of another log"
+            return "it belongs to another log"
         if manifest.last_seq > head:
             return f"it covers events up to {manifest.last_seq}, and the log has {head}"
         if manifest.leaf != leaf(manifest.last_seq):
-            return f"event {manifest.last_seq} is not what it was when it was written: the log was set back"
+            return f"event {manifest.last_seq} differs from when the index was written: the log was restored"
         if manifest.last_seq < known.last_seq:
             return "it is older than what is in use"
         if missing := set(self.indexes) - set(manifest.files):

@@ -81,7 +81,7 @@ def find_approval(text: str | None, policy: Policy) -> Approval | None:
 def require_recent(approval: Approval | None, now: datetime) -> None:
     """Raise CopyNotApproved without an approval, or if it is too old."""
     if approval is None:
-        reason = "no root of the active set that its organisations signed was found to be that of the copy"
+        reason = "the root of the copy matches none that its organisations signed"
         raise CopyNotApproved(_RETRY_SECONDS, f"{reason}; sync it with this policy")
     if now - approval.at > APPROVED_FOR:
         hours = int((now - approval.at).total_seconds() / 3_600)
@@ -106,13 +106,13 @@ class Approver:
         committed = newest_root(self._client)
         root, _ = self._policy.check_root(committed.note, self._logs())
         if (root.seq, root.root) != (committed.seq, committed.root):
-            raise BadNote("the root of the active set is not the one that is signed")
+            raise BadNote("the root of the active set differs from the signed one")
         before = find_approval(tables.approval(), self._policy)
         # No signature is over `covers`, so the service could say that an old root covers more.
         if before is not None and (root.seq < before.seq or committed.covers < before.covers):
             raise LogRewritten(
-                f"its newest root of the active set is of event {root.seq} and covers {committed.covers} events, and"
-                f" was of event {before.seq} and covered {before.covers}"
+                f"its newest root of the active set is of event {root.seq} and covers {committed.covers} events, but an"
+                f" earlier one was of event {before.seq} and covered {before.covers}"
             )
         return committed, before
 

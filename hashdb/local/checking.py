@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_FINDINGS = 100
 """Findings that are reported; a check stops at the last one."""
-_ALTERED = "its hashes in the copy are not those that the log has committed to"
+_ALTERED = "its hashes in the copy do not match the commitment in the log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ def check_copy(
     committed = newest_root(client)
     if committed.seq > checkpoint.size:
         raise CheckTooEarly(
-            f"the checkpoint has {checkpoint.size} events, and event {committed.seq} has the root of the active set"
+            f"the checkpoint has {checkpoint.size} events, but event {committed.seq} has the root of the active set"
         )
     _prove_root(client, committed, checkpoint)
     with tables.snapshot():
         seq = tables.head().seq
         if seq < committed.covers:
             raise CopyBehind(
-                f"the local copy has event {seq}, and the root of the active set covers {committed.covers}"
+                f"the local copy has event {seq}, but the root of the active set covers {committed.covers}"
             )
         contributions, with_commitment = count_committed(tables)
         check = CopyCheck(committed, seq, contributions, with_commitment)
@@ -108,7 +108,7 @@ def _differing(tables: CopyTables, client: Client, check: CopyCheck, checkpoint:
             # The feed may say any seq.
             later = later or _newest_checkpoint(client, checkpoint)
             if seq > later.size or not _changed_at(client, id, seq, later):
-                yield CopyFinding(id, f"the feed says that it changed with event {seq}, and the log has no such event")
+                yield CopyFinding(id, f"the feed says that it changed with event {seq}, but the log has no such event")
             else:
                 check.unproven += 1
         elif seq is not None and seq > committed.covers and _changed_at(client, id, seq, checkpoint):
@@ -139,4 +139,4 @@ def _prove_root(client: Client, committed: CommittedSet, checkpoint: Checkpoint)
     event = client.proven_event(committed.seq, checkpoint)
     details = {"root": committed.root.hex(), "count": committed.count, "covers": committed.covers}
     if event.action != Action.SET_COMMITTED or event.details != details:
-        raise LogRewritten(f"event {committed.seq} does not have the root of the active set that the service answers")
+        raise LogRewritten(f"event {committed.seq} does not have the root of the active set that the service returned")

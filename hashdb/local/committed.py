@@ -228,11 +228,11 @@ def newest_root(client: Client) -> CommittedSet:
 def describe_difference(of_copy: ReadBlock, of_log: ReadBlock, id: int, committed: CommittedSet) -> str:
     """How a contribution in the tree of the copy differs from that in the tree of the log with this root."""
     if leaf_at(of_log, id) == EMPTY_HASH:
-        reason = "the copy has it, and the active set of the log has it not"
+        reason = "the copy has it, but the active set of the log does not"
     elif leaf_at(of_copy, id) == EMPTY_HASH:
-        reason = "the active set of the log has it, and the copy has it not"
+        reason = "the active set of the log has it, but the copy does not"
     else:
-        reason = "its standing or its commitment is another one in the active set of the log"
+        reason = "its standing or its commitment differs from the active set of the log"
     return f"{reason} (event {committed.seq})"
 
 

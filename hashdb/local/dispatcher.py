@@ -135,6 +135,6 @@ class Dispatcher:
             self._failures = 0
             return True
         if not self._failures:
-            self._notify(f"the webhook of look-back does not take reports: {failure}; trying again")
+            self._notify(f"the webhook of look-back does not accept reports: {failure}; trying again")
         self._failures += 1
         return False

@@ -93,7 +93,7 @@ class Remembered:
         self._append(by_log)
 
     def forget(self, ids: Collection[str]) -> None:
-        """Forget the uploads with these ids: look-back no longer finds them. Unknown ids do no harm.
+        """Forget the uploads with these ids: look-back no longer finds them. Unknown ids are ignored.
 
         What was written of them leaves the disk with its day. Raises NotRemembered.
         """
@@ -216,7 +216,8 @@ class Remembered:
                 if is_over(upload.at.astimezone(UTC).date()):
                     yield Fault(
                         f"uploads[{position}].at",
-                        f"is longer ago than uploads are remembered: {self.retention.days} days (HASHDB_REMEMBER_DAYS)",
+                        f"is too long ago: uploads are remembered for {self.retention.days} days"
+                        " (HASHDB_REMEMBER_DAYS)",
                     )
 
     def _is_over(self, day: date) -> bool:

@@ -212,7 +212,7 @@ class Sync:
             if pending:
                 _store(tables, read, pending, seq, head_at=None)
             elif seq == before:
-                raise ServiceUnreachable(self._client.url, "the stream has no end")
+                raise ServiceUnreachable(self._client.url, "the stream is incomplete")
 
     def _opened(self) -> CopyTables:
         if self._tables is None:
@@ -275,7 +275,7 @@ def _store(tables: CopyTables, read: FeedRead, steps: list[FeedStep], seq: int, 
         if isinstance(what, CopiedContribution) and not what.fits_commitment:
             raise NotAsLogged(
                 what.id,
-                "its hashes in the feed are not those that the log has committed to, so this batch of changes was not"
+                "its hashes in the feed do not match the commitment in the log, so this batch of changes was not"
                 " stored; report it to the operator and to the other members",
             )
     tables.store(steps, seq, head_at)

@@ -164,9 +164,9 @@ class Day:
             try:
                 part = open_part(path, check=True)
                 if part.end > size:
-                    raise DamagedSegment(f"{path.name} goes on past the log")
+                    raise DamagedSegment(f"{path.name} extends past the log")
             except DamagedSegment as error:
-                log.warning("uploads of %s are packed anew: %s", self.date, error)
+                log.warning("packing uploads of %s again: %s", self.date, error)
                 unneeded += chain[chain.index(path) :]
                 break
             self._parts.append(part)

@@ -76,7 +76,7 @@ ADVICE: Mapping[AlarmKind, str] = {
     AlarmKind.CONTRIBUTION_REMOVED: "Ask the operator who wrote to the database. If it is yours, contribute it again.",
     AlarmKind.CONTRIBUTION_ALTERED: "Do not act on matches of this contribution. Ask the operator who wrote to the "
     "database.",
-    AlarmKind.FEED_DIFFERS: f"Your copy lacks it, or has it alone: ask the operator, and {_OTHERS}.",
+    AlarmKind.FEED_DIFFERS: f"Your copy lacks it, or only your copy has it: ask the operator, and {_OTHERS}.",
     AlarmKind.SET_DIFFERS: "Ask the operator to run `hashdb audit verify --signals`. Until the roots agree, compare "
     "your list with that of another member.",
     AlarmKind.SET_LATE: "Ask the operator why the service records no root: later changes are in no root yet.",
@@ -106,7 +106,7 @@ class Alarm:
 
     def __str__(self) -> str:
         """What does not hold, since when, and what to do."""
-        before = "" if self.since is None else f" It last held at {format_instant(self.since)}."
+        before = "" if self.since is None else f" This check last passed at {format_instant(self.since)}."
         return f"{self.kind}: {self.what}.{before} {ADVICE[self.kind]}"
 
     def to_json(self, at: datetime) -> dict[str, object]:

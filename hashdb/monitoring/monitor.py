@@ -46,7 +46,9 @@ class CheckTooLongError(Exception):
     def __init__(self, limit: timedelta) -> None:
         """`limit` is how long it lasted."""
         minutes = int(limit.total_seconds()) // 60
-        super().__init__(f"a check had no end within {minutes} minutes: the service answers slowly, or without an end")
+        super().__init__(
+            f"a check did not finish within {minutes} minutes: the service answers slowly, or its answers do not end"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Monitor:
             self._tables.put(unanswered=1)
             raise
         except OverflowError:
-            raise ServiceError(200, "an answer has a number that no service has") from None
+            raise ServiceError(200, "an answer has an invalid number") from None
         except sqlite3.Error as error:
             raise BadSetting("--folder", f"the state in {self._folder} cannot be used: {error}") from None
 
@@ -194,10 +196,10 @@ class Monitor:
         size, last_note = self._replay.size, self._tables.text("note")
         evidence = {"checkpoint.txt": note, "kept.txt": last_note}
         if checkpoint.origin != self._tables.text("origin"):
-            what = f"the service signs the log {checkpoint.origin}, and signed {self._tables.text('origin')} before"
+            what = f"the service signs the log {checkpoint.origin}, but signed {self._tables.text('origin')} before"
             return Alarm(AlarmKind.LOG_REWRITTEN, what, since=self._held_at, evidence=evidence)
         if checkpoint.size < size:
-            what = f"the log has {checkpoint.size} events, and had {size}: it was set back"
+            what = f"the log has {checkpoint.size} events, but had {size}: the log was restored to an earlier state"
             return Alarm(AlarmKind.LOG_SHORTENED, what, since=self._held_at, evidence=evidence)
         try:
             wrong = self._replay.take(self._pages(size), checkpoint.size, checkpoint.root)
@@ -216,7 +218,7 @@ class Monitor:
     def _unknown_key(self, verifier: Verifier, note: str) -> list[Alarm]:
         if str(verifier) in self._replay.signers:
             return []
-        what = f"the checkpoint is signed by the key {verifier}, of which no event of the log says that it signs"
+        what = f"the checkpoint is signed by the key {verifier}, which no event of the log added"
         return [Alarm(AlarmKind.UNKNOWN_KEY, what, since=self._held_at, evidence={"checkpoint.txt": note})]
 
     def _read_feed(self) -> list[Alarm]:
@@ -252,7 +254,7 @@ class Monitor:
         return [
             Alarm(
                 AlarmKind.SIGNALS_ALTERED,
-                f"event {event.seq} commits to other signals of contribution {event.id}, and no member added any",
+                f"event {event.seq} commits to other signals of contribution {event.id}, but no member added any",
                 f"contribution {event.id}",
                 self._held_at,
                 {"event.json": event_line(event)},
@@ -266,7 +268,7 @@ class Monitor:
         for id, by_log, by_feed in self._tables.unlike(min(self._tables.number("feed_seq"), self._replay.size)):
             name = f"contribution {id}"
             if not by_feed:
-                what = f"{name} matches by the log, and the feed does not show it to you"
+                what = f"{name} matches by the log, but the feed does not show it to you"
             elif not by_log:
                 what = f"the feed shows {name}, which does not match by the log"
             else:
@@ -284,12 +286,12 @@ class Monitor:
             evidence = {"event.json": self._tables.text("set_text")}
             is_last = since == self._replay.set_seq
             first = f"event {since} records" if is_last else f"event {since} and all roots after it record"
-            what = f"{first} another root of the active set than the events before give{self._differing()}"
+            what = f"{first} another root of the active set than the earlier events give{self._differing()}"
             return [Alarm(AlarmKind.SET_DIFFERS, what, since=self._held_at, evidence=evidence)]
         return [
             Alarm(
                 AlarmKind.SET_DIFFERS,
-                f"event {recorded.event.seq} recorded another root of the active set than the events before give; the"
+                f"event {recorded.event.seq} recorded another root of the active set than the earlier events give; the"
                 " newest root is right again",
                 f"event {recorded.event.seq}",
                 self._held_at,
@@ -319,7 +321,7 @@ class Monitor:
         if waiting is None or self._tables.waited(waiting, now) <= _FED_WITHIN:
             return []
         seen = format_instant(waiting)
-        what = f"the feed ends at event {end}, and the log has {size}, of which a later one was seen at {seen}"
+        what = f"the feed ends at event {end}, but the log has {size} events; a later event was seen at {seen}"
         return [Alarm(AlarmKind.FEED_DIFFERS, what, since=self._held_at, evidence={"checkpoint.txt": note})]
 
     def _late_root(self) -> list[Alarm]:
@@ -333,7 +335,7 @@ class Monitor:
         since = self._recording.first_above(max(pending - 1, self._tables.number("recorded_to")))
         if since is None or self._tables.waited(since, now) <= self._plan.late_after:
             return []
-        what = f"the active set has changed with event {pending}, and the log records no root of it since"
+        what = f"the active set changed with event {pending}, but the log has recorded no root since"
         return [Alarm(AlarmKind.SET_LATE, f"{what} {format_instant(since)}", since=self._held_at)]
 
 

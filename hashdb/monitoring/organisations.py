@@ -55,7 +55,7 @@ class Organisations:
             # A later root: the next check has its event.
             return []
         if (served.origin, served.root) != (self._tables.text("origin"), self._replay.set_root):
-            what = f"the service serves another root of the active set than the events give, for event {served.seq}"
+            what = f"the service serves another root of the active set for event {served.seq} than the events give"
             return [Alarm(AlarmKind.SET_DIFFERS, what, "the active set", since, {"set.txt": note})]
         if sign and self._signer is not None and served.seq > self._tables.number("own_seq"):
             note = self._client.sign_set(self._signer.cosign(served.body, int(now.timestamp())))

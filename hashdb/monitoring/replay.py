@@ -117,9 +117,9 @@ class Replay:
             if event.seq != seq:
                 raise NotTheLogError(f"event {seq} is missing")
             if event.kind == _CONTRIBUTION and not 0 < event.id < _ID_LIMIT:
-                raise NotTheLogError(f"event {seq} is of a contribution that no service has", event)
+                raise NotTheLogError(f"event {seq} names a contribution with an invalid id", event)
             if event.computed_leaf != event.leaf:
-                raise NotTheLogError(f"event {seq} was changed: its leaf is of other content", event)
+                raise NotTheLogError(f"event {seq} was changed: its content does not match its leaf", event)
             leaves.append(event.leaf)
         _, edge = merkle.grow(first - 1, _split(self._tables.octets("edge")), leaves)
         self._tables.put(size=first - 1 + len(leaves), edge=b"".join(edge))

@@ -144,10 +144,10 @@ class Rereading:
     def _fault(self, id: int, row: Row | None, shown: Contribution | None) -> _Fault | None:
         name = f"contribution {id}"
         if row is None:
-            planted = f"the service has {name}, and no event of the log added it"
+            planted = f"the service has {name}, but no event of the log added it"
             return _Fault(AlarmKind.CONTRIBUTION_PLANTED, planted) if shown else None
         if shown is None:
-            return _Fault(AlarmKind.CONTRIBUTION_REMOVED, f"the log has {name}, and the service does not")
+            return _Fault(AlarmKind.CONTRIBUTION_REMOVED, f"the log has {name}, but the service does not")
         status, standing = row.state
         if shown.status is not status:
             what = f"{name} is {shown.status} at the service, and {status} by the log"
@@ -162,7 +162,7 @@ class Rereading:
             what = f"{name} has {shown.masked} suppressed signals at the service, and {row.masked} by the log"
             return _Fault(AlarmKind.SIGNALS_HIDDEN, what)
         if row.sealed == ALL_SIGNALS and any(shown.signals):
-            what = f"the feed shows {name} as if all its signals were suppressed, and they are not"
+            what = f"the feed shows {name} as if all its signals were suppressed, but they are not"
             return _Fault(AlarmKind.SIGNALS_HIDDEN, what)
         return None if self._fits_commitment(row, shown) else _Fault(AlarmKind.SIGNALS_ALTERED, describe_altered(id))
 
@@ -184,8 +184,8 @@ class Rereading:
 def describe_altered(id: int) -> str:
     """The sentence that the signals of a contribution are not those of its commitment."""
     return (
-        f"the signals of contribution {id} are not those to which the log is committed: some were altered, removed"
-        " or added beside the log"
+        f"the signals of contribution {id} do not match the commitment in the log: some were altered, removed"
+        " or added without an event"
     )
 
 

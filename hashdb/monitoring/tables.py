@@ -107,7 +107,7 @@ class MonitorTables:
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {_VERSION}")
         elif version != _VERSION:
-            raise sqlite3.DatabaseError("the file is of another version")
+            raise sqlite3.DatabaseError("the file is from another version")
 
     def close(self) -> None:
         """Close the file."""

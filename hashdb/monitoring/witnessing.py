@@ -110,8 +110,8 @@ class Witnessing:
         waiting = self._seen.first_above(cosigned)
         if not alarms and waiting is not None and self._tables.waited(waiting, now) > self._late_after:
             what = (
-                f"the quorum of witnesses cosigned {cosigned} of {size} events, and none of the later ones, the first"
-                f" of which was seen at {format_instant(waiting)}"
+                f"the quorum of witnesses cosigned {cosigned} of {size} events; the first later event was seen at"
+                f" {format_instant(waiting)}"
             )
             evidence = {"checkpoint.txt": checkpoint_note, "cosigned.txt": notes.cosigned or ""}
             alarms.append(Alarm(AlarmKind.NOT_WITNESSED, what, since=since, evidence=evidence))
@@ -131,7 +131,10 @@ class Witnessing:
         at = datetime.fromtimestamp(min(cosigned_at[quorum[-1]], _LAST_SECOND), UTC)
         if now - at <= _FRESH:
             return []
-        what = f"the newest checkpoint that the quorum cosigned is of {format_instant(at)}: you may be shown an old log"
+        what = (
+            f"the newest checkpoint that the quorum cosigned dates from {format_instant(at)}: you may be shown an old"
+            " log"
+        )
         evidence = {"cosigned.txt": notes.cosigned or ""}
         return [Alarm(AlarmKind.NOT_WITNESSED, what, since=self._held_at, evidence=evidence)]
 

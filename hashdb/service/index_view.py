@@ -103,7 +103,7 @@ class IndexView:
         try:
             return self._indexes[algorithm].search(values, radius)
         except (IndexError, ValueError) as error:  # NumPy raises either for damaged tables
-            logger.warning("the index is checked: %s", error)
+            logger.warning("checking the index: %s", error)
             self.engine.doubted = True
             raise IndexNotReady(RETRY_AFTER) from error
 

@@ -136,7 +136,7 @@ class Later:
     def _enter(self, actor: Actor) -> None:
         with self._lock:
             if self._working[actor.name] >= KEY_REQUESTS or self._working.total() >= ALL_REQUESTS:
-                raise HashingBusy(f"{KEY_REQUESTS} requests with videos of a key, {ALL_REQUESTS} in all", retry_after=5)
+                raise HashingBusy(f"{KEY_REQUESTS} requests with videos per key, {ALL_REQUESTS} in all", retry_after=5)
             self._working[actor.name] += 1
 
     def _leave(self, actor: Actor) -> None:

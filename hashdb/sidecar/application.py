@@ -130,7 +130,7 @@ class Sidecar:
     def _view(self, method: str, route: str) -> View:
         """The view of a request. Raises NotFound, MethodNotAllowed."""
         if (views := self._routes.get(route)) is None:
-            raise NotFound("this address of the sidecar, which only matches and remembers,")
+            raise NotFound("this address (the sidecar only matches and remembers uploads)")
         if view := views.get("GET" if method == "HEAD" else method):
             return view
         raise MethodNotAllowed(", ".join(sorted({*views, *(["HEAD"] if "GET" in views else [])})))

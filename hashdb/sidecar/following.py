@@ -105,7 +105,7 @@ class Follower:
             return False
         self.count_uploads(len(index.remembered))
         if count:
-            log.info("look-back has %s", "1 new report" if count == 1 else f"{count} new reports")
+            log.info("look-back made %s", "1 new report" if count == 1 else f"{count} new reports")
         return has_more
 
     def _say(self, message: str) -> None:

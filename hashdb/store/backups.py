@@ -92,7 +92,7 @@ def _administering(engine: Engine) -> Iterator[Connection]:
                 f"the database user {engine.url.username} may not create a scratch database:"
                 f" ALTER ROLE {engine.url.username} CREATEDB"
             ) from None
-        raise BackupFailed(f"no scratch database can be made: {str(error.orig).strip().lower()}") from None
+        raise BackupFailed(f"the scratch database cannot be created: {str(error.orig).strip().lower()}") from None
 
 
 @contextmanager
@@ -117,7 +117,9 @@ def _require(program: str, engine: Engine) -> None:
     if result.returncode or version is None:
         raise BackupFailed(f"{program} does not run: {install}")
     if int(version[1]) < server:
-        raise BackupFailed(f"{program} is of PostgreSQL {version[1]}, and the server of {server}: {install}")
+        raise BackupFailed(
+            f"{program} has version {version[1]}, but the PostgreSQL server has version {server}: {install}"
+        )
 
 
 def _run(command: list[str], url: URL) -> None:

@@ -150,7 +150,7 @@ _REASONS = {
     "shutting down": "is shutting down",
     "too many clients": "has no free connection",
     "connection slots": "has no free connection",
-    "resolve host": "does not answer: no host has that name",
+    "resolve host": "does not answer: the host name is unknown",
     "refused": "does not answer: connection refused",
     "timeout": "does not answer: no connection within HASHDB_BUSY_SECONDS",
     "no such file": "does not answer: the socket does not exist",

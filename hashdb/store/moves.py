@@ -73,7 +73,7 @@ def begin(source: Connection, target: Engine) -> None:
         if schema != COPYING + NEWEST:
             raise MoveFailed("another version began the unfinished copy: name an empty database")
         if connection.execute(select(log.c.epoch)).scalar_one() != epoch:
-            raise MoveFailed("the unfinished copy is of another log: name an empty database")
+            raise MoveFailed("the unfinished copy belongs to another log: name an empty database")
 
 
 def count(source: Connection) -> int:
@@ -244,7 +244,7 @@ def _write(connection: Connection, table: Table, missing: Sequence[Values], stal
             )
     except (DataError, IntegrityError, driver.DataError, driver.IntegrityError):
         # The driver's message may contain the row.
-        raise MoveFailed(f"the target cannot hold a row that the table {table.name} has") from None
+        raise MoveFailed(f"the target rejects a row of the table {table.name}") from None
 
 
 @contextmanager

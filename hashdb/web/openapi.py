@@ -377,7 +377,7 @@ def _explain(name: str, schema: dict[str, Any]) -> None:
 
 
 def _list_codes(codes: Mapping[str, str | None]) -> str:
-    return "\n".join(f"- `{code}`: {meaning or 'a code of this service alone'}." for code, meaning in codes.items())
+    return "\n".join(f"- `{code}`: {meaning or 'a code defined by this operator'}." for code, meaning in codes.items())
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

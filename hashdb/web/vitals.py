@@ -74,7 +74,7 @@ def _labelled(figures: Vitals) -> Iterator[Metric]:
          [((str(id),), at.timestamp() if at else 0) for id, at in caught_up]),
         ("hashdb_witness_events", "Events of the last checkpoint that a witness cosigned.", ("witness",),
          [((witness.name,), state.size) for witness, state in witnesses]),
-        ("hashdb_witness_refused", "1 if a witness says that the log does not only grow.", ("witness",),
+        ("hashdb_witness_refused", "1 if a witness says that the log was rewritten or shortened.", ("witness",),
          [((witness.name,), state.refused) for witness, state in witnesses]),
         ("hashdb_background_period_seconds", "Seconds between two runs of a background task.", ("task",),
          [((str(plan.task),), plan.every) for plan in BACKGROUND_TASKS if plan.every is not None]),

@@ -238,12 +238,12 @@ class MeOut(ResponseModel):
     texts: dict[str, AlgorithmOut] = Field(
         {},
         description="The algorithms of texts that this service accepts, in frames that are windows of words. Absent "
-        "from a service that takes neither texts nor documents.",
+        "from a service that accepts neither texts nor documents.",
     )
     digests: list[str] = Field(
         [],
         description="The digests that this service accepts, of files, and `url` of addresses. Absent from a service "
-        "that takes no addresses.",
+        "that does not accept addresses.",
     )
 
     @classmethod

@@ -95,8 +95,8 @@ def _reason(error: Any) -> str:  # One of `ValidationError.errors()`.
         return str(context["error"])
     if kind in ("too_long", "too_short", "string_too_long", "string_too_short"):
         limit = context.get("max_length", context.get("min_length"))
-        unit = "characters" if kind.startswith("string") else "entries"
-        return f"must have at {'most' if kind.endswith('long') else 'least'} {limit} {unit}"
+        one, several = ("character", "characters") if kind.startswith("string") else ("entry", "entries")
+        return f"must have at {'most' if kind.endswith('long') else 'least'} {limit} {one if limit == 1 else several}"
     if kind in ("less_than_equal", "greater_than_equal"):
         return f"must be at most {context['le']}" if "le" in context else f"must be at least {context['ge']}"
     if kind == "enum":

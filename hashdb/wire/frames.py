@@ -125,14 +125,14 @@ def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
     if is_video and duration is None:
         raise ValueError("need the duration of the video, in `duration`")
     if not is_video and duration is not None:
-        raise ValueError("must be of a video, since there is a `duration`: pages and words have none")
+        raise ValueError("must be frames of a video, because `duration` is given: pages and words have no duration")
     errors = []
     before = FramePlace(Unit.SECONDS, -1.0, 0)
     for number, frame in enumerate(frames):
         place = FramePlace.from_fields(frame)
         reason = None
         if (place.unit is Unit.SECONDS) is not is_video:
-            reason = "must not be beside frames of another kind: a video has seconds, a document pages and words"
+            reason = "must not be mixed with frames of another kind: a video has seconds, a document pages and words"
         elif _ORDER[place.unit] < _ORDER[before.unit]:
             reason = "must come before the words"
         elif place.unit is before.unit and place.at <= before.at:
@@ -163,9 +163,9 @@ def _check_place(signal: Signal, info: ValidationInfo) -> Signal:
         raise ValueError("a digest is of a whole file: send it in `signals` of the item")
     unit = _unit(info)
     if signal.algorithm.of_text and unit in (Unit.SECONDS, Unit.PAGES):
-        raise ValueError(f"{signal.algorithm} is of a window of words: send it with `words`")
+        raise ValueError(f"{signal.algorithm} belongs to a window of words: send it with `words`")
     if not signal.algorithm.of_text and unit is Unit.WORDS:
-        raise ValueError(f"{signal.algorithm} is of a picture: a window of words has simhash256")
+        raise ValueError(f"{signal.algorithm} belongs to a picture: a window of words has simhash256")
     return signal
 
 
@@ -265,7 +265,9 @@ class FrameOut(ResponseModel, Mirror[Frame]):
     signals: list[SignalText] = Field(description="The hashes of the frame, without those that are suppressed.")
     begins_shot: Annotated[bool | None, OMIT_DEFAULT] = Field(
         None,
-        description="Whether a shot begins with it, if its suppressed signals say otherwise than those that are left.",
+        description=(
+            "Whether a shot begins with it; present only if this does not follow from the signals that are left."
+        ),
     )
 
     @classmethod

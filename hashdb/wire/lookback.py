@@ -102,7 +102,7 @@ class ReportOut(ResponseModel, Mirror[LookBackReport]):
 
     number: int = Field(description="The number of the report; each report has a higher one than those before.")
     kind: ReportKind = Field(
-        description="`matched`: a contribution matches a remembered upload. `taken-back`: it does so no more."
+        description="`matched`: a contribution matches a remembered upload. `taken-back`: it no longer does."
     )
     upload: str = Field(description="Your own id of the upload.")
     uploaded_at: Moment = Field(description="When it was uploaded.")

@@ -100,7 +100,7 @@ class ItemIn(RequestModel):
     ] = Field(
         default_factory=dict,
         description="Signatures of the item, by the name `whole`, and of its altered forms, by the name of the "
-        "transform: with them, the service tells a copy from what only resembles it.",
+        "transform: with them, the service distinguishes a copy from a picture that only resembles it.",
         json_schema_extra=EMPTY_DEFAULT,
     )
 
@@ -131,7 +131,7 @@ class QueryIn(ItemIn):
         json_schema_extra=EMPTY_DEFAULT,
     )
     min_score: Annotated[Annotated[float, Ge(0), Le(MAX_SCORE)] | None, AfterValidator(check_scored)] = Field(
-        None, description="The least score of a match, 0 to 20; what scores less is no match."
+        None, description="The minimum score of a match, 0 to 20; a contribution with a lower score is not a match."
     )
     order: Annotated[Order, AfterValidator(check_scored)] = Field(
         Order.DISTANCE, description="The order of the matches: nearest or most certain first."
@@ -259,7 +259,7 @@ class MatchOut(ResponseModel, Mirror[Match]):
         "kind, 0 to 20. Absent for a video, and if the key may not know it.",
     )
     evidence: Annotated[EvidenceOut | None, OMIT_DEFAULT] = Field(
-        None, description="What speaks for the match, if the query has transforms or signatures."
+        None, description="The evidence for the match, if the query has transforms or signatures."
     )
     origin: Annotated[OriginOut | None, OMIT_DEFAULT] = Field(
         None, description="Where the contribution was first contributed, if it came from another hashdb."

@@ -35,7 +35,7 @@ def _parse_day(value: Any) -> Any:
     try:
         return date.fromisoformat(value)
     except ValueError:
-        raise ValueError("is not a day of the calendar") from None
+        raise ValueError("is not a valid day") from None
 
 
 _SUBJECT = re.compile(r"([a-z]{1,32}):([0-9]{1,16})")

@@ -116,9 +116,9 @@ def checking_version(get_me: Callable[[], MeOut], items: Collection[Draft | Quer
         has_texts, has_addresses = _has_texts(items), _has_addresses(items)
         me = get_me() if has_texts or has_addresses else None
         if me is not None and has_texts and not me.takes_texts:
-            raise ServiceTooOld(me.version, "takes no pages and no words of documents and texts") from None
+            raise ServiceTooOld(me.version, "does not accept pages and words of documents and texts") from None
         if me is not None and has_addresses and not me.takes_addresses:
-            raise ServiceTooOld(me.version, "takes no addresses") from None
+            raise ServiceTooOld(me.version, "does not accept addresses") from None
         raise
 
 

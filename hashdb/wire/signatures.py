@@ -23,7 +23,7 @@ SIGNATURE_KINDS = frozenset(map(str, Kind))
 def check_picture_signatures(signatures: _Signatures, info: ValidationInfo) -> _Signatures:
     """The signatures, if the item is a picture. A validator."""
     if signatures and info.data.get("frames"):
-        raise ValueError("are of a picture: an item with frames has none")
+        raise ValueError("belong to a picture: an item with frames has none")
     return signatures
 
 
@@ -41,7 +41,7 @@ def check_view_signatures(signatures: dict[str, list[Any]], info: ValidationInfo
 def check_scored(value: _Scored, info: ValidationInfo) -> _Scored:
     """The least score or the order of a query, if its matches have scores: those of a video have none. A validator."""
     if value not in (None, Order.DISTANCE) and info.data.get("frames"):
-        raise ValueError("is of pictures: the match of a video has no score")
+        raise ValueError("is only for pictures: the match of a video has no score")
     return value
 
 
@@ -60,7 +60,7 @@ class EvidenceOut(ResponseModel, Mirror[Evidence]):
     )
     detail: float | None = Field(
         description="How much the details differ once one is laid over the other: 0 if they are equal, about 0.5 for "
-        "different pictures. Null if one side has none, or it tells nothing."
+        "different pictures. Null if one side has none, or one without information."
     )
     colour: float | None = Field(
         description="The difference of the colours, in grey levels of 255. Null if one side has none, or is grey."

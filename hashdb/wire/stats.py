@@ -218,7 +218,10 @@ class ReportOut(ResponseModel, Mirror[Report]):
     reviews: ReviewsOut = Field(description="Opinions, cases and decisions.")
     deciders: dict[str, DecisionsByOut] = Field(
         default_factory=dict,
-        description="Decisions by who made them (`user:3`, `key:7`). Empty for one member, and in older reports.",
+        description=(
+            "Decisions by the person or key that made them (`user:3`, `key:7`). Empty for one member, and in older"
+            " reports."
+        ),
     )
     precision: dict[str, PrecisionOut] = Field(
         description="How many judged contributions were right, by the id of the member."

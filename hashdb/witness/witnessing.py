@@ -112,7 +112,7 @@ def _inconsistency(submission: Submission, checkpoint: Checkpoint, last: Cosigne
     where none is needed: then the checkpoint is no evidence.
     """
     if checkpoint.size == 0 and checkpoint.root != merkle.EMPTY_ROOT:
-        return "a log without events has another root"
+        return "the root of the checkpoint without events is wrong"
     if submission.proof and submission.old_size in (0, checkpoint.size):
         raise InconsistentLog("there is nothing to prove between these sizes: send no hashes")
     if submission.old_size == 0 or last is None:
@@ -121,5 +121,5 @@ def _inconsistency(submission: Submission, checkpoint: Checkpoint, last: Cosigne
     if checkpoint.size == cosigned.size and checkpoint.root != cosigned.root:
         return "the log signed two trees of the same size"
     if not merkle.extends(cosigned.size, checkpoint.size, cosigned.root, checkpoint.root, submission.proof):
-        return "the proof does not show that its tree begins with the one that was cosigned"
+        return "the proof does not show that the log extends the cosigned checkpoint"
     return None

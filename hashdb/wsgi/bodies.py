@@ -74,7 +74,7 @@ _Query = TypeVar("_Query", bound=BaseModel)
 def read_query(request: Request, model: type[_Query], context: ValidationContext | None) -> _Query:
     """The query string of a request, validated as `model`. Raises InvalidInput."""
     arguments = request.args if request.query_string else MultiDict[str, str]()
-    reject(Fault(path([name]), "is given twice") for name in arguments if len(arguments.getlist(name)) > 1)
+    reject(Fault(path([name]), "appears more than once") for name in arguments if len(arguments.getlist(name)) > 1)
     try:
         return model.model_validate(arguments.to_dict(), context=context)
     except ValidationError as error:

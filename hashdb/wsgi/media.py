@@ -362,7 +362,7 @@ def _faults(request: InMemoryRequest, metadata: bool) -> list[Fault]:
     if metadata and count == 0:
         faults.append(Fault("metadata", "is required: a JSON object, or a list of them"))
     if metadata and count > 1:
-        faults.append(Fault("metadata", "is given twice"))
+        faults.append(Fault("metadata", "appears more than once"))
     known_fields = {"file", "metadata"} if metadata else {"file"}
     # The name of a part is None if it has none.
     unknown = {name or "" for name in (*fields, *files)} - known_fields

@@ -246,7 +246,7 @@ def test_missing_or_old_postgresql_programs_are_reported_with_the_remedy(tmp_pat
     program = tmp_path / "programs" / "pg_dump"
     program.parent.mkdir()
     for text, reason in (
-        ("echo 'pg_dump (PostgreSQL) 9.6.24'", r"pg_dump is of PostgreSQL 9, and the server of (\d+)"),
+        ("echo 'pg_dump (PostgreSQL) 9.6.24'", r"pg_dump has version 9, but the PostgreSQL server has version (\d+)"),
         ("echo 'Error: You must install at least one package' >&2; exit 1", "pg_dump does not run"),
         (None, "pg_dump is not installed"),
     ):

@@ -84,14 +84,14 @@ def test_a_member_checks_its_copy_and_requires_signatures(alpha: Member, tmp_pat
     assert (check_result["verified"], check_result["findings"], check_result["contributions"]) == (True, [], 3)
     assert (check_result["without_commitment"], check_result["changed"], check_result["unproven"]) == (0, 0, 0)
     result = run(*check)
-    assert "\nthe local copy has what the log committed to: 3 contributions (event " in result.stdout
+    assert "\nthe local copy matches the log: 3 contributions (event " in result.stdout
     local = ("match", "--local", PHOTOS[2])
     policy = ("--policy", alpha.policy)
     assert run(*local).returncode == 0
     result = run(*local, *policy)
     assert result.returncode == 1
     assert result.stderr.startswith(
-        "hashdb: the local copy may not be used with this policy: no root of the active set"
+        "hashdb: the local copy may not be used with this policy: the root of the copy matches none"
     )
     assert run.json("local", "status")["approved"] is None
     alpha.sign()
@@ -104,10 +104,10 @@ def test_a_member_checks_its_copy_and_requires_signatures(alpha: Member, tmp_pat
     alpha.write("DELETE FROM contributions WHERE id = 3")
     result = run(*check)
     assert result.returncode == 1
-    assert "contribution 2: its hashes in the copy are not those that the log has committed to\n" in result.stdout
-    assert "contribution 3: the active set of the log has it, and the copy has it not (event " in result.stdout
+    assert "contribution 2: its hashes in the copy do not match the commitment in the log\n" in result.stdout
+    assert "contribution 3: the active set of the log has it, but the copy does not (event " in result.stdout
     assert result.stderr == (
-        "hashdb: the local copy is not what the log has: report it to the operator and the other members\n"
+        "hashdb: the local copy does not match the log: report it to the operator and the other members\n"
     )
     assert [finding["contribution"] for finding in run.json(*check, status=1)["signals"]["findings"]] == [2, 3]
 

@@ -50,11 +50,11 @@ def test_verify_compares_the_log_with_a_checkpoint_from_outside(run: Commands, s
     command = ("audit", "verify", "--checkpoint", str(stopped / "kept.txt"))
     assert run.json(*command)["outside"]["size"] == 15
     result = run(*command)
-    assert "proves events 1 to 15, the last 0 days old; the 0 later events" in result.stdout
+    assert "proves events 1 to 15, the last 0 days old; 0 later events are" in result.stdout
     (stopped / "kept.txt").write_text(notes[-1].replace("\n15\n", "\n9\n"))
     verdict = run.json(*command, status=1)
     assert verdict["outside"] is None
-    assert verdict["findings"][0]["reason"] == "the checkpoint from outside: the signature does not fit the text"
+    assert verdict["findings"][0]["reason"] == "the checkpoint from outside: the signature is not valid for this text"
 
 
 def edit(home: Path, statement: str) -> None:
@@ -89,7 +89,7 @@ def test_changed_signals_are_found_with_the_option_signals(run: Commands, stoppe
     assert run("audit", "verify").returncode == 0
     result = run("audit", "verify", "--signals")
     assert result.returncode == 1
-    assert result.stdout.startswith("contribution 1, signals: they are not those that the log commits to\n")
+    assert result.stdout.startswith("contribution 1, signals: they do not match the commitment in the log\n")
 
 
 def test_verification_of_an_empty_log_is_an_error(run: Commands) -> None:
@@ -143,7 +143,7 @@ def test_serve_rejects_a_missing_or_wrong_signing_key(run: Commands, stopped: Pa
         pass
     result = run.process("serve", "--port", "0", HASHDB_ORIGIN="other", HASHDB_SIGNING_KEY_FILE=str(other_file))
     assert result.returncode == 2
-    assert result.stderr == "hashdb: HASHDB_ORIGIN: this log is named log.example/1 since its first start\n"
+    assert result.stderr == "hashdb: HASHDB_ORIGIN: this log has been named log.example/1 since its first start\n"
 
 
 @pytest.mark.parametrize("origin", ["", "a b", "a+b", "x" * 201])
@@ -233,7 +233,7 @@ def test_an_invalid_kept_checkpoint_is_reported(member: Commands, tmp_path: Path
     file.write_text(re.sub(r"^\d+$", "1", text, flags=re.MULTILINE))
     result = member("audit", "check", "--checkpoint", file, "--save")
     assert result.returncode == 1
-    assert result.stderr == "hashdb: the checkpoint that was kept: the signature does not fit the text\n"
+    assert result.stderr == "hashdb: the checkpoint that was kept: the signature is not valid for this text\n"
     file.write_bytes(b"\xff")
     assert member("audit", "check", "--checkpoint", file).stderr.endswith("is not a readable checkpoint\n")
     result = member("audit", "check", "--checkpoint", tmp_path / "away" / "file", "--save")

@@ -85,8 +85,8 @@ def await_text(output_file: Path, text: str) -> None:
 def test_a_check_without_alarms_prints_one_line(member: Commands, tmp_path: Path) -> None:
     result = member("monitor", "--once", "--folder", tmp_path / "monitor")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("event ")
-    assert "; all contributions held at " in result.stdout
+    assert result.stdout.startswith("verified up to event ")
+    assert "; all contributions verified at " in result.stdout
     output = member.json("monitor", "--once", "--folder", tmp_path / "monitor")
     assert (output["held"], output["alarms"]) == (True, [])
     assert output["size"] > 0
@@ -96,7 +96,7 @@ def test_a_check_without_alarms_prints_one_line(member: Commands, tmp_path: Path
 def test_the_first_alarm_stops_the_monitor_and_its_evidence_is_kept(alpha: Commands, tmp_path: Path) -> None:
     output_file = tmp_path / "out"
     with running_monitor(alpha, output_file) as process:
-        await_text(output_file, "; all contributions held at ")
+        await_text(output_file, "; all contributions verified at ")
         started = time.monotonic()
         tamper(tmp_path)
         assert process.wait(TIMEOUT) == 1
@@ -116,7 +116,7 @@ def test_with_a_webhook_alarms_are_posted_and_the_monitor_continues(alpha: Comma
     output_file = tmp_path / "out"
     with receiver() as hook, running_monitor(alpha, output_file, "--webhook", hook.url) as process:
         hook.status = 500
-        await_text(output_file, "; all contributions held at ")
+        await_text(output_file, "; all contributions verified at ")
         tamper(tmp_path)
         await_text(output_file, "the alarm did not arrive at the webhook: it answered 500; trying again")
         hook.status = 204
@@ -149,7 +149,10 @@ def test_an_invalid_option_is_reported_in_one_line(member: Commands, tmp_path: P
     key.chmod(0o644)
     assert f"run chmod 600 {key}" in member("monitor", *folder, "--sign", key).stderr
     assert member("monitor", "--json").returncode == 2
-    assert "exclude each other" in member("monitor", *folder, "--webhook", "https://alerts.example/").stderr
+    assert (
+        "give either --once or --webhook, not both"
+        in member("monitor", *folder, "--webhook", "https://alerts.example/").stderr
+    )
     assert "--webhook: must be an address" in member("monitor", *folder[1:], "--webhook", "x").stderr
 
 
@@ -193,5 +196,5 @@ def test_a_check_that_never_ends_raises_an_alarm(
         assert monitor._watch(cast(Monitor, stalled), reporter, 0, goes_on=False) == 1
     assert (stalled.checks, time.monotonic() - started < 20) == (3, True)
     output = capsys.readouterr()
-    assert "ALARM: no-answer: no check was possible: a check had no end within " in output.out
+    assert "ALARM: no-answer: no check was possible: a check did not finish within " in output.out
     assert "event 7" in output.err

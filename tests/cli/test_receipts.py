@@ -68,7 +68,7 @@ def test_witnesses_are_listed_and_a_missing_quorum_is_an_error(tmp_path: Path) -
     file.write_text(str(receipt(17, WITNESSES[0], Cosigner.new("w.example/2"))))
     result = run("audit", "verify-receipt", file, "--witnesses", policy)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == ("hashdb: 1 of the 3 witnesses of the policy cosigned it: its quorum needs 2 or more\n")
+    assert result.stderr == ("hashdb: 1 of the 3 witnesses of the policy cosigned it: the quorum needs at least 2\n")
 
 
 def test_an_invalid_receipt_exits_with_status_1(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_an_invalid_receipt_exits_with_status_1(tmp_path: Path) -> None:
         file.write_bytes(octets)
         result = run("audit", "verify-receipt", file, "--log", str(LOG.verifier))
         assert (result.returncode, result.stdout) == (1, "")
-        assert result.stderr.startswith("hashdb: this is no receipt: ")
+        assert result.stderr.startswith("hashdb: this is not a valid receipt: ")
     result = run("audit", "verify-receipt", tmp_path / "none", "--log", str(LOG.verifier))
     assert (result.returncode, "cannot be read: no such file" in result.stderr) == (2, True)
 
@@ -91,7 +91,7 @@ def test_wrong_usage_is_reported(member: Commands, tmp_path: Path) -> None:
         (["verify-receipt", str(file), "--witnesses", str(file)], "line 1 of the policy"),
         (["receipt"], "give one of CONTRIBUTION, --case, --opinion and --seq"),
         (["receipt", "17", "--seq", "3"], "give one of"),
-        (["receipt", "--seq", "3", "--action", "case.decided"], "--seq and --action exclude each other"),
+        (["receipt", "--seq", "3", "--action", "case.decided"], "give either --seq or --action, not both"),
     ):
         result = member("audit", *words)
         assert (result.returncode, result.stdout) == (2, ""), words

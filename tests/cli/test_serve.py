@@ -42,7 +42,7 @@ def test_a_port_in_use_is_reported(run: Commands) -> None:
         result = run.process("serve", "--port", port)
     assert result.returncode == 1
     assert result.stderr == (
-        f"hashdb: 127.0.0.1:{port} is already in use: stop what listens there, or choose another --port\n"
+        f"hashdb: 127.0.0.1:{port} is already in use: stop the program that listens there, or choose another --port\n"
     )
 
 
@@ -52,7 +52,8 @@ def test_the_port_of_the_metrics_must_be_free_too(run: Commands) -> None:
         result = run("serve", "--port", "0", HASHDB_METRICS_PORT=port)
     assert (result.returncode, result.stderr) == (
         1,
-        f"hashdb: 127.0.0.1:{port} is already in use: stop what listens there, or choose another HASHDB_METRICS_PORT\n",
+        f"hashdb: 127.0.0.1:{port} is already in use: stop the program that listens there, or choose another"
+        " HASHDB_METRICS_PORT\n",
     )
     result = run("serve", "--port", "0", HASHDB_METRICS_PORT=port, HASHDB_METRICS_HOST="192.0.2.1")
     assert (result.returncode, result.stderr) == (
@@ -80,10 +81,10 @@ def test_an_empty_host_does_not_mean_every_address(run: Commands) -> None:
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (errno.EADDRINUSE, "[::1]:80 is already in use: stop what listens there, or choose another --port"),
-        (errno.EACCES, "--port: 80 needs the rights of the administrator: choose a port above 1023"),
+        (errno.EADDRINUSE, "[::1]:80 is already in use: stop the program that listens there, or choose another --port"),
+        (errno.EACCES, "--port: 80 needs administrator rights: choose a port above 1023"),
         (errno.EADDRNOTAVAIL, "--host: ::1 is not an address of this machine"),
-        (errno.EAFNOSUPPORT, "--host: ::1 cannot be listened on: address family not supported by protocol"),
+        (errno.EAFNOSUPPORT, "--host: cannot listen on ::1: address family not supported by protocol"),
     ],
 )
 def test_each_bind_error_has_its_own_message(error: int, sentence: str) -> None:

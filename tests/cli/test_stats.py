@@ -62,7 +62,7 @@ def test_a_statement_of_reasons_is_printed_for_a_contribution(run_on_data: Comma
         (["--contribution", "1"], "go together"),
         (["--preset", "tco", "--format", "csv"], "writes JSON only"),
         (["--from", "yesterday"], "'yesterday' is not a day: write it like 2026-11-20"),
-        (["--from", "2026-01-02", "--to", "2026-01-01"], "to: is before from"),
+        (["--from", "2026-01-02", "--to", "2026-01-01"], "to: must not be before from"),
         (["--member", "Nobody"], "a member named Nobody does not exist"),
         (["--preset", "dsa", "--contribution", "9"], "contribution 9 does not exist"),
         (["away/r.json"], "away/r.json: cannot be written: no such file or directory"),

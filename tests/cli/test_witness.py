@@ -111,7 +111,7 @@ def test_an_invalid_witness_key_log_list_or_address_is_reported(witness: Command
     new_key(witness)
     file = tmp_path / "witness" / "witness" / "ed25519.key"
     for text, error in (
-        ("nonsense\n", "line 1 of the policy: a line begins with log"),
+        ("nonsense\n", "line 1 of the policy: a line must begin with log"),
         ("log x\n", "line 1 of the policy: this is not an Ed25519 verifier key"),
         ("", "has no line `log VKEY`"),
     ):
@@ -122,7 +122,7 @@ def test_an_invalid_witness_key_log_list_or_address_is_reported(witness: Command
     logs = write_logs(tmp_path, GrowingLog().signer.verifier)
     assert "cannot be read: no such file" in witness(*serve, tmp_path / "none").stderr
     assert "must be an address and a port" in witness(*serve, logs, "--bind", "x").stderr
-    assert "exclude each other" in witness(*serve, logs, "--bind", "x", "--socket", "y").stderr
+    assert "give either --socket or --bind, not both" in witness(*serve, logs, "--bind", "x", "--socket", "y").stderr
     assert "--socket-group needs --socket" in witness(*serve, logs, "--socket-group", "y").stderr
     file.chmod(0o644)
     assert f"run chmod 600 {file}" in witness(*serve, logs).stderr
@@ -130,7 +130,7 @@ def test_an_invalid_witness_key_log_list_or_address_is_reported(witness: Command
     file.write_bytes(file.read_bytes().replace(b"w.example/1", b"w.example/2"))
     assert "the first line of the file must be the vkey" in witness(*serve, logs).stderr
     file.write_bytes(f"{Cosigner.new('w.example/1').key}\n".encode() + file.read_bytes().partition(b"\n")[2])
-    assert "is not the one of the key" in witness(*serve, logs).stderr
+    assert "does not match the key" in witness(*serve, logs).stderr
 
 
 def test_a_witness_survives_kills_and_lists_the_checkpoints_that_it_refused(witness: Commands, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_a_position_is_parsed_back_from_its_text(position: Position) -> None:
     "text", ["", "17", ".", "1.", "-.1", "1.-1", "1.1.1", "a.1", "1.a", "\u0661.1", f"{'9' * 19}.1"]
 )
 def test_a_malformed_position_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="is not where a page of this list ended"):
+    with pytest.raises(ValueError, match="is not the end of a page of this list"):
         Position.parse(text)
 
 

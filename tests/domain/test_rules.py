@@ -75,12 +75,10 @@ def test_every_fault_of_a_draft_is_reported_at_its_field() -> None:
         "entity",
         "incident",
     ]
-    assert reasons["signals[1]"] == (
-        "phash with 0 of 64 bits set is not of an ordinary picture (24 to 40 are accepted)"
-    )
+    assert reasons["signals[1]"] == ("phash has 0 of 64 bits set; an ordinary picture has 24 to 40")
     assert reasons["signals[2]"] == "dhash is not enabled on this service: pdq, phash256, phash"
     assert reasons["quality"] == (
-        "quality 49 is too low: the hash would match other pictures by accident; the least is 50"
+        "quality 49 is too low: the hash would match other pictures by accident; the minimum is 50"
     )
     assert reasons["removed_at"] == reasons["notified_at"] == "must not be in the future"
     assert reasons["expires_at"] == "must be in the future"

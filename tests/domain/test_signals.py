@@ -139,10 +139,9 @@ def test_an_algorithm_has_its_length_radius_and_set_bits(
     for count in range(bits + 1):
         fault = Signal(algorithm, 2**count - 1).fault()
         expected = (
-            f"{algorithm} with {count} of {bits} bits set is not of an ordinary {kind} "
-            f"({fewest} to {most} are accepted)"
+            f"{algorithm} has {count} of {bits} bits set; an ordinary {kind} has {fewest} to {most}"
             if radius
-            else f"{algorithm} with equal bits only is not of a file"
+            else f"all bits of this {algorithm} are equal, so it is not a digest of content"
         )
         assert fault == (None if fewest <= count <= most else expected)
 

@@ -14,7 +14,7 @@ instants = st.datetimes(timezones=st.just(UTC))
 offsets = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 FORM = "^must be an RFC 3339 time with a zone, like 2026-11-20T10:00:00Z$"
-CALENDAR = "^is not a time of the calendar$"
+CALENDAR = "^is not a valid time$"
 
 
 @given(instants)

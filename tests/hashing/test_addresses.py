@@ -64,8 +64,8 @@ VECTORS = {
 }
 ERRORS = {
     "is empty",
-    "is no address of the web: write it as https://example.org/page",
-    "has characters that are not of Unicode",
+    "is not a web address: write it as https://example.org/page",
+    "has characters that are not valid Unicode",
     f"has more than {MAX_LENGTH} characters",
 }
 

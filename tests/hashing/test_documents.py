@@ -150,16 +150,16 @@ def test_the_result_reports_what_was_not_read() -> None:
 @pytest.mark.parametrize(
     ("octets", "reason"),
     [
-        (b"{\\rtf1 text}", "RTF is not read: save the document as PDF, DOCX or plain text"),
+        (b"{\\rtf1 text}", "RTF is not supported: save the document as PDF, DOCX or plain text"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old files of Office (DOC, XLS, PPT) and encrypted ones"),
-        (archive({"a.txt": TEXT}), "an archive that is not a document that is read (DOCX, ODT, EPUB)"),
+        (archive({"a.txt": TEXT}), "an archive that is not a supported document (DOCX, ODT, EPUB)"),
         (b"one", "the document has too little text to be hashed: 1 word, and no pictures"),
         (b"five words are too few", "the document has too little text to be hashed: 5 words, and no pictures"),
-        (docx("", further={"word/media/a.png": b"x"}), "pictures, which are not read: save it as PDF"),
-        (pdf([TEXT])[:300], "not a PDF that can be read: it is damaged or cut short"),
-        (pdf([TEXT]).replace(b"Kids [", b"Kids [] %"), "not a PDF that can be read: it is damaged or cut short"),
-        (docx(paragraph(TEXT))[:400], "not a document that can be read: it is damaged or cut short"),
-        (b"\xe9\x80 \xff\xfe\xfd" * 50, "a text whose encoding is not known: save it as UTF-8"),
+        (docx("", further={"word/media/a.png": b"x"}), "its pictures are not supported: save it as PDF"),
+        (pdf([TEXT])[:300], "the PDF cannot be read: it is damaged or cut short"),
+        (pdf([TEXT]).replace(b"Kids [", b"Kids [] %"), "the PDF cannot be read: it is damaged or cut short"),
+        (docx(paragraph(TEXT))[:400], "the document cannot be read: it is damaged or cut short"),
+        (b"\xe9\x80 \xff\xfe\xfd" * 50, "the encoding of the text is unknown: save it as UTF-8"),
     ],
 )
 def test_an_unreadable_document_is_rejected_with_a_reason(octets: bytes, reason: str) -> None:

@@ -31,7 +31,7 @@ def test_an_older_encoding_is_recognised_by_frequent_words(encoding: str) -> Non
 
 @pytest.mark.parametrize("text", ["naïve café", "Ж", "žluťoučký kůň"])
 def test_text_in_an_unknown_encoding_is_rejected(text: str) -> None:
-    with pytest.raises(UnreadablePicture, match="a text whose encoding is not known: save it as UTF-8"):
+    with pytest.raises(UnreadablePicture, match="the encoding of the text is unknown: save it as UTF-8"):
         decode(text.encode("cp1251" if text == "Ж" else "cp1250", "replace") + b"\xff\xfe")
 
 

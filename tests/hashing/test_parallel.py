@@ -91,7 +91,7 @@ def test_a_picture_that_takes_too_long_does_not_affect_the_others() -> None:
     results = hash_in_order(new_workers(1, 0.8), sources, read, SLOW)
     outcomes = [hashes_or_error(result) for _, result in results]
     expected: list[object] = [hash_picture(SMALL, SLOW, LIMITS)] * 5
-    expected[2] = "the picture takes longer than 0.8 seconds to hash"
+    expected[2] = "hashing the picture took longer than 0.8 s"
     assert outcomes == expected
 
 
@@ -103,7 +103,7 @@ def test_a_picture_that_crashes_a_process_does_not_affect_the_others() -> None:
     os.kill(process, signal.SIGKILL)
     outcomes += [hashes_or_error(result) for _, result in results]
     expected: list[object] = [hash_picture(SMALL, SLOW, LIMITS)] * 8
-    expected[1] = "the picture brings down what reads it"
+    expected[1] = "the picture crashed the process that read it"
     assert outcomes == expected
 
 

@@ -70,7 +70,7 @@ def test_every_format_is_read(format: str) -> None:
 def test_other_formats_are_rejected(format: str) -> None:
     image = draw_picture(128, 128).convert("F" if format == "SPIDER" else "RGB")
     assert _rejection(encode_picture(image, format)).startswith(
-        "not a picture, video or document of a format that is read (JPEG, PNG,"
+        "not a picture, video or document in a supported format (JPEG, PNG,"
     )
 
 

@@ -103,7 +103,7 @@ def test_a_picture_that_crashes_its_process_does_not_affect_the_others() -> None
         slow = threads.submit(pool.hash, [LARGE], SLOW)
         quick = [pool.hash([SMALL], QUICK) for _ in range(5)]
         os.kill(victim, signal.SIGKILL)
-        assert reasons(slow.result()) == ["the picture brings down what reads it"]
+        assert reasons(slow.result()) == ["the picture crashed the process that read it"]
         assert quick == [[hash_picture(SMALL, QUICK, LIMITS)]] * 5
         assert pool.hash([SMALL] * 4, QUICK) == [hash_picture(SMALL, QUICK, LIMITS)] * 4
 
@@ -112,12 +112,12 @@ def test_only_the_picture_over_the_time_or_memory_limit_is_rejected() -> None:
     with HashingPool(1, 8, 1, 60_000_000, LIMITS) as pool:
         assert reasons(pool.hash([SMALL, LARGE, SMALL], QUICK)) == [
             None,
-            "the picture takes more memory to hash than is allowed",
+            "hashing the picture needs more memory than is allowed",
             None,
         ]
     with HashingPool(1, 8, 0.5, MEMORY, LIMITS) as pool:
         assert reasons(pool.hash([LARGE, SMALL], SLOW)) == [
-            "the picture takes longer than 0.5 seconds to hash",
+            "hashing the picture took longer than 0.5 s",
             None,
         ]
 
@@ -279,8 +279,8 @@ def test_videos_are_hashed_one_after_the_other(queue: VideoQueue) -> None:
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (VideoLimits(max_seconds=2), "the video plays for more than 2 seconds"),
-        (VideoLimits(processing_seconds=0.001), "the video takes longer than 0.001 seconds to hash"),
+        (VideoLimits(max_seconds=2), "the video is longer than 2 seconds"),
+        (VideoLimits(processing_seconds=0.001), "hashing the video took longer than 0.001 s"),
     ],
 )
 def test_a_video_over_a_limit_raises_video_too_large(queue: VideoQueue, limits: VideoLimits, reason: str) -> None:

@@ -322,7 +322,7 @@ def test_a_missing_or_outdated_library_is_rejected(native: Kernel, monkeypatch: 
     with pytest.raises(OSError, match=r"/no/such"):
         Kernel("/no/such.so")
     monkeypatch.setattr(kernels, "VERSION", -1)
-    with pytest.raises(OSError, match="is of another version"):
+    with pytest.raises(OSError, match="is from another version"):
         Kernel(native.path)
 
 

@@ -118,12 +118,12 @@ def test_an_unusable_manifest_is_ignored_and_the_reason_is_logged(
     manifest_in_use = read_manifest(folder)
     assert manifest_in_use is not None
     unusable = {
-        "it is of another log": Manifest("other", manifest_in_use.last_seq, manifest_in_use.files),
+        "it belongs to another log": Manifest("other", manifest_in_use.last_seq, manifest_in_use.files),
         "it covers events up to 301, and the log has 300": Manifest(manifest_in_use.epoch, 301, manifest_in_use.files),
         "it does not have phash": Manifest(
             manifest_in_use.epoch, manifest_in_use.last_seq, {PDQ: ()}, manifest_in_use.leaf
         ),
-        "event 300 is not what it was when it was written: the log was set back": replace(manifest_in_use, leaf="0"),
+        "event 300 differs from when the index was written: the log was restored": replace(manifest_in_use, leaf="0"),
         "gone.segment cannot be read: no such file or directory": Manifest(
             manifest_in_use.epoch, manifest_in_use.last_seq, {PDQ: (), PHASH: ("gone.segment",)}, manifest_in_use.leaf
         ),

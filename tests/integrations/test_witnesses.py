@@ -193,7 +193,7 @@ def test_a_witness_rejects_another_history(log: Log) -> None:
         assert grow(db, "Alpha", "Delta", "Gamma", "Epsilon") > size
         state = ask_witness(db)
         assert (state.refused, state.at) == (True, None)
-        assert state.trouble == "the log does not begin with the checkpoint that it cosigned last"
+        assert state.trouble == "the log does not extend the checkpoint that it cosigned last"
     with log.service() as db:
         grow(db, "Epsilon")
         assert ask_witness(db).trouble is None
@@ -227,4 +227,7 @@ def test_a_witness_rejects_a_log_that_was_restored_from_a_backup(log: Log) -> No
         size = grow(db, "Epsilon")
         state = ask_witness(db)
         assert state.refused
-        assert state.trouble == f"it cosigned {third} events, and the log has only {size}: it was set back"
+        assert (
+            state.trouble
+            == f"it cosigned {third} events, but the log has only {size}: the log was restored to an earlier state"
+        )

@@ -77,7 +77,7 @@ def test_a_change_that_the_feed_invents_is_reported(service: Service, index: Loc
     head = index.opened().tables.head().seq + beyond
     index.opened().tables.store([FeedStep(head, Gone(1, "withdrawn"))], head, None)
     check = check_copy(index.opened().tables, service.client, earlier, ignore)
-    reason = f"the feed says that it changed with event {head}, and the log has no such event"
+    reason = f"the feed says that it changed with event {head}, but the log has no such event"
     assert [(finding.contribution, finding.reason) for finding in check.findings] == [(1, reason)]
     assert check.unproven == 0
 
@@ -95,15 +95,15 @@ def test_an_altered_removed_or_inserted_row_is_reported(service: Service, index:
     steps = [FeedStep(head.seq, Gone(6, "withdrawn")), FeedStep(head.seq, copied(99, [signal(9)]))]
     tables.store(steps, head.seq, None)
     check = check_now(service, index)
-    other = "its standing or its commitment is another one in the active set of the log"
+    other = "its standing or its commitment differs from the active set of the log"
     assert [finding.contribution for finding in check.findings] == [2, 4, 3, 4, 5, 6, 99]
     assert reasons(check) == {
-        2: "its hashes in the copy are not those that the log has committed to",
+        2: "its hashes in the copy do not match the commitment in the log",
         3: other,
         4: other,
-        5: "the active set of the log has it, and the copy has it not",
-        6: "the active set of the log has it, and the copy has it not",
-        99: "the copy has it, and the active set of the log has it not",
+        5: "the active set of the log has it, but the copy does not",
+        6: "the active set of the log has it, but the copy does not",
+        99: "the copy has it, but the active set of the log does not",
     }
 
 
@@ -114,7 +114,7 @@ def test_a_withdrawal_with_the_seq_of_another_event_is_reported(service: Service
     # The service shows a withdrawal at the seq of another event.
     index.opened().tables.store([FeedStep(covers + 1, Gone(2, "withdrawn"))], covers + 1, None)
     check = check_now(service, index)
-    assert reasons(check) == {2: "the active set of the log has it, and the copy has it not"}
+    assert reasons(check) == {2: "the active set of the log has it, but the copy does not"}
 
 
 def test_the_number_of_findings_is_limited(service: Service, index: LocalIndex) -> None:

@@ -124,6 +124,6 @@ def test_a_difference_is_described() -> None:
         committed = CommittedSet(7, 6, bytes(32), 1, "")
         return describe_difference(lambda level, number: own, lambda level, number: other, 0, committed)
 
-    assert describe(unreviewed, EMPTY_HASH) == "the copy has it, and the active set of the log has it not (event 7)"
-    assert describe(EMPTY_HASH, unreviewed) == "the active set of the log has it, and the copy has it not (event 7)"
-    assert "its standing or its commitment is another one" in describe(unreviewed, confirmed)
+    assert describe(unreviewed, EMPTY_HASH) == "the copy has it, but the active set of the log does not (event 7)"
+    assert describe(EMPTY_HASH, unreviewed) == "the active set of the log has it, but the copy does not (event 7)"
+    assert "its standing or its commitment differs" in describe(unreviewed, confirmed)

@@ -83,7 +83,7 @@ def test_a_report_is_retried_until_it_arrives_and_the_next_one_waits(
     assert {request.headers["webhook-id"] for request in refused} == {f"msg_{reports.name}_1"}
     assert [request.json["data"]["upload"] for request in hook.received[-2:]] == ["a", "b"]
     assert messages_shown == [
-        "the webhook of look-back does not take reports: it answered 500; trying again",
+        "the webhook of look-back does not accept reports: it answered 500; trying again",
         "the webhook of look-back answers again",
     ]
 
@@ -117,7 +117,8 @@ def test_an_unreachable_address_is_reported_once(reports: Reports, tmp_path: Pat
     with delivering(tmp_path, url, None, messages_shown.append):
         time.sleep(0.3)
     assert messages_shown == [
-        "the webhook of look-back does not take reports: it refuses the connection, or is not there; trying again"
+        "the webhook of look-back does not accept reports: it refuses the connection, or cannot be reached; trying"
+        " again"
     ]
     assert reports.state().waiting == 1
 

@@ -174,7 +174,9 @@ def test_a_contribution_that_does_not_fit_its_commitment_is_rejected(service: Se
     before = index.checkpoint
     fill(service, 3, 3)
     service.write("UPDATE signals SET value = zeroblob(32) WHERE contribution_id = 5")
-    with pytest.raises(NotAsLogged, match=r"^contribution 5 is not as the log .* its hashes in the feed are not those"):
+    with pytest.raises(
+        NotAsLogged, match=r"^contribution 5 differs from the log .* its hashes in the feed do not match"
+    ):
         index.sync(service.client)
     assert (len(index), index.checkpoint) == (3, before)
     # The same holds if the service omits the salt.

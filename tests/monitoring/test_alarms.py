@@ -27,11 +27,12 @@ ALARM = Alarm(
 def test_an_alarm_states_the_problem_its_start_and_what_to_do() -> None:
     assert ADVICE.keys() == set(AlarmKind)
     assert str(ALARM) == (
-        "signals-altered: the signals of contribution 7 are others. It last held at 2026-11-20T11:59:00.000000Z. Do not"
+        "signals-altered: the signals of contribution 7 are others. This check last passed at"
+        " 2026-11-20T11:59:00.000000Z. Do not"
         " act on matches of this contribution. Ask its member for the signals, and the operator who wrote to the"
         " database."
     )
-    assert "It last held" not in str(Alarm(AlarmKind.SET_LATE, "no root"))
+    assert "last passed" not in str(Alarm(AlarmKind.SET_LATE, "no root"))
 
 
 def test_without_a_webhook_an_alarm_is_reported_each_time_with_its_evidence(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_signal_changed_outside_the_log_raises_an_alarm(world: World, act: Act
     monitor = new_monitor(world, draft(1, 2, signatures=(signature(1),)), draft(3))
     world.tamper(act)
     alarm = expect_alarms(world, monitor, "signals-altered contribution 1")
-    assert "the signals of contribution 1 are not those to which the log is committed" in str(alarm)
+    assert "the signals of contribution 1 do not match the commitment in the log" in str(alarm)
     assert json.loads(alarm.evidence["contribution.json"])["id"] == 1
     assert json.loads(alarm.evidence["log.json"])["status"] == "active"
 
@@ -165,7 +165,7 @@ def test_a_contribution_hidden_from_one_member_raises_an_alarm(world: World) -> 
     world.transport.forge = hide(2)
     world.contribute(draft(2))
     alarm = expect_alarms(world, monitor, "feed-differs contribution 2")
-    assert "matches by the log, and the feed does not show it to you" in str(alarm)
+    assert "matches by the log, but the feed does not show it to you" in str(alarm)
 
 
 def test_a_contribution_hidden_with_its_events_raises_an_alarm(world: World) -> None:
@@ -233,7 +233,7 @@ def test_a_rollback_to_a_backup_raises_an_alarm(world: World, tmp_path: Path) ->
         shutil.copytree(tmp_path / "monitor", tmp_path / "other")
         other = restored.monitor("other")
         alarm = expect_alarms(restored, other, "log-shortened")
-        assert "it was set back" in str(alarm)
+        assert "the log was restored to an earlier state" in str(alarm)
         assert alarm.evidence["kept.txt"]
 
 
@@ -305,12 +305,12 @@ def test_a_commitment_replaced_by_an_event_raises_an_alarm(world: World) -> None
     commitments.commit(world.db)
     alarms, seconds = world.watch(monitor)
     assert {"signals-altered contribution 1", "feed-differs contribution 1"} <= set(kinds(alarms))
-    assert "commits to other signals of contribution 1, and no member added any" in str(alarms[0])
+    assert "commits to other signals of contribution 1, but no member added any" in str(alarms[0])
     assert seconds <= MAX_SECONDS
     # The alarm remains at the next check.
     assert "feed-differs contribution 1" in kinds(monitor.check())
     (finding,) = verify(world.db, COMMAND_LINE).findings
-    assert "details that the service never writes" in str(finding)
+    assert "has malformed details" in str(finding)
 
 
 def test_an_old_root_that_is_recorded_repeatedly_raises_an_alarm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

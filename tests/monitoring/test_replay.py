@@ -116,10 +116,10 @@ def test_a_log_that_does_not_give_its_root_is_rejected_and_not_stored(tables: Mo
     changed = [*EVENTS[:3], replace(EVENTS[3], action="contribution.expired"), *EVENTS[4:]]
     impossible = [*EVENTS[:3], make_event(4, "contribution.added", 256**5), *EVENTS[4:]]
     for events, size, reason in (
-        (changed, 9, r"^event 4 was changed: its leaf is of other content$"),
+        (changed, 9, r"^event 4 was changed: its content does not match its leaf$"),
         ([*EVENTS[:3], *EVENTS[4:]], 9, r"^event 4 is missing$"),
         (EVENTS[:7], 9, r"^events 8 to 9 are missing$"),
-        (impossible, 9, r"^event 4 is of a contribution that no service has$"),
+        (impossible, 9, r"^event 4 names a contribution with an invalid id$"),
         (EVENTS, 8, r"^its 8 events do not give the root of its signed checkpoint$"),
     ):
         with pytest.raises(NotTheLogError, match=reason):

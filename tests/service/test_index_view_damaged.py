@@ -55,9 +55,9 @@ def damage_folder(folder: Path, damage: str) -> None:
 LOGGED = {
     "folder": "",
     "garbage": "the index on disk is not used: its manifest is damaged",
-    "epoch": "the index on disk is not used: it is of another log",
+    "epoch": "the index on disk is not used: it belongs to another log",
     "head": "the index on disk is not used: it covers events up to",
-    "truncate": "which is not its size",
+    "truncate": "bytes instead of",
     "flip": "rebuilding the index from the database: block 0 of",
 }
 
@@ -214,7 +214,7 @@ def test_a_rollback_is_noticed_when_the_log_grew_past_the_stored_index(
         assert unmatched(reopened, actor, range(30)) == [20, 21]
         reopened.index.maintain(at_once=True)
         assert unmatched(reopened, actor, range(30)) == [20, 21]
-    assert "is not what it was when it was written: the log was set back" in caplog.text
+    assert "differs from when the index was written: the log was restored" in caplog.text
 
 
 def test_a_rollback_is_noticed_when_the_log_grew_to_the_same_length(

@@ -83,7 +83,7 @@ def test_random_requests_cause_no_server_error(filled: Pair) -> None:
 
 def test_unknown_addresses_and_methods_are_rejected(filled: Pair) -> None:
     refused = problem(filled.ask("GET", "/v1/contributions"), 404, "not-found")
-    assert refused["detail"].startswith("this address of the sidecar, which only matches and remembers,")
+    assert refused["detail"].startswith("this address (the sidecar only matches and remembers uploads)")
     answer = filled.ask("GET", MATCHES)
     problem(answer, 405, "method-not-allowed")
     assert answer.headers["Allow"] == "POST"

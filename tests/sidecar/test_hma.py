@@ -47,7 +47,7 @@ def test_an_unknown_address_gets_an_error_in_the_form_of_hma(filled: Pair) -> No
     _, local = filled.ask_both("GET", BANK + "/nowhere")
     assert local.status_code == 404
     assert json.loads(local.data) == {
-        "message": "this address of the sidecar, which only matches and remembers, does not exist"
+        "message": "this address (the sidecar only matches and remembers uploads) does not exist"
     }
 
 

@@ -23,7 +23,7 @@ def test_the_age_of_the_copy_counts_from_the_last_sync_and_is_never_negative(pai
     pair.service.clock.go(seconds=1)
     with pytest.raises(CopyTooOld) as caught:
         pair.state.require_ready()
-    assert str(caught.value) == "the local copy was last up to date 301 seconds ago: the limit is 300 seconds"
+    assert str(caught.value) == "the local copy was last up to date 301 s ago: the limit is 300 s"
     pair.service.clock.go(hours=-1)
     assert pair.state.copy_age() == 0
 

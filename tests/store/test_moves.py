@@ -213,7 +213,7 @@ def test_a_target_with_other_content_is_rejected_and_not_changed(
             move(first, target)
     assert rows(postgres_url) == rows_before
     move(other, empty_postgres_url, finish=False)
-    with pytest.raises(MoveFailed, match="of another log"):
+    with pytest.raises(MoveFailed, match="belongs to another log"):
         move(first, empty_postgres_url)
     engine = create_engine(empty_postgres_url)
     with engine.begin() as connection:
@@ -248,4 +248,4 @@ def test_a_row_that_postgresql_rejects_is_reported_by_table_without_value(
     engine.dispose()
     with pytest.raises(MoveFailed) as caught:
         move(first, empty_postgres_url)
-    assert str(caught.value) == "the target cannot hold a row that the table contributions has"
+    assert str(caught.value) == "the target rejects a row of the table contributions"

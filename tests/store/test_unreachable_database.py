@@ -25,7 +25,7 @@ def connection_error(url: str) -> DatabaseAway | StoreBusy:
         ("postgresql://someone:secret@[::1]:9/x", "[::1]:9 does not answer: connection refused"),
         (
             "postgresql://someone@nowhere.invalid/x",
-            "nowhere.invalid:5432 does not answer: no host has that name",
+            "nowhere.invalid:5432 does not answer: the host name is unknown",
         ),
         ("postgresql://someone@/x?host=/nowhere", "/nowhere does not answer: the socket does not exist"),
         (

@@ -189,7 +189,7 @@ def test_a_video_over_a_limit_is_rejected_with_the_command_that_hashes_it(small_
         caller.post(path, **form(photo(), film(1, 6.0), metadata=_metadata(path))), 413, "video-too-large"
     )
     assert [fault["at"] for fault in too_long["errors"]] == ["file[1]"]
-    assert "plays for more than 5 seconds" in too_long["errors"][0]["reason"]
+    assert "is longer than 5 seconds" in too_long["errors"][0]["reason"]
     for details in (too_many_bytes, too_long):
         assert "`hashdb hash`" in details["detail"]
     assert small_limits.rows() == before
@@ -210,7 +210,7 @@ def test_a_video_that_takes_too_long_is_rejected_and_later_ones_are_not_tried() 
             service.caller().post("/v1/signals", **form(film(), film(2), NOT_A_PICTURE)), 413, "video-too-large"
         )
     assert [fault["at"] for fault in details["errors"]] == ["file[0]", "file[2]"]
-    assert details["errors"][0]["reason"] == "the video takes longer than 0.001 seconds to hash"
+    assert details["errors"][0]["reason"] == "hashing the video took longer than 0.001 s"
 
 
 def test_the_videos_of_a_request_share_one_limit_of_frames(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def test_the_document_has_the_label_codes_of_the_operator(tmp_path: Path) -> Non
     (tmp_path / "labels.toml").write_text(labels, "utf-8")
     with service_at(None, labels=tmp_path / "labels.toml") as service:
         field = body(service.anonymous.get("/openapi.json"))["components"]["schemas"]["DraftIn"]["properties"]["labels"]
-    assert "\n- `pamphlet`: a code of this service alone." in field["description"]
+    assert "\n- `pamphlet`: a code defined by this operator." in field["description"]
     assert "manifesto" not in field["description"]
 
 

@@ -35,9 +35,9 @@ def test_every_fault_of_an_addition_is_reported_at_its_field() -> None:
         read(AdditionsIn, json.dumps(request), CONTEXT)
     assert {fault.at: fault.reason.partition(" (")[0] for fault in error.value.faults} == {
         "contributions[0].id": "must be at least 1",
-        "contributions[0].signals[0]": "pdq with 0 of 256 bits set is not of an ordinary picture",
+        "contributions[0].signals[0]": "pdq has 0 of 256 bits set; an ordinary picture has 120 to 136",
         "contributions[0].signals[1]": "pdq needs 64 hex digits, got 1",
-        "contributions[1].signals": "must have at least 1 entries",
+        "contributions[1].signals": "must have at least 1 entry",
         "contributions[1].label": "is not a field of this request",
     }
 

@@ -117,7 +117,7 @@ def test_a_removal_time_can_be_at_most_five_minutes_in_the_future() -> None:
 
 def test_a_signal_with_few_bits_set_is_rejected_without_quoting_it() -> None:
     (reason,) = _faults(_draft_with(signals=["pdq:" + "0" * 64])).values()
-    assert reason.startswith("pdq with 0 of 256 bits set")
+    assert reason.startswith("pdq has 0 of 256 bits set")
     assert "0" * 16 not in reason
 
 
@@ -141,7 +141,7 @@ def test_a_draft_has_1_to_64_signals_and_a_request_1_to_1000_drafts() -> None:
         "contributions[0].signals": "must have at least 1 entry, unless there are frames"
     }
     assert _faults(*[_draft_with()] * 1001) == {"contributions": "must have at most 1000 entries"}
-    assert _faults() == {"contributions": "must have at least 1 entries"}
+    assert _faults() == {"contributions": "must have at least 1 entry"}
 
 
 def test_the_first_thousand_faults_are_reported_and_the_rest_counted() -> None:

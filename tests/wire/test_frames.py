@@ -232,7 +232,7 @@ def test_each_fault_of_pages_and_words_is_reported_at_its_field() -> None:
         f"{at}[1].page": "must be greater than that of the frame before",
         f"{at}[3].page": "must come before the words",
         f"{at}[4].words": "must begin later than those of the frame before",
-        f"{at}[6].at": "must not be beside frames of another kind: a video has seconds, a document pages and words",
+        f"{at}[6].at": "must not be mixed with frames of another kind: a video has seconds, a document pages and words",
     }
     others = [
         _page(0), _page(MAX_PAGES + 1), _page(1, quality=None), _page(1, signals=[WINDOW]), _page(1, words=[0, 200]),
@@ -251,7 +251,11 @@ def test_each_fault_of_pages_and_words_is_reported_at_its_field() -> None:
 
 
 def test_a_document_with_a_duration_is_rejected() -> None:
-    fault = {"contributions[0].frames": "must be of a video, since there is a `duration`: pages and words have none"}
+    fault = {
+        "contributions[0].frames": (
+            "must be frames of a video, because `duration` is given: pages and words have no duration"
+        )
+    }
     assert _faults(read_drafts, "contributions", _document_draft([_page(1)], duration=3.0)) == fault
 
 
@@ -272,7 +276,7 @@ def test_a_queried_page_can_have_transforms_and_words_cannot() -> None:
 def test_a_contribution_cannot_have_a_text_window_as_its_own_signal() -> None:
     draft = _draft_with([], duration=None, signals=[WINDOW])
     assert _faults(read_drafts, "contributions", draft) == {
-        "contributions[0].signals[0]": "simhash256 is of a window of words: send it in `frames`"
+        "contributions[0].signals[0]": "simhash256 belongs to a window of words: send it in `frames`"
     }
     (query,) = read_queries(json.dumps({"queries": [{"signals": [WINDOW]}]}).encode(), CONTEXT)
     assert query.signals == (Signal.parse(WINDOW),)

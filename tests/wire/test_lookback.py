@@ -56,7 +56,7 @@ def test_every_fault_of_an_upload_is_reported_at_its_field() -> None:
         UPLOAD | {"frames": [FRAME | {"at": 3}, FRAME, {"page": 1}, FRAME | {"signals": ["pdq:1"]}], "duration": 4},
         UPLOAD | {"frames": [FRAME]},
     )
-    assert reasons["uploads[0].id"] == "must have at least 1 characters"
+    assert reasons["uploads[0].id"] == "must have at least 1 character"
     assert reasons["uploads[1].id"] == "must have at most 256 characters"
     assert reasons["uploads[1].at"] == "must not be in the future"
     assert reasons["uploads[2].id"] == "must have printable characters only"
@@ -70,7 +70,7 @@ def test_every_fault_of_an_upload_is_reported_at_its_field() -> None:
 
 
 def test_a_request_has_1_to_1000_uploads() -> None:
-    assert faults() == {"uploads": "must have at least 1 entries"}
+    assert faults() == {"uploads": "must have at least 1 entry"}
     assert faults(*[UPLOAD] * 1001) == {"uploads": "must have at most 1000 entries"}
     film = UPLOAD | {"frames": [FRAME | {"at": at} for at in range(5_001)], "duration": 5_001}
     assert faults(*[film] * 4) == {"uploads": "must be at most 20000 frames in all"}

@@ -85,7 +85,7 @@ def test_a_query_has_64_signals_and_a_request_1000_queries_at_most() -> None:
         "queries": "must be at most 4000 signals in all, without those of frames"
     }
     assert _faults(*[{"signals": [_PDQ]}] * 1001) == {"queries": "must have at most 1000 entries"}
-    assert _faults() == {"queries": "must have at least 1 entries"}
+    assert _faults() == {"queries": "must have at least 1 entry"}
     assert len(read_queries(json.dumps({"queries": [{"signals": [_PDQ] * 4}] * 1000}).encode(), CONTEXT)) == 1000
 
 

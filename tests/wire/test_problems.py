@@ -92,7 +92,7 @@ def test_the_health_answers_have_a_status_and_a_checkpoint() -> None:
 OLD = MeOut.build(version="0.1.0")
 NEW = MeOut.build(version="0.2.0", texts={"simhash256": None}, digests=["sha256", "md5", "url"])
 TEXT, ADDRESS = excerpt(words(1, 300)), Query((Signal(Algorithm.URL, 5 << 128),))
-TEXTS_UNSUPPORTED = ServiceTooOld("0.1.0", "takes no pages and no words of documents and texts")
+TEXTS_UNSUPPORTED = ServiceTooOld("0.1.0", "does not accept pages and words of documents and texts")
 INVALID = InvalidInput((Fault("queries[0].frames", "is not a field of this request"),))
 
 
@@ -101,7 +101,7 @@ INVALID = InvalidInput((Fault("queries[0].frames", "is not a field of this reque
     [
         (TEXT, OLD, TEXTS_UNSUPPORTED),
         (Query(TEXT.frames[0].signals), OLD, TEXTS_UNSUPPORTED),
-        (ADDRESS, OLD, ServiceTooOld("0.1.0", "takes no addresses")),
+        (ADDRESS, OLD, ServiceTooOld("0.1.0", "does not accept addresses")),
         (TEXT, NEW, INVALID),
         (ADDRESS, NEW, INVALID),
         (clip(1), OLD, INVALID),

@@ -52,4 +52,4 @@ def test_a_video_with_signatures_or_a_score_is_rejected() -> None:
     picture_fields = {"signatures": {"whole": [str(signature(1))]}, "min_score": 3, "order": "score"}
     reasons = _faults(film | picture_fields)
     assert set(reasons) == {f"queries[0].{name}" for name in picture_fields}
-    assert reasons["queries[0].signatures"] == "are of a picture: an item with frames has none"
+    assert reasons["queries[0].signatures"] == "belong to a picture: an item with frames has none"

@@ -88,7 +88,7 @@ def test_an_invalid_signature_is_rejected_even_beside_a_valid_one(scene: Scene) 
     scene.log.grow(7)
     text = scene.log.submission(0)
     bad = scene.log.checkpoint(6).signed(scene.log.signer).rpartition("\n\n")[2]
-    assert "the signature does not fit" in refusal(scene, text + bad, CheckpointNotSigned)
+    assert "the signature is not valid" in refusal(scene, text + bad, CheckpointNotSigned)
     stranger = Signer.new(ORIGIN).sign(scene.log.checkpoint().body).rpartition("\n\n")[2]
     scene.witness.add_checkpoint(text + stranger)
     assert stranger not in scene.witness.last_checkpoint(origin_hash(ORIGIN))
@@ -116,7 +116,7 @@ def test_a_rewritten_history_and_a_fork_are_refused_and_stored(scene: Scene, cap
     assert [record.getMessage() for record in caplog.records] == [
         f"refused a checkpoint of {ORIGIN} with 7 events: the log signed two trees of the same size",
         f"refused a checkpoint of {ORIGIN} with 9 events: "
-        "the proof does not show that its tree begins with the one that was cosigned",
+        "the proof does not show that the log extends the cosigned checkpoint",
     ]
     (last,), evidence = scene.state.list_all()
     assert [(each.checkpoint, each.cosigned) for each in evidence] == [
@@ -150,7 +150,9 @@ def test_superfluous_hashes_are_refused_and_not_stored(scene: Scene) -> None:
 
 def test_an_empty_log_must_have_the_root_of_an_empty_tree(scene: Scene) -> None:
     wrong = Checkpoint(ORIGIN, 0, bytes(32)).signed(scene.log.signer)
-    assert "has another root" in refusal(scene, str(Submission(0, (), wrong)), InconsistentLog)
+    assert "the root of the checkpoint without events is wrong" in refusal(
+        scene, str(Submission(0, (), wrong)), InconsistentLog
+    )
     assert hashlib.sha256(b"").digest() == merkle.EMPTY_ROOT
     scene.witness.add_checkpoint(scene.log.submission(0))
     with pytest.raises(NotFound):

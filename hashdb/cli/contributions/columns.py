@@ -113,7 +113,7 @@ class Columns:
         for name in (*self.mapped, *self.ignored):
             if normalize(name) not in present:
                 near = nearest(name, (*self.used, *self.unused))
-                reason = "is named on the command line, but the list has none of this name"
+                reason = "is named on the command line, but the list has no column or key of this name"
                 faults.append(Fault(quote_name(name), reason + (f"; did you mean {quote_name(near)}?" if near else "")))
         return faults
 

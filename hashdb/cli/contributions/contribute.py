@@ -162,7 +162,7 @@ def _contribute_addresses(urls: Path, template: Draft, as_json: bool) -> int:
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
         if not me.takes_addresses:
-            raise ServiceTooOld(me.version, "takes no addresses")
+            raise ServiceTooOld(me.version, "does not accept addresses")
         answers = send_addresses(urls, partial(_send, client, template, with_signatures=True), for_query=False)
         failed = print_answers(answers, _to_text, _to_json, print_element, advance)
     return print_failures(failed)

@@ -52,7 +52,7 @@ class Dates:
             if parts := _NUMBER.fullmatch(text):
                 return self._number(parts[1], parts[2] or "")
         except OverflowError:
-            raise ValueError("is not a time of the calendar") from None
+            raise ValueError("is not a valid time") from None
         raise ValueError(_UNKNOWN)
 
     def _year_first(self, parts: re.Match[str]) -> tuple[str, str, str]:
@@ -68,7 +68,7 @@ class Dates:
         hour = int(parts["hour"] or 0)
         if half := parts["half"]:
             if not 1 <= hour <= 12:
-                raise ValueError("is not a time of the calendar")
+                raise ValueError("is not a valid time")
             hour = hour % 12 + (12 if half in "Pp" else 0)
         fraction = int((parts["fraction"] or "")[:6].ljust(6, "0"))
         year, month, day = map(int, date)
@@ -76,7 +76,7 @@ class Dates:
         try:
             local = datetime(year, month, day, hour, minute, second, fraction, UTC)
         except ValueError:
-            raise ValueError("is not a time of the calendar") from None
+            raise ValueError("is not a valid time") from None
         if parts["zone"]:
             return format_instant(local.replace(tzinfo=_fixed(parts["zone"])))
         return self._local(local, is_day=parts["hour"] is None)
@@ -102,10 +102,10 @@ class Dates:
         early, late = (local.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
         if not is_day and early.utcoffset() != late.utcoffset():
             if early.astimezone(UTC).astimezone(self.zone).replace(tzinfo=UTC) != local:
-                raise ValueError(f"is no time in {self.zone}: the clocks were set forward over it")
+                raise ValueError(f"does not exist in {self.zone}: the clocks skipped it")
             offsets = " or ".join(f"{at:%z}" for at in (early, late))
             raise ValueError(
-                f"is two times in {self.zone}, where the clocks were set back: write its offset, {offsets}"
+                f"is ambiguous in {self.zone}, because the clocks were set back: add the offset, {offsets}"
             )
         return format_instant(early)
 
@@ -119,7 +119,7 @@ def _fixed(offset: str) -> tzinfo:
         raise ValueError("is not an offset")
     ahead = timedelta(hours=int(parts[2]), minutes=int(parts[3] or 0))
     if ahead >= timedelta(days=1) or int(parts[3] or 0) > 59:
-        raise ValueError("is not a time of the calendar")
+        raise ValueError("is not a valid time")
     return timezone(ahead if parts[1] == "+" else -ahead)
 
 

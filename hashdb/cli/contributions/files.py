@@ -21,7 +21,7 @@ BEGINNING = 64 * 1024
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _NOT_LISTS = {
     b"PK\x03\x04": "is a spreadsheet or an archive: save it as CSV in UTF-8",
-    b"\xd0\xcf\x11\xe0": "is a spreadsheet of an old form: save it as CSV in UTF-8",
+    b"\xd0\xcf\x11\xe0": "is a spreadsheet in an old format: save it as CSV in UTF-8",
     b"\x1f\x8b": "is compressed: unpack it first",
     b"PAR1": "is a Parquet file: save it as CSV or JSON Lines",
     b"SQLite format 3": "is a database: export the table as CSV or JSON Lines",

@@ -82,7 +82,7 @@ class _Mapping(Text):
 @click.option(
     "--label", "labels", multiple=True, type=Code(LABELS), help="Label for rows without labels; may be repeated."
 )
-@click.option("--algorithm", type=Choice(ALGORITHMS), help="Algorithm of hashes that name none.")
+@click.option("--algorithm", type=Choice(ALGORITHMS), help="Algorithm, for hashes without an algorithm.")
 @click.option(
     "--map", "mapped", multiple=True, type=_Mapping(), help="Read their column or key as this field; may be repeated."
 )
@@ -91,7 +91,7 @@ class _Mapping(Text):
 )
 @click.option("--ignore-columns", "ignore_rest", is_flag=True, help="Leave out all columns and keys that are not used.")
 @click.option("--timezone", "zone", type=Zone(), help="Time zone of dates and times that have none.")
-@click.option("--dates", "shape", type=Choice(SHAPES), help="Shape of dates and times that are not in ISO 8601.")
+@click.option("--dates", "shape", type=Choice(SHAPES), help="Format of dates and times that are not in ISO 8601.")
 @click.option("--dry-run", is_flag=True, help="Only check the rows, and show the first ones; store nothing.")
 @click.option("--skip-faulty", is_flag=True, help="Skip invalid rows. By default one invalid row stops the import.")
 @as_json
@@ -123,7 +123,9 @@ def import_command(
     with Client.from_environment() as client, open_list(file, encoding, _ENCODING) as lines:
         format = Format(form) if form else Format.detect(file.suffix, lines.read(BEGINNING))
         if format in (Format.TEXT, Format.VPDQ) and (mapped or ignored):
-            raise click.UsageError(f"{file} is read as {format}, which has no columns: pass --format csv if it has")
+            raise click.UsageError(
+                f"{file} is read as {format}, which has no columns: pass --format csv if the file has columns"
+            )
         me = client.me()
         values = Values(Dates(zone, shape), Algorithm(algorithm) if algorithm else None, me.rules().vocabulary)
         # A service of version 0.1.0 refuses signatures.

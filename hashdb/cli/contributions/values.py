@@ -245,7 +245,7 @@ def _signal(name: str, text: str) -> str:
         joined = re.sub(r"[:-]", "", digits)
         if _SCIENTIFIC.fullmatch(text):
             raise ValueError(
-                f"a spreadsheet made a number of this {algorithm}: format the column as text and paste again"
+                f"a spreadsheet changed this {algorithm} into a number: format the column as text and paste again"
             )
         if len(joined) == expected:
             digits = joined
@@ -284,7 +284,7 @@ def _number(name: str, value: object) -> object:
     if whole := _WHOLE_NUMBER.fullmatch(value.strip()):
         return int(whole[1])
     if name == "severity":
-        raise ValueError("must be a number from 0 to 4, where 4 is a crisis: words are not read")
+        raise ValueError("must be a number from 0 to 4, where 4 is a crisis: words are not accepted")
     return value
 
 

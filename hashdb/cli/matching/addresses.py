@@ -42,9 +42,9 @@ def check_sources(paths: tuple[Path, ...], urls: Path | None, options: Mapping[s
     if urls is None:
         return
     if paths:
-        raise click.UsageError("--urls takes the place of PATHS: run the command once for each")
+        raise click.UsageError("--urls replaces PATHS: run the command once for each")
     if given := [name for name, value in options.items() if value]:
-        raise click.UsageError(f"--urls takes no {given[0]}: an address is not a file")
+        raise click.UsageError(f"--urls cannot be used with {given[0]}: an address is not a file")
 
 
 def read_addresses(file: Path, *, for_query: bool) -> Iterator[list[Outcome]]:

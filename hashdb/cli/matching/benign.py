@@ -64,7 +64,7 @@ def add(file: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile
     """Add a picture or a text to the benign list, like a test card, or a licence that many texts end with.
 
     From now on the service accepts and matches nothing that is close to FILE: a picture, a document or a text. Of a
-    listed document, only the pages and the passages that are close to it match no more. If the service needs two
+    listed document, only the pages and the passages that are close to it no longer match. If the service needs two
     persons, the command proposes it and prints the proposal: nothing changes until another person adds the same entry
     within 72 hours, for example with the console.
     """

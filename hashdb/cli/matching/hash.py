@@ -85,7 +85,7 @@ def hash_command(
     settings = MemberSettings.read()
     if form == "vpdq":
         if as_json or names or fast or transforms or state is not None or len(files := find_files(paths)) != 1:
-            raise click.UsageError("--format vpdq takes one video, and no other option but --jobs")
+            raise click.UsageError("--format vpdq needs one video, and allows no other option than --jobs")
         return _print_vpdq(files, settings)
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
     state_file = StateFile(state, "hash transforms" if transforms else "hash")

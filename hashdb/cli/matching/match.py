@@ -76,7 +76,7 @@ _MAX_SHOWN = 5
 @click.option(
     "--remember",
     is_flag=True,
-    help="Also remember files under their paths, and addresses, to be told if they are listed later.",
+    help="Also remember files under their paths, and addresses, to learn if they are listed later.",
 )
 @click.option("--local", is_flag=True, help="Match in the local copy that `hashdb sync` keeps, without the service.")
 @policy_option
@@ -179,7 +179,7 @@ def _match_addresses(
         advance = stack.enter_context(progress_bar("matching"))
         print_element = stack.enter_context(print_json_array(as_json))
         if matcher.too_old is not None:
-            raise ServiceTooOld(matcher.too_old, "knows no addresses")
+            raise ServiceTooOld(matcher.too_old, "does not support addresses")
         match_batch = partial(_match_batch, matcher.match, {})
         if options.remember:
             match_batch = partial(_remember_and_match, stack.enter_context(open_local_index(settings)), match_batch)

@@ -152,7 +152,9 @@ def check_version(outcome: Outcome, too_old: str | None) -> Outcome:
     """The outcome, or an error if it is of a document, and `too_old` is the version of a service that takes none."""
     if outcome.document is None or too_old is None:
         return outcome
-    return outcome.failed(f"the service has version {escape_controls(too_old)}, which takes no documents and texts")
+    return outcome.failed(
+        f"the service has version {escape_controls(too_old)}, which does not accept documents and texts"
+    )
 
 
 def print_answers(

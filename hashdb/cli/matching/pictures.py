@@ -163,7 +163,7 @@ def _hash_parts(
         check(0.0)
         if not is_video(file):
             if path == STANDARD_INPUT and not is_document(file):
-                raise UnreadablePicture("is no document, text or video: name a picture by its path")
+                raise UnreadablePicture("is not a document, text or video: name a picture by its path")
             limits = replace(DOCUMENT_LIMITS, processing_seconds=MAX_SECONDS)
             document = worker.hash_document(file, algorithms, mode, limits, step=step, advance=check)
             return Outcome(path, own, incomplete=document.incomplete, document=document)

@@ -84,7 +84,7 @@ class _Remember(Group):
     ),
 )
 def remember_command() -> None:
-    """Remember uploads, and tell which of them are listed later.
+    """Remember uploads, and report which of them are listed later.
 
     The hashes of uploads stay on this machine. While `hashdb sync --follow` or the sidecar runs, each new contribution
     is matched with them. `hashdb remember FILES` is short for `hashdb remember add FILES`.
@@ -163,7 +163,7 @@ def _require_one_source(
     if [bool(paths), jsonl is not None, urls is not None].count(True) != 1:
         raise click.UsageError("name files or folders, a list of addresses with --urls, or JSON Lines with --jsonl")
     if jsonl is not None and any(value is not None and value is not False for value in (*given.values(), at)):
-        raise click.UsageError("--jsonl takes no other option but --json")
+        raise click.UsageError("--jsonl allows no other option than --json")
     if urls is not None:
         check_sources(paths, urls, given)
 
@@ -286,7 +286,7 @@ def matches(follow: bool, peek: bool, as_json: bool) -> int:
 def forget(ids: tuple[str, ...], as_json: bool) -> None:
     """Forget uploads, and the reports about them.
 
-    IDS are your own ids of the uploads. Unknown ids do no harm.
+    IDS are your own ids of the uploads. Unknown ids are ignored.
     """
     settings = MemberSettings.of_member()
     with open_local_index(settings) as index:
@@ -319,8 +319,8 @@ def status(as_json: bool) -> None:
             print_json(document)
             return
         span = f", of {min(days)} to {max(days)}" if days else ""
-        click.echo(f"remembered: {sum(days.values())}{span}, with what was replaced or forgotten since")
-        click.echo(f"retention: {index.remembered.retention.days} days")
+        click.echo(f"remembered: {sum(days.values())}{span}, including those that were replaced or forgotten since")
+        click.echo(f"retention: {counted(index.remembered.retention.days, 'day')}")
         click.echo(f"reports: {state.last}; not acknowledged: {state.waiting}")
         _print_age(index, reports)
 

@@ -18,8 +18,8 @@ from hashdb.service.matching import seeds
 def views_command() -> None:
     """Manage the seeds of secret views.
 
-    A seed says which parts of a picture are hashed beside those that everybody knows. Members learn the seeds in use
-    from the service. No command prints one. Run these commands on the service's machine.
+    A seed determines which secret parts of a picture are hashed, in addition to the public ones. The service sends the
+    seeds in use to members. No command prints a seed. Run these commands on the service's machine.
     """
 
 
@@ -28,7 +28,7 @@ def views_command() -> None:
 def list_seeds(as_json: bool) -> None:
     """List the seeds by id, without the seeds themselves.
 
-    The list says since when each is in use, and until when it was. Contributions use the newest, queries all in use.
+    The list says when each seed was made and retired. Contributions use the newest seed, queries all seeds in use.
     """
     with open_home() as db:
         states = seeds.list_all(db, COMMAND_LINE)
@@ -44,8 +44,8 @@ def list_seeds(as_json: bool) -> None:
 def rotate_seed(as_json: bool) -> None:
     """Use a new seed for contributions from now on.
 
-    Queries also use the earlier ones, so nothing is hashed again. At most three seeds are in use: the command retires
-    the oldest of more.
+    Queries also use the earlier seeds, so nothing is hashed again. At most three seeds are in use: the command retires
+    the oldest if there are more.
     """
     with open_home() as db:
         _print_seed(seeds.rotate(db, COMMAND_LINE), as_json)
@@ -57,7 +57,7 @@ def rotate_seed(as_json: bool) -> None:
 def retire_seed(seed: int, as_json: bool) -> None:
     """End the use of a seed, and delete it.
 
-    SEED is its id. The secret views that contributions have of it find nothing any more. Their other signals do.
+    SEED is its id. Secret views that contributions have from this seed no longer match. Their other signals still do.
     """
     with open_home() as db:
         _print_seed(seeds.retire(db, COMMAND_LINE, seed), as_json)

@@ -154,7 +154,7 @@ def read_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, Verifier]:
     if not claims:
         raise BadNote("the note is not signed by a key of this log")
     if not all(verifier.verifies(text, signature) for verifier, signature in claims):
-        raise BadNote("the signature does not fit the text")
+        raise BadNote("the signature is not valid for this text")
     return text, claims[0][0]
 
 

@@ -152,7 +152,7 @@ class Cosigner:
             from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
         if not is_key_name(name):
-            raise BadNote("the name of a key is printable, without spaces and plus signs")
+            raise BadNote("the name of a key must be printable, without spaces and plus signs")
         try:
             return cls(name, Ed25519PrivateKey.generate() if type is KeyType.ED25519 else MLDSA44PrivateKey.generate())
         except UnsupportedAlgorithm:
@@ -185,7 +185,7 @@ class Cosigner:
             ) from None
         cosigner = cls.read(key.name, pem)
         if cosigner.key != key:
-            raise BadNote("the vkey in the first line of the file is not the one of the key")
+            raise BadNote("the vkey in the first line of the file does not match the key")
         return cosigner
 
     @property
@@ -217,7 +217,7 @@ def cosigners(note: str, keys: Iterable[WitnessKey]) -> Mapping[WitnessKey, int]
         if (key := known.get((name, octets[:KEY_ID_OCTETS]))) is not None:
             time = key.signed_at(body, octets[KEY_ID_OCTETS:])
             if time is None:
-                raise BadNote(f"the cosignature of {key.name} does not fit the text")
+                raise BadNote(f"the cosignature of {key.name} is not valid for this text")
             times[key] = time
     return times
 
@@ -249,7 +249,7 @@ class Submission:
             raise BadNote(f"there are more than {_MOST_HASHES} hashes")
         hashes = tuple(map(decode_base64, lines))
         if any(len(hash) != 32 for hash in hashes):
-            raise BadNote("a hash has 32 octets")
+            raise BadNote("a hash must have 32 octets")
         parse_checkpoint(split_note(note)[0])
         return cls(int(old[1]), hashes, note)
 

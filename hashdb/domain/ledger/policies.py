@@ -158,7 +158,7 @@ class _PolicyReader:
             "quorum": self._read_quorum,
         }
         if words[0] not in readers:
-            raise ValueError("a line begins with log, witness, group, quorum or #")
+            raise ValueError("a line must begin with log, witness, group, quorum or #")
         readers[words[0]](words[1:])
 
     def _read_log(self, words: list[str]) -> None:
@@ -184,15 +184,15 @@ class _PolicyReader:
         name, rule, *members = words
         self._require_new(name)
         if rule not in ("all", "any") and not _NUMBER.fullmatch(rule):
-            raise ValueError("the rule of a group is all, any or a number from 1")
+            raise ValueError("the rule of a group must be all, any or a number from 1")
         required = {"all": len(members), "any": 1}.get(rule) or int(rule)
         if required > len(members):
-            raise ValueError(f"it wants {required} of {len(members)}")
+            raise ValueError(f"it requires {required} of {len(members)} members")
         for member in members:
             if member not in self._witnesses and member not in self._groups:
                 raise ValueError(f"no earlier line defines {member}")
             if member in self._grouped:
-                raise ValueError(f"{member} is in a group already")
+                raise ValueError(f"{member} is already in a group")
             self._grouped.add(member)
         self._groups[name] = Group(required, tuple(members))
 
@@ -205,4 +205,4 @@ class _PolicyReader:
 
     def _require_new(self, name: str) -> None:
         if name == _NO_QUORUM or name in self._witnesses or name in self._groups:
-            raise ValueError(f"the name {name} is taken")
+            raise ValueError(f"the name {name} is already in use")

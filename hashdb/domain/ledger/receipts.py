@@ -66,7 +66,7 @@ class Receipt:
         except (BadNote, UnicodeDecodeError):
             raise BadReceipt("the event or a hash is not base64") from None
         if any(len(hash) != 32 for hash in hashes):
-            raise BadReceipt("a hash has 32 octets")
+            raise BadReceipt("a hash must have 32 octets")
         return cls(event, int(index[1]), hashes, note)
 
     def verify(self, policy: Policy, logs: Collection[Verifier] = ()) -> ProvedEvent:
@@ -80,7 +80,7 @@ class Receipt:
         except (ValueError, RecursionError):
             event = None
         if not isinstance(event, dict) or event.get("seq") != self.index + 1:
-            raise BadReceipt("its event is no JSON object with this number")
+            raise BadReceipt("its event is not a JSON object with this number")
         leaf = leaf_of_event(self.event)
         if not merkle.includes(self.index, checkpoint.size, leaf, self.hashes, checkpoint.root):
             raise BadReceipt("the event is not in the tree of the checkpoint")

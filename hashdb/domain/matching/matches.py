@@ -166,7 +166,7 @@ class Verdict(NamedTuple):
     """What speaks for a match and what against it."""
 
     score: float
-    """-log10 of the rate of false matches a pair of pictures of the worst kind, one decimal, 0 to `MAX_SCORE`."""
+    """-log10 of the rate of false matches per pair of pictures of the worst kind, one decimal, 0 to `MAX_SCORE`."""
     views: tuple[str, ...] = ()
     """This field and the next two are as in `Evidence`."""
     detail: float | None = None

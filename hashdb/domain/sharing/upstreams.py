@@ -28,12 +28,12 @@ class UpstreamTrouble(StrEnum):
     UNREACHABLE = "unreachable", "it does not answer"
     ADDRESS_REFUSED = "address_refused", "this service may not connect there, see HASHDB_WEBHOOK_NETWORKS"
     KEY_REFUSED = "key_refused", "it does not know the key, or the key has expired"
-    SCOPE_MISSING = "scope_missing", "the key has not the scope feed there"
+    SCOPE_MISSING = "scope_missing", "the key does not have the scope feed there"
     SUSPENDED = "suspended", "the member of the key is suspended there"
-    BUSY = "busy", "it asks to wait"
-    NOT_HASHDB = "not_hashdb", "its answer is not one of hashdb"
+    BUSY = "busy", "it asks the service to wait"
+    NOT_HASHDB = "not_hashdb", "its answer is not from hashdb"
     OTHER_LOG = "other_log", "the address leads to another log: remove it, and follow that one as a new list"
-    DAY_LIMIT = "day_limit", "its member has contributed its limit of today"
+    DAY_LIMIT = "day_limit", "its member has reached its limit of contributions for today"
 
     sentence: str
     """What is wrong, for the operator."""

@@ -71,7 +71,7 @@ def count_faults(counts: Iterable[Count]) -> Iterator[str]:
             or cell.kind not in tuple(CountKind)
             or cell.outcome not in _OUTCOMES.get(cell.kind, (cell.outcome,))
         ):
-            yield f"no service counts “{cell.kind} {cell.member} {cell.algorithm} {cell.outcome}”"
+            yield f"“{cell.kind} {cell.member} {cell.algorithm} {cell.outcome}” is not a valid count"
             return
         times[cell] += number
         # The empty outcome stands for all of them.
@@ -81,7 +81,7 @@ def count_faults(counts: Iterable[Count]) -> Iterator[str]:
         of_all = times[cell._replace(algorithm=ANY_ALGORITHM)]
         if cell.kind in _OUTCOMES and cell.outcome != QueryOutcome.NONE and number > of_all:
             what = f"{cell.kind} {cell.algorithm} {cell.outcome or 'in all'}"
-            yield f"member {cell.member} has more of {what} than of any algorithm"
+            yield f"member {cell.member} has more of {what} than of all algorithms together"
     for cell, number in times.items():
         is_of_hits = cell == Cell(CountKind.QUERY, cell.member, ANY_ALGORITHM, QueryOutcome.HIT)
         if is_of_hits and number > times[Cell(CountKind.HIT, cell.member, ANY_ALGORITHM, "")]:

@@ -178,7 +178,7 @@ class RequestSlots:
         if not self._thread.depth:
             with self._lock:
                 if self._held[actor.name] >= self._each or self._held.total() >= self._all:
-                    raise TooManyAtOnce(f"{self._each} large requests of a key, {self._all} in all", _RETRY_AFTER)
+                    raise TooManyAtOnce(f"{self._each} large requests per key, {self._all} in all", _RETRY_AFTER)
                 self._held[actor.name] += 1
         self._thread.depth += 1
 

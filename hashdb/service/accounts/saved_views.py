@@ -29,7 +29,7 @@ def add(db: HashDB, session: Session, draft: ViewDraft) -> SavedView:
         full = tx.saved_views.count(session.user.id) >= MOST_VIEWS
         reasons = {
             "query": query_fault(cleaned.query),
-            "name": f"is not saved: you have {MOST_VIEWS} views, remove one" if full else None,
+            "name": f"cannot be saved: you already have {MOST_VIEWS} views; remove one first" if full else None,
         }
         reject(Fault(at, reason) for at, reason in reasons.items() if reason)
         return tx.saved_views.one(tx.saved_views.add(session.user.id, cleaned, db.now()))

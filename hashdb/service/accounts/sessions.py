@@ -111,7 +111,7 @@ def sign_in_by_provider(db: HashDB, name: str, identity: ProviderIdentity, addre
                 return _open_complete(tx, user, now, {"by": "provider"})
         _log_refusal(db, tx, user, now, "provider", counted)
     raise SignInRefused(
-        "no user who signs in by the provider has the name that it sent, or that user is another account there"
+        "no user who signs in with the provider has this name, or the name belongs to another account of the provider"
     )
 
 
@@ -138,7 +138,7 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
             tx.audit.append(now, SYSTEM, [_sign_out_entry(session, count=1, session=session.tag)])
     if ended:
         raise SignInRefused("too many wrong passwords: this session has ended, sign in again")
-    raise InvalidInput((Fault("present", "is not your password"),))
+    raise InvalidInput((Fault("present", "is wrong"),))
 
 
 def find_session(db: HashDB, token: str, lifetime: SessionLifetime, *, in_use: bool = True) -> Session:

@@ -156,7 +156,7 @@ def remove_factor(db: HashDB, session: Session, present: str) -> User:
     return changed
 
 
-_OWN = "is your own: only another admin can take your rights, so that one is always left"
+_OWN = "is your own account; only another admin can change it, so that at least one admin remains"
 
 
 def _change_entries(before: User, after: User) -> list[LogEntry]:

@@ -29,9 +29,9 @@ from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.views import IntakeRules, NearSignals
 from hashdb.store import Transaction
 
-UNLIKE = "must have one of 256 bits that the contribution has, which shows that the same picture was hashed"
+UNLIKE = "must include a 256-bit signal that the contribution already has, so that they belong to the same picture"
 WITH_FRAMES = "cannot be added to an item with frames: contribute it again"
-TWICE = "is there twice"
+TWICE = "appears more than once"
 
 
 class _Refusal(NamedTuple):

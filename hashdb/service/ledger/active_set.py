@@ -55,7 +55,7 @@ _SUBJECT = ("set", 1)
 """The kind and the id of the subject of events that record a root."""
 _ADVANCE_EVERY = 8_192
 """Leaves after which progress is reported."""
-_REMEDY = "delete all rows of set_blocks and set_states, and the service builds it again"
+_REMEDY = "to rebuild it, delete all rows of set_blocks and set_states"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,21 +178,21 @@ def differences(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -
     state = states[0][1] if states else SetState()
     tree = _rebuild(tx, state.seq, advance)
     if tree.differs is not None:
-        yield None, f"the tree over the active set is not that of the events: {tree.differs}; {_REMEDY}"
+        yield None, f"the tree over the active set does not match the events: {tree.differs}; {_REMEDY}"
     if (state.root, state.count) != (tree.root, tree.count):
-        yield None, f"the root of the tree over the active set, or its count, is not that of the events; {_REMEDY}"
+        yield None, f"the root of the tree over the active set, or its count, does not match the events; {_REMEDY}"
     if event is None:
         return
     try:
         root, covers, count = root_of(event), _number(event, "covers"), _number(event, "count")
     except (KeyError, ValueError):
-        yield event.seq, "has details that the service never writes"
+        yield event.seq, "has malformed details"
         return
     first, last = sorted((covers, state.seq))
     if tx.audit.count(first, last, _CHANGES):
         tree = _rebuild(tx, covers, advance)
     if (root, count) != (tree.root, tree.count) or covers >= event.seq:
-        yield event.seq, "the root of the active set that it records, or its count, is not that of the events"
+        yield event.seq, "records a root or a count of the active set that does not match the events"
     yield from ((None, reason) for reason in _wrong_signatures(db, tx))
 
 
@@ -264,7 +264,10 @@ def _wrong_signatures(db: HashDB, tx: Transaction) -> Iterator[str]:
         except (BadNote, NotFound, KeyError, ValueError):
             fits = False
         if not fits:
-            yield f"the signature of {key.name} does not fit the root of event {seq}: delete its row in set_signatures"
+            yield (
+                f"the signature of {key.name} is not valid for the root of event {seq}: delete its row in"
+                " set_signatures"
+            )
 
 
 def get(db: HashDB, actor: Actor, *, signed: bool = False) -> CommittedSet:
@@ -309,7 +312,7 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
     try:
         _, signatures = split_note(f"\n\n{lines}")
     except BadNote:
-        _refuse("must be the lines of signatures, as of a signed note")
+        _refuse("must be the signature lines of a signed note")
     with db.store.read() as tx:
         origin = _signer(db, tx).name
         roots = tx.audit.between(
@@ -321,15 +324,15 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
             subject=_SUBJECT,
         )
     if len({(name, octets[:KEY_ID_OCTETS]) for name, octets in signatures}) < len(signatures):
-        _refuse("must have one signature of each organisation")
+        _refuse("must have only one signature of each organisation")
     signed: list[tuple[Event, WitnessKey, str]] = []
     for name, octets in signatures:
         key = keys.get((name, octets[:KEY_ID_OCTETS]))
         if key is None:
-            _refuse(f"{name} with this key is not an organisation of this service")
+            _refuse(f"no organisation of this service has the name {name} and this key")
         event = _signed_root(origin, roots, key, octets[KEY_ID_OCTETS:])
         if event is None:
-            _refuse(f"the signature of {name} fits none of the newest {len(roots)} roots")
+            _refuse(f"the signature of {name} matches none of the newest {len(roots)} roots")
         signed.append((event, key, signature_line(key, octets[KEY_ID_OCTETS:])))
     with db.store.begin() as tx:
         for event, key, line in signed:

@@ -46,7 +46,7 @@ def start(db: HashDB) -> Verifier:
                 own_key = signing.own_or_new_key(signing.origin or _random_origin())
                 signer = _add_signer(db, tx, SYSTEM, own_key)
     if signing.origin not in (None, signer.name):
-        raise BadSetting("HASHDB_ORIGIN", f"this log is named {signer.name} since its first start")
+        raise BadSetting("HASHDB_ORIGIN", f"this log has been named {signer.name} since its first start")
     return signing.signer(signer).verifier
 
 
@@ -181,4 +181,4 @@ def consistency(db: HashDB, actor: Actor, first: int, second: int) -> Consistenc
 
 def _require(name: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
-        reject_field(name, f"must be {least} to {most}" if least <= most else "has no event yet")
+        reject_field(name, f"must be {least} to {most}" if least <= most else "the log has no events yet")

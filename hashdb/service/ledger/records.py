@@ -47,11 +47,14 @@ def _wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Ite
             which = f"contribution {id}"
             if erased:
                 if salt is not None:
-                    yield "kept salt", f"{which}, salt: it is erased, and its salt is not: restart the service"
+                    yield (
+                        "kept salt",
+                        f"{which}, salt: the contribution is erased but its salt is not; restart the service",
+                    )
             elif not isinstance(salt, bytes):
-                yield "salt", f"{which}, salt: there is none, so that nobody can compare its signals with the log"
+                yield "salt", f"{which}, salt: missing; its signals cannot be checked against the log"
             elif id not in lines or commit_lines(salt, lines[id]) != commitment:
-                yield "signals", f"{which}, signals: they are not those that the log commits to"
+                yield "signals", f"{which}, signals: they do not match the commitment in the log"
 
 
 def _lines(tx: Transaction, ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
@@ -93,7 +96,7 @@ def _differences(
                 yield _missing(kind, expected)
                 expected = next(expected_ids, None)
             if expected != id:
-                yield "added", f"{kind} {id}: it is in the table, and no event says that it should be"
+                yield "added", f"{kind} {id}: it is in the table, but no event added it"
                 continue
             expected = next(expected_ids, None)
             record = records.record(kind, id)
@@ -106,7 +109,7 @@ def _differences(
 
 
 def _missing(kind: str, id: int) -> tuple[str, str]:
-    return "missing", f"{kind} {id}: the log says that it was added, the table does not have it"
+    return "missing", f"{kind} {id}: the log says that it was added, but the table does not have it"
 
 
 def _field_differences(
@@ -125,12 +128,12 @@ def _wrong_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple
         if begun is None and complete:
             yield (
                 "sessions",
-                f"{which}: no event says that the user began it, or one says that it ended: disable the user",
+                f"{which}: no event began it, or an event ended it: disable the user",
             )
         elif begun is not None and not complete:
             yield "sessions.complete", f"{which}, complete: the log says yes, the table no"
         elif begun is not None and not (isinstance(created_at, int) and created_at <= begun):
-            yield "sessions.created_at", f"{which}, created_at: it is later than the sign-in that began it"
+            yield "sessions.created_at", f"{which}, created_at: it is later than the sign-in of the session"
 
 
 def _wrong_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
@@ -147,7 +150,11 @@ def _wrong_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[
         for kind, id in named:
             record = records.record(kind, id) if kind in _MEMBER_OF else ()
             if not record or record[_MEMBER_OF[kind]] not in (member, NOT_LOGGED):
-                what = f"{kind} {id}, which is not the member's" if kind in _MEMBER_OF else "what no service answers"
+                what = (
+                    f"{kind} {id}, which is not the member's"
+                    if kind in _MEMBER_OF
+                    else "something that the service never returns"
+                )
                 which = f"a kept answer to a request of member {_printable(member)}"
                 yield "requests", f"{which}: it names {what}: delete the row from the table requests"
                 break

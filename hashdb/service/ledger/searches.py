@@ -172,7 +172,7 @@ def _code(tx: Transaction, at: str, text: str, kinds: Collection[str], example: 
         kind, _, number = named[0].code.partition(":")
         return kind, int(number)
     if named:
-        raise InvalidInput((Fault(at, f"fits {len(named)} names: choose one of them"),))
+        raise InvalidInput((Fault(at, f"matches {len(named)} names: choose one"),))
     meant = did_you_mean(text, [person.name for person in people])
     raise InvalidInput((Fault(at, f"is not the name of a member or user, nor a form like {example}{meant}"),))
 

@@ -240,7 +240,7 @@ class _Replay:
         """What is wrong with the time and the epoch of the log's head."""
         (head,) = self._tx.audit.head_rows()
         if head.at != self._last_at:
-            yield Finding.without_event("the head of the log has another time than its last event")
+            yield Finding.without_event("the time in the head of the log differs from that of its last event")
         if self.records.epoch not in (head.epoch, NOT_LOGGED):
             yield Finding.without_event("the epoch of the log differs from the epoch in its events")
 
@@ -259,9 +259,9 @@ class _Replay:
         if row.seq > seq:
             return Finding(seq, row.seq - 1, "missing")
         if row.seq < seq or seq > self._last_seq:
-            return Finding(row.seq, row.seq, "added: the log does not count it")
+            return Finding(row.seq, row.seq, "added: it is beyond the head of the log")
         if _compute_leaf(row) != row.leaf:
-            return Finding(seq, seq, "changed: its leaf is of other content")
+            return Finding(seq, seq, "changed: its content does not match its leaf")
         return None
 
     def _replay_rows(self, rows: Sequence[Any]) -> Finding | None:
@@ -270,7 +270,7 @@ class _Replay:
             try:
                 self.records.replay(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
             except (TypeError, ValueError, RecursionError):
-                return Finding(row.seq, row.seq, "has details that the service never writes")
+                return Finding(row.seq, row.seq, "has malformed details")
         return None
 
     def _grow(self, leaves: Sequence[bytes]) -> None:
@@ -297,7 +297,7 @@ class _Replay:
 
     def _differs_from_signed(self, size: int, signed: _SignedRoot) -> Finding:
         """Some event after the last agreeing checkpoint and up to `size` differs from those that were signed."""
-        return Finding(self.agreed_size + 1, size, f"differ from the events for which {signed.where} was signed")
+        return Finding(self.agreed_size + 1, size, f"do not match {signed.where}")
 
     def _node_differs(self, subtree: Subtree, recomputed: InnerNode, stored: InnerNode | None) -> Finding:
         """The stored root of a subtree differs. Directly above two leaves, this tells which of them."""
@@ -309,9 +309,9 @@ class _Replay:
     def _subtree_differs(self, subtree: Subtree) -> Finding:
         """An event in the subtree, after the last agreeing checkpoint, differs; if there is none, the stored hash."""
         if self.agreed_size >= subtree.end:
-            return Finding.without_event("the head of the log does not fit its events")
+            return Finding.without_event("the head of the log does not match its events")
         first = max(subtree.begin, self.agreed_size) + 1
-        return Finding(first, subtree.end, "changed: the tree of the log is of other content")
+        return Finding(first, subtree.end, "changed: the events do not match the tree of the log")
 
 
 def _compute_leaf(row: Any) -> bytes | None:
@@ -330,7 +330,7 @@ def _read_checkpoints(
 ) -> Iterator[Finding]:
     """Add the roots of the kept checkpoint and those in the table and the file to `signed`; yield what is wrong."""
     verifiers = [key.verifier for key in keys]
-    in_table = ((f"the checkpoint of {size}", size, note) for size, note in tx.checkpoints.all_notes())
+    in_table = ((f"the checkpoint of size {size}", size, note) for size, note in tx.checkpoints.all_notes())
     in_file = ((f"checkpoint {number} of the file", None, note) for number, note in enumerate(file_notes, 1))
     from_outside = () if kept is None else (("the checkpoint from outside", None, kept),)
     seen: set[str] = set()
@@ -344,7 +344,7 @@ def _read_checkpoints(
             yield Finding.without_event(f"{where}: {error}")
             continue
         if size not in (None, checkpoint.size):
-            yield Finding.without_event(f"{where}: it is of {checkpoint.size}")
+            yield Finding.without_event(f"{where}: its note is of size {checkpoint.size}")
         signed.setdefault(checkpoint.size, []).append(_SignedRoot(checkpoint.root, where))
 
 
@@ -362,9 +362,9 @@ def _key_findings(db: HashDB, keys: Sequence[LogKey], logged: set[str]) -> list[
     `logged` are the vkeys that events record.
     """
     vkeys = [str(key.verifier) for key in keys]
-    reasons = [f"the log's key {vkey} is in no event" for vkey in vkeys if vkey not in logged]
+    reasons = [f"no event added the log's key {vkey}" for vkey in vkeys if vkey not in logged]
     if db.signing is not None and keys:
         own_key = db.signing.own_key(keys[-1].verifier.name)
         if own_key is not None and str(own_key) not in vkeys:
-            reasons.append(f"the key of this machine, {own_key}, is not one of the log's")
+            reasons.append(f"the key of this machine, {own_key}, is not a key of the log")
     return [Finding.without_event(reason) for reason in reasons]

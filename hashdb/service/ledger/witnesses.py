@@ -176,7 +176,7 @@ def _submit(db: HashDB, key: WitnessKey, old_size: int, send: Send) -> tuple[int
             raise _refusal(reply.status, checkpoint.origin)
         size = _SIZE.fullmatch(reply.text)
         if not size or (int(size[1]) == old_size and old_size != checkpoint.size):
-            raise _NotSignedError("its answer 409 does not have the size of another checkpoint")
+            raise _NotSignedError("its 409 answer does not contain the size of a different checkpoint")
         if int(size[1]) == old_size:
             # It cosigned another root of this size. Until version 1.0.0, the specification had 409 for this, too.
             raise _refusal(422, checkpoint.origin)
@@ -200,18 +200,18 @@ def _verified_line(key: WitnessKey, note: str, text: str) -> str:
     try:
         body, signatures = split_note(note + text)
     except BadNote:
-        raise _NotSignedError("its answer has no lines of signatures") from None
+        raise _NotSignedError("its answer has no signature lines") from None
     for name, octets in signatures:
         if (name, octets[:KEY_ID_OCTETS]) == (key.name, key.id):
             if key.signed_at(body, octets[KEY_ID_OCTETS:]) is None:
-                raise _NotSignedError("its cosignature does not fit the checkpoint")
+                raise _NotSignedError("its cosignature is not valid for the checkpoint")
             return signature_line(key, octets[KEY_ID_OCTETS:])
     raise _NotSignedError("its answer has no cosignature by the key of the policy")
 
 
 def _refusal(status: int, origin: str) -> _NotSignedError:
     if status == 422:
-        return _NotSignedError("the log does not begin with the checkpoint that it cosigned last", refused=True)
+        return _NotSignedError("the log does not extend the checkpoint that it cosigned last", refused=True)
     troubles = {403: f"it does not know the key that signs {origin}", 404: f"it does not know the log {origin}"}
     return _NotSignedError(troubles.get(status, f"it answered {status}"))
 
@@ -222,8 +222,11 @@ def _ahead(db: HashDB, size: int) -> _NotSignedError:
         head = tx.audit.head().seq
     if size <= head:
         # Somebody submitted what GET /v1/checkpoint signed; the next stored checkpoint has more events.
-        return _NotSignedError("it has cosigned a newer checkpoint, and is asked again with the next one")
-    return _NotSignedError(f"it cosigned {size} events, and the log has only {head}: it was set back", refused=True)
+        return _NotSignedError("it has cosigned a newer checkpoint; the service asks again with the next one")
+    return _NotSignedError(
+        f"it cosigned {size} events, but the log has only {head}: the log was restored to an earlier state",
+        refused=True,
+    )
 
 
 @contextmanager
@@ -271,7 +274,10 @@ def wrong_cosignatures(db: HashDB, tx: Transaction) -> Iterator[str]:
             except _NotSignedError:
                 fits = False
             if not fits:
-                yield f"the cosignature of {name} does not fit the checkpoint of {size}: delete its row in cosignatures"
+                yield (
+                    f"the cosignature of {name} is not valid for the checkpoint of size {size}: delete its row in"
+                    " cosignatures"
+                )
 
 
 def cosigned(db: HashDB) -> str:

@@ -71,7 +71,7 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     refused = [fault.reason for fault in db.rules.draft_faults(listed, db.now())]
     suppressed = db.intake_rules().close_to_benign(listed.every_signal())
     if not suppressed.keys().isdisjoint(listed.signals):
-        refused.append(f"a hash of it {CLOSE_TO_BENIGN}")
+        refused.append(f"one of its hashes {CLOSE_TO_BENIGN}")
     shots = [_without_suppressed(shot, suppressed) for shot in split_shots(listed.frames)]
     items, standing, extent = ListedItems(), Standing.UNREVIEWED, listed.extent
     items.add(

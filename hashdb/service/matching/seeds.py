@@ -61,7 +61,7 @@ def retire(db: HashDB, actor: Actor, id: int) -> SeedState:
         tx.audit.lock()
         in_use = tx.seeds.in_use()
         if in_use and in_use[0].id == id:
-            reject_field("seed", "is the newest, which contributions use: rotate first")
+            reject_field("seed", "is the newest seed and in use: rotate first, then retire it")
         retired = _retire(db, tx, actor, id)
     db.store.scrub()
     return retired

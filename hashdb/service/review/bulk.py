@@ -54,7 +54,7 @@ def select(
     for no rows or more than 10,000.
     """
     actor.require(action.scope)
-    reject_field("action", None if row_kind in action.row_kinds else f"{action} is not done to a {row_kind}")
+    reject_field("action", None if row_kind in action.row_kinds else f"{action} is not possible for a {row_kind}")
     with db.store.begin() as tx:
         if row_kind is RowKind.CASE and action.decision is None:
             cases = tx.cases.get(ids)
@@ -72,7 +72,7 @@ def select_undo(db: HashDB, actor: Actor, id: int) -> Batch:
     """
     undone = get(db, actor, id)
     ended = undone.state in (BatchState.DONE, BatchState.STOPPED)
-    reject_field("action", None if ended else "waits until the batch has ended: stop it first")
+    reject_field("action", None if ended else "is possible only after the batch has ended: stop the batch first")
     with db.store.read() as tx:
         items = tx.batches.items(id, _BEFORE_FIRST, MOST_ITEMS, (ItemOutcome.DONE, ItemOutcome.PROPOSED))
     return select(db, actor, BatchAction.UNDO, RowKind.ITEM, [item.position for item in items], undoes=id)
@@ -234,7 +234,7 @@ def check(db: HashDB, batch: Batch, choices: BatchChoices) -> None:
         elif fault := db.rules.vocabulary.fault("reason", choices.reason):
             faults.append(Fault("reason", fault))
     if "note" in needed and not choices.note:
-        faults.append(Fault("note", "is required: who is concerned reads it"))
+        faults.append(Fault("note", "is required: each contributor and the disputers read it"))
     elif batch.action is BatchAction.BENIGN and ("\n" in choices.note or len(choices.note) > NOTE_OF_ENTRY):
         faults.append(Fault("note", f"must be one line of at most {NOTE_OF_ENTRY} characters: it is the entry's note"))
     if choices.expires_at is not None and (past := future_fault(choices.expires_at, db.now())):

@@ -333,7 +333,7 @@ def _shadow(
     """
     if decision is not Decision.RETIRE:
         unused = chosen_places is None
-        reject_field("signals", None if unused else "is for the decision retire: leave it out with any other")
+        reject_field("signals", None if unused else "is only for the decision retire: leave it out for other decisions")
         return None
     placed = tx.shadows.signals_by_place([contribution])[contribution]
     reject(

@@ -122,7 +122,7 @@ def _record_outcome(db: HashDB, address: MailAddress, cases: list[int], trouble:
     # None: there is no further attempt. A refused address is not tried again; after other failures `mail_pause` says.
     pause = None if trouble in (None, MailTrouble.ADDRESS) else mail_pause(address.attempts + 1)
     if trouble is not None:
-        what = "is given up" if pause is None else f"is sent again in {pause.total_seconds():.0f} s"
+        what = "is not sent again" if pause is None else f"is sent again in {pause.total_seconds():.0f} s"
         log.warning("mail to user %d failed (%s): it %s", address.user, trouble, what)
     with db.store.begin() as tx:
         tx.mail_addresses.record_attempt(address, trouble, now, None if pause is None else now + pause)

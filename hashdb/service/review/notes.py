@@ -23,9 +23,9 @@ def add(db: HashDB, actor: Actor, case: int, text: str) -> CaseNote:
         now = db.now()
         item = tx.contributions.one(tx.cases.one(case).contribution, now, lock=True)
         # The erasure has already deleted the notes: one that is stored now would stay.
-        reject_field("text", "is not stored: the contribution is erased" if item.erased else None)
+        reject_field("text", "is rejected: the contribution is erased" if item.erased else None)
         many = len(tx.case_notes.on_cases([case])) >= MOST_NOTES
-        reject_field("text", f"is not stored: a case has at most {MOST_NOTES} notes" if many else None)
+        reject_field("text", f"is rejected: a case can have at most {MOST_NOTES} notes" if many else None)
         return _record(tx, actor, item.id, case, text, now)
 
 

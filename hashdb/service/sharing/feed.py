@@ -213,7 +213,7 @@ def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, Opini
         if holder.member != member.id:
             others[holder.signal].add(holder.contribution)
     reject(
-        Fault(f"{at}[{i}]", "no other member contributes it, or it was not answered to you")
+        Fault(f"{at}[{i}]", "no other member contributes it, or it was not returned to you as a match")
         for i, (signal, _) in enumerate(drafts)
         if not others[signal]
     )

@@ -40,7 +40,7 @@ def add(db: HashDB, actor: Actor, draft: UpstreamDraft, connect: Connect) -> Ups
     with db.store.begin() as tx:
         tx.audit.lock()
         known = next((upstream for upstream in tx.upstreams.all() if upstream.log == log), None)
-        reject_field("url", f"this list is followed as upstream {known.id}" if known else None)
+        reject_field("url", f"this list is already followed, as upstream {known.id}" if known else None)
         limits = MemberLimits(contributions_per_day=draft.a_day)
         member = tx.members.add(MemberDraft(draft.name, MemberKind.OPERATOR, limits=limits), now)
         # Opinions on it are sent back from this event on, if the key may give opinions there.

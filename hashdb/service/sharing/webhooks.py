@@ -131,7 +131,7 @@ def test(db: HashDB, actor: Actor, id: int) -> Delivery:
     with db.store.begin() as tx:
         _changeable(tx, actor, id)
         if tx.deliveries.count_waiting(id) >= MAX_WAITING_DELIVERIES:
-            raise LimitReached(f"{MAX_WAITING_DELIVERIES} deliveries that wait", _RETRY_AFTER)
+            raise LimitReached(f"{MAX_WAITING_DELIVERIES} waiting deliveries", _RETRY_AFTER)
         return tx.deliveries.add(id, new_message(db, TEST_TOPIC, {"webhook": id}))
 
 

@@ -114,18 +114,18 @@ def wrong_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
         yield from _wrong_sealed_counts(tx)
     except (TypeError, ValueError):
         # SQLite stores any type in a column.
-        yield None, "the counts hold what is no day or no number"
+        yield None, "the counts contain an invalid day or number"
 
 
 def _wrong_sealed_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
     seals = tx.counts.seals()
     for seal in seals:
         if digest(seal.day, tx.counts.of_day(seal.day)) != seal.digest:
-            yield seal.seq, f"the counts of {seal.day} are not those that it sealed"
+            yield seal.seq, f"the counts of {seal.day} differ from the sealed counts"
     last, sealed = tx.counts.last_sealed(), {seal.day for seal in seals}
     for day in tx.counts.days(last) if last is not None else ():
         if day not in sealed:
-            yield None, f"there are counts of {day}, which no event sealed, though a later day is sealed"
+            yield None, f"the counts of {day} are not sealed, although a later day is"
     if (newest := tx.counts.last_day()) is not None:
         for day in (day for day in (*tx.counts.days(newest), newest) if last is None or day > last):
             yield from ((None, f"the counts of {day}: {reason}") for reason in count_faults(tx.counts.of_day(day)))
@@ -138,7 +138,7 @@ def _wrong_hits(tx: Transaction) -> Iterator[tuple[None, str]]:
         hits = f"the table hits has {stored}, only {counted} were counted"
         yield None, f"the hits of member {member} on {day}: {hits}"
     for contribution, member, day in tx.counts.hits_astray(tx.audit.head().seq, _MOST_WRONG):
-        yield None, f"the hit of contribution {contribution} by member {member} on {day}: no service writes such a row"
+        yield None, f"the hit of contribution {contribution} by member {member} on {day}; the row is not valid"
 
 
 def _unsealed(tx: Transaction, today: date) -> tuple[date, ...]:

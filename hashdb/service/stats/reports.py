@@ -126,7 +126,7 @@ def _checked_period(db: HashDB, actor: Actor, first: date | None, last: date | N
         beginning = tx.audit.since(0, 1)
         last = last or db.now().date()
         first = first or min(last, beginning[0].at.date() if beginning else last)
-        reject_field("to", "is before from" if last < first else None)
+        reject_field("to", "must not be before from" if last < first else None)
         if member is not None:
             tx.members.get(member)
     return Period(first, last)

@@ -210,10 +210,10 @@ def withdraw_contribution(contribution_id: int) -> ContributionOut:
 def erase_contribution(contribution_id: int) -> None:
     """Erase the content of a contribution.
 
-    Withdraws the contribution, and removes its signals, reference and notes for good. Its events stay in the log. The
-    service keeps the signals for 90 days after the withdrawal, hidden, to tell the readers of other protocols which
-    values to remove; with `now=1` it does not. Only a key with scope `admin` may use `now=1` for a contribution that
-    is quarantined or retired, or that has an open case.
+    Withdraws the contribution, and permanently removes its signals, reference and notes. Its events stay in the log.
+    The service keeps the signals for 90 days after the withdrawal, hidden, so that the readers of other protocols learn
+    which values to remove; with `now=1` it does not. Only a key with scope `admin` may use `now=1` for a contribution
+    that is quarantined or retired, or that has an open case.
     """
     at_once = bool(query(EraseQuery).now)
     contributions.erase(hashdb(), actor(), contribution_id, at_once=at_once)

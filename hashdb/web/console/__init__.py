@@ -53,7 +53,7 @@ _NOUNS = (
 )  # fmt: skip
 _THEMES = ("light", "dark", "system")
 _FAILED = "the service failed and logged the error: try again, and tell the operator if it fails again"
-_NO_PAGE = "this page does not exist, or does not take this kind of request: choose one from the menu"
+_NO_PAGE = "this page does not exist, or does not accept this kind of request: choose one from the menu"
 
 
 def register(app: Flask) -> None:

@@ -59,7 +59,7 @@ class Compared(NamedTuple):
         if comparison.verdict is not None and comparison.verdict.contradicted:
             return "no, contradicted by the evidence"
         if not comparison.is_match and comparison.hits:
-            return f"no, too few {self.noun}s are near in a row"
+            return f"no, too few consecutive {self.noun}s match"
         if not comparison.is_match:
             return f"no, by {algorithms[0]} alone" if algorithms else "no, too far"
         if reason := frames.describe_match(comparison.digest, details, self.noun):

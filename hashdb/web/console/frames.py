@@ -170,7 +170,7 @@ def _verdict(near: NearByFrames, noun: str) -> str:
     if near.contribution.no_match_reason is not None:
         return f"no, {near.contribution.no_match_reason}"
     if not near.is_match:
-        return f"no, too few {noun}s are near in a row"
+        return f"no, too few consecutive {noun}s match"
     return describe_match(near.digest, near.details, noun) or "yes, by the signals of the item"
 
 

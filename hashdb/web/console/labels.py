@@ -24,7 +24,7 @@ _LISTS = {
     "action": ("console.events.browse", "action"),
 }
 """For a kind of codes: the view that lists the things with a code, and the field of its filter."""
-_OWN = "a code of this service alone: ask the operator what it means"
+_OWN = "a code defined by this operator; ask the operator for its meaning"
 
 
 @blueprint.get("")

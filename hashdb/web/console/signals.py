@@ -140,7 +140,7 @@ def require_text(field: str, upload: Upload) -> None:
 def _read_picture(sent: Form, content: bytes, mode: Mode) -> Query:
     """The query with the picture in these bytes, else with the hashes that were pasted. Raises InvalidInput."""
     if begins_as_video(content[:VIDEO_HEAD]):
-        reject_field("file", "is a video: this form takes pictures")
+        reject_field("file", "is a video: this form accepts only pictures")
     try:
         return _hash_picture(content, mode) if content else parse_hash_lines(sent.text("signals"))
     except (UnreadablePicture, MediaRefused, TooLarge) as error:

@@ -44,7 +44,8 @@ def browse() -> Response:
     )
     rows = pages.read_all(partial(webhooks.page, hashdb(), actor()))
     shown, list = page_of_all(rows, columns, query(ListQuery), "console.webhooks.browse", first="webhook")
-    return pages.page("webhooks.html", webhooks=shown, list=list, names=names, state=state)
+    off = hashdb().rules.webhook_egress is None
+    return pages.page("webhooks.html", webhooks=shown, list=list, names=names, state=state, off=off)
 
 
 @blueprint.get("/<id:webhook_id>")

@@ -148,7 +148,7 @@ def resolve_type(name: str, enabled: Collection[Algorithm]) -> str:
     """The signal type of a name: `video_vpdq` and `pdq_ocr` are further names of types. Raises MalformedRequest."""
     names = type_names(enabled)
     if name in _UNMAPPED:
-        raise MalformedRequest(f"No such SignalType: {name} has no counterpart here, because {_UNMAPPED[name]}")
+        raise MalformedRequest(f"No such SignalType: {name} is not supported, because {_UNMAPPED[name]}")
     if name == _PDQ_OCR and Algorithm.PDQ in enabled:
         return str(Algorithm.PDQ)
     if name not in names and name not in _VPDQ_NAMES:

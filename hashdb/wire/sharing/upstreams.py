@@ -112,7 +112,7 @@ class UpstreamOut(ResponseModel, FromDomain[Upstream]):
     """Another service whose list this one follows, without the key."""
 
     id: int = Field(description="The id of the upstream.")
-    member: int = Field(description="The id of the member as which its list is contributed here.")
+    member: int = Field(description="The id of the member that contributes its list here.")
     name: str = Field(description="The name of that member.")
     url: str = Field(description="The address of the other service.")
     log: str = Field(description="The name of its log and the hash of its first key.")

@@ -31,7 +31,7 @@ _Url = Annotated[
 ]
 _Topics = Annotated[
     list[Topic],
-    Field(min_length=1, max_length=16, description="What it tells of."),
+    Field(min_length=1, max_length=16, description="What it reports."),
     AfterValidator(lambda topics: [topic for topic in Topic if topic in topics]),
 ]
 

@@ -93,8 +93,8 @@ def test_an_invalid_line_is_reported_without_its_text_and_the_rest_is_used(membe
         assert result.returncode == 1
         assert len(result.stdout.splitlines()) == 1
         assert result.stderr.splitlines() == [
-            "hashdb: line 2: is no address of the web: write it as https://example.org/page",
-            "hashdb: line 3: is no address of the web: write it as https://example.org/page",
+            "hashdb: line 2: is not a web address: write it as https://example.org/page",
+            "hashdb: line 3: is not a web address: write it as https://example.org/page",
             "hashdb: line 4: is not text in UTF-8",
         ]
         assert "secret" not in result.stdout + result.stderr
@@ -135,19 +135,19 @@ def test_urls_excludes_paths_and_the_options_for_files(run: Commands, links: Pat
         ("match",): "Missing argument 'PATHS...', or --urls FILE",
         ("hash",): "Missing argument 'PATHS...', or --urls FILE",
         ("contribute", *METADATA): "Missing argument 'PATHS...', or --urls FILE",
-        ("match", "--urls", links, "upload.jpg"): "--urls takes the place of PATHS",
+        ("match", "--urls", links, "upload.jpg"): "--urls replaces PATHS",
         ("match", "https://example.org/film?v=7"): "PATHS are files: write addresses into a list",
         ("hash", "hxxp://example[.]org/film"): "PATHS are files: write addresses into a list",
-        ("match", "--urls", links, "--transforms"): "--urls takes no --transforms: an address is not a file",
-        ("match", "--urls", links, "--radius", "pdq=3"): "--urls takes no --radius",
-        ("match", "--urls", links, "--state", tmp_path / "state"): "--urls takes no --state",
-        ("hash", "--urls", links, "--algorithm", "pdq"): "--urls takes no --algorithm",
-        ("hash", "--urls", links, "--format", "vpdq"): "--urls takes no --format",
+        ("match", "--urls", links, "--transforms"): "--urls cannot be used with --transforms: an address is not a file",
+        ("match", "--urls", links, "--radius", "pdq=3"): "--urls cannot be used with --radius",
+        ("match", "--urls", links, "--state", tmp_path / "state"): "--urls cannot be used with --state",
+        ("hash", "--urls", links, "--algorithm", "pdq"): "--urls cannot be used with --algorithm",
+        ("hash", "--urls", links, "--format", "vpdq"): "--urls cannot be used with --format",
         ("hash", "--urls", links, "--transforms"): "--transforms needs --json",
-        ("contribute", "--urls", links, *METADATA, "--profile", "plain"): "--urls takes no --profile",
-        ("contribute", "--urls", links, *METADATA, "--state", tmp_path / "state"): "--urls takes no --state",
-        ("contribute", "--urls", links, *METADATA, "--jobs", "2"): "--urls takes no --jobs",
-        ("contribute", "--urls", links, *METADATA, "--fast"): "--urls takes no --fast",
+        ("contribute", "--urls", links, *METADATA, "--profile", "plain"): "--urls cannot be used with --profile",
+        ("contribute", "--urls", links, *METADATA, "--state", tmp_path / "state"): "--urls cannot be used with --state",
+        ("contribute", "--urls", links, *METADATA, "--jobs", "2"): "--urls cannot be used with --jobs",
+        ("contribute", "--urls", links, *METADATA, "--fast"): "--urls cannot be used with --fast",
     }.items():
         result = run(*words)
         assert result.returncode == 2, words

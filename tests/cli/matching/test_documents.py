@@ -59,7 +59,7 @@ def test_a_text_is_read_from_standard_input(text: Path) -> None:
     assert json.loads(by_input.stdout) == [{**json.loads(by_name.stdout)[0], "path": "-"}]
     picture = run_hash(b"\x89PNG\r\n\x1a\n" + bytes(400), "-")
     assert picture.returncode == 1
-    assert picture.stderr.decode() == "hashdb: -: is no document, text or video: name a picture by its path\n"
+    assert picture.stderr.decode() == "hashdb: -: is not a document, text or video: name a picture by its path\n"
 
 
 def test_a_file_that_cannot_be_hashed_is_reported_with_the_reason(run: Commands, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_hashed_is_reported_with_the_reason(run: Commands,
     assert result.returncode == 1
     errors = result.stderr.splitlines()
     assert errors[0] == f"hashdb: {short}: the document has too little text to be hashed: 3 words, and no pictures"
-    assert errors[1].startswith(f"hashdb: {binary}: not a picture, video or document of a format that is read (JPEG,")
+    assert errors[1].startswith(f"hashdb: {binary}: not a picture, video or document in a supported format (JPEG,")
     assert errors[2] == f"hashdb: {empty}: the file is empty"
 
 
@@ -117,10 +117,10 @@ def test_version_0_1_0_is_reported_to_support_no_texts_and_addresses(
     links = tmp_path / "links.txt"
     links.write_text("https://example.org/")
     with service_of_version_0_1_0(service_url) as url:
-        for words, verb in ((("contribute", *METADATA), "takes"), (("match",), "knows")):
+        for words, verb in ((("contribute", *METADATA), "accept"), (("match",), "support")):
             result = member(*words, "--urls", links, HASHDB_URL=url)
-            sentence = f"the service has version 0.1.0, which {verb} no addresses: its operator can upgrade it"
+            sentence = f"the service has version 0.1.0, which does not {verb} addresses: its operator can upgrade it"
             assert (result.returncode, result.stderr) == (1, f"hashdb: {sentence}\n")
             result = member(*words, text, HASHDB_URL=url)
-            sentence = "the service has version 0.1.0, which takes no documents and texts"
+            sentence = "the service has version 0.1.0, which does not accept documents and texts"
             assert (result.returncode, result.stderr) == (1, f"hashdb: {text}: {sentence}\n")

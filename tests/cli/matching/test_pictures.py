@@ -165,7 +165,7 @@ def test_a_picture_that_times_out_is_an_error_and_the_others_are_hashed(
         photo.resize((9_000, 5_000)).save(enough_for_processes / "100.png", compress_level=1)
     results = run.json("hash", enough_for_processes, "--jobs", "2", status=1, HASHDB_MEDIA_SECONDS="0.2")
     errors = {Path(result["path"]).name: result["error"] for result in results if "error" in result}
-    assert errors["100.png"] == "the picture takes longer than 0.2 seconds to hash"
+    assert errors["100.png"] == "hashing the picture took longer than 0.2 s"
     assert len(results) == 200
 
 

@@ -111,8 +111,8 @@ def test_one_invalid_json_line_stops_all_from_being_remembered(
     faults = [fault.removeprefix(f"{file}:") for fault in result.stderr.splitlines()]
     assert faults == [
         "3: is not JSON in UTF-8",
-        "4: id: must have at least 1 characters",
-        "5: at: is longer ago than uploads are remembered: 90 days (HASHDB_REMEMBER_DAYS)",
+        "4: id: must have at least 1 character",
+        "5: at: is too long ago: uploads are remembered for 90 days (HASHDB_REMEMBER_DAYS)",
         "6: id: must be a string",
         "6: signals: is required",
         "6: at: is required",
@@ -165,7 +165,8 @@ def test_the_status_counts_remembered_uploads_and_waiting_reports(with_copy: Com
     assert (status["reports"], status["acknowledged"], status["waiting"]) == (2, 0, 2)
     assert status["looked_back"]["seq"] == status["checkpoint"]
     assert with_copy("remember", "status").stdout.splitlines() == [
-        f"remembered: 2, of {UPLOADED:%Y-%m-%d} to {LATER:%Y-%m-%d}, with what was replaced or forgotten since",
+        f"remembered: 2, of {UPLOADED:%Y-%m-%d} to {LATER:%Y-%m-%d}, including those that were replaced or forgotten"
+        " since",
         "retention: 90 days",
         "reports: 2; not acknowledged: 2",
     ]
@@ -254,8 +255,8 @@ def test_files_in_the_state_file_are_skipped(with_copy: Commands, picture: Path,
         (("add",), "name files or folders, a list of addresses with --urls, or JSON Lines"),
         (("a.jpg", "--jsonl", "b"), "name files or folders, a list of addresses with --urls, or JSON Lines"),
         (("a.jpg", "--urls", "b"), "name files or folders, a list of addresses with --urls, or JSON Lines"),
-        (("--urls", "b", "--id", "x"), "--urls takes no --id"),
-        (("--jsonl", "b", "--id", "x"), "--jsonl takes no other option"),
+        (("--urls", "b", "--id", "x"), "--urls cannot be used with --id"),
+        (("--jsonl", "b", "--id", "x"), "--jsonl allows no other option"),
         (("a.jpg", "b.jpg", "--id", "x"), "--id is for one file"),
     ],
 )

@@ -48,7 +48,7 @@ def test_fast_decodes_key_frames_only(run: Commands, film: Path) -> None:
     assert "incomplete" not in video
     error = run("hash", "--fast", "--format", "vpdq", film)
     assert error.returncode == 2
-    assert "takes one video, and no other option but --jobs" in error.stderr
+    assert "needs one video, and allows no other option than --jobs" in error.stderr
 
 
 def test_a_damaged_video_is_hashed_up_to_the_damage_with_a_warning(run: Commands, film: Path) -> None:

@@ -51,15 +51,15 @@ def test_cosigners_returns_who_cosigned_a_note_and_when(type: KeyType) -> None:
 def test_a_note_with_a_cosignature_of_another_body_or_time_is_rejected(type: KeyType) -> None:
     log, cosigner = Signer.new("log.example/1"), Cosigner.new("w1", type)
     other = Checkpoint("log.example/1", 8, CHECKPOINT.root).body
-    with pytest.raises(BadNote, match="cosignature of w1 does not fit"):
+    with pytest.raises(BadNote, match="cosignature of w1 is not valid"):
         cosigners(CHECKPOINT.signed(log) + cosigner.cosign(other, TIME), [cosigner.key])
     octets = base64.b64decode(cosigner.cosign(CHECKPOINT.body, TIME).split(" ")[2])[4:]
     later = signature_line(cosigner.key, (TIME + 1).to_bytes(8) + octets[8:])
-    with pytest.raises(BadNote, match="does not fit"):
+    with pytest.raises(BadNote, match="is not valid"):
         cosigners(CHECKPOINT.signed(log) + later, [cosigner.key])
-    with pytest.raises(BadNote, match="does not fit"):
+    with pytest.raises(BadNote, match="is not valid"):
         cosigners(CHECKPOINT.signed(log) + cosigner.cosign(CHECKPOINT.body, 0), [cosigner.key])
-    with pytest.raises(BadNote, match="does not fit"):
+    with pytest.raises(BadNote, match="is not valid"):
         cosigners(CHECKPOINT.signed(log) + signature_line(cosigner.key, b"short"), [cosigner.key])
 
 

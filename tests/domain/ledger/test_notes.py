@@ -48,7 +48,7 @@ def test_the_signature_of_an_unknown_key_is_ignored(signer: Signer) -> None:
 
 def test_a_note_with_one_bad_signature_of_a_known_key_is_rejected(signer: Signer) -> None:
     other = signer.sign("Another text\n").rpartition("\n\n")[2]
-    with pytest.raises(BadNote, match="signature does not fit the text"):
+    with pytest.raises(BadNote, match="signature is not valid for this text"):
         read_note(NOTE + other, [PETER, signer.verifier])
 
 

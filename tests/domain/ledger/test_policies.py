@@ -47,7 +47,7 @@ def test_a_note_is_checked_against_the_policy() -> None:
     stranger = Cosigner.new("stranger").cosign(CHECKPOINT.body, 5)
     checkpoint, signed = policy.check(CHECKPOINT.signed(LOG) + stranger + "".join(lines))
     assert checkpoint == CHECKPOINT and signed == {X[0].key: 5, X[2].key: 5, Y[1].key: 5}
-    with pytest.raises(NotWitnessed, match=r"2 of the 6 witnesses .* needs 3 or more"):
+    with pytest.raises(NotWitnessed, match=r"2 of the 6 witnesses .* needs at least 3"):
         policy.check(CHECKPOINT.signed(LOG) + "".join(lines[:2]))
     with pytest.raises(BadNote, match=r"not signed by a key of this log"):
         policy.check(CHECKPOINT.signed(Signer.new("log.example/1")) + "".join(lines))
@@ -71,7 +71,7 @@ def test_the_root_of_the_active_set_is_checked_against_the_policy() -> None:
     policy = Policy.parse(f"witness x {X[0].key}\nwitness y {Y[0].key}\ngroup all all x y\nquorum all\n")
     root = SetRoot("log.example/1", 9, bytes(32))
     note = LOG.sign(root.body) + X[0].cosign(root.body, 5)
-    with pytest.raises(RootNotSigned, match=r"^1 of the 2 organisations .* of event 9: its quorum needs 2 or more$"):
+    with pytest.raises(RootNotSigned, match=r"^1 of the 2 organisations .* of event 9: the quorum needs at least 2$"):
         policy.check_root(note, [LOG.verifier])
     note += Y[0].cosign(root.body, 6)
     assert policy.check_root(note, [LOG.verifier]) == (root, {X[0].key: 5, Y[0].key: 6})
@@ -89,8 +89,8 @@ def test_the_root_of_the_active_set_is_checked_against_the_policy() -> None:
     [
         ("witness", "witness NAME VKEY"),
         (f"witness a b c d {X[0].key}", "witness NAME VKEY"),
-        (f"witness none {Cosigner.new('a').key}", "the name none is taken"),
-        (f"witness X1 {Cosigner.new('a').key}", "the name X1 is taken"),
+        (f"witness none {Cosigner.new('a').key}", "the name none is already in use"),
+        (f"witness X1 {Cosigner.new('a').key}", "the name X1 is already in use"),
         (f"witness a {X[0].key}", "an earlier line has this key"),
         (f"witness a {LOG.verifier}", "not the key of a witness"),
         ("log", "log VKEY"),
@@ -99,13 +99,13 @@ def test_the_root_of_the_active_set_is_checked_against_the_policy() -> None:
         ("group g all", "group NAME"),
         ("group g 0 X0", "all, any or a number"),
         ("group g -1 X0", "all, any or a number"),
-        ("group g 3 X0 X1", "it wants 3 of 2"),
-        ("group g any X0 X0", "X0 is in a group already"),
+        ("group g 3 X0 X1", "it requires 3 of 2 members"),
+        ("group g any X0 X0", "X0 is already in a group"),
         ("group g any later", "no earlier line defines later"),
         ("group g any none", "no earlier line defines none"),
         ("quorum X0 X1", "one line `quorum NAME`"),
         ("quorum nobody", "no earlier line defines nobody"),
-        ("witnesses X0", "begins with log, witness, group, quorum"),
+        ("witnesses X0", "must begin with log, witness, group, quorum"),
         ("quorum\x00X0", "control characters"),
         ("quorum X0\r", "control characters"),
     ],

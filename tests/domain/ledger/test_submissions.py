@@ -36,7 +36,7 @@ def test_a_submission_has_the_form_of_the_specification() -> None:
         (f"old -1\n\n{NOTE}", "the first line must be `old`"),
         (f"old ٣\n\n{NOTE}", "the first line must be `old`"),
         (f"old 5\r\n\n{NOTE}", "the first line must be `old`"),
-        (f"old 5\nAAAA\n\n{NOTE}", "a hash has 32 octets"),
+        (f"old 5\nAAAA\n\n{NOTE}", "a hash must have 32 octets"),
         (f"old 5\n{'A' * 43}\n\n{NOTE}", "the text is not base64"),
         ("old 5\n" + 64 * f"{'A' * 43}=\n" + f"\n{NOTE}", "there are more than 63 hashes"),
         (f"old 5\n{NOTE}", "the text is not base64"),

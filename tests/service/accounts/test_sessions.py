@@ -106,7 +106,7 @@ def test_guesses_of_the_current_password_end_the_session_and_block_changes(
 ) -> None:
     stolen, own = (sessions.sign_in(db, "ada", PASSWORD, "a") for _ in range(2))
     for number in range(4):
-        with pytest.raises(InvalidInput, match=r"^present: is not your password$"):
+        with pytest.raises(InvalidInput, match=r"^present: is wrong$"):
             change(db, stolen.session, f"guess {number}")
     with pytest.raises(SignInRefused, match="this session has ended"):
         change(db, stolen.session, "guess 5")

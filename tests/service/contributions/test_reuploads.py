@@ -204,7 +204,7 @@ def test_a_reviewer_chooses_the_signals_that_quarantine_reuploads(db: HashDB, ac
     assert dispute is not None
     with pytest.raises(InvalidInput, match="no signal at place 64"):
         cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, shadow_places=[64])
-    with pytest.raises(InvalidInput, match="is for the decision retire"):
+    with pytest.raises(InvalidInput, match="is only for the decision retire"):
         cases.decide(db, COMMAND_LINE, dispute, Decision.UPHOLD, shadow_places=[1])
     decided = cases.decide(db, COMMAND_LINE, dispute, Decision.RETIRE, shadow_places=[2, 1, 2])
     assert isinstance(decided, Case) and decided.shadow == (1, 2)

@@ -344,7 +344,7 @@ def test_only_the_newest_20_roots_can_be_signed(db: HashDB, actor: Actor, log: V
     for number in range(20):
         contributed(db, actor, draft(10 + number))
         active_set.keep(db, at_once=True)
-    with pytest.raises(InvalidInput, match=r"the signature of a\.example fits none of the newest 20 roots"):
+    with pytest.raises(InvalidInput, match=r"the signature of a\.example matches none of the newest 20 roots"):
         active_set.sign(db, actor, line)
 
 
@@ -352,7 +352,7 @@ def test_only_the_newest_20_roots_can_be_signed(db: HashDB, actor: Actor, log: V
 def test_text_that_is_no_signature_is_rejected(db: HashDB, actor: Actor, log: Verifier, lines: str) -> None:
     contributed(db, actor, draft(1))
     active_set.keep(db)
-    with pytest.raises(InvalidInput, match="must be the lines of signatures"):
+    with pytest.raises(InvalidInput, match="must be the signature lines"):
         active_set.sign(db, actor, lines)
 
 
@@ -362,15 +362,15 @@ def test_signatures_by_strangers_or_of_another_root_are_rejected(db: HashDB, act
     known = active_set.get(db, actor)
     body = SetRoot("log.example/1", known.seq, known.root).body
     signer, stranger = Cosigner.new("a.example"), Cosigner.new("b.example")
-    with pytest.raises(InvalidInput, match=r"a\.example with this key is not an organisation of this service"):
+    with pytest.raises(InvalidInput, match=r"no organisation of this service has the name a\.example and this key"):
         active_set.sign(db, actor, signer.cosign(body, 1_800_000_000))
     db.rules = replace(db.rules, organisations=quorum(signer.key))
-    with pytest.raises(InvalidInput, match=r"b\.example with this key is not"):
+    with pytest.raises(InvalidInput, match=r"has the name b\.example and this key"):
         active_set.sign(db, actor, signer.cosign(body, 1) + stranger.cosign(body, 1))
-    with pytest.raises(InvalidInput, match="must have one signature of each organisation"):
+    with pytest.raises(InvalidInput, match="must have only one signature of each organisation"):
         active_set.sign(db, actor, signer.cosign(body, 1) + signer.cosign(body, 2))
     for wrong in (SetRoot("log.example/2", known.seq, known.root), SetRoot("log.example/1", known.seq, bytes(32))):
-        with pytest.raises(InvalidInput, match=r"fits none of the newest 1 roots"):
+        with pytest.raises(InvalidInput, match=r"matches none of the newest 1 roots"):
             active_set.sign(db, actor, signer.cosign(wrong.body, 1))
     assert active_set.get(db, actor).note == known.note
 
@@ -412,8 +412,8 @@ def test_verification_reports_a_changed_leaf(db: HashDB, actor: Actor, log: Veri
     contributed(db, actor, *map(draft, range(300)))
     active_set.keep(db)
     blocks = stored_blocks(db)
-    advice = "; delete all rows of set_blocks and set_states, and the service builds it again"
-    text = "the tree over the active set is not that of the events: "
+    advice = "; to rebuild it, delete all rows of set_blocks and set_states"
+    text = "the tree over the active set does not match the events: "
     for place, offset, reason in (
         ((0, 1), 0, "contribution 256 differs"),
         ((0, 0), 0, "contribution 0 differs"),
@@ -460,7 +460,7 @@ def test_verification_reports_a_root_with_a_wrong_count(db: HashDB, actor: Actor
         details: dict[str, Detail] = {"root": known.root.hex(), "count": 3, "covers": known.covers}
         tx.audit.append(NOON, COMMAND_LINE, [LogEntry(Action.SET_COMMITTED, "set", 1, details)])
     (finding,) = findings(db)
-    assert finding.endswith("the root of the active set that it records, or its count, is not that of the events")
+    assert finding.endswith("records a root or a count of the active set that does not match the events")
 
 
 def _keep_in_a_process(url: str) -> bool:

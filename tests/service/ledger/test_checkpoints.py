@@ -78,7 +78,9 @@ def test_a_machine_without_the_log_key_cannot_start(
     assert checkpoints.start(other) == verifier
     other.close()
     renamed = service_on_another_machine(database_url, clock, tmp_path / "other", "log.example/2")
-    with pytest.raises(BadSetting, match=r"^HASHDB_ORIGIN: this log is named log\.example/1 since its first start$"):
+    with pytest.raises(
+        BadSetting, match=r"^HASHDB_ORIGIN: this log has been named log\.example/1 since its first start$"
+    ):
         checkpoints.start(renamed)
     renamed.close()
 

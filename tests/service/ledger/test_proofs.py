@@ -73,7 +73,7 @@ def test_a_consistency_proof_outside_the_log_is_rejected(db: HashDB, actor: Acto
 
 def test_an_empty_log_has_only_an_empty_consistency_proof(db: HashDB) -> None:
     assert checkpoints.consistency(db, COMMAND_LINE, 0, 0).hashes == ()
-    with pytest.raises(InvalidInput, match=r"^size: has no event yet$"):
+    with pytest.raises(InvalidInput, match=r"^size: the log has no events yet$"):
         checkpoints.inclusion(db, COMMAND_LINE, 1, 1)
 
 

@@ -64,11 +64,16 @@ def test_the_error_of_a_witness_is_reported(db: HashDB) -> None:
     assert witnesses
     name, now = witnesses.keys[0].named_id, db.now()
     with db.store.begin() as tx:
-        tx.witness_states.set(name, WitnessState(3, now, now, now, "it was set back", True))
+        tx.witness_states.set(name, WitnessState(3, now, now, now, "the log was restored to an earlier state", True))
     shown = published(db, COMMAND_LINE).witnesses
     assert shown and shown.refused
     (signer,) = shown.signers
-    assert (signer.seq, signer.trouble, signer.failing_since, signer.asked) == (3, "it was set back", now, False)
+    assert (signer.seq, signer.trouble, signer.failing_since, signer.asked) == (
+        3,
+        "the log was restored to an earlier state",
+        now,
+        False,
+    )
 
 
 def test_a_service_without_policies_has_no_signers(db: HashDB) -> None:

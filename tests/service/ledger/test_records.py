@@ -157,7 +157,7 @@ def test_a_changed_commitment_is_reported_with_the_one_in_the_log(scene: Scene, 
     assert finding == f"contribution 1, commitment: the log says {logged}, the table {stored}"
 
 
-NOT_COMMITTED = "signals: they are not those that the log commits to"
+NOT_COMMITTED = "signals: they do not match the commitment in the log"
 FORGED_SIGNALS = [
     (
         "UPDATE signals SET value = (SELECT s.value FROM signals AS s WHERE s.contribution_id = 2) WHERE",
@@ -168,8 +168,12 @@ FORGED_SIGNALS = [
     ("UPDATE shots SET start = start + 1 WHERE", 13, NOT_COMMITTED),
     ("UPDATE shots SET unit = 'x' WHERE", 13, NOT_COMMITTED),
     ("DELETE FROM shots WHERE", 13, NOT_COMMITTED),
-    ("UPDATE contributions SET salt = NULL WHERE", 1, "salt: there is none, so that nobody can compare its signals"),
-    ("UPDATE contributions SET salt = commitment WHERE", 3, "salt: it is erased, and its salt is not: restart the"),
+    ("UPDATE contributions SET salt = NULL WHERE", 1, "salt: missing; its signals cannot be checked against the log"),
+    (
+        "UPDATE contributions SET salt = commitment WHERE",
+        3,
+        "salt: the contribution is erased but its salt is not; restart the",
+    ),
 ]
 
 
@@ -225,7 +229,7 @@ REMOVED = {
 @pytest.mark.parametrize("name", REMOVED)
 def test_a_removed_row_is_reported(scene: Scene, name: str) -> None:
     findings = scene.findings(*(f"DELETE FROM {rows}" for rows in REMOVED[name]))
-    assert f"{name}: the log says that it was added, the table does not have it" in findings
+    assert f"{name}: the log says that it was added, but the table does not have it" in findings
 
 
 ADDED = {
@@ -250,16 +254,14 @@ ADDED = {
 
 @pytest.mark.parametrize("name", ADDED)
 def test_a_row_without_an_event_is_reported(scene: Scene, name: str) -> None:
-    assert scene.findings(f"INSERT INTO {ADDED[name]}") == [
-        f"{name}: it is in the table, and no event says that it should be"
-    ]
+    assert scene.findings(f"INSERT INTO {ADDED[name]}") == [f"{name}: it is in the table, but no event added it"]
 
 
 def test_a_key_without_an_event_is_reported(scene: Scene, tmp_path: Path) -> None:
     columns = "member_id, scopes, created_at, expires_at, revoked_at, hides_distances"
     digest = "x'00'" if scene.db.store.embedded else "'\\x00'::bytea"
     statement = f"INSERT INTO keys (id, digest, {columns}) SELECT 77, {digest}, {columns} FROM keys WHERE id = 1"
-    assert scene.findings(statement) == ["key 77: it is in the table, and no event says that it should be"]
+    assert scene.findings(statement) == ["key 77: it is in the table, but no event added it"]
 
 
 def test_removed_and_changed_benign_signals_are_reported(scene: Scene) -> None:
@@ -313,7 +315,7 @@ def test_an_event_with_malformed_details_is_reported(db: HashDB, actor: Actor, m
     with db.store.begin() as tx:
         tx.audit.append(NOON, COMMAND_LINE, [LogEntry(Action.MEMBER_ADDED, "member", 9, [])])  # type: ignore[arg-type]
     (finding,) = verify(db, COMMAND_LINE).findings
-    assert str(finding) == f"event {db.store.head().seq}: has details that the service never writes"
+    assert str(finding) == f"event {db.store.head().seq}: has malformed details"
 
 
 def test_a_verification_during_use_finds_nothing(db: HashDB, actor: Actor, other: Actor) -> None:

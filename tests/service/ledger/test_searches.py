@@ -46,7 +46,7 @@ def test_an_actor_can_be_written_in_several_forms(db: HashDB, people: dict[str, 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("pal", "fits 2 names: choose one of them$"),
+        ("pal", "matches 2 names: choose one$"),
         ("palavr", "is not the name of a member or user.*; did you mean 'Palaver'"),
         ("17", "must name one of member, user, key with its number"),
         ("contribution 1", "must name one of member, user, key with its number"),

@@ -268,9 +268,7 @@ def test_only_an_outside_checkpoint_reveals_a_completely_rebuilt_log(
     # A tamperer with the database, the key and the file can make a log that is consistent in itself.
     assert verify(log, COMMAND_LINE).findings == ()
     verdict = verify(log, COMMAND_LINE, kept=kept)
-    assert list(map(str, verdict.findings)) == [
-        f"events 1 to {EVENTS}: differ from the events for which the checkpoint from outside was signed"
-    ]
+    assert list(map(str, verdict.findings)) == [f"events 1 to {EVENTS}: do not match the checkpoint from outside"]
     assert verdict.kept is None
 
 
@@ -293,7 +291,7 @@ def test_a_missing_node_of_the_tree_is_reported(log: HashDB, database_url: str, 
 
 def test_a_wrong_head_and_a_surplus_node_are_reported(log: HashDB, database_url: str, tmp_path: Path) -> None:
     tamper(database_url, lambda tamperer: tamperer.run("UPDATE log SET peaks = :peaks", peaks=bytes(96)))
-    assert str(first_finding(log)) == "the head of the log does not fit its events"
+    assert str(first_finding(log)) == "the head of the log does not match its events"
     tamper(database_url, lambda tamperer: tamperer.run("DELETE FROM checkpoints"))
     (tmp_path / "checkpoints.txt").unlink()
     assert (first_finding(log).first, first_finding(log).last) == (1, 16)
@@ -318,20 +316,20 @@ def test_a_forged_checkpoint_is_reported(log: HashDB, database_url: str, tmp_pat
 
     (tmp_path / "checkpoints.txt").unlink()
     tamper(database_url, edit)
-    assert str(first_finding(log)) == "the checkpoint of 12: the signature does not fit the text"
+    assert str(first_finding(log)) == "the checkpoint of size 12: the signature is not valid for this text"
     tamper(database_url, lambda tamperer: tamperer.run("UPDATE checkpoints SET note = 'x'"))
-    assert str(first_finding(log)) == "the checkpoint of 12: this is not a signed note"
+    assert str(first_finding(log)) == "the checkpoint of size 12: this is not a signed note"
 
 
 def test_a_checkpoint_stored_under_a_wrong_size_is_reported(log: HashDB, database_url: str) -> None:
     tamper(database_url, lambda tamperer: tamperer.run("UPDATE checkpoints SET size = 13 WHERE size = 12"))
-    assert str(first_finding(log)) == "the checkpoint of 13: it is of 12"
+    assert str(first_finding(log)) == "the checkpoint of size 13: its note is of size 12"
 
 
 def test_a_changed_checkpoint_in_the_file_is_reported(log: HashDB, tmp_path: Path) -> None:
     file = tmp_path / "checkpoints.txt"
     file.write_text(file.read_text().replace("\n12\n", "\n11\n"))
-    assert str(first_finding(log)) == "checkpoint 2 of the file: the signature does not fit the text"
+    assert str(first_finding(log)) == "checkpoint 2 of the file: the signature is not valid for this text"
 
 
 def test_a_signing_key_without_an_event_is_reported(log: HashDB, database_url: str, tmp_path: Path) -> None:
@@ -343,12 +341,12 @@ def test_a_signing_key_without_an_event_is_reported(log: HashDB, database_url: s
         )
 
     tamper(database_url, add_key)
-    assert first_finding(log).reason.endswith("is in no event")
+    assert first_finding(log).reason.startswith("no event added the log's key")
     # If the new key replaces the key of the log, no key of the log has signed the earlier checkpoints.
     tamper(database_url, lambda tamperer: tamperer.run("DELETE FROM signers WHERE id = 1"))
     reasons = [finding.reason for finding in verify(log, COMMAND_LINE).findings]
     assert "checkpoint 1 of the file: the note is not signed by a key of this log" not in reasons
-    assert "the checkpoint of 12: the note is not signed by a key of this log" in reasons
+    assert "the checkpoint of size 12: the note is not signed by a key of this log" in reasons
     assert any(reason.startswith("the key of this machine, ") for reason in reasons)
 
 

@@ -189,11 +189,11 @@ def test_a_witness_with_another_size_gets_a_proof_from_that_size(db: HashDB, fak
         (Reply(404, ""), "it does not know the log log.example/1"),
         (Reply(500, "x"), "it answered 500"),
         (Reply(301, ""), "it answered 301"),
-        (Reply(409, "0\n"), "its answer 409 does not have the size of another checkpoint"),
-        (Reply(409, "many\n"), "its answer 409 does not have the size of another checkpoint"),
+        (Reply(409, "0\n"), "its 409 answer does not contain the size of a different checkpoint"),
+        (Reply(409, "many\n"), "its 409 answer does not contain the size of a different checkpoint"),
         (Reply(409, "2\n"), "another program submits"),
         (Reply(200, ""), "its answer has no cosignature by the key of the policy"),
-        (Reply(200, "\n\nwords\n"), "its answer has no lines of signatures"),
+        (Reply(200, "\n\nwords\n"), "its answer has no signature lines"),
         (Reply(200, "— w9.example AAAAAAAA\n"), "its answer has no cosignature by the key of the policy"),
         (TimeoutError(), "it took too long to answer"),
         (ConnectionResetError(), "it does not answer"),
@@ -258,7 +258,7 @@ def test_an_invalid_cosignature_is_not_stored(db: HashDB, fakes: Witnesses) -> N
     fakes.by_name["w2"].answer = Reply(200, other.cosign("log.example/1\n1\n" + "A" * 43 + "=\n", 5))
     grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
-    assert state(db, fakes, "w1").trouble == "its cosignature does not fit the checkpoint"
+    assert state(db, fakes, "w1").trouble == "its cosignature is not valid for the checkpoint"
     assert state(db, fakes, "w2").trouble == "its answer has no cosignature by the key of the policy"
     with db.store.read() as tx:
         assert [[*lines] for lines in tx.cosignatures.lines_by_size().values()] == [
@@ -276,7 +276,7 @@ def test_a_witness_refuses_a_rewritten_log_and_the_service_raises_an_alarm(
     witnesses.ask(db, fakes.connect)
     refused = state(db, fakes, "w1")
     assert (refused.size, refused.refused) == (first, True)
-    assert refused.trouble == "the log does not begin with the checkpoint that it cosigned last"
+    assert refused.trouble == "the log does not extend the checkpoint that it cosigned last"
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.message == f"the witness w1 refuses the log: {refused.trouble}"
@@ -297,7 +297,10 @@ def test_a_witness_refuses_a_log_that_was_set_back(db: HashDB, fakes: Witnesses)
     members.add(db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM))
     witnesses.ask(db, fakes.connect)
     assert state(db, fakes, "w1").refused
-    assert state(db, fakes, "w1").trouble == f"it cosigned 500 events, and the log has only {size}: it was set back"
+    assert (
+        state(db, fakes, "w1").trouble
+        == f"it cosigned 500 events, but the log has only {size}: the log was restored to an earlier state"
+    )
     # The second witness has only cosigned a newer checkpoint, which anybody can get from GET /v1/checkpoint.
     assert not state(db, fakes, "w2").refused
     assert (state(db, fakes, "w2").trouble or "").startswith("it has cosigned a newer checkpoint")

@@ -216,7 +216,7 @@ def test_all_faults_of_an_entry_are_reported_together(db: HashDB) -> None:
         benign.add(db, COMMAND_LINE, entry_draft)
     assert [str(fault) for fault in caught.value.faults] == [
         "signals[1]: dhash is not enabled on this service: pdq, phash256, phash",
-        "signals[2]: md5 is a digest: it is near no other content",
+        "signals[2]: md5 is a digest, which matches only equal content",
         "radius.pdq: the radius of pdq must be 0 to 31 bits",
     ]
 

@@ -98,7 +98,7 @@ def test_a_comparison_lists_why_an_item_would_not_be_accepted(db: HashDB) -> Non
     comparison = comparisons.compare(db, COMMAND_LINE, queried, replace(listed, quality=12))
     (low_quality, close_to_benign) = comparison.refused
     assert low_quality.startswith("quality 12 is too low")
-    assert close_to_benign.startswith("a hash of it is close to an entry of the benign list")
+    assert close_to_benign.startswith("one of its hashes is close to an entry of the benign list")
     # The benign list suppresses a shot of the video; the video itself would be accepted.
     of_video = comparisons.compare(db, COMMAND_LINE, clip(300, 103, 301), video(*range(100, 110)))
     assert (of_video.refused, of_video.hits, of_video.shots[3].masked) == ([], (), 1)

@@ -175,13 +175,16 @@ def test_late_counts_of_a_day_without_counts_go_to_the_day_of_writing(db: HashDB
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        ("UPDATE counts SET times = times + 1", "the counts of 2026-11-20 are not those that it sealed"),
-        ("DELETE FROM counts", "the counts of 2026-11-20 are not those that it sealed"),
+        ("UPDATE counts SET times = times + 1", "the counts of 2026-11-20 differ from the sealed counts"),
+        ("DELETE FROM counts", "the counts of 2026-11-20 differ from the sealed counts"),
         (
             "INSERT INTO counts VALUES ('2026-11-01', 'query', 1, 'any', 'none', 5)",
-            "there are counts of 2026-11-01, which no event sealed, though a later day is sealed",
+            "the counts of 2026-11-01 are not sealed, although a later day is",
         ),
-        ("INSERT INTO counts VALUES ('2026-11-0x', 'query', 1, 'any', 'none', 5)", "is no day or no number"),
+        (
+            "INSERT INTO counts VALUES ('2026-11-0x', 'query', 1, 'any', 'none', 5)",
+            "the counts contain an invalid day or number",
+        ),
     ],
 )
 def test_verify_reports_counts_that_were_changed(

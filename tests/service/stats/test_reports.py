@@ -157,7 +157,7 @@ def test_an_empty_log_has_a_report_too(db: HashDB) -> None:
 def test_wrong_scopes_periods_and_members_of_a_report_are_rejected(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
         reports.transparency(db, actor, None, None, form="json")
-    with pytest.raises(InvalidInput, match="to: is before from"):
+    with pytest.raises(InvalidInput, match="to: must not be before from"):
         reports.transparency(db, COMMAND_LINE, DAY, date(2026, 1, 1), form="json")
     with pytest.raises(NotFound):
         reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json", member=99)

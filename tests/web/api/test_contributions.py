@@ -107,8 +107,7 @@ def test_a_signal_with_too_few_or_too_many_bits_set_is_rejected(algorithm: str, 
         rejected = faults(caller.post(URL, {"contributions": [item(signals=list(values.values()))]}))
     assert rejected == {
         f"contributions[0].signals[{place}]": (
-            f"{algorithm} with {count} of {digits * 4} bits set is not of an ordinary picture "
-            f"({fewest} to {most} are accepted)"
+            f"{algorithm} has {count} of {digits * 4} bits set; an ordinary picture has {fewest} to {most}"
         )
         for place, count in enumerate(values)
         if not fewest <= count <= most
@@ -120,7 +119,7 @@ def test_pdq_needs_a_quality_of_at_least_50_and_phash_needs_none(platform: Calle
     items = [item(1, quality=49), item(2, quality=50), item(3, quality=None), item(4, signals=[phash], quality=None)]
     assert faults(platform.post(URL, {"contributions": items})) == {
         "contributions[0].quality": (
-            "quality 49 is too low: the hash would match other pictures by accident; the least is 50"
+            "quality 49 is too low: the hash would match other pictures by accident; the minimum is 50"
         ),
         "contributions[2].quality": "is required with pdq: send the quality that PDQ computed, 0 to 100",
     }

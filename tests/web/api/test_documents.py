@@ -137,7 +137,7 @@ def test_faults_of_pages_and_words_are_named_and_nothing_is_stored(service: Serv
     window = LISTED[4]["signals"]
     rejected = platform.post("/v1/contributions", {"contributions": [document([], signals=window)]})
     assert faults(rejected) == {
-        "contributions[0].signals[0]": "simhash256 is of a window of words: send it in `frames`"
+        "contributions[0].signals[0]": "simhash256 belongs to a window of words: send it in `frames`"
     }
     assert service.rows() == before
 

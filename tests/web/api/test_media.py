@@ -95,7 +95,7 @@ def test_metadata_must_be_one_json_field_in_utf_8(caller: Caller) -> None:
     for text in (b"", b"{", bad, b"NaN", b"\xef\xbb\xbf{}"):
         problem(caller.post(URL, **multipart("b", picture, ('name="metadata"', text))), 400, "malformed-request")
     twice = [('name="metadata"', json.dumps(METADATA).encode())] * 2
-    assert faults(caller.post(URL, **multipart("b", picture, *twice))) == {"metadata": "is given twice"}
+    assert faults(caller.post(URL, **multipart("b", picture, *twice))) == {"metadata": "appears more than once"}
     assert list(faults(caller.post(URL, **form(photo())))) == ["metadata"]
 
 

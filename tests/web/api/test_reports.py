@@ -252,5 +252,5 @@ def test_a_report_is_final_only_when_all_its_days_are_sealed(service: Service, a
 def test_reports_need_the_scope_audit_and_a_valid_period(platform: Caller, auditor: Caller) -> None:
     problem(platform.get(URL), 403, "scope-missing")
     assert set(faults(auditor.get(f"{URL}?from=x&to=2026-02-30&by=1"))) == {"from", "to", "by"}
-    assert faults(auditor.get(f"{URL}?from=2026-11-02&to=2026-11-01")) == {"to": "is before from"}
+    assert faults(auditor.get(f"{URL}?from=2026-11-02&to=2026-11-01")) == {"to": "must not be before from"}
     assert body(auditor.get(f"{URL}?from=0001-01-01&to=9999-12-31"))["final"] is False

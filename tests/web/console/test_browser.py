@@ -90,7 +90,9 @@ def _record_refusal_by_witness(service: Service) -> None:
     policy, now = service.db.rules.witnesses, service.clock()
     assert policy
     with service.db.store.begin() as tx:
-        tx.witness_states.set(policy.keys[0].named_id, WitnessState(1, now, now, now, "it was set back", True))
+        tx.witness_states.set(
+            policy.keys[0].named_id, WitnessState(1, now, now, now, "the log was restored to an earlier state", True)
+        )
 
 
 def test_every_page_is_accessible_for_every_role(browser: Browser, address: str) -> None:

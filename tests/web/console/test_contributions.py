@@ -111,7 +111,7 @@ def test_an_admin_types_the_number_to_erase_a_contribution(service: Service, alp
     assert set(faults(ada.post(f"{LIST}/1/erasure", {"reason": "whim", "number": "1"}))) == {"reason"}
     assert service.rows() == before
     page = ada.follow(ada.post(f"{LIST}/1/erasure", {"reason": "removal_reversed", "number": "1"}))
-    assert "Erased for good." in page.text
+    assert "Permanently erased." in page.text
     assert "ours" not in page.text
     assert "This contribution is already erased." in ada.get(f"{LIST}/1/erasure").text
 
@@ -149,7 +149,7 @@ def test_a_large_total_is_counted_on_request(service: Service, otto: Visitor, mo
     monkeypatch.setattr(stored, "FEW", 3)
     page = otto.get(f"{LIST}?limit=2").text
     assert "of at least 3 " in page
-    (address,) = re.findall(r'href="([^"]+)"[^>]*>Count them all', page)
+    (address,) = re.findall(r'href="([^"]+)"[^>]*>Count all rows', page)
     assert "1–2 of 5<" in otto.get(address.replace("&amp;", "&")).text
 
 

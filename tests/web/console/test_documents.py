@@ -48,7 +48,7 @@ def test_the_page_of_a_document_shows_its_parts_and_no_text(service: Service, ot
     assert "Pages and windows of words" in page.text
     facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.*?)</dd>", page.text))
     assert (facts["Pages"], facts["Words"]) == ("3", "500")
-    assert facts["Text"] == "hashdb has no text of it: open it at Alpha by its reference."
+    assert facts["Text"] == "hashdb does not store the text. Find it at Alpha by its reference."
     assert "Frames" not in facts and "Duration" not in facts
     assert [row[1:] for row in rows(page.text, "Parts")] == [
         ["page 1", "90", "can match"],
@@ -73,7 +73,7 @@ def test_a_text_has_windows_only(service: Service, otto: Visitor) -> None:
         ["words 100 to 300", "can match"],
     ]
     assert "below quality 50" not in page
-    assert "by its reference, if it has one there." in page
+    assert "by its reference, if it has one." in page
     assert "The windows of words have the hashes." in page
 
 
@@ -101,7 +101,7 @@ def test_the_page_of_an_address_shows_only_its_hash(service: Service, otto: Visi
     service.caller(name="Alpha").contribute(address("https://riverbank.org/a", reference="link-1"))
     page = otto.get(f"{LIST}/1").text
     assert "The hash of an address" in page
-    assert "hashdb has only the hash of the address: look it up at Alpha by the reference." in page
+    assert "hashdb stores only the hash of the address. Find the address at Alpha by its reference." in page
     assert "Quality" not in page and "iverbank" not in page
 
 
@@ -150,7 +150,7 @@ def test_a_pasted_document_is_matched_by_its_pages_and_windows(service_with_docu
         assert "3 would match, of 4 that are near the document" in page.text
         verdicts = [row[0] for row in rows(page.text, "Contributions near the document")]
         assert sorted(verdicts) == [
-            "no, too few parts are near in a row",
+            "no, too few consecutive parts match",
             "yes, by 1 page",
             "yes, by 1 segment",
             "yes, by 2 segments",
@@ -233,7 +233,7 @@ def test_a_service_without_texts_refers_to_the_command_line(
     reported = faults(ada.post(path, form_fields(fields), content_type="multipart/form-data"))
     assert "hash it on your machine" in reported[field]
     if path == DEBUGGER:
-        assert "This service takes no documents and texts" in ada.get(path).text
+        assert "This service does not accept documents and texts" in ada.get(path).text
 
 
 def test_two_texts_are_compared_by_their_words(accepting: Service) -> None:

@@ -48,7 +48,7 @@ def test_the_newest_events_come_first_and_pages_link_both_ways(logged: Service, 
     assert numbers(newer) == numbers(first)
     assert 'rel="prev"' not in newer.text and f"?before={head - 49}" in newer.text
     assert numbers(ada.get("/console/events?newer=3&limit=2&action=key.issued"))[-1] > 3
-    assert "No newer event fits." in ada.get(f"/console/events?newer={head}").text
+    assert "No newer event matches the filter." in ada.get(f"/console/events?newer={head}").text
 
 
 def test_the_page_shows_the_published_checkpoint_and_its_witnesses(logged: Service, ada: Visitor) -> None:
@@ -71,7 +71,9 @@ def test_the_page_shows_the_published_checkpoint_and_its_witnesses(logged: Servi
     assert witness.key.named_id in page.text and "nothing yet" in page.text and "refuses" not in page.text
     with logged.db.store.begin() as tx:
         tx.witness_states.claim(unreachable.key.named_id, now, now, now)
-        tx.witness_states.set(unreachable.key.named_id, WitnessState(1, now, now, now, "it was set back", True))
+        tx.witness_states.set(
+            unreachable.key.named_id, WitnessState(1, now, now, now, "the log was restored to an earlier state", True)
+        )
     assert "A witness refuses the log." in ada.get("/console/events").text
     assert "published" not in ada.get("/console/events?before=5").text
 

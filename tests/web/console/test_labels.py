@@ -30,7 +30,9 @@ def test_a_code_of_the_operator_is_marked_as_such(tmp_path: Path) -> None:
     (tmp_path / "labels.toml").write_text(labels, "utf-8")
     with service_at(None, labels=tmp_path / "labels.toml", max_radius="pdq=60") as service:
         page = sign_in_new_user(service, "otto", Role.AUDITOR).get("/console/vocabulary").text
-    assert re.search(r">pamphlet</a></dt><dd>A code of this service alone: ask the operator what it means.</dd>", page)
+    assert re.search(
+        r">pamphlet</a></dt><dd>A code defined by this operator; ask the operator for its meaning.</dd>", page
+    )
     assert 'id="behaviour-manifesto"' not in page
     assert '<td class="number">256</td><td class="number">31</td><td class="number">60</td>' in page
 

@@ -106,7 +106,7 @@ def test_a_pasted_video_is_matched_by_its_frames(service: Service, otto: Visitor
         "yes, by 1 segment",
         "yes, by 1 frame",
         "no, withdrawn",
-        "no, too few frames are near in a row",
+        "no, too few consecutive frames match",
     ]
     assert "Two time lines, of 0:20 and 0:40, joined by 1 segment" in page.text
     assert '<td class="when">0:10–0:20</td><td class="when">0:20–0:30</td><td class="number">10 of 10</td>' in page.text

@@ -84,7 +84,7 @@ def test_an_answer_of_the_provider_works_once_and_in_its_browser(running: Provid
 @pytest.mark.parametrize(
     ("claims", "error"),
     [
-        ({"preferred_username": "nobody"}, "no user who signs in by the provider has the name".capitalize()),
+        ({"preferred_username": "nobody"}, "no user who signs in with the provider has this name".capitalize()),
         ({"preferred_username": None}, "sent no user name"),
         ({"preferred_username": ["ada"]}, "sent no user name"),
         ({"sub": "s" * 256}, "is not valid"),
@@ -107,14 +107,14 @@ def test_a_verified_mail_address_can_be_the_user_name(running: Provider) -> None
 def test_a_user_belongs_to_one_subject(running: Provider) -> None:
     with service_with_provider(running) as service:
         sessions.sign_in_by_provider(service.db, "ada", ProviderIdentity(None, "subject-0"), "a")
-        assert "is another account there" in sign_in_by_provider(Visitor(service)).text
+        assert "belongs to another account of the provider" in sign_in_by_provider(Visitor(service)).text
 
 
 def test_the_provider_cannot_open_an_account_with_a_password(running: Provider) -> None:
     with service_with_provider(running, preferred_username="rosa") as service:
         rosa = sign_in_new_user(service, "rosa", Role.ADMIN)
         intruder = Visitor(service, "rosa")
-        assert "who signs in by the provider" in sign_in_by_provider(intruder).text
+        assert "who signs in with the provider" in sign_in_by_provider(intruder).text
         assert intruder.get("/console/members").status_code == 303
         assert rosa.get("/console/members").status_code == 200
 

@@ -121,7 +121,7 @@ def test_a_user_can_save_only_a_limited_number_of_views(monkeypatch: pytest.Monk
     for name in ("One", "Two"):
         save(otto, name)
     answer = otto.post(PAGE, {"name": "Three", "page": "cases", "query": "order=severity"})
-    assert faults(answer)["name"] == "is not saved: you have 2 views, remove one"
+    assert faults(answer)["name"] == "cannot be saved: you already have 2 views; remove one first"
 
 
 def test_a_name_is_escaped_on_pages(otto: Visitor) -> None:

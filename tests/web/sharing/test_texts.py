@@ -167,7 +167,7 @@ def test_a_text_file_is_hashed_contributed_and_looked_up(platform: Caller) -> No
 
 def test_an_unsupported_type_is_rejected_with_the_reason(platform: Caller) -> None:
     for kind in ("url_md5", "text_tlsh", "trend_query"):
-        assert "has no counterpart here, because" in message(
+        assert "is not supported, because" in message(
             platform.post(LOOKUP, data={"signal_type": kind, "signal": "x"}), 400
         )
     (contribution,) = platform.contribute(item(1))
