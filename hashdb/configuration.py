@@ -90,7 +90,7 @@ class Configuration:
         key_url = self.of_file.get("url", self.url)
         if key_url.value.rstrip("/").lower() != self.url.value.rstrip("/").lower():
             # The address is from the environment. The key of the file must not be sent to another service.
-            raise BadSetting("HASHDB_KEY", f"is not set, and the key in {self.file} is of another service")
+            raise BadSetting("HASHDB_KEY", f"is not set, and the key in {self.file} is for another service")
         return key
 
 
