@@ -88,7 +88,7 @@
         └── DemoFailed
 
 Each error is a dataclass that carries its data. Its `str()` is one sentence in lower case without a full stop.
-This module does not know HTTP: `hashdb.wsgi.problems` holds the table of status codes.
+This module does not know HTTP: `hashdb.http_server.problems` holds the table of status codes.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from hashdb.evaluation.copies import COPIES, Form
 from hashdb.evaluation.passages import COPIES as TEXT_COPIES
 from hashdb.evaluation.passages import TextForm
 from hashdb.hashing.texts import LOOKALIKES
+from hashdb.http_server.problems import STATUS, status_of
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.service.schedule import BACKGROUND_TASKS
@@ -37,7 +38,6 @@ from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web import create_app
 from hashdb.web.sharing import MOUNTS
 from hashdb.wire.problems import PREFIX
-from hashdb.wsgi.problems import STATUS, status_of
 from scripts import examples, sizing
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -44,7 +44,7 @@ class Clock:
     def __call__(self) -> datetime:
         return self.at
 
-    def go(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         """Move the clock forward (or back) by days, hours, seconds, …"""
         self.at += timedelta(**by)
 

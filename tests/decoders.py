@@ -32,6 +32,7 @@ from hashdb.hashing import Limits, Mode, hash_picture
 from hashdb.hashing.decoding import ANIMATED, VideoLimits
 from hashdb.hashing.pictures import FORMATS
 from hashdb.hashing.videos import Video, hash_frames, is_video
+from hashdb.http_server.texts import hash_value
 from hashdb.wire import ValidationContext, pages, read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
@@ -59,7 +60,6 @@ from hashdb.wire.sharing.vpdq import read_vpdq
 from hashdb.wire.sharing.webhooks import WebhookChangeIn, WebhookIn
 from hashdb.wire.sidecar import RememberingQueriesIn, read_remembering
 from hashdb.wire.users import UserChangeIn, UserIn, ViewChangeIn, ViewIn
-from hashdb.wsgi.texts import hash_value
 from tests import films
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import draw_picture, encode_picture

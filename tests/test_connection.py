@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hashdb import errors
 from hashdb.cli.output import describe
 from hashdb.connection import ClientRequest, Connection
+from hashdb.http_server.problems import status_of
 from hashdb.wire.problems import problem
-from hashdb.wsgi.problems import status_of
 
 GET, ONCE = ClientRequest("GET", "/v1/me"), ClientRequest("POST", "/v1/contributions/7/withdrawal", "{}", safe=False)
 Answer = Callable[[httpx.Request], httpx.Response]

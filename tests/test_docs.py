@@ -15,11 +15,11 @@ from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from hashdb.domain.signals import Algorithm
+from hashdb.http_server.problems import STATUS, status_of
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
 from hashdb.web.sharing import MOUNTS
-from hashdb.wsgi.problems import STATUS, status_of
 from scripts import docs, examples
 from tests import builders, usages
 from tests.published import publish

@@ -24,6 +24,8 @@ GUIDES = {
     TUTORIAL: ("## 1. ", "## 7. "),
 }
 """The pages that name files and their contents, each with the headings at which that part begins and ends."""
+LAYERS = frozenset(path.stem for path in (ROOT / "hashdb").iterdir())
+"""The folders and modules of the package."""
 _BLOCK = re.compile(r"\n\n|\n(?=\d+\. |- |\| )")
 """Between two paragraphs, entries of a list, or rows of a table."""
 _STEP = re.compile(r"(?:\d+\.|\|) `[\w/]+\.py`")
@@ -78,7 +80,7 @@ def _missing(section: str) -> list[str]:
             (_NAMES.findall(names), {_resolve(path)} if path else all_files) for names, path in _PLACED.findall(block)
         ]
         for names, files in [*placed, (_CODE.findall(block), own if _STEP.match(block) else all_files)]:
-            known = {name for file in files for name in _defined(file)}
+            known = LAYERS.union(*map(_defined, files))
             missing += [f"`{name}` in: {block.strip()}" for name in names if files and name not in known]
     return missing
 

@@ -33,16 +33,16 @@ LAYERS = {
     "store": {"domain", "errors"},
     "service": {"domain", "errors", "index", "store"},
     "wire": {"domain", "errors"},
-    "wsgi": {"wire", "hashing", "settings", "domain", "errors"},
-    "web": {"service", "wsgi", "wire", "hashing", "settings", "domain", "errors"},
+    "http_server": {"wire", "hashing", "settings", "domain", "errors"},
+    "web": {"service", "http_server", "wire", "hashing", "settings", "domain", "errors"},
     "connection": {"wire", "errors"},
     "auditing": {"connection", "wire", "domain", "errors"},
     "client": {"auditing", "configuration", "connection", "wire", "domain", "errors"},
     "webhooks": {"wire", "domain", "errors"},
     "local": {"client", "configuration", "connection", "wire", "index", "domain", "errors"},
-    "monitoring": {"client", "connection", "local", "wire", "index", "domain", "errors"},
-    "sidecar": {"local", "client", "wsgi", "wire", "hashing", "settings", "domain", "errors"},
-    "witness": {"wsgi", "domain", "errors"},
+    "monitor": {"client", "connection", "local", "wire", "index", "domain", "errors"},
+    "sidecar": {"local", "client", "http_server", "wire", "hashing", "settings", "domain", "errors"},
+    "witness": {"http_server", "domain", "errors"},
     "cli": {
         "client",
         "configuration",
@@ -53,7 +53,7 @@ LAYERS = {
         "index",
         "local",
         "member_settings",
-        "monitoring",
+        "monitor",
         "service",
         "settings",
         "sidecar",
@@ -61,7 +61,7 @@ LAYERS = {
         "web",
         "wire",
         "witness",
-        "wsgi",
+        "http_server",
     },
 }
 """The layers that each layer may import; the table of docs/architecture."""
@@ -76,7 +76,7 @@ PACKAGES = {
     "store": {"sqlalchemy", "alembic"},
     "service": {"numpy", "argon2", "confusable_homoglyphs", "pyotp"},
     "wire": {"pydantic", "pydantic_core", "annotated_types"},
-    "wsgi": {"prometheus_client", "pydantic", "werkzeug"},
+    "http_server": {"prometheus_client", "pydantic", "werkzeug"},
     "web": {
         "flask",
         "authlib",
@@ -165,14 +165,14 @@ TESTED_IN = {
     "web/api/stats.py": "web/api/test_reports.py",
     "web/vitals.py": "web/test_metrics.py",
     "wire/sidecar.py": "sidecar/test_matching.py",
-    "wsgi/bodies.py": "web/test_bodies.py",
-    "wsgi/forms.py": "web/test_context.py",
-    "wsgi/hma.py": "web/sharing/test_hma.py",
-    "wsgi/log_lines.py": "web/test_logs.py",
-    "wsgi/media.py": "web/test_media.py",
-    "wsgi/problems.py": "web/test_problems.py",
-    "wsgi/replies.py": "sidecar/test_application.py",
-    "wsgi/request_id.py": "web/test_request_id.py",
+    "http_server/bodies.py": "web/test_bodies.py",
+    "http_server/forms.py": "web/test_context.py",
+    "http_server/hma.py": "web/sharing/test_hma.py",
+    "http_server/log_lines.py": "web/test_logs.py",
+    "http_server/media.py": "web/test_media.py",
+    "http_server/problems.py": "web/test_problems.py",
+    "http_server/replies.py": "sidecar/test_application.py",
+    "http_server/request_id.py": "web/test_request_id.py",
     "wire/faults.py": "wire/test_wire.py",
     "wire/origins.py": "wire/sharing/test_upstreams.py",
     "wire/sharing/__init__.py": "web/sharing/test_stopncii.py",
@@ -270,7 +270,7 @@ def test_the_imports_of_layers_have_no_cycle() -> None:
     [
         ("flask", {"web", "cli"}),
         ("sqlalchemy", {"store"}),
-        ("sqlite3", {"local", "monitoring", "witness"}),
+        ("sqlite3", {"local", "monitor", "witness"}),
         ("cryptography", {"domain", "web"}),
         ("psycopg", set[str]()),
         ("imagehash", {"hashing"}),
@@ -348,8 +348,8 @@ def test_every_import_is_declared_and_every_dependency_is_imported_or_explained(
 
 PRIVATE_OF_OTHERS = {
     ("store/connections.py", "_WaitTimeout"),
-    ("wsgi/prometheus_multiprocess.py", "_buckets"),
-    ("wsgi/prometheus_multiprocess.py", "_sum"),
+    ("http_server/prometheus_multiprocess.py", "_buckets"),
+    ("http_server/prometheus_multiprocess.py", "_sum"),
 }
 """Private names without a public alternative: an error of psycopg, and the counts of a histogram."""
 NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
@@ -394,10 +394,10 @@ def test_only_the_commands_demo_and_evaluate_import_the_evaluation() -> None:
     }
 
 
-def test_only_store_local_monitoring_and_witness_contain_sql() -> None:
+def test_only_store_local_monitor_and_witness_contain_sql() -> None:
     statement = re.compile(r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|PRAGMA|BEGIN)\b")
     for path in MODULES:
-        if _layer(path) not in ("store", "local", "monitoring", "witness"):
+        if _layer(path) not in ("store", "local", "monitor", "witness"):
             strings = (node.value for node in _nodes(path) if isinstance(node, ast.Constant))
             assert not [text for text in strings if isinstance(text, str) and statement.match(text)], _name(path)
 
@@ -405,7 +405,7 @@ def test_only_store_local_monitoring_and_witness_contain_sql() -> None:
 def test_only_the_outer_layers_use_http_status_codes() -> None:
     status = re.compile(r"\b(status_code|http_status|HTTPStatus)\b")
     for path in MODULES:
-        if _layer(path) not in ("web", "wsgi", "sidecar", "connection", "client", "cli"):
+        if _layer(path) not in ("web", "http_server", "sidecar", "connection", "client", "cli"):
             assert not status.search(path.read_text("utf-8")), _name(path)
 
 

@@ -21,8 +21,8 @@ from hashdb.cli.options import TEXT
 from hashdb.cli.sockets import listen
 from hashdb.domain.spelling import nearest
 from hashdb.errors import BadSetting, CannotStart, PortInUse, os_reason
+from hashdb.http_server import prometheus_multiprocess
 from hashdb.settings import Settings
-from hashdb.wsgi import prometheus_multiprocess
 
 THREADS = 8
 """Threads of a worker process: each one answers one request at a time."""
@@ -50,7 +50,7 @@ def gunicorn_settings(bind: str, workers: int) -> dict[str, Any]:
         "keepalive": 30,
         "timeout": 120,
         "graceful_timeout": 30,
-        # gunicorn's lines below this level contain client addresses; hashdb.wsgi.log_lines logs the requests.
+        # gunicorn's lines below this level contain client addresses; hashdb.http_server.log_lines logs the requests.
         "loglevel": "error",
         # New connections go to the workers that have fewer of them.
         "pre_fork": lambda server, worker: balance.assign(worker),

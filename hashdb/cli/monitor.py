@@ -40,8 +40,8 @@ from hashdb.errors import (
 from hashdb.index.folder import lock_folder, restrict_access
 from hashdb.local.syncing import system_clock
 from hashdb.member_settings import MemberSettings
-from hashdb.monitoring.alarms import Alarm, AlarmKind, Reporter
-from hashdb.monitoring.monitor import CheckTooLongError, Monitor, MonitorPlan, MonitorState
+from hashdb.monitor.alarms import Alarm, AlarmKind, Reporter
+from hashdb.monitor.monitor import CheckTooLongError, Monitor, MonitorPlan, MonitorState
 
 if TYPE_CHECKING:
     from hashdb.domain.ledger.cosignatures import Cosigner

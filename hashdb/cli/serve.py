@@ -42,6 +42,8 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching import details
 from hashdb.errors import IndexNotReady, UnsafeStart
 from hashdb.hashing.algorithms import built_in_benign, require_installed
+from hashdb.http_server import prometheus_multiprocess
+from hashdb.http_server.log_lines import write_json_lines
 from hashdb.index.kernel import implementation
 from hashdb.service import HashDB, health, schedule, system_clock
 from hashdb.service.accounts import members
@@ -56,8 +58,6 @@ from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.web import check_settings, create_app, fast_path, metrics
 from hashdb.web.context import AppState
-from hashdb.wsgi import prometheus_multiprocess
-from hashdb.wsgi.log_lines import write_json_lines
 
 
 @click.command("serve", cls=Command, examples=("hashdb serve", "hashdb serve --port 8080 --workers 4"))

@@ -11,13 +11,13 @@ from hashdb.cli.listening import ListenAddress, freeze_objects
 from hashdb.cli.servers import BaseWorker, SmallServer
 from hashdb.client import Client
 from hashdb.domain.ledger.policies import Policy
+from hashdb.http_server import prometheus_multiprocess
+from hashdb.http_server.log_lines import write_json_lines
 from hashdb.settings import Settings
 from hashdb.sidecar.application import Sidecar
 from hashdb.sidecar.following import Follower
 from hashdb.sidecar.metrics import Metrics
 from hashdb.sidecar.state import SidecarState
-from hashdb.wsgi import prometheus_multiprocess
-from hashdb.wsgi.log_lines import write_json_lines
 
 
 class _Worker(BaseWorker):  # type: ignore[misc]

@@ -10,10 +10,10 @@ from hashdb.cli.listening import ListenAddress, freeze_objects
 from hashdb.cli.servers import BaseWorker, SmallServer
 from hashdb.domain.ledger.checkpoints import Verifier
 from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.http_server.log_lines import write_json_lines
 from hashdb.witness.application import LARGEST_BODY, WitnessServer
 from hashdb.witness.state import WitnessState
 from hashdb.witness.witnessing import Witness
-from hashdb.wsgi.log_lines import write_json_lines
 
 
 class Server(SmallServer):

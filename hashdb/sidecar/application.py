@@ -8,19 +8,19 @@ from contextlib import ExitStack
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from hashdb.errors import MethodNotAllowed, NotFound
+from hashdb.http_server import request_id
+from hashdb.http_server.bodies import discard_rest, is_plain, read_plain
+from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.hma import ONE_BANK, split_bank
+from hashdb.http_server.log_lines import write_line
+from hashdb.http_server.prometheus_multiprocess import CONTENT_TYPE
+from hashdb.http_server.replies import JSON, Reply, model_reply
 from hashdb.sidecar import hma, lookback, matching
 from hashdb.sidecar.guard import HEADERS, require_program
 from hashdb.sidecar.metrics import Metrics
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire.problems import HealthOut
 from hashdb.wire.sidecar import SidecarReadyOut
-from hashdb.wsgi import request_id
-from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
-from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.hma import ONE_BANK, split_bank
-from hashdb.wsgi.log_lines import write_line
-from hashdb.wsgi.prometheus_multiprocess import CONTENT_TYPE
-from hashdb.wsgi.replies import JSON, Reply, model_reply
 
 AGE = "Hashdb-Copy-Age"
 """The header of every answer from the copy: how many seconds ago it was last up to date with the service."""

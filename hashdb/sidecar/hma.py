@@ -20,17 +20,17 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import BankOfMember, FetchRefused, InvalidInput, NotFound
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
+from hashdb.http_server.bodies import read_fields, read_json
+from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload
+from hashdb.http_server.media import HashedFile, picture_of
+from hashdb.http_server.replies import JSON, TEXT, Reply, json_reply, problem_reply
+from hashdb.http_server.texts import hash_pairs
 from hashdb.sidecar.matching import hash_uploads
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire import read
 from hashdb.wire.sharing import hma as wire
 from hashdb.wire.sharing import parse_fields
-from hashdb.wsgi.bodies import read_fields, read_json
-from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload
-from hashdb.wsgi.media import HashedFile, picture_of
-from hashdb.wsgi.replies import JSON, TEXT, Reply, json_reply, problem_reply
-from hashdb.wsgi.texts import hash_pairs
 
 BANK = "/hma/c/bank/"
 """The path of a bank; its name follows."""

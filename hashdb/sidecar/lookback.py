@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from threading import BoundedSemaphore
 
+from hashdb.http_server.bodies import read_json, read_query
+from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.replies import Reply, model_reply
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire import read
 from hashdb.wire.lookback import AcknowledgedIn, AcknowledgedOut, RememberedOut, ReportsOut, ReportsQuery, read_uploads
-from hashdb.wsgi.bodies import read_json, read_query
-from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.replies import Reply, model_reply
 
 _WAITING = BoundedSemaphore(4)
 """At most so many requests of a process wait for a report at the same time: other threads stay free for matches."""

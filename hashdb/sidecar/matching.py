@@ -9,16 +9,16 @@ from threading import BoundedSemaphore
 from hashdb.errors import HashingBusy, reject_field
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
+from hashdb.http_server.bodies import read_json, read_query
+from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.media import HashedFile, Hashing, hash_files, pictures_text, read_form, with_hashes
+from hashdb.http_server.replies import Reply, model_reply
+from hashdb.http_server.uploads import Upload
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire.accounts import MeOut
 from hashdb.wire.matching import answer_text
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, SignalsQuery
 from hashdb.wire.sidecar import read_remembering
-from hashdb.wsgi.bodies import read_json, read_query
-from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.media import HashedFile, Hashing, hash_files, pictures_text, read_form, with_hashes
-from hashdb.wsgi.replies import Reply, model_reply
-from hashdb.wsgi.uploads import Upload
 
 LARGE_BODY = 16 * 1024
 """A request with a larger body, in bytes, is a batch: batches of a process run one after the other."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from hashdb import __version__
 from hashdb.errors import CopyNotReady
+from hashdb.http_server.prometheus_multiprocess import RequestMetrics
 from hashdb.sidecar.state import SidecarState
-from hashdb.wsgi.prometheus_multiprocess import RequestMetrics
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

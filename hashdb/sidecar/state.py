@@ -14,6 +14,7 @@ from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.matching.matches import Answer, Query
 from hashdb.domain.turns import Turns
 from hashdb.errors import CopyNotReady, CopyTooOld, NoCopy
+from hashdb.http_server.media import Hashers
 from hashdb.local import LocalIndex
 from hashdb.local.remembered import REMEMBERED_FOLDER
 from hashdb.local.reports import Reports
@@ -21,7 +22,6 @@ from hashdb.local.syncing import system_clock
 from hashdb.local.tables import CopyState
 from hashdb.settings import Settings
 from hashdb.wire import ValidationContext
-from hashdb.wsgi.media import Hashers
 
 CACHE_SECONDS = 1.0
 """How long a process uses the state of the copy that it has read: its age, the rules and the seeds of the service."""

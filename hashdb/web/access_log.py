@@ -7,9 +7,9 @@ import time
 from flask import Flask, Response, g, request
 
 from hashdb.domain.accounts.members import Actor
+from hashdb.http_server.log_lines import write_line
 from hashdb.web.context import AppState, app_state, hashdb, remaining_budget_headers
 from hashdb.web.limits import budgets_of
-from hashdb.wsgi.log_lines import write_line
 
 NO_ROUTE = ("(any)", "(none)")
 """Logged as method and route of a request that no route matches."""

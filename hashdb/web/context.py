@@ -16,6 +16,9 @@ from hashdb.domain.accounts.budgets import CHANGE_COST, Budget
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import IdempotencyKey
 from hashdb.errors import NotAuthenticated, reject_field
+from hashdb.http_server import bodies, forms
+from hashdb.http_server.media import Hashers
+from hashdb.http_server.uploads import Upload
 from hashdb.service import HashDB
 from hashdb.service.accounts.members import authenticate
 from hashdb.service.later import Later
@@ -25,9 +28,6 @@ from hashdb.web.metrics import Metrics
 from hashdb.web.traces import Traces
 from hashdb.wire import PageModel, ResponseModel, ValidationContext
 from hashdb.wire.pages import PageQuery
-from hashdb.wsgi import bodies, forms
-from hashdb.wsgi.media import Hashers
-from hashdb.wsgi.uploads import Upload
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Page = TypeVar("_Page", bound=PageModel)
@@ -38,7 +38,7 @@ LARGE_BODY = 16 * 1024
 
 
 class InMemoryRequest(forms.InMemoryRequest, flask.Request):
-    """A request of the service; see `hashdb.wsgi.forms`."""
+    """A request of the service; see `hashdb.http_server.forms`."""
 
 
 class Id(IntegerConverter):

@@ -10,6 +10,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hashdb.domain.accounts.budgets import MATCH_BUDGETS, Budget
 from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.http_server import request_id
+from hashdb.http_server.bodies import discard_rest, is_plain, read_plain
 from hashdb.service.matching import matches
 from hashdb.web import access_log, problems
 from hashdb.web.api.contributions import contribute
@@ -25,8 +27,6 @@ from hashdb.web.context import (
 from hashdb.web.limits import budgets_of
 from hashdb.wire import ValidationContext
 from hashdb.wire.matching import answer_text, read_queries
-from hashdb.wsgi import request_id
-from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
 
 MATCHES, CONTRIBUTIONS = "/v1/matches", "/v1/contributions"
 

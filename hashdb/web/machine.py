@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509 import load_pem_x509_certificate
 
-from hashdb.wsgi.prometheus_multiprocess import FOLDER_VARIABLE
+from hashdb.http_server.prometheus_multiprocess import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from prometheus_client import ProcessCollector

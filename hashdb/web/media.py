@@ -14,13 +14,13 @@ from hashdb.domain.seeds import Seed
 from hashdb.errors import TooManyAtOnce
 from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.videos import INTERVAL
+from hashdb.http_server import media
+from hashdb.http_server.media import HashedFile, Hashing, MediaForm, hash_files, require_readable
+from hashdb.http_server.uploads import Upload
 from hashdb.service.accounts.members import authenticate
 from hashdb.service.later import Advance, patiently
 from hashdb.web.context import AppState, InMemoryRequest, app_state, hashdb
 from hashdb.web.deferring import key_secret, prefers_async, respond
-from hashdb.wsgi import media
-from hashdb.wsgi.media import HashedFile, Hashing, MediaForm, hash_files, require_readable
-from hashdb.wsgi.uploads import Upload
 
 Finish = Callable[[Actor, Sequence[HashedFile]], str]
 """Makes the text of the answer from the actor and the hashes of each file."""

@@ -16,13 +16,13 @@ from typing import Literal
 from hashdb.domain.accounts.members import SYSTEM
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.errors import HashDBError
+from hashdb.http_server.prometheus_multiprocess import BUCKETS, CONTENT_TYPE, MAX_WAITING, RequestMetrics, observe
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.health import read_vitals
 from hashdb.service.schedule import periodic_tasks
 from hashdb.web.machine import Machine
 from hashdb.web.vitals import VitalsCollector
-from hashdb.wsgi.prometheus_multiprocess import BUCKETS, CONTENT_TYPE, MAX_WAITING, RequestMetrics, observe
 
 _MATCH_BUCKETS = (0.00005, 0.0001, 0.00025, *BUCKETS)
 """The bounds of the histogram of matches, in seconds."""

@@ -7,9 +7,9 @@ from werkzeug.exceptions import HTTPException
 
 from hashdb import errors
 from hashdb.domain.accounts.members import Actor
+from hashdb.http_server.problems import problem_answer, refusal_of
 from hashdb.service import HashDB
 from hashdb.service.stats import refusals
-from hashdb.wsgi.problems import problem_answer, refusal_of
 
 _CONTRIBUTING = ("/v1/contributions", "/v1/contributions/media")
 """The routes whose POST requests contribute: the service counts why it refuses contributions."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hashdb import __version__
 from hashdb.domain.accounts.members import Actor
 from hashdb.errors import needing
-from hashdb.wsgi import request_id
+from hashdb.http_server import request_id
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

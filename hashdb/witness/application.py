@@ -10,12 +10,12 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from hashdb.domain.ledger.cosignatures import SIZE_TYPE, SUBMISSION_PATH
 from hashdb.errors import MethodNotAllowed, NotFound, WrongOldSize
+from hashdb.http_server import request_id
+from hashdb.http_server.bodies import discard_rest, read_text
+from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.log_lines import write_line
+from hashdb.http_server.replies import TEXT, Reply, problem_reply
 from hashdb.witness.witnessing import Witness
-from hashdb.wsgi import request_id
-from hashdb.wsgi.bodies import discard_rest, read_text
-from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.log_lines import write_line
-from hashdb.wsgi.replies import TEXT, Reply, problem_reply
 
 LARGEST_BODY: Final = 128 * 1024
 """The largest body in octets: a checkpoint may have dozens of signatures, some of 3,300 octets."""

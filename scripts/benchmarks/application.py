@@ -5,11 +5,11 @@ from __future__ import annotations
 from threading import Event
 
 from hashdb.cli.serve import fill_index
+from hashdb.http_server.log_lines import write_json_lines
 from hashdb.service import open_hashdb, schedule
 from hashdb.service.background import Task
 from hashdb.settings import Settings
 from hashdb.web import create_app
-from hashdb.wsgi.log_lines import write_json_lines
 
 write_json_lines()
 _settings = Settings.read()

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hashdb.http_server.log_lines import write_json_lines
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.matching import matches
 from hashdb.settings import Settings
 from hashdb.web import access_log as web_logs
 from hashdb.web import create_app, fast_path
 from hashdb.web.limits import RateLimits
-from hashdb.wsgi.log_lines import write_json_lines
 from scripts.benchmarks.homes import post_environ
 
 PARTS = ("key", "freshness", "parse", "limits", "search", "store", "answer", "counts", "log", "the rest")

@@ -12,8 +12,8 @@ from threading import Thread
 import httpx
 
 from hashdb.errors import HashDBError
+from hashdb.http_server.problems import status_of
 from hashdb.wire.problems import problem
-from hashdb.wsgi.problems import status_of
 
 LOSE_ANSWER = "lose the answer"
 

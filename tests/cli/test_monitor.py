@@ -21,8 +21,8 @@ from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, 
 from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.errors import NotFound
 from hashdb.index.folder import lock_folder
-from hashdb.monitoring.alarms import Alarm, Reporter
-from hashdb.monitoring.monitor import Monitor, MonitorState
+from hashdb.monitor.alarms import Alarm, Reporter
+from hashdb.monitor.monitor import Monitor, MonitorState
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.settings import Settings

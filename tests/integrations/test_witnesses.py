@@ -211,7 +211,7 @@ def test_a_witness_rejects_a_fork(log: Log) -> None:
         state = ask_witness(db)
         assert (state.size, state.refused) == (first, True)
         grow(db, "Epsilon", "Zeta")
-        db.now.go(minutes=5)  # type: ignore[attr-defined]
+        db.now.advance(minutes=5)  # type: ignore[attr-defined]
         assert ask_witness(db).refused
         assert verify_cosigned(db, log) == first
 

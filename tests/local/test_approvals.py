@@ -102,13 +102,13 @@ def test_a_change_that_leaves_the_active_set_as_it_is_needs_no_signature(service
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
     contributions.amend(service.db, service.actor, 1, Amendment(labels=("incitement",)))
-    service.clock.go(minutes=5)
+    service.clock.advance(minutes=5)
     assert signed.sync(service.client) == 1
     ((match,),) = (result.matches for result in signed.match([query(1)]).results)
     assert match.labels == ("incitement",) and signed.age == timedelta()
     contributed(service.db, service.actor, draft(3))
     contributions.amend(service.db, service.actor, 2, Amendment(labels=("incitement",)))
-    service.clock.go(minutes=5)
+    service.clock.advance(minutes=5)
     assert signed.sync(service.client) == 1
     ((match,),) = (result.matches for result in signed.match([query(2)]).results)
     # One contribution waits for a signature, so the copy is not up to date.
@@ -120,16 +120,16 @@ def test_an_approval_lasts_for_a_day(service: Service, signed: LocalIndex) -> No
     contributed(service.db, service.actor, draft(1))
     service.root(NORTH, SOUTH)
     signed.sync(service.client)
-    service.clock.go(hours=24)
+    service.clock.advance(hours=24)
     assert matched(signed, 1) == [1] and signed.age == APPROVED_FOR
-    service.clock.go(hours=1)
+    service.clock.advance(hours=1)
     with pytest.raises(CopyNotApproved, match=r"it was last approved 25 hours ago; sync it$"):
         matched(signed, 1)
     # The newest root is still the same, and nothing changed.
     assert signed.sync(service.client) == 0
     assert matched(signed, 1) == [1] and signed.age == timedelta()
     contributed(service.db, service.actor, draft(2))
-    service.clock.go(minutes=5)
+    service.clock.advance(minutes=5)
     assert signed.sync(service.client) == 0
     assert signed.age == timedelta(minutes=5)
 
@@ -180,7 +180,7 @@ def test_a_contribution_that_changed_after_the_root_keeps_its_signed_state(
     assert matched(signed, 1, 2, 3, 4, 5) == [1, 2, 3, 4]
     contributions.amend(service.db, service.actor, 1, Amendment(labels=("incitement",)))
     assert signed.sync(service.client) == 1
-    service.clock.go(minutes=1)
+    service.clock.advance(minutes=1)
     # Nothing is new. The two withdrawals wait for the next root.
     assert signed.sync(service.client) == 0 and signed.age == timedelta(minutes=1)
     assert matched(signed, 1, 2, 3, 4, 5) == [1, 2, 3, 4]
@@ -234,7 +234,7 @@ def test_a_contribution_that_the_feed_shows_as_changed_10_times_is_reported(
         # The operator shows the change of contribution 3 as a new one each time.
         service.wire.later_seqs = {3: service.root(NORTH, SOUTH).covers + 1}
         # Time alone is no reason for an error: organisations may be unavailable.
-        service.clock.go(hours=1)
+        service.clock.advance(hours=1)
         if number < 14:
             assert signed.sync(service.client) == 1 and signed.sync(service.client) == 0
         else:

@@ -224,7 +224,7 @@ def test_a_copy_matches_while_the_service_is_down_and_returns_its_age(service: S
     expected = service.client.match([query(1), query(2)])
     service.wire.is_down = True
     assert index.match([query(1), query(2)]) == expected
-    service.clock.go(hours=2)
+    service.clock.advance(hours=2)
     assert index.age == timedelta(hours=2)
     assert [len(result.matches) for result in index.match([query(1), query(2)]).results] == [1, 0]  # one expired
     assert index.checkpoint == expected.checkpoint

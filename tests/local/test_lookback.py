@@ -203,7 +203,7 @@ def test_look_back_reports_and_takes_back_the_same_matches_as_a_query(
             ids.remove(id)
         if turn == 3:
             benign.add(service.db, COMMAND_LINE, BenignDraft((signal(3), signal(4, PHASH))))
-        service.clock.go(hours=3)
+        service.clock.advance(hours=3)
         reports = member.sync()
         expected: dict[tuple[str, int], Match] = {}
         for upload_id, each in uploads.items():
@@ -340,7 +340,7 @@ def test_an_expired_contribution_is_taken_back_while_the_service_is_down(service
     contributed(service.db, service.actor, draft(1, expires_at=NOON + HOUR), draft(2, expires_at=NOON + 9 * HOUR))
     member.sync()
     service.wire.is_down = True
-    service.clock.go(hours=2)
+    service.clock.advance(hours=2)
     assert member.lookback.catch_up() == 1
     assert list(member.matches()) == [("b", 2)]
 

@@ -445,7 +445,7 @@ def test_whole_days_are_deleted_after_the_retention(remembered: Remembered, tmp_
     assert find(remembered, signal(1), signal(2)) == {"b"}
     assert [path.name for path in (tmp_path / "remembered").glob("2*")] == ["2026-10-22"]
     # A process that only remembers also deletes old days, in case no process looks back.
-    clock.go(days=1)
+    clock.advance(days=1)
     remembered.remember([upload("e", 5, at=clock.at)])
     assert [path.name for path in (tmp_path / "remembered").glob("2*")] == ["2026-11-22"]
 

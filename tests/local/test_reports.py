@@ -137,17 +137,17 @@ def test_a_forgotten_upload_is_deleted_from_all_files(reports: Reports, tmp_path
 
 def test_old_reports_are_deleted_after_they_are_acknowledged(reports: Reports, clock: Clock) -> None:
     reports.record(cursor_at(5), [found_match("old", 17), found_match("older", 18, days=89)], [])
-    clock.go(days=30)
+    clock.advance(days=30)
     reports.record(cursor_at(6), [found_match("new", 17)], [])
-    clock.go(days=61)
+    clock.advance(days=61)
     reports.record(cursor_at(7), [], [])
     assert [upload for _, _, upload, *_ in report_rows(reports, after=0)] == ["old", "older", "new"]
     reports.acknowledge(3)
-    clock.go(hours=1)
+    clock.advance(hours=1)
     reports.record(cursor_at(8), [], [])
     # Old reports are deleted only once a day.
     assert len(report_rows(reports, after=0)) == 3
-    clock.go(days=1)
+    clock.advance(days=1)
     reports.record(cursor_at(9), [], [])
     assert [upload for _, _, upload, *_ in report_rows(reports, after=0)] == ["new"]
     assert reports.contributions() == {17}

@@ -158,12 +158,12 @@ def test_a_following_process_gets_a_new_seed_within_minutes(service: Service, fo
         assert [*sync.state.seeds] == []
         seeds.rotate(service.db, COMMAND_LINE)
         for minutes, known in ((1, 0), (5, 1)):
-            service.clock.go(minutes=minutes)
+            service.clock.advance(minutes=minutes)
             sync.catch_up()
             assert len(sync.state.seeds) == known
         seeds.rotate(service.db, COMMAND_LINE)
         # It also works after the clock was set back.
-        service.clock.go(hours=-1)
+        service.clock.advance(hours=-1)
         sync.catch_up()
         assert [seed.id for seed in sync.state.seeds] == [2, 1]
 

@@ -89,7 +89,7 @@ class List:
 
     def follow_upstreams(self) -> None:
         """Read from every upstream once, as a worker does every few seconds."""
-        self.lists.clock.go(seconds=6)
+        self.lists.clock.advance(seconds=6)
         following.look(self.db, self.connect)
 
     def contribute(self, *drafts: Draft) -> tuple[Contribution, ...]:

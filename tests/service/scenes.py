@@ -108,7 +108,7 @@ class Scene:
         webhooks.add(db, alpha, WebhookDraft("https://example.org/hook", (Topic.FEED_CHANGED,)))
         db.rules = replace(db.rules, two_persons=True)
         members.change(db, admin_of_second_member(db), 1, MemberChange(status=MemberStatus.SUSPENDED))
-        self.clock.go(hours=2)
+        self.clock.advance(hours=2)
         contributions.emit_pending(db)
         seeds.make_first(db)
         seeds.rotate(db, COMMAND_LINE)
@@ -199,7 +199,7 @@ class FullScene(Scene):
             feed.log_feed_read(db, querier)
             counts.flush(db)
             members.flush(db)
-            self.clock.go(days=1)
+            self.clock.advance(days=1)
             counts.seal(db)
         matches.match(db, with_new_key(db, querier), [query(15)])
         for _ in range(2):

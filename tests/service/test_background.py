@@ -80,7 +80,7 @@ def test_the_last_failure_of_a_task_is_stored_at_most_once_a_minute(
         "expiry": "ValueError"
     }
     seconds[0] = 61
-    clock.go(seconds=61)
+    clock.advance(seconds=61)
     db.background.run(Task.EXPIRY, partial(raises, KeyError("secret")))
     (last,) = stored_errors(db).values()
     assert last.at == clock() and last.text.startswith("KeyError at tests.service.test_background.raises:")

@@ -141,7 +141,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(by=hours)
     def advance_the_clock(self, by: int) -> None:
-        self.clock.go(hours=by)
+        self.clock.advance(hours=by)
 
     @rule(limit=st.integers(1, 3))
     def emit_pending_events(self, limit: int) -> None:

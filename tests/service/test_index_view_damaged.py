@@ -223,7 +223,7 @@ def test_a_rollback_is_noticed_when_the_log_grew_to_the_same_length(
     _, second = contributed(db, actor, draft(1), draft(2))
     known = db.index.catch_up()
     roll_back_service(database_url, known.seq - 1, second.id, None)
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     contributed(db, actor, draft(3))
     assert db.index.catch_up().seq == known.seq
     assert unmatched(db, actor, [1, 2, 3]) == [2]

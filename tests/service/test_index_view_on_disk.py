@@ -80,7 +80,7 @@ def test_a_value_leaves_the_index_only_after_its_last_contribution_ended(
         contributions.withdraw(service, actor, withdrawn.id, "other")
         contributions.withdraw(service, actor, shared.id, "other")
         contributions.erase(service, actor, erased.id)
-        clock.go(hours=2)
+        clock.advance(hours=2)
         contributed(service, actor, draft(4))
         contributions.emit_pending(service)
         assert other.member is not None

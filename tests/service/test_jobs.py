@@ -75,7 +75,7 @@ def test_one_report_job_runs_at_a_time(db: HashDB, actor: Actor, clock: Clock) -
     assert (second.id, second.running(clock()), second.is_for(Period(DAY, DAY), 1)) == (first.id, True, False)
     with pytest.raises(NotFound):
         reports.text(db, COMMAND_LINE, first.id)
-    clock.go(seconds=61)
+    clock.advance(seconds=61)
     assert reports.start(db, COMMAND_LINE, DAY, DAY, None, added_count).id == first.id + 1
     may_finish.set()
     finished_report(db)
@@ -134,7 +134,7 @@ def test_one_verification_runs_at_a_time(
     first = verification.start(db, COMMAND_LINE)
     assert first.running(clock())
     assert verification.start(db, COMMAND_LINE).id == first.id
-    clock.go(seconds=61)
+    clock.advance(seconds=61)
     assert verification.start(db, COMMAND_LINE).id == first.id + 1
     may_finish.set()
     finished_verification(db)

@@ -146,9 +146,9 @@ def test_one_key_and_all_keys_together_have_limited_requests_in_a_process(
 def test_a_job_of_a_dead_process_fails_after_a_minute(db: HashDB, actor: Actor, clock: Clock) -> None:
     with db.store.begin() as tx:
         id = tx.answer_jobs.add(actor.name, clock())
-    clock.go(seconds=59)
+    clock.advance(seconds=59)
     assert later.get(db, actor, id).status is JobStatus.WAITING
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     job = later.get(db, actor, id)
     assert (job.status, job.text) == (JobStatus.FAILED, None)
 
@@ -263,9 +263,9 @@ def test_jobs_are_kept_for_an_hour_and_only_the_newest_of_a_key(db: HashDB, acto
     with pytest.raises(NotFound):
         later.get(db, actor, ids[0])
     assert later.get(db, other, first).id == first
-    clock.go(minutes=60)
+    clock.advance(minutes=60)
     assert later.prune(db) == 0
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     assert later.prune(db) == KEPT_JOBS + 1
 
 

@@ -53,7 +53,7 @@ def test_log_tasks_and_count_tasks_run_while_the_index_is_filled(
     checkpoints.start(before)
     actor = member_with(before)
     (item,) = contributed(before, actor, draft(1, expires_at=NOON + timedelta(hours=1)))
-    clock.go(hours=2)
+    clock.advance(hours=2)
     stop, may_fill, filling = Event(), Event(), Event()
     finished: list[Task] = []
     db.background.on_success = lambda task, seconds: finished.append(task)

@@ -91,7 +91,7 @@ def test_a_restore_of_the_log_empties_the_caches(db: HashDB, actor: Actor, clock
     roll_back_service(database_url, known.seq, lost.id + 1, "restored")
     assert db.follower.catch_up().epoch == "restored"
     assert db.keys._keys is not cached
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     contributed(db, actor, draft(3))
     assert db.follower.catch_up().seq == known.seq + 1
 

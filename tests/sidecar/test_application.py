@@ -93,7 +93,7 @@ def test_unknown_addresses_and_methods_are_rejected(filled: Pair) -> None:
 
 
 def test_every_answer_from_the_copy_has_the_age_of_the_copy(filled: Pair) -> None:
-    filled.service.clock.go(seconds=42)
+    filled.service.clock.advance(seconds=42)
     for answer in (filled.ask("POST", MATCHES, json={"queries": [QUERY]}), filled.ask("GET", "/hma/c/banks")):
         assert answer.headers[AGE] == "42"
     assert AGE not in filled.ask("GET", "/healthz").headers
@@ -111,9 +111,9 @@ def test_an_old_copy_is_reported_at_readyz_and_still_answers(filled: Pair) -> No
     ready = filled.ask("GET", "/readyz")
     checkpoint = filled.client.changes(0).checkpoint
     assert json.loads(ready.data) == {"status": "ready", "checkpoint": checkpoint, "age": 0, "contributions": 5}
-    filled.service.clock.go(seconds=300)
+    filled.service.clock.advance(seconds=300)
     assert filled.ask("GET", "/readyz").status_code == 200
-    filled.service.clock.go(seconds=1)
+    filled.service.clock.advance(seconds=1)
     error = problem(filled.ask("GET", "/readyz"), 503, "copy-too-old")
     assert (error["age"], error["max_age"]) == (301, 300)
     assert filled.ask("GET", "/hma/status").status_code == 503

@@ -34,7 +34,7 @@ def test_requests_are_counted_by_route_and_status(pair: Pair) -> None:
 
 
 def test_the_metrics_describe_the_copy_and_look_back(filled: Pair) -> None:
-    filled.service.clock.go(seconds=42)
+    filled.service.clock.advance(seconds=42)
     values = metrics(filled)
     seq = filled.state.copy_state().seq
     assert values["hashdb_sidecar_copy_age_seconds[]"] == 42

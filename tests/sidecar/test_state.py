@@ -18,13 +18,13 @@ def test_the_age_of_the_copy_counts_from_the_last_sync_and_is_never_negative(pai
     with pytest.raises(CopyNotReady):
         pair.state.copy_age()
     pair.sync()
-    pair.service.clock.go(seconds=MAX_AGE)
+    pair.service.clock.advance(seconds=MAX_AGE)
     assert (pair.state.copy_age(), pair.state.require_ready().seq) == (MAX_AGE, pair.state.copy_state().seq)
-    pair.service.clock.go(seconds=1)
+    pair.service.clock.advance(seconds=1)
     with pytest.raises(CopyTooOld) as caught:
         pair.state.require_ready()
     assert str(caught.value) == "the local copy was last up to date 301 s ago: the limit is 300 s"
-    pair.service.clock.go(hours=-1)
+    pair.service.clock.advance(hours=-1)
     assert pair.state.copy_age() == 0
 
 

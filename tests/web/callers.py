@@ -15,6 +15,7 @@ from sqlalchemy import NullPool, create_engine, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
+from hashdb.http_server.media import Hashers
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.index_view import IndexView
@@ -23,7 +24,6 @@ from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
 from hashdb.web.context import AppState
-from hashdb.wsgi.media import Hashers
 from tests import builders
 from tests.service.folders import fill_store
 

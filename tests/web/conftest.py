@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.accounts.members import Scope
+from hashdb.http_server.media import Hashers
 from hashdb.settings import Settings
-from hashdb.wsgi.media import Hashers
 from tests.web.callers import Caller, Service, service_at, stop_hashers
 
 

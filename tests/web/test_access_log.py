@@ -8,8 +8,8 @@ import logging
 
 import pytest
 
+from hashdb.http_server import log_lines
 from hashdb.service.matching import matches
-from hashdb.wsgi import log_lines
 from tests.web.callers import Service, item, pdq
 
 

@@ -83,7 +83,7 @@ def test_every_api_route_that_can_append_limits_a_key(service: Service) -> None:
         else:
             assert rejected.status_code == 429, (method, path, rejected.status)
             assert 1 <= int(rejected.headers["Retry-After"]) <= 6
-        service.clock.go(seconds=6)
+        service.clock.advance(seconds=6)
     assert checked == set(OTHER_LIMITS)
 
 
@@ -96,7 +96,7 @@ def test_every_form_of_the_console_that_writes_limits_a_user(service: Service) -
             continue
         _use_up(service, "user:1")
         assert (ada.post(path).status_code == 429) == (endpoint not in READ_ONLY_FORMS), (method, path)
-        service.clock.go(seconds=6)
+        service.clock.advance(seconds=6)
 
 
 @pytest.mark.parametrize("endpoint", sorted(OTHER_LIMITS))
@@ -112,7 +112,7 @@ def test_a_burst_of_changes_is_rejected_until_the_budget_renews(service: Service
     statuses = [platform.patch(path, {"severity": n % 5}).status_code for n in range(100)]
     assert statuses == [200] * 60 + [429] * 40
     assert service.rows()["events"] - before <= 60
-    service.clock.go(seconds=6)
+    service.clock.advance(seconds=6)
     assert platform.patch(path, {"severity": 1}).status_code == 200
 
 
@@ -121,7 +121,7 @@ def test_one_key_can_dispute_100_contributions_an_hour(service: Service, platfor
     responses = []
     for id in ids:
         responses.append(other.post(f"/v1/contributions/{id}/opinions", {"opinion": "disputes", "reason": "other"}))
-        service.clock.go(seconds=0.2)
+        service.clock.advance(seconds=0.2)
     assert [response.status_code for response in responses] == [201] * 100 + [429] * 200
     details = problem(responses[-1], 429, "limit-reached")
     assert details["detail"].startswith("the limit of 100 disputes an hour by one key (budget `disputes`, renews at")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from werkzeug.formparser import FormDataParser
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.wsgi.forms import _CutAtBoundaries, _FormParser
+from hashdb.http_server.forms import _CutAtBoundaries, _FormParser
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, item, pdq, problem, service_at
 
 URL = "/v1/contributions"
@@ -177,7 +177,7 @@ def test_a_repeated_request_with_the_same_idempotency_key_gets_the_same_answer(
     repeated = body(send())
     assert [answer["id"] for answer in repeated["contributions"]] == [answer["id"] for answer in first["contributions"]]
     assert repeated["contributions"][0]["status"] == "withdrawn"
-    service.clock.go(hours=24)
+    service.clock.advance(hours=24)
     assert body(send())["contributions"][0]["id"] > first["contributions"][1]["id"]
 
 

@@ -101,7 +101,7 @@ def test_a_job_whose_process_died_is_reported_as_failed(service: Service, caller
     with service.db.store.begin() as tx:
         id = tx.answer_jobs.add(f"key:{caller.key}", service.clock())
     assert body(caller.get(f"/v1/jobs/{id}"))["status"] == "waiting"
-    service.clock.go(seconds=61)
+    service.clock.advance(seconds=61)
     job = body(caller.get(f"/v1/jobs/{id}"))
     assert (job["status"], job["error"]["type"]) == ("failed", "/problems/job-lost")
     assert "ended" in job["error"]["detail"]

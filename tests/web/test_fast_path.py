@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
+from hashdb.http_server import log_lines
 from hashdb.service.accounts import members
 from hashdb.service.matching import matches
 from hashdb.web.fast_path import CONTRIBUTIONS, MATCHES
-from hashdb.wsgi import log_lines
 from tests.web.callers import Caller, Service, item, pdq, problem
 
 JSON = "application/json"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hashdb.wsgi import log_lines
+from hashdb.http_server import log_lines
 from tests.web.callers import Caller, item, pdq
 from tests.web.pictures import form, photo
 

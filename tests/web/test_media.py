@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.wsgi import media
+from hashdb.http_server import media
 from tests.films import film
 from tests.hashing.samples import encode_picture
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, problem, service_at

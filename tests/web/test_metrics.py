@@ -87,7 +87,7 @@ def test_metrics_report_how_far_each_key_has_read_the_feed(service: Service, adm
     metrics = samples(admin.get("/metrics").text)
     assert metrics["hashdb_feed_events", (("key", str(reader.key)),)] == first < metrics["hashdb_log_events", ()]
     assert ("hashdb_feed_events", (("key", str(other.key)),)) in metrics
-    service.clock.go(minutes=2)
+    service.clock.advance(minutes=2)
     reader.get("/v1/changes")
     members.flush(service.db)
     members.revoke_key(service.db, COMMAND_LINE, other.key)
@@ -190,7 +190,7 @@ def test_metrics_report_when_an_upstream_was_caught_up_until_it_is_paused(servic
     name = "hashdb_upstream_caught_up_timestamp_seconds", (("upstream", "1"),)
     upstream = follow_page(service.db)
     assert samples(admin.get("/metrics").text)[name] == 0
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     following.look(service.db, connect_to_page)
     assert samples(admin.get("/metrics").text)[name] == service.clock().timestamp()
     upstreams.pause(service.db, COMMAND_LINE, upstream.id)

@@ -21,7 +21,7 @@ from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.domain.ledger.checkpoints import read_checkpoint
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.local import LocalIndex
-from hashdb.monitoring.monitor import Monitor, MonitorPlan
+from hashdb.monitor.monitor import Monitor, MonitorPlan
 from hashdb.service.accounts import members, sessions, users
 from hashdb.service.contributions import contributions
 from hashdb.service.ledger import active_set, checkpoints, verification
@@ -62,7 +62,7 @@ class Scene:
         users.add(self.db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), PASSWORD)
         sessions.sign_in(self.db, "ada", PASSWORD, "office")
         self.match()
-        service.clock.go(days=1)
+        service.clock.advance(days=1)
         counts.seal(self.db)
         self.alpha.contribute(item(1), item(2), headers={"Idempotency-Key": "first"})
         self.match()
@@ -123,7 +123,7 @@ class Scene:
     def alarms(self) -> list[str]:
         """The alarms of a member's monitor in the next half minute, while the service works as usual."""
         for _ in range(3):
-            self.service.clock.go(seconds=10)
+            self.service.clock.advance(seconds=10)
             active_set.keep(self.db, at_once=True)
             checkpoints.keep(self.db, at_once=True)
             if alarms := self.monitor.check(whole=True):
@@ -283,7 +283,7 @@ def _match_without_counting(scene: Scene) -> None:
 def _answer_without_storing(scene: Scene) -> None:
     """The answer comes from a second service that nobody else sees."""
     with service_at(None) as other:
-        other.clock.go(days=1)
+        other.clock.advance(days=1)
         member = other.caller(Scope.CONTRIBUTE, Scope.MATCH)
         assert member.contribute(item(9))[0]["status"] == "active"
     assert scene.beta.matched(str(signal(9))) == []
@@ -294,7 +294,7 @@ def _show_older_state(scene: Scene) -> None:
     """The program answers from a copy. The earlier checkpoint still verifies."""
     note = checkpoints.latest(scene.db)
     with scene.served_by(Response(note)):
-        scene.service.clock.go(hours=1)
+        scene.service.clock.advance(hours=1)
         assert scene.service.anonymous.get("/v1/checkpoint").text == note
     assert read_checkpoint(note, checkpoints.log(scene.db).verifiers)[0].size == scene.head
 
@@ -302,7 +302,7 @@ def _show_older_state(scene: Scene) -> None:
 @action("publishes an event late")
 def _publish_late(scene: Scene) -> None:
     """The request waits for an hour; the event has the time at which it was written."""
-    scene.service.clock.go(hours=1)
+    scene.service.clock.advance(hours=1)
     scene.alpha.contribute(item(8))
 
 

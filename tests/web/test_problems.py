@@ -10,8 +10,8 @@ import pytest
 
 from hashdb import errors
 from hashdb.errors import HashDBError
+from hashdb.http_server.problems import status_of
 from hashdb.web.problems import respond
-from hashdb.wsgi.problems import status_of
 from tests.web.callers import Service, problem
 
 CLIENT_SIDE = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hashdb.wsgi import request_id
+from hashdb.http_server import request_id
 from tests.web.callers import Service, service_at
 
 

@@ -86,7 +86,7 @@ def test_unknown_paths_and_methods_are_rejected(client: Client, method: str, pat
 def test_the_witness_reports_that_it_is_alive_and_logs_no_content(
     scene: Scene, client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hashdb.wsgi.log_lines import write_json_lines
+    from hashdb.http_server.log_lines import write_json_lines
 
     write_json_lines()
     scene.log.grow(3)

@@ -12,6 +12,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Draft, IdempotencyKey
 from hashdb.domain.signals import Profile
 from hashdb.hashing import Mode
+from hashdb.http_server.media import HashedFile
 from hashdb.service import HashDB
 from hashdb.service.contributions import additions, contributions
 from hashdb.service.matching import benign
@@ -26,7 +27,6 @@ from hashdb.wire.files import ContributedMediaIn
 from hashdb.wire.frames import FramesOut
 from hashdb.wire.jobs import JobOut
 from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery, PageQuery
-from hashdb.wsgi.media import HashedFile
 
 blueprint = ApiBlueprint(
     "contributions",

@@ -11,12 +11,12 @@ from flask import request
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.errors import WrongContentType
+from hashdb.http_server.bodies import read_text
 from hashdb.service.ledger import active_set, checkpoints, events, receipts, witnesses
 from hashdb.web.context import actor, hashdb, list_page, query
 from hashdb.web.openapi import TEXT, ApiBlueprint, operation
 from hashdb.wire.ledger import ConsistencyOut, EventsOut, InclusionOut, LogOut, SetBlockOut, SetOut
 from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery, ReceiptsQuery, SetQuery
-from hashdb.wsgi.bodies import read_text
 
 events_api = ApiBlueprint("events", tag="Audit log", about="For auditors: every change, in order.")
 

@@ -13,6 +13,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import QUERY_INTERVAL
+from hashdb.http_server.media import HashedFile, pictures_text, with_hashes
 from hashdb.service.matching import benign, matches
 from hashdb.web import media
 from hashdb.web.context import LARGE_BODY, actor, body, hashdb, list_page, query, validation_context
@@ -23,7 +24,6 @@ from hashdb.wire.jobs import JobOut
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, answer_text, read_queries
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, PageQuery, SignalsQuery
 from hashdb.wire.review import ProposalOut
-from hashdb.wsgi.media import HashedFile, pictures_text, with_hashes
 
 matches_api = ApiBlueprint("matches", tag="Match", about="For members: ask whether others have removed an item.")
 

@@ -6,11 +6,11 @@ from flask import Response, render_template, request, url_for
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.errors import NotFound
+from hashdb.http_server.prometheus_multiprocess import CONTENT_TYPE
 from hashdb.service import health
 from hashdb.web.context import app_state, hashdb
 from hashdb.web.openapi import ApiBlueprint, document, operation
 from hashdb.wire.problems import HealthOut, ReadyOut
-from hashdb.wsgi.prometheus_multiprocess import CONTENT_TYPE
 
 blueprint = ApiBlueprint("operation", tag="Operation", about="For operators: health and metrics.", url_prefix="")
 

@@ -15,6 +15,7 @@ from flask import Blueprint, Flask, Response, g, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from hashdb.errors import HashDBError, MethodNotAllowed, NotAuthenticated, NotFound, ScopeMissing, reject_field
+from hashdb.http_server.problems import refusal_of
 from hashdb.service.stats import refusals
 from hashdb.web import problems
 from hashdb.web.console import (
@@ -45,7 +46,6 @@ from hashdb.web.console import (
 )
 from hashdb.web.console.signals import grid
 from hashdb.web.context import hashdb
-from hashdb.wsgi.problems import refusal_of
 
 _NOUNS = (
     sessions, provider, account, overviews, find, views, contributions, cases, claims, neighbors, compare,

@@ -11,6 +11,8 @@ from hashdb.domain.frames import split_shots
 from hashdb.errors import Fault, InvalidInput, MediaRefused, TextRefused, TooLarge, UnreadablePicture, reject
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
+from hashdb.http_server.media import HashedFile, check_size
+from hashdb.http_server.uploads import Upload
 from hashdb.service.matching import comparisons
 from hashdb.service.matching.comparisons import Comparison
 from hashdb.web.console import frames, pages
@@ -18,8 +20,6 @@ from hashdb.web.console.filters import counted
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import ToHash, hash_uploads, takes_text
 from hashdb.web.context import actor, app_state, hashdb
-from hashdb.wsgi.media import HashedFile, check_size
-from hashdb.wsgi.uploads import Upload
 
 blueprint = pages.blueprint_of("compare", __name__, "/compare")
 _FIELDS = (("first", Mode.TRANSFORMS, QUERY_INTERVAL), ("second", Mode.BALANCED, INTERVAL))

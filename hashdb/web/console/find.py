@@ -23,6 +23,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.spelling import name_rank, read_id
 from hashdb.errors import Fault, InvalidInput, NotFound, ScopeMissing, TextRefused
 from hashdb.hashing.addresses import begins_as_address
+from hashdb.http_server.uploads import Upload
 from hashdb.service import HashDB, finding
 from hashdb.service.accounts import members, users
 from hashdb.service.contributions import contributions
@@ -37,7 +38,6 @@ from hashdb.web.console.signals import takes_text
 from hashdb.web.context import actor, hashdb
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.pasted import with_algorithms
-from hashdb.wsgi.uploads import Upload
 
 blueprint = pages.blueprint_of("find", __name__)
 _CONSOLE_PAGE = re.compile(r"https?://[^/?#]+/console/", re.IGNORECASE)

@@ -15,10 +15,10 @@ from itsdangerous import BadSignature, Signer, URLSafeSerializer
 
 from hashdb.domain.accounts.users import Session
 from hashdb.errors import FormRefused, NotAuthenticated
+from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.media import allow_videos
 from hashdb.service.accounts import sessions
 from hashdb.web.context import app_state, hashdb, spend_change
-from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.media import allow_videos
 
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
 """Views that need no session."""

@@ -26,6 +26,8 @@ from hashdb.hashing import Mode
 from hashdb.hashing.addresses import url_signals
 from hashdb.hashing.documents import DOCUMENT_HEAD, begins_as_document
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL, VIDEO_HEAD, begins_as_video
+from hashdb.http_server.media import HashedFile
+from hashdb.http_server.uploads import Upload, UploadLimits
 from hashdb.service.later import Advance
 from hashdb.service.matching.neighbors import UNALTERED, SignalsByTransform
 from hashdb.web import media
@@ -33,8 +35,6 @@ from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.pasted import format_hash_lines, parse_hash_lines, parse_item
-from hashdb.wsgi.media import HashedFile
-from hashdb.wsgi.uploads import Upload, UploadLimits
 
 
 def grid(signal: Signal, other: Signal | None = None) -> Markup:

@@ -12,10 +12,10 @@ from flask import Response, request
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.contributions import Recorded
 from hashdb.errors import NoLabel
+from hashdb.http_server.bodies import read_fields
 from hashdb.service.contributions import contributions
 from hashdb.web.context import app_state, hashdb, validation_context
 from hashdb.wire.drafts import read_drafts
-from hashdb.wsgi.bodies import read_fields
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
 """URL prefixes of the protocols. The OpenAPI document leaves them out: other projects define them."""

@@ -21,6 +21,11 @@ from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import AlreadyWithdrawn, BankOfMember, HashDBError, InvalidInput, MalformedRequest, NotFound
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
+from hashdb.http_server.bodies import reading_body
+from hashdb.http_server.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload, split_bank
+from hashdb.http_server.media import HashedFile, picture_of
+from hashdb.http_server.texts import hash_pairs, hash_value
+from hashdb.http_server.uploads import Upload
 from hashdb.service import HashDB, health
 from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
@@ -40,11 +45,6 @@ from hashdb.web.sharing.fetching import fetch
 from hashdb.wire import read
 from hashdb.wire.sharing import hma as wire
 from hashdb.wire.sharing import parse_fields
-from hashdb.wsgi.bodies import reading_body
-from hashdb.wsgi.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload, split_bank
-from hashdb.wsgi.media import HashedFile, picture_of
-from hashdb.wsgi.texts import hash_pairs, hash_value
-from hashdb.wsgi.uploads import Upload
 
 blueprint = Blueprint("hma", __name__, url_prefix="/hma")
 

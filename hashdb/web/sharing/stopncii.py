@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.errors import NotAuthenticated
+from hashdb.http_server.texts import hash_value
 from hashdb.service.sharing import feed
 from hashdb.web.context import actor, admit, app_state, authenticate_request, body, hashdb, validation_context
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
@@ -26,7 +27,6 @@ from hashdb.wire.sharing.stopncii import (
     list_out,
     page_out,
 )
-from hashdb.wsgi.texts import hash_value
 
 blueprint = Blueprint("stopncii", __name__, url_prefix="/stopncii/v1")
 

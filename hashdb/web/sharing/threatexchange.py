@@ -14,6 +14,7 @@ from flask import Blueprint, Response, request
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.sharing.feed import ExchangePage
 from hashdb.errors import NotAuthenticated
+from hashdb.http_server.texts import ADDRESS, TEXT, hash_value
 from hashdb.service.contributions import contributions
 from hashdb.service.review import opinions
 from hashdb.service.sharing import feed
@@ -21,7 +22,6 @@ from hashdb.web.context import admit, app_state, authenticate_request, hashdb
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
 from hashdb.wire.sharing import parse_fields
 from hashdb.wire.sharing import threatexchange as wire
-from hashdb.wsgi.texts import ADDRESS, TEXT, hash_value
 
 blueprint = Blueprint("threatexchange", __name__, url_prefix="/graph")
 

@@ -148,7 +148,7 @@ STEPS: dict[str, Step] = {
     "reinstated": (lambda db, actor, *_: _set_status(db, actor, MemberStatus.ACTIVE), True),
     "masked": (lambda db, *_: benign.add(db, COMMAND_LINE, BenignDraft((signal(1),))), False),
     "unmasked": (lambda db, *_: benign.delete(db, COMMAND_LINE, _newest_benign_id(db)), True),
-    "expired": (lambda _db, _actor, _id, clock: clock.go(days=2), False),
+    "expired": (lambda _db, _actor, _id, clock: clock.advance(days=2), False),
     "withdrawn": (lambda db, actor, id, _: contributions.withdraw(db, actor, id, "other"), False),
 }
 
@@ -177,9 +177,9 @@ def _check_every_step(db: HashDB, clock: Clock) -> None:
     bundle, item = export()
     store, id = stix2.MemoryStore(bundle), bundle.objects[1].id
     for name, (change, matches) in STEPS.items():
-        clock.go(seconds=5)
+        clock.advance(seconds=5)
         change(db, actor, contribution.id, clock)
-        clock.go(seconds=5)
+        clock.advance(seconds=5)
         (bundle, later_item), (again, _) = export(), export()
         assert bundle.objects == again.objects, name
         store.add(bundle)

@@ -74,7 +74,7 @@ def test_signals_and_short_signals_are_counted(small: HashDB, actor: Actor) -> N
 def test_a_budget_renews(small: HashDB, actor: Actor, clock: Clock) -> None:
     matches.match(small, actor, [query(1)] * 10)
     counts.flush(small)
-    clock.go(hours=12)
+    clock.advance(hours=12)
     matches.match(small, actor, [query(1)] * 10)
     counts.flush(small)
     assert remaining(small, actor, Budget.QUERIES) == 0
@@ -172,22 +172,22 @@ def test_excess_use_by_several_processes_counts_after_the_renewal(
     for process in (*processes, *processes):
         counts.flush(process)
     seconds = Budget.CHANGES.seconds
-    clock.go(seconds=seconds)
+    clock.advance(seconds=seconds)
     for process in (*processes, *processes):
         counts.flush(process)
         assert remaining(process, actor, Budget.CHANGES) == 0
         with pytest.raises(LimitReached):
             process.budgets.spend(actor, ((Budget.CHANGES, 1),), process.now())
-    clock.go(seconds=seconds)
+    clock.advance(seconds=seconds)
     assert [remaining(process, actor, Budget.CHANGES) for process in processes] == [10, 10]
     for process in processes:
         process.close()
 
 
 def test_a_budget_renews_when_the_clock_is_set_back(small: HashDB, actor: Actor, clock: Clock) -> None:
-    clock.go(days=400)
+    clock.advance(days=400)
     matches.match(small, actor, [query(1)] * 10)
     counts.flush(small)
-    clock.go(days=-400)
+    clock.advance(days=-400)
     counts.flush(small)
     assert remaining(small, actor, Budget.QUERIES) == 10

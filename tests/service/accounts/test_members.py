@@ -130,9 +130,9 @@ def test_a_key_expires_at_exactly_its_expiry_time(db: HashDB, clock: Clock) -> N
     member = members.add(db, COMMAND_LINE, DRAFT)
     expiring = replace(MATCH, expires_at=NOON + timedelta(hours=1))
     secret = members.issue_key(db, COMMAND_LINE, member.id, expiring).secret
-    clock.go(hours=1, microseconds=-1)
+    clock.advance(hours=1, microseconds=-1)
     members.authenticate(db, secret)
-    clock.go(microseconds=1)
+    clock.advance(microseconds=1)
     with pytest.raises(NotAuthenticated):
         members.authenticate(db, secret)
     with pytest.raises(InvalidInput, match=r"^expires_at: must be in the future$"):

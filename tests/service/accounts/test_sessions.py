@@ -82,7 +82,7 @@ def test_guesses_of_a_code_count_as_failed_sign_ins_of_the_user(db: HashDB, ada:
             sessions.confirm(db, incomplete.token, "0", "a")
     with pytest.raises(LimitReached):
         sessions.confirm(db, incomplete.token, "0", "a")
-    clock.go(minutes=6)
+    clock.advance(minutes=6)
     with pytest.raises(NotAuthenticated):
         sessions.confirm(db, incomplete.token, pyotp.TOTP(secret).at(clock()), "a")
 
@@ -117,7 +117,7 @@ def test_guesses_of_the_current_password_end_the_session_and_block_changes(
         change(db, own.session, PASSWORD)
     assert caught.value.retry_after == 30
     assert sessions.sign_in(db, "ada", PASSWORD, "a").session.complete
-    clock.go(seconds=31)
+    clock.advance(seconds=31)
     change(db, own.session, PASSWORD)
 
 
@@ -227,10 +227,10 @@ def test_a_provider_identity_cannot_sign_in_to_a_password_account(db: HashDB, ad
 def test_the_last_use_of_a_session_is_stored_once_a_minute_at_most(db: HashDB, ada: int, clock: Clock) -> None:
     signed_in = sessions.sign_in(db, "ada", PASSWORD, "a")
     signed_in_at = clock()
-    clock.go(seconds=59)
+    clock.advance(seconds=59)
     sessions.find_session(db, signed_in.token, LIFETIME)
     assert sessions.list_of_user(db, signed_in.session)[0].seen_at == signed_in_at
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     sessions.find_session(db, signed_in.token, LIFETIME, in_use=False)
     assert sessions.list_of_user(db, signed_in.session)[0].seen_at == signed_in_at
     sessions.find_session(db, signed_in.token, LIFETIME)

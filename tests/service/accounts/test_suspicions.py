@@ -68,7 +68,7 @@ def test_all_processes_together_log_a_key_once_an_hour(
         _query_near(process, actor, MANY)
         process.suspicions.log(process.store, process.now())
     assert len(_suspicion_events(db)) == 1
-    clock.go(hours=1)
+    clock.advance(hours=1)
     # Queries older than an hour do not count.
     _query_near(db, actor, MANY - 1)
     assert db.suspicions.log(db.store, db.now()) == 0

@@ -47,7 +47,7 @@ def test_listing_the_contributions_of_others_is_logged_once_a_day_for_each_key(
             contributions.page(process, auditor, Filter(), 0, 10)
         with db.store.read() as tx:
             subjects.append([event.subject for event in tx.audit.events(0, 99, None, "listing.read", None)])
-        clock.go(days=1)
+        clock.advance(days=1)
     other_process.close()
     assert subjects == [[f"key:{auditor.key.id}"], [f"key:{auditor.key.id}"] * 2]
 
@@ -55,12 +55,12 @@ def test_listing_the_contributions_of_others_is_logged_once_a_day_for_each_key(
 def test_the_use_of_a_key_is_stored_once_a_minute_at_most(db: HashDB, secret: str, clock: Clock) -> None:
     key = members.authenticate(db, secret).key
     assert key and seconds_of_uses(db)[key.id] == 0
-    clock.go(seconds=30)
+    clock.advance(seconds=30)
     members.authenticate(db, secret)
     assert seconds_of_uses(db)[key.id] == 0
-    clock.go(seconds=30)
+    clock.advance(seconds=30)
     assert seconds_of_uses(db)[key.id] == 30
-    clock.go(seconds=600)
+    clock.advance(seconds=600)
     assert not members.flush(db), "a key that was not used again must not be written again"
 
 
@@ -70,7 +70,7 @@ def test_the_latest_use_in_any_process_is_stored(
     second = hashdb(database_url, clock)
     reader = members.authenticate(second, secret)
     feed.read(second, reader, 0, 10)
-    clock.go(seconds=5)
+    clock.advance(seconds=5)
     contributed(db, actor, draft(1))
     feed.read(db, members.authenticate(db, secret), 0, 10)
     members.flush(db)
@@ -89,7 +89,7 @@ def test_the_changes_that_a_reader_has_not_read_are_counted(
     items = contributed(db, actor, *(draft(seed) for seed in range(5)))
 
     def lag() -> Lag | None:
-        clock.go(minutes=2)
+        clock.advance(minutes=2)
         members.flush(db)
         return members.key_uses(db, COMMAND_LINE, actor.member.id if actor.member else 0)[
             reader.key.id if reader.key else 0

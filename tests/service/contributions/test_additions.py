@@ -156,7 +156,7 @@ def test_only_own_active_contributions_without_a_case_accept_additions(
     cases.open_case(db, COMMAND_LINE, ids[2], "other", holds=True)
     dispute(db, ids[3])
     cases.decide(db, COMMAND_LINE, dispute(db, ids[4]), Decision.RETIRE)
-    clock.go(hours=2)
+    clock.advance(hours=2)
     head = db.store.head().seq
     expected = {0: "withdrawn", 1: "withdrawn", 2: "quarantined", 4: "retired", 5: "expired"}
     for place, no_match_reason in expected.items():

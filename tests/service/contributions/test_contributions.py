@@ -123,7 +123,7 @@ class TestContribute:
     def test_a_known_contribution_is_returned_unchanged(self, db: HashDB, actor: Actor, clock: Clock) -> None:
         (contribution,) = contributed(db, actor, draft(1, 2))
         logged = events(db)
-        clock.go(hours=1)
+        clock.advance(hours=1)
         receipt = contributions.contribute(db, actor, [draft(2, 1, labels=("manifesto",), severity=4)])
         assert [(recorded.contribution, recorded.known) for recorded in receipt.recorded] == [(contribution, True)]
         assert receipt.checkpoint == logged[-1].seq
@@ -146,7 +146,7 @@ class TestContribute:
     ) -> None:
         first, second = contributed(db, actor, draft(1), draft(2, expires_at=NOON + timedelta(hours=1)))
         contributions.withdraw(db, actor, first.id, "other")
-        clock.go(hours=1)
+        clock.advance(hours=1)
         receipt = contributions.contribute(db, actor, [draft(1), draft(2)])
         assert [recorded.known for recorded in receipt.recorded] == [False, False]
         assert {recorded.contribution.id for recorded in receipt.recorded}.isdisjoint({first.id, second.id})
@@ -169,7 +169,7 @@ class TestContribute:
         contributed(db, actor, draft(1), draft(3), draft(3))
         with pytest.raises(LimitReached):
             contributions.contribute(db, actor, [draft(5)])
-        clock.go(hours=12)
+        clock.advance(hours=12)
         contributed(db, actor, draft(5), draft(6), draft(7))
         assert len(contributions.page(db, actor, Filter(), 0, 10)) == 6
 
@@ -191,7 +191,7 @@ class TestIdempotencyKeys:
         known = contributed(db, actor, draft(1))
         first = contributions.contribute(db, actor, [draft(1), draft(2)], REQUEST)
         logged = events(db)
-        clock.go(hours=23, minutes=59)
+        clock.advance(hours=23, minutes=59)
         assert contributions.contribute(db, actor, [draft(1), draft(2)], REQUEST) == first
         assert [recorded.known for recorded in first.recorded] == [True, False]
         assert first.recorded[0].contribution == known[0]
@@ -226,11 +226,11 @@ class TestIdempotencyKeys:
     def test_a_key_can_be_used_for_a_new_request_after_a_day(self, db: HashDB, actor: Actor, clock: Clock) -> None:
         first = contributions.contribute(db, actor, [draft(1)], REQUEST)
         contributions.withdraw(db, actor, first.recorded[0].contribution.id, "other")
-        clock.go(hours=24)
+        clock.advance(hours=24)
         second = contributions.contribute(db, actor, [draft(1)], REQUEST)
         assert not second.recorded[0].known
         assert second.recorded[0].contribution.id != first.recorded[0].contribution.id
-        clock.go(hours=1)
+        clock.advance(hours=1)
         assert contributions.contribute(db, actor, [draft(1)], REQUEST) == second
 
     def test_a_repeated_request_does_not_undo_a_withdrawal(self, db: HashDB, actor: Actor) -> None:
@@ -372,7 +372,7 @@ class TestAmend:
     def test_only_an_active_contribution_can_be_amended(self, db: HashDB, actor: Actor, clock: Clock) -> None:
         first, second = contributed(db, actor, draft(1), draft(2, expires_at=NOON + timedelta(hours=1)))
         contributions.withdraw(db, actor, first.id, "other")
-        clock.go(hours=1)
+        clock.advance(hours=1)
         for id, status in ((first.id, "withdrawn"), (second.id, "expired")):
             with pytest.raises(
                 NotActive, match=rf"^contribution {id} is {status}: it cannot be changed, confirmed or disputed$"
@@ -382,7 +382,7 @@ class TestAmend:
     def test_a_new_expiry_time_applies_at_once(self, db: HashDB, actor: Actor, clock: Clock) -> None:
         (contribution,) = contributed(db, actor, draft(1))
         contributions.amend(db, actor, contribution.id, Amendment(expires_at=NOON + timedelta(minutes=1)))
-        clock.go(minutes=1)
+        clock.advance(minutes=1)
         assert matches_of(db, actor, 1) == ()
 
 
@@ -468,7 +468,7 @@ class TestErase:
     ) -> None:
         recent, earlier = contributed(db, actor, draft(1), draft(2))
         contributions.withdraw(db, actor, earlier.id, "other")
-        clock.go(days=30)
+        clock.advance(days=30)
         contributions.erase(db, actor, recent.id)
         contributions.erase(db, actor, earlier.id)
         kept_until = [
@@ -476,7 +476,7 @@ class TestErase:
         ]
         assert kept_until == ["2027-03-20T12:00:00.000000Z", "2027-02-18T12:00:00.000000Z"]
         assert ids_with_signals(db, recent.id, earlier.id) == {recent.id, earlier.id}
-        clock.go(days=60)
+        clock.advance(days=60)
         assert (contributions.purge(db), contributions.purge(db)) == (1, 0)
         assert ids_with_signals(db, recent.id, earlier.id) == {recent.id}
         last = events(db)[-1]
@@ -493,7 +493,7 @@ class TestErase:
         recent, earlier = contributed(db, actor, draft(1), draft(2))
         contributions.withdraw(db, actor, earlier.id, "other")
         contributions.erase(db, actor, recent.id, at_once=True)
-        clock.go(days=91)
+        clock.advance(days=91)
         contributions.erase(db, actor, earlier.id)
         assert ids_with_signals(db, recent.id, earlier.id) == set()
         erased = [event for event in events(db) if event.action == "contribution.erased"]
@@ -523,10 +523,10 @@ class TestExpiryAndSuspension:
         self, db: HashDB, actor: Actor, clock: Clock
     ) -> None:
         (contribution,) = contributed(db, actor, draft(1, expires_at=NOON + timedelta(seconds=1)))
-        clock.go(seconds=1, microseconds=-1)
+        clock.advance(seconds=1, microseconds=-1)
         assert len(matches_of(db, actor, 1)) == 1
         assert contributions.emit_pending(db) == 0
-        clock.go(microseconds=1)
+        clock.advance(microseconds=1)
         assert matches_of(db, actor, 1) == ()
         assert contributions.get(db, actor, contribution.id).status is Status.EXPIRED
         before = events(db)
@@ -541,7 +541,7 @@ class TestExpiryAndSuspension:
 
     def test_an_expired_contribution_can_be_withdrawn_and_erased(self, db: HashDB, actor: Actor, clock: Clock) -> None:
         (contribution,) = contributed(db, actor, draft(1, expires_at=NOON + timedelta(seconds=1)))
-        clock.go(seconds=1)
+        clock.advance(seconds=1)
         contributions.emit_pending(db)
         assert contributions.withdraw(db, actor, contribution.id, "other").status is Status.WITHDRAWN
         contributions.erase(db, actor, contribution.id)

@@ -108,8 +108,8 @@ def test_one_purge_removes_a_limited_number_of_frames(
     monkeypatch.setattr(frames_in_sql, "FRAMES_A_REQUEST", 5)
     for item in contributed(db, actor, video(*range(6)), video(1, 2), video(3, 4, 5), draft(1), video(6)):
         contributions.erase(db, COMMAND_LINE, item.id)
-        clock.go(seconds=1)
-    clock.go(days=90)
+        clock.advance(seconds=1)
+    clock.advance(days=90)
     assert [contributions.purge(db) for _ in range(4)] == [1, 3, 1, 0]
 
 

@@ -45,7 +45,7 @@ def test_the_earliest_of_expiry_and_retention_applies(database_url: str, clock: 
     assert [contributions.get(db, actor, item.id).expires_at for item in items] == expected
     assert contributions.amend(db, actor, items[0].id, Amendment(labels=("manifesto",))).expires_at == NOON + 20 * DAY
     assert contributions.amend(db, actor, items[4].id, Amendment(labels=("incitement",))).expires_at == NOON + 30 * DAY
-    clock.go(days=10)
+    clock.advance(days=10)
     assert contributions.emit_pending(db) == 3
     db.close()
 

@@ -98,7 +98,7 @@ def test_reuploads_are_quarantined_as_long_as_the_retired_signals_are_kept(
     assert contributed(db, other, draft(near(signal(1), 2)))[0].standing is Standing.QUARANTINED
     contributions.erase(db, actor, retired.id)
     assert contributed(db, actor, draft(near(signal(1), 4)))[0].standing is Standing.QUARANTINED
-    clock.go(days=90)
+    clock.advance(days=90)
     contributions.purge(db)
     assert contributed(db, other, draft(near(signal(1), 6)))[0].standing is Standing.UNREVIEWED
 
@@ -300,7 +300,7 @@ def test_an_open_dispute_continues_when_a_member_withdraws_and_contributes_again
     (contribution,) = contributed(db, actor, draft(signal(1), signal(1, PHASH)))
     first = dispute_case(db, other, contribution.id)
     contributions.withdraw(db, actor, contribution.id, "other")
-    clock.go(hours=5)
+    clock.advance(hours=5)
     again, copy, far = contributed(
         db, actor, draft(signal(1, PHASH), signal(1)), draft(near(signal(1), 8)), draft(near(signal(1), 40))
     )
@@ -346,12 +346,12 @@ def test_a_dispute_continues_repeatedly_and_after_an_expiry_or_an_erasure(
 ) -> None:
     (contribution,) = contributed(db, actor, draft(1, expires_at=clock() + timedelta(hours=1)))
     first = dispute_case(db, other, contribution.id)
-    clock.go(hours=2)
+    clock.advance(hours=2)
     for _ in range(2):
         (contribution,) = contributed(db, actor, draft(1))
         assert (contribution.standing, open_cases(db)[-1].follows) == (Standing.DISPUTED, first)
         contributions.erase(db, actor, contribution.id)
-    clock.go(days=90)
+    clock.advance(days=90)
     contributions.purge(db)
 
 

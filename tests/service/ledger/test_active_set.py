@@ -90,7 +90,7 @@ def test_an_event_that_does_not_affect_the_set_causes_no_new_root(
 ) -> None:
     (contribution,) = contributed(db, actor, draft(1))
     assert active_set.keep(db)
-    clock.go(minutes=1)
+    clock.advance(minutes=1)
     assert not active_set.keep(db)
     member_with(db)
     contributions.amend(db, actor, contribution.id, Amendment(severity=3))
@@ -110,9 +110,9 @@ def test_a_root_is_recorded_at_most_every_50_seconds(db: HashDB, clock: Clock, a
     contributed(db, actor, draft(1))
     assert active_set.keep(db)
     contributed(db, actor, draft(2))
-    clock.go(seconds=49)
+    clock.advance(seconds=49)
     assert not active_set.keep(db)
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     assert active_set.keep(db)
     contributed(db, actor, draft(3))
     assert not active_set.keep(db)
@@ -140,7 +140,7 @@ def test_the_set_equals_the_contributions_in_the_feed(
     for id, decision in ((ids[2], Decision.QUARANTINE), (ids[4], Decision.RETIRE)):
         cases.decide(db, COMMAND_LINE, cases.open_case(db, COMMAND_LINE, id, "other", holds=False).id, decision)
     assert active_set.keep(db)
-    clock.go(hours=2)
+    clock.advance(hours=2)
     assert other.member is not None
     members.change(db, COMMAND_LINE, other.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     contributions.emit_pending(db)
@@ -164,7 +164,7 @@ def test_after_random_changes_the_tree_equals_the_one_from_the_events(
         for id in rng.sample(ids, min(len(ids), 9)):
             contributions.withdraw(db, actor, id, "other")
             ids.remove(id)
-        clock.go(minutes=rng.choice((0, 1, 2)))
+        clock.advance(minutes=rng.choice((0, 1, 2)))
         active_set.keep(db)
     active_set.keep(db, at_once=True)
     known = active_set.get(db, actor)
@@ -206,7 +206,7 @@ def test_a_large_change_is_recorded_in_steps_with_a_root_each(
 ) -> None:
     contributed(db, actor, draft(1))
     active_set.keep(db)
-    clock.go(minutes=1)
+    clock.advance(minutes=1)
     contributed(db, actor, *map(draft, range(2, 30)))
     monkeypatch.setattr(active_set, "_MOST_EVENTS", 10)
     assert active_set.keep(db)
@@ -399,7 +399,7 @@ def test_an_unmodified_tree_verifies(db: HashDB, clock: Clock, actor: Actor, log
     active_set.keep(db)
     contributions.withdraw(db, actor, added[280].id, "other")
     assert findings(db) == []
-    clock.go(minutes=1)
+    clock.advance(minutes=1)
     active_set.keep(db)
     member_with(db)
     contributions.amend(db, actor, added[0].id, Amendment(severity=3))

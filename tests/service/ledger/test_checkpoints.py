@@ -101,20 +101,20 @@ def test_a_checkpoint_is_stored_every_50_seconds_if_there_are_new_events(
 ) -> None:
     checkpoints.start(db)
     assert checkpoints.keep(db)
-    clock.go(minutes=5)
+    clock.advance(minutes=5)
     assert not checkpoints.keep(db)
     add_event(db, "Alpha")
     assert checkpoints.keep(db)
     add_event(db, "Beta")
-    clock.go(seconds=49)
+    clock.advance(seconds=49)
     assert not checkpoints.keep(db)
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     assert checkpoints.keep(db)
     add_event(db, "Gamma")
     assert checkpoints.keep(db, at_once=True)
     assert not checkpoints.keep(db, at_once=True)
     add_event(db, "Delta")
-    clock.go(days=-1)
+    clock.advance(days=-1)
     assert checkpoints.keep(db)
     verifiers = checkpoints.log(db).verifiers
     with db.store.read() as tx:
@@ -131,7 +131,7 @@ def test_after_a_rotation_the_new_key_signs_and_the_old_one_verifies(
     before = checkpoints.latest(db)
     running = HashDB(Store(database_url), RULES, clock, signing=Signing(tmp_path / "signing.key", tmp_path / "record"))
     assert checkpoints.latest(running) == before
-    clock.go(hours=1)
+    clock.advance(hours=1)
     new = checkpoints.rotate(db, COMMAND_LINE)
     log = checkpoints.log(db)
     assert [(key.verifier, key.until) for key in log.keys] == [(old, clock.at), (new, None)]

@@ -50,11 +50,11 @@ def test_a_timeline_shows_every_event_with_notes_and_old_values(
 ) -> None:
     (contribution, unrelated) = contributed(db, actor, draft(1), draft(2))
     contributions.amend(db, actor, unrelated.id, Amendment(severity=4))
-    clock.go(hours=1)
+    clock.advance(hours=1)
     contributions.amend(db, actor, contribution.id, Amendment(severity=1))
     opinions.give(db, other, contribution.id, OpinionDraft(Stance.DISPUTES, "other", "not so"))
     contributions.amend(db, actor, contribution.id, Amendment(severity=2, labels=("manifesto",)))
-    clock.go(hours=1)
+    clock.advance(hours=1)
     (case,) = cases.page(db, COMMAND_LINE, None, 0, 9)
     cases.decide(db, COMMAND_LINE, case.id, Decision.RETIRE, "it was wrong")
     timeline = events.timeline(db, COMMAND_LINE, contribution.id)

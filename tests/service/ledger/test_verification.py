@@ -31,10 +31,10 @@ def log(db: HashDB, clock: Clock) -> HashDB:
     checkpoints.keep(db)
     actor = member_with(db)
     contributed(db, actor, *(draft(seed) for seed in range(9)))
-    clock.go(minutes=1)
+    clock.advance(minutes=1)
     checkpoints.keep(db)
     contributed(db, actor, *(draft(seed) for seed in range(20, 30)))
-    clock.go(minutes=1)
+    clock.advance(minutes=1)
     checkpoints.keep(db)
     assert db.store.head().seq == EVENTS
     return db
@@ -61,7 +61,7 @@ def test_an_empty_log_and_a_growing_log_verify(db: HashDB, clock: Clock) -> None
     checkpoints.start(db)
     checkpoints.keep(db)
     for size in range(2, 30):
-        clock.go(minutes=1)
+        clock.advance(minutes=1)
         member_with(db)
         checkpoints.keep(db)
         verdict = verify(db, COMMAND_LINE)

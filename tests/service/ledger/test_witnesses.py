@@ -225,7 +225,7 @@ def test_an_error_of_a_witness_is_logged_and_it_is_asked_again_later(
     # The service asked the other witnesses independently, and they cosigned.
     assert fakes.policy.check(witnesses.cosigned(db), checkpoints.log(db).verifiers)[0].size == size
     assert witnesses.ask(db, fakes.connect) == 0
-    clock.go(seconds=5)
+    clock.advance(seconds=5)
     fakes.by_name["w1"].answer = None
     fakes.by_name["w1"].__dict__.pop("send", None)
     assert witnesses.ask(db, fakes.connect) == 1
@@ -242,7 +242,7 @@ def test_a_witness_that_keeps_failing_is_asked_less_often_and_logged_once(
     for _ in range(7_200):
         if witnesses.ask(db, fakes.connect) and fakes.by_name["w1"].old_sizes[len(times) :]:
             times.append(clock.at)
-        clock.go(seconds=5)
+        clock.advance(seconds=5)
         if len(times) > 30:
             break
     pauses = [later - earlier for earlier, later in pairwise(times)]
@@ -282,11 +282,11 @@ def test_a_witness_refuses_a_rewritten_log_and_the_service_raises_an_alarm(
     assert record.message == f"the witness w1 refuses the log: {refused.trouble}"
     # The alarm stays until the witness cosigns again, even if it does not reply in between.
     fakes.by_name["w1"].answer = TimeoutError()
-    clock.go(seconds=5)
+    clock.advance(seconds=5)
     witnesses.ask(db, fakes.connect)
     assert state(db, fakes, "w1").refused
     fakes.by_name["w1"].answer, fakes.by_name["w1"].size = None, 0
-    clock.go(minutes=5)
+    clock.advance(minutes=5)
     witnesses.ask(db, fakes.connect)
     assert not state(db, fakes, "w1").refused
 
@@ -316,7 +316,7 @@ def test_only_one_process_at_a_time_asks_a_witness(db: HashDB, clock: Clock, fak
     assert witnesses.ask(db, fakes.connect) == 2
     assert fakes.by_name["w1"].old_sizes == []
     # The process that claimed the witness was killed.
-    clock.go(minutes=2)
+    clock.advance(minutes=2)
     assert witnesses.ask(db, fakes.connect) == 1
     assert fakes.by_name["w1"].old_sizes == [0]
 
@@ -324,7 +324,7 @@ def test_only_one_process_at_a_time_asks_a_witness(db: HashDB, clock: Clock, fak
 def test_a_clock_that_was_set_back_does_not_delay_cosignatures(db: HashDB, clock: Clock, fakes: Witnesses) -> None:
     grow(db, "Alpha")
     witnesses.ask(db, fakes.connect)
-    clock.go(hours=-1)
+    clock.advance(hours=-1)
     grow(db, "Beta")
     assert witnesses.ask(db, fakes.connect) == 3
 

@@ -182,7 +182,7 @@ def test_another_process_applies_a_changed_list_in_its_next_answer(database_url:
 
 def test_an_entry_also_suppresses_an_expired_contribution(db: HashDB, actor: Actor, clock: Clock) -> None:
     (item,) = contributed(db, actor, draft(1, expires_at=NOON + timedelta(minutes=1)))
-    clock.go(minutes=2)
+    clock.advance(minutes=2)
     contributions.emit_pending(db)
     add_entry(db, signal(1))
     assert contributions.get(db, actor, item.id).signals == ()

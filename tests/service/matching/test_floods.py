@@ -133,12 +133,12 @@ def test_hits_count_for_an_hour(
     db: HashDB, clock: Clock, three_members: tuple[Actor, ...], contribution: Contribution
 ) -> None:
     hit(db, *three_members)
-    clock.go(minutes=30)
+    clock.advance(minutes=30)
     hit(db, *three_members[:1])
-    clock.go(minutes=30)
+    clock.advance(minutes=30)
     hit(db, *three_members)
     assert neighbors.guard(db) == 0
-    clock.go(minutes=20)
+    clock.advance(minutes=20)
     hit(db, *three_members[1:])
     assert neighbors.guard(db) == 1
 
@@ -150,10 +150,10 @@ def test_the_guard_ignores_an_upheld_contribution_for_a_week(
     neighbors.guard(db)
     decide(db, Decision.UPHOLD)
     assert (neighbors.guard(db), standing(db, contribution)) == (0, Standing.UNREVIEWED)
-    clock.go(days=6)
+    clock.advance(days=6)
     hit(db, *three_members, times=2)
     assert neighbors.guard(db) == 0
-    clock.go(days=1)
+    clock.advance(days=1)
     hit(db, *three_members, times=2)
     assert neighbors.guard(db) == 1
 

@@ -119,7 +119,7 @@ def test_matches_equal_those_of_a_plain_python_search(db: HashDB, clock: Clock) 
             if rng.random() < 0.15:
                 contributions.withdraw(db, actor, each.id, "other")
     members.change(db, COMMAND_LINE, _member(actors[3]), MemberChange(status=MemberStatus.SUSPENDED))
-    clock.go(hours=1)
+    clock.advance(hours=1)
 
     with db.store.read() as tx:
         active = [

@@ -185,7 +185,7 @@ def _withdrawn(db: HashDB, actor: Actor, other: Actor, clock: Clock, contributio
 
 
 def _expired(db: HashDB, actor: Actor, other: Actor, clock: Clock, contribution: Contribution) -> None:
-    clock.go(days=40)
+    clock.advance(days=40)
 
 
 def _suspended(db: HashDB, actor: Actor, other: Actor, clock: Clock, contribution: Contribution) -> None:

@@ -356,12 +356,12 @@ def function_that_raises(error: Exception) -> Callable[..., None]:
 def test_old_batches_are_deleted(db: HashDB, ada: Actor, ids: list[int], clock: Clock) -> None:
     bulk.select(db, ada, BatchAction.UPHOLD, RowKind.CONTRIBUTION, ids)
     carry_out(db, ada, BatchAction.UPHOLD, ids)
-    clock.go(days=1.1)
+    clock.advance(days=1.1)
     assert (batches.prune(db), len(bulk.page(db, ada, 0, 9))) == (1, 1)
     undo = bulk.start(db, ada, bulk.select_undo(db, ada, 2).id, DECIDED)
     batches.carry_out(db)
-    clock.go(days=89)
+    clock.advance(days=89)
     assert (batches.prune(db), bulk.page(db, ada, 0, 9)) == (1, (bulk.get(db, ada, undo.id),))
     assert bulk.undone_action(db, undo) is None
-    clock.go(days=1.1)
+    clock.advance(days=1.1)
     assert (batches.prune(db), bulk.page(db, ada, 0, 9)) == (1, ())

@@ -174,7 +174,7 @@ def test_a_decision_is_logged_and_takes_effect_in_every_process(
 ) -> None:
     other_process = hashdb(database_url, clock)
     assert len(matches.match(other_process, other, [query(1)]).results[0].matches) == 1
-    clock.go(hours=73)
+    clock.advance(hours=73)
     after = head(db)
     decided = cases.decide(db, reviewer, case, Decision.RETIRE, "a news report, indeed")
     assert isinstance(decided, Case)

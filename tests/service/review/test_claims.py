@@ -78,12 +78,12 @@ def test_release_idleness_or_a_decision_frees_a_claimed_case(
     assert first is not None
     with pytest.raises(CaseTaken):
         claims.take(db, lin, first)
-    clock.go(minutes=14)
+    clock.advance(minutes=14)
     assert claims.renew(db, rosa, first)
-    clock.go(minutes=14)
+    clock.advance(minutes=14)
     with pytest.raises(CaseTaken):
         cases.decide(db, lin, first, Decision.UPHOLD, "it stands", unless_taken=True)
-    clock.go(minutes=1)
+    clock.advance(minutes=1)
     assert holder(db, first) is None
     claims.take(db, lin, first)
     assert (holder(db, first), claims.renew(db, rosa, first)) == (str(lin), False)
@@ -92,7 +92,7 @@ def test_release_idleness_or_a_decision_frees_a_claimed_case(
     claims.release(db, lin, first)
     assert holder(db, first) is None
     claims.take(db, rosa, first)
-    clock.go(minutes=15)
+    clock.advance(minutes=15)
     assert claims.renew(db, rosa, first), "no other reviewer took it in between"
     cases.decide(db, rosa, first, Decision.UPHOLD, "it stands", unless_taken=True)
     assert (holder(db, first), claims.list_own(db, rosa)) == (None, ())

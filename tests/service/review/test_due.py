@@ -214,18 +214,18 @@ def test_a_failed_mail_is_retried_a_limited_number_of_times(db: HashDB, actor: A
     server = FakeMailServer(*[MailTrouble.REFUSED] * 99)
     for pause in MAIL_PAUSES:
         assert due.mail(db, server) == 0
-        clock.go(seconds=pause - 1)
+        clock.advance(seconds=pause - 1)
         assert due.mail(db, server) == 0
-        clock.go(seconds=1)
+        clock.advance(seconds=1)
     assert len(server.mails) == len(MAIL_PAUSES)
     assert due.mail(db, server) == 0
-    clock.go(days=9)
+    clock.advance(days=9)
     assert due.mail(db, server) == 0
     assert len(server.mails) == len(MAIL_PAUSES) + 1 and len({mail.id for mail in server.mails}) == 1
     mail = due.address(db, ada)
     assert mail and (mail.attempts, mail.trouble, mail.sent_at) == (0, MailTrouble.REFUSED, None)
     open_cases(db, actor, 2)
-    clock.go(days=9)
+    clock.advance(days=9)
     assert due.mail(db, FakeMailServer()) == 1
 
 
@@ -238,7 +238,7 @@ def test_a_refused_address_is_not_retried_and_delays_no_other_mail(db: HashDB, a
     server = FakeMailServer(MailTrouble.ADDRESS, MailTrouble.NOT_CONNECTED)
     # An unreachable server is tried once per run. The next run tries the remaining mails.
     assert (due.mail(db, server), due.mail(db, server), due.mail(db, server)) == (0, 1, 0)
-    clock.go(seconds=MAIL_PAUSES[0])
+    clock.advance(seconds=MAIL_PAUSES[0])
     assert due.mail(db, server) == 1
     assert [mail.address[:3] for mail in server.mails] == ["ada", "bob", "cy@", "bob"]
 

@@ -84,7 +84,7 @@ def test_changing_an_incident_changes_the_expiry_of_its_contributions(db: HashDB
         None,
         NOON + timedelta(hours=3),
     ]
-    clock.go(hours=1)
+    clock.advance(hours=1)
     incidents.change(db, COMMAND_LINE, incident.id, IncidentChange(end=NOON + timedelta(minutes=1), expires=True))
     assert contributions.get(db, actor, without_expiry.id).status is Status.EXPIRED
     assert matches.match(db, actor, [query(1)]).results[0].matches == ()
@@ -102,7 +102,7 @@ def test_a_later_end_reinstates_contributions_that_expired_with_the_incident(
         draft(3, incident=LABEL, expires_at=NOON + timedelta(hours=1)),
     )
     contributions.withdraw(db, actor, withdrawn.id, "other")
-    clock.go(days=2)
+    clock.advance(days=2)
     assert contributions.emit_pending(db) == 2
     incidents.change(db, COMMAND_LINE, incident.id, IncidentChange(end=NOON + 3 * DAY))
     assert actions_after_added(db, without_expiry.id) == ["contribution.expired", "contribution.reinstated"]
@@ -117,7 +117,7 @@ def test_drafts_under_an_ended_incident_that_expires_them_are_rejected(db: HashD
     add_incident(db)
     add_incident(db, label="CI:lasting", expires=False)
     (contribution,) = contributed(db, actor, draft(7))
-    clock.go(days=1)
+    clock.advance(days=1)
     with pytest.raises(InvalidInput) as caught:
         contributions.contribute(db, actor, [draft(1), draft(2, incident=LABEL)])
     assert [fault.at for fault in caught.value.faults] == ["contributions[1].incident"]

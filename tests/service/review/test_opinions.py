@@ -215,7 +215,7 @@ def test_opinions_on_inactive_contributions_are_rejected(db: HashDB, actor: Acto
         db, actor, draft(1), draft(2, expires_at=NOON.replace(hour=13)), draft(3)
     )
     contributions.withdraw(db, actor, withdrawn.id, "other")
-    clock.go(hours=1)
+    clock.advance(hours=1)
     set_status(db, actor, MemberStatus.SUSPENDED)
     for id, status in ((withdrawn.id, "withdrawn"), (expired.id, "expired"), (suspended.id, "suspended")):
         with pytest.raises(
@@ -284,7 +284,7 @@ class TestIdempotency:
     ) -> None:
         first = opinions.give(db, other, contribution.id, DISPUTES, self.ONCE)
         opinions.give(db, other, contribution.id, CONFIRMS)
-        clock.go(hours=24)
+        clock.advance(hours=24)
         assert opinions.give(db, other, contribution.id, DISPUTES, self.ONCE).id != first.id
 
     def test_concurrent_repetitions_record_one_opinion(

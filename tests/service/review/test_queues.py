@@ -27,7 +27,7 @@ def test_the_queue_is_ordered_by_due_time_or_by_severity(db: HashDB, actor: Acto
     severities = [2, None, 4, 0, 4]
     for item in contributed(db, actor, *(draft(seed, severity=severity) for seed, severity in enumerate(severities))):
         cases.open_case(db, COMMAND_LINE, item.id, "other", holds=False)
-        clock.go(hours=1)
+        clock.advance(hours=1)
     assert [each.case.id for each in queues.queue(db, COMMAND_LINE).waiting] == [1, 2, 3, 4, 5]
     waiting = queues.queue(db, COMMAND_LINE, BY_SEVERITY).waiting
     assert [each.case.id for each in waiting] == [3, 5, 1, 4, 2]
@@ -51,7 +51,7 @@ def test_many_cases_of_one_member_form_a_pile_after_all_others(
     piled = dispute_all(
         db, other, contributed(db, actor, *map(draft, range(MOST_WITHOUT_PILE)), draft(100, severity=4))
     )
-    clock.go(hours=1)
+    clock.advance(hours=1)
     (case,) = dispute_all(db, actor, contributed(db, other, draft(200)))
     opened_by_reviewer = cases.open_case(
         db, COMMAND_LINE, contributed(db, third, draft(201))[0].id, "other", holds=True
@@ -136,7 +136,7 @@ def test_a_filter_selects_the_counted_and_the_listed_cases(
         contributor = other if seed == 2 else actor
         (contribution,) = contributed(db, contributor, draft(seed, severity=severity, labels=(label,)))
         cases.open_case(db, COMMAND_LINE, contribution.id, reason, holds=False)
-        clock.go(days=2)
+        clock.advance(days=2)
     counts = queues.count(db, COMMAND_LINE)
     first_member, second_member = actor.require_member(Scope.MATCH).id, other.require_member(Scope.MATCH).id
     assert (counts.total, counts.more) == (3, False)
@@ -198,7 +198,7 @@ def test_a_proposal_leaves_the_queue_and_is_listed_for_the_second_person(
     cases.decide(db, second, proposed, Decision.RETIRE, "so it is")
     assert queues.list_proposed(db, second) == ()
     cases.decide(db, first, undecided, Decision.RETIRE, "the same")
-    clock.go(days=4)
+    clock.advance(days=4)
     assert queues.list_proposed(db, second) == ()
     assert [each.case.id for each in queues.queue(db, second).waiting] == [undecided], (
         "an expired proposal leaves the list"

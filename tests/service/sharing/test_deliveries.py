@@ -172,7 +172,7 @@ def test_only_members_that_got_the_match_are_notified_of_its_reversal(
     contributions.withdraw(db, actor, unmatched.id, "removal_reversed")
     # Hits of the last seconds may not be stored yet.
     assert send_all(db) == []
-    clock.go(seconds=4)
+    clock.advance(seconds=4)
     assert send_all(db) == [DeliveryOutcome.DELIVERED]
     assert sent_messages(db, actor, of_contributor.webhook.id) == []
     ((topic, data),) = sent_messages(db, other, of_matcher.webhook.id)
@@ -210,7 +210,7 @@ def test_a_refused_message_is_retried_and_redirects_are_not_followed(
     assert send_all(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.WAITING]
     assert send_all(db) == []
     assert webhooks.get(db, actor, id).failing_since == clock.at
-    clock.go(seconds=RETRY_PAUSES[0] * 1.2)
+    clock.advance(seconds=RETRY_PAUSES[0] * 1.2)
     endpoint.status = 200
     assert send_all(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
     first, second = endpoint.received
@@ -294,7 +294,7 @@ def test_two_processes_do_not_send_one_delivery(db: HashDB, clock: Clock, actor:
     deliveries.make(db)
     assert len(deliveries.claim(db, (), 8)) == 1
     assert deliveries.claim(db, (), 8) == ()
-    clock.go(seconds=ATTEMPT_LEASE.total_seconds())
+    clock.advance(seconds=ATTEMPT_LEASE.total_seconds())
     assert len(deliveries.claim(db, (), 8)) == 1
 
 
@@ -325,7 +325,7 @@ def test_another_process_sends_the_deliveries_of_a_killed_process(
     assert len(sent_messages(db, actor, id)) == (at == "sending")
     if at == "sending":
         assert send_all(db) == []  # until the claim of the killed process expires
-    clock.go(seconds=ATTEMPT_LEASE.total_seconds())
+    clock.advance(seconds=ATTEMPT_LEASE.total_seconds())
     assert send_all(db) == [DeliveryOutcome.DELIVERED]
     ((_, data),) = sent_messages(db, actor, id)
     assert (data["count"], data["checkpoint"]) == (2, db.store.head().seq)
@@ -373,7 +373,7 @@ def test_old_deliveries_are_deleted(db: HashDB, clock: Clock, actor: Actor) -> N
     contributed(db, actor, draft(1))
     send_all(db)
     assert deliveries.prune(db) == 0
-    clock.go(days=31)
+    clock.advance(days=31)
     assert deliveries.prune(db) == 1
 
 

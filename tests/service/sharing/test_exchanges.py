@@ -71,7 +71,7 @@ def test_a_withdrawn_or_erased_value_is_reported_without_contributions(
         == contributions_by_value(all_pages(db, other, feed.head(db, other)))
         == {}
     )
-    clock.go(days=90)
+    clock.advance(days=90)
     contributions.purge(db)
     assert contributions_by_value(all_pages(db, other, head_before)) == {signal(1): []}
 
@@ -90,7 +90,7 @@ def test_head_returns_the_last_event_before_a_time(db: HashDB, actor: Actor, clo
     for seed in range(9):
         contributed(db, actor, *[draft(seed * 10 + extra) for extra in range(seed % 3 + 1)])
         heads.append((clock(), feed.head(db, actor)))
-        clock.go(seconds=seed)
+        clock.advance(seconds=seed)
     for time, head in heads:
         assert feed.head(db, actor, time) <= head
         earlier = [seq for other_time, seq in heads if other_time < time]

@@ -107,7 +107,7 @@ def test_an_amended_contribution_is_returned_again_in_full(db: HashDB, actor: Ac
 def test_an_expired_contribution_is_gone_after_its_expiry_event(db: HashDB, actor: Actor, clock: Clock) -> None:
     (contribution,) = contributed(db, actor, draft(1, expires_at=NOON + timedelta(hours=1)))
     after = head(db)
-    clock.go(hours=1)
+    clock.advance(hours=1)
     assert read_changes(db, after) == ()
     assert [change.what for change in read_changes(db)] == [contribution.shown(signals=True, reference=False)]
     contributions.emit_pending(db)
@@ -209,7 +209,7 @@ class TestReadEvents:
                 feed.read(service, reader, 0, 10)
         expected = [f"key:{actor.key.id}", f"key:{second.key.id}"]
         assert self.read_events(db) == expected
-        clock.go(hours=12)
+        clock.advance(hours=12)
         for service in (other_process, db):
             feed.read(service, actor, 0, 10)
         assert self.read_events(db) == [*expected, f"key:{actor.key.id}"]

@@ -206,7 +206,7 @@ def test_amendments_additions_and_expiry_there_apply_here(pair: list[List], cloc
     copied = b.get(1)
     assert (copied.severity, copied.labels, copied.signals) == (4, ("recruitment",), (signal(1), signal(9)))
     assert (copied.signatures, b.matched_origins(9)) == ((signature(4),), (Origin(a.log_name, 1, 1),))
-    clock.go(days=3)
+    clock.advance(days=3)
     contributions.emit_pending(a.db)
     contributions.emit_pending(b.db)
     follow_all(b)
@@ -307,7 +307,7 @@ def test_a_killed_sync_never_stores_a_contribution_or_sends_an_opinion_twice(pai
             pass
         finally:
             event.remove(b.db.store.engine, "commit", count_commit)
-        clock.go(minutes=3)
+        clock.advance(minutes=3)
         follow_all(b)
         active = contributions.page(b.db, COMMAND_LINE, Filter(status=Status.ACTIVE), 0, 999)
         numbers = [each.origin.contribution for each in active if each.origin is not None]
@@ -354,7 +354,7 @@ def test_one_process_syncs_and_an_outdated_page_is_not_applied(pair: list[List])
         assert following.look(b.db, b.connect) == 0
         return b.connect(url, key)
 
-    b.lists.clock.go(seconds=6)
+    b.lists.clock.advance(seconds=6)
     assert following.look(b.db, connect) == 1
     with closing(b.connect("http://a", b.keys[0])) as remote:
         page = remote.page(0, None, 10)
@@ -371,7 +371,7 @@ def test_the_daily_limit_of_an_upstream_stops_the_sync_until_midnight(tmp_path: 
             assert sum(len(b.matched_origins(number)) for number in range(1, 6)) == min(5, 2 + 2 * day)
             (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
             assert upstream.state == ("following" if day == 2 else "day_limit")
-            clock.go(hours=12 if day == 0 else 24)
+            clock.advance(hours=12 if day == 0 else 24)
 
 
 def test_opinions_are_sent_once_the_upstream_key_has_the_match_scope(tmp_path: Path, clock: Clock) -> None:
@@ -400,7 +400,7 @@ def test_a_failing_sync_states_the_reason_and_is_retried(pair: list[List], clock
     (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
     assert (upstream.state, upstream.failures, upstream.failing_since) == ("unreachable", 1, clock())
     b.lists.apps["a"] = app
-    clock.go(minutes=11)
+    clock.advance(minutes=11)
     follow_all(b)
     assert len(b.matched_origins(1)) == 1
     members.revoke_key(a.db, COMMAND_LINE, 3)

@@ -38,7 +38,7 @@ def test_a_refused_opinion_is_counted_and_not_sent_again(db: HashDB, clock: Cloc
     following.apply(db, follow_page(db), UPSTREAM_PAGE)
     opinions.give(db, member_with(db), 1, DISPUTES)
     for _ in range(2):
-        clock.go(minutes=3)
+        clock.advance(minutes=3)
         following.look(db, connect_to_page)
         (upstream,) = upstreams.list_all(db, COMMAND_LINE)
         assert upstream.refused == {"opinion": 1}

@@ -130,7 +130,7 @@ def test_a_past_day_is_sealed_once(database_url: str, db: HashDB, actor: Actor, 
     assert not counts.seal(db)
     clock.at = NOON.replace(day=21, hour=0, second=59)
     assert not counts.seal(db)
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     second = hashdb(database_url, clock)
     assert (counts.seal(second), counts.seal(db)) == (True, False)
     second.close()
@@ -144,7 +144,7 @@ def test_one_seal_call_also_seals_missed_days(db: HashDB, actor: Actor, clock: C
     for _ in range(3):
         _match(db, actor, 1)
         counts.flush(db)
-        clock.go(days=2)
+        clock.advance(days=2)
     counts.seal(db)
     assert [event.subject for event in _seals(db)] == ["day:20261120", "day:20261122", "day:20261124"]
 
@@ -155,7 +155,7 @@ def test_counts_written_after_the_seal_of_their_day_go_to_the_day_of_writing(
     _match(db, actor, 1)
     counts.flush(db)
     _match(db, actor, 1)
-    clock.go(days=1)
+    clock.advance(days=1)
     counts.seal(db)
     counts.flush(db)
     assert [line.split()[-1] for line in _lines(db)] == ["1", "1"]
@@ -167,7 +167,7 @@ def test_late_counts_of_a_day_without_counts_go_to_the_day_of_writing(db: HashDB
     for day, seconds in ((20, 60), (21, 61)):
         clock.at = NOON.replace(day=day, hour=23, minute=59, second=59)
         _match(db, actor, 1)
-        clock.go(seconds=seconds)
+        clock.advance(seconds=seconds)
         counts.flush(db)
     assert [len(_lines(db, date(2026, 11, day))) for day in (20, 21, 22)] == [2, 0, 2]
 
@@ -192,7 +192,7 @@ def test_verify_reports_counts_that_were_changed(
 ) -> None:
     _match(db, actor, 1)
     counts.flush(db)
-    clock.go(days=1)
+    clock.advance(days=1)
     counts.seal(db)
     assert verify(db, COMMAND_LINE).findings == ()
     _run(database_url, statement)
@@ -221,7 +221,7 @@ def test_a_member_sees_only_reversals_of_matches_that_it_got_before(
 ) -> None:
     matched, unmatched = contributed(db, actor, draft(1), draft(2))
     matches.match(db, other, [query(1)])
-    clock.go(hours=1)
+    clock.advance(hours=1)
     for id in (matched.id, unmatched.id):
         contributions.withdraw(db, actor, id, "removal_reversed")
     matches.match(db, other, [query(2)])
@@ -235,7 +235,7 @@ def test_a_member_sees_only_reversals_of_matches_that_it_got_before(
 def test_an_erasure_is_a_reversal_and_an_expiry_is_not(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
     erased, _ = contributed(db, actor, draft(1), draft(2, expires_at=NOON.replace(hour=13)))
     matches.match(db, other, [query(1), query(2)])
-    clock.go(hours=2)
+    clock.advance(hours=2)
     contributions.emit_pending(db)
     contributions.erase(db, actor, erased.id)
     clock.at += SETTLED_AGE
@@ -257,7 +257,7 @@ def test_reversals_wait_for_hits_that_another_process_has_not_yet_stored(
     assert counts.reversals(db, other, 0, 10) == ()
     counts.flush(other_process)
     other_process.close()
-    clock.go(seconds=2)
+    clock.advance(seconds=2)
     contributions.withdraw(db, actor, contributed(db, actor, draft(3))[0].id, "other")
     first_page = counts.reversals(db, other, 0, 1)
     assert [each.contribution for each in (*first_page, *counts.reversals(db, other, first_page[0].seq, 1))] == [

@@ -33,7 +33,7 @@ def run_a_day(db: HashDB, actor: Actor, other: Actor, clock: Clock) -> None:
             case = cases.page(db, COMMAND_LINE, None, 0, 100)[-1]
             cases.decide(db, COMMAND_LINE, case.id, decision)
     opinions.give(db, other, items[4].id, OpinionDraft(Stance.CONFIRMS))
-    clock.go(days=1)
+    clock.advance(days=1)
     contributions.emit_pending(db)
 
 
@@ -95,7 +95,7 @@ def test_queries_count_at_once_and_the_same_after_the_day_is_sealed(
     assert [(day.queries, day.hits) for day in unsealed.days][-1] == (2, 1)
     assert other.member
     assert {member.member: (member.queries, member.hits) for member in unsealed.members}[other.member.id] == (2, 1)
-    clock.go(days=1)
+    clock.advance(days=1)
     counts.seal(db)
     sealed = overviews.get(db, COMMAND_LINE, 30)
     while overviews.follow(db):

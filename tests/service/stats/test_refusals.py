@@ -55,9 +55,9 @@ def test_requests_without_a_valid_key_are_logged_once_a_minute_by_reason(
         _authenticate_with_invalid(service, "", "")
         counts.flush(service)
     assert _logged_refusals(db) == [first]
-    clock.go(seconds=60)
+    clock.advance(seconds=60)
     assert _logged_refusals(second)[1].details == {"no-key": 4}
-    clock.go(seconds=600)
+    clock.advance(seconds=600)
     assert len(_logged_refusals(db)) == 2
     second.close()
 
@@ -69,7 +69,7 @@ def test_expired_and_revoked_keys_are_logged_with_their_own_reasons(db: HashDB, 
         for hour in (13, 14)
     ]
     members.revoke_key(db, COMMAND_LINE, issued[1].key.id)
-    clock.go(hours=1)
+    clock.advance(hours=1)
     _authenticate_with_invalid(db, *(each.secret for each in issued))
     (event,) = _logged_refusals(db)
     assert event.details == {"expired-key": 1, "revoked-key": 1}
@@ -85,7 +85,7 @@ def test_a_key_without_the_scope_is_logged_once_an_hour(database_url: str, db: H
     (event,) = _logged_refusals(first)
     assert (event.actor, event.subject) == (str(actor), str(actor))
     assert event.details == {"reason": "scope-missing", "scopes": ["contribute", "admin"]}
-    clock.go(hours=1)
+    clock.advance(hours=1)
     refusals.note_access(second, actor, ScopeMissing("audit"))
     assert [each.details.get("scopes") for each in _logged_refusals(second)] == [["contribute", "admin"], ["audit"]]
     first.close()
@@ -139,7 +139,7 @@ def test_refusals_of_a_console_user_are_logged_hourly_and_all_counted(db: HashDB
     first, second = _logged_refusals(db)
     assert [(event.actor, event.subject) for event in (first, second)] == [("user:1", "user:1"), ("user:2", "user:2")]
     assert first.details == {"reason": "scope-missing", "scopes": ["admin", "review"]}
-    clock.go(minutes=59)
+    clock.advance(minutes=59)
     refusals.note_access(db, otto, ScopeMissing("admin"))
     assert len(_logged_refusals(db)) == 2
     assert _lines(db) == ["access 0 any scope-missing 4"]

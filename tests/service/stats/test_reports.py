@@ -39,7 +39,7 @@ def busy_day(db: HashDB, actor: Actor, flagger: Actor, clock: Clock) -> HashDB:
     matches.match(db, actor, [query(1)])
     with pytest.raises(NotAuthenticated):
         members.authenticate(db, "")
-    clock.go(minutes=10)
+    clock.advance(minutes=10)
     contributions.withdraw(db, actor, withdrawn.id, "removal_reversed")
     counts.flush(db)
     return db
@@ -135,9 +135,9 @@ def test_a_final_report_does_not_change_if_a_worker_writes_late(
     if counted:
         matches.match(db, actor, [query(99)])
         counts.flush(db)
-    clock.go(seconds=1)
+    clock.advance(seconds=1)
     assert not reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json").final
-    clock.go(minutes=2)
+    clock.advance(minutes=2)
     counts.seal(db)
     first_report = reports.transparency(db, COMMAND_LINE, DAY, DAY, form="json")
     counts.flush(late_worker)

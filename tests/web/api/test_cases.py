@@ -157,7 +157,7 @@ def test_the_due_time_of_a_case_follows_the_setting() -> None:
         platform, other = service.caller(), service.caller()
         platform.contribute(item(1))
         other.post("/v1/contributions/1/opinions", DISPUTE)
-        service.clock.go(hours=1)
+        service.clock.advance(hours=1)
         (shown,) = body(other.get(f"{URL}?state=open"))["cases"]
         assert shown["due_at"] == "2026-11-20T12:30:00.000000Z"
 

@@ -168,7 +168,7 @@ def test_reading_the_feed_logs_one_event_a_key_a_day(service: Service, other: Ca
     for _ in range(3):
         other.get(URL)
     assert len(body(auditor.get(url))["events"]) == 1
-    service.clock.go(days=1)
+    service.clock.advance(days=1)
     other.get(URL)
     first, second = body(auditor.get(url))["events"]
     assert first["subject"] == second["subject"] == f"key:{other.key}"

@@ -175,7 +175,7 @@ def test_an_expired_contribution_is_shown_to_its_owner_and_auditors_only(
 ) -> None:
     (contribution,) = platform.contribute(item(expires_at="2026-11-20T13:00:00Z"))
     url = f"{URL}/{contribution['id']}"
-    service.clock.go(hours=1)
+    service.clock.advance(hours=1)
     problem(other.get(url), 404)
     assert body(platform.get(url))["status"] == "expired"
     assert body(service.caller(Scope.AUDIT).get(url))["status"] == "expired"
@@ -258,7 +258,7 @@ def test_an_expiry_can_be_set_and_removed(service: Service, platform: Caller) ->
     url = f"{URL}/{contribution['id']}"
     assert body(platform.patch(url, {"expires_at": "2026-11-20T12:00:01Z"}))["status"] == "active"
     assert body(platform.patch(url, {"expires_at": None}))["expires_at"] is None
-    service.clock.go(days=1)
+    service.clock.advance(days=1)
     assert body(platform.get(url))["status"] == "active"
 
 
@@ -337,7 +337,7 @@ def test_a_repeated_request_gets_its_answer_even_if_it_is_invalid_now(service: S
     request = {"contributions": [item(expires_at="2026-11-20T13:00:00Z")]}
     headers = {"Idempotency-Key": "k"}
     first = body(platform.post(URL, request, headers=headers))
-    service.clock.go(hours=2)
+    service.clock.advance(hours=2)
     repeated = body(platform.post(URL, request, headers=headers))
     assert repeated["contributions"][0] == {**first["contributions"][0], "status": "expired"}
     assert repeated["checkpoint"] == first["checkpoint"]

@@ -87,7 +87,7 @@ def test_the_counts_of_a_sealed_day_have_the_digest_of_its_event(
     platform.matched(pdq())
     counts.flush(service.db)
     before = body(auditor.get(URL))
-    service.clock.go(days=1)
+    service.clock.advance(days=1)
     counts.seal(service.db)
     after = body(auditor.get(URL))
     (event,) = body(auditor.get("/v1/events?action=counts.sealed"))["events"]

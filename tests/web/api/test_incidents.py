@@ -23,7 +23,7 @@ def test_an_incident_is_added_and_changed_and_contributions_expire_with_it(
     later = "2026-11-22T00:00:00.000000Z"
     assert body(admin.patch(f"{URL}/{added['id']}", {"end": later})) == {**added, "end": later}
     assert body(platform.get(f"/v1/contributions/{contribution['id']}"))["expires_at"] == later
-    service.clock.go(days=2)
+    service.clock.advance(days=2)
     assert platform.matched(pdq(1)) == []
     rejected = platform.post("/v1/contributions", {"contributions": [item(2, incident="CIP:example")]})
     assert list(faults(rejected)) == ["contributions[0].incident"]

@@ -57,9 +57,9 @@ def test_a_member_lists_its_own_contributions_and_an_auditor_all(
 def test_contributions_are_filtered(service: Service, platform: Caller) -> None:
     first, second = platform.contribute(item(1), item(2, labels=["manifesto", "incitement"]))
     platform.post(f"{URL}/{first['id']}/withdrawal", {"reason": "other"})
-    service.clock.go(hours=1)
+    service.clock.advance(hours=1)
     (third,) = platform.contribute(item(3, labels=["incitement"], expires_at="2026-11-20T13:00:01Z"))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     ids = [first["id"], second["id"], third["id"]]
     expected = {
         "status=withdrawn": ids[:1],

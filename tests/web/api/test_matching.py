@@ -132,9 +132,9 @@ def test_quarantined_matches_need_the_scope_audit(service: Service, platform: Ca
 
 def test_a_contribution_stops_matching_at_its_expiry(service: Service, platform: Caller, other: Caller) -> None:
     (contribution,) = platform.contribute(item(expires_at="2026-11-20T13:00:00Z"))
-    service.clock.go(minutes=59, seconds=59)
+    service.clock.advance(minutes=59, seconds=59)
     assert other.matched(pdq()) == [contribution["id"]]
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert other.matched(pdq()) == []
 
 

@@ -132,7 +132,7 @@ def test_an_expired_key_is_rejected(service: Service, admin: Caller) -> None:
     key = {"scopes": ["match"], "expires_at": "2026-11-20T12:00:01Z"}
     caller = Caller(service.app.test_client(), body(admin.post(f"{URL}/{admin.member}/keys", key))["secret"])
     assert caller.get("/v1/me").status_code == 200
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     problem(caller.get("/v1/me"), 401, "not-authenticated")
 
 

@@ -70,7 +70,7 @@ class History:
         ]
         for _ in range(10):
             for _ in range(self.rng.randint(30, 45)):
-                self.clock.go(seconds=self.rng.randint(1, 1500))
+                self.clock.advance(seconds=self.rng.randint(1, 1500))
                 self.rng.choice(actions)()
             counts.flush(self.db)
             self.clock.at = (self.clock.at + timedelta(days=1)).replace(hour=1)
@@ -241,7 +241,7 @@ def test_a_report_is_final_only_when_all_its_days_are_sealed(service: Service, a
     key_of(service.db, 1, Scope.MATCH)
     matches.match(service.db, key_of(service.db, 1, Scope.MATCH), [query(1)])
     counts.flush(service.db)
-    service.clock.go(days=1)
+    service.clock.advance(days=1)
     address = f"{URL}?to=2026-11-20"
     assert body(auditor.get(address))["final"] is False
     counts.seal(service.db)

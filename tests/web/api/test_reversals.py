@@ -13,10 +13,10 @@ def test_reversals_are_listed_in_the_order_of_their_events(service: Service, pla
     for seed in range(3):
         other.matched(pdq(seed))
     assert body(other.get(URL)) == {"reversals": [], "next": None}
-    service.clock.go(hours=1)
+    service.clock.advance(hours=1)
     for id in reversed(ids):
         platform.post(f"/v1/contributions/{id}/withdrawal", {"reason": "removal_reversed"})
-    service.clock.go(seconds=3)
+    service.clock.advance(seconds=3)
     first = body(other.get(f"{URL}?limit=2"))
     rest = body(other.get(f"{URL}?after={first['next']}"))
     reversals = [*first["reversals"], *rest["reversals"]]

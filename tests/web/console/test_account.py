@@ -132,7 +132,7 @@ def test_a_reviewer_sets_and_deletes_a_mail_address(service: Service, rosa: Visi
     alpha = service.caller(name="Alpha")
     alpha.contribute(item())
     cases.open_case(service.db, COMMAND_LINE, 1, "other", holds=False)
-    service.clock.go(hours=60)
+    service.clock.advance(hours=60)
     due.mail(service.db, lambda mail, now: MailTrouble.NOT_CONNECTED)
     rosa.sign_in()
     text = rosa.get("/console/account").text

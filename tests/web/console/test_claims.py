@@ -80,12 +80,12 @@ def test_a_page_renews_its_claim_and_reports_its_loss(
     service: Service, disputed: Caller, rosa: Visitor, lin: Visitor
 ) -> None:
     rosa.post("/console/cases/next")
-    service.clock.go(minutes=10)
+    service.clock.advance(minutes=10)
     assert rosa.post("/console/cases/1/claim/renewal").status_code == 204
-    service.clock.go(minutes=10)
+    service.clock.advance(minutes=10)
     assert heading(lin.follow(lin.post("/console/cases/next"))) == "Case 2"
     assert "You have this case" in rosa.get("/console/cases/1").text, "loading the page again renews the claim, too"
-    service.clock.go(minutes=16)
+    service.clock.advance(minutes=16)
     lin.post("/console/cases/1/claim", {"act": "take"})
     assert "lin has taken this case" in rosa.post("/console/cases/1/claim/renewal").text
     lin.follow(lin.post("/console/cases/1", UPHOLD))

@@ -100,7 +100,7 @@ def test_a_key_of_another_member_is_not_found(service: Service, ada: Visitor, al
 def test_a_member_page_shows_the_activity_of_the_last_30_days(service: Service, ada: Visitor, alpha: Caller) -> None:
     alpha.contribute(item())
     assert "1 contribution (0 % within one hour of the removal), 0 opinions" in ada.get("/console/members/1").text
-    service.clock.go(days=31)
+    service.clock.advance(days=31)
     ada.sign_in()
     assert "0 contributions, 0 opinions" in ada.get("/console/members/1").text
     assert "2026-11-20 12:00:00" in ada.get("/console/members").text

@@ -94,6 +94,6 @@ def test_an_admin_drops_a_proposal(service: Service, ada: Visitor, alpha: Caller
 def test_an_expired_proposal_is_not_found(service: Service, ada: Visitor, alpha: Caller) -> None:
     ada.post("/console/members/1/status", {"status": "suspended"})
     assert "in 3 d" in ada.get("/console/proposals").text
-    service.clock.go(hours=73)
+    service.clock.advance(hours=73)
     ada.sign_in()
     assert ada.post("/console/proposals/1").status_code == 404

@@ -183,7 +183,7 @@ def test_a_silent_provider_blocks_only_one_request_at_a_time() -> None:
 
 def test_an_expired_token_is_rejected(running: Provider) -> None:
     with service_with_provider(running) as service:
-        service.clock.go(hours=1)
+        service.clock.advance(hours=1)
         assert "is not valid" in sign_in_by_provider(Visitor(service)).text
 
 

@@ -105,7 +105,7 @@ def test_the_progress_of_a_running_report_is_shown(service_with_data: Service, o
     part = otto.get("/console/reports/1", headers={"HX-Request": "true"}).text
     assert ("<html" in part, 'hx-trigger="every 1s"' in part) == (False, True)
     assert otto.get("/console/reports/1/download").status_code == 404
-    service_with_data.clock.go(seconds=61)
+    service_with_data.clock.advance(seconds=61)
     stopped = otto.get("/console/reports/1").text
     assert ("The report stopped" in stopped, "every 1s" in stopped) == (True, False)
     assert "interrupted" in otto.get("/console/reports").text

@@ -73,11 +73,11 @@ def test_wrong_passwords_make_the_user_wait_longer_and_longer(service: Service) 
     guesser = Visitor(service, "ada")
     assert [guesser.sign_in("wrong").status_code for _ in range(6)] == [422] * 5 + [429]
     assert "failed sign-ins" in guesser.sign_in(PASSWORD).text
-    service.clock.go(seconds=31)
+    service.clock.advance(seconds=31)
     assert guesser.sign_in("wrong").status_code == 422
-    service.clock.go(seconds=31)
+    service.clock.advance(seconds=31)
     assert guesser.sign_in(PASSWORD).status_code == 429
-    service.clock.go(seconds=30)
+    service.clock.advance(seconds=30)
     assert guesser.sign_in(PASSWORD).status_code == 303
     assert guesser.sign_in("wrong").status_code == 422
 
@@ -95,24 +95,24 @@ def test_a_disabled_user_is_signed_out_and_cannot_sign_in(service: Service, ada:
 
 def test_a_session_ends_after_an_idle_time_and_a_maximum_time(service: Service, ada: Visitor) -> None:
     for _ in range(20):
-        service.clock.go(minutes=30)
+        service.clock.advance(minutes=30)
         assert ada.get("/console/members").status_code == 200
-    service.clock.go(minutes=61)
+    service.clock.advance(minutes=61)
     assert ada.get("/console/members").status_code == 303
     assert ada.sign_in().status_code == 303
     for _ in range(23):
-        service.clock.go(minutes=31)
+        service.clock.advance(minutes=31)
         assert ada.get("/console/members").status_code == 200
-    service.clock.go(minutes=31)
+    service.clock.advance(minutes=31)
     assert ada.get("/console/members").status_code == 303
 
 
 def test_automatic_requests_of_a_page_do_not_extend_a_session(service: Service, ada: Visitor) -> None:
     automatic = {"HX-Request": "true", "HX-Trigger": "poll-events"}
     for _ in range(2):
-        service.clock.go(minutes=25)
+        service.clock.advance(minutes=25)
         assert ada.get("/console/events/new?after=0", headers=automatic).status_code == 200
-    service.clock.go(minutes=25)
+    service.clock.advance(minutes=25)
     answer = ada.get("/console/events/new?after=0", headers=automatic)
     assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/console/sign-in")
 
@@ -132,7 +132,7 @@ def test_the_second_factor_is_requested_after_the_password(service: Service, ada
     assert heading(page) == "Second factor"
     visitor.secret = form_secret(page)
     assert visitor.post("/console/sign-in/code", {"code": code}).status_code == 422
-    service.clock.go(seconds=60)
+    service.clock.advance(seconds=60)
     response = visitor.post("/console/sign-in/code", {"code": pyotp.TOTP(secret).at(service.clock())})
     assert response.status_code == 303
     assert visitor.get("/console/members").status_code == 200

@@ -39,7 +39,7 @@ def test_an_admin_sends_a_test_and_sees_its_outcome(hooked: Service, ada: Visito
         text in page for text in ("The service sends a test message", "webhook.tested", ">waiting<", "not tried yet")
     )
     assert "Send again" not in page
-    hooked.clock.go(seconds=1)
+    hooked.clock.advance(seconds=1)
     now = hooked.clock()
     with hooked.db.store.begin() as tx:
         (claimed,) = tx.deliveries.claim([1], now, now + ATTEMPT_LEASE)

@@ -37,7 +37,7 @@ def credentials_of(caller: Caller) -> tuple[dict[str, str], dict[str, str]]:
 
 def test_no_key_and_no_hash_is_logged(log_output: io.StringIO, service: Service, platform: Caller) -> None:
     platform.contribute(item(1))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     headers, field = credentials_of(platform)
     for address, _ in READS:
         assert service.anonymous.get(address, headers=headers, query_string=field).status_code == 200

@@ -75,12 +75,12 @@ def test_a_reader_fetches_everything_and_then_only_updates(service: Service, pla
     assert reader.fetch() == {}
     platform.contribute(item(1, signals=[pdq(1), "phash:d1c4b2a09f8e7d6c", pdq(2)]))
     assert reader.fetch() == {}, "updates are served only after their second has ended"
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert reader.fetch() == {digits(pdq(seed)): ["Platform:Blocked:glorification"] for seed in (1, 2)}
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert (len(reader.fetch()), reader.update_count) == (2, 0)
     platform.contribute(item(3, labels=["manifesto"]))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert reader.fetch()[digits(pdq(3))] == ["Platform:Blocked:manifesto"]
     assert reader.update_count == 1
 
@@ -93,7 +93,7 @@ def test_a_hash_of_two_members_has_the_opinions_of_both(
     third = service.caller(name="Third")
     third.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "disputes", "reason": "edsa_context"})
     service.caller(name="Fourth").post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "confirms"})
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert reader.fetch() == {
         digits(pdq(1)): [
             "Fourth:Blocked:",
@@ -108,17 +108,17 @@ def test_only_readers_that_have_a_hash_get_its_withdrawal(
     service: Service, platform: Caller, url: str, other: Caller, reader: Reader
 ) -> None:
     first, second = platform.contribute(item(1), item(2))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert len(reader.fetch()) == 2
     platform.post(f"/v1/contributions/{first['id']}/withdrawal", {"reason": "other"})
     platform.delete(f"/v1/contributions/{second['id']}/content")
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     # This client keeps withdrawn hashes, so the service can only add a dispute.
     withdrawal = ["hashdb:NotBlocked:withdrawn"]
     assert reader.fetch() == {digits(pdq(1)): withdrawal, digits(pdq(2)): withdrawal}
     new_reader = Reader(url, other.secret)
     assert (new_reader.fetch(), new_reader.update_count) == ({}, 0)
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert (new_reader.fetch(), new_reader.update_count) == ({}, 0)
     answer = client_for(url, other).fetch_hashes(start_timestamp=int(service.clock().timestamp()) - 3)
     assert {record.hashStatus for record in answer.hashRecords} == {StopNCIICaseStatus.Withdrawn}
@@ -129,10 +129,10 @@ def test_a_hash_that_another_member_still_contributes_is_not_withdrawn(
 ) -> None:
     (contribution,) = platform.contribute(item(1))
     other.contribute(item(1))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     reader.fetch()
     platform.post(f"/v1/contributions/{contribution['id']}/withdrawal", {"reason": "other"})
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert reader.fetch() == {digits(pdq(1)): ["Other:Blocked:glorification"]}
 
 
@@ -141,7 +141,7 @@ def test_a_reader_can_stop_at_any_page_and_continue_later(
 ) -> None:
     for start in range(0, 50, 10):
         platform.contribute(*[item(seed) for seed in range(start, start + 10)])
-        service.clock.go(seconds=1)
+        service.clock.advance(seconds=1)
     client, hashes, pages, start = client_for(url, other), set(), 0, 10
     while True:
         # Fetch one page each time, and continue from its time, as after an interruption.
@@ -174,7 +174,7 @@ def test_md5_hashes_of_videos_are_exchanged_and_disputed(
     assert (contribution["signals"], contribution["media"]) == ([f"md5:{MD5}"], "video")
     # StopNCII has no type for the MD5 of a picture, and no frames of videos.
     platform.contribute(item(signals=[f"md5:{5:032x}"]), video(1, 2, 3, signals=[f"md5:{6:032x}"]))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert reader.fetch() == {}
     records = reader.exchange.naive_convert_to_signal_type([VideoMD5Signal], None, reader.records)[VideoMD5Signal]
     assert set(records) == {MD5, f"{6:032x}"}
@@ -182,7 +182,7 @@ def test_md5_hashes_of_videos_are_exchanged_and_disputed(
     (opinion,) = body(platform.get(f"/v1/contributions/{contribution['id']}/opinions"))["opinions"]
     assert opinion["opinion"] == "disputes"
     platform.post(f"/v1/contributions/{contribution['id']}/withdrawal", {"reason": "other"})
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     (record,) = client_for(url, other).fetch_hashes(start_timestamp=int(service.clock().timestamp()) - 2).hashRecords
     assert (record.signalType, record.hashValue) == (StopNCIISignalType.VideoMD5, MD5)
     assert record.hashStatus is StopNCIICaseStatus.Withdrawn

@@ -61,7 +61,7 @@ def test_a_reader_fetches_everything_then_updates_and_deletions(
     assert (len(reader.fetch()), reader.update_count) == (3, 0)
     platform.post(f"/v1/contributions/{first['id']}/withdrawal", {"reason": "other"})
     platform.delete(f"/v1/contributions/{second['id']}/content")
-    service.clock.go(days=30)
+    service.clock.advance(days=30)
     new_reader = Reader("Other", other.secret)
     assert (new_reader.fetch(), new_reader.update_count) == ({digits(pdq(3))}, 1)
     assert (reader.fetch(), reader.update_count) == ({digits(pdq(3))}, 2)

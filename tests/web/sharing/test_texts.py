@@ -221,7 +221,7 @@ def test_threatexchange_sends_addresses_texts_and_digests(service: Service, plat
     for unsupported in ("HASH_URL_MD5", "HASH_TEXT_TLSH", "TREND_QUERY"):
         assert client.upload_threat_descriptor(descriptor("a" * 32, unsupported), False, False)[2]["status"] == 422
     # The updates contain no address, and no page of a document as a frame of a video.
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     types = {update["type"] for page in client.get_threat_updates(1) for update in page if not update["should_delete"]}
     assert types == {"HASH_SHA256"}
 

@@ -86,14 +86,14 @@ def test_a_reader_fetches_everything_then_updates_and_deletions(
 ) -> None:
     assert (reader.fetch(), reader.update_count) == ({}, 1)
     first, second, _ = platform.contribute(item(1), item(2, signals=[pdq(2), "phash:d1c4b2a09f8e7d6c"]), item(3))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     opinions = [f"{platform.member}:POSITIVE_CLASS:glorification"]
     assert reader.fetch() == {digits(pdq(seed)): opinions for seed in (1, 2, 3)}
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert (len(reader.fetch()), reader.update_count) == (3, 1)
     platform.post(f"/v1/contributions/{first['id']}/withdrawal", {"reason": "other"})
     platform.delete(f"/v1/contributions/{second['id']}/content")
-    service.clock.go(days=84)
+    service.clock.advance(days=84)
     assert set(reader.fetch()) == {digits(pdq(3))}
     assert set(Reader(url, other).fetch()) == {digits(pdq(3))}
 
@@ -101,7 +101,7 @@ def test_a_reader_fetches_everything_then_updates_and_deletions(
 def test_a_new_reader_does_not_get_withdrawn_values(service: Service, platform: Caller, other: Caller) -> None:
     (contribution,) = platform.contribute(item(1))
     platform.post(f"/v1/contributions/{contribution['id']}/withdrawal", {"reason": "other"})
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     answer = service.anonymous.get(UPDATES, query_string={"access_token": token_for(other)})
     assert [update["id"] for update in body(answer)["data"]] == ["0"]
     assert digits(pdq(1)) not in answer.text
@@ -111,18 +111,18 @@ def test_quarantined_and_expired_values_are_deleted_and_upheld_ones_return(
     service: Service, platform: Caller, reader: Reader, admin: Caller
 ) -> None:
     contribution, _ = platform.contribute(item(1), item(2, expires_at="2026-11-20T12:00:05Z"))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert len(reader.fetch()) == 2
     other = service.caller()
     other.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "disputes", "reason": "other"})
     admin.post("/v1/cases/1/decision", {"decision": "quarantine"})
-    service.clock.go(seconds=10)
+    service.clock.advance(seconds=10)
     contributions.emit_pending(service.db)
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert reader.fetch() == {}
     other.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "confirms"})
     admin.post("/v1/cases/2/decision", {"decision": "uphold"})
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert set(reader.fetch()) == {digits(pdq(1))}
 
 
@@ -131,7 +131,7 @@ def test_opinions_are_shown_with_their_members(service: Service, platform: Calle
     third = service.caller()
     other.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "confirms"})
     third.post(f"/v1/contributions/{contribution['id']}/opinions", {"opinion": "disputes", "reason": "other"})
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     reader = Reader(url, other)
     assert reader.fetch()[digits(pdq(1))] == [
         f"{platform.member}:POSITIVE_CLASS:glorification",
@@ -145,7 +145,7 @@ def test_opinions_are_shown_with_their_members(service: Service, platform: Calle
 def test_a_reader_can_stop_at_any_page(service: Service, platform: Caller, other: Caller, url: str) -> None:
     for start in range(0, 250, 50):
         platform.contribute(*[item(seed) for seed in range(start, start + 50)])
-        service.clock.go(seconds=1)
+        service.clock.advance(seconds=1)
     expected = {digits(pdq(seed)) for seed in range(250)}
     assert set(Reader(url, other).fetch()) == expected
     interrupted = Reader(url, other)
@@ -212,7 +212,7 @@ def test_videos_are_exchanged_and_deleted_as_vpdq_and_digests(
     with_digests, without_digests = video(1, 2, 3, signals=[f"md5:{md5}", f"sha256:{sha256}"]), video(1, 2, 3)
     (first,), (second,) = platform.contribute(with_digests), service.caller(name="Third").contribute(without_digests)
     other.post(f"/v1/contributions/{first['id']}/opinions", {"opinion": "disputes", "reason": "other"})
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert reader.fetch() == {}, "frames of videos are not listed as pictures"
     disputed = [f"{platform.member}:POSITIVE_CLASS:glorification", f"{other.member}:NEGATIVE_CLASS:"]
     assert reader.fetch(kind=VideoMD5Signal) == {md5: disputed}
@@ -224,12 +224,12 @@ def test_videos_are_exchanged_and_deleted_as_vpdq_and_digests(
     # A value that is suppressed later stays in the vPDQ text, because the text identifies the video for the reader.
     admin.post("/v1/benign", {"entries": [{"signals": [pdq(2)], "note": "x"}]})
     platform.post(f"/v1/contributions/{first['id']}/withdrawal", {"reason": "other"})
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert set(reader.fetch(kind=VPDQSignal)) == {text}, "another member still contributes it"
     assert reader.fetch(kind=VideoMD5Signal) == {}
     service.caller(name="Fourth").post(f"/v1/contributions/{second['id']}/opinions", {"opinion": "confirms"})
     admin.delete(f"/v1/contributions/{second['id']}/content")
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     assert reader.fetch(kind=VPDQSignal) == {}
     assert (reader.checkpoint.update_time > 0, reader.records) == (True, {})
 
@@ -239,7 +239,7 @@ def test_videos_with_many_frames_are_spread_over_several_pages(
 ) -> None:
     monkeypatch.setattr(feed, "FRAMES_A_REQUEST", 10)
     platform.contribute(*(video(*range(start, start + 4)) for start in range(0, 20, 4)))
-    service.clock.go(seconds=1)
+    service.clock.advance(seconds=1)
     # The last update of a fetch has no value.
     assert [len(delta.updates) for delta in reader.exchange.fetch_iter([VPDQSignal], None)] == [2, 2, 2]
     assert len(reader.fetch(kind=VPDQSignal)) == 5
@@ -283,7 +283,7 @@ def test_an_invalid_query_is_reported_at_its_field(service: Service, platform: C
 
 def test_other_types_and_earlier_times_return_only_the_closing_update(service: Service, platform: Caller) -> None:
     platform.contribute(item(1))
-    service.clock.go(seconds=5)
+    service.clock.advance(seconds=5)
     for filters in ({"types": "HASH_MD5"}, {"stop_time": int(service.clock().timestamp()) - 60}):
         answer = service.anonymous.get(UPDATES, query_string={"access_token": token_for(platform), **filters})
         assert [update["id"] for update in body(answer)["data"]] == ["0"]
@@ -293,6 +293,6 @@ def test_the_next_page_is_at_the_public_address(tmp_path: Any) -> None:
     with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite", public_url="https://hashes.example/") as service:
         platform = service.caller()
         platform.contribute(item(1), item(2))
-        service.clock.go(seconds=1)
+        service.clock.advance(seconds=1)
         answer = body(service.anonymous.get(UPDATES, query_string={"access_token": token_for(platform), "limit": 1}))
         assert answer["paging"]["next"].startswith("https://hashes.example/graph/1/threat_updates/?access_token=0")

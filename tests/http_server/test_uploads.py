@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
-from hashdb.wsgi.uploads import Upload, UploadLimits
+from hashdb.http_server.uploads import Upload, UploadLimits
 from tests.hashing.samples import draw_picture
 from tests.web.pictures import photo
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from hashdb.domain.contributions import Amendment
-from hashdb.monitoring.alarms import Alarm, AlarmKind
+from hashdb.monitor.alarms import Alarm, AlarmKind
 from hashdb.service.contributions import contributions
 from tests.builders import draft
-from tests.monitoring.conftest import World, kinds
+from tests.monitor.conftest import World, kinds
 
 
 def test_an_expiry_that_is_logged_a_minute_later_raises_no_alarm(world: World) -> None:

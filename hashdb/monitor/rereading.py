@@ -15,8 +15,8 @@ from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.frames import split_shots
 from hashdb.domain.ledger.commitments import commit_lines, item_lines
 from hashdb.errors import HashDBError, NotFound, ServiceError
-from hashdb.monitoring.alarms import Alarm, AlarmKind
-from hashdb.monitoring.tables import ALL_SIGNALS, MonitorTables, Row
+from hashdb.monitor.alarms import Alarm, AlarmKind
+from hashdb.monitor.tables import ALL_SIGNALS, MonitorTables, Row
 from hashdb.wire.contributions import ContributionOut
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TextIO
 
 from hashdb.domain.times import format_instant, from_microseconds
-from hashdb.wsgi import request_id
+from hashdb.http_server import request_id
 
 
 def write_json_lines() -> None:

@@ -10,10 +10,10 @@ from hashdb.domain.ledger.checkpoints import Verifier, read_note
 from hashdb.domain.ledger.cosignatures import Cosigner, SetRoot
 from hashdb.domain.ledger.policies import Policy
 from hashdb.errors import BadNote, NotFound, RootNotSigned
-from hashdb.monitoring.alarms import Alarm, AlarmKind
-from hashdb.monitoring.replay import Replay
-from hashdb.monitoring.tables import MonitorTables
-from hashdb.monitoring.witnessing import FirstSeen
+from hashdb.monitor.alarms import Alarm, AlarmKind
+from hashdb.monitor.replay import Replay
+from hashdb.monitor.tables import MonitorTables
+from hashdb.monitor.witnessing import FirstSeen
 
 if TYPE_CHECKING:
     from hashdb.client import Client

@@ -30,13 +30,13 @@ from hashdb.hashing.pool import HashingPool, VideoQueue
 from hashdb.hashing.reading import DocumentLimits
 from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP
 from hashdb.hashing.videos import INTERVAL, digests, to_frames
+from hashdb.http_server.bodies import reading_body
+from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.uploads import Upload, UploadLimits
 from hashdb.settings import Settings
 from hashdb.wire.faults import path
 from hashdb.wire.files import FILES_A_REQUEST, PictureOut, PicturesOut
 from hashdb.wire.frames import FrameOut
-from hashdb.wsgi.bodies import reading_body
-from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.uploads import Upload, UploadLimits
 
 METADATA_CHARACTERS = 1024 * 1024
 """The most characters that the metadata of a form may have."""

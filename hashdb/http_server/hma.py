@@ -14,15 +14,15 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import MalformedRequest
+from hashdb.http_server.bodies import reading_body
+from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.media import MALFORMED_FORM, HashedFile, limit_form, require_accepted
+from hashdb.http_server.texts import hash_value
+from hashdb.http_server.uploads import Upload
 from hashdb.settings import Settings
 from hashdb.wire import ValidationContext, read
 from hashdb.wire.matching import QueryIn
 from hashdb.wire.sharing import hma as wire
-from hashdb.wsgi.bodies import reading_body
-from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.media import MALFORMED_FORM, HashedFile, limit_form, require_accepted
-from hashdb.wsgi.texts import hash_value
-from hashdb.wsgi.uploads import Upload
 
 ONE_BANK = "hashdb.only_bank"
 """The key of the WSGI environment for the bank in a path /hma/as/{bank}/…, in which all contributions are."""

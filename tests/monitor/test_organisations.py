@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.domain.ledger.policies import Policy
 from tests.builders import draft
-from tests.monitoring.conftest import World, kinds
+from tests.monitor.conftest import World, kinds
 
 ONE, TWO = Cosigner.new("one.example"), Cosigner.new("two.example")
 POLICY = Policy.parse(f"witness one {ONE.key}\nwitness two {TWO.key}\ngroup both all one two\nquorum both\n")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request
 
+from hashdb.http_server.problems import problem_answer, refusal_of
 from hashdb.wire import ResponseModel
-from hashdb.wsgi.problems import problem_answer, refusal_of
 
 JSON, TEXT = "application/json", "text/plain"
 

@@ -13,7 +13,7 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger import active_set
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH
 from hashdb.domain.ledger.events import ContributionState
-from hashdb.monitoring.tables import Leaf, MonitorTables, Row
+from hashdb.monitor.tables import Leaf, MonitorTables, Row
 
 ACTIVE = ContributionState(Status.ACTIVE)
 RETIRED = ContributionState(Status.ACTIVE, Standing.RETIRED)

@@ -8,8 +8,8 @@ import pytest
 
 from hashdb.errors import MalformedRequest, TextRefused
 from hashdb.hashing.addresses import url_signals
+from hashdb.http_server.texts import hash_pairs, hash_value
 from hashdb.wire.sharing import digits_of
-from hashdb.wsgi.texts import hash_pairs, hash_value
 
 ADDRESS = "https://example.org/page?a=1"
 TEXT = " ".join(f"word{number}" for number in range(300))

@@ -24,8 +24,8 @@ from hashdb.domain.ledger.checkpoints import parse_checkpoint, split_note
 from hashdb.domain.ledger.commitments import seal
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.domain.ledger.policies import Policy
-from hashdb.monitoring.alarms import Alarm
-from hashdb.monitoring.monitor import Monitor, MonitorPlan
+from hashdb.monitor.alarms import Alarm
+from hashdb.monitor.monitor import Monitor, MonitorPlan
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
@@ -164,7 +164,7 @@ class World:
     def advance(self, seconds: int = 5) -> None:
         """Let time pass while the background tasks of the service run."""
         for _ in range(0, seconds, 5):
-            self.clock.go(seconds=5)
+            self.clock.advance(seconds=5)
             if self.logs_changes:
                 contributions.emit_pending(self.db)
                 benign.settle(self.db)

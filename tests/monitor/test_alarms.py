@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.errors import BadSetting
-from hashdb.monitoring.alarms import ADVICE, Alarm, AlarmKind, Reporter
+from hashdb.monitor.alarms import ADVICE, Alarm, AlarmKind, Reporter
 from tests.receivers import receiver
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -14,8 +14,8 @@ from hashdb.domain.ledger import active_set
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK
 from hashdb.domain.ledger.events import Details, Event, canonical, leaf
 from hashdb.errors import ServiceError
-from hashdb.monitoring.replay import NotTheLogError, Replay, WrongEvents, event_line
-from hashdb.monitoring.tables import MonitorTables
+from hashdb.monitor.replay import NotTheLogError, Replay, WrongEvents, event_line
+from hashdb.monitor.tables import MonitorTables
 from tests.builders import tree_root
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -94,7 +94,7 @@ def test_a_root_that_the_events_do_not_give_is_returned(tables: MonitorTables, d
 def test_a_wrong_root_is_returned_even_if_the_service_failed_meanwhile(
     tables: MonitorTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hashdb.monitoring.replay._EVENTS_A_TRANSACTION", 2)
+    monkeypatch.setattr("hashdb.monitor.replay._EVENTS_A_TRANSACTION", 2)
     events = list(EVENTS)
     events[4] = make_event(5, "set.committed", 1, **{**EVENTS[4].details, "count": 3})
     root = tree_root([event.leaf for event in events])

@@ -9,10 +9,10 @@ import pytest
 
 from hashdb.connection import read_text
 from hashdb.domain.ledger.cosignatures import Cosigner
-from hashdb.monitoring.tables import MonitorTables
-from hashdb.monitoring.witnessing import FirstSeen
+from hashdb.monitor.tables import MonitorTables
+from hashdb.monitor.witnessing import FirstSeen
 from tests.builders import NOON, draft
-from tests.monitoring.conftest import World, kinds
+from tests.monitor.conftest import World, kinds
 
 
 def test_the_time_when_an_event_was_first_seen_is_stored(tmp_path: Path) -> None:

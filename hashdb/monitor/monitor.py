@@ -19,12 +19,12 @@ from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, FeedRestarted, HashDBError, ServiceError
-from hashdb.monitoring.alarms import Alarm, AlarmKind
-from hashdb.monitoring.organisations import Organisations
-from hashdb.monitoring.replay import NotTheLogError, Replay, WrongEvents, event_line
-from hashdb.monitoring.rereading import Rereading, describe_altered
-from hashdb.monitoring.tables import ALL_SIGNALS, MonitorTables
-from hashdb.monitoring.witnessing import FirstSeen, Witnessing
+from hashdb.monitor.alarms import Alarm, AlarmKind
+from hashdb.monitor.organisations import Organisations
+from hashdb.monitor.replay import NotTheLogError, Replay, WrongEvents, event_line
+from hashdb.monitor.rereading import Rereading, describe_altered
+from hashdb.monitor.tables import ALL_SIGNALS, MonitorTables
+from hashdb.monitor.witnessing import FirstSeen, Witnessing
 
 if TYPE_CHECKING:
     from hashdb.client import Client

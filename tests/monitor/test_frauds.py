@@ -15,15 +15,15 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.errors import ServiceError
-from hashdb.monitoring.alarms import Alarm, AlarmKind
-from hashdb.monitoring.monitor import Monitor
-from hashdb.monitoring.tables import ALL_SIGNALS
+from hashdb.monitor.alarms import Alarm, AlarmKind
+from hashdb.monitor.monitor import Monitor
+from hashdb.monitor.tables import ALL_SIGNALS
 from hashdb.service.contributions import commitments, contributions
 from hashdb.service.ledger import active_set, checkpoints
 from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import benign
 from tests.builders import NOON, draft, signal, signature, text, video, words
-from tests.monitoring.conftest import Forge, World, hide, kinds, suppress_all, suppress_first
+from tests.monitor.conftest import Forge, World, hide, kinds, suppress_all, suppress_first
 from tests.service.tamperer import Tamperer
 
 MAX_SECONDS = 60
@@ -185,10 +185,10 @@ def test_a_service_that_shows_one_member_an_old_log_raises_an_alarm(world: World
     monitor = new_monitor(world, draft(1))
     world.witness.serves = False
     frozen = {path: world.client._connection._http.get(path).content for path in CHECKPOINT_PATHS}
-    world.clock.go(hours=25)
+    world.clock.advance(hours=25)
     world.transport.forge = lambda path, _: frozen.get(path)
     assert monitor.check() == []
-    world.clock.go(hours=2)
+    world.clock.advance(hours=2)
     (alarm,) = monitor.check()
     assert alarm.kind is AlarmKind.NOT_WITNESSED
     assert "you may be shown an old log" in str(alarm)

@@ -19,15 +19,15 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting, HashDBError, ServiceError
-from hashdb.monitoring.alarms import Alarm
-from hashdb.monitoring.monitor import MONITOR_FILE
+from hashdb.monitor.alarms import Alarm
+from hashdb.monitor.monitor import MONITOR_FILE
 from hashdb.service.accounts import members
 from hashdb.service.contributions import additions, contributions
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign
 from hashdb.service.review import cases, opinions
 from tests.builders import document, draft, member_with, signal, signature, video, words
-from tests.monitoring.conftest import Forge, World, kinds
+from tests.monitor.conftest import Forge, World, kinds
 from tests.service.tamperer import Tamperer
 
 NO_ALARMS: tuple[list[Alarm], int] = ([], 120)
@@ -152,7 +152,7 @@ def test_a_service_may_catch_up_after_one_failure_but_not_after_each(world: Worl
     def fail_for_a_while() -> None:
         world.transport.forge = lambda path, _: b"{}"
         for _ in range(10):
-            world.clock.go(seconds=10)
+            world.clock.advance(seconds=10)
             with pytest.raises(ServiceError):
                 monitor.check()
         world.transport.forge = None

@@ -15,9 +15,9 @@ from hashdb.domain.ledger.cosignatures import WitnessKey, cosigners
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import BadNote, NotCosigned, NotFound, NotWitnessed
-from hashdb.monitoring.alarms import Alarm, AlarmKind
-from hashdb.monitoring.replay import Replay
-from hashdb.monitoring.tables import MonitorTables
+from hashdb.monitor.alarms import Alarm, AlarmKind
+from hashdb.monitor.replay import Replay
+from hashdb.monitor.tables import MonitorTables
 
 if TYPE_CHECKING:
     from hashdb.client import Client

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.wsgi.prometheus_multiprocess import reserve_space
+from hashdb.http_server.prometheus_multiprocess import reserve_space
 
 
 def test_disk_space_for_the_metrics_is_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

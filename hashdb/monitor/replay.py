@@ -10,7 +10,7 @@ from hashdb.domain.ledger import active_set, merkle
 from hashdb.domain.ledger.active_set import EMPTY_HASH, HASH_OCTETS
 from hashdb.domain.ledger.commitments import logged_commitment, may_commit
 from hashdb.domain.ledger.events import Action, ContributionState, Event
-from hashdb.monitoring.tables import Leaf, MonitorTables, Row
+from hashdb.monitor.tables import Leaf, MonitorTables, Row
 
 _EVENTS_A_TRANSACTION = 50_000
 """Events that are stored in one transaction."""

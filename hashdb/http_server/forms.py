@@ -9,7 +9,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
-from hashdb.wsgi.uploads import Upload, UploadLimits
+from hashdb.http_server.uploads import Upload, UploadLimits
 
 _PIECE = 1024
 """A piece that ends before a boundary has at least this many bytes."""
