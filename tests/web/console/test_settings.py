@@ -35,6 +35,7 @@ def test_each_background_task_is_shown_with_its_period_and_its_last_error(servic
     otto = sign_in_new_user(service, "otto", Role.AUDITOR)
     service.db.background.run(Task.EXPIRY, _fail)
     service.db.background.run(Task.COUNTS, lambda: None)
+    service.db.background.run(Task.FILL, lambda: None)
     page = otto.get("/console/settings").text
     rows = dict(re.findall(r'<tr><td><code class="whole">([a-z-]+)</code></td>(.*?)</tr>', page, re.S))
     assert rows.keys() == set(Task)
@@ -45,3 +46,5 @@ def test_each_background_task_is_shown_with_its_period_and_its_last_error(servic
     assert "<td>none</td>" in rows["counts"]
     # A task that no worker has run yet shows no time.
     assert "<time " in rows["counts"] and "<time " not in rows["seals"]
+    # The time of the last run is recorded only of periodic tasks.
+    assert "<time " not in rows["fill"]
