@@ -52,7 +52,7 @@ def test_a_file_of_another_version_or_kind_is_rejected(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(sqlite3.DatabaseError, match="of another version"):
+    with pytest.raises(sqlite3.DatabaseError, match="from another version"):
         MonitorTables(path)
     path.write_bytes(b"no database" * 100)
     with pytest.raises(sqlite3.DatabaseError):

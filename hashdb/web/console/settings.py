@@ -47,8 +47,8 @@ def _tasks() -> Iterator[_TaskRow]:
         run, error = runs[plan.task], errors.get(plan.task)
         yield _TaskRow(
             plan,
-            # `seconds` is 0 until the first run; until then `succeeded_at` is the start of the worker. It stays 0 if the
-            # task runs only on demand.
+            # `seconds` is 0 until the first run; until then `succeeded_at` is the start of the worker. It stays 0 if
+            # the task runs only on demand.
             datetime.fromtimestamp(run.succeeded_at, UTC) if run.seconds and run.succeeded_at else None,
             run.seconds,
             int(run.errors),

@@ -325,7 +325,7 @@ WITHOUT_AN_EVENT = {
     "saved_views.change": "as above",
     "saved_views.remove": "as above",
     "sessions.find_session": "it stores the time of the last use of a session, once a minute",
-    "contributions.delete_leftovers": "it deletes content that version 0.1.0 left of contributions whose erasure is logged",
+    "contributions.delete_leftovers": "version 0.1.0 left this content; the erasure of its contribution is logged",
     "later.prune": "it deletes the stored answers of old jobs",
     "due.mail": "a mail about cases changes no data",
     "due.report": "it is in the list of deliveries",

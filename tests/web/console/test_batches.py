@@ -142,7 +142,7 @@ def test_a_second_person_confirms_a_batch_of_proposals(
     assert "2 proposals made; 2 still wait for a second person" in result
     assert "as a second person …" not in result
     confirm = ada.post(f"{address}/confirmation").headers["Location"]
-    assert "2 of them carry out what another person proposed" in main_text(ada.get(confirm).text)
+    assert "2 of them confirm another person’s proposal" in main_text(ada.get(confirm).text)
     assert "2 proposals changed" in run_batch(service, ada, confirm, note="I agree")
     assert standings(service)[:2] == [Standing.RETIRED] * 2
     assert ada.post(f"{address}/confirmation").status_code == 422
