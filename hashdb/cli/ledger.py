@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from hashdb.service.ledger.verification import Verdict
 
 _PATIENCE_SECONDS: Final = 75.0
-"""How long to wait until the checkpoint reaches the newest root, or the process that syncs the copy has that root."""
+"""How long to repeat a check that came too early.
+
+The checkpoint does not cover the newest root of the active set yet, or the copy is not synced up to that root.
+"""
 _PAUSE_SECONDS: Final = 3.0
 """From one attempt to the next."""
 
@@ -136,9 +139,10 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
 def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) -> tuple[CheckpointComparison, CopyCheck]:
     """Check the log by `check`, and the local copy against the checkpoint that it returns: the cosigned one, if any.
 
-    Both are repeated for a while if the copy and the checkpoint may only be of different times.
+    Both are repeated for a while if a difference may come only from the copy and the checkpoint being of different
+    times.
 
-    Raises NoCopy, CheckTooEarly, CopyBehind, LogRewritten, and what the client raises.
+    Raises NoCopy, CheckTooEarly (CopyBehind is one), LogRewritten, and what the client raises.
     """
     from hashdb.index.folder import lock_folder
     from hashdb.local import LocalIndex
@@ -153,8 +157,9 @@ def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) ->
             try:
                 with progress_bar("checking") as advance:
                     result = check_copy(tables, client, checkpoint, advance)
-                # A sync that is under way may be in the middle of its changes.
-                if not (result.findings and may_wait and tables.head().seq != result.seq):
+                # A sync stored changes during the check: it may have been in the middle of them.
+                copy_moved = tables.head().seq != result.seq
+                if not (result.findings and copy_moved and may_wait):
                     return checked, result
             except CheckTooEarly as error:
                 # If no process syncs the copy, it stays behind, and waiting is of no use.
@@ -186,7 +191,12 @@ def _print_copy(check: CopyCheck) -> None:
 
 
 def _copy_to_json(check: CopyCheck) -> dict[str, object]:
-    """The result of a check of the copy, as JSON."""
+    """The result of a check of the copy, as JSON.
+
+    `checkpoint`: the seq up to which the copy has everything; `seq`: the event that records the root of the active
+    set; `covers`: the event after which the set had this root; `changed`, `unproven`: how many contributions differ
+    because they changed after the root, or after the verified checkpoint.
+    """
     committed = check.committed
     return {
         "verified": not check.findings,
@@ -226,7 +236,7 @@ def _format_reach(verdict: Verdict) -> str:
     size, later = verdict.kept.size, verdict.size - verdict.kept.size
     age = datetime.now(UTC) - verdict.kept.at
     return (
-        f"the checkpoint from outside proves events 1 to {size}, the last {counted(age.days, 'day')} old;"
+        f"the checkpoint from outside proves events 1 to {size}; the newest of them is {counted(age.days, 'day')} old;"
         f" {counted(later, 'later event')} {'is' if later == 1 else 'are'} proved only against people who do not"
         " control this machine"
     )
@@ -234,9 +244,11 @@ def _format_reach(verdict: Verdict) -> str:
 
 def _verdict_to_json(verdict: Verdict) -> dict[str, object]:
     kept, findings = verdict.kept, verdict.findings
+    # Null as well if the finding concerns no particular event.
+    first_bad_seq = findings[0].first if findings else None
     return {
         "verified": not findings,
-        "first_bad": findings[0].first if findings else None,
+        "first_bad": first_bad_seq,
         "size": verdict.size,
         "root": base64.b64encode(verdict.root).decode(),
         "checkpoints": verdict.checkpoints,

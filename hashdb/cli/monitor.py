@@ -216,15 +216,15 @@ def _print_alarm(alarm: Alarm, evidence: str) -> None:
 
 def _format_state(state: MonitorState) -> str:
     root = f"root of event {state.root_seq}" if state.root_seq else "no root yet"
-    round_held = (
-        f"all contributions verified at {format_instant(state.round_held)}"
-        if state.round_held
+    round_text = (
+        f"all contributions verified at {format_instant(state.clean_round_began)}"
+        if state.clean_round_began
         else "the first round over all contributions is not complete"
     )
     without = f", {state.uncommitted} without a commitment" if state.uncommitted else ""
     return (
         f"verified up to event {state.size}: {state.count} contributions in the active set{without} ({root});"
-        f" {round_held}"
+        f" {round_text}"
     )
 
 
@@ -234,7 +234,7 @@ def _state_to_json(state: MonitorState) -> dict[str, object]:
         "contributions": state.count,
         "uncommitted": state.uncommitted,
         "root_seq": state.root_seq,
-        "round_held": None if state.round_held is None else format_instant(state.round_held),
+        "round_held": None if state.clean_round_began is None else format_instant(state.clean_round_began),
     }
 
 

@@ -121,18 +121,21 @@ def hash_as(
         return _as_contribution(hashed, picture, Profile(mode), seeds)
     except MemoryError:
         reason = OUT_OF_MEMORY
+    # Raised outside of `except`: else the new error would keep the caught one, and with its traceback the arrays.
     raise UnreadablePicture(reason)
 
 
 def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, shot: int) -> Hashed:
-    """The hashes, as `mode` says, of a frame of a video: of the first one of each shot, or of one a second of a query.
+    """The hashes, as `mode` says, of a frame of a video.
 
-    `shot` is the number of the shot, from 0; variants depend on it. Rotated and flipped frames are hashed by PDQ only,
-    whose search takes an eighth of the time.
+    A contribution hashes the first frame of each shot so, and a query one frame a second. `shot` is the number of the
+    shot, from 0; variants depend on it. Rotated and flipped frames are hashed by PDQ only, whose search takes an eighth
+    of the time.
     """
     hashed = _hash(picture, algorithms)
     if mode is Mode.TRANSFORMS:
-        # Insets are found in several frames together, more surely than panels in one.
+        # One frame is not searched for panels: `with_insets` finds what is shown inside a video from several frames,
+        # more surely.
         inside = look_inside(picture, is_video_frame=True)
         return replace(hashed, transforms=tuple(_turned_by_pdq_only(transforms(picture, algorithms, inside))))
     return _with_variants(hashed, frame_variants(picture, Profile(mode), shot))
@@ -148,14 +151,19 @@ def _turned_by_pdq_only(transforms: Iterable[Transform]) -> Iterator[Transform]:
 
 
 def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
-    """The hashes of a frame of a query between those of `hash_frame`: its own, and those of its mirror image."""
+    """The hashes of a frame of a query between those of `hash_frame`: its own, and those of its mirror image.
+
+    Its own may be unusable; those of the mirror image are only usable ones.
+    """
     hashed = _hash(picture, algorithms)
     mirror = usable_signals(mirrored(picture, algorithms))
     return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
 
 
 def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed:
-    """The hashes of a page of a document: only usable ones (`usable_signals`), and only those of 256 bits.
+    """The hashes of a page of a document: only those of 256 bits, and of them only usable ones.
+
+    A usable one has enough detail to match reliably (`usable_signals`).
 
     A page of low quality has PDQ only. A page of a contribution also has the variants of a picture and the hashes of
     its printed area. A page of a query has no transforms: copies of a document have the same pages.
@@ -189,6 +197,7 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
             return file.read(size)
     except OSError as error:
         reason = f"the file cannot be read: {os_reason(error)}"
+    # Raised outside of `except`: else the new error would keep the caught one, which has the path.
     raise UnreadablePicture(reason)
 
 
@@ -229,11 +238,13 @@ def _with_transforms(
     hashed: Hashed, picture: Picture, algorithms: Sequence[Algorithm], seeds: Sequence[Seed]
 ) -> Hashed:
     """What `hash_transforms` returns, from the hashes of the picture itself."""
-    # Secret views and cuts are hashed by phash256 only. Secret views have precedence within the limit of signals.
+    # Secret views and cuts are hashed by phash256 only. Cuts are parts of the picture that a contribution has stored if
+    # the picture is a crop of the contributed one. Secret views have precedence within the limit of signals.
     has_phash256 = Algorithm.PHASH256 in algorithms
     secret = tuple(secret_transforms(picture, seeds if has_phash256 else ()))
     most = SIGNALS_OF_TRANSFORMS - sum(len(signals) for _, signals in secret)
     of_cuts = cuts(picture) if has_phash256 else ()
+    # The inside of frames around the picture, panels, and a tilted picture laid straight: some of the transforms.
     inside = look_inside(picture)
     of_transforms = tuple(_limited(chain(transforms(picture, algorithms, inside), of_cuts), most))
     by_view = signatures_by_view(picture, inside, [name for name, _ in of_transforms])
@@ -249,7 +260,7 @@ def _limited(transforms: Iterable[Transform], most: int) -> Iterator[Transform]:
 
 
 def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
-    """The signals of the picture itself, and its PDQ quality."""
+    """The signals of the picture itself, also unusable ones, and its PDQ quality."""
     signals: list[Signal] = []
     quality = None
     for algorithm in algorithms:

@@ -39,7 +39,7 @@ def begin(environ: WSGIEnvironment, *, trust_headers: bool) -> str:
 
 
 def current() -> str | None:
-    """The id of the current request of this thread; None if it has none."""
+    """The id of the request that this thread began last; None if it began none."""
     return _current.id
 
 

@@ -35,13 +35,19 @@ _MOST_OF_A_KIND = 20
 _NAMED = 10
 """The most contributions that an alarm names."""
 _FORGIVEN_EVERY = timedelta(hours=1)
-"""After an outage of the service, overdue checks get their whole time again, but not twice within this time."""
+"""After an outage of the service, what is awaited (a feed entry, a root, a cosignature) gets its whole time again.
+
+This happens at most once within this time.
+"""
 _FED_WITHIN = timedelta(seconds=30)
-"""How long after it was seen in the log an event must be in the feed."""
+"""An event must be in the feed at most this long after it was seen in the log."""
 
 
 class CheckTooLongError(Exception):
-    """A check was cut off: the service may answer without an end, or an octet at a time."""
+    """A check was cut off: the service may answer without an end, or an octet at a time.
+
+    The caller of `Monitor.check` limits its time, and raises this in it by a signal, wherever the check is.
+    """
 
     def __init__(self, limit: timedelta) -> None:
         """`limit` is how long it lasted."""
@@ -71,14 +77,15 @@ class MonitorPlan:
 class MonitorState:
     """What is checked: the first `size` events, the active set of `count` contributions, the root in event `root_seq`.
 
-    `uncommitted` of the contributions have no commitment. `round_held`: when the last complete round began.
+    `uncommitted` of the contributions have no commitment. `clean_round_began`: when the last complete round in which no
+    contribution differed began.
     """
 
     size: int
     count: int
     root_seq: int
     uncommitted: int
-    round_held: datetime | None
+    clean_round_began: datetime | None
 
 
 class Monitor:
@@ -94,6 +101,7 @@ class Monitor:
         self._folder, self._client, self._plan, self._now = folder, client, plan, now
         self._replay = Replay(self._tables)
         self._rereading = Rereading(self._tables, client, now)
+        # When each size of the log was first seen, for what must follow it: a feed entry, a root of the active set.
         self._fed, self._recording = FirstSeen(self._tables, "fed"), FirstSeen(self._tables, "recording")
         self._witnessing: Witnessing | None = None
         if plan.witnesses is not None:
@@ -111,7 +119,8 @@ class Monitor:
         """What is checked so far."""
         tables = self._tables
         count, uncommitted = tables.number("count"), tables.uncommitted()
-        return MonitorState(self._replay.size, count, self._replay.set_seq, uncommitted, self._rereading.held_at)
+        replay, round_began = self._replay, self._rereading.clean_round_began
+        return MonitorState(replay.size, count, replay.set_seq, uncommitted, round_began)
 
     @property
     def is_settled(self) -> bool:
@@ -130,11 +139,14 @@ class Monitor:
             self._tables.put(unanswered=1)
             raise
         except OverflowError:
+            # SQLite takes no integer of more than 64 bits.
             raise ServiceError(200, "an answer has an invalid number") from None
         except sqlite3.Error as error:
             raise BadSetting("--folder", f"the state in {self._folder} cannot be used: {error}") from None
 
     def _check(self, whole: bool) -> list[Alarm]:
+        # In this order, since the log grows meanwhile: the checkpoint is read last, so it covers all events of what the
+        # feed and the witnesses showed.
         altered = self._read_feed()
         log, origin = self._client.log(), self._tables.text("origin")
         notes = self._witnessing.read(origin or log.origin) if self._witnessing else None
@@ -144,7 +156,7 @@ class Monitor:
             checkpoint, verifier = read_checkpoint(note, verifiers)
         except BadNote as error:
             what = f"the checkpoint of the service does not verify: {error}"
-            return [Alarm(AlarmKind.UNKNOWN_KEY, what, since=self._held_at, evidence={"checkpoint.txt": note})]
+            return [Alarm(AlarmKind.UNKNOWN_KEY, what, since=self._all_right_at, evidence={"checkpoint.txt": note})]
         if not origin:
             self._tables.put(origin=checkpoint.origin)
         wrong = self._follow(checkpoint, note)
@@ -156,14 +168,16 @@ class Monitor:
         try:
             if self._witnessing and notes:
                 alarms += self._witnessing.judge(notes, note, verifiers, self._now())
+            # First `judge`: it is about what was read at earlier checks. What is read now may have changed with events
+            # after the checkpoint, which the next check replays.
             alarms += [*self._late_root(), *self._rereading.judge()]
             if whole:
-                self._rereading.look(seconds=None)
+                self._rereading.read_some(seconds=None)
             else:
-                self._rereading.look(self._plan.reading_seconds, every=self._plan.round_period)
+                self._rereading.read_some(self._plan.reading_seconds, every=self._plan.round_period)
             alarms += self._organisations.judge(verifiers, self._now(), sign=not alarms and self.is_settled)
         except (HashDBError, OverflowError, CheckTooLongError):
-            # What was found is not lost because the service no longer answers, or answers anything.
+            # Alarms that were found are kept even if the service then stops answering, or answers nonsense.
             if not alarms:
                 raise
         if not alarms:
@@ -188,7 +202,8 @@ class Monitor:
         return verifiers
 
     @property
-    def _held_at(self) -> datetime | None:
+    def _all_right_at(self) -> datetime | None:
+        """When a check last found nothing; None: never."""
         return self._tables.time("held_at")
 
     def _follow(self, checkpoint: Checkpoint, note: str) -> WrongEvents | Alarm:
@@ -197,16 +212,16 @@ class Monitor:
         evidence = {"checkpoint.txt": note, "kept.txt": last_note}
         if checkpoint.origin != self._tables.text("origin"):
             what = f"the service signs the log {checkpoint.origin}, but signed {self._tables.text('origin')} before"
-            return Alarm(AlarmKind.LOG_REWRITTEN, what, since=self._held_at, evidence=evidence)
+            return Alarm(AlarmKind.LOG_REWRITTEN, what, since=self._all_right_at, evidence=evidence)
         if checkpoint.size < size:
             what = f"the log has {checkpoint.size} events, but had {size}: the log was restored to an earlier state"
-            return Alarm(AlarmKind.LOG_SHORTENED, what, since=self._held_at, evidence=evidence)
+            return Alarm(AlarmKind.LOG_SHORTENED, what, since=self._all_right_at, evidence=evidence)
         try:
             wrong = self._replay.take(self._pages(size), checkpoint.size, checkpoint.root)
         except NotTheLogError as error:
             what = f"the log of {checkpoint.size} events does not continue the {size} that were checked: {error}"
             texts = {"event.json": event_line(error.event)} if error.event else {}
-            return Alarm(AlarmKind.LOG_REWRITTEN, what, since=self._held_at, evidence=evidence | texts)
+            return Alarm(AlarmKind.LOG_REWRITTEN, what, since=self._all_right_at, evidence=evidence | texts)
         self._tables.put(note=note)
         return wrong
 
@@ -219,7 +234,7 @@ class Monitor:
         if str(verifier) in self._replay.signers:
             return []
         what = f"the checkpoint is signed by the key {verifier}, which no event of the log added"
-        return [Alarm(AlarmKind.UNKNOWN_KEY, what, since=self._held_at, evidence={"checkpoint.txt": note})]
+        return [Alarm(AlarmKind.UNKNOWN_KEY, what, since=self._all_right_at, evidence={"checkpoint.txt": note})]
 
     def _read_feed(self) -> list[Alarm]:
         """Read the feed's new changes; the alarms of those that are not what they are committed to."""
@@ -246,17 +261,18 @@ class Monitor:
                 if isinstance(step.what, CopiedContribution) and not step.what.fits_commitment:
                     name, evidence = f"contribution {step.what.id}", {"feed.txt": f"{step.what}\n"}
                     what = describe_altered(step.what.id)
-                    alarms.append(Alarm(AlarmKind.SIGNALS_ALTERED, what, name, self._held_at, evidence))
+                    alarms.append(Alarm(AlarmKind.SIGNALS_ALTERED, what, name, self._all_right_at, evidence))
         return alarms
 
     def _recommitted(self, wrong: WrongEvents) -> list[Alarm]:
         """The alarms of events that commit to other signals than a member contributed."""
+        # The `id` of an event is that of its subject, here of a contribution.
         return [
             Alarm(
                 AlarmKind.SIGNALS_ALTERED,
                 f"event {event.seq} commits to other signals of contribution {event.id}, but no member added any",
                 f"contribution {event.id}",
-                self._held_at,
+                self._all_right_at,
                 {"event.json": event_line(event)},
             )
             for event in wrong.recommitted[:_NAMED]
@@ -273,28 +289,32 @@ class Monitor:
                 what = f"the feed shows {name}, which does not match by the log"
             else:
                 what = f"the feed shows {name} with other signals or another standing than the log has"
-            alarms.append(Alarm(AlarmKind.FEED_DIFFERS, what, name, self._held_at, {"checkpoint.txt": note}))
+            alarms.append(Alarm(AlarmKind.FEED_DIFFERS, what, name, self._all_right_at, {"checkpoint.txt": note}))
         for id in self._tables.oversealed(min(self._tables.number("feed_seq"), self._replay.size)):
             what = f"the feed suppresses more signals of contribution {id} than events say"
-            alarms.append(Alarm(AlarmKind.SIGNALS_HIDDEN, what, f"contribution {id}", self._held_at))
+            alarms.append(Alarm(AlarmKind.SIGNALS_HIDDEN, what, f"contribution {id}", self._all_right_at))
         return alarms
 
     def _unlike_roots(self, wrong: WrongEvents) -> list[Alarm]:
         """The alarms of recorded roots of the active set that the events before them do not give."""
-        since = self._tables.number("set_wrong")
-        if since:
-            evidence = {"event.json": self._tables.text("set_text")}
-            is_last = since == self._replay.set_seq
-            first = f"event {since} records" if is_last else f"event {since} and all roots after it record"
-            what = f"{first} another root of the active set than the earlier events give{self._differing()}"
-            return [Alarm(AlarmKind.SET_DIFFERS, what, since=self._held_at, evidence=evidence)]
+        # The event with the first of the wrong roots in a row up to the newest one; 0 if the newest root is right.
+        first_wrong = self._tables.number("set_wrong")
+        if first_wrong:
+            newest_event = self._tables.text("set_text")
+            evidence = {"event.json": newest_event}
+            is_newest = first_wrong == self._replay.set_seq
+            roots = (
+                f"event {first_wrong} records" if is_newest else f"event {first_wrong} and all roots after it record"
+            )
+            what = f"{roots} another root of the active set than the earlier events give{self._differing()}"
+            return [Alarm(AlarmKind.SET_DIFFERS, what, since=self._all_right_at, evidence=evidence)]
         return [
             Alarm(
                 AlarmKind.SET_DIFFERS,
                 f"event {recorded.event.seq} recorded another root of the active set than the earlier events give; the"
                 " newest root is right again",
                 f"event {recorded.event.seq}",
-                self._held_at,
+                self._all_right_at,
                 {"event.json": event_line(recorded.event)},
             )
             for recorded in wrong.roots[:_NAMED]
@@ -317,26 +337,30 @@ class Monitor:
         """The alarm if the feed ends before the log does: what matches since then is not in it."""
         size, end, now = self._replay.size, self._tables.number("feed_seq"), self._now()
         self._fed.note(size, now)
-        waiting = self._fed.first_above(end)
-        if waiting is None or self._tables.waited(waiting, now) <= _FED_WITHIN:
+        waiting = self._fed.time_first_above(end)
+        if waiting is None or self._tables.waited_while_answering(waiting, now) <= _FED_WITHIN:
             return []
         seen = format_instant(waiting)
         what = f"the feed ends at event {end}, but the log has {size} events; a later event was seen at {seen}"
-        return [Alarm(AlarmKind.FEED_DIFFERS, what, since=self._held_at, evidence={"checkpoint.txt": note})]
+        return [Alarm(AlarmKind.FEED_DIFFERS, what, since=self._all_right_at, evidence={"checkpoint.txt": note})]
 
     def _late_root(self) -> list[Alarm]:
-        """The alarm if no recorded root covers a change of the active set for long, also if there are newer roots."""
+        """The alarm if a change of the active set has waited too long for a root that covers it.
+
+        A newer root that leaves the change out does not count.
+        """
         size, now, pending = self._replay.size, self._now(), self._tables.first_pending()
         self._recording.note(size, now)
         if pending is None or not self._tables.is_unrecorded():
-            # Changes up to here that were undone need no root.
+            # No change up to this event waits for a root: a root covers it, or a later change undid it. So the wait of
+            # a later change is counted from after this event.
             self._tables.put(recorded_to=size)
             return []
-        since = self._recording.first_above(max(pending - 1, self._tables.number("recorded_to")))
-        if since is None or self._tables.waited(since, now) <= self._plan.late_after:
+        since = self._recording.time_first_above(max(pending - 1, self._tables.number("recorded_to")))
+        if since is None or self._tables.waited_while_answering(since, now) <= self._plan.late_after:
             return []
         what = f"the active set changed with event {pending}, but the log has recorded no root since"
-        return [Alarm(AlarmKind.SET_LATE, f"{what} {format_instant(since)}", since=self._held_at)]
+        return [Alarm(AlarmKind.SET_LATE, f"{what} {format_instant(since)}", since=self._all_right_at)]
 
 
 def _first_of_each_kind(alarms: Sequence[Alarm]) -> list[Alarm]:
@@ -358,4 +382,5 @@ def _shown_leaf(step: FeedStep) -> tuple[int, tuple[bytes | None, int]]:
         return what.id, (leaf, len(what.undisclosed))
     if what.standing is None:
         return what.contribution, (None, 0)
+    # It is masked: all its signals are suppressed, but it is still in the active set, with its leaf.
     return what.contribution, (active_set.leaf(what.contribution, what.standing, what.commitment), ALL_SIGNALS)

@@ -72,8 +72,8 @@ class Organisations:
         except (BadNote, RootNotSigned):
             pass
         self._seen.note(served.seq, now)
-        waiting = self._seen.first_above(self._tables.number("signed_seq"))
-        if waiting is None or self._tables.waited(waiting, now) <= self._late_after:
+        waiting = self._seen.time_first_above(self._tables.number("signed_seq"))
+        if waiting is None or self._tables.waited_while_answering(waiting, now) <= self._late_after:
             return []
         what = (
             f"the quorum of organisations signed no root of the active set since event"

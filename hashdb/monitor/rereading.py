@@ -62,8 +62,8 @@ class Rereading:
         self._suspects: dict[int, _Suspect] = {}
 
     @property
-    def held_at(self) -> datetime | None:
-        """The beginning of the last complete round: what is found now was right then."""
+    def clean_round_began(self) -> datetime | None:
+        """When the last complete round in which nothing differed began: what is found now was right then."""
         return self._tables.time("round_held")
 
     @property
@@ -71,7 +71,7 @@ class Rereading:
         """Whether nothing that differed waits to be judged, also of a round that an earlier process completed."""
         return not self._suspects and not self._tables.number("round_wrong")
 
-    def look(self, seconds: float | None, every: timedelta = timedelta()) -> bool:
+    def read_some(self, seconds: float | None, every: timedelta = timedelta()) -> bool:
         """Read contributions for `seconds`, in rounds that begin at least `every` apart; return if one is complete.
 
         Without `seconds`, read all of them in a new round. Raises the errors of the client.
@@ -109,7 +109,7 @@ class Rereading:
         alarms: list[Alarm] = []
         for id, suspect in list(self._suspects.items()):
             row = rows.get(id)
-            late = self._tables.waited(suspect.first_at, self._now()) > _LOGGED_WITHIN
+            late = self._tables.waited_while_answering(suspect.first_at, self._now()) > _LOGGED_WITHIN
             # An event at each check would let an altered contribution wait for ever.
             changed = (0 if row is None else row.seq) != suspect.seq and suspect.checks < _MOST_CHANGES
             fault, now_holds = suspect.fault, True
@@ -119,7 +119,8 @@ class Rereading:
                 now_holds = id not in self._suspects
             # What changes with time may have changed back before it was logged.
             if not changed and (not fault.by_time or (late and not now_holds)):
-                alarms.append(Alarm(fault.kind, fault.what, f"contribution {id}", self.held_at, suspect.evidence))
+                since = self.clean_round_began
+                alarms.append(Alarm(fault.kind, fault.what, f"contribution {id}", since, suspect.evidence))
         if had_suspects and not self._suspects:
             self._tables.put(round_wrong=0)
         return alarms

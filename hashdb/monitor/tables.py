@@ -145,7 +145,7 @@ class MonitorTables:
         statement = f"INSERT OR REPLACE INTO state VALUES {', '.join(['(?, ?)'] * len(stored))}"
         self._connection.execute(statement, list(chain.from_iterable(stored.items())))
 
-    def waited(self, since: datetime, now: datetime) -> timedelta:
+    def waited_while_answering(self, since: datetime, now: datetime) -> timedelta:
         """For how long something has waited for the service, without the time before it answered again."""
         return now - max(since, self.time("answers_since") or since)
 

@@ -31,7 +31,7 @@ _FRESH = timedelta(hours=26)
 
 
 class FirstSeen:
-    """When a check first saw that the log has a number of events. The state of the tables has it under a key."""
+    """When each size of the log was first seen by a check. The state of the tables has it under a key."""
 
     def __init__(self, tables: MonitorTables, key: str) -> None:
         """Reads what earlier checks saw."""
@@ -46,7 +46,7 @@ class FirstSeen:
             text = json.dumps([(size, format_instant(at)) for size, at in self._seen])
             self._tables.put(**{self._key: text})
 
-    def first_above(self, size: int) -> datetime | None:
+    def time_first_above(self, size: int) -> datetime | None:
         """When an event after the first `size` was first seen; None if none was. Forgets what was seen before."""
         self._seen = [(seen, at) for seen, at in self._seen if seen > size] or self._seen[-1:]
         return next((at for seen, at in self._seen if seen > size), None)
@@ -89,7 +89,7 @@ class Witnessing:
 
     def judge(self, notes: Notes, checkpoint_note: str, verifiers: Collection[Verifier], now: datetime) -> list[Alarm]:
         """The alarms of these notes, after the log was replayed up to the checkpoint in `checkpoint_note`."""
-        size, since = self._replay.size, self._held_at
+        size, since = self._replay.size, self._agreed_at
         alarms: list[Alarm] = []
         cosigned = 0
         if notes.cosigned is not None:
@@ -107,8 +107,8 @@ class Witnessing:
                 pass
         alarms += self._unlike_witnesses(notes, checkpoint_note, verifiers)
         self._seen.note(size, now)
-        waiting = self._seen.first_above(cosigned)
-        if not alarms and waiting is not None and self._tables.waited(waiting, now) > self._late_after:
+        waiting = self._seen.time_first_above(cosigned)
+        if not alarms and waiting is not None and self._tables.waited_while_answering(waiting, now) > self._late_after:
             what = (
                 f"the quorum of witnesses cosigned {cosigned} of {size} events; the first later event was seen at"
                 f" {format_instant(waiting)}"
@@ -136,7 +136,7 @@ class Witnessing:
             " log"
         )
         evidence = {"cosigned.txt": notes.cosigned or ""}
-        return [Alarm(AlarmKind.NOT_WITNESSED, what, since=self._held_at, evidence=evidence)]
+        return [Alarm(AlarmKind.NOT_WITNESSED, what, since=self._agreed_at, evidence=evidence)]
 
     def _unlike_witnesses(self, notes: Notes, checkpoint_note: str, verifiers: Collection[Verifier]) -> list[Alarm]:
         """The alarms of what the witnesses serve themselves; what is no checkpoint that they cosigned is ignored."""
@@ -154,7 +154,7 @@ class Witnessing:
                 what = f"witness {witness.name} was shown another log than you: its checkpoint {what}"
                 evidence = {"checkpoint.txt": checkpoint_note, "witness.txt": theirs}
                 subject = f"witness {witness.name}"
-                alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, subject, self._held_at, evidence))
+                alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, subject, self._agreed_at, evidence))
         return alarms
 
     def _unlike(self, checkpoint: Checkpoint) -> str | None:
@@ -172,6 +172,6 @@ class Witnessing:
         return None if fits else f"of {checkpoint.size} events is not of the log that the service shows you"
 
     @property
-    def _held_at(self) -> datetime | None:
+    def _agreed_at(self) -> datetime | None:
         """When a cosigned checkpoint last agreed with the log; None: never."""
         return self._tables.time("witnessed_at")

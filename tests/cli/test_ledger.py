@@ -50,7 +50,7 @@ def test_verify_compares_the_log_with_a_checkpoint_from_outside(run: Commands, s
     command = ("audit", "verify", "--checkpoint", str(stopped / "kept.txt"))
     assert run.json(*command)["outside"]["size"] == 15
     result = run(*command)
-    assert "proves events 1 to 15, the last 0 days old; 0 later events are" in result.stdout
+    assert "proves events 1 to 15; the newest of them is 0 days old; 0 later events are" in result.stdout
     (stopped / "kept.txt").write_text(notes[-1].replace("\n15\n", "\n9\n"))
     verdict = run.json(*command, status=1)
     assert verdict["outside"] is None

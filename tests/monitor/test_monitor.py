@@ -45,7 +45,7 @@ def test_an_honest_service_raises_no_alarm(world: World) -> None:
     assert monitor.is_settled
     state = monitor.state
     assert (state.size, state.count, state.uncommitted) == (world.db.store.head().seq, 1, 0)
-    assert state.round_held is not None
+    assert state.clean_round_began is not None
 
 
 def test_suppressed_added_and_expired_signals_raise_no_alarm(world: World) -> None:

@@ -100,6 +100,6 @@ def test_a_round_continues_where_it_stopped(world: World) -> None:
     world.contribute(*(draft(seed) for seed in range(1_000, 1_300)))
     monitor = world.monitor(reading_seconds=0.0, round_period=timedelta(seconds=10))
     assert monitor.check() == []
-    assert monitor.state.round_held is None
+    assert monitor.state.clean_round_began is None
     world.tamper(lambda hand: hand.run("UPDATE contributions SET standing = 'retired' WHERE id = 1200"))
     assert world.watch(monitor)[0][0].subject == "contribution 1200"

@@ -21,8 +21,8 @@ def test_the_time_when_an_event_was_first_seen_is_stored(tmp_path: Path) -> None
     for minute, size in enumerate((3, 3, 7, 9)):
         seen.note(size, NOON + timedelta(minutes=minute))
     reopened = FirstSeen(tables, "seen")
-    assert reopened.first_above(9) is None
-    assert [FirstSeen(tables, "seen").first_above(size) for size in (0, 2, 3, 6, 7)] == [
+    assert reopened.time_first_above(9) is None
+    assert [FirstSeen(tables, "seen").time_first_above(size) for size in (0, 2, 3, 6, 7)] == [
         NOON + timedelta(minutes=minute) for minute in (0, 0, 2, 2, 3)
     ]
     tables.close()

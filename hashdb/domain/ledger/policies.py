@@ -97,14 +97,14 @@ class Policy:
             raise RootNotSigned(root.seq, len(cosigned_at), len(self.witnesses), self.min_witnesses)
         return root, cosigned_at
 
-    def _is_satisfied(self, name: str, cosigners: Collection[str]) -> bool:
-        """Whether these witnesses are enough for the witness or group with this name."""
+    def _is_satisfied(self, name: str, names: Collection[str]) -> bool:
+        """Whether the witnesses with these names are enough for the witness or group with the name `name`."""
         if name == _NO_QUORUM:
             return True
         group = self.groups.get(name)
         if group is None:
-            return name in cosigners
-        return sum(self._is_satisfied(member, cosigners) for member in group.members) >= group.required
+            return name in names
+        return sum(self._is_satisfied(member, names) for member in group.members) >= group.required
 
     def _min_witnesses(self, name: str) -> int:
         if name == _NO_QUORUM:

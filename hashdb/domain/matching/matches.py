@@ -316,14 +316,15 @@ class NearContribution:
 
     By algorithm: `distance` is the smallest distance in bits, `pairs` has the two signals (of the query, and stored) at
     this distance, and `nearest_transform` names the transform that made the first if it is not the item itself.
-    `overruled` is whether phash alone makes no match, because another algorithm of the query could have agreed.
+    `phash_is_overruled` is whether phash alone makes no match, because another algorithm of the query could have
+    agreed.
     """
 
     contribution: Contribution
     distance: Mapping[Algorithm, int]
     pairs: Mapping[Algorithm, tuple[Signal, Signal]]
     nearest_transform: Mapping[Algorithm, str]
-    overruled: bool = False
+    phash_is_overruled: bool = False
     verdict: Verdict | None = None
     """Only of a contribution within the default radius, and if there is more to compare than signals."""
     places: FrameDetails | None = None
@@ -358,7 +359,7 @@ class NearContribution:
 
     def only_overruled(self, radii: Mapping[Algorithm, int]) -> bool:
         """Whether only phash is within these radii (bits), and phash is overruled."""
-        return self.overruled and self.within(radii) == (Algorithm.PHASH,)
+        return self.phash_is_overruled and self.within(radii) == (Algorithm.PHASH,)
 
     def matches(self, radii: Mapping[Algorithm, int]) -> bool:
         """Whether it is a match at these radii (bits)."""

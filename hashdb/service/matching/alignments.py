@@ -139,7 +139,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
         ]
         with db.store.read() as tx:
             near_signals = {signal for near in suggested for signal in near}
-            signals_of = tx.matches.contributions_with(near_signals, MOST_HOLDERS)
+            signals_of = tx.matches.contributions_with(near_signals, most_per_value=MOST_HOLDERS)
             ids = sorted(signals_of, key=lambda id: (-len(signals_of[id]), id))[:limit]
             contributions = tx.contributions.get(ids, db.now())
             held = defaultdict[Signal, list[Holder]](list)

@@ -49,7 +49,7 @@ UNALTERED: Final = ""
 def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[NearContribution, ...]:
     """The other contributions within the default radius of a contribution, nearest first. Raises NotFound.
 
-    Of an item with frames, those that are searched for count: at most 500 of them, spread over it.
+    Of an item with frames, only frames that a match would search for are used: at most 500, evenly spread.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.index.catch_up()
@@ -69,7 +69,7 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
 def list_near_signals(
     db: HashDB, actor: Actor, by_transform: SignalsByTransform, limit: int, signatures: _Signatures = _NO_SIGNATURES
 ) -> tuple[NearContribution, ...]:
-    """The contributions within the widest radius of signals or of any of their transforms, nearest first.
+    """The contributions within `neighbor_radius` of signals or of any of their transforms, nearest first.
 
     With transforms or signatures, those within the default radius are verified. Nothing is kept. Raises InvalidInput.
     """
@@ -96,19 +96,20 @@ def _with_places(tx: Transaction, near: Sequence[NearContribution]) -> list[Near
         for neighbor in near
         if neighbor.contribution.frame_count
     }
-    times = tx.matches.times(stored)
+    shots_by_signal = tx.matches.times(stored)
 
     def with_places(neighbor: NearContribution) -> NearContribution:
         item = neighbor.contribution
         if not item.frame_count:
             return neighbor
-        return replace(neighbor, places=places_of([holder_of(signal, item) for signal in stored[item.id]], times))
+        holders = [holder_of(signal, item) for signal in stored[item.id]]
+        return replace(neighbor, places=places_of(holders, shots_by_signal))
 
     return list(map(with_places, near))
 
 
 def nearest_benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple[NearBenign, ...]:
-    """For each algorithm of the signals, the benign signal with the least distance in relation to its radius."""
+    """For each algorithm of the signals, the benign signal that is furthest within its radius, or least beyond it."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     nearest: dict[Algorithm, NearBenign] = {}
     with db.store.read() as tx:
@@ -138,6 +139,7 @@ def _visible(
         # `{}`: no radii but the default ones.
         pairs = {neighbor.pairs[algorithm][1]: neighbor.distance[algorithm] for algorithm in neighbor.within({})}
         if query is not None and pairs:
+            # The nearest signals are among the item's own, or are of its frames; a dict keeps each once, in order.
             verdict = verify(query, dict.fromkeys((*item.signals, *pairs)), item.signatures, pairs)
         return replace(neighbor, contribution=visible_fields(actor, item), verdict=verdict)
 
@@ -151,9 +153,10 @@ def _find_near(
     queries = [(name, signal) for name, signals in by_transform.items() for signal in signals]
     nearest = _nearest(db, queries, radii)
     # By contribution, the stored signals that it has.
-    held = tx.matches.contributions_with(nearest, MOST_HOLDERS)
+    held = tx.matches.contributions_with(nearest, most_per_value=MOST_HOLDERS)
     # In radii, so that algorithms can be compared; a digest has the radius 0.
     relative = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
+    # Only the nearest are read. `rank`, by which they are sorted then, also compares how many algorithms are near.
     ids = sorted(held, key=lambda id: (min(relative[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
     overruling = Query(tuple(by_transform.get(UNALTERED, ()))).overruling
@@ -165,7 +168,11 @@ class _Nearest(NamedTuple):
     """The signal that is nearest to a stored value. These tuples are compared: the least one is the best."""
 
     is_beyond: bool
-    """Whether it is beyond the default radius of the transform: a signal within it is better than a nearer one."""
+    """Whether it is beyond the default radius of the transform.
+
+    Transforms have different radii: a signal within that of its transform is better than a nearer one beyond that of
+    its own.
+    """
     distance: int
     transform: str
     """The transform that made the signal; `UNALTERED` for the item itself."""
@@ -216,7 +223,8 @@ def _near_contribution(
         distance={algorithm: near.distance for algorithm, (near, _) in best.items()},
         pairs={algorithm: (near.signal, stored) for algorithm, (near, stored) in best.items()},
         nearest_transform={algorithm: near.transform for algorithm, (near, _) in best.items() if near.transform},
-        overruled=any(signal.algorithm in overruling for signal in contribution.signals),
+        # What overrules phash needs signals of the contribution, too.
+        phash_is_overruled=any(signal.algorithm in overruling for signal in contribution.signals),
     )
 
 

@@ -32,8 +32,8 @@ Send = Callable[[DueMail, datetime], MailTrouble | None]
 """Sends a mail that is made at this time; returns why that failed, None if the server accepted the mail."""
 
 
-def address(db: HashDB, session: Session) -> MailAddress | None:
-    """The mail address of the signed-in user, if there is one."""
+def mail_address(db: HashDB, session: Session) -> MailAddress | None:
+    """The mail address of the signed-in user; None if the user stored none."""
     with db.store.read() as tx:
         return tx.mail_addresses.get(session.user.id)
 

@@ -228,10 +228,10 @@ class Matches(Repository, MatchReader):
             found.update(self._connection.scalars(query))
         return found
 
-    def contributions_with(self, wanted: Collection[Signal], most: int) -> Mapping[int, list[Signal]]:
+    def contributions_with(self, wanted: Collection[Signal], most_per_value: int) -> Mapping[int, list[Signal]]:
         """The contributions of any status that have any of the signals: for each, those of the signals that it has.
 
-        On average at most `most` contributions a signal are returned.
+        On average, at most `most_per_value` contributions of each signal are returned.
         """
         signals_by_id: dict[int, list[Signal]] = defaultdict(list)
         for algorithm, octets in values_by_algorithm(wanted, _VALUES_A_QUERY):
@@ -239,7 +239,7 @@ class Matches(Repository, MatchReader):
             query = (
                 select(table.c.contribution_id, table.c.value)
                 .where(table.c.algorithm == str(algorithm), table.c.value.in_(octets))
-                .limit(most * len(octets))
+                .limit(most_per_value * len(octets))
             )
             for id, value in self._connection.execute(query):
                 signals_by_id[id].append(Signal.from_bytes(algorithm, value))

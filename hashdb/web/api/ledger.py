@@ -103,9 +103,12 @@ def get_receipt() -> str:
     """Get the receipt of an event.
 
     The file (C2SP tlog-proof) has the event, the proof that it is in the log, and a signed checkpoint: it verifies
-    offline. The checkpoint is the newest one that the quorum of witnesses cosigned, if that has the event. With the
-    scope `audit`, you get the receipt of any event; else of the events on your contributions, of your opinions, and of
-    the cases on your contributions.
+    offline. The checkpoint is the newest one that the quorum of witnesses cosigned, if that has the event; else one
+    that is signed now. With `witnessed=1`, the answer is 404 until the quorum has cosigned a checkpoint that has the
+    event.
+
+    With the scope `audit`, you get the receipt of any event; else of the events on your contributions, of your
+    opinions, and of the cases on your contributions.
     """
     params = query(ReceiptsQuery)
     event = receipts.ChosenEvent(params.seq, params.subject, params.action)
@@ -118,8 +121,8 @@ def get_set() -> SetOut:
     """Get the root of the active set.
 
     The active set is all contributions that match. The log records the root of the tree over it at most a minute after
-    a change; a copy of the feed, as of the event that it covers, has the same root. With `signed=1` the newest root
-    that the quorum of organisations signed.
+    a change. Each root covers the log up to an event, `covers`; a copy of the feed up to the same event has the same
+    root. With `signed=1`, you get the newest root that the quorum of organisations signed.
     """
     return SetOut.from_domain(active_set.get(hashdb(), actor(), signed=bool(query(SetQuery).signed)))
 
@@ -128,6 +131,10 @@ def get_set() -> SetOut:
 @operation({200: SetBlockOut}, any_scope=[Scope.FEED, Scope.AUDIT], errors=[404])
 def get_set_block(level: int, number: int) -> SetBlockOut:
     """Get a block of the active set's tree.
+
+    Block `number` of a level has 256 nodes of the tree, from node 256 times `number`. The nodes of level 0 are the
+    leaves of contributions: node 17 is that of contribution 17. A node of a higher level is the hash over a block of
+    the level below: node 17 is that over block 17. Level 4 has only block 0, which is below the root.
 
     Compare blocks with your own from level 4 downwards: those that differ lead to the contributions that differ.
     """

@@ -44,6 +44,7 @@ def password() -> Response:
 def choose_password() -> Response:
     """Change the password."""
     sent = Form.sent()
+    # `take` removes them from the form, so that the page does not show them again if the change is rejected.
     present, chosen, again = (sent.take(name) for name in ("present", "password", "again"))
     try:
         reject_field("again", None if chosen == again else "must be the same as the new password")
@@ -90,15 +91,22 @@ def end_sessions() -> Response:
 
 
 def _account_page(form: Form) -> Response:
-    mail = due.address(hashdb(), guard.session())
+    # None: the user stored no address, and gets no mail.
+    mail = due.mail_address(hashdb(), guard.session())
     if mail is not None:
         form.values.setdefault("address", mail.address)
+    rules = hashdb().rules
     own_sessions = sessions.list_of_user(hashdb(), guard.session())
-    return pages.page("account.html", form=form, mail=mail, rules=hashdb().rules, sessions=own_sessions)
+    return pages.page(
+        "account.html", form=form, mail=mail, sends_mail=rules.mails, due_soon=rules.due_soon, sessions=own_sessions
+    )
 
 
 def _factor_page(form: Form) -> Response:
-    """The page that turns the second factor on, with a QR code for the authenticator, or that turns it off."""
+    """The page that turns the second factor on, with a QR code for the authenticator, or that turns it off.
+
+    A user without a password signs in with the provider: the page says to set up a second factor there.
+    """
     user = guard.session().user
     if user.second_factor or not user.has_password:
         return pages.page("factor.html", form=form)

@@ -1,7 +1,8 @@
 """Exports of contributions as a MISP event and as a STIX bundle.
 
 A contribution has the same id in each export of a service: ids are made of `service`, its address. A contribution that
-matches nothing is `deleted` in MISP, and `revoked` in STIX.
+matches nothing is `deleted` in MISP, and `revoked` in STIX. The hashes of frames of videos, documents and texts are not
+exported: only the item's own signals are.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def stix_bundle(service: str, contributions: Iterable[Contribution]) -> Iterator
 
 
 def _identity(service: str, contribution: Contribution) -> dict[str, object]:
-    at = format_instant(datetime.fromtimestamp(0, contribution.received_at.tzinfo))
+    # An identity must have times. Since when the member exists is not known here; these are the same in each export.
+    at = format_instant(datetime.fromtimestamp(0, UTC))
     return {
         "type": "identity",
         "spec_version": "2.1",

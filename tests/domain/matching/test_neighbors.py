@@ -40,9 +40,9 @@ def test_the_radius_decides_which_algorithms_match() -> None:
 
 def test_an_overruled_phash_alone_is_no_match() -> None:
     assert near(phash=1).matches({})
-    assert not replace(near(phash=1), overruled=True).matches({})
-    assert not replace(near(phash=1, pdq=32), overruled=True).matches({})
-    assert replace(near(phash=1, pdq=31), overruled=True).matches({})
+    assert not replace(near(phash=1), phash_is_overruled=True).matches({})
+    assert not replace(near(phash=1, pdq=32), phash_is_overruled=True).matches({})
+    assert replace(near(phash=1, pdq=31), phash_is_overruled=True).matches({})
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_a_user_gets_one_mail_for_each_case(db: HashDB, actor: Actor, clock: Clo
         ("ada@example.org", (first, second), ()),
         ("ada@example.org", (), (third,)),
     ]
-    mail = due.address(db, ada)
+    mail = due.mail_address(db, ada)
     assert mail and (mail.sent_at, mail.trouble) == (clock.at, None)
 
 
@@ -222,7 +222,7 @@ def test_a_failed_mail_is_retried_a_limited_number_of_times(db: HashDB, actor: A
     clock.advance(days=9)
     assert due.mail(db, server) == 0
     assert len(server.mails) == len(MAIL_PAUSES) + 1 and len({mail.id for mail in server.mails}) == 1
-    mail = due.address(db, ada)
+    mail = due.mail_address(db, ada)
     assert mail and (mail.attempts, mail.trouble, mail.sent_at) == (0, MailTrouble.REFUSED, None)
     open_cases(db, actor, 2)
     clock.advance(days=9)
@@ -277,7 +277,7 @@ def test_only_users_who_may_decide_get_mail(db: HashDB, actor: Actor, clock: Clo
     assert due.mail(db, server) == 1
     assert [mail.address for mail in server.mails] == ["root@example.org"]
     # The address of a user who no longer gets mail is deleted.
-    assert (due.address(db, bob), due.address(db, ada)) == (None, None)
+    assert (due.mail_address(db, bob), due.mail_address(db, ada)) == (None, None)
 
 
 @on_sqlite
@@ -288,7 +288,7 @@ def test_an_address_can_be_changed_and_deleted_and_is_in_no_event(db: HashDB, ac
             due.set_address(db, ada, invalid)
     for text in ("ada@example.org", "ada@example.org", "ada@example.net", "", ""):
         due.set_address(db, ada, text)
-    assert due.address(db, ada) is None
+    assert due.mail_address(db, ada) is None
     with db.store.read() as tx:
         events = [event for event in tx.audit.since(0, 100) if event.action == "user.amended"]
     assert [dict(event.details) for event in events] == [{"fields": ["mail"]}] * 3
