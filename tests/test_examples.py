@@ -192,7 +192,7 @@ def test_the_examples_in_other_languages_match_contribute_and_follow(
 def test_the_examples_in_other_languages_query_a_sidecar_without_a_key(words: list[str | Path], tmp_path: Path) -> None:
     with pair_in(tmp_path) as pair:
         pair.sync()
-        pair.state.on_socket = True
+        pair.state.on_unix_socket = True
         with listening_at(f"unix://{tmp_path}/s", Sidecar(pair.state, Metrics())):
             kept = {name: value for name, value in os.environ.items() if name != "HASHDB_KEY"}
             result = subprocess.run(

@@ -53,7 +53,7 @@ class SmallServer(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     @property
-    def on_socket(self) -> bool:
+    def on_unix_socket(self) -> bool:
         """Whether it listens on a Unix socket."""
         return self._socket is not None
 

@@ -50,7 +50,8 @@ class SidecarServer(SmallServer):
         write_json_lines()
         prometheus_multiprocess.share_folder(settings.home / "sidecar" / "metrics")
         self._settings, self._max_age, self._policy = settings, max_age, policy
-        # The process that holds the lock of this file follows the feed. No process of another server can open the file.
+        # The process that holds the lock of this file follows the feed. The file has no name, so only the workers of
+        # this server compete for the lock. A second server of this home has a follower, too: it gets CopyInUse.
         self._follow_lock = tempfile.TemporaryFile(dir=settings.home)  # noqa: SIM115
         self.follower = Follower(
             settings.home / "local",
@@ -62,9 +63,10 @@ class SidecarServer(SmallServer):
         super().__init__("hashdb-sidecar", _Worker, workers + 1, address, settings.largest_body)
 
     def load(self) -> WSGIApplication:
-        state = SidecarState(self._settings, self._max_age, on_socket=self.on_socket, policy=self._policy)
+        state = SidecarState(self._settings, self._max_age, on_unix_socket=self.on_unix_socket, policy=self._policy)
         metrics = Metrics()
         metrics.start()
+        # The follower exists before the workers are forked; each worker makes its own metrics.
         self.follower.count_uploads = metrics.count_uploads
         sidecar = Sidecar(state, metrics)
         # The garbage collector no longer looks at the objects that exist now.

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event, Lock
 from typing import Generic, Protocol, TypeVar
 
+from hashdb.errors import Unavailable
+
 
 class Turns:
     """Grants turns to waiting threads: to the keys in rotation, and within a key in order of arrival."""
@@ -61,6 +63,8 @@ class Sized(Protocol):
         """How much work the request is, in the unit of the limit `most` of its `GroupedRequests`."""
 
 
+_RETRY_AFTER = 1
+"""Seconds after which the client may repeat a request whose group was not handled to its end."""
 _Request = TypeVar("_Request", bound=Sized)
 _Answer = TypeVar("_Answer")
 _Handle = Callable[[Sequence[_Request]], Sequence[_Answer | Exception]]
@@ -112,6 +116,7 @@ class GroupedRequests(Generic[_Request, _Answer]):
         if not alone:
             own.woken.wait()
         if not own.answer:
+            # This thread's request is the first that waits, so it is in the group.
             self._handle_group(handle)
         (answer,) = own.answer
         if isinstance(answer, Exception):
@@ -135,8 +140,19 @@ class GroupedRequests(Generic[_Request, _Answer]):
                 group = self._form()
                 answers: Sequence[_Answer | Exception] = handle([waiting.request for waiting in group])
         except Exception as error:
+            # Without a group, the turn was refused before one was formed: those that wait get the error.
             group = group or self._form()
-            answers = [error for _ in group]
+            self._answer(group, [error for _ in group])
+        except BaseException:
+            # For example SystemExit, which ends this thread only: the threads of the other requests go on.
+            group = group or self._form()
+            self._answer(group, [Unavailable(_RETRY_AFTER) for _ in group])
+            raise
+        else:
+            self._answer(group, answers)
+
+    def _answer(self, group: Sequence[_Waiting[_Request, _Answer]], answers: Sequence[_Answer | Exception]) -> None:
+        """Wake the threads of a group with their answers, and the thread that handles the next group."""
         for waiting, answer in zip(group, answers, strict=True):
             waiting.answer.append(answer)
         with self._lock:

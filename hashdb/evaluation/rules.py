@@ -19,7 +19,7 @@ from hashdb.index.vectors import Words, pack
 DISTANCE: Final = 31  # bits of PDQ
 QUALITY: Final = 50  # of PDQ, at least
 SHARE: Final = 0.8  # of the frames, at least
-_INTERVAL: Final = 1.0  # seconds
+_INTERVAL: Final = 0.9985  # seconds, at least: times are rounded to 1 ms, so frames that are 1 s apart may have 0.999 s
 
 
 class Agreement(NamedTuple):
@@ -40,12 +40,15 @@ class Agreement(NamedTuple):
 
 
 def bag(frames: Sequence[Frame]) -> Words:
-    """The distinct PDQ values that vPDQ compares: of one frame a second, with the quality that it asks for."""
+    """The distinct PDQ values that vPDQ compares, of one frame a second: a row for each, in words of 64 bits.
+
+    A frame with a quality below `QUALITY` is the frame of its second all the same: no other frame replaces it.
+    """
     values, due = dict[int, None](), 0.0
     for frame in frames:
-        if frame.at + 1e-6 < due:
+        if frame.at < due:
             continue
-        due = frame.at + _INTERVAL - 1e-3
+        due = frame.at + _INTERVAL
         for signal in frame.signals:
             if signal.algorithm is Algorithm.PDQ and (frame.quality or 0) >= QUALITY:
                 values[signal.value] = None

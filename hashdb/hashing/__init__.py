@@ -56,7 +56,7 @@ DEFAULTS = Limits()
 
 
 class Mode(StrEnum):
-    """What is hashed beside the picture: nothing, the variants of the profile with this name, or transforms."""
+    """What is hashed beside the picture: nothing, the variants of the `Profile` with the same name, or transforms."""
 
     PLAIN = "plain"
     BALANCED = "balanced"

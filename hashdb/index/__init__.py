@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Alive = Callable[[Algorithm, "Words"], "NDArray[np.bool_]"]
 """Returns which values (distinct and sorted) belong to a contribution that may match, now or later."""
 
-Leaf = Callable[[int], str]
+LeafOf = Callable[[int], str]
 """Returns the leaf of an event of the store's log by its seq, in hex; empty if there is no such event."""
 
 
@@ -44,7 +44,7 @@ class Index(ABC):
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
         """Add all values of the store, of the events up to `seq`.
 
-        Each part holds many values of bits / 8 bytes, big-endian, one after the other.
+        Each part holds one or more whole values of bits / 8 bytes, big-endian, one after the other.
         """
 
     @abstractmethod
@@ -129,7 +129,7 @@ class Engine:
         """The seq up to which every value is stored outside of this process."""
         return 0
 
-    def start(self, epoch: str, head: int, leaf: Leaf) -> int:
+    def start(self, epoch: str, head: int, leaf_of: LeafOf) -> int:
         """Load what is stored for the log with this epoch, whose last event is `head`; return `last_seq`."""
         raise NotImplementedError
 
@@ -140,7 +140,7 @@ class Engine:
         """
         raise NotImplementedError
 
-    def refresh(self, head: int, leaf: Leaf) -> bool:
+    def refresh(self, head: int, leaf_of: LeafOf) -> bool:
         """Load what another process has written since; return False where the engine must `start` again."""
         return True
 

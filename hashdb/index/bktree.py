@@ -14,7 +14,7 @@ import pybktree
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
-from hashdb.index import Alive, Engine, Index, Leaf
+from hashdb.index import Alive, Engine, Index, LeafOf
 from hashdb.index.vectors import pack
 
 _SWEEP_SIZE = 16_384
@@ -95,7 +95,7 @@ class BKTreeEngine(Engine):
         # The algorithms that `merge` has still to check, each with the position in its values at which to go on.
         self._to_sweep: list[tuple[Algorithm, int]] = []
 
-    def start(self, epoch: str, head: int, leaf: Leaf) -> int:
+    def start(self, epoch: str, head: int, leaf_of: LeafOf) -> int:
         """Start with empty indexes; return 0, since every value must come from the store."""
         self.indexes = {algorithm: BKTreeIndex(algorithm.bits) for algorithm in self.indexes}
         return 0

@@ -20,7 +20,7 @@ class LogSnapshot(NamedTuple, Generic[S]):
     """A log at one moment."""
 
     head: Head
-    leaf: Callable[[int], str]
+    leaf_of: Callable[[int], str]
     """Returns the leaf of the event with a seq, in hex; empty if there is no such event."""
     source: S
 
@@ -94,13 +94,13 @@ class LogFollower(Generic[S]):
         with self._snapshot(None if known is None else known.seq) as log:
             if not (
                 log.head.continues(known)
-                and log.leaf(known.seq) == self.leaf
+                and log.leaf_of(known.seq) == self.leaf
                 and all(view.advance(log, known.seq) for view in self._views)
             ):
                 # Until the views have started they know no head, so that no other thread uses them.
                 self.head = None
                 for view in self._views:
                     view.start(log)
-            self.leaf = log.leaf(log.head.seq)
+            self.leaf = log.leaf_of(log.head.seq)
         self.head = log.head
         return log.head

@@ -22,7 +22,7 @@ from typing import Any
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady, os_reason
-from hashdb.index import Alive, Leaf, Manifest, Snapshot
+from hashdb.index import Alive, LeafOf, Manifest, Snapshot
 from hashdb.index.folder import lock_folder
 from hashdb.index.tiered import TieredEngine, TieredIndex
 from hashdb.index.vectors import from_octets, to_octets
@@ -248,25 +248,25 @@ class MilvusEngine(TieredEngine):
         """Set whether Milvus must be checked before the next search."""
         self._milvus.failed = value
 
-    def start(self, epoch: str, head: int, leaf: Leaf) -> int:
+    def start(self, epoch: str, head: int, leaf_of: LeafOf) -> int:
         with self._lock:
             self.indexes = {algorithm: MilvusIndex(old.bits, old.radius) for algorithm, old in self.indexes.items()}
             self._manifest, self._generation = Manifest(epoch), ""
             generation, manifest = self._read_manifest()
             self.doubted = False
-            if manifest is not None and (reason := self._rejection(manifest, self._manifest, head, leaf)):
+            if manifest is not None and (reason := self._rejection(manifest, self._manifest, head, leaf_of)):
                 log.warning("the data in Milvus is not used: %s", reason)
             elif manifest is not None:
                 self._adopt(generation, manifest)
         return self.last_seq
 
-    def refresh(self, head: int, leaf: Leaf) -> bool:
+    def refresh(self, head: int, leaf_of: LeafOf) -> bool:
         if self._manifest is None or monotonic() - self._checked_at < _CHECK_SECONDS:
             return True
         self._checked_at = monotonic()
         generation, manifest = self._read_manifest()
         self.doubted = False
-        if manifest is None or self._rejection(manifest, self._manifest, head, leaf):
+        if manifest is None or self._rejection(manifest, self._manifest, head, leaf_of):
             return self.last_seq == 0
         if generation != self._generation:
             return False

@@ -24,7 +24,7 @@ import numpy as np
 
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import os_reason
-from hashdb.index import Alive, Leaf, Manifest, Snapshot
+from hashdb.index import Alive, LeafOf, Manifest, Snapshot
 from hashdb.index.folder import lock_folder, opener, sync_folder
 from hashdb.index.segment import (
     DamagedSegment,
@@ -82,30 +82,30 @@ class SegmentStore(TieredEngine):
         """Whether another process has replaced the manifest since this one last checked."""
         return self._folder is not None and manifest_stamp(self._folder) != self._last_stamp
 
-    def start(self, epoch: str, head: int, leaf: Leaf) -> int:
+    def start(self, epoch: str, head: int, leaf_of: LeafOf) -> int:
         """Load what the folder has for the log with this epoch, whose last event is `head`; return `last_seq`.
 
-        `leaf` returns the leaf of an event by its seq.
+        `leaf_of` returns the leaf of an event by its seq.
         """
         with self._manifest_lock:
             is_restart = self._manifest is not None
             self.indexes = {algorithm: TieredIndex(old.bits, old.radius) for algorithm, old in self.indexes.items()}
             self._manifest, self._current_stamp, self._segments = Manifest(epoch), NO_MANIFEST, {}
             self.doubted = False
-            self._refresh(head, leaf)
+            self._refresh(head, leaf_of)
             stamp = NO_MANIFEST if self._folder is None else manifest_stamp(self._folder)
             if self._folder is not None and stamp not in (NO_MANIFEST, self._current_stamp, self._rejected_stamp):
-                if reason := self._rejection(read_manifest(self._folder), self._manifest, head, leaf):
+                if reason := self._rejection(read_manifest(self._folder), self._manifest, head, leaf_of):
                     log.warning("the index on disk is not used: %s", reason)
                     # If this process starts over, it must not be used later either: a log that was set back may grow to
                     # that seq again.
                     self._current_stamp, self._rejected_stamp = stamp, stamp if is_restart else NO_MANIFEST
         return self.last_seq
 
-    def refresh(self, head: int, leaf: Leaf) -> bool:
+    def refresh(self, head: int, leaf_of: LeafOf) -> bool:
         """Load what another process has written since; return False if the store must `start` again."""
         with self._manifest_lock:
-            return self._refresh(head, leaf)
+            return self._refresh(head, leaf_of)
 
     def flush(self, seq: int, leaf: str, snapshot: Snapshot) -> None:
         """Write a snapshot taken at `seq` to new segments. `leaf` is the leaf of event `seq`, in hex."""
@@ -188,7 +188,7 @@ class SegmentStore(TieredEngine):
                 self.fail(error)
             yield locked_here
 
-    def _refresh(self, head: int, leaf: Leaf) -> bool:
+    def _refresh(self, head: int, leaf_of: LeafOf) -> bool:
         """Do what `refresh` does, in a thread that holds `_manifest_lock`."""
         if self._folder is None or self._manifest is None:
             return True
@@ -199,7 +199,7 @@ class SegmentStore(TieredEngine):
                 self._current_stamp = stamp
                 return self.last_seq == 0
             # A manifest that cannot be used changes nothing.
-            if manifest is None or self._rejection(manifest, self._manifest, head, leaf):
+            if manifest is None or self._rejection(manifest, self._manifest, head, leaf_of):
                 return True
             try:
                 self._adopt(manifest)

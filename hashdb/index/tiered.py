@@ -14,7 +14,7 @@ import numpy as np
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
-from hashdb.index import Engine, Index, Leaf, Manifest, Snapshot
+from hashdb.index import Engine, Index, LeafOf, Manifest, Snapshot
 from hashdb.index.kernel import Parts, kernel
 from hashdb.index.parallel import has_idle_processor, in_threads
 from hashdb.index.plan import Chunks
@@ -229,7 +229,7 @@ class TieredEngine(Engine):
         assert self._manifest is not None
         return Snapshot(self._manifest, {algorithm: index.snapshot() for algorithm, index in self.indexes.items()})
 
-    def _rejection(self, manifest: Manifest | None, known: Manifest, head: int, leaf: Leaf) -> str | None:
+    def _rejection(self, manifest: Manifest | None, known: Manifest, head: int, leaf_of: LeafOf) -> str | None:
         """Why a manifest cannot replace the `known` one when the log has `head` events, or None if it can."""
         if manifest is None:
             return "its manifest is damaged or of another version"
@@ -237,7 +237,7 @@ class TieredEngine(Engine):
             return "it belongs to another log"
         if manifest.last_seq > head:
             return f"it covers events up to {manifest.last_seq}, and the log has {head}"
-        if manifest.leaf != leaf(manifest.last_seq):
+        if manifest.leaf != leaf_of(manifest.last_seq):
             return f"event {manifest.last_seq} differs from when the index was written: the log was restored"
         if manifest.last_seq < known.last_seq:
             return "it is older than what is in use"

@@ -71,11 +71,11 @@ class CopyIndex:
 
     def start(self, log: LogSnapshot[CopyTables]) -> None:
         """Start from the segment files, and add the changes after them. The follower calls it, and `advance` later."""
-        self._add(log, self._engine.start(log.head.epoch, log.head.seq, log.leaf))
+        self._add(log, self._engine.start(log.head.epoch, log.head.seq, log.leaf_of))
 
     def advance(self, log: LogSnapshot[CopyTables], after: int) -> bool:
         """Add the changes after a seq; False if another process has deleted the segment files."""
-        if not self._engine.refresh(log.head.seq, log.leaf):
+        if not self._engine.refresh(log.head.seq, log.leaf_of):
             return False
         self._add(log, max(after, self._engine.last_seq))
         return True

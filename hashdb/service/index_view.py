@@ -31,10 +31,14 @@ _PATIENCE = 1.0
 AFTER_FAILURE = 60.0
 """Seconds after a failure until this process tries again to write segments."""
 _SWEEPS_EVERY = 10.0
-"""Seconds between two merges of an engine that removes ended values only by them (`sweeps`)."""
+"""Seconds between two merges of an engine that drops ended values only by merging (see `Engine.sweeps`)."""
 FEW = 20_000
 """Up to this many values, the store is asked about each one; beyond, it lists all values that last."""
 logger = logging.getLogger("hashdb.index")
+
+
+def _no_progress(count: int) -> None:
+    """Ignore the progress."""
 
 
 class Size(NamedTuple):
@@ -45,7 +49,16 @@ class Size(NamedTuple):
 
 
 class IndexView:
-    """One index for each algorithm, as of one event of the log."""
+    """One index for each algorithm, as of one event of the log.
+
+    The engine has the indexes and stores their values, often in files that all processes of a machine read. The
+    follower has the lock and the head up to which the indexes know the events. Its `feed`, for which the caller holds
+    the lock, calls `start` or `advance` here; its `catch_up` takes the lock itself if there are new events. While
+    another thread starts the indexes, `catch_up` waits `_PATIENCE` seconds at most, and then raises IndexNotReady.
+
+    Stored values are of the events up to `engine.last_seq`, and name the leaf of that event (`Manifest`). If the log
+    has another leaf there, it was restored from a backup, and the stored values are not used.
+    """
 
     def __init__(
         self,
@@ -60,10 +73,11 @@ class IndexView:
         self._indexes = self.engine.indexes
         # Only for the thread that holds the follower's lock: whether it may write segments, and its progress callback.
         self._may_write = False
-        self._progress: Progress = lambda count: None
+        self._progress: Progress = _no_progress
         # Whether the stored values were checked since the start.
         self._checked = False
-        # The time by `monotonic` from which segments may be written.
+        # The time by `monotonic` from which this process may write segments, or sweep, again: later after a failure or
+        # a sweep.
         self._write_after = 0.0
         self.follower = LogFollower(store.head, self._snapshot, (self,), moved=self._moved, patience=_PATIENCE)
         self.catch_up = self.follower.catch_up
@@ -115,11 +129,12 @@ class IndexView:
         with self._writing() as may_write:
             with self._locked(may_write), suppress(IndexNotReady):
                 self.follower.feed()
-            unchecked = not self._checked or self.engine.doubted
+            is_due = may_write and self._is_due(at_once)
             # A process whose engine cannot write files checks them, too.
-            if (may_write and self._is_due(at_once)) or (unchecked and (may_write or self.engine.failing)):
+            checks = (not self._checked or self.engine.doubted) and (may_write or self.engine.failing)
+            if is_due or checks:
                 try:
-                    self._write(at_once, may_write=may_write)
+                    self._check_and_write(at_once, may_write=may_write)
                 except OSError as error:
                     self._postpone(error)
             elif may_write and self.engine.sweeps and monotonic() >= self._write_after:
@@ -128,7 +143,10 @@ class IndexView:
 
     @contextmanager
     def _writing(self) -> Iterator[bool]:
-        """Whether this process may write the index in the block: one of the machine, or of all that share the index."""
+        """Yield whether this process may write the index in the block.
+
+        One process of a machine may at a time; of an index that machines share, one process of all machines.
+        """
         with ExitStack() as stack:
             may_write = stack.enter_context(self.engine.writing())
             yield may_write and (not self.engine.shared or stack.enter_context(self._store.index_lock()))
@@ -142,7 +160,7 @@ class IndexView:
         self.engine.fail(error)
         self._write_after = monotonic() + AFTER_FAILURE
 
-    def _write(self, at_once: bool, *, may_write: bool) -> None:
+    def _check_and_write(self, at_once: bool, *, may_write: bool) -> None:
         """Check the stored values; if this process may write, then write what is in memory and merge segments."""
         doubted = self.engine.doubted
         sound = self.engine.keep_if_sound(thoroughly=doubted or not self._checked)
@@ -164,7 +182,8 @@ class IndexView:
     def start(self, log: LogSnapshot[Transaction]) -> None:
         """Continue from the segments, or build them if they are missing and this process may write them."""
         seq, tx = log.head.seq, log.source
-        after = self.engine.start(log.head.epoch, seq, log.leaf)
+        # The seq up to which the engine has the values of events; 0 if it has none.
+        after = self.engine.start(log.head.epoch, seq, log.leaf_of)
         if after == 0 and self.engine.on_disk and tx.matches.count_signals() >= FLUSH_SIZE:
             self._build(log)
         else:
@@ -174,16 +193,18 @@ class IndexView:
 
     def advance(self, log: LogSnapshot[Transaction], after: int) -> bool:
         """Add the values of the events past `after`; return False if another process has discarded the segments."""
-        if not self.engine.refresh(log.head.seq, log.leaf):
+        if not self.engine.refresh(log.head.seq, log.leaf_of):
             return False
         if self.engine.doubted:
             raise IndexNotReady(RETRY_AFTER)
+        # `refresh` may have opened files with values of events past `after`.
         self._add(log.source, max(after, self.engine.last_seq), log.head.seq)
         return True
 
     @contextmanager
     def _snapshot(self, after: int | None) -> Iterator[LogSnapshot[Transaction]]:
-        # Not the caller's transaction: after its rollback the index would skip a seq that is used again.
+        # `after` is not needed here. This is a transaction of its own: a caller's could see its own uncommitted event,
+        # and after a rollback another event gets that seq, which the index would then skip.
         with self._store.read() as tx:
             yield LogSnapshot(tx.audit.head(), tx.audit.leaf, tx)
 
@@ -192,15 +213,14 @@ class IndexView:
         return self.engine.doubted or self.engine.moved
 
     @contextmanager
-    def _locked(self, may_write: bool, progress: Progress = lambda count: None) -> Iterator[None]:
+    def _locked(self, may_write: bool, progress: Progress = _no_progress) -> Iterator[None]:
         """Hold the follower's lock for the block, in which `start` may write segments and reports its progress."""
         with self.follower.lock:
-            before = self._progress
             self._may_write, self._progress = may_write, progress
             try:
                 yield
             finally:
-                self._may_write, self._progress = False, before
+                self._may_write, self._progress = False, _no_progress
 
     def _build(self, log: LogSnapshot[Transaction]) -> None:
         """Fill an index of many values from the store; where files can be written, one process does it for all."""
@@ -212,7 +232,7 @@ class IndexView:
         self._add(log.source, 0, log.head.seq)
         if self._may_write:
             try:
-                self.engine.flush(log.head.seq, log.leaf(log.head.seq), self.engine.snapshot())
+                self.engine.flush(log.head.seq, log.leaf_of(log.head.seq), self.engine.snapshot())
             except OSError as error:
                 self._postpone(error)
 
@@ -228,6 +248,7 @@ class IndexView:
             if len(values) < FLUSH_SIZE:
                 self.engine.indexes[algorithm].add(map(int.from_bytes, values), seq)
             else:
+                # A part that `fill` takes has any number of values: here one.
                 self.engine.indexes[algorithm].fill(values, seq)
 
     def _lasting(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
@@ -242,6 +263,7 @@ class IndexView:
             mask, first = np.zeros(len(words), bool), np.ascontiguousarray(words[:, 0])
             for part in tx.matches.all_values(algorithm, lasting=True):
                 stored = from_octets(part, algorithm.bits)
+                # Both are sorted: a part of the stored values can only equal the words between its first and last.
                 start, end = np.searchsorted(first, stored[0, 0]), np.searchsorted(first, stored[-1, 0], "right")
                 mask[start:end] |= is_among(words[start:end], stored)
             return mask

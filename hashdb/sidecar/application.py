@@ -97,7 +97,7 @@ class Sidecar:
         with ExitStack() as stack:
             request: InMemoryRequest | None = None
             try:
-                require_program(environ, on_socket=self._state.on_socket)
+                require_program(environ, on_unix_socket=self._state.on_unix_socket)
                 reply = self._answer_plain(environ, method, path)
                 if reply is None:
                     request = InMemoryRequest(environ)

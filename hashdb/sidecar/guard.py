@@ -24,15 +24,15 @@ _NO_SITE = "none"
 """The value of Sec-Fetch-Site for a request that no page caused, such as for a typed address."""
 
 
-def require_program(environ: WSGIEnvironment, *, on_socket: bool) -> None:
+def require_program(environ: WSGIEnvironment, *, on_unix_socket: bool) -> None:
     """Raise WebPageRefused for a request of a web page.
 
-    `on_socket` says that the sidecar listens on a Unix socket, which no page can reach: then any Host is allowed.
+    `on_unix_socket` says that the sidecar listens on a Unix socket, which no page can reach: then any Host is allowed.
     """
     if (
         "HTTP_ORIGIN" in environ
         or environ.get("HTTP_SEC_FETCH_SITE", _NO_SITE) != _NO_SITE
-        or not (on_socket or _is_loopback(environ.get("HTTP_HOST", "")))
+        or not (on_unix_socket or _is_loopback(environ.get("HTTP_HOST", "")))
     ):
         raise WebPageRefused()
 

@@ -76,7 +76,7 @@ def show_me(state: SidecarState, request: InMemoryRequest) -> Reply:
     Only a Unix socket gets the seeds of secret views: every user of the machine can reach a loopback address.
     """
     me = state.copy_state().me
-    if not state.on_socket:
+    if not state.on_unix_socket:
         me = MeOut.build(**{name: getattr(me, name) for name in me.model_fields_set - {"secret_views"}})
     return model_reply(me)
 

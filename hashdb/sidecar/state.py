@@ -40,15 +40,15 @@ class SidecarState:
         max_age: int,
         clock: Callable[[], datetime] = system_clock,
         *,
-        on_socket: bool = False,
+        on_unix_socket: bool = False,
         policy: Policy | None = None,
     ) -> None:
         """`max_age` is the age of the copy, in seconds, beyond which the sidecar is not ready.
 
-        `on_socket` says that it listens on a Unix socket, which browsers cannot reach. With a `policy`, it only matches
-        contributions that the quorum of the policy signed.
+        `on_unix_socket` says that it listens on a Unix socket, which browsers cannot reach. With a `policy`, it only
+        matches contributions that the quorum of the policy signed.
         """
-        self.settings, self.max_age, self.now, self.on_socket = settings, max_age, clock, on_socket
+        self.settings, self.max_age, self.now, self.on_unix_socket = settings, max_age, clock, on_unix_socket
         self.folder = settings.home / "local"
         self.index = LocalIndex(self.folder, clock, policy)
         self.hashers = Hashers(settings)

@@ -69,7 +69,7 @@ class DayColumn(TypeDecorator[date]):
 
 
 class CodesColumn(TypeDecorator[tuple[str, ...]]):
-    """A few codes without spaces, stored as ` a b c ` so that `LIKE '% b %'` finds one."""
+    """A few codes without spaces, stored as ` a b c `: a row has the code `b` if the text contains ` b `."""
 
     impl = Text
     cache_ok = True

@@ -90,14 +90,17 @@ class FastPath:
             elif int(environ["CONTENT_LENGTH"]) > LARGE_BODY:
                 content = self._answer_large(environ, actor)
             elif (body := read_plain(environ)) is not None:
+                # Not `validation_context_of`: only contributions need `close_to_benign`.
                 queries = read_queries(body, ValidationContext(db.rules, db.now()))
                 # Authentication read the head of the log a moment ago. So a small match, which waits for no turn,
                 # need not read it again.
                 matched = matches.match(db, actor, queries, head=db.index.catch_up(db.follower.head))
                 content = answer_text(matched).encode()
             if content is None:
+                # The body is truncated: the application answers with the error.
                 return self._application(environ, start_response)
         except Exception as error:
+            # The paths in `_ROUTES` have no parameters: each is the route as well.
             response = problems.refuse(db, actor, error, posted_to=path)
             if actor is not None:
                 response.headers.extend(remaining_budget_headers(db, actor, route.budgets))

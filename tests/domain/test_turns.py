@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from hashdb.domain.turns import GroupedRequests, Turns
+from hashdb.errors import Unavailable
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -156,6 +157,40 @@ def test_an_error_of_the_turn_is_raised_by_the_requests_that_wait() -> None:
     grouped = GroupedRequests[Item, str](most=4, turn=never)
     for name in "ab":
         with pytest.raises(OSError, match="no turn"):
+            grouped.submit(Item(name), lambda items: [item.name for item in items])
+    assert grouped.waiting == 0
+
+
+def test_an_exit_in_a_handler_ends_only_its_thread() -> None:
+    turns = Turns()
+    grouped = GroupedRequests[Item, str](most=2, turn=lambda: turns.turn("a"))
+
+    def leave(items: Sequence[Item]) -> list[str | Exception]:
+        if items[0].name == "a":
+            raise SystemExit
+        return [item.name * 2 for item in items]
+
+    with ThreadPoolExecutor(3) as pool, turns.turn("b"):
+        results = []
+        for number, name in enumerate("abc", start=1):
+            results.append(pool.submit(grouped.submit, Item(name), leave))
+            wait_until(lambda number=number: grouped.waiting == number)  # type: ignore[misc]
+    first, second, third = results
+    assert isinstance(first.exception(20), SystemExit)
+    assert isinstance(second.exception(20), Unavailable)
+    assert third.result(20) == "cc"
+    assert grouped.submit(Item("d"), leave) == "dd"
+
+
+def test_an_exit_before_a_turn_leaves_no_request_waiting() -> None:
+    @contextmanager
+    def never() -> Iterator[None]:
+        raise SystemExit
+        yield
+
+    grouped = GroupedRequests[Item, str](most=4, turn=never)
+    for name in "ab":
+        with pytest.raises(SystemExit):
             grouped.submit(Item(name), lambda items: [item.name for item in items])
     assert grouped.waiting == 0
 

@@ -102,7 +102,7 @@ def test_the_classifier_queries_a_sidecar_on_its_socket_without_a_key(module: An
     with pair_in(tmp_path) as pair:
         pair.other.contribute(item(signals=signals(PHOTOS[0])))
         pair.sync()
-        pair.state.on_socket = True
+        pair.state.on_unix_socket = True
         with listening_at(f"unix://{tmp_path}/s", Sidecar(pair.state, Metrics())):
             classifier: Any = module.HashdbClassifier(f"unix:{tmp_path}/s")
             results = classifier.classify_many(PhotoContent, [str(PHOTOS[0]), str(PHOTOS[9])])

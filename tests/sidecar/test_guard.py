@@ -37,10 +37,11 @@ OTHER_HOSTS = [
 ]
 
 
-def is_refused(*, on_socket: bool = False, **headers: str) -> bool:
+def is_refused(*, on_unix_socket: bool = False, **headers: str) -> bool:
     """Return whether a request with these headers is rejected."""
+    environ = {f"HTTP_{name.upper()}": value for name, value in headers.items()}
     try:
-        require_program({f"HTTP_{name.upper()}": value for name, value in headers.items()}, on_socket=on_socket)
+        require_program(environ, on_unix_socket=on_unix_socket)
     except WebPageRefused:
         return True
     return False
@@ -55,19 +56,19 @@ def test_a_request_with_a_local_host_is_accepted_unless_it_has_an_origin(host: s
 @pytest.mark.parametrize("host", OTHER_HOSTS)
 def test_a_request_with_another_host_is_rejected_except_on_a_socket(host: str) -> None:
     assert is_refused(host=host)
-    assert not is_refused(host=host, on_socket=True)
+    assert not is_refused(host=host, on_unix_socket=True)
 
 
-@pytest.mark.parametrize("on_socket", [True, False])
-def test_a_request_that_a_browser_marks_as_from_a_page_is_rejected(on_socket: bool) -> None:
+@pytest.mark.parametrize("on_unix_socket", [True, False])
+def test_a_request_that_a_browser_marks_as_from_a_page_is_rejected(on_unix_socket: bool) -> None:
     for headers in (
         {"origin": "null"},
         {"origin": "http://127.0.0.1:8765"},
         {"sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "same-origin"},
     ):
-        assert is_refused(host="127.0.0.1:8765", on_socket=on_socket, **headers)
-    assert not is_refused(host="127.0.0.1:8765", on_socket=on_socket, sec_fetch_site="none")
+        assert is_refused(host="127.0.0.1:8765", on_unix_socket=on_unix_socket, **headers)
+    assert not is_refused(host="127.0.0.1:8765", on_unix_socket=on_unix_socket, sec_fetch_site="none")
 
 
 def test_every_address_rejects_a_request_from_a_web_page(filled: Pair) -> None:

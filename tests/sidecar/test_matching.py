@@ -175,5 +175,5 @@ def test_the_sidecar_returns_the_service_rules_with_seeds_only_on_a_socket(pair:
     service_rules, sidecar_rules = json.loads(served.data), json.loads(local.data)
     assert service_rules.pop("secret_views") and "secret_views" not in sidecar_rules
     assert sidecar_rules == service_rules
-    pair.state.on_socket = True
+    pair.state.on_unix_socket = True
     assert len(json.loads(pair.ask("GET", "/v1/me").data)["secret_views"]) == 1

@@ -18,7 +18,7 @@ from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_op
 from hashdb.cli.matching.outcomes import (
     Outcome,
     check_quality,
-    check_version,
+    check_texts_accepted,
     print_answers,
     print_failures,
     send_in_batches,
@@ -103,7 +103,7 @@ def contribute_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool
     Safe to repeat: the service returns the existing contribution for a file that you contributed before.
     """
     options = _Options(*[given.pop(name) for name in _Options._fields])
-    check_sources(paths, urls, {f"--{name}": value for name, value in options._asdict().items()})
+    check_sources(paths, urls, only_for_files={f"--{name}": value for name, value in options._asdict().items()})
     template = Draft(
         signals=(), labels=given.pop("labels"), context=given.pop("contexts"), media=Media(given.pop("media")), **given
     )
@@ -126,6 +126,7 @@ def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options,
     settings = MemberSettings.read()
     state_file = StateFile(options.state)
     files = state_file.skip_done(find_files(paths))
+    # The mode with the name of a profile hashes the variants of that profile.
     mode = Mode(options.profile or Profile.of_severity(template.severity))
     with ExitStack() as stack:
         stack.enter_context(state_file)
@@ -134,12 +135,12 @@ def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options,
         print_element = stack.enter_context(print_json_array(as_json))
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
-        state_file.report(print_element)
+        state_file.report_skipped(print_element)
         algorithms = tuple(me.algorithms)
         outcomes = hash_all(files, algorithms, settings, mode, options.jobs, seeds=me.seeds, fast=options.fast)
         hashed = stack.enter_context(closing(outcomes))
-        too_old = None if me.takes_texts else me.version
-        checked = (check_quality(check_version(outcome, too_old)) for outcome in hashed)
+        version_without_texts = None if me.takes_texts else me.version
+        checked = (check_quality(check_texts_accepted(outcome, version_without_texts)) for outcome in hashed)
         send = partial(_send, client, template, with_signatures=bool(me.signatures))
         answers = send_in_batches(list(files), checked, send)
         failed = print_answers(
@@ -155,8 +156,7 @@ def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options,
 
 def _contribute_addresses(urls: Path, template: Draft, as_json: bool) -> int:
     """Contribute the addresses of a list, and print a line for each. Returns the exit status."""
-    if template.media is Media.IMAGE:
-        template = replace(template, media=Media.DOCUMENT)
+    template = replace(template, media=_media(template, Media.DOCUMENT))
     progress = progress_bar("contributing")
     with Client.from_environment() as client, progress as advance, print_json_array(as_json) as print_element:
         me = client.me()
@@ -166,6 +166,11 @@ def _contribute_addresses(urls: Path, template: Draft, as_json: bool) -> int:
         answers = send_addresses(urls, partial(_send, client, template, with_signatures=True), for_query=False)
         failed = print_answers(answers, _to_text, _to_json, print_element, advance)
     return print_failures(failed)
+
+
+def _media(template: Draft, usual: Media) -> Media:
+    """The kind of content in --media. Its default `image` stands for an option that was not given: then `usual`."""
+    return usual if template.media is Media.IMAGE else template.media
 
 
 def _require_codes(template: Draft, vocabulary: Vocabulary) -> None:
@@ -201,7 +206,8 @@ def _send(client: Client, template: Draft, batch: list[Outcome], *, with_signatu
             receipt = client.contribute(list(drafts.values()))
             recorded = dict(zip(drafts, receipt.recorded, strict=True))
         except InvalidInput as error:
-            # The service stored none of the request: mark the faulty drafts, and send the others again.
+            # The service stored none of the request: mark the faulty drafts, and send the others again. For a fault of no
+            # draft, `faults_by_item` raises the error again.
             for position, faults in faults_by_item(error, list(drafts)).items():
                 batch[position] = batch[position].failed(str(faults[0]))
                 del drafts[position]
@@ -215,7 +221,7 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
     draft = replace(template, signals=hashed.signals, quality=hashed.quality, signatures=of_whole)
     if not outcome.has_parts:
         return draft
-    media = outcome.media if draft.media is Media.IMAGE else draft.media
+    media = _media(template, outcome.media)
     return replace(draft, media=media, frames=outcome.domain_frames(), duration=outcome.duration)
 
 

@@ -21,15 +21,17 @@ SHAPES: Final = {
     "excel": "days since 1900 as Excel stores them, like 46329.5",
 }
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_CLOCK = r"(?:[Tt ,]+(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
-_ZONE = r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?"
-_YEAR_FIRST = re.compile(rf"(?P<a>\d{{4}})([-/.])(?P<b>\d\d?)\2(?P<c>\d\d?){_CLOCK}{_ZONE}", re.ASCII)
-_YEAR_LAST = re.compile(rf"(?P<a>\d\d?)([-/.])(?P<b>\d\d?)\2(?P<c>\d{{4}}){_CLOCK}{_ZONE}", re.ASCII)
+_CLOCK_AND_ZONE = (
+    r"(?:[Tt ,]+(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+    r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?"
+)
+_YEAR_FIRST = re.compile(rf"(?P<a>\d{{4}})([-/.])(?P<b>\d\d?)\2(?P<c>\d\d?){_CLOCK_AND_ZONE}", re.ASCII)
+_YEAR_LAST = re.compile(rf"(?P<a>\d\d?)([-/.])(?P<b>\d\d?)\2(?P<c>\d{{4}}){_CLOCK_AND_ZONE}", re.ASCII)
 _NUMBER = re.compile(r"(\d{4,14})(?:\.(\d{1,20}))?", re.ASCII)
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?", re.ASCII)
 _EXCEL_ORIGIN = datetime(1899, 12, 30, tzinfo=UTC)
 _NUMBERS: Final = {"unix": (9, 10), "unix-milliseconds": (12, 13), "excel": (5, 5)}
-"""The digits before the point in numbers of this shape, at least and at most: for times from 1973, 1973 and 1927 on."""
+"""By shape, the fewest and the most digits before the point. So the earliest times are of 1973, 1973 and 1927."""
 _UNKNOWN = "is not a time that import reads: write it like 2026-11-20T10:00:00Z"
 
 
@@ -43,6 +45,7 @@ class Dates:
     def read(self, text: str) -> str:
         """The time in RFC 3339. Raises ValueError with a sentence that says what to pass."""
         if _RFC3339.fullmatch(text):
+            # The draft is validated later: there, 30 February is a fault.
             return text
         try:
             if parts := _YEAR_FIRST.fullmatch(text):
@@ -92,11 +95,15 @@ class Dates:
             # Fifteen digits of days are exact to less than a millisecond.
             clock = timedelta(seconds=round(float(f"0.{fraction}0") * 86_400, 3))
             return self._local(_EXCEL_ORIGIN + timedelta(days=int(whole)) + clock, is_day=not fraction)
-        microseconds = int(whole) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
-        return format_instant(from_microseconds(microseconds if self.shape == "unix" else microseconds // 1_000))
+        # Of a second or a millisecond.
+        millionths = int(whole) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
+        return format_instant(from_microseconds(millionths if self.shape == "unix" else millionths // 1_000))
 
     def _local(self, local: datetime, *, is_day: bool) -> str:
-        """The time in RFC 3339 of a local time, which `local` has as if in UTC; of a day without a clock, its start."""
+        """The time in RFC 3339 of `local`: a date and time of `self.zone`, although it is marked as UTC until here.
+
+        A day without a clock (`is_day`) stands for its start, also where the clocks change at that moment.
+        """
         if self.zone is None:
             raise ValueError("has no time zone: pass --timezone, like --timezone UTC or --timezone Europe/Berlin")
         early, late = (local.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))

@@ -85,7 +85,7 @@ def rehash_command(
         files = state_file.skip_done(pictures)
         advance = stack.enter_context(progress_bar("rehashing", len(files)))
         print_element = stack.enter_context(print_json_array(as_json))
-        state_file.report(print_element)
+        state_file.report_skipped(print_element)
         hashed = stack.enter_context(closing(run.hash(files, run.profile or Profile.BALANCED)))
         for outcome, rehashed in send_in_batches(list(files), map(check_quality, hashed), run.send):
             advance()

@@ -30,10 +30,10 @@ urls_option = click.option(
 )
 
 
-def check_sources(paths: tuple[Path, ...], urls: Path | None, options: Mapping[str, object]) -> None:
+def check_sources(paths: tuple[Path, ...], urls: Path | None, *, only_for_files: Mapping[str, object]) -> None:
     """Raise UsageError unless there are either paths or a list of addresses, and no path is an address.
 
-    `options` are those that a list does not take, by their names.
+    `only_for_files` has the options that cannot be used with a list of addresses: their values by their names.
     """
     if urls is None and not paths:
         raise click.UsageError("Missing argument 'PATHS...', or --urls FILE")
@@ -43,7 +43,7 @@ def check_sources(paths: tuple[Path, ...], urls: Path | None, options: Mapping[s
         return
     if paths:
         raise click.UsageError("--urls replaces PATHS: run the command once for each")
-    if given := [name for name, value in options.items() if value]:
+    if given := [name for name, value in only_for_files.items() if value]:
         raise click.UsageError(f"--urls cannot be used with {given[0]}: an address is not a file")
 
 

@@ -73,8 +73,8 @@ def hash_command(
     PATHS are pictures, videos, documents and texts, or folders of them; `-` is a document or a text on standard input.
     The command prints one line for each file, and needs no service.
     """
-    other = {"--algorithm": names, "--format": form == "vpdq", "--state": state, "--jobs": jobs, "--fast": fast}
-    check_sources(paths, urls, other)
+    of_files = {"--algorithm": names, "--format": form == "vpdq", "--state": state, "--jobs": jobs, "--fast": fast}
+    check_sources(paths, urls, only_for_files=of_files)
     if transforms and not as_json and form != "vpdq":
         raise click.UsageError("--transforms needs --json")
     if urls is not None:
@@ -96,7 +96,7 @@ def hash_command(
     )
     progress = progress_bar("hashing", len(files))
     with state_file, progress as advance, print_json_array(as_json) as print_element, closing(hashed) as outcomes:
-        state_file.report(print_element)
+        state_file.report_skipped(print_element)
         answers = _hashed(outcomes)
         failed = print_answers(
             answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)

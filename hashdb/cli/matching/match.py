@@ -17,7 +17,7 @@ from hashdb.cli.help import Command
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
 from hashdb.cli.matching.outcomes import (
     Outcome,
-    check_version,
+    check_texts_accepted,
     print_answers,
     print_failures,
     query_of,
@@ -97,7 +97,7 @@ def match_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **p
     if options.policy_file is not None and not options.local:
         raise click.UsageError("--policy needs --local")
     # A list of addresses takes no --radius either, but the name of its parameter is not that of the option.
-    check_sources(paths, urls, {"--radius": options.radii, **of_files})
+    check_sources(paths, urls, only_for_files={"--radius": options.radii, **of_files})
     settings = MemberSettings.of_member()
     if options.local:
         opening = _open_local_matcher(settings, organisation_policy(options.policy_file, settings))
@@ -139,9 +139,9 @@ def _match_files(
         stack.enter_context(state_file)
         advance = stack.enter_context(progress_bar("matching", len(files)))
         print_element = stack.enter_context(print_json_array(as_json))
-        state_file.report(print_element)
+        state_file.report_skipped(print_element)
         hashed = stack.enter_context(closing(_hash_queries(files, matcher, settings, options)))
-        outcomes = (check_version(outcome, matcher.too_old) for outcome in hashed)
+        outcomes = (check_texts_accepted(outcome, matcher.too_old) for outcome in hashed)
         match_batch = partial(_match_batch, matcher.match, dict(options.radii))
         if options.remember:
             match_batch = partial(_remember_and_match, stack.enter_context(open_local_index(settings)), match_batch)

@@ -148,12 +148,15 @@ def check_quality(outcome: Outcome) -> Outcome:
     return outcome if error is None else outcome.failed(error)
 
 
-def check_version(outcome: Outcome, too_old: str | None) -> Outcome:
-    """The outcome, or an error if it is of a document, and `too_old` is the version of a service that takes none."""
-    if outcome.document is None or too_old is None:
+def check_texts_accepted(outcome: Outcome, version_without_texts: str | None) -> Outcome:
+    """The outcome, or an error if it is of a document or a text, and the service is too old to accept these.
+
+    `version_without_texts` is the version of such a service; None if the service accepts them.
+    """
+    if outcome.document is None or version_without_texts is None:
         return outcome
     return outcome.failed(
-        f"the service has version {escape_controls(too_old)}, which does not accept documents and texts"
+        f"the service has version {escape_controls(version_without_texts)}, which does not accept documents and texts"
     )
 
 

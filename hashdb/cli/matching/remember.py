@@ -165,7 +165,7 @@ def _require_one_source(
     if jsonl is not None and any(value is not None and value is not False for value in (*given.values(), at)):
         raise click.UsageError("--jsonl allows no other option than --json")
     if urls is not None:
-        check_sources(paths, urls, given)
+        check_sources(paths, urls, only_for_files=given)
 
 
 def _add_files(
@@ -179,7 +179,7 @@ def _add_files(
     left = state_file.skip_done(files)
     progress, hashed = progress_bar("remembering", len(left)), closing(hash_files(left))
     with state_file, progress as advance, print_json_array(as_json) as print_element, hashed as outcomes:
-        state_file.report(print_element)
+        state_file.report_skipped(print_element)
         answers = send_in_batches(list(left), outcomes, send)
         failed = print_answers(
             answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)

@@ -62,7 +62,7 @@ class StateFile:
             self._file.close()
 
     def skip_done(self, files: Mapping[Path, str | None]) -> dict[Path, str | None]:
-        """The files that are left to do, with their errors; `report` reports the others."""
+        """The files that are left to do, with their errors; `report_skipped` reports the others."""
         left: dict[Path, str | None] = {}
         for path, error in files.items():
             entry = self._lines.get(str(path))
@@ -73,7 +73,7 @@ class StateFile:
                 left[path] = error
         return left
 
-    def report(self, add: AddElement | None) -> None:
+    def report_skipped(self, add: AddElement | None) -> None:
         """Print on standard error how many files were skipped, and pass an entry for each to `add`."""
         if self._skipped:
             files = counted(len(self._skipped), "file")

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger.events import secret_tag
+from hashdb.domain.ledger.records import FIELDS
 from hashdb.domain.times import format_instant, from_microseconds
 from hashdb.store.contributions.statuses import MEDIA
 from hashdb.store.repositories import NOW, Repository
@@ -117,21 +118,27 @@ def _yes(value: object) -> object:
 
 
 def _tag(value: object) -> object:
+    """The tag that events have in place of a secret or a long text (`secret_tag`)."""
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogatepass")
     return secret_tag(value) if isinstance(value, bytes) else value
 
 
+_DECODERS: Mapping[str, Mapping[str, Callable[[object], object]]] = {
+    "key": {"scopes": _sorted, "expires_at": _instant, "hides_distances": _flag, "secret": _tag},
+    "user": {"password": _tag, "second_factor": _tag},
+    "contribution": {"labels": _words, "commitment": _hex},
+    "opinion": {"replaced": _flag, "silent": _flag},
+    "case": {"holds": _yes, "shadow": _words},
+    "benign": {"algorithms": _sorted},
+    "incident": {"start": _instant, "end": _instant, "expires": _yes},
+    "seed": {"secret": _tag},
+    "verification": {"findings": _tag},
+}
+"""For a kind, the fields in `FIELDS` that are decoded, and how."""
 _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
-    "key": ((1, _sorted), (2, _instant), (3, _flag), (4, _tag)),
-    "user": ((2, _tag), (3, _tag)),
-    "contribution": ((7, _words), (11, _hex)),
-    "opinion": ((5, _flag), (6, _flag)),
-    "case": ((3, _yes), (6, _words)),
-    "benign": ((1, _sorted),),
-    "incident": ((1, _instant), (2, _instant), (3, _yes)),
-    "seed": ((0, _tag),),
-    "verification": ((5, _tag),),
+    kind: [(FIELDS[kind].index(name), decode) for name, decode in decoders.items()]
+    for kind, decoders in _DECODERS.items()
 }
 """For a kind, the positions in the fields (without the id) that are decoded, and how."""
 
@@ -141,7 +148,7 @@ def _raw(table: Table, *names: str) -> list[ColumnElement[object]]:
     return [type_coerce(column, NullType()) for column in table.c[names]]
 
 
-_BENIGN_COUNTS = union_all(
+_SIGNALS_BY_ENTRY_AND_ALGORITHM = union_all(
     *(
         select(table.c.benign_id, table.c.algorithm, func.count().label("signals")).group_by(
             table.c.benign_id, table.c.algorithm
@@ -149,13 +156,13 @@ _BENIGN_COUNTS = union_all(
         for table in (benign_signals, benign_text_signals)
     )
 ).subquery()
-_IN_ENTRIES = (
+_SIGNALS_BY_ENTRY = (
     select(
-        _BENIGN_COUNTS.c.benign_id,
-        func.aggregate_strings(_BENIGN_COUNTS.c.algorithm, " ").label("algorithms"),
-        cast(func.sum(_BENIGN_COUNTS.c.signals), BigInteger).label("signals"),
+        _SIGNALS_BY_ENTRY_AND_ALGORITHM.c.benign_id,
+        func.aggregate_strings(_SIGNALS_BY_ENTRY_AND_ALGORITHM.c.algorithm, " ").label("algorithms"),
+        cast(func.sum(_SIGNALS_BY_ENTRY_AND_ALGORITHM.c.signals), BigInteger).label("signals"),
     )
-    .group_by(_BENIGN_COUNTS.c.benign_id)
+    .group_by(_SIGNALS_BY_ENTRY_AND_ALGORITHM.c.benign_id)
     .subquery()
 )
 _EXPIRED = and_(contributions.c.expires_at.is_not(None), contributions.c.expires_at <= NOW)
@@ -170,6 +177,7 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
     "user": select(users.c.id, *_raw(users, "role", "status", "password", "secret")),
     "contribution": select(
         contributions.c.id,
+        # The status that the log has: an expiry, for example, is logged some time later.
         *_raw(contributions, "announced"),
         contributions.c.withdrawn_at.is_not(None),
         *_raw(contributions, "withdrawal_reason"),
@@ -177,11 +185,13 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         *_raw(contributions, "standing"),
         contributions.c.erased_at.is_not(None),
         *_raw(contributions, "member_id", "labels", "severity", "basis"),
+        # The column has `document` for texts, too. Events have `text`.
         MEDIA,
         *_raw(contributions, "commitment"),
     ),
     "opinion": select(
         opinions.c.id,
+        # `silent`: the opinion does not count, because its member is suspended.
         *_raw(opinions, "contribution_id", "member_id", "opinion", "reason", "case_id", "replaced", "silent"),
     ),
     "case": select(
@@ -190,10 +200,10 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
     "benign": select(
         benign.c.id,
         *_raw(benign, "built_in"),
-        func.coalesce(_IN_ENTRIES.c.algorithms, ""),
-        func.coalesce(_IN_ENTRIES.c.signals, 0),
+        func.coalesce(_SIGNALS_BY_ENTRY.c.algorithms, ""),
+        func.coalesce(_SIGNALS_BY_ENTRY.c.signals, 0),
         benign.c.deleted_at.is_not(None),
-    ).outerjoin(_IN_ENTRIES, _IN_ENTRIES.c.benign_id == benign.c.id),
+    ).outerjoin(_SIGNALS_BY_ENTRY, _SIGNALS_BY_ENTRY.c.benign_id == benign.c.id),
     "incident": select(incidents.c.id, *_raw(incidents, "label", "start", "end", "expires")),
     "proposal": select(
         proposals.c.id,

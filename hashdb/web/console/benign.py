@@ -64,6 +64,7 @@ def add() -> Response:
     the user pressed "Show the effect again" (`again`), the effect is shown once more. A faulty form is shown with its
     faults (422).
     """
+    # The service checks this again. Here it comes before the file of the form is hashed.
     actor().require(Scope.ADMIN)
     form = Form.sent()
     try:
@@ -105,11 +106,13 @@ def _read_draft(form: Form) -> BenignDraft:
     Writes the signals that were read, also those of a file or a text, into the field `signals` of the form. So the form
     that the user confirms needs no file.
     """
-    # The variants of the profile `balanced` are stored as well, so that altered copies are benign, too.
+    # The variants of the profile `balanced` are stored as well, so that altered copies are benign, too. They are among
+    # the signals of the picture itself; only pasted lines can have signals of transforms.
     signals_by_transform = read_signals(form, Mode.BALANCED)
     signals = tuple(dict.fromkeys(signal for signals in signals_by_transform.values() for signal in signals))
     form.values["signals"] = format_hash_lines(Query(signals))
-    # The form has fields for the algorithms of pictures and texts in force only. A field that it lacks is None.
+    # The form has a field for the radius of each of `searched_algorithms` only. `number` returns None for the field of
+    # another algorithm, and for an empty field.
     radii = {str(algorithm): form.number(f"radius.{algorithm}") for algorithm in PERCEPTUAL}
     radius = {name: bits for name, bits in radii.items() if bits is not None}
     fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": form.text("note")}
