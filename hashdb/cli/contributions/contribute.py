@@ -206,8 +206,8 @@ def _send(client: Client, template: Draft, batch: list[Outcome], *, with_signatu
             receipt = client.contribute(list(drafts.values()))
             recorded = dict(zip(drafts, receipt.recorded, strict=True))
         except InvalidInput as error:
-            # The service stored none of the request: mark the faulty drafts, and send the others again. For a fault of no
-            # draft, `faults_by_item` raises the error again.
+            # The service stored none of the request: mark the faulty drafts, and send the others again.
+            # `faults_by_item` raises the error again if a fault is not of a draft.
             for position, faults in faults_by_item(error, list(drafts)).items():
                 batch[position] = batch[position].failed(str(faults[0]))
                 del drafts[position]
