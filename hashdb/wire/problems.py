@@ -125,8 +125,10 @@ def checking_version(get_me: Callable[[], MeOut], items: Collection[Draft | Quer
 def faults_by_item(error: InvalidInput, items: Sequence[_Item]) -> dict[_Item, list[Fault]]:
     """The faults of the items that a refused request has in `contributions`, each with its place in the item.
 
-    Raises the error if it has another fault.
+    Raises the error if it has another fault, or none: without a faulty item, the caller would send the same again.
     """
+    if not error.faults:
+        raise error
     faults: dict[_Item, list[Fault]] = {}
     for fault in error.faults:
         place = _CONTRIBUTION.match(fault.at)

@@ -15,7 +15,14 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, ServiceError, ServiceTooOld
 from hashdb.wire.accounts import MeOut
-from hashdb.wire.problems import HealthOut, ReadyOut, checking_version, error_from_problem, problem
+from hashdb.wire.problems import (
+    HealthOut,
+    ReadyOut,
+    checking_version,
+    error_from_problem,
+    faults_by_item,
+    problem,
+)
 from tests.builders import clip, excerpt, words
 
 
@@ -113,3 +120,24 @@ def test_a_service_too_old_for_texts_or_addresses_is_reported_as_such(
     with pytest.raises(HashDBError) as raised, checking_version(lambda: me, [query]):
         raise INVALID
     assert (type(raised.value), str(raised.value)) == (type(expected), str(expected))
+
+
+def test_faults_are_grouped_by_the_item_that_has_them() -> None:
+    faults = (
+        Fault("contributions[1].labels", "is unknown"),
+        Fault("contributions[0].media", "is unknown"),
+        Fault("contributions[1].media", "is unknown"),
+    )
+    assert faults_by_item(InvalidInput(faults), ["a", "b"]) == {
+        "a": [Fault("media", "is unknown")],
+        "b": [Fault("labels", "is unknown"), Fault("media", "is unknown")],
+    }
+
+
+@pytest.mark.parametrize("faults", [(), (Fault("contributions[0].media", "is unknown"), Fault("mode", "is unknown"))])
+def test_an_error_without_a_faulty_item_is_raised_again(faults: tuple[Fault, ...]) -> None:
+    """Otherwise a client would send the same request without end."""
+    error = InvalidInput(faults)
+    with pytest.raises(InvalidInput) as raised:
+        faults_by_item(error, ["a"])
+    assert raised.value is error
