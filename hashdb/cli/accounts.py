@@ -145,8 +145,7 @@ def suspend(member: str, as_json: bool) -> None:
 
     MEMBER is its id or name. At once its keys stop working, and its contributions no longer match. If the service needs
     two persons, the command proposes it and prints the proposal: nothing changes until another person suspends the
-    member within 72 hours. Everyone who runs this command counts as one person: the second person uses the console or
-    the API.
+    member within 72 hours. The command line counts as one person, so the second person uses the console or the API.
     """
     _set_status(member, MemberStatus.SUSPENDED, as_json)
 

@@ -52,8 +52,8 @@ class HashingPool:
     ) -> list[Hashed | UnreadablePicture]:
         """The signals or the error of each picture, in order; `modes` has one for each picture.
 
-        `key` is who asks, as the name of an actor: keys take turns. After two pictures have timed out, the others are
-        not tried. Raises HashingBusy if the queue has no room for all of them; an idle pool takes any number from a key
+        `key` is the name of the actor that asks; keys take turns. After two pictures have timed out, the others are not
+        tried. Raises HashingBusy if the queue has no room for all of them; an idle pool takes any number from a key
         that has none waiting. Raises Unavailable if no process can be started.
         """
         turns, timeouts = self._enqueue(key, len(pictures)), list[str]()
@@ -100,7 +100,7 @@ class HashingPool:
             return self._turns
 
     def _start(self) -> None:
-        """Begin anew in this process: workers of a parent before a fork are the parent's."""
+        """Start without workers. After a fork, the workers of the parent process stay with the parent."""
         self._owner_pid = os.getpid()
         self.pending = Counter[str]()  # pictures that wait or are being hashed, by key
         self._turns = Turns(self._workers)

@@ -4,8 +4,8 @@ The leaf of a contribution is at the place of its id, in a binary tree of 40 lev
 that matches, and a subtree of such places, is 32 zero octets. So the same contributions have the same root, in
 whatever order they came, and a change of one contribution changes 40 nodes.
 
-What is stored is every eighth level of the tree, in blocks of 256 nodes. The levels of blocks are counted from 0: the
-nodes of a block of level 0 are leaves, and those of a block of level 1 are the hashes over 256 blocks of level 0.
+The service stores every eighth level of the tree, in blocks of 256 nodes. Levels of blocks count from 0. The nodes of a
+block of level 0 are leaves. The nodes of a block of level 1 are the hashes over 256 blocks of level 0.
 """
 
 from __future__ import annotations

@@ -263,7 +263,7 @@ class Examiner:
         if kind == "benign":
             there = item.made_id in stored.benign_entries
             return Examined(None, benign_entry_id=item.made_id, undoes=action) if there else Examined(Skip.GONE)
-        # What is left is a changed expiry. `batches.Done` says what its item has in `before`.
+        # The only other undo is of a changed expiry. `batches.Done` says what its item has in `before`.
         contribution, own = stored.contributions[item.made_id], stored.own_expiries[item.made_id]
         before = item.before.get("own")
         if item.before.get("set") != (None if own is None else format_instant(own)):
