@@ -135,10 +135,9 @@ class Connection:
             yield response
         finally:
             response.close()
-        retry_after = response.headers.get("Retry-After", "")
-        if request.extra_seconds and retry_after.isdecimal():
+        if request.extra_seconds and (seconds := _retry_after(response)) is not None:
             # The service had no free place for another request that waits for an event, so the client waits.
-            time.sleep(min(int(retry_after), request.extra_seconds))
+            time.sleep(min(seconds, request.extra_seconds))
 
     def _send_with_retries(self, request: ClientRequest, stream: bool) -> httpx.Response:
         for attempt in range(self._retries + 1):
@@ -162,10 +161,10 @@ class Connection:
     def _error(self, response: httpx.Response) -> HashDBError:
         """The error that an answer without success means, with the settings that may be wrong."""
         error = error_from_problem(response.status_code, response.content)
-        retry_after = response.headers.get("Retry-After", "")
-        if isinstance(error, ServiceError) and response.status_code in _BUSY and retry_after.isdecimal():
-            # Not an answer of hashdb, perhaps a proxy's, but it says when to retry. Nine digits are enough.
-            return Unavailable(int(retry_after[:9]))
+        seconds = _retry_after(response)
+        if isinstance(error, ServiceError) and response.status_code in _BUSY and seconds is not None:
+            # Not an answer of hashdb, perhaps a proxy's, but it says when to retry.
+            return Unavailable(seconds)
         if isinstance(error, ServiceError) and error.detail == NOT_HASHDB:
             return ServiceError(error.status, _other_server(response, self._url_setting))
         if type(error) is NotAuthenticated:
@@ -270,8 +269,8 @@ class TypedRequests:
             return _read(model, response)
         job = ClientRequest("GET", f"/v1/jobs/{_read(wire.jobs.JobOut, response).id}")
         while (answer := wire.jobs.read_job(response.content, model)) is None:
-            pause = response.headers.get("Retry-After", "")
-            time.sleep(min(int(pause), LONGEST_WAIT) if pause.isdecimal() else 1)
+            seconds = _retry_after(response)
+            time.sleep(1 if seconds is None else min(seconds, LONGEST_WAIT))
             response = self._connection.send(job)
         return answer
 
@@ -307,6 +306,13 @@ def _pause(error: HashDBError, attempt: int) -> float:
     if isinstance(error, Unavailable | LimitReached):
         return max(0, min(error.retry_after, _WEEK)) + pause / 2
     return pause
+
+
+def _retry_after(response: httpx.Response) -> int | None:
+    """The seconds after which an answer asks to send the request again; None if it does not say."""
+    text = response.headers.get("Retry-After", "")
+    # Nine digits are enough: Python converts no text of more than 4,300.
+    return int(text[:9]) if text.isdecimal() else None
 
 
 def _is_web_page(response: httpx.Response) -> bool:

@@ -135,18 +135,15 @@ def test_a_long_retry_after_raises_the_error_at_once() -> None:
 def test_a_poll_waits_in_the_client_if_the_service_has_no_place_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     slept = list[float]()
     monkeypatch.setattr("hashdb.connection.time.sleep", slept.append)
-    full = html_answer(200, **{"Retry-After": "5"})
-    service = Service(full, full, ok, full)
+    full, malformed = (html_answer(200, **{"Retry-After": seconds}) for seconds in ("5", "9" * 5_000))
+    service = Service(full, full, malformed, ok, full)
     connection = service.connection()
-    for request in (
-        ClientRequest("GET", "/v1/changes", extra_seconds=20),
-        ClientRequest("GET", "/v1/changes", extra_seconds=2),
-    ):
-        connection.send(request)
-    assert slept == [5, 2]
+    for seconds in (20, 2, 7):
+        connection.send(ClientRequest("GET", "/v1/changes", extra_seconds=seconds))
+    assert slept == [5, 2, 7]
     assert list(connection.stream_lines(ClientRequest("GET", "/v1/changes", extra_seconds=20))) == []
     connection.send(GET)
-    assert (slept, service.count) == ([5, 2], 4)
+    assert (slept, service.count) == ([5, 2, 7], 5)
 
 
 def test_a_stream_gives_whole_lines_however_the_bytes_are_split() -> None:
