@@ -122,7 +122,7 @@ class RequestModel(_Derived):
 class ResponseModel(_Derived):
     """The base of response bodies; fields that are not set are not written."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     def json_text(self) -> str:
         """The JSON text of the fields that are set."""

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from hashdb.domain.frames import Unit
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import Fault, HashDBError, InvalidInput, ServiceError, ServiceTooOld
+from hashdb.errors import CannotStart, Fault, HashDBError, InvalidInput, ServiceError, ServiceTooOld
 from hashdb.wire import ResponseModel
 
 if TYPE_CHECKING:
@@ -68,10 +68,11 @@ def error_from_problem(status: int, text: bytes) -> HashDBError:
         members = json.loads(text)
     except ValidationError:
         return ServiceError(status, NOT_HASHDB)
-    classes = {kind.slug: kind for kind in _subclasses(HashDBError)}
+    # No service answers with an error of a start: a program that gets one would take its own settings for wrong.
+    classes = {kind.slug: kind for kind in _subclasses(HashDBError) if not issubclass(kind, CannotStart)}
     kind = classes.get(details.type.removeprefix(PREFIX))
     # Callers wait for `retry_after` seconds: any other type of value would fail there.
-    if kind is None or type(members.get("retry_after", 0)) is not int:
+    if kind is None or type(members.get("retry_after", 0)) is not int or (kind is InvalidInput and not details.errors):
         return ServiceError(status, details.detail)
     data: dict[str, Any] = {
         **members,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, ServiceError, ServiceTooOld
+from hashdb.errors import CannotStart, Fault, HashDBError, InvalidInput, NotActive, ServiceError, ServiceTooOld
 from hashdb.wire.accounts import MeOut
 from hashdb.wire.problems import (
     HealthOut,
@@ -33,6 +33,7 @@ def _error_classes(error_class: type[HashDBError] = HashDBError) -> Iterator[typ
 
 
 _CLASSES = list(_error_classes())
+_OF_SERVICE = [error_class for error_class in _CLASSES if not issubclass(error_class, CannotStart)]
 _VALUES: dict[object, st.SearchStrategy[object]] = {
     str: st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
     int: st.integers(0, 2**53 - 1),
@@ -42,7 +43,7 @@ _VALUES: dict[object, st.SearchStrategy[object]] = {
 
 @st.composite
 def _errors(draw: st.DrawFn) -> HashDBError:
-    error_class = draw(st.sampled_from(_CLASSES))
+    error_class = draw(st.sampled_from(_OF_SERVICE))
     types = typing.get_type_hints(error_class)
     return error_class(*(draw(_VALUES[types[field.name]]) for field in dataclasses.fields(error_class)))
 
@@ -83,12 +84,15 @@ def test_omitted_faults_are_counted_in_the_problem_document() -> None:
         b"\xff",
         b'{"type": "/problems/too-large", "title": "x", "status": 413, "detail": "gone"}',
         b'{"type": "/problems/new", "title": "x", "status": 418, "detail": "of a later version"}',
+        b'{"type": "/problems/invalid-input", "title": "x", "status": 422, "detail": "without its faults"}',
+        b'{"type": "/problems/bad-setting", "title": "x", "status": 400, "detail": "", "setting": "", "reason": ""}',
     ],
 )
 def test_an_unknown_or_invalid_problem_document_becomes_a_service_error(text: bytes) -> None:
     error = error_from_problem(502, text)
     assert isinstance(error, ServiceError)
     assert error.status == 502
+    assert str(error)
 
 
 def test_the_health_answers_have_a_status_and_a_checkpoint() -> None:

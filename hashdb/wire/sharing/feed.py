@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import filterfalse
+from math import isfinite
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field
@@ -147,7 +148,7 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         None if removed is None else parse_instant(removed),
         parse_instant(fields["received_at"]),
         None if expires is None else parse_instant(expires),
-        fields.get("duration"),
+        None if (duration := fields.get("duration")) is None else _seconds(duration),
         shots,
         signatures,
         fields.get("pages"),
@@ -211,11 +212,19 @@ def _parse_frame(frame: Any) -> Frame:
         # Only a frame with one PDQ may belong to the shot of the frame before it.
         begins = True
     if "at" in frame:
-        return Frame(float(frame["at"]), signals, frame["quality"], begins_shot=begins)
+        return Frame(_seconds(frame["at"]), signals, frame["quality"], begins_shot=begins)
     if "page" in frame:
         return Frame(int(frame["page"]), signals, frame["quality"], unit=Unit.PAGES)
     first, end = map(int, frame["words"])
     return Frame(first, signals, unit=Unit.WORDS, length=end - first)
+
+
+def _seconds(value: Any) -> float:
+    """A time or a duration. Raises ValueError for NaN and infinity, which Python reads in JSON."""
+    seconds = float(value)
+    if not isfinite(seconds):
+        raise ValueError("a time is a finite number")
+    return seconds
 
 
 def _known_octets(sizes: Mapping[str, tuple[_Known, int]], text: str) -> tuple[_Known, bytes] | None:

@@ -44,6 +44,7 @@ CONTRIBUTION = Contribution(
     erased=False,
     hidden=frozenset({"reference"}),
 )
+VIDEO = replace(CONTRIBUTION, media=Media.VIDEO, frames=(Frame(1.5, (signal(3),), 90),), frame_count=1, duration=9.0)
 PAGE = Changes((Change(5, CONTRIBUTION), Change(7, Gone(4, "withdrawn"))), 7, False, "9f3c")
 
 
@@ -207,6 +208,9 @@ def test_unknown_items_are_sealed_so_that_the_commitment_can_be_computed() -> No
         change_line(Change(5, COMMITTED)).replace('"salt":"', '"salt":"00').encode(),
         change_line(Change(5, COMMITTED)).replace('"commitment":"', '"commitment":"x').encode(),
         change_line(Change(5, COMMITTED)).replace('"undisclosed":[', '"undisclosed":[7,').encode(),
+        change_line(Change(5, VIDEO)).replace('"at":1.5', '"at":NaN').encode(),
+        change_line(Change(5, VIDEO)).replace('"at":1.5', '"at":1e999').encode(),
+        change_line(Change(5, VIDEO)).replace('"duration":9.0', '"duration":NaN').encode(),
     ],
 )
 def test_an_invalid_line_of_the_feed_is_rejected(text: bytes) -> None:
