@@ -264,6 +264,14 @@ def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[
     return best
 
 
+class _Detail(NamedTuple):
+    """The detail of a view of a query, and its `coefficients_of`."""
+
+    view: str
+    signature: Signature
+    values: NDArray[np.float32]
+
+
 def _likely(
     signatures: Mapping[str, Sequence[Signature]],
     views: Mapping[str, float],
@@ -280,29 +288,27 @@ def _likely(
         # Upright parts have no signatures: those of the whole are compared.
         near.setdefault(WHOLE if name.startswith(PARTS_OF_THE_WHOLE) else name, views[name])
     details = [
-        (name, signature, values)
+        _Detail(name, signature, values)
         for name in dict.fromkeys((*near, *signatures))
         for signature in signatures.get(name, ())
         if signature.kind is Kind.DETAIL and (values := coefficients_of(signature)) is not None
     ]
     if not details or not any(name in signatures for name in near):
         return
-    colours = {name: _colour(signatures[name], listed) for name in {name for name, *_ in details}}
+    colours = {name: _colour(signatures[name], listed) for name in {detail.view for detail in details}}
     farthest = max(near.values())
     resembling = max(
-        (detail for detail in details if detail[0] in near or detail[0] in _ALWAYS),
-        key=lambda detail: resemblance(stored_values, detail[2]) - (colours[detail[0]] or 0) / _GREYS,
+        (detail for detail in details if detail.view in near or detail.view in _ALWAYS),
+        key=lambda detail: resemblance(stored_values, detail.values) - (colours[detail.view] or 0) / _GREYS,
         default=None,
     )
-    nearest = next((detail for detail in details if detail[0] in near), None)
-    whole = next((detail for detail in details if detail[0] == WHOLE), None)
+    nearest = next((detail for detail in details if detail.view in near), None)
+    whole = next((detail for detail in details if detail.view == WHOLE), None)
     # A tilted copy that was cropped does not resemble before it is laid over. Where a strip agrees, nothing is tilted.
     is_strip = all(name.startswith(_STRIP) for name in views)
-    likely = [nearest, whole, resembling, *(detail for detail in details if detail[0] in _TILTED and not is_strip)]
-    for place, detail in enumerate(likely):
-        if detail is not None and detail not in likely[:place]:
-            name, signature, _ = detail
-            yield signature, colours[name], near.get(name, farthest)
+    likely = [nearest, whole, resembling, *(detail for detail in details if detail.view in _TILTED and not is_strip)]
+    for name, signature in dict.fromkeys((detail.view, detail.signature) for detail in likely if detail is not None):
+        yield signature, colours[name], near.get(name, farthest)
 
 
 def _share_set(detail: Signature) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 from PIL import Image, ImageDraw
 
+from hashdb.domain.matching import details, verification
 from hashdb.domain.matching.matches import MAX_SCORE, Verdict
 from hashdb.domain.matching.verification import PreparedQuery, colour_difference, is_grey, is_photograph, verify
 from hashdb.domain.signals import Algorithm, Profile, Signal
@@ -80,6 +81,15 @@ def test_a_match_by_signals_alone_has_a_low_score_that_falls_with_distance() -> 
     assert scores == sorted(set(scores), reverse=True)
     assert 0 < scores[0] < 4
     assert not any(verdict.contradicted for verdict in verdicts)
+
+
+def test_a_view_may_have_a_detail_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if its coefficients are computed twice, as by two threads at the same time."""
+    monkeypatch.setattr(verification, "coefficients_of", details.coefficients_of.__wrapped__)
+    first, other, stored = (Signature(Kind.DETAIL, random.Random(seed).randbytes(Kind.DETAIL.octets)) for seed in "abc")
+    query = PreparedQuery({WHOLE: [PDQ]}, {WHOLE: [first], "tilt-left": [other, other]})
+    assert verify(query, [PDQ], [stored], {PDQ: 0}).contradicted
+    assert query.overlays == 2
 
 
 def test_an_equal_digest_has_the_maximum_score() -> None:
