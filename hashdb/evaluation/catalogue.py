@@ -11,7 +11,8 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Extent
 from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.matches import Holder, Match, MatchDetails, Neighbor, Query, StoredItem
-from hashdb.domain.matching.suggestions import build_results, decide, suggest
+from hashdb.domain.matching.selections import build_results, decide
+from hashdb.domain.matching.suggestions import suggest
 from hashdb.domain.signals import Algorithm, Signal, usable_signals
 from hashdb.domain.signatures import WHOLE
 from hashdb.hashing import Hashed

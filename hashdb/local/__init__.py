@@ -17,7 +17,8 @@ from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.frames import expand, match_frames, signals_of_framed_items
 from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.matches import Answer, Holder, Query, Result
-from hashdb.domain.matching.suggestions import Search, build_results, decide, suggest_expanded
+from hashdb.domain.matching.selections import build_results, decide
+from hashdb.domain.matching.suggestions import Search, suggest_expanded
 from hashdb.domain.rules import Rules
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal

@@ -401,7 +401,7 @@ def test_more_matches_than_the_limit_of_a_query_are_all_reported(
     service: Service, member: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit, most in (("MATCHES_A_QUERY", 20), ("MATCHES_A_REQUEST", 30)):
-        monkeypatch.setattr(f"hashdb.domain.matching.suggestions.{limit}", most)
+        monkeypatch.setattr(f"hashdb.domain.matching.selections.{limit}", most)
     member.remember(upload("a", 1), upload("b", 1), upload("c", 1, signatures={"whole": (signature(1),)}))
     contributed(service.db, service.actor, *[draft(near(signal(1), 9, number)) for number in range(50)])
     assert len(member.sync()) == 150

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from hashdb.domain.matching.frames import OverrulingAlgorithms
 from hashdb.domain.matching.matches import Holder, Order, Query, StoredItem, Verdict
 from hashdb.domain.matching.pages import too_far_for_pages
-from hashdb.domain.matching.suggestions import Distances, Through, Verified, group_by_contribution
+from hashdb.domain.matching.selections import Verified, group_by_contribution
+from hashdb.domain.matching.suggestions import Distances, Through
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
 from hashdb.domain.matching.verification import PreparedQuery, distance_score, verify
 from hashdb.domain.signals import Signal

@@ -23,7 +23,8 @@ from hashdb.domain.matching.frames import (
 )
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, Holder, Neighbor, Query
 from hashdb.domain.matching.segments import Segment
-from hashdb.domain.matching.suggestions import Distances, Through, decide, suggest_expanded
+from hashdb.domain.matching.selections import decide
+from hashdb.domain.matching.suggestions import Distances, Through, suggest_expanded
 from hashdb.domain.signals import DIGESTS, Algorithm, Signal
 from hashdb.errors import reject
 from hashdb.index.tiered import TieredIndex

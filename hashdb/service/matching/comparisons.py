@@ -17,7 +17,8 @@ from hashdb.domain.matching.comparisons import Overlay, SignalPair, nearest_pair
 from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.frames import expand, places_of
 from hashdb.domain.matching.matches import FrameDetails, Holder, Query, StoredItem, Verdict
-from hashdb.domain.matching.suggestions import decide, suggest_expanded
+from hashdb.domain.matching.selections import decide
+from hashdb.domain.matching.suggestions import suggest_expanded
 from hashdb.domain.matching.verification import PreparedQuery, verify
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE

@@ -24,15 +24,8 @@ from hashdb.domain.matching.frames import (
     signals_of_framed_items,
 )
 from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Order, Query, Result
-from hashdb.domain.matching.suggestions import (
-    Distances,
-    Through,
-    Verified,
-    build_results,
-    decide,
-    suggest,
-    suggest_expanded,
-)
+from hashdb.domain.matching.selections import Verified, build_results, decide
+from hashdb.domain.matching.suggestions import Distances, Through, suggest, suggest_expanded
 from hashdb.domain.origins import Origin
 from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, reject

@@ -9,11 +9,12 @@ import pytest
 from hashdb.domain.matching import evidence
 from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.matches import Holder, Order, Query, Result, StoredItem
-from hashdb.domain.matching.suggestions import Distances, build_results, decide
+from hashdb.domain.matching.selections import build_results, decide
+from hashdb.domain.matching.suggestions import Distances
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
 from tests.builders import near, signal, signature
-from tests.domain.matching.test_suggestions import holder
+from tests.domain.matching.test_selections import holder
 
 ONE, TWO = signal(1), signal(2, Algorithm.PHASH256)
 

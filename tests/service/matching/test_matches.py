@@ -374,7 +374,7 @@ def test_times_are_read_only_for_the_videos_that_are_returned(
 
     original_times = MatchReader.times
     videos = contributed(db, actor, *[video(seed, 1, 50) for seed in range(10, 22)])
-    monkeypatch.setattr("hashdb.domain.matching.suggestions.MATCHES_A_QUERY", 3)
+    monkeypatch.setattr("hashdb.domain.matching.selections.MATCHES_A_QUERY", 3)
     monkeypatch.setattr(MatchReader, "times", recorded_times)
     (result,) = match(db, actor, query(1))
     assert [(each.contribution, each.at) for each in result.matches] == [(each.id, (1.0,)) for each in videos[:3]]

@@ -20,7 +20,7 @@ def test_claimed_members_of_an_upstream_share_its_place_in_an_answer(
     claims = [UpstreamChange(n, n, draft(1), Origin("x+1", n, n)) for n in range(1, 5)]
     following.apply(db, follow_page(db), UpstreamPage(tuple(claims), 4, False, "epoch"))
     (own,) = contributed(db, actor, draft(1))
-    monkeypatch.setattr("hashdb.domain.matching.suggestions.MATCHES_A_QUERY", 2)
+    monkeypatch.setattr("hashdb.domain.matching.selections.MATCHES_A_QUERY", 2)
     (result,) = matches.match(db, actor, [query(1)]).results
     assert [match.contribution for match in result.matches] == [1, own.id]
     assert result.members == 5
