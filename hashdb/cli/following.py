@@ -107,8 +107,9 @@ def status(upstream: int | None, as_json: bool) -> int:
         )
     if as_json:
         _print_upstreams(listed)
-    for followed in () if as_json else listed:
-        click.echo(_describe(followed))
+    else:
+        for followed in listed:
+            click.echo(_describe(followed))
     return 1 if any(followed.trouble for followed in listed) else 0
 
 
@@ -158,16 +159,13 @@ def remove(upstream: int, as_json: bool) -> None:
     with open_home() as db:
         name = upstreams.get(db, COMMAND_LINE, upstream).name
         count = 0
-        while True:
+        has_more = True
+        while has_more:
             withdrawn_now, has_more = upstreams.remove(db, COMMAND_LINE, upstream)
             count += withdrawn_now
-            if not has_more:
-                break
-    if as_json:
-        click.echo(json.dumps({"upstream": upstream, "withdrawn": count}))
-        return
     withdrawn = f"{counted(count, 'contribution')} {'is' if count == 1 else 'are'} withdrawn"
-    click.echo(f"upstream {upstream} ({escape_controls(name)}) is removed; {withdrawn}")
+    text = f"upstream {upstream} ({escape_controls(name)}) is removed; {withdrawn}"
+    print_result({"upstream": upstream, "withdrawn": count}, text, as_json)
 
 
 _OPINIONS_NOT_SENT = "opinions are not sent back: the key does not have the scope `match` there"

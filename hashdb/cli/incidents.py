@@ -35,7 +35,7 @@ def list_proposals(as_json: bool) -> None:
     print_list(
         ProposalsOut,
         pending,
-        [">id", "act", "subject", "by", "expires"],  # `>`: to the right.
+        [">id", "act", "subject", "by", "expires"],
         lambda proposal: [
             proposal.id,
             proposal.request.act,

@@ -69,7 +69,7 @@ _CHECK_AGAIN_SECONDS, _MOST_CHECKS = 2.0, 40
 @witnesses_option
 @policy_option
 @click.option(
-    "--sign", type=FILE, help=("Key file with which your organisation signs the active set, if all checks pass.")
+    "--sign", type=FILE, help="Key file with which your organisation signs the active set, if all checks pass."
 )
 @click.option("--webhook", type=TEXT, help="Address to post alarms to, instead of exiting.")
 @click.option("--folder", type=FOLDER, help="Where the state and evidence are kept.")

@@ -120,11 +120,12 @@ def verify_receipt_command(file: Path, witnesses_file: Path | None, keys: tuple[
     """
     from hashdb.domain.ledger.receipts import Receipt
 
+    receipt = Receipt.parse(_read_receipt(file))
     policy, logs = witness_policy(witnesses_file, MemberSettings.of_member()), list(map(_log_key, keys))
     if not logs and (policy is None or not policy.logs):
         raise BadSetting("--log", "give the key of the log: neither this option nor a policy names one")
     applied = policy or _no_witnesses()
-    proved = Receipt.parse(_read_receipt(file)).verify(replace(applied, logs=()) if logs else applied, logs)
+    proved = receipt.verify(replace(applied, logs=()) if logs else applied, logs)
     if as_json:
         print_json(_to_json(proved, applied))
         return

@@ -73,13 +73,24 @@ def test_witnesses_are_listed_and_a_missing_quorum_is_an_error(tmp_path: Path) -
 
 def test_an_invalid_receipt_exits_with_status_1(tmp_path: Path) -> None:
     run, file = Commands(), tmp_path / "a.tlog-proof"
-    for octets in (b"", b"\xff", str(receipt(17)).replace("index 16", "index 15").encode(), b"x" * 2_000_000):
+    log_options = ("--log", str(LOG.verifier))
+    altered = str(receipt(17)).replace("index 16", "index 15").encode()
+    # A file that is no receipt is reported before an option that is missing or wrong.
+    for octets, options in (
+        (altered, log_options),
+        *(
+            (octets, options)
+            for octets in (b"", b"\xff", b"x" * 2_000_000)
+            for options in (log_options, (), ("--log", "x"))
+        ),
+    ):
         file.write_bytes(octets)
-        result = run("audit", "verify-receipt", file, "--log", str(LOG.verifier))
+        result = run("audit", "verify-receipt", file, *options)
         assert (result.returncode, result.stdout) == (1, "")
         assert result.stderr.startswith("hashdb: this is not a valid receipt: ")
-    result = run("audit", "verify-receipt", tmp_path / "none", "--log", str(LOG.verifier))
-    assert (result.returncode, "cannot be read: no such file" in result.stderr) == (2, True)
+    for options in (log_options, ()):
+        result = run("audit", "verify-receipt", tmp_path / "none", *options)
+        assert (result.returncode, "cannot be read: no such file" in result.stderr) == (2, True)
 
 
 def test_wrong_usage_is_reported(member: Commands, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import BASES, CONTEXTS, LABELS, PROFILES, REASONS, TCO_GROUNDS, Choice, Code, Command
 from hashdb.cli.home import open_home
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
@@ -21,12 +22,13 @@ from hashdb.cli.matching.outcomes import (
     check_texts_accepted,
     print_answers,
     print_failures,
+    print_unreadable,
     send_in_batches,
 )
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Id, Instant
-from hashdb.cli.output import as_json, print_json_array, print_result, progress_bar
+from hashdb.cli.output import as_json, print_result
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
@@ -108,8 +110,12 @@ def contribute_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool
         signals=(), labels=given.pop("labels"), context=given.pop("contexts"), media=Media(given.pop("media")), **given
     )
     if urls is not None:
-        return _contribute_addresses(urls, template, as_json)
-    return _contribute_files(paths, template, options, as_json)
+        with open_list(urls) as lines:
+            failed = _contribute_addresses(lines, template, as_json)
+    else:
+        files = find_files(paths)
+        failed = print_unreadable(files, as_json) or _contribute_files(files, template, options, as_json)
+    return print_failures(failed)
 
 
 class _Options(NamedTuple):
@@ -121,51 +127,45 @@ class _Options(NamedTuple):
     fast: bool
 
 
-def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options, as_json: bool) -> int:
-    """Contribute files and folders, and print a line for each file. Returns the exit status."""
+def _contribute_files(
+    files: Mapping[Path, str | None], template: Draft, options: _Options, as_json: bool
+) -> list[Outcome]:
+    """Contribute files, and print a line for each. Returns the outcomes without an answer."""
     settings = MemberSettings.read()
     state_file = StateFile(options.state)
-    files = state_file.skip_done(find_files(paths))
+    left = state_file.skip_done(files)
     # The mode with the name of a profile hashes the variants of that profile.
     mode = Mode(options.profile or Profile.of_severity(template.severity))
-    with ExitStack() as stack:
-        stack.enter_context(state_file)
-        client = stack.enter_context(Client.from_environment())
-        advance = stack.enter_context(progress_bar("contributing", len(files)))
-        print_element = stack.enter_context(print_json_array(as_json))
+    with state_file, Client.from_environment() as client:
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
-        state_file.report_skipped(print_element)
-        algorithms = tuple(me.algorithms)
-        outcomes = hash_all(files, algorithms, settings, mode, options.jobs, seeds=me.seeds, fast=options.fast)
-        hashed = stack.enter_context(closing(outcomes))
-        version_without_texts = None if me.takes_texts else me.version
-        checked = (check_quality(check_texts_accepted(outcome, version_without_texts)) for outcome in hashed)
+        algorithms, version_without_texts = tuple(me.algorithms), None if me.takes_texts else me.version
         send = partial(_send, client, template, with_signatures=bool(me.signatures))
-        answers = send_in_batches(list(files), checked, send)
-        failed = print_answers(
-            answers,
-            _to_text,
-            _to_json,
-            print_element,
-            advance,
-            lambda path, recorded: state_file.record(path, recorded.contribution.id),
-        )
-    return print_failures(failed)
+        hashing = hash_all(left, algorithms, settings, mode, options.jobs, seeds=me.seeds, fast=options.fast)
+        with closing(hashing) as hashed:
+            checked = (check_quality(check_texts_accepted(outcome, version_without_texts)) for outcome in hashed)
+            return print_answers(
+                send_in_batches(list(left), checked, send),
+                _to_text,
+                _to_json,
+                what="contributing",
+                as_json=as_json,
+                total=len(left),
+                state_file=state_file,
+                to_id=lambda recorded: recorded.contribution.id,
+            )
 
 
-def _contribute_addresses(urls: Path, template: Draft, as_json: bool) -> int:
-    """Contribute the addresses of a list, and print a line for each. Returns the exit status."""
+def _contribute_addresses(lines: Iterable[str], template: Draft, as_json: bool) -> list[Outcome]:
+    """Contribute the addresses of a list, and print a line for each. Returns the outcomes without an answer."""
     template = replace(template, media=_media(template, Media.DOCUMENT))
-    progress = progress_bar("contributing")
-    with Client.from_environment() as client, progress as advance, print_json_array(as_json) as print_element:
+    with Client.from_environment() as client:
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
         if not me.takes_addresses:
             raise ServiceTooOld(me.version, "does not accept addresses")
-        answers = send_addresses(urls, partial(_send, client, template, with_signatures=True), for_query=False)
-        failed = print_answers(answers, _to_text, _to_json, print_element, advance)
-    return print_failures(failed)
+        answers = send_addresses(lines, partial(_send, client, template, with_signatures=True), for_query=False)
+        return print_answers(answers, _to_text, _to_json, what="contributing", as_json=as_json)
 
 
 def _media(template: Draft, usual: Media) -> Media:

@@ -120,7 +120,7 @@ def import_command(
     """
     columns = Columns(read_mappings(mapped), ignored, ignore_rest)
     report = Report(str(file), as_json, dry_run, columns)
-    with Client.from_environment() as client, open_list(file, encoding, _ENCODING) as lines:
+    with open_list(file, encoding, _ENCODING) as lines, Client.from_environment() as client:
         format = Format(form) if form else Format.detect(file.suffix, lines.read(BEGINNING))
         if format in (Format.TEXT, Format.VPDQ) and (mapped or ignored):
             raise click.UsageError(

@@ -14,7 +14,7 @@ import click
 
 from hashdb import __version__
 from hashdb.cli.help import PROFILES, Choice, Command
-from hashdb.cli.matching.outcomes import Outcome, check_quality, print_failures, send_in_batches
+from hashdb.cli.matching.outcomes import Outcome, check_quality, print_failures, print_unreadable, send_in_batches
 from hashdb.cli.matching.pictures import find_files, hash_all, jobs_option, only_pictures
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar
@@ -73,7 +73,8 @@ def rehash_command(
     """
     settings = MemberSettings.read()
     pictures = only_pictures(find_files(paths), "nothing can be added to a video or a document")
-    failed: list[Outcome] = []
+    if failed := print_unreadable(pictures, as_json):
+        return print_failures(failed)
     counts = Counter[str]()
     with Client.from_environment() as client, ExitStack() as stack:
         me = client.me()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from hashdb.cli.contributions.files import open_list
 from hashdb.cli.matching.outcomes import Outcome
 from hashdb.hashing import Hashed
 from hashdb.hashing.addresses import url_signals
 
-LINES_A_REQUEST = 1_000
+_LINES_A_REQUEST = 1_000
 _COMMENT = "#"
 _ADDRESS = re.compile(r"h(tt|xx)ps?\W", re.IGNORECASE)
 _NO_TEXT = "\udcff"
@@ -47,31 +46,27 @@ def check_sources(paths: tuple[Path, ...], urls: Path | None, *, only_for_files:
         raise click.UsageError(f"--urls cannot be used with {given[0]}: an address is not a file")
 
 
-def read_addresses(file: Path, *, for_query: bool) -> Iterator[list[Outcome]]:
-    """The outcomes of the addresses of a list, up to a thousand at a time.
+def read_addresses(lines: Iterable[str], *, for_query: bool) -> Iterator[Outcome]:
+    """The outcome of each address of a list, whose lines `open_list` returns.
 
     `for_query`: for a query, an address is also hashed without its query string, where that may be the same page.
     Empty lines, and lines that begin with `#`, are left out. A line that is no address is an outcome with an error,
-    which does not have the line's text. Raises UsageError for what is no list, and ExtraMissing.
+    which does not have the line's text. Raises ExtraMissing.
     """
-    with open_list(file) as lines:
-        outcomes = (
-            _outcome(number, line, for_query)
-            for number, line in enumerate(lines, 1)
-            if line.strip() and not line.lstrip().startswith(_COMMENT)
-        )
-        while batch := list(islice(outcomes, LINES_A_REQUEST)):
-            yield batch
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.lstrip().startswith(_COMMENT):
+            yield _outcome(number, line, for_query)
 
 
 def send_addresses(
-    file: Path, send: Callable[[list[Outcome]], Sequence[_Answer | None]], *, for_query: bool
+    lines: Iterable[str], send: Callable[[list[Outcome]], Sequence[_Answer | None]], *, for_query: bool
 ) -> Iterator[tuple[Outcome, _Answer | None]]:
     """The outcome of each address of a list, in order, with its answer or None; otherwise as `read_addresses`.
 
     `send` gets up to a thousand addresses at a time, and may replace them in its list by failed ones.
     """
-    for batch in read_addresses(file, for_query=for_query):
+    outcomes = read_addresses(lines, for_query=for_query)
+    while batch := list(islice(outcomes, _LINES_A_REQUEST)):
         answers = send(batch)
         yield from zip(batch, answers, strict=True)
 

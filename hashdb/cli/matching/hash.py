@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from itertools import chain
 from pathlib import Path
 
 import click
 
+from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
 from hashdb.cli.matching.match import format_time
 from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.output import as_json, counted, print_json_array, progress_bar
+from hashdb.cli.output import as_json, counted
 from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Hashed, Mode
@@ -78,9 +78,9 @@ def hash_command(
     if transforms and not as_json and form != "vpdq":
         raise click.UsageError("--transforms needs --json")
     if urls is not None:
-        with print_json_array(as_json) as print_element:
-            batches = read_addresses(urls, for_query=transforms)
-            failed = print_answers(_hashed(chain.from_iterable(batches)), _to_text, _to_json, print_element)
+        with open_list(urls) as lines:
+            outcomes = read_addresses(lines, for_query=transforms)
+            failed = print_answers(_hashed(outcomes), _to_text, _to_json, what="hashing", as_json=as_json)
         return print_failures(failed)
     settings = MemberSettings.read()
     if form == "vpdq":
@@ -91,15 +91,16 @@ def hash_command(
     state_file = StateFile(state, "hash transforms" if transforms else "hash")
     files = state_file.skip_done(find_files(paths))
     mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
-    hashed = hash_all(
-        files, algorithms, settings, mode, jobs, step=QUERY_STEP if transforms else LISTED_STEP, fast=fast
-    )
-    progress = progress_bar("hashing", len(files))
-    with state_file, progress as advance, print_json_array(as_json) as print_element, closing(hashed) as outcomes:
-        state_file.report_skipped(print_element)
-        answers = _hashed(outcomes)
+    step = QUERY_STEP if transforms else LISTED_STEP
+    with state_file, closing(hash_all(files, algorithms, settings, mode, jobs, step=step, fast=fast)) as hashed:
         failed = print_answers(
-            answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)
+            _hashed(hashed),
+            _to_text,
+            _to_json,
+            what="hashing",
+            as_json=as_json,
+            total=len(files),
+            state_file=state_file,
         )
     return print_failures(failed)
 

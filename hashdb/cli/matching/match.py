@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import Command
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
 from hashdb.cli.matching.outcomes import (
@@ -20,23 +21,21 @@ from hashdb.cli.matching.outcomes import (
     check_texts_accepted,
     print_answers,
     print_failures,
+    print_unreadable,
     query_of,
     remember_uploads,
     send_in_batches,
 )
-from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
+from hashdb.cli.matching.pictures import fast_option, find_files, hash_queries, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import Radius, organisation_policy, policy_option
-from hashdb.cli.output import as_json, counted, print_json_array, progress_bar
+from hashdb.cli.output import as_json, counted
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.errors import ServiceTooOld
-from hashdb.hashing import Mode
-from hashdb.hashing.texts import QUERY_STEP
-from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.member_settings import MemberSettings
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ if TYPE_CHECKING:
 
 _MAX_SHOWN = 5
 """How many times, pages or stretches of words of a match a line shows."""
+_MatchBatch = Callable[[list[Outcome]], list[Result | None]]
+"""Returns the result for each outcome, in order; None for one that has an error in the place of hashes."""
 
 
 @click.command(
@@ -92,20 +93,24 @@ def match_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **p
     It prints `review` with the contributions that match, or `no match`. A match is advice to review.
     """
     options = _Options(**parameters)
-    not_only_of_files = ("local", "radii", "remember", "policy_file")
-    of_files = {f"--{name}": value for name, value in options._asdict().items() if name not in not_only_of_files}
+    of_files = {
+        "--radius": options.radii,
+        "--transforms": options.transforms,
+        "--state": options.state,
+        "--jobs": options.jobs,
+        "--fast": options.fast,
+    }
     if options.policy_file is not None and not options.local:
         raise click.UsageError("--policy needs --local")
-    # A list of addresses takes no --radius either, but the name of its parameter is not that of the option.
-    check_sources(paths, urls, only_for_files={"--radius": options.radii, **of_files})
+    check_sources(paths, urls, only_for_files=of_files)
     settings = MemberSettings.of_member()
-    if options.local:
-        opening = _open_local_matcher(settings, organisation_policy(options.policy_file, settings))
-    else:
-        opening = _open_service_matcher()
     if urls is not None:
-        return _match_addresses(urls, options, settings, opening, as_json)
-    return _match_files(paths, options, settings, opening, as_json)
+        with open_list(urls) as lines:
+            failed = _match_addresses(lines, options, settings, as_json)
+    else:
+        files = find_files(paths)
+        failed = print_unreadable(files, as_json) or _match_files(files, options, settings, as_json)
+    return print_failures(failed)
 
 
 class _Options(NamedTuple):
@@ -125,68 +130,58 @@ class _Options(NamedTuple):
 
 
 def _match_files(
-    paths: Sequence[Path],
-    options: _Options,
-    settings: MemberSettings,
-    opening: AbstractContextManager[Matcher],
-    as_json: bool,
-) -> int:
-    """Match files and folders, and print a line for each file. Returns the exit status."""
+    files: Mapping[Path, str | None], options: _Options, settings: MemberSettings, as_json: bool
+) -> list[Outcome]:
+    """Match files, and print a line for each. Returns the outcomes without an answer."""
     state_file = StateFile(options.state, "match and remember" if options.remember else "match")
-    files = state_file.skip_done(find_files(paths))
+    left = state_file.skip_done(files)
+    with state_file, _open_matcher(options, settings) as (matcher, match_batch):
+        hashing = hash_queries(
+            left,
+            matcher.algorithms,
+            settings,
+            options.jobs,
+            seeds=matcher.seeds,
+            transforms=options.transforms,
+            fast=options.fast,
+        )
+        with closing(hashing) as hashed:
+            outcomes = (check_texts_accepted(outcome, matcher.too_old) for outcome in hashed)
+            answers = send_in_batches(list(left), outcomes, match_batch)
+            return print_answers(
+                answers,
+                _to_text,
+                _to_json,
+                what="matching",
+                as_json=as_json,
+                total=len(left),
+                state_file=state_file,
+            )
+
+
+def _match_addresses(lines: Iterable[str], options: _Options, settings: MemberSettings, as_json: bool) -> list[Outcome]:
+    """Match the addresses of a list, and print a line for each. Returns the outcomes without an answer."""
+    with _open_matcher(options, settings) as (matcher, match_batch):
+        if matcher.too_old is not None:
+            raise ServiceTooOld(matcher.too_old, "does not support addresses")
+        # `for_query` also tries an address without its query string.
+        answers = send_addresses(lines, match_batch, for_query=True)
+        return print_answers(answers, _to_text, _to_json, what="matching", as_json=as_json)
+
+
+@contextmanager
+def _open_matcher(options: _Options, settings: MemberSettings) -> Iterator[tuple[Matcher, _MatchBatch]]:
+    """What answers queries, and the function that matches a batch with it; with --remember, it also remembers it."""
     with ExitStack() as stack:
+        if options.local:
+            opening = _open_local_matcher(settings, organisation_policy(options.policy_file, settings))
+        else:
+            opening = _open_service_matcher()
         matcher = stack.enter_context(opening)
-        stack.enter_context(state_file)
-        advance = stack.enter_context(progress_bar("matching", len(files)))
-        print_element = stack.enter_context(print_json_array(as_json))
-        state_file.report_skipped(print_element)
-        hashed = stack.enter_context(closing(_hash_queries(files, matcher, settings, options)))
-        outcomes = (check_texts_accepted(outcome, matcher.too_old) for outcome in hashed)
         match_batch = partial(_match_batch, matcher.match, dict(options.radii))
         if options.remember:
             match_batch = partial(_remember_and_match, stack.enter_context(open_local_index(settings)), match_batch)
-        answers = send_in_batches(list(files), outcomes, match_batch)
-        failed = print_answers(
-            answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)
-        )
-    return print_failures(failed)
-
-
-def _hash_queries(
-    files: Mapping[Path, str | None], matcher: Matcher, settings: MemberSettings, options: _Options
-) -> Generator[Outcome, None, None]:
-    """Hash files for queries; yield the hashes or the error of each, in order. `files` has the errors found before."""
-    mode = Mode.TRANSFORMS if options.transforms else Mode.PLAIN
-    return hash_all(
-        files,
-        matcher.algorithms,
-        settings,
-        mode,
-        options.jobs,
-        seeds=matcher.seeds,
-        interval=QUERY_INTERVAL,
-        step=QUERY_STEP,
-        fast=options.fast,
-    )
-
-
-def _match_addresses(
-    urls: Path, options: _Options, settings: MemberSettings, opening: AbstractContextManager[Matcher], as_json: bool
-) -> int:
-    """Match the addresses of a list, and print a line for each. Returns the exit status."""
-    with ExitStack() as stack:
-        matcher = stack.enter_context(opening)
-        advance = stack.enter_context(progress_bar("matching"))
-        print_element = stack.enter_context(print_json_array(as_json))
-        if matcher.too_old is not None:
-            raise ServiceTooOld(matcher.too_old, "does not support addresses")
-        match_batch = partial(_match_batch, matcher.match, {})
-        if options.remember:
-            match_batch = partial(_remember_and_match, stack.enter_context(open_local_index(settings)), match_batch)
-        # `for_query` also tries an address without its query string.
-        answers = send_addresses(urls, match_batch, for_query=True)
-        failed = print_answers(answers, _to_text, _to_json, print_element, advance)
-    return print_failures(failed)
+        yield matcher, match_batch
 
 
 class Matcher(NamedTuple):
@@ -243,9 +238,9 @@ def format_age(age: timedelta) -> str:
 
 
 def _match_batch(
-    match: Callable[[Sequence[Query]], Answer], radii: Mapping[Algorithm, int], batch: Sequence[Outcome]
+    match: Callable[[Sequence[Query]], Answer], radii: Mapping[Algorithm, int], batch: list[Outcome]
 ) -> list[Result | None]:
-    """The result for each outcome, in order; None for one that has an error in the place of hashes."""
+    """As a `_MatchBatch`: match what was hashed."""
     queries = [query_of(outcome, outcome.hashed, radii) for outcome in batch if outcome.hashed is not None]
     results = iter(match(queries).results if queries else ())
     return [None if outcome.hashed is None else next(results) for outcome in batch]
@@ -258,15 +253,13 @@ def open_local_index(settings: MemberSettings, policy: Policy | None = None) -> 
     return LocalIndex(settings.home / "local", policy=policy)
 
 
-def _remember_and_match(
-    index: LocalIndex, match: Callable[[Sequence[Outcome]], list[Result | None]], batch: list[Outcome]
-) -> list[Result | None]:
-    """Remember uploads for look-back, then match them.
+def _remember_and_match(index: LocalIndex, match_batch: _MatchBatch, batch: list[Outcome]) -> list[Result | None]:
+    """As a `_MatchBatch`: remember uploads for look-back, then match them.
 
     In this order, look-back compares every contribution that comes after the match with the uploads.
     """
     remember_uploads(index.remembered.remember, batch, datetime.now(UTC))
-    return match(batch)
+    return match_batch(batch)
 
 
 def _to_text(result: Result) -> str:

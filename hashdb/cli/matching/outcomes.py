@@ -9,7 +9,8 @@ from typing import NamedTuple, TypeVar
 
 import click
 
-from hashdb.cli.output import AddElement, describe, escape_controls
+from hashdb.cli.matching.state import StateFile
+from hashdb.cli.output import describe, escape_controls, print_json_array, progress_bar
 from hashdb.domain.contributions import Media
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.lookback import Upload
@@ -164,26 +165,52 @@ def print_answers(
     answers: Iterable[tuple[Outcome, _Answer | None]],
     to_text: Callable[[_Answer], str],
     to_json: Callable[[_Answer], Mapping[str, object]],
-    add: AddElement | None,
-    advance: Callable[[], object] = lambda: None,
-    record: Callable[[Path, _Answer], object] = lambda path, answer: None,
+    *,
+    what: str,
+    as_json: bool,
+    total: int | None = None,
+    state_file: StateFile | None = None,
+    to_id: Callable[[_Answer], int | None] = lambda answer: None,
 ) -> list[Outcome]:
-    """Print the answer for each file or address on a line, or by `add` as JSON. Returns the outcomes without an answer.
+    """Print the answer for each file or address: on a line, or in a JSON array. Returns the outcomes without an answer.
 
-    `advance` is called for each outcome, and `record` with each answer once it is printed.
+    `what` and `total` are for a progress bar (None: the total is not known). What the `state_file` skipped is reported
+    first. Each answer is recorded there once it is printed, with the id that `to_id` returns.
     """
     failed = []
-    for outcome, answer in answers:
-        advance()
-        if add is not None:
-            add({**outcome.source, **({"error": outcome.error} if answer is None else to_json(answer))})
-        elif answer is not None:
-            click.echo(f"{escape_controls(outcome.path)}  {to_text(answer)}")
-        if answer is None:
-            failed.append(outcome)
-        else:
-            record(outcome.path, answer)
+    state_file = state_file or StateFile(None)
+    with progress_bar(what, total) as advance, print_json_array(as_json) as add:
+        state_file.report_skipped(add)
+        for outcome, answer in answers:
+            advance()
+            if add is not None:
+                add(_error_to_json(outcome) if answer is None else {**outcome.source, **to_json(answer)})
+            elif answer is not None:
+                click.echo(f"{escape_controls(outcome.path)}  {to_text(answer)}")
+            if answer is None:
+                failed.append(outcome)
+            else:
+                state_file.record(outcome.path, to_id(answer))
     return failed
+
+
+def print_unreadable(files: Mapping[Path, str | None], as_json: bool) -> list[Outcome]:
+    """If each of these files has an error, return their outcomes, and with `--json` print them; else an empty list.
+
+    So a command reports paths that do not exist before it needs a key.
+    """
+    outcomes = [Outcome(path, error=error) for path, error in files.items() if error is not None]
+    if not outcomes or len(outcomes) < len(files):
+        return []
+    with print_json_array(as_json) as add:
+        if add is not None:
+            for outcome in outcomes:
+                add(_error_to_json(outcome))
+    return outcomes
+
+
+def _error_to_json(outcome: Outcome) -> dict[str, object]:
+    return {**outcome.source, "error": outcome.error}
 
 
 def print_failures(outcomes: Sequence[Outcome]) -> int:

@@ -30,8 +30,8 @@ from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.documents import is_document
 from hashdb.hashing.parallel import hash_in_order
 from hashdb.hashing.reading import DOCUMENT_LIMITS
-from hashdb.hashing.texts import LISTED_STEP
-from hashdb.hashing.videos import INTERVAL, digests, is_video
+from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP
+from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL, digests, is_video
 from hashdb.hashing.workers import Worker
 from hashdb.member_settings import MemberSettings
 
@@ -52,17 +52,31 @@ _Item = tuple[Path, str | None]
 def find_files(paths: Sequence[Path]) -> dict[Path, str | None]:
     """The named files, and the pictures, videos and documents in the named folders and below, each once, in order.
 
-    The value of each is its error or None; a folder that cannot be read is included with its error. A folder without
-    any file is reported on standard error.
+    The value of each is its error or None: a path or folder that cannot be read is included with its error. A folder
+    without any file is reported on standard error.
     """
     files: dict[Path, str | None] = {}
     for path in paths:
         # Path.is_dir raises if the name is too long; this returns False.
-        pictures = _list_below(path) if os.path.isdir(path) else {path: None}
+        pictures = _list_below(path) if os.path.isdir(path) else {path: _path_error(path)}
         if not pictures:
             click.echo(f"hashdb: {escape_controls(path)}: no pictures, videos or documents in this folder", err=True)
         files.update(pictures)
     return files
+
+
+def _path_error(path: Path) -> str | None:
+    """Why nothing can be read at a path; None if there is something, and for standard input."""
+    try:
+        if path != STANDARD_INPUT:
+            path.stat()
+    except OSError as error:
+        return _unreadable(error)
+    return None
+
+
+def _unreadable(error: OSError) -> str:
+    return f"the file cannot be read: {os_reason(error)}"
 
 
 def only_pictures(files: dict[Path, str | None], reason: str) -> dict[Path, str | None]:
@@ -119,6 +133,23 @@ def hash_all(
     ):
         for _, is_of_parts in order:
             yield next(of_parts if is_of_parts else of_pictures)
+
+
+def hash_queries(
+    paths: Mapping[Path, str | None],
+    algorithms: Sequence[Algorithm],
+    settings: MemberSettings,
+    jobs: int | None,
+    *,
+    seeds: Sequence[Seed],
+    transforms: bool,
+    fast: bool,
+) -> Generator[Outcome, None, None]:
+    """As `hash_all`, for queries: with the frames and windows that a query has."""
+    mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
+    return hash_all(
+        paths, algorithms, settings, mode, jobs, seeds=seeds, interval=QUERY_INTERVAL, step=QUERY_STEP, fast=fast
+    )
 
 
 def has_parts(path: Path) -> bool:
@@ -198,7 +229,7 @@ def _hash_confined(
         except UnreadablePicture as error:
             return Outcome(path, error=error.reason)
         except OSError as error:
-            return Outcome(path, error=f"the file cannot be read: {os_reason(error)}")
+            return Outcome(path, error=_unreadable(error))
         finally:
             idle.put(worker)
 

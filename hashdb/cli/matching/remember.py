@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -19,8 +19,8 @@ from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import Group
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
 from hashdb.cli.matching.match import format_age, format_match, open_local_index
-from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures, remember_uploads, send_in_batches
-from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
+from hashdb.cli.matching.outcomes import print_answers, print_failures, remember_uploads, send_in_batches
+from hashdb.cli.matching.pictures import fast_option, find_files, hash_queries, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import (
@@ -28,17 +28,12 @@ from hashdb.cli.output import (
     counted,
     escape_controls,
     print_json,
-    print_json_array,
     print_result,
-    progress_bar,
 )
 from hashdb.domain.matching.lookback import LookBackReport, ReportKind, Upload
 from hashdb.domain.rules import Rules
 from hashdb.domain.spelling import nearest
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, NoCopy, TooLarge, reject
-from hashdb.hashing import Mode
-from hashdb.hashing.texts import QUERY_STEP
-from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.member_settings import MemberSettings
 
 if TYPE_CHECKING:
@@ -141,19 +136,29 @@ def add(
             return _add_lines(jsonl, rules, index.remembered, as_json)
         send = partial(remember_uploads, index.remembered.remember, at=at or datetime.now(UTC), own_id=id)
         if urls is not None:
-            with print_json_array(as_json) as print_element:
-                failed = print_answers(send_addresses(urls, send, for_query=True), _to_text, _to_json, print_element)
+            with open_list(urls) as lines:
+                answers = send_addresses(lines, send, for_query=True)
+                failed = print_answers(answers, _to_text, _to_json, what="remembering", as_json=as_json)
             return print_failures(failed)
         files = find_files(paths)
         if id is not None and len(files) != 1:
             raise click.UsageError("--id is for one file")
-        mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
         seeds = () if rules is None else index.seeds
-        hashing = partial(hash_all, seeds=seeds, interval=QUERY_INTERVAL, step=QUERY_STEP, fast=fast)
         algorithms = settings.algorithms if rules is None else rules.algorithms
-        hash_files = partial(hashing, algorithms=algorithms, settings=settings, mode=mode, jobs=jobs)
         state_file = StateFile(state, "remember transforms" if transforms else "remember")
-        return _add_files(files, state_file, hash_files, send, as_json)
+        left = state_file.skip_done(files)
+        hashing = hash_queries(left, algorithms, settings, jobs, seeds=seeds, transforms=transforms, fast=fast)
+        with state_file, closing(hashing) as hashed:
+            failed = print_answers(
+                send_in_batches(list(left), hashed, send),
+                _to_text,
+                _to_json,
+                what="remembering",
+                as_json=as_json,
+                total=len(left),
+                state_file=state_file,
+            )
+        return print_failures(failed)
 
 
 def _require_one_source(
@@ -166,25 +171,6 @@ def _require_one_source(
         raise click.UsageError("--jsonl allows no other option than --json")
     if urls is not None:
         check_sources(paths, urls, only_for_files=given)
-
-
-def _add_files(
-    files: Mapping[Path, str | None],
-    state_file: StateFile,
-    hash_files: Callable[[Mapping[Path, str | None]], Generator[Outcome, None, None]],
-    send: Callable[[list[Outcome]], Sequence[Upload | None]],
-    as_json: bool,
-) -> int:
-    """Remember the files that are not done, and print a line for each. Returns the exit status."""
-    left = state_file.skip_done(files)
-    progress, hashed = progress_bar("remembering", len(left)), closing(hash_files(left))
-    with state_file, progress as advance, print_json_array(as_json) as print_element, hashed as outcomes:
-        state_file.report_skipped(print_element)
-        answers = send_in_batches(list(left), outcomes, send)
-        failed = print_answers(
-            answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)
-        )
-    return print_failures(failed)
 
 
 def _to_text(upload: Upload) -> str:
@@ -210,8 +196,9 @@ def _add_lines(file: Path, rules: Rules | None, remembered: Remembered, as_json:
             uploads = _read_lines(lines, context, remembered, faults)
             while batch := list(islice(uploads, _LINES)):
                 remembered.remember(batch)
-    for line, fault in () if as_json else faults:
-        click.echo(escape_controls(f"{file}:{line}: {fault}"), err=True)
+    if not as_json:
+        for line, fault in faults:
+            click.echo(escape_controls(f"{file}:{line}: {fault}"), err=True)
     remembered_now = 0 if faults else count
     listed = [{"line": line, "at": fault.at, "reason": fault.reason} for line, fault in faults]
     sentence = "nothing is remembered: correct these lines" if faults else f"{counted(count, 'upload')} remembered"
@@ -260,8 +247,9 @@ def matches(follow: bool, peek: bool, as_json: bool) -> int:
     settings = MemberSettings.of_member()
     after, count = None, 0
     with open_local_index(settings) as index:
-        _require_copy(index)
-        reports = _open_reports(settings)
+        # Without a copy nothing is ever found, so an empty answer would mislead: this raises NoCopy.
+        index.opened()
+        reports = _open_reports(index)
         while True:
             listed = reports.after(after, wait=_WAIT if follow else 0)
             if not listed and not follow:
@@ -291,7 +279,7 @@ def forget(ids: tuple[str, ...], as_json: bool) -> None:
     settings = MemberSettings.of_member()
     with open_local_index(settings) as index:
         index.remembered.forget(ids)
-        _open_reports(settings).forget(ids)
+        _open_reports(index).forget(ids)
     print_result({"forgotten": len(ids)}, f"{counted(len(ids), 'upload')} forgotten", as_json)
 
 
@@ -301,8 +289,8 @@ def status(as_json: bool) -> None:
     """Show what is remembered, how far look-back is, and which reports wait."""
     settings = MemberSettings.of_member()
     with open_local_index(settings) as index:
-        _require_copy(index)
-        reports = _open_reports(settings)
+        index.opened()
+        reports = _open_reports(index)
         state, days = reports.state(), index.remembered.count_by_day()
         looked_back = None if state.cursor is None else {"epoch": state.cursor.epoch, "seq": state.cursor.seq}
         document = {
@@ -325,16 +313,10 @@ def status(as_json: bool) -> None:
         _print_age(index, reports)
 
 
-def _require_copy(index: LocalIndex) -> None:
-    """Raise NoCopy if there is no copy: without one nothing is ever found, so that an empty answer would mislead."""
-    _ = index.checkpoint
-
-
-def _open_reports(settings: MemberSettings) -> Reports:
-    from hashdb.local.remembered import REMEMBERED_FOLDER
+def _open_reports(index: LocalIndex) -> Reports:
     from hashdb.local.reports import Reports
 
-    return Reports(settings.home / "local" / REMEMBERED_FOLDER)
+    return Reports(index.remembered.folder)
 
 
 def _read_rules(index: LocalIndex) -> Rules | None:

@@ -70,10 +70,11 @@ def test_an_error_of_the_service_is_reported_for_its_picture(member: Commands) -
         (("--entity", "XX:example"), "'--entity': 'XX' is not an entity list of this service: UN, EU"),
     ],
 )
-def test_an_unknown_code_is_rejected_before_any_file_is_read(
-    member: Commands, words: tuple[str, ...], sentence: str
+def test_an_unknown_code_is_rejected_before_any_file_is_hashed(
+    member: Commands, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
-    result = member("contribute", "not-there.jpg", *METADATA, *words)
+    (broken := tmp_path / "broken.jpg").write_bytes(b"\0not a picture")
+    result = member("contribute", broken, *METADATA, *words)
     assert (result.returncode, result.stdout) == (2, "")
     assert sentence in result.stderr
 

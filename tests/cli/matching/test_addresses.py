@@ -127,7 +127,10 @@ def test_a_file_that_is_not_a_list_is_rejected(run: Commands, tmp_path: Path) ->
         assert reason in result.stderr
         assert "--encoding" not in result.stderr
     assert "cannot be read: is a directory" in run("hash", "--urls", tmp_path).stderr
-    assert "cannot be read: no such file" in run("hash", "--urls", tmp_path / "none").stderr
+    # Without a key: the file is opened first.
+    for words in (("hash", "--urls"), ("match", "--urls"), ("contribute", *METADATA, "--urls"), ("import",)):
+        result = run(*words, tmp_path / "none")
+        assert (result.returncode, "cannot be read: no such file" in result.stderr) == (2, True)
 
 
 def test_urls_excludes_paths_and_the_options_for_files(run: Commands, links: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.cli.matching.outcomes import Outcome, print_answers, send_in_batches
-from hashdb.cli.output import print_json_array
+from hashdb.cli.matching.state import StateFile
 from hashdb.hashing import Hashed
 from hashdb.hashing.videos import HashedFrame
 
@@ -41,15 +41,18 @@ def test_answers_are_printed_and_recorded_and_failed_outcomes_are_returned(
     as_json: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcomes = [Outcome(Path("a\nb")), Outcome(Path("c"), error="no"), Outcome(Path("line 3"), line=3)]
-    recorded: list[tuple[Path, int]] = []
-    with print_json_array(as_json) as add:
-        failed = print_answers(
-            zip(outcomes, (1, None, 2), strict=True),
-            str,
-            lambda answer: {"id": answer},
-            add,
-            record=lambda path, answer: recorded.append((path, answer)),
-        )
+    recorded: list[tuple[Path, int | None]] = []
+    state_file = StateFile(None)
+    state_file.record = lambda path, id=None: recorded.append((path, id))  # type: ignore[method-assign]
+    failed = print_answers(
+        zip(outcomes, (1, None, 2), strict=True),
+        str,
+        lambda answer: {"id": answer},
+        what="testing",
+        as_json=as_json,
+        state_file=state_file,
+        to_id=lambda answer: answer,
+    )
 
     printed = capsys.readouterr().out
     assert failed == [outcomes[1]]

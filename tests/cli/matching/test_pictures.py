@@ -32,6 +32,23 @@ def test_a_name_that_is_too_long_is_reported_in_one_sentence(run: Commands) -> N
     assert process.stderr == f"hashdb: {'a' * 5000}: the file cannot be read: file name too long\n"
 
 
+@pytest.mark.parametrize("words", [("match",), ("match", "--local"), ("contribute", *METADATA), ("rehash",), ("hash",)])
+def test_paths_that_do_not_exist_are_reported_before_a_key_or_a_copy_is_needed(
+    run: Commands, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    missing = [tmp_path / "missing.jpg", tmp_path / "none" / "missing.pdf"]
+    error = "the file cannot be read: no such file or directory"
+
+    result = run(*words, *missing)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.splitlines() == [f"hashdb: {path}: {error}" for path in missing]
+    assert run.json(*words, *missing, status=1) == [{"path": str(path), "error": error} for path in missing]
+    if words[0] != "hash":
+        result = run(*words, *missing, PHOTOS[0])
+        assert (result.returncode, result.stdout) != (0, "")
+        assert "missing.jpg" not in result.stderr
+
+
 def test_an_unreadable_folder_is_reported_and_other_files_are_hashed(run: Commands, tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
@@ -78,7 +95,7 @@ def test_a_file_name_cannot_inject_a_line_or_a_control_code(
         ("hash", "--jobs", "a\nb\x1b[31m", "x"),
         ("restore", "a\nb\x1b[31m"),
         ("audit", "check", "--checkpoint", "a\nb\x1b[31m"),
-        ("contribute", "x", *METADATA, "--state", "a\nb\x1b[31m/x"),
+        ("contribute", str(PHOTOS[0]), *METADATA, "--state", "a\nb\x1b[31m/x"),
     ],
 )
 def test_every_error_escapes_the_control_codes_of_a_name(
