@@ -55,6 +55,8 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> OpenedSession
     now = db.now()
     with db.store.begin() as tx:
         user = tx.users.get(user.id, lock=True) if user else None
+        # The password may have been replaced while it was checked: that took long.
+        is_right = is_right and user is not None and tx.users.credentials(user.id).password == hashed_password
         if user is not None and is_right and user.status is UserStatus.ACTIVE:
             tx.sessions.uncount_try(counted["address"])
             if user.second_factor:

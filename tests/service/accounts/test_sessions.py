@@ -22,6 +22,7 @@ from hashdb.domain.accounts.users import (
 from hashdb.errors import InvalidInput, LimitReached, NotAuthenticated, SignInRefused
 from hashdb.service import HashDB
 from hashdb.service.accounts import sessions, users
+from hashdb.service.accounts.sessions import verify_password
 from hashdb.service.stats import counts
 from tests.builders import Clock
 
@@ -43,6 +44,19 @@ def test_a_session_has_the_current_role_of_its_user_until_it_ends(db: HashDB, ad
     sessions.sign_out(db, signed_in.session)
     with pytest.raises(NotAuthenticated):
         sessions.find_session(db, signed_in.token, LIFETIME)
+
+
+def test_a_password_that_is_replaced_while_it_is_checked_opens_no_session(
+    db: HashDB, ada: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verify_then_reset(password: str, hashed: str | None) -> bool:
+        is_right = verify_password(password, hashed)
+        users.reset(db, COMMAND_LINE, ada)
+        return is_right
+
+    monkeypatch.setattr(sessions, "verify_password", verify_then_reset)
+    with pytest.raises(SignInRefused):
+        sessions.sign_in(db, "ada", PASSWORD, "a")
 
 
 def test_concurrent_password_guesses_are_limited_like_sequential_ones(db: HashDB, ada: int) -> None:
