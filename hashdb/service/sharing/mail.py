@@ -49,22 +49,26 @@ class MailServer:
         except smtplib.SMTPRecipientsRefused as error:
             final = all(code >= 500 for code, _ in error.recipients.values())
             return MailTrouble.ADDRESS if final else MailTrouble.REFUSED
-        except smtplib.SMTPAuthenticationError:
+        except (smtplib.SMTPAuthenticationError, UnicodeEncodeError):
+            # smtplib signs in with ASCII only.
             return MailTrouble.SIGN_IN
-        except smtplib.SMTPNotSupportedError:
-            return MailTrouble.NOT_OFFERED
         except smtplib.SMTPResponseException:
             return MailTrouble.REFUSED
+        except smtplib.SMTPServerDisconnected as error:
+            # smtplib also raises this where a step takes too long.
+            late = isinstance(error.__context__, TimeoutError)
+            return MailTrouble.TOO_SLOW if late else MailTrouble.NOT_CONNECTED
+        except smtplib.SMTPException:
+            # The server does not offer STARTTLS, or no way to sign in that smtplib knows.
+            return MailTrouble.NOT_OFFERED
         except ssl.SSLCertVerificationError:
             return MailTrouble.CERTIFICATE
         except TimeoutError:
             return MailTrouble.TOO_SLOW
         except _PasswordUnreadableError:
             return MailTrouble.PASSWORD_FILE
-        except OSError as error:
-            # smtplib raises SMTPServerDisconnected where a step takes too long.
-            late = isinstance(error.__context__, TimeoutError)
-            return MailTrouble.TOO_SLOW if late else MailTrouble.NOT_CONNECTED
+        except OSError:
+            return MailTrouble.NOT_CONNECTED
         return None
 
     def message(self, mail: DueMail, now: datetime) -> EmailMessage:
@@ -80,7 +84,9 @@ class MailServer:
     @property
     def _name(self) -> str:
         """The name of this client: that of the console, so that the machine's own name stays private."""
-        return urlsplit(self.console).hostname or "localhost"
+        # SMTP takes no other characters.
+        name = urlsplit(self.console).hostname or ""
+        return name if name and name.isascii() else "localhost"
 
     @contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:

@@ -106,6 +106,44 @@ def test_an_unreachable_or_silent_server_is_reported(monkeypatch: pytest.MonkeyP
     assert replace(SERVER, port=port).send(MAIL, NOON) is MailTrouble.NOT_CONNECTED
 
 
+def test_a_server_that_offers_no_known_way_to_sign_in_is_reported(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+
+    def greet(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, connection.makefile("rb") as commands:
+            connection.sendall(b"220 here\r\n")
+            for command in commands:
+                is_hello = command.upper().startswith(b"EHLO")
+                connection.sendall(b"250-mail.example\r\n250 AUTH XOAUTH2\r\n" if is_hello else b"250 OK\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=greet, args=(server,))
+        thread.start()
+        signed_in = replace(SERVER, port=server.getsockname()[1], user="hashdb", password_file=file)
+        assert signed_in.send(MAIL, NOON) is MailTrouble.NOT_OFFERED
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_password_that_smtp_cannot_send_is_reported(tmp_path: Path, without_tls: Mailbox) -> None:
+    file = tmp_path / "password"
+    file.write_text("pässword")
+    signed_in = replace(SERVER, port=without_tls.port, user="hashdb", password_file=file)
+    assert signed_in.send(MAIL, NOON) is MailTrouble.SIGN_IN
+
+
+def test_the_console_may_have_a_name_that_is_not_ascii(without_tls: Mailbox) -> None:
+    without_tls.mails.clear()
+    without_tls.refuse_recipient = without_tls.refuse_mail = ""
+    server = replace(SERVER, port=without_tls.port, console="https://häsch.example")
+    assert server.send(MAIL, NOON) is None
+    (received,) = without_tls.mails
+    assert received["Message-ID"] == "<0f@localhost>"
+    assert "https://häsch.example/console/cases" in received.get_content()
+
+
 def test_a_server_that_answers_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "_SECONDS", 0.3)
 
