@@ -42,6 +42,8 @@ def verify(
     id, timestamp, signatures = (values.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
     if not (id and timestamp and signatures):
         raise NotSigned("a header is missing: webhook-id, webhook-timestamp or webhook-signature")
+    if not (id.isascii() and signatures.isascii()):
+        raise NotSigned("webhook-id or webhook-signature is not ASCII")
     if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= _TIMESTAMP_DIGITS):
         raise NotSigned("webhook-timestamp is not a time in seconds")
     if abs((time.time() if now is None else now) - int(timestamp)) > tolerance.total_seconds():
@@ -51,7 +53,7 @@ def verify(
     except ValueError:
         raise BadSetting("the webhook's secret", "must be the text that hashdb showed: whsec_ and base64") from None
     # For 24 hours after a renewal, the service signs with the old and the new secret.
-    if not any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in signatures.split()):
+    if not any(hmac.compare_digest(expected, signature) for signature in signatures.split()):
         raise NotSigned("the signature does not match this webhook's secret")
     try:
         return MessageOut.model_validate_json(body).to_domain(id)

@@ -53,6 +53,9 @@ def test_a_message_that_is_too_old_or_too_new_is_rejected(seconds: int) -> None:
         {"webhook-signature": ""},
         {"webhook-signature": "v1,"},
         {"webhook-signature": "\u00e4"},
+        # What frameworks that decode headers with surrogateescape make of the byte 0xe4.
+        {"webhook-signature": "\udce4"},
+        {"webhook-id": "\udce4"},
         {"webhook-signature": headers(OTHER)["webhook-signature"]},
         {"webhook-signature": headers()["webhook-signature"].removeprefix("v1,")},
     ],
