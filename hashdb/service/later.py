@@ -23,6 +23,8 @@ KEY_REQUESTS = 4
 """Requests of one key that a process works on at once."""
 ALL_REQUESTS = 16
 """Requests of all keys that a process works on at once. Each holds its files in memory and on the disk."""
+_RETRY_AFTER: Final = 5
+"""Seconds after which a client may repeat a request for which there was no room."""
 KEPT_JOBS = 100
 """Jobs of one key that are kept: the newest."""
 _LOOK_EVERY: Final = 1.0
@@ -93,7 +95,7 @@ class Later:
         """The answer that `work` makes, or the id of a job if that takes more than `patience` seconds.
 
         With a patience of 0 it is always a job, also if the work ends at once. Raises what `work` raises within this
-        time, HashingBusy if the actor has its share of requests in this process, and StoreBusy.
+        time, HashingBusy if the actor has its share of requests in this process, and Unavailable.
         """
         running = self._start(actor, work)
         if patience and running.ended.wait(patience):
@@ -113,7 +115,8 @@ class Later:
     def within(self, actor: Actor, work: Callable[[Advance], _Answer], seconds: float) -> _Answer:
         """What `work` makes within `seconds`. Later work is given up, but counts as a request in work until it ends.
 
-        Raises what `work` raises, TimeoutError, and HashingBusy if the actor has its share of requests in this process.
+        Raises what `work` raises, TimeoutError, Unavailable, and HashingBusy if the actor has its share of requests in
+        this process.
         """
         running = self._start(actor, work)
         if running.ended.wait(seconds):
@@ -130,13 +133,20 @@ class Later:
     def _start(self, actor: Actor, work: Callable[[Advance], _Answer]) -> _Running[_Answer]:
         self._enter(actor)
         running = _Running(work)
-        Thread(target=running.run, args=(partial(self._leave, actor),), name="later", daemon=True).start()
+        thread = Thread(target=running.run, args=(partial(self._leave, actor),), name="later", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The process may have no further thread.
+            self._leave(actor)
+            raise Unavailable(_RETRY_AFTER) from None
         return running
 
     def _enter(self, actor: Actor) -> None:
         with self._lock:
             if self._working[actor.name] >= KEY_REQUESTS or self._working.total() >= ALL_REQUESTS:
-                raise HashingBusy(f"{KEY_REQUESTS} requests with videos per key, {ALL_REQUESTS} in all", retry_after=5)
+                limits = f"{KEY_REQUESTS} requests with videos per key, {ALL_REQUESTS} in all"
+                raise HashingBusy(limits, _RETRY_AFTER)
             self._working[actor.name] += 1
 
     def _leave(self, actor: Actor) -> None:
@@ -153,7 +163,6 @@ class Later:
 
     def _follow(self, id: int, running: _Running[str], encrypt: Encrypt) -> None:
         """Store the progress of a job until it ends, then its outcome. Give it up after 15 minutes without progress."""
-        outcome: str | Exception | None = None
         # When it is given up, when it was stored last (both by `monotonic`), and what was stored then.
         until, touched, stored = inf, 0.0, (JobStatus.WAITING, 0)
         while not running.ended.wait(_LOOK_EVERY):
@@ -161,15 +170,15 @@ class Later:
             if state != stored:
                 until = now + LONGEST_JOB.total_seconds()
             if now > until or self._closed or self._db.stopping():
+                # The outcome of work that has not ended is JobLost.
                 running.given_up = True
-                outcome = JobLost(retry_after=1)
                 break
             if state != stored or now - touched > _TOUCH_EVERY:
                 touched, stored = now, state
                 # If the progress cannot be stored now, it is stored the next time.
                 with suppress(Unavailable):
                     self._store(id, *state)
-        outcome = running.outcome if outcome is None else outcome
+        outcome = running.outcome
         failed = isinstance(outcome, Exception)
         state = (JobStatus.FAILED, running.percent) if failed else (JobStatus.DONE, 100)
         patiently(partial(self._store, id, *state, encrypt(outcome)))

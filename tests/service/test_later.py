@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from threading import Event
+from threading import Event, Thread
 from typing import TypeVar
 
 import pytest
 
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.jobs import AnswerJob, JobStatus
-from hashdb.errors import HashingBusy, JobLost, NotFound, StoreBusy, TooManyAtOnce, reject_field
+from hashdb.errors import HashingBusy, JobLost, NotFound, StoreBusy, TooManyAtOnce, Unavailable, reject_field
 from hashdb.service import HashDB, later
 from hashdb.service.jobs import LONGEST_JOB
 from hashdb.service.later import ALL_REQUESTS, KEPT_JOBS, KEY_REQUESTS, Advance, Later, Work, patiently
@@ -229,6 +229,20 @@ def test_work_after_a_timeout_counts_against_the_limit_until_it_ends(
             requests.within(actor, work, 0)
     with pytest.raises(HashingBusy):
         requests.within(actor, work, 0)
+
+
+def test_a_request_for_which_no_thread_starts_is_not_counted(
+    actor: Actor, requests: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot_start(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", cannot_start)
+        for _ in range(KEY_REQUESTS):
+            with pytest.raises(Unavailable):
+                requests.within(actor, lambda advance: "answer", 30)
+    assert requests.within(actor, lambda advance: "answer", 30) == "answer"
 
 
 def test_a_closing_process_reports_its_jobs_as_lost_and_stops_their_work(
