@@ -21,7 +21,7 @@ from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import Connection, Dialect, Engine, event, make_url
 from werkzeug.routing import Rule
 
-from hashdb.service.accounts import sessions
+from hashdb.service.accounts import passwords
 from hashdb.store import thread_connections
 from tests import schemas
 from tests.hashing.samples import NO_REFERENCE
@@ -69,9 +69,9 @@ def cheap_passwords() -> Iterator[PasswordHasher]:
 
     The value is the real hasher, for the test of its cost.
     """
-    hasher = sessions.HASHER
+    hasher = passwords.HASHER
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "HASHER", PasswordHasher(time_cost=1, memory_cost=64))
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=64))
         yield hasher
 
 

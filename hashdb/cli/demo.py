@@ -38,7 +38,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture
 from hashdb.index.kernel import implementation
 from hashdb.service import system_clock
-from hashdb.service.accounts.sessions import generate_password
+from hashdb.service.accounts.passwords import generate_password
 from hashdb.settings import Settings
 
 PHOTOS = Path(hashdb.__file__).parent / "photos"

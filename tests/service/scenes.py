@@ -31,7 +31,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import NotAuthenticated, SignInRefused
 from hashdb.hashing.texts import hash_text
 from hashdb.service import HashDB
-from hashdb.service.accounts import members, saved_views, sessions, users
+from hashdb.service.accounts import members, passwords, saved_views, sessions, users
 from hashdb.service.background import Task
 from hashdb.service.contributions import additions, contributions, expiry
 from hashdb.service.ledger import active_set, checkpoints, verification, witnesses
@@ -181,7 +181,7 @@ class FullScene(Scene):
         sessions.sign_out(db, sessions.sign_in(db, "grace", PASSWORD, "office").session)
         due.set_address(db, grace, "grace@example.org")
         saved_views.add(db, grace, ViewDraft("cases", "Crisis first", "order=severity", shared=True))
-        secret = sessions.new_secret()
+        secret = passwords.new_secret()
         users.add_factor(db, grace, PASSWORD, secret, pyotp.TOTP(secret).at(self.clock()))
         # This sign-in is incomplete: it waits for the second factor.
         sessions.sign_in(db, "grace", PASSWORD, "office")

@@ -1,22 +1,15 @@
-"""Sessions of the console: sign in by password, second factor or provider; sign out; passwords and codes."""
+"""Sessions of the console: sign in by password, second factor or provider; sign out."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
 import secrets
 from datetime import datetime, timedelta
-from functools import cache
-
-import pyotp
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from hashdb.domain.accounts.members import SYSTEM
 from hashdb.domain.accounts.users import (
     LONGEST_SESSION,
-    Credentials,
     OpenedSession,
     ProviderIdentity,
     Session,
@@ -24,13 +17,13 @@ from hashdb.domain.accounts.users import (
     SignIn,
     User,
     UserStatus,
-    normalized_password,
 )
 from hashdb.domain.addresses import network_of
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.stats.counts import AccessRefusal
 from hashdb.errors import Fault, InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused
 from hashdb.service import HashDB
+from hashdb.service.accounts.passwords import code_step, remaining_codes, verify_password
 from hashdb.service.stats.buffer import Refusal
 from hashdb.store import Transaction
 
@@ -45,7 +38,7 @@ def sign_in(db: HashDB, name: str, password: str, address: str) -> OpenedSession
 
     Raises SignInRefused, or LimitReached after many failures of the user or from the address.
     """
-    counted = _digests(name, address)
+    counted = {"user": _user_digest(name), "address": _address_digest(address)}
     with db.store.begin() as tx:
         # Counted before the check, so that parallel attempts count like successive ones.
         _count_attempt(tx, counted, db.now())
@@ -77,7 +70,7 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> OpenedSession:
         if session is None or session.complete or not session.valid(now, _NO_LIFETIME):
             raise NotAuthenticated()
         user = tx.users.get(session.user.id, lock=True)
-        counted = _digests(user.name, address)
+        counted = {"user": _user_digest(user.name), "address": _address_digest(address)}
         _count_attempt(tx, counted, now)
         if by := _use_code(tx, user, code, now):
             tx.sessions.uncount_try(counted["address"])
@@ -93,7 +86,7 @@ def count_provider_attempt(db: HashDB, address: str) -> None:
     Raises LimitReached after many failures from the address.
     """
     with db.store.begin() as tx:
-        _count_attempt(tx, _by_address(address), db.now())
+        _count_attempt(tx, {"address": _address_digest(address)}, db.now())
 
 
 def sign_in_by_provider(db: HashDB, name: str, identity: ProviderIdentity, address: str) -> OpenedSession:
@@ -102,7 +95,7 @@ def sign_in_by_provider(db: HashDB, name: str, identity: ProviderIdentity, addre
     The user must be one that signs in by the provider. Its first sign-in binds it to the identity.
     Raises SignInRefused.
     """
-    now, counted = db.now(), _by_address(address)
+    now, counted = db.now(), {"address": _address_digest(address)}
     with db.store.begin() as tx:
         user = _find_user(tx, name)
         if user is not None and user.status is UserStatus.ACTIVE and user.sign_in is SignIn.PROVIDER:
@@ -221,7 +214,7 @@ def _use_code(tx: Transaction, user: User, code: str, now: datetime) -> str | No
 
 
 def _open_complete(tx: Transaction, user: User, now: datetime, details: Details) -> OpenedSession:
-    tx.sessions.forget_tries(_digests(user.name)["user"])
+    tx.sessions.forget_tries(_user_digest(user.name))
     opened = _open(tx, user, now, complete=True)
     entry = LogEntry(Action.USER_SIGNED_IN, "user", user.id, {**details, "session": opened.session.tag})
     tx.audit.append(now, user.actor, [entry])
@@ -253,96 +246,13 @@ def _sign_out_entry(own: Session, *, count: int, **tags: str) -> LogEntry:
     return LogEntry(Action.USER_SIGNED_OUT, "user", own.user.id, {"sessions": count, **tags})
 
 
-def _digests(name: str, address: str = "") -> Counted:
-    return {"user": _digest(f"user {name}"), "address": _digest(f"address {network_of(address)}")}
+def _user_digest(name: str) -> bytes:
+    return _digest(f"user {name}")
 
 
-def _by_address(address: str) -> Counted:
-    return {"address": _digests("", address)["address"]}
+def _address_digest(address: str) -> bytes:
+    return _digest(f"address {network_of(address)}")
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-RECOVERY_CODES = 10
-_STEP_SECONDS = 30
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Without characters that look alike."""
-HASHER = PasswordHasher()
-"""Argon2id with the costs of RFC 9106's second choice: 64 MiB, three passes."""
-
-
-def hash_password(password: str) -> str:
-    """The password hashed by Argon2id: a text with parameters, salt and digest."""
-    return HASHER.hash(normalized_password(password))
-
-
-def verify_password(password: str, hashed: str | None) -> bool:
-    """Whether a password has this hash. Without a hash it is false, and takes as long."""
-    try:
-        return HASHER.verify(hashed or _decoy(), normalized_password(password)) and hashed is not None
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-def generate_password() -> str:
-    """A password of 98 random bits, in four groups."""
-    return "-".join(_word(5) for _ in range(4))
-
-
-def new_secret() -> str:
-    """The secret of a second factor, in base32."""
-    return pyotp.random_base32()
-
-
-def is_secret(text: str) -> bool:
-    """Whether `new_secret` could have returned this text."""
-    return re.fullmatch("[A-Z2-7]{32}", text) is not None
-
-
-def new_codes() -> tuple[str, ...]:
-    """New recovery codes of 49 random bits, each for one use."""
-    return tuple("-".join((_word(5), _word(5))) for _ in range(RECOVERY_CODES))
-
-
-def recovery_digest(code: str) -> str:
-    """SHA-256 of a recovery code in hex; spaces and hyphens do not matter."""
-    return hashlib.sha256("".join(code.lower().replace("-", " ").split()).encode()).hexdigest()
-
-
-def code_step(secret: str, code: str, now: datetime, after: int) -> int | None:
-    """The number of the 30-second step that has this code: the current one, the last or the next.
-
-    It must be above `after`, the step of the last code that was used. None if there is none.
-    """
-    digits = "".join(code.split())
-    current = int(now.timestamp()) // _STEP_SECONDS
-    for step in (current, current - 1, current + 1):
-        expected = pyotp.TOTP(secret).at(step * _STEP_SECONDS)
-        if step > after and secrets.compare_digest(expected.encode(), digits.encode()):
-            return step
-    return None
-
-
-def remaining_codes(code: str, credentials: Credentials) -> tuple[str, ...] | None:
-    """The digests of the other recovery codes, if this is one of them; else None."""
-    used = recovery_digest(code)
-    if used not in credentials.recovery:
-        return None
-    return tuple(digest for digest in credentials.recovery if digest != used)
-
-
-def provisioning(secret: str, user: str, service: str) -> str:
-    """The `otpauth:` URI that an authenticator reads from a QR code."""
-    return pyotp.TOTP(secret).provisioning_uri(name=user, issuer_name=service)
-
-
-def _word(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-@cache
-def _decoy() -> str:
-    """A hash that no known password has."""
-    return hash_password(secrets.token_urlsafe())

@@ -16,8 +16,8 @@ from hashdb.domain.accounts.users import (
 from hashdb.domain.ledger.events import Action, Details, LogEntry, secret_tag
 from hashdb.errors import Fault, InvalidInput, reject_field
 from hashdb.service import HashDB
-from hashdb.service.accounts import sessions
-from hashdb.service.accounts.members import require_distinct
+from hashdb.service.accounts import passwords, sessions
+from hashdb.service.accounts.names import require_distinct
 
 
 def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None, *, local: bool = True) -> AddedUser:
@@ -26,11 +26,11 @@ def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None,
     With `local` false there is no password: the user signs in by the provider. Raises NameTaken, InvalidInput.
     """
     actor.require(Scope.ADMIN)
-    generated = sessions.generate_password() if local and password is None else None
+    generated = passwords.generate_password() if local and password is None else None
     if password is not None:
         _require_good(password, draft.name)
     chosen = password or generated
-    hashed, now = sessions.hash_password(chosen) if chosen else None, db.now()
+    hashed, now = passwords.hash_password(chosen) if chosen else None, db.now()
     with db.store.begin() as tx:
         user = tx.users.add(draft, hashed, now, provisional=generated is not None)
         details: Details = {"role": str(draft.role), "sign_in": str(user.sign_in), "password_tag": _tag(hashed)}
@@ -85,8 +85,8 @@ def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
     Only the returned value has the password. From now on the user signs in by it, and no longer by the provider.
     """
     actor.require(Scope.ADMIN)
-    password = sessions.generate_password()
-    return AddedUser(_replace_credentials(db, actor, user, sessions.hash_password(password)), password)
+    password = passwords.generate_password()
+    return AddedUser(_replace_credentials(db, actor, user, passwords.hash_password(password)), password)
 
 
 def use_provider(db: HashDB, actor: Actor, user: int) -> User:
@@ -119,7 +119,7 @@ def choose_password(db: HashDB, session: Session, present: str, password: str) -
     sessions.require_password(db, session, present)
     reject_field("password", "must differ from the present password" if password == present else None)
     _require_good(password, user.name)
-    hashed = sessions.hash_password(password)
+    hashed = passwords.hash_password(password)
     with db.store.begin() as tx:
         changed = tx.users.set_password(user.id, hashed, provisional=False)
         tx.sessions.end_all(user.id, besides=session.id)
@@ -134,12 +134,12 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
     """
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
-    step = sessions.code_step(secret, code, now, after=0) if sessions.is_secret(secret) else None
+    step = passwords.code_step(secret, code, now, after=0) if passwords.is_secret(secret) else None
     if step is None:
         raise InvalidInput((Fault("code", "is not the code that the authenticator shows now"),))
-    codes = sessions.new_codes()
+    codes = passwords.new_codes()
     with db.store.begin() as tx:
-        tx.users.set_factor(user.id, secret, step, tuple(map(sessions.recovery_digest, codes)))
+        tx.users.set_factor(user.id, secret, step, tuple(map(passwords.recovery_digest, codes)))
         tx.sessions.end_all(user.id, besides=session.id)
         entry = _amended(user.id, "second_factor", second_factor_tag=_tag(secret), kept=session.tag)
         tx.audit.append(now, user.actor, [entry])

@@ -14,7 +14,7 @@ from hashdb.domain.sharing.upstreams import Upstream, UpstreamDraft, UpstreamTro
 from hashdb.domain.sharing.webhooks import url_fault
 from hashdb.errors import HashDBError, reject_field
 from hashdb.service import HashDB
-from hashdb.service.accounts.members import require_distinct
+from hashdb.service.accounts.names import require_distinct
 from hashdb.service.contributions.contributions import erase_locked
 from hashdb.service.ledger import checkpoints
 from hashdb.service.sharing.remotes import CannotFollow, Connect, Remote, ask

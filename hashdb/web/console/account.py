@@ -6,7 +6,7 @@ from flask import Response
 from markupsafe import Markup
 
 from hashdb.errors import reject_field
-from hashdb.service.accounts import sessions, users
+from hashdb.service.accounts import passwords, sessions, users
 from hashdb.service.review import due
 from hashdb.web.console import filters, guard, pages
 from hashdb.web.console.pages import Form
@@ -57,7 +57,7 @@ def choose_password() -> Response:
 @blueprint.get("/second-factor")
 def factor() -> Response:
     """Show how to set up a second factor or remove it."""
-    return _factor_page(Form({"secret": sessions.new_secret()}))
+    return _factor_page(Form({"secret": passwords.new_secret()}))
 
 
 @blueprint.post("/second-factor")
@@ -110,9 +110,9 @@ def _factor_page(form: Form) -> Response:
     user = guard.session().user
     if user.second_factor or not user.has_password:
         return pages.page("factor.html", form=form)
-    if not sessions.is_secret(form.text("secret")):
-        form.values["secret"] = sessions.new_secret()
-    uri = sessions.provisioning(form.text("secret"), user.name, "hashdb")
+    if not passwords.is_secret(form.text("secret")):
+        form.values["secret"] = passwords.new_secret()
+    uri = passwords.provisioning(form.text("secret"), user.name, "hashdb")
     # Slow to import, and needed once for each user.
     import segno
 

@@ -12,7 +12,7 @@ from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.errors import NameTaken
 from hashdb.service import HashDB
 from hashdb.service.accounts import members, users
-from hashdb.service.accounts.members import require_distinct
+from hashdb.service.accounts.names import require_distinct
 from tests.builders import NOON
 
 SIMILAR_NAMES = [

@@ -21,8 +21,8 @@ from hashdb.domain.accounts.users import (
 )
 from hashdb.errors import InvalidInput, LimitReached, NotAuthenticated, SignInRefused
 from hashdb.service import HashDB
-from hashdb.service.accounts import sessions, users
-from hashdb.service.accounts.sessions import verify_password
+from hashdb.service.accounts import passwords, sessions, users
+from hashdb.service.accounts.passwords import verify_password
 from hashdb.service.stats import counts
 from tests.builders import Clock
 
@@ -86,7 +86,7 @@ def test_failed_sign_ins_under_any_name_block_an_address_and_successes_do_not(db
 
 
 def test_guesses_of_a_code_count_as_failed_sign_ins_of_the_user(db: HashDB, ada: int, clock: Clock) -> None:
-    secret = sessions.new_secret()
+    secret = passwords.new_secret()
     session = sessions.sign_in(db, "ada", PASSWORD, "a").session
     users.add_factor(db, session, PASSWORD, secret, pyotp.TOTP(secret).at(clock()))
     incomplete = sessions.sign_in(db, "ada", PASSWORD, "a")
@@ -106,7 +106,7 @@ def _change_password(db: HashDB, session: Session, password: str) -> object:
 
 
 def _add_factor(db: HashDB, session: Session, password: str) -> object:
-    secret = sessions.new_secret()
+    secret = passwords.new_secret()
     return users.add_factor(db, session, password, secret, pyotp.TOTP(secret).at(db.now()))
 
 

@@ -38,7 +38,7 @@ from hashdb.domain.stats.counts import AccessRefusal
 from hashdb.domain.times import Period
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB, backups, health
-from hashdb.service.accounts import members, sessions, users
+from hashdb.service.accounts import members, passwords, sessions, users
 from hashdb.service.contributions import additions, commitments, contributions, expiry, listings
 from hashdb.service.ledger import active_set, checkpoints
 from hashdb.service.ledger.verification import verify
@@ -157,7 +157,7 @@ def new_session(db: HashDB) -> Session:
 
 def add_factor(db: HashDB) -> tuple[str, ...]:
     """Add a second factor to a user, and return the recovery codes."""
-    secret = sessions.new_secret()
+    secret = passwords.new_secret()
     return users.add_factor(db, new_session(db), PASSWORD, secret, pyotp.TOTP(secret).at(db.now()))
 
 
