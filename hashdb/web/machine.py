@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from prometheus_client import ProcessCollector
     from prometheus_client.metrics_core import Metric
 
-# Read before the workers are forked, so that all have one value: a second value would look like a restart.
-_BOOTED = round(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))
+# Read before the workers are forked, so that all have one value: a second value would look like a restart. macOS has no
+# such clock, and none of the figures of processes.
+_BOOTED = round(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else 0
 
 
 class Machine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,12 +14,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hashdb.web.machine import Machine
+from hashdb.web import machine
 
 
 def metric_values(home: Path, certificate: Path | None = None) -> dict[str, float]:
     """The value of each metric."""
-    families = Machine(home, certificate).collect()
+    families = machine.Machine(home, certificate).collect()
     return {sample.name: sample.value for family in families for sample in family.samples}
 
 
@@ -54,6 +55,16 @@ def test_metrics_add_up_all_processes_of_a_service(tmp_path: Path, monkeypatch: 
     both = metric_values(tmp_path)
     assert both["process_resident_memory_bytes"] > alone["process_resident_memory_bytes"]
     assert both["process_start_time_seconds"] <= alone["process_start_time_seconds"]
+
+
+def test_metrics_do_without_the_processes_on_a_system_without_the_clock_since_the_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as macos:
+        macos.delattr(time, "CLOCK_BOOTTIME")
+        importlib.reload(machine)
+        assert metric_values(tmp_path).keys() == {"hashdb_disk_free_bytes", "hashdb_disk_size_bytes"}
+    importlib.reload(machine)
 
 
 def test_metrics_report_the_expiry_of_the_certificate_or_0_if_unreadable(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def _decision_fields(sent: Form) -> dict[str, object]:
     """
     fields: dict[str, object] = {"decision": sent.text("decision"), "note": sent.text("note") or None}
     if sent.text("boxes") and fields["decision"] == Decision.RETIRE:
-        fields["signals"] = [int(box) if box.isascii() and box.isdecimal() else box for box in sent.many("signals")]
+        fields["signals"] = [pages.parse_whole(box) for box in sent.many("signals")]
     return fields
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Response, request, stream_with_context
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.contributions import Contribution, Filter, Media, Standing, Status
 from hashdb.domain.listings import Paged, Sort, Total
 from hashdb.domain.review.cases import Case, CaseState
 from hashdb.domain.signals import Algorithm
@@ -52,8 +52,9 @@ def browse() -> Response:
     if params is None:
         return _refused_page(form)
     listing = listings.page(hashdb(), actor(), params.to_domain(), params.place, params.limit)
+    list = _list_page(listing, params)
     return pages.page(
-        "contributions.html", form=form, listing=listing, params=params, list=_list_page(listing, params), **_choices()
+        "contributions.html", form=form, listing=listing, params=params, list=list, **_filter_values(form)
     )
 
 
@@ -62,8 +63,9 @@ def export() -> Response:
     """Download all contributions that match a filter, as CSV or JSON lines: the parameter `form` says which."""
     format = request.args.get("form", "csv")
     params, form = _read_query()
-    if params is None or format not in _MEDIA_TYPES:
-        form.faults.setdefault("form", "must be csv or jsonl") if params else None
+    if params is not None and format not in _MEDIA_TYPES:
+        form.faults["form"] = "must be csv or jsonl"
+    if params is None or form.has_faults:
         return _refused_page(form)
     exported = listings.export(hashdb(), actor(), params.to_domain(), format)
     response = Response(stream_with_context(lines(exported, format)), mimetype=_MEDIA_TYPES[format])
@@ -162,11 +164,13 @@ def _read_query() -> tuple[ListingQuery | None, Form]:
 
 def _refused_page(form: Form) -> Response:
     """The page of a filter that is not valid."""
-    return pages.page("contributions.html", form=form, listing=None, params=ListingQuery(), **_choices())
+    return pages.page("contributions.html", form=form, listing=None, params=ListingQuery(), **_filter_values(form))
 
 
-def _choices() -> dict[str, Any]:
+def _filter_values(form: Form) -> dict[str, Any]:
+    """The values for the filter on the page: how many of its fields are set, and what may be chosen in each."""
     return {
+        "filters_set": sum(field.name in form.values for field in fields(Filter)),
         "members": pages.member_choices(),
         "labels": hashdb().rules.vocabulary.behaviour,
         "algorithms": Algorithm,

@@ -15,6 +15,7 @@ from flask import request, url_for
 
 from hashdb.domain.listings import Paged, Place, Total
 from hashdb.errors import reject_field
+from hashdb.web.console.pages import parse_whole
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.pages import ListQuery, PlacedQuery
 
@@ -217,6 +218,6 @@ def read_selection() -> Selection:
 
 
 def _parse_id(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= LARGEST_ID):
-        reject_field("id", "must be the number of a row")
-    return int(text)
+    id = parse_whole(text)
+    reject_field("id", None if isinstance(id, int) and id <= LARGEST_ID else "must be the number of a row")
+    return int(id)

@@ -132,7 +132,7 @@ class Form:
     def number(self, name: str) -> int | str | None:
         """The whole number in a field; None if it is empty. Other text is returned for the model to reject."""
         text = self.text(name)
-        return int(text) if text.isascii() and text.isdecimal() and len(text) <= 16 else text or None
+        return parse_whole(text) if text else None
 
     def many(self, name: str) -> list[str]:
         """The values of the boxes that were ticked."""
@@ -151,6 +151,11 @@ class Form:
         self.faults = {fault.at: fault.reason for fault in faults}
         self.error = "" if faults else str(error)
         return self
+
+
+def parse_whole(text: str) -> int | str:
+    """The whole number that a text is. Other text is returned for the model to reject."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 16 else text
 
 
 def read_query(model: type[_Model], without: Collection[str] = ()) -> tuple[_Model | None, Form]:

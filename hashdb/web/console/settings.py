@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,4 +83,5 @@ def _format_value(value: object) -> str:
         return ",".join(sorted(map(str, value)))
     if isinstance(value, dict):
         return ",".join(f"{key}={part}" if key else str(part) for key, part in value.items())
-    return str(value)
+    # An address may have a password, as in `redis://:password@host`.
+    return re.sub("(?<=://)[^/]*@", "(hidden)@", str(value))

@@ -31,6 +31,8 @@ _DELIVERY_COLUMNS: tuple[Column[Delivery], ...] = (
 @blueprint.get("")
 def browse() -> Response:
     """List the webhooks of all members."""
+    rows = pages.read_all(partial(webhooks.page, hashdb(), actor()))
+    # Read after the webhooks: a member and its webhook may be added at any time.
     names = {int(id): name for id, name in pages.member_choices()}
     columns: tuple[Column[Webhook], ...] = (
         Column("Webhook", "webhook", lambda webhook: webhook.id, number=True),
@@ -42,7 +44,6 @@ def browse() -> Response:
         Column("Address"),
         Column("Added", "added", lambda webhook: webhook.id),
     )
-    rows = pages.read_all(partial(webhooks.page, hashdb(), actor()))
     shown, list = page_of_all(rows, columns, query(ListQuery), "console.webhooks.browse", first="webhook")
     off = hashdb().rules.webhook_egress is None
     return pages.page("webhooks.html", webhooks=shown, list=list, names=names, state=state, off=off)

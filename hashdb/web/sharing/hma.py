@@ -66,7 +66,7 @@ def rewrite_bank_paths(application: WSGIApplication) -> WSGIApplication:
 @blueprint.errorhandler(HashDBError)
 def refused(error: HashDBError) -> Response:
     """An error in HMA's format: a list of the faults of each field; `rewrite_problem` makes a message of all others."""
-    response = problems.respond(error)
+    response = problems.refuse(hashdb(), g.get("actor"), error, posted_to="")
     if isinstance(error, InvalidInput):
         response.set_data(dumps(wire.faults_out(error)))
         response.mimetype = "application/json"

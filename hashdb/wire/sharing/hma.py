@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, RootModel, StringConstraints
+from pydantic import BeforeValidator, RootModel
 
 from hashdb.domain.contributions import Contribution, Media, Status
 from hashdb.domain.frames import Frame, Unit
@@ -14,6 +14,7 @@ from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest
+from hashdb.wire import Line
 from hashdb.wire.sharing import CommaSeparated, ForeignRequest, digits_of
 from hashdb.wire.sharing.passages import PASSAGES, passages_text, read_passages
 from hashdb.wire.sharing.vpdq import read_vpdq, vpdq_json
@@ -42,7 +43,6 @@ _NO_DISTANCE: Final = "-"
 """What HMA gives as the distance of types that match only equal values."""
 
 _Flag = Annotated[bool, BeforeValidator(lambda text: str(text).lower() in ("1", "true", "yes", "on"))]
-_Reference = Annotated[str, StringConstraints(max_length=200)]
 
 
 class HashQuery(ForeignRequest):
@@ -90,7 +90,7 @@ class ContentChange(ForeignRequest):
 class MetadataIn(ForeignRequest):
     """The metadata of a content; only the member's own id is stored."""
 
-    content_id: _Reference | None = None
+    content_id: Line | None = None
 
 
 class SignalsIn(RootModel[dict[str, str]]):

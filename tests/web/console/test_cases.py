@@ -75,6 +75,8 @@ def test_a_reviewer_chooses_the_signals_that_quarantine_later_items(service: Ser
     assert (set(faults(invalid)), re.findall(ticked, invalid.text)) == ({"note"}, ["1", "2"])
     assert set(faults(rosa.post("/console/cases/1", {**decision, "note": "x", "signals": ["7"]}))) == {"signals[0]"}
     assert set(faults(rosa.post("/console/cases/1", {**decision, "note": "x", "signals": ["x"]}))) == {"signals[0]"}
+    too_long = {**decision, "note": "x", "signals": ["9" * 5_000]}
+    assert set(faults(rosa.post("/console/cases/1", too_long))) == {"signals[0]"}
     rosa.follow(rosa.post("/console/cases/1", {**decision, "note": "a broadcast"}))
     assert "signals 1, 2 (counted from 0)" in rosa.get("/console/cases/1").text
     contributions = beta.contribute(*(item(signals=[str(signal(seed))]) for seed in (1, 2, 3)))

@@ -138,6 +138,8 @@ def test_the_list_links_both_ways_counts_rows_and_marks_its_order(service: Servi
     assert re.findall(r'aria-sort="descending"><a class="sort" href="[^"]*order=up[^"]*">Id', first.text)
     second = otto.get(link_address(first.text, "next"))
     assert (listed_ids(second), "3–4 of 5" in second.text) == ([3, 2], True)
+    assert "Filter</summary>" in second.text, "the place of a page is no filter"
+    assert "Filter (1 set)</summary>" in otto.get(f"{LIST}?sort=id&limit=2&severity=2").text
     last = otto.get(link_address(second.text, "next"))
     assert (listed_ids(last), 'rel="next"' in last.text) == ([1], False)
     assert listed_ids(otto.get(link_address(last.text, "prev"))) == [3, 2]

@@ -12,7 +12,13 @@ from tests.web.console.visitors import sign_in_new_user
 
 
 def test_settings_are_shown_without_secrets() -> None:
-    settings = {"database_url": "postgresql://user:sesame@host/hashdb", "key": "hdb_sesame", "max_body": 12_345_678}
+    storage = "memory://user:sesame@127.0.0.1:6379"
+    settings = {
+        "rate_limit_storage": storage,
+        "database_url": "postgresql://user:sesame@host/hashdb",
+        "key": "hdb_sesame",
+        "max_body": 12_345_678,
+    }
     with service_at(None, **settings, max_radius="pdq=60", rate_limit="1000/second,contribute=50/minute") as service:
         otto = sign_in_new_user(service, "otto", Role.AUDITOR)
         page = otto.get("/console/settings").text
@@ -21,6 +27,7 @@ def test_settings_are_shown_without_secrets() -> None:
     assert "1000/second,contribute=50/minute" in page
     assert "HASHDB_KEY" not in page
     assert "set (hidden)" in page
+    assert "memory://(hidden)@127.0.0.1:6379" in page
     assert "12345678" in page
     assert "built in" in page and "labels.toml" not in page
     # No value is shown in the syntax of Python or Markdown, and none is empty.

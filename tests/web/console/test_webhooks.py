@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.accounts.users import Role
-from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutcome, Trouble
+from hashdb.domain.sharing.webhooks import (
+    ATTEMPT_LEASE,
+    Attempt,
+    DeliveryOutcome,
+    Topic,
+    Trouble,
+    Webhook,
+    WebhookDraft,
+)
+from hashdb.service import HashDB
+from hashdb.service.accounts.members import authenticate
 from hashdb.service.sharing import webhooks
 from tests.web.callers import Service, service_at
 from tests.web.console.visitors import Visitor, heading, page_text, sign_in_new_user
@@ -31,6 +41,22 @@ def test_an_auditor_sees_webhooks_and_cannot_change_them(hooked: Service, otto: 
     assert heading(otto.post(f"{PAGE}/1/test")) == "Scope missing"
     assert otto.get(f"{PAGE}/2").status_code == 404
     assert f'<dt>Webhooks</dt><dd><a href="{PAGE}/1">1</a></dd>' in otto.get("/console/members/1").text
+
+
+def test_a_webhook_of_a_member_that_was_added_meanwhile_is_listed(
+    service: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = webhooks.page
+
+    def add_member_and_read(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Webhook, ...]:
+        if after == 0:
+            member = authenticate(service.db, str(service.caller(name="Alpha").secret))
+            webhooks.add(service.db, member, WebhookDraft(URL, (Topic.CASE_OPENED,), ""))
+        return read(db, actor, after, limit)
+
+    monkeypatch.setattr(webhooks, "page", add_member_and_read)
+    page = otto.get(f"{PAGE}?sort=member")
+    assert (page.status_code, f"Alpha active case.opened {URL}" in page_text(page)) == (200, True)
 
 
 def test_an_admin_sends_a_test_and_sees_its_outcome(hooked: Service, ada: Visitor) -> None:

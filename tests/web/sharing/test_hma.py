@@ -19,6 +19,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import hash_picture
+from hashdb.service.stats import counts
 from hashdb.web import deferring
 from tests.builders import near, signal
 from tests.films import encoded, film, pictures
@@ -344,6 +345,22 @@ def test_invalid_uploads_are_rejected(platform: Caller) -> None:
     message(platform.post("/hma/c/bank/PLATFORM/content", **upload(photo(), metadata="{")), 400)
     invalid = platform.post("/hma/c/bank/PLATFORM/content", **upload(photo(), metadata='{"content_id": 1}'))
     assert [fault["loc"] for fault in json.loads(invalid.data)] == [["content_id"]]
+
+
+@pytest.mark.parametrize("reference", ["a\x00b", "a\nb", "x" * 201])
+def test_a_reference_that_cannot_be_stored_is_rejected(platform: Caller, reference: str) -> None:
+    form = upload(photo(), metadata=json.dumps({"content_id": reference}))
+    invalid = platform.post("/hma/c/bank/PLATFORM/content", **form)
+    assert [fault["loc"] for fault in json.loads(invalid.data)] == [["content_id"]]
+    assert body(platform.get("/v1/contributions"))["contributions"] == []
+
+
+def test_a_request_without_the_scope_is_counted_as_one_of_the_api(service: Service) -> None:
+    feeder, auditor = service.caller(Scope.FEED), service.caller(Scope.AUDIT)
+    message(feeder.get("/hma/c/banks"), 403)
+    counts.flush(service.db)
+    day = service.db.now().date()
+    assert body(auditor.get(f"/v1/counts?day={day}"))["lines"] == [f"access {feeder.member} any scope-missing 1"]
 
 
 def test_every_request_needs_a_key_with_the_right_scope(service: Service, platform: Caller) -> None:
