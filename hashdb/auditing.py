@@ -81,10 +81,9 @@ class Auditing(TypedRequests):
         `hashdb.domain.ledger.receipts.Receipt` reads and verifies the text. With `witnessed`, NotCosigned is raised
         while no checkpoint with this event has the cosignatures of the service's quorum.
         """
-        params = {} if seq is None else {"seq": str(seq)}
-        params |= {} if subject is None else {"subject": f"{subject[0]}:{subject[1]}"}
-        params |= {} if action is None else {"action": action}
-        params |= {"witnessed": "1"} if witnessed else {}
+        kind_and_id = None if subject is None else f"{subject[0]}:{subject[1]}"
+        given = {"seq": seq, "subject": kind_and_id, "action": action, "witnessed": 1 if witnessed else None}
+        params = {name: value for name, value in given.items() if value is not None}
         return self._connection.send(ClientRequest("GET", "/v1/receipts", params=params)).text
 
     def set_root(self, *, signed: bool = False) -> CommittedSet:
@@ -131,12 +130,11 @@ class Auditing(TypedRequests):
 
     def _check_cosigned(self, note: str, witnesses: Policy, current: Checkpoint, log: Log) -> Cosigned:
         """Verify a cosigned checkpoint against the current one, as `check` describes."""
-        from hashdb.domain.ledger.policies import Cosigned
-
         try:
-            checkpoint, signed = witnesses.check(note, log.verifiers)
+            cosigned = witnesses.check(note, log.verifiers)
         except BadNote as error:
             raise BadNote(f"the cosigned checkpoint: {error}") from None
+        checkpoint = cosigned.checkpoint
         if checkpoint.size > current.size:
             raise LogRewritten(f"it has {current.size} events, but the witnesses cosigned {checkpoint.size}")
         if checkpoint.origin != current.origin or not self._only_grew(checkpoint, current):
@@ -146,7 +144,7 @@ class Auditing(TypedRequests):
             # Also a time in the future is an error: otherwise a service with such times would never be behind.
             if abs(datetime.now(UTC) - first.at) > _COSIGNED_WITHIN:
                 raise WitnessesBehind(checkpoint.size, current.size, format_instant(first.at))
-        return Cosigned(checkpoint, note, signed)
+        return cosigned
 
     def _only_grew(self, earlier: Checkpoint, current: Checkpoint) -> bool:
         # There is no proof between logs of the same size.

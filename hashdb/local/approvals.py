@@ -104,7 +104,7 @@ class Approver:
         one that the copy has, and what the client raises.
         """
         committed = newest_root(self._client)
-        root, _ = self._policy.check_root(committed.note, self._logs())
+        root = self._policy.check_root(committed.note, self._logs())
         if (root.seq, root.root) != (committed.seq, committed.root):
             raise BadNote("the root of the active set differs from the signed one")
         before = find_approval(tables.approval(), self._policy)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -327,7 +328,7 @@ class Monitor:
             if served.seq != self._replay.set_seq:
                 return ""
             theirs = ServedTree(served.root, lambda level, number: self._client.set_blocks(level, number).hashes)
-            ids = [id for id, _ in zip(differences(self._tables.block, theirs), range(_NAMED + 1), strict=False)]
+            ids = list(islice(differences(self._tables.block, theirs), _NAMED + 1))
         except HashDBError as error:
             return f"; which contributions differ is not known: {error}"
         more = " and more" if len(ids) > _NAMED else ""

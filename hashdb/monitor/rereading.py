@@ -71,8 +71,8 @@ class Rereading:
         """Whether nothing that differed waits to be judged, also of a round that an earlier process completed."""
         return not self._suspects and not self._tables.number("round_wrong")
 
-    def read_some(self, seconds: float | None, every: timedelta = timedelta()) -> bool:
-        """Read contributions for `seconds`, in rounds that begin at least `every` apart; return if one is complete.
+    def read_some(self, seconds: float | None, every: timedelta = timedelta()) -> None:
+        """Read contributions for `seconds`, in rounds that begin at least `every` apart.
 
         Without `seconds`, read all of them in a new round. Raises the errors of the client.
         """
@@ -81,7 +81,7 @@ class Rereading:
         now = self._now()
         began = self._tables.time("round_began")
         if not after and began and now - began < every:
-            return True
+            return
         began = began if after and began else now
         contributions = self._client.contributions(after=after)
         while True:
@@ -101,7 +101,7 @@ class Rereading:
                     if not self._suspects:
                         self._tables.put(round_held=began)
             if last is None or (seconds is not None and time.monotonic() > until):
-                return last is None
+                return
 
     def judge(self) -> list[Alarm]:
         """The alarms of what differed: call it after later events were replayed."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
@@ -21,6 +21,8 @@ from hashdb.local.tables import transaction
 _VERSION = 1
 _IDS_AT_ONCE = 500
 """The most ids in the `IN` of one statement."""
+_MOST_LISTED = 20
+"""The most contributions that a list of those that differ has."""
 _LEAVES_AT_ONCE = 50_000
 """Leaves that are set in the tree at a time."""
 _TABLES = """
@@ -113,11 +115,9 @@ class MonitorTables:
         """Close the file."""
         self._connection.close()
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> AbstractContextManager[None]:
         """A transaction: committed at the end, rolled back on any error."""
-        with transaction(self._connection):
-            yield
+        return transaction(self._connection)
 
     def number(self, key: str) -> int:
         """A number of the state; 0 if it has none."""
@@ -185,19 +185,19 @@ class MonitorTables:
         """Forget all that the feed showed."""
         self._connection.execute("UPDATE contributions SET shown = NULL, sealed = 0 WHERE shown IS NOT NULL")
 
-    def unlike(self, seq: int, most: int = 20) -> list[tuple[int, bool, bool]]:
-        """The contributions of which the feed up to `seq` does not show what the log says.
+    def unlike(self, seq: int) -> list[tuple[int, bool, bool]]:
+        """The first contributions of which the feed up to `seq` does not show what the log says.
 
         Each with whether it matches by the log, and by the feed.
         """
         query = """SELECT id, leaf IS NOT NULL, shown IS NOT NULL FROM contributions
             WHERE leaf IS NOT shown AND seq <= ? ORDER BY seq LIMIT ?"""
-        return [(id, bool(log), bool(feed)) for id, log, feed in self._connection.execute(query, (seq, most))]
+        return [(id, bool(log), bool(feed)) for id, log, feed in self._connection.execute(query, (seq, _MOST_LISTED))]
 
-    def oversealed(self, seq: int, most: int = 20) -> list[int]:
-        """The contributions of which the feed up to `seq` shows more signals as suppressed than are by the log."""
+    def oversealed(self, seq: int) -> list[int]:
+        """The first contributions of which the feed up to `seq` shows more signals as suppressed than the log."""
         query = "SELECT id FROM contributions WHERE sealed > masked AND seq <= ? ORDER BY seq LIMIT ?"
-        return [id for (id,) in self._connection.execute(query, (seq, most))]
+        return [id for (id,) in self._connection.execute(query, (seq, _MOST_LISTED))]
 
     def uncommitted(self) -> int:
         """How many contributions match and have no commitment."""

@@ -1,4 +1,4 @@
-"""Witnessing: what witnesses cosigned of the log, and what organisations signed of the active set."""
+"""Witnessing: what witnesses cosigned of the log; and since when a size of the log is known."""
 
 from __future__ import annotations
 
@@ -67,13 +67,8 @@ class Witnessing:
         self, policy: Policy, tables: MonitorTables, client: Client, replay: Replay, late_after: timedelta
     ) -> None:
         """`late_after` is how long the quorum may take to cosign an event."""
-        self._policy, self._tables, self._client, self._replay, self._late_after = (
-            policy,
-            tables,
-            client,
-            replay,
-            late_after,
-        )
+        self._policy, self._tables, self._client = policy, tables, client
+        self._replay, self._late_after = replay, late_after
         self._seen = FirstSeen(tables, "witnessing")
 
     def read(self, origin: str) -> Notes:
@@ -91,7 +86,7 @@ class Witnessing:
         """The alarms of these notes, after the log was replayed up to the checkpoint in `checkpoint_note`."""
         size, since = self._replay.size, self._agreed_at
         alarms: list[Alarm] = []
-        cosigned = 0
+        cosigned_size = 0
         if notes.cosigned is not None:
             try:
                 checkpoint, cosigned_at = self._policy.check(notes.cosigned, verifiers)
@@ -100,17 +95,17 @@ class Witnessing:
                     evidence = {"checkpoint.txt": checkpoint_note, "cosigned.txt": notes.cosigned}
                     alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, since=since, evidence=evidence))
                 else:
-                    cosigned = checkpoint.size
+                    cosigned_size = checkpoint.size
                     alarms += self._old(cosigned_at, notes, now)
                     self._tables.put(witnessed_at=now)
             except (BadNote, NotWitnessed):
                 pass
         alarms += self._unlike_witnesses(notes, checkpoint_note, verifiers)
         self._seen.note(size, now)
-        waiting = self._seen.time_first_above(cosigned)
+        waiting = self._seen.time_first_above(cosigned_size)
         if not alarms and waiting is not None and self._tables.waited_while_answering(waiting, now) > self._late_after:
             what = (
-                f"the quorum of witnesses cosigned {cosigned} of {size} events; the first later event was seen at"
+                f"the quorum of witnesses cosigned {cosigned_size} of {size} events; the first later event was seen at"
                 f" {format_instant(waiting)}"
             )
             evidence = {"checkpoint.txt": checkpoint_note, "cosigned.txt": notes.cosigned or ""}

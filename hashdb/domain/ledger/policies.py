@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, read_checkpoint, read_note
 from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners
@@ -71,22 +72,21 @@ class Policy:
         names = {witness.name for witness in self.witnesses if witness.key in keys}
         return self._is_satisfied(self.quorum, names)
 
-    def check(self, note: str, logs: Collection[Verifier] = ()) -> tuple[Checkpoint, Mapping[WitnessKey, int]]:
+    def check(self, note: str, logs: Collection[Verifier] = ()) -> Cosigned:
         """Verify a note: a log signed it, and the quorum cosigned it. Return its checkpoint and its cosigners.
 
-        Each cosigner comes with the time of its cosignature in seconds since 1970. The log must be one of the policy,
-        or one of `logs` if the policy has none. Raises BadNote, NotWitnessed.
+        The log must be one of the policy, or one of `logs` if the policy has none. Raises BadNote, NotWitnessed.
         """
         checkpoint, _ = read_checkpoint(note, self.logs or logs)
         cosigned_at = cosigners(note, self.keys)
         if not self.has_quorum(cosigned_at):
             raise NotWitnessed(len(cosigned_at), len(self.witnesses), self.min_witnesses)
-        return checkpoint, cosigned_at
+        return Cosigned(checkpoint, cosigned_at)
 
-    def check_root(self, note: str, logs: Collection[Verifier] = ()) -> tuple[SetRoot, Mapping[WitnessKey, int]]:
-        """Verify a note with a root of the active set: a log signed it, and the quorum of organisations too.
+    def check_root(self, note: str, logs: Collection[Verifier] = ()) -> SetRoot:
+        """Verify a note: a log signed it, and the quorum of organisations too. Return its root of the active set.
 
-        Return the root and the organisations that signed it, as `check` does. Raises BadNote, RootNotSigned.
+        `logs` are as in `check`. Raises BadNote, RootNotSigned.
         """
         body, verifier = read_note(note, self.logs or logs)
         root = SetRoot.parse(body)
@@ -95,7 +95,7 @@ class Policy:
         cosigned_at = cosigners(note, self.keys)
         if not self.has_quorum(cosigned_at):
             raise RootNotSigned(root.seq, len(cosigned_at), len(self.witnesses), self.min_witnesses)
-        return root, cosigned_at
+        return root
 
     def _is_satisfied(self, name: str, names: Collection[str]) -> bool:
         """Whether the witnesses with these names are enough for the witness or group with the name `name`."""
@@ -113,12 +113,10 @@ class Policy:
         return 1 if group is None else sum(sorted(map(self._min_witnesses, group.members))[: group.required])
 
 
-@dataclass(frozen=True, slots=True)
-class Cosigned:
-    """A checkpoint that the quorum of a policy cosigned, its note, and its cosigners."""
+class Cosigned(NamedTuple):
+    """A checkpoint that the quorum of a policy cosigned, and its cosigners."""
 
     checkpoint: Checkpoint
-    note: str
     signed: Mapping[WitnessKey, int]
     """The time of each cosignature, in seconds since 1970, by the key of its cosigner."""
 
