@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import cast
 
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.sharing.feed import BankHit
+from hashdb.domain.sharing.exchanges import BankHit
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import MalformedRequest
 from hashdb.http_server.bodies import reading_body

@@ -15,7 +15,7 @@ from functools import partial
 
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.testing import TEST_ID
-from hashdb.domain.sharing.feed import BankHit, bank_name
+from hashdb.domain.sharing.exchanges import BankHit, bank_name
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import BankOfMember, FetchRefused, InvalidInput, NotFound
 from hashdb.hashing import Mode

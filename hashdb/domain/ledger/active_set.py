@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from hashdb.domain.ledger.commitments import logged_commitment
 from hashdb.domain.ledger.events import ContributionState
 from hashdb.errors import BadNote
 
@@ -74,13 +75,11 @@ def leaf(id: int, standing: str, commitment: bytes | None) -> bytes:
 def leaf_after(id: int, events: Iterable[tuple[str, Mapping[str, object]]]) -> bytes:
     """The leaf of a contribution after all events on it so far, in order: of each its action and its details.
 
-    `EMPTY_HASH` if it does not match. Raises ValueError for a commitment that the service never logs.
+    `EMPTY_HASH` if it does not match.
     """
     state, commitment = ContributionState(), None
     for action, details in events:
-        state = state.after(action)
-        if isinstance(logged := details.get("commitment"), str):
-            commitment = bytes.fromhex(logged)
+        state, commitment = state.after(action), logged_commitment(details) or commitment
     return leaf(id, state.standing, commitment) if state.matches else EMPTY_HASH
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-from hashdb.domain.sharing.feed import bank_name
+from hashdb.domain.sharing.exchanges import bank_name
 from hashdb.errors import NameTaken
 
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")

@@ -17,17 +17,15 @@ from hashdb.domain.listings import read_all
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.review.cases import OpinionDraft
-from hashdb.domain.sharing.feed import (
+from hashdb.domain.sharing.exchanges import (
     BankHit,
-    Change,
-    Changes,
     Exchanged,
     ExchangePage,
     ExchangeRecord,
-    Gone,
     bank_names,
     matched_after,
 )
+from hashdb.domain.sharing.feed import Change, Changes, Gone
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import BankOfMember, Fault, FeedRestarted, NotFound, NotYours, TooManyAtOnce, reject
 from hashdb.service import HashDB

@@ -17,7 +17,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.sharing.feed import BankHit
+from hashdb.domain.sharing.exchanges import BankHit
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import AlreadyWithdrawn, BankOfMember, HashDBError, InvalidInput, MalformedRequest, NotFound
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL

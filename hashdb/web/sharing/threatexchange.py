@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.sharing.feed import ExchangePage
+from hashdb.domain.sharing.exchanges import ExchangePage
 from hashdb.errors import NotAuthenticated
 from hashdb.http_server.texts import ADDRESS, TEXT, hash_value
 from hashdb.service.contributions import contributions

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, RootModel
 from hashdb.domain.contributions import Contribution, Media, Status
 from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.matches import Match, Query
-from hashdb.domain.sharing.feed import BankHit
+from hashdb.domain.sharing.exchanges import BankHit
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest
 from hashdb.wire import Line

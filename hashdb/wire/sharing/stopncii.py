@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from hashdb.domain.contributions import Media
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.rules import DRAFTS_A_REQUEST
-from hashdb.domain.sharing.feed import ExchangeRecord
+from hashdb.domain.sharing.exchanges import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, MalformedRequest, reject

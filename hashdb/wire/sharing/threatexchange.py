@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hashdb.domain.contributions import Contribution, Media
 from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance
-from hashdb.domain.sharing.feed import ExchangeRecord
+from hashdb.domain.sharing.exchanges import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput

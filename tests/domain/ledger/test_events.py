@@ -26,7 +26,7 @@ from hashdb.domain.ledger.events import (
     leaf,
 )
 from hashdb.domain.ledger.records import FIELDS, ExpectedRecords
-from hashdb.domain.sharing.feed import matched_after
+from hashdb.domain.sharing.exchanges import matched_after
 from hashdb.domain.stats.overviews import deltas
 from hashdb.domain.stats.replays import Replay
 from hashdb.domain.times import Period, format_instant

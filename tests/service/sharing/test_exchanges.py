@@ -9,7 +9,7 @@ import pytest
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.frames import Frame
 from hashdb.domain.review.cases import OpinionDraft, Stance
-from hashdb.domain.sharing.feed import ExchangePage
+from hashdb.domain.sharing.exchanges import ExchangePage
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, ScopeMissing
 from hashdb.service import HashDB
