@@ -112,6 +112,7 @@ LONG_MODULES = {
 SHORT_MODULES = {
     "__main__.py": "Python runs the module of this name",
     "cli/witness_server.py": "it imports gunicorn, which is in an extra, so only the command that serves imports it",
+    "domain/matching/floods.py": "the rules of the flood guard; neither matches nor counts by day need them",
     "wire/origins.py": "the models of contributions and of matches have one, and it imports neither",
     "store/matching/seeds.py": "the SQL of one noun, like its neighbours",
     "web/console/overviews.py": "one page of the console, like its neighbours",

@@ -1,15 +1,14 @@
-"""Queries, neighbors and matches: what a member asks, what the index finds, and what the service answers."""
+"""Queries and matches: what a member asks, what the index finds, and what the service answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from hashdb.domain import signals
-from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Extent, Frame, Unit
 from hashdb.domain.matching.segments import Covered, Segment
 from hashdb.domain.origins import Origin
@@ -308,118 +307,3 @@ class StoredItem(NamedTuple):
 
     signals: tuple[Signal, ...] = ()
     signatures: tuple[Signature, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NearContribution:
-    """A contribution near a query, which may be too far to match.
-
-    By algorithm: `distance` is the smallest distance in bits, `pairs` has the two signals (of the query, and stored) at
-    this distance, and `nearest_transform` names the transform that made the first if it is not the item itself.
-    `phash_is_overruled` is whether phash alone makes no match, because another algorithm of the query could have
-    agreed.
-    """
-
-    contribution: Contribution
-    distance: Mapping[Algorithm, int]
-    pairs: Mapping[Algorithm, tuple[Signal, Signal]]
-    nearest_transform: Mapping[Algorithm, str]
-    phash_is_overruled: bool = False
-    verdict: Verdict | None = None
-    """Only of a contribution within the default radius, and if there is more to compare than signals."""
-    places: FrameDetails | None = None
-    """Where a contribution with frames has the nearest signals; only if signals were searched for, not an item."""
-
-    @property
-    def rank(self) -> tuple[float, int, int]:
-        """Sorts nearest first, as `Match.rank`: smallest share of the radius, then more algorithms, then lower id."""
-        nearest = min(bits / (algorithm.radius or 1) for algorithm, bits in self.distance.items())
-        return nearest, -len(self.distance), self.contribution.id
-
-    @property
-    def no_match_reason(self) -> str | None:
-        """Why it cannot match at any distance: its status, its standing, or the evidence. None if it can."""
-        if self.contribution.no_match_reason is None and self.verdict is not None and self.verdict.contradicted:
-            return "contradicted by the evidence"
-        return self.contribution.no_match_reason
-
-    def within(self, radii: Mapping[Algorithm, int]) -> tuple[Algorithm, ...]:
-        """The algorithms whose distance is within these radii (bits)."""
-        return tuple(algorithm for algorithm, bits in self.distance.items() if bits <= self._limit(algorithm, radii))
-
-    def default_radius(self, algorithm: Algorithm) -> int:
-        """The radius in bits within which it matches a query that names no radius."""
-        pair = self.pairs.get(algorithm)
-        radius = algorithm.radius if pair is None else signals.match_radius(algorithm, pair[0].value, pair[1].value)
-        return min(radius, transform_radius(self.nearest_transform.get(algorithm, ""), algorithm))
-
-    def _limit(self, algorithm: Algorithm, radii: Mapping[Algorithm, int]) -> int:
-        radius = radii.get(algorithm, algorithm.radius)
-        return self.default_radius(algorithm) if radius == algorithm.radius else radius
-
-    def only_overruled(self, radii: Mapping[Algorithm, int]) -> bool:
-        """Whether only phash is within these radii (bits), and phash is overruled."""
-        return self.phash_is_overruled and self.within(radii) == (Algorithm.PHASH,)
-
-    def matches(self, radii: Mapping[Algorithm, int]) -> bool:
-        """Whether it is a match at these radii (bits)."""
-        return self.no_match_reason is None and bool(self.within(radii)) and not self.only_overruled(radii)
-
-
-@dataclass(frozen=True, slots=True)
-class NearBenign:
-    """The benign signal that is nearest to the signals of a query, by one algorithm."""
-
-    entry: int
-    name: str
-    algorithm: Algorithm
-    distance: int
-    """In bits."""
-    radius: int
-    """The radius of the benign entry, in bits."""
-
-    @property
-    def would_reject(self) -> bool:
-        """Whether a contribution of these signals would be rejected because of the entry."""
-        return self.distance <= self.radius
-
-
-def neighbor_radius(algorithm: Algorithm) -> int:
-    """The radius in bits of a search for neighbors: twice the default, to show what a wider radius would add.
-
-    It is at most 36 % of the bits: values of items that have nothing in common differ in half of theirs.
-    """
-    return min(2 * algorithm.radius, algorithm.bits * 36 // 100)
-
-
-FLOOD_WINDOW = timedelta(hours=1)
-"""A contribution with more hits than the cap within this time has a flood: it is quarantined, with a case."""
-FLOOD_STEP = timedelta(minutes=5)
-"""Hits are counted in steps of this length."""
-FLOOD_PAUSE = timedelta(days=7)
-"""For how long a flood opens no case on a contribution that a reviewer has upheld."""
-FLOOD_MEMBERS = 3
-"""A flood needs hits of at least this many members besides the contributor, so that one key cannot make one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flood:
-    """How many hits a contribution had at members other than its contributor within the last hour."""
-
-    contribution: int
-    hits: int
-    members: int
-    """The number of members that had the hits."""
-
-
-def max_hits_per_member(cap: int) -> int:
-    """The most hits of one member that count against the cap (HASHDB_FLOOD_CAP).
-
-    It takes the hits of at least `FLOOD_MEMBERS` members to exceed the cap.
-    """
-    return max(1, cap // (FLOOD_MEMBERS - 1))
-
-
-def flood_step(at: datetime) -> datetime:
-    """The start of the five minutes (`FLOOD_STEP`) that contain an instant."""
-    return datetime.fromtimestamp(at.timestamp() // FLOOD_STEP.total_seconds() * FLOOD_STEP.total_seconds(), UTC)

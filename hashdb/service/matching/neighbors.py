@@ -14,15 +14,10 @@ from hashdb.domain.frames import searched_frames
 from hashdb.domain.ledger.events import Details
 from hashdb.domain.listings import read_all
 from hashdb.domain.matching.benign import default_radius
+from hashdb.domain.matching.floods import FLOOD_WINDOW
 from hashdb.domain.matching.frames import places_of
-from hashdb.domain.matching.matches import (
-    FLOOD_WINDOW,
-    NearBenign,
-    NearContribution,
-    Query,
-    neighbor_radius,
-    transform_radius,
-)
+from hashdb.domain.matching.matches import Query, transform_radius
+from hashdb.domain.matching.neighbors import NearBenign, NearContribution, neighbor_radius
 from hashdb.domain.matching.verification import PreparedQuery, verify
 from hashdb.domain.review.cases import Cause
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal

@@ -10,7 +10,8 @@ from threading import Lock
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.domain.matching.matches import Answer, Match, Query, flood_step
+from hashdb.domain.matching.floods import flood_step
+from hashdb.domain.matching.matches import Answer, Match, Query
 from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import ANY_ALGORITHM, AccessRefusal, Cell, CountKind, Hit, QueryOutcome, Use

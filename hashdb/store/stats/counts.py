@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, String, Text, and_, bindparam, case, cast, ex
 from hashdb.domain.accounts.members import MemberStatus, Scope
 from hashdb.domain.contributions import Status
 from hashdb.domain.ledger.events import REVERSING_ACTIONS, Action
-from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_PAUSE, FLOOD_WINDOW, Flood, max_hits_per_member
+from hashdb.domain.matching.floods import FLOOD_MEMBERS, FLOOD_PAUSE, FLOOD_WINDOW, Flood, max_hits_per_member
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
 from hashdb.store.accounts.members import valid_key

@@ -10,7 +10,8 @@ from markupsafe import Markup, escape
 
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import Unit
-from hashdb.domain.matching.matches import FrameDetails, FrameMatch, NearContribution
+from hashdb.domain.matching.matches import FrameDetails, FrameMatch
+from hashdb.domain.matching.neighbors import NearContribution
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant

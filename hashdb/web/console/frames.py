@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import Frame, Shot, Unit, split_shots
-from hashdb.domain.matching.matches import FrameDetails, NearContribution, Query
+from hashdb.domain.matching.matches import FrameDetails, Query
+from hashdb.domain.matching.neighbors import NearContribution
 from hashdb.domain.signals import Algorithm
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import alignments

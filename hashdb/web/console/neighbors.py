@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from flask import Response
 
-from hashdb.domain.matching.matches import NearContribution, neighbor_radius
+from hashdb.domain.matching.neighbors import NearContribution, neighbor_radius
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import ExtraMissing, Fault, InvalidInput, MalformedRequest, reject
 from hashdb.hashing import Mode

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.matching.matches import flood_step
+from hashdb.domain.matching.floods import flood_step
 from tests.builders import NOON
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.contributions import Contribution, Standing, Status
-from hashdb.domain.matching.matches import NearContribution, neighbor_radius
+from hashdb.domain.matching.neighbors import NearContribution, neighbor_radius
 from hashdb.domain.signals import SPARSE_MARGIN, Algorithm
 from tests.builders import NOON, sparse
 from tests.builders import near as near_to

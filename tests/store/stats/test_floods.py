@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from hashdb.domain.accounts.members import Member
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.matches import Flood
+from hashdb.domain.matching.floods import Flood
 from hashdb.store import Store
 from tests.builders import NOON, draft
 
