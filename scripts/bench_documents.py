@@ -180,9 +180,7 @@ def match_pictures(
         if index % EVERY and name not in PLAIN:
             continue
         hashed = hash_transforms(alter(rendered, random), documents.ALGORITHMS)
-        matches = bench.match(
-            Query(hashed.signals, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
-        )
+        matches = bench.match(Query(hashed.signals, transforms=hashed.transforms, signatures=hashed.signatures))
         counts[name].update(["asked", *judge_pages(bench.listed, place, number, matches)])
         all_hashed.append(hashed)
     return all_hashed[0]
@@ -250,7 +248,7 @@ def screenshot_pairs(
             *hashed.signals,
             *(
                 signal
-                for name, signals in hashed.transforms
+                for name, signals in hashed.transforms.items()
                 if not name.startswith(UNRELIABLE_FOR_PAGES)
                 for signal in signals
             ),

@@ -29,7 +29,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotActive, NotFound
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import hash_picture
-from hashdb.hashing.algorithms import built_in_benign
+from hashdb.hashing.benign import built_in_benign
 from hashdb.hashing.texts import LISTED_STEP, WINDOW
 from hashdb.service import HashDB
 from hashdb.service.accounts import members, users

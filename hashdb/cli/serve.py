@@ -41,7 +41,8 @@ from hashdb.cli.sockets import refuse_new
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching import details
 from hashdb.errors import IndexNotReady, UnsafeStart
-from hashdb.hashing.algorithms import built_in_benign, require_installed
+from hashdb.hashing.algorithms import require_installed
+from hashdb.hashing.benign import built_in_benign
 from hashdb.http_server import prometheus_multiprocess
 from hashdb.http_server.log_lines import write_json_lines
 from hashdb.index.kernel import implementation

@@ -45,7 +45,7 @@ from hashdb.hashing.cuts import cut_windows
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.secret_views import secret_windows
-from hashdb.hashing.transforms import MIDDLE, TILT_DEGREES
+from hashdb.hashing.transforms import TILT_DEGREES, WITHOUT_EDGES
 from hashdb.hashing.windows import WHOLE, phash256_signal
 
 BUDGETS: Final = (48, 44, 40, 38, 36, 34, 33, 32, 31, 30, 28)
@@ -284,7 +284,7 @@ def _known_views(image: Image.Image, algorithms: Sequence[Algorithm]) -> Iterato
     if Algorithm.PDQ in algorithms:
         yield from ((name, View(Algorithm.PDQ, window)) for name, window in named)
     if Algorithm.PHASH256 in algorithms:
-        named += [("middle", MIDDLE)]
+        named += [("middle", WITHOUT_EDGES)]
         named += [(name, window) for name, windows in cut_windows(*image.size).items() for window in windows]
         yield from ((name, View(Algorithm.PHASH256, window)) for name, window in named)
         yield from (("tilt", tilted_view(degrees, grey)) for degrees in (TILT_DEGREES, -TILT_DEGREES))

@@ -24,13 +24,13 @@ _DETAILS: Final = MatchDetails((), (), None, datetime(2026, 1, 1, tzinfo=UTC))
 
 def stored_item(hashed: Hashed) -> StoredItem:
     """What a service stores of these hashes: it refuses signals with a fault."""
-    signatures = dict(hashed.signatures).get(WHOLE, ())
+    signatures = hashed.signatures.get(WHOLE, ())
     return StoredItem(usable_signals(hashed.signals), signatures)
 
 
 def query_of(hashed: Hashed, radius: Mapping[Algorithm, int]) -> Query:
     """The query that a service makes of an uploaded picture; `radius` is what differs from the defaults."""
-    return Query(hashed.signals, radius=radius, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
+    return Query(hashed.signals, radius=radius, transforms=hashed.transforms, signatures=hashed.signatures)
 
 
 def words_by_algorithm(signals: Iterable[Signal]) -> dict[Algorithm, Words]:

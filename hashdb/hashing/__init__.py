@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib import import_module
 from itertools import chain
@@ -26,11 +26,12 @@ from hashdb.domain.signals import (
 )
 from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import UnreadablePicture, os_reason
-from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign, is_installed
+from hashdb.hashing.algorithms import imagehash_signal, is_installed
+from hashdb.hashing.benign import built_in_benign, is_benign
 from hashdb.hashing.cuts import cuts
 from hashdb.hashing.pages import printed_signals
-from hashdb.hashing.pdq import pdq
-from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
+from hashdb.hashing.pdq import has_detail, pdq
+from hashdb.hashing.pictures import Limits, Picture, out_of_memory, read_picture
 from hashdb.hashing.secret_views import secret_transforms, secret_variants
 from hashdb.hashing.signatures import signatures, signatures_by_view
 from hashdb.hashing.transforms import MIRROR, ORIENTATION_NAMES, Transform, look_inside, mirrored, transforms
@@ -70,9 +71,9 @@ class Hashed:
 
     signals: tuple[Signal, ...]
     quality: int | None = None
-    transforms: tuple[Transform, ...] = ()
-    """The name of each transform, like `mirror`, and the signals of the transformed picture, if requested."""
-    signatures: tuple[tuple[str, tuple[Signature, ...]], ...] = ()
+    transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict, hash=False)
+    """The signals of the transformed picture, if requested, by the name of the transform, like `mirror`."""
+    signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict, hash=False)
     """The signatures of the picture, by the name `whole`, and of transforms, by their names."""
 
 
@@ -120,7 +121,7 @@ def hash_as(
             return _with_transforms(hashed, picture, algorithms, seeds)
         return _as_contribution(hashed, picture, Profile(mode), seeds)
     except MemoryError:
-        reason = OUT_OF_MEMORY
+        reason = out_of_memory("picture")
     # Raised outside of `except`: else the new error would keep the caught one, and with its traceback the arrays.
     raise UnreadablePicture(reason)
 
@@ -128,16 +129,16 @@ def hash_as(
 def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, shot: int) -> Hashed:
     """The hashes, as `mode` says, of a frame of a video.
 
-    A contribution hashes the first frame of each shot so, and a query one frame a second. `shot` is the number of the
-    shot, from 0; variants depend on it. Rotated and flipped frames are hashed by PDQ only, whose search takes an eighth
-    of the time.
+    A contribution hashes the first frame of each shot so, and a query one frame a second. The frame has detail. `shot`
+    is the number of the shot, from 0; variants depend on it. Rotated and flipped frames are hashed by PDQ only, whose
+    search takes an eighth of the time.
     """
     hashed = _hash(picture, algorithms)
     if mode is Mode.TRANSFORMS:
         # One frame is not searched for panels: `with_insets` finds what is shown inside a video from several frames,
         # more surely.
         inside = look_inside(picture, is_video_frame=True)
-        return replace(hashed, transforms=tuple(_turned_by_pdq_only(transforms(picture, algorithms, inside))))
+        return replace(hashed, transforms=dict(_turned_by_pdq_only(transforms(picture, algorithms, inside))))
     return _with_variants(hashed, frame_variants(picture, Profile(mode), shot))
 
 
@@ -157,7 +158,7 @@ def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Has
     """
     hashed = _hash(picture, algorithms)
     mirror = usable_signals(mirrored(picture, algorithms))
-    return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
+    return replace(hashed, transforms={MIRROR: mirror}) if mirror else hashed
 
 
 def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed:
@@ -188,7 +189,7 @@ def hash_file(
     return hash_as(read_file(path, limits), algorithms, limits, mode, seeds)
 
 
-def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
+def read_file(path: str | Path, limits: Limits) -> bytes:
     """The bytes of a regular file. Raises UnreadablePicture, also if it is too large or cannot be read."""
     try:
         with open_regular(path) as file:
@@ -219,7 +220,7 @@ def _as_contribution(hashed: Hashed, picture: Picture, profile: Profile, seeds: 
     secret = (signal for seed in newest_seed for signal in secret_variants(picture, seed))
     own = signatures(picture)
     with_variants = _with_variants(hashed, chain(secret, variants(picture, profile)))
-    return replace(with_variants, signatures=((WHOLE, own),) if own else ())
+    return replace(with_variants, signatures={WHOLE: own} if own else {})
 
 
 def _with_variants(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
@@ -238,17 +239,20 @@ def _with_transforms(
     hashed: Hashed, picture: Picture, algorithms: Sequence[Algorithm], seeds: Sequence[Seed]
 ) -> Hashed:
     """What `hash_transforms` returns, from the hashes of the picture itself."""
+    if not has_detail(picture):
+        # The bits of other hashes would be rounding noise.
+        return hashed
     # Secret views and cuts are hashed by phash256 only. Cuts are parts of the picture that a contribution has stored if
     # the picture is a crop of the contributed one. Secret views have precedence within the limit of signals.
     has_phash256 = Algorithm.PHASH256 in algorithms
-    secret = tuple(secret_transforms(picture, seeds if has_phash256 else ()))
-    most = SIGNALS_OF_TRANSFORMS - sum(len(signals) for _, signals in secret)
+    secret = dict(secret_transforms(picture, seeds if has_phash256 else ()))
+    most = SIGNALS_OF_TRANSFORMS - sum(map(len, secret.values()))
     of_cuts = cuts(picture) if has_phash256 else ()
     # The inside of frames around the picture, panels, and a tilted picture laid straight: some of the transforms.
     inside = look_inside(picture)
-    of_transforms = tuple(_limited(chain(transforms(picture, algorithms, inside), of_cuts), most))
-    by_view = signatures_by_view(picture, inside, [name for name, _ in of_transforms])
-    return replace(hashed, transforms=(*of_transforms, *secret), signatures=tuple(by_view))
+    of_transforms = dict(_limited(chain(transforms(picture, algorithms, inside), of_cuts), most))
+    by_view = signatures_by_view(picture, inside, of_transforms)
+    return replace(hashed, transforms=of_transforms | secret, signatures=by_view)
 
 
 def _limited(transforms: Iterable[Transform], most: int) -> Iterator[Transform]:

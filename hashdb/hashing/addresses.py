@@ -197,11 +197,12 @@ def _query(search: str, host: str) -> str:
     dropped = _dropped_names(host)
     parameters = []
     for part in _normal_escapes(search.removeprefix("?")).split("&"):
-        written, name = part.partition("=")[0], _name(part)
+        name = _name(part)
         if part and not name.startswith(_TRACKING_PREFIX) and name not in TRACKING and name not in dropped:
-            parameters.append((written, part))
-    parameters.sort(key=lambda pair: pair[0])
-    return "?" + "&".join(part for _, part in parameters) if parameters else ""
+            parameters.append(part)
+    # By the names as they are written.
+    parameters.sort(key=lambda part: part.partition("=")[0])
+    return "?" + "&".join(parameters) if parameters else ""
 
 
 def _name(part: str) -> str:

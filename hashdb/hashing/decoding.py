@@ -48,10 +48,11 @@ NO_EXTRA: Final = str(ExtraMissing("a video", "video"))
 NO_VIDEO: Final = "the video cannot be read: it is damaged, cut short, or in another format"
 NO_TRACK: Final = "the file has no video track, only sound or data"
 NOTHING_READ: Final = "the video is damaged: no frame could be read"
-OUT_OF_MEMORY: Final = "hashing the video needs more memory than is allowed"
 
 _SOUND: Final = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")
 """How files of sound alone begin."""
+_MAX_TRACKS: Final = 64
+"""The most tracks of a container."""
 _THUMBNAIL: Final = 32
 """A side of the thumbnail of a frame, in pixels."""
 _REDUCED: Final = 640
@@ -76,14 +77,13 @@ _TURNS: Final = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180,
 
 @dataclass(frozen=True, slots=True)
 class VideoLimits:
-    """How large a video may be: the seconds that it plays, the pixels of a frame, the tracks of its container.
+    """How large a video may be: the seconds that it plays, and the pixels of a frame.
 
     `processing_seconds` is how long hashing it may take.
     """
 
     max_seconds: float = 7_200
     max_pixels: int = 50_000_000
-    max_tracks: int = 64
     processing_seconds: float = 120
 
     def check_seconds(self, seconds: float) -> None:
@@ -134,10 +134,10 @@ class Source(Protocol):
 class FFmpegVideo:
     """A video that FFmpeg decodes. With `key_frames`, it only decodes key frames and reduces them to 640 pixels."""
 
-    def __init__(self, file: IO[bytes], limits: VideoLimits, *, key_frames: bool = False) -> None:
+    def __init__(self, file: IO[bytes], limits: VideoLimits, *, key_frames: bool) -> None:
         """Read the header. Raises UnreadablePicture if this is no video that is read, or if it exceeds a limit."""
         self._limits, self._key_frames = limits, key_frames
-        self._container = _open(file, limits)
+        self._container = _open(file)
         self._track = _video_track(self._container, limits)
         rate = float(self._track.average_rate or self._track.base_rate or 0)
         self.rate = rate if rate > 0 else _USUAL_RATE
@@ -248,7 +248,7 @@ class Animation:
             yield Decoded(number, at, partial(_thumbnail_of, shown), partial(_same, shown))
 
 
-def open_source(file: IO[bytes], limits: VideoLimits, *, key_frames: bool = False) -> Source:
+def open_source(file: IO[bytes], limits: VideoLimits, *, key_frames: bool) -> Source:
     """What decodes the video or animation in a file. Raises UnreadablePicture."""
     file.seek(0)
     head = file.read(12)
@@ -291,7 +291,7 @@ def _open_animation(file: IO[bytes]) -> ImageFile.ImageFile:
     raise UnreadablePicture(reason)
 
 
-def _open(file: IO[bytes], limits: VideoLimits) -> InputContainer:
+def _open(file: IO[bytes]) -> InputContainer:
     try:
         import av
     except (ImportError, OSError):
@@ -302,7 +302,7 @@ def _open(file: IO[bytes], limits: VideoLimits) -> InputContainer:
         "format_whitelist": ",".join((*CONTAINERS, "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")),
         "codec_whitelist": ",".join(CODECS),
         "protocol_whitelist": "none",
-        "max_streams": str(limits.max_tracks + 1),
+        "max_streams": str(_MAX_TRACKS + 1),
     }
     try:
         return av.open(file, "r", options=options, metadata_errors="replace")
@@ -313,8 +313,8 @@ def _open(file: IO[bytes], limits: VideoLimits) -> InputContainer:
 
 
 def _video_track(container: InputContainer, limits: VideoLimits) -> VideoStream:
-    if len(container.streams) > limits.max_tracks:
-        raise UnreadablePicture(f"the video has more than {limits.max_tracks} tracks")
+    if len(container.streams) > _MAX_TRACKS:
+        raise UnreadablePicture(f"the video has more than {_MAX_TRACKS} tracks")
     if not container.streams.video:
         raise UnreadablePicture(NO_TRACK)
     tracks = [track for track in container.streams.video if track.codec_context is not None]

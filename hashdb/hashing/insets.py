@@ -106,11 +106,11 @@ def _with_transforms(frame: HashedFrame, reduced: _ReducedFrame, insets: Sequenc
     fit = (inset for inset in insets if part_quality(reduced.changes, inset) >= MINIMUM_QUALITY)
     originals = [coefficients(reduced.grey, inset) for inset in fit]
     mirrored = [mirror(original) for original in originals]
-    transforms = list(frame.hashed.transforms)
+    transforms = dict(frame.hashed.transforms)
     for name, parts in (("inset", originals), ("inset-mirror", mirrored)):
         if signals := usable_signals(map(phash256_signal, parts)):
-            transforms.append((name, signals))
-    return frame._replace(hashed=replace(frame.hashed, transforms=tuple(transforms)))
+            transforms[name] = signals
+    return frame._replace(hashed=replace(frame.hashed, transforms=transforms))
 
 
 def find_insets(greys: Sequence[Floats]) -> tuple[Window, ...]:

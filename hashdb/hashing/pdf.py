@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from hashdb.domain.frames import Frame, Unit
@@ -49,17 +50,21 @@ def _pdfium() -> Any:
     """The module pypdfium2, with no fonts of the system: hashes must not depend on the fonts of the machine."""
     import pypdfium2
 
-    if not _NO_FONTS:
-        _NO_FONTS.append(pypdfium2.raw.FPDF_SYSFONTINFO(version=1))
-        pypdfium2.raw.FPDF_SetSystemFontInfo(_NO_FONTS[0])
+    _hide_fonts()
     return pypdfium2
 
 
-_NO_FONTS: Final[list[Any]] = []
-"""The structure that PDFium asks for fonts of the system, without any function; empty until PDFium is loaded.
+@cache
+def _hide_fonts() -> object:
+    """Give PDFium a structure without any function, by which it asks for fonts of the system.
 
-PDFium keeps only its address, so it must not be freed.
-"""
+    Cached: PDFium keeps only the address of the structure, so it must not be freed.
+    """
+    from pypdfium2 import raw
+
+    no_fonts = raw.FPDF_SYSFONTINFO(version=1)
+    raw.FPDF_SetSystemFontInfo(no_fonts)
+    return no_fonts
 
 
 def read_pdf(
@@ -68,9 +73,6 @@ def read_pdf(
     """The pages, hashed as `mode` says, and the text of a PDF. Raises UnreadablePicture."""
     with closing(_open(octets)) as document:
         count = len(document)
-        incomplete: list[str] = []
-        if count > limits.max_pages:
-            incomplete.append(f"of its {count} pages, only the first {limits.max_pages} were hashed")
         frames: list[Frame] = []
         texts: list[str] = []
         damaged = 0
@@ -81,10 +83,13 @@ def read_pdf(
             if frame is not None:
                 frames.append(frame)
             advance((number + 1) / count)
-        if damaged:
-            incomplete.append(f"{damaged} pages could not be read")
-        if damaged == count:
-            raise UnreadablePicture(_NO_PDF)
+    if damaged == len(texts):
+        raise UnreadablePicture(_NO_PDF)
+    incomplete: list[str] = []
+    if count > limits.max_pages:
+        incomplete.append(f"of its {count} pages, only the first {limits.max_pages} were hashed")
+    if damaged:
+        incomplete.append(f"{damaged} of its {count} pages could not be read")
     return Content(tuple(texts), tuple(frames), count, tuple(incomplete))
 
 
@@ -124,7 +129,7 @@ def _frame(page: Any, number: int, algorithms: Sequence[Algorithm], mode: Mode) 
     hashed = hash_page(picture, algorithms, mode)
     if not hashed.signals:
         return None
-    return Frame(number, hashed.signals, hashed.quality, dict(hashed.transforms), Unit.PAGES)
+    return Frame(number, hashed.signals, hashed.quality, hashed.transforms, Unit.PAGES)
 
 
 def _text(page: Any) -> str:

@@ -50,7 +50,10 @@ _READERS = (
 FORMATS: Final = tuple(str(reader.format) for reader in _READERS)
 """Pillow's names of the accepted formats."""
 
-OUT_OF_MEMORY: Final = "hashing the picture needs more memory than is allowed"
+
+def out_of_memory(what: str) -> str:
+    """The reason of the error for a file (`picture`, `video` or `document`) that takes too much memory."""
+    return f"hashing the {what} needs more memory than is allowed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ def _open(octets: bytes) -> Image.Image:
     except Image.DecompressionBombError:
         reason = "the picture has too many pixels"
     except MemoryError:
-        reason = OUT_OF_MEMORY
+        reason = out_of_memory("picture")
     except Exception:
         known = ", ".join((*FORMATS, *_VIDEOS, *_DOCUMENTS))
         reason = f"not a picture, video or document in a supported format ({known})"
@@ -176,7 +179,7 @@ def _decode(image: Image.Image, limits: Limits) -> Image.Image:
     except UnreadablePicture:
         raise
     except MemoryError:
-        reason = OUT_OF_MEMORY
+        reason = out_of_memory("picture")
     except Exception:
         reason = "the picture is damaged or cut short"
     raise UnreadablePicture(reason)

@@ -9,7 +9,6 @@ from hashdb.domain.frames import Frame
 from hashdb.errors import ExtraMissing, VideoTooLarge
 
 NO_EXTRA: Final = str(ExtraMissing("a document", "documents"))
-OUT_OF_MEMORY: Final = "hashing the document needs more memory than is allowed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,31 +7,26 @@ it writes no files, opens none and no socket, leaves no core dump, and loads nei
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import resource
-import struct
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from socket import recv_fds, socket
 
-from hashdb.domain.frames import Frame
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import OF_PICTURES, Algorithm
-from hashdb.errors import UnreadablePicture, VideoTooLarge
-from hashdb.hashing import Hashed, Mode, hash_as, warm
-from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
+from hashdb.errors import UnreadablePicture
+from hashdb.hashing import Mode, hash_as, warm
 from hashdb.hashing.decoding import VideoLimits, load_decoder
 from hashdb.hashing.documents import hash_document, load_readers
-from hashdb.hashing.pictures import IGNORING_WARNINGS, OUT_OF_MEMORY, Limits
-from hashdb.hashing.reading import OUT_OF_MEMORY as DOCUMENT_OUT_OF_MEMORY
+from hashdb.hashing.messages import DOCUMENT, VIDEO, encode, encode_error, encode_frame, receive, send, send_answer
+from hashdb.hashing.pictures import IGNORING_WARNINGS, Limits, out_of_memory
 from hashdb.hashing.reading import DocumentLimits
 from hashdb.hashing.videos import Video, hash_frames
 
-VIDEO, DOCUMENT = "video", "document"
-"""The first word of the header of a video, and of a document."""
 _REPORT_SECONDS = 1
 """Seconds after which a sign of progress is sent, if nothing else was."""
 
@@ -63,22 +58,22 @@ def _serve(connection: socket, limits: Limits) -> None:
     A file begins with a header: words separated by spaces. The first word is the kind of the file; for a picture, it is
     the mode. The methods of `Worker` write the other words, and the function for the kind reads them.
     """
-    while True:
-        try:
+    with suppress(EOFError):  # The worker has closed its end.
+        while True:
             kind, *words = receive(connection, 1024).decode().split()
-            if kind == VIDEO:
-                answer = _answer_video(connection, words)
-            elif kind == DOCUMENT:
-                answer = _answer_document(connection, words)
-            else:
-                answer = _answer_picture(connection, Mode(kind), words, limits)
-        except EOFError:
-            return
-        except UnreadablePicture as error:
-            answer = {"reason": error.reason, "too_large": isinstance(error, VideoTooLarge)}
-        except MemoryError:
-            answer = {"reason": OUT_OF_MEMORY}
-        send(connection, json.dumps(answer).encode())
+            try:
+                if kind == VIDEO:
+                    answer = _answer_video(connection, words)
+                elif kind == DOCUMENT:
+                    answer = _answer_document(connection, words)
+                else:
+                    answer = _answer_picture(connection, Mode(kind), words, limits)
+            except UnreadablePicture as error:
+                answer = encode_error(error)
+            except MemoryError:
+                what = kind if kind in (VIDEO, DOCUMENT) else "picture"
+                answer = encode_error(UnreadablePicture(out_of_memory(what)))
+            send_answer(connection, answer)
 
 
 def _answer_picture(connection: socket, mode: Mode, words: Sequence[str], limits: Limits) -> dict[str, object]:
@@ -95,7 +90,7 @@ def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]
     """Receive an open file. Send each frame of its video, and a sign of progress if no frame came for a second.
 
     Each message says how far the video is read (`at`) and how long it is (`of`; 0: not known), in seconds. Returns the
-    last message. Raises UnreadablePicture.
+    last message. Raises UnreadablePicture and MemoryError.
     """
     interval, fast, seconds, pixels, mode, *names = words
     report = _Reports(connection)
@@ -106,12 +101,9 @@ def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]
 
     with os.fdopen(_receive_file(connection), "rb") as file:
         limits = VideoLimits(max_seconds=float(seconds), max_pixels=int(pixels))
-        try:
-            video = Video(file, limits, interval=float(interval), fast=fast == "fast", advance=advance)
-            for number, at, on_grid, hashed in hash_frames(video, list(map(Algorithm, names)), Mode(mode)):
-                report({"number": number, "at": at, "on_grid": on_grid, "of": video.duration, **encode(hashed)})
-        except MemoryError:
-            return {"reason": VIDEO_OUT_OF_MEMORY}
+        video = Video(file, limits, interval=float(interval), fast=fast == "fast", advance=advance)
+        for number, at, on_grid, hashed in hash_frames(video, list(map(Algorithm, names)), Mode(mode)):
+            report({"number": number, "at": at, "on_grid": on_grid, "of": video.duration, **encode(hashed)})
     return {"duration": video.duration, "incomplete": video.incomplete}
 
 
@@ -128,13 +120,14 @@ class _Reports:
 
     def __call__(self, message: dict[str, object]) -> None:
         self._sent = time.monotonic()
-        send(self._connection, json.dumps(message).encode())
+        send_answer(self._connection, message)
 
 
 def _answer_document(connection: socket, words: Sequence[str]) -> dict[str, object]:
     """Receive an open file. Send a sign of progress every second, then each frame of the document in it.
 
-    A sign of progress says which share is done, 0 to 1. Returns the last message. Raises UnreadablePicture.
+    A sign of progress says which share is done, 0 to 1. Returns the last message. Raises UnreadablePicture and
+    MemoryError.
     """
     step, max_bytes, max_unpacked, max_pages, max_words, mode, *names = words
     report = _Reports(connection)
@@ -147,31 +140,10 @@ def _answer_document(connection: socket, words: Sequence[str]) -> dict[str, obje
     with os.fdopen(_receive_file(connection), "rb") as file:
         # The worker may have read from the same open file, to recognise its format.
         file.seek(0)
-        try:
-            document = hash_document(
-                file, list(map(Algorithm, names)), Mode(mode), limits, step=int(step), advance=advance
-            )
-            for frame in document.frames:
-                report(encode_frame(frame))
-        except MemoryError:
-            return {"reason": DOCUMENT_OUT_OF_MEMORY}
+        document = hash_document(file, list(map(Algorithm, names)), Mode(mode), limits, step=int(step), advance=advance)
+        for frame in document.frames:
+            report(encode_frame(frame))
     return {"pages": document.pages, "words": document.words, "incomplete": document.incomplete}
-
-
-def encode_frame(frame: Frame) -> dict[str, object]:
-    """A frame of a document as an object of JSON; `decode_frame` of the worker is the inverse."""
-    hashed = Hashed(frame.signals, frame.quality, tuple(frame.transforms.items()))
-    return {"at": int(frame.at), "unit": frame.unit, "length": frame.length, **encode(hashed)}
-
-
-def encode(hashed: Hashed) -> dict[str, object]:
-    """The hashes as an object of JSON; `decode` of the worker is the inverse."""
-    return {
-        "signals": list(map(str, hashed.signals)),
-        "quality": hashed.quality,
-        "transforms": [[name, list(map(str, signals))] for name, signals in hashed.transforms],
-        "signatures": [[name, list(map(str, of_view))] for name, of_view in hashed.signatures],
-    }
 
 
 def _receive_file(connection: socket) -> int:
@@ -218,37 +190,6 @@ def confine(memory_bytes: int) -> None:
         pass
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, free + 1))
-
-
-_LENGTH = struct.Struct("!I")
-"""The length in bytes that is before each message, as an unsigned number of 32 bits."""
-
-
-def send(connection: socket, *messages: bytes) -> None:
-    """Send messages in one call, since each call wakes the receiver.
-
-    Raises OSError, such as TimeoutError if sending all of them takes longer than the socket's timeout.
-    """
-    connection.sendall(b"".join(part for message in messages for part in (_LENGTH.pack(len(message)), message)))
-
-
-def receive(connection: socket, limit: int) -> bytes:
-    """The next message. Raises EOFError at the end, ValueError above `limit` bytes, and OSError like `send`."""
-    (length,) = _LENGTH.unpack(_receive_exactly(connection, _LENGTH.size))
-    if length > limit:
-        raise ValueError(f"a message of {length} bytes where {limit} are the most")
-    return _receive_exactly(connection, length)
-
-
-def _receive_exactly(connection: socket, count: int) -> bytes:
-    octets = bytearray(count)
-    rest = memoryview(octets)
-    while rest:
-        received = connection.recv_into(rest)
-        if not received:
-            raise EOFError("the other end is closed")
-        rest = rest[received:]
-    return bytes(octets)
 
 
 if __name__ == "__main__":

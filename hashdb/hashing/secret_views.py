@@ -16,7 +16,7 @@ from typing import Final
 
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import MINIMUM_QUALITY, Signal, usable_signals
-from hashdb.hashing.pdq import has_detail, sample_changes
+from hashdb.hashing.pdq import sample_changes
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.transforms import Transform
 from hashdb.hashing.variants import part_quality
@@ -59,12 +59,10 @@ def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
 
 
 def secret_transforms(picture: Picture, seeds: Sequence[Seed]) -> Iterator[Transform]:
-    """The names and the phash256 signals of the parts of each seed, for a query.
+    """The names and the phash256 signals of the parts of each seed, for a query. The picture has detail.
 
     A name like `secret-2-1` has the id of the seed and the number of the strip.
     """
-    if not has_detail(picture):
-        return
     for seed in seeds:
         for number, window in enumerate(secret_windows(seed.octets), 1):
             if signals := usable_signals([phash256_signal(coefficients(picture.reduced, window))]):

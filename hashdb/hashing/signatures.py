@@ -43,16 +43,12 @@ def signatures(picture: Picture) -> tuple[Signature, ...]:
     return _Signer(picture).upright(WHOLE_WINDOW) if has_detail(picture) else ()
 
 
-def signatures_by_view(
-    picture: Picture, inside: Inside | None, names: Iterable[str]
-) -> Iterator[tuple[str, tuple[Signature, ...]]]:
-    """The name and the signatures of the whole picture, then of each view with one of these names of transforms.
+def signatures_by_view(picture: Picture, inside: Inside, names: Iterable[str]) -> dict[str, tuple[Signature, ...]]:
+    """The signatures of the whole picture, and of each view with one of these names of transforms, by name.
 
-    `inside` is what `transforms.look_inside` found; None for a picture that has no signatures. There are at most 64
-    signatures: those of the last views of `_Signer.views`, which are the least likely, are left out.
+    The picture has detail, and `inside` is what `look_inside` found. There are at most 64 signatures: those of the last
+    views of `_Signer.views`, which are the least likely, are left out.
     """
-    if inside is None:
-        return
     by_view: dict[str, list[Signature]] = {}
     wanted, remaining = {WHOLE, *names}, MOST_SIGNATURES
     for name, of_view in _Signer(picture).views(inside):
@@ -61,7 +57,7 @@ def signatures_by_view(
             new = [signature for signature in of_view if signature not in by_view.get(name, ())][:remaining]
             by_view.setdefault(name, []).extend(new)
             remaining -= len(new)
-    yield from ((name, tuple(of_view)) for name, of_view in by_view.items() if of_view)
+    return {name: tuple(of_view) for name, of_view in by_view.items() if of_view}
 
 
 class _Signer:

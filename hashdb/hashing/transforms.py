@@ -14,13 +14,13 @@ from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.hashing.borders import MIN_DIFFERENCE, find_borders
 from hashdb.hashing.corners import straighten
 from hashdb.hashing.panels import find_panels, reduce_for_panels
-from hashdb.hashing.pdq import has_detail, pdq_coefficients, pdq_signal, sample_changes
+from hashdb.hashing.pdq import pdq_coefficients, pdq_signal, sample_changes
 from hashdb.hashing.pictures import SHORTEST_SIDE, Picture
 from hashdb.hashing.reductions import Floats, sample
 from hashdb.hashing.variants import part_quality
 from hashdb.hashing.windows import WHOLE, Window, coefficients, crop, phash256_signal, rotate, whole_coefficients
 
-MIDDLE: Final = Window(0.14, 0.14, 0.86, 0.86)
+WITHOUT_EDGES: Final = Window(0.14, 0.14, 0.86, 0.86)
 """One of the parts that contributions store; as a query it finds a picture whose edges were written over."""
 TILT_DEGREES = 3.5
 TILTS: Final = (("tilt-left", TILT_DEGREES), ("tilt-right", -TILT_DEGREES))
@@ -55,22 +55,17 @@ class Inside(NamedTuple):
     """
 
 
-def look_inside(picture: Picture, *, is_video_frame: bool = False) -> Inside | None:
-    """What may be inside a picture. None if it is tiny or has no detail. A frame of a video has parts only."""
-    if not has_detail(picture):
-        return None
+def look_inside(picture: Picture, *, is_video_frame: bool = False) -> Inside:
+    """What may be inside a picture that has detail. A frame of a video has parts only."""
     parts = find_borders(picture.reduced)
     return Inside(parts) if is_video_frame else Inside(parts, _panels(picture, parts), _straighten(picture.reduced))
 
 
-def transforms(picture: Picture, algorithms: Sequence[Algorithm], inside: Inside | None) -> Iterator[Transform]:
+def transforms(picture: Picture, algorithms: Sequence[Algorithm], inside: Inside) -> Iterator[Transform]:
     """The name and the signals of each transform, by PDQ and phash256 only: 64 bits are too few for so many queries.
 
-    `inside` is what `look_inside` found; None for a picture without detail. It has no transforms, since the bits of its
-    hashes would be rounding noise. A signal with a fault is left out.
+    The picture has detail, and `inside` is what `look_inside` found. A signal with a fault is left out.
     """
-    if inside is None:
-        return
     by_algorithm = {Algorithm.PDQ: _pdq_transforms, Algorithm.PHASH256: _phash256_transforms}
     signals_by_name: dict[str, list[Signal]] = {}
     for algorithm in algorithms:
@@ -90,7 +85,7 @@ def _phash256_transforms(picture: Picture, inside: Inside) -> Iterator[tuple[str
         yield f"{name}-{MIRROR}", phash256_signal(mirror(part))
     for name, degrees in TILTS:
         yield name, phash256_signal(coefficients(*rotate(grey, degrees)))
-    yield "middle", phash256_signal(coefficients(grey, MIDDLE))
+    yield "middle", phash256_signal(coefficients(grey, WITHOUT_EDGES))
     yield "invert", phash256_signal(-whole)
     for number, (_, panel) in enumerate(inside.panels, 1):
         yield f"panel-{number}", phash256_signal(panel[:16, :16])  # the frequencies 0 to 15
@@ -111,8 +106,10 @@ def _pdq_transforms(picture: Picture, inside: Inside) -> Iterator[tuple[str, Sig
     Parts of the same kind of frame share a name, with a signal each. PDQ of a panel is about 10 bits from that of the
     panel cut out.
     """
-    yield from pdq_orientations(picture)
-    yield "invert", pdq_signal(-pdq_coefficients(picture.sampled))
+    whole = pdq_coefficients(picture.sampled)
+    for name, oriented in orientations(whole, lowest=1):
+        yield name, pdq_signal(oriented)
+    yield "invert", pdq_signal(-whole)
     for name, window in inside.parts:
         cropped = crop(picture.colour, window)
         if min(cropped.size) >= SHORTEST_SIDE:
@@ -146,12 +143,6 @@ def _straighten(grey: Floats) -> list[Floats]:
     boxes = find_panels(np.rint(straight).astype(np.uint8))[:_STRAIGHTENED_PANELS]
     parts = [straight, *(straight[box.top : box.bottom, box.left : box.right] for box in boxes)]
     return [coefficients(part, WHOLE, DETAIL_FREQUENCIES) for part in parts]
-
-
-def pdq_orientations(picture: Picture) -> Iterator[tuple[str, Signal]]:
-    """The name and the PDQ signal of each orientation but the picture's own; each side must have 5 pixels or more."""
-    for name, oriented in orientations(pdq_coefficients(picture.sampled), lowest=1):
-        yield name, pdq_signal(oriented)
 
 
 def mirrored(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[Signal]:

@@ -45,7 +45,7 @@ _LONGER, _LONGEST_STILL = 1.1, 2.0
 """A stated length is believed up to this factor of the end, and so many seconds more, which the last frame may last."""
 
 VIDEO_LIMITS: Final = VideoLimits()
-"""2 hours, 50 megapixels a frame, 64 tracks, 2 minutes of processing."""
+"""2 hours, 50 megapixels a frame, 2 minutes of processing."""
 VIDEO_HEAD: Final = 400
 """Bytes by which a video is recognised."""
 _HEADS: Final = (
@@ -115,7 +115,7 @@ def thin_out(frames: Sequence[HashedFrame], most: int) -> list[HashedFrame]:
 def to_frames(hashed: Sequence[HashedFrame]) -> tuple[Frame, ...]:
     """The frames as the service takes them, 7,200 at most; a frame without a usable hash is left out."""
     return tuple(
-        Frame(frame.at, frame.hashed.signals, frame.hashed.quality, dict(frame.hashed.transforms))
+        Frame(frame.at, frame.hashed.signals, frame.hashed.quality, frame.hashed.transforms)
         for frame in thin_out(hashed, FRAMES_AN_ITEM)
         if frame.hashed.signals
     )

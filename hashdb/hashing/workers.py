@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from socket import send_fds, socket, socketpair
 from typing import Any, BinaryIO, Final, TypeVar
 
-from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.frames import Frame
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.signatures import Signature
+from hashdb.domain.signals import Algorithm
 from hashdb.errors import Unavailable, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode
-from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
 from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.documents import HashedDocument
-from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
+from hashdb.hashing.messages import ANSWER_BYTES, DOCUMENT, VIDEO, decode, decode_frame, receive, receive_answer, send
+from hashdb.hashing.pictures import Limits, out_of_memory
 from hashdb.hashing.reading import DOCUMENT_LIMITS, DocumentLimits
-from hashdb.hashing.reading import OUT_OF_MEMORY as DOCUMENT_OUT_OF_MEMORY
-from hashdb.hashing.sandbox import DOCUMENT, VIDEO, receive, send
 from hashdb.hashing.texts import LISTED_STEP
 from hashdb.hashing.videos import INTERVAL, VIDEO_LIMITS, HashedFrame, HashedVideo
 
@@ -34,8 +30,6 @@ _START_SECONDS: Final = 60
 """Seconds that a process may take to start."""
 _STALL_SECONDS: Final = 60
 """Seconds without a sign of progress, after which a video or a document is given up."""
-_ANSWER_BYTES: Final = 65_536
-"""The largest message of a process, in bytes."""
 # The environment variables that a process inherits. Others may hold secrets, like the database's password.
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -93,7 +87,6 @@ class Worker:
                     result = self._guarded(partial(self._exchange, header, octets))
                     busy = octets is not None and self._process is not None
                     self._deadline = time.monotonic() + self._seconds
-                    assert result is not None
                     yield result
                 if octets is not None and not busy:
                     if not self._is_running:
@@ -207,13 +200,9 @@ class Worker:
             if left <= 0:
                 raise TimeoutError
             self._connection.settimeout(min(left, _STALL_SECONDS))
-            message = json.loads(receive(self._connection, _ANSWER_BYTES))
+            return receive_answer(self._connection)
         except TimeoutError:
             self.stop()
-        else:
-            if "reason" in message:
-                raise (VideoTooLarge if message.get("too_large") else UnreadablePicture)(str(message["reason"]))
-            return message
         if left > _STALL_SECONDS:
             raise UnreadablePicture(f"the {what} is damaged: reading it made no progress for {_STALL_SECONDS} s")
         raise VideoTooLarge(f"hashing the {what} took longer than {seconds:g} s")
@@ -234,7 +223,7 @@ class Worker:
             return call()
         except UnreadablePicture as error:
             # The remaining memory may be too fragmented for the next picture.
-            if error.reason in (OUT_OF_MEMORY, VIDEO_OUT_OF_MEMORY, DOCUMENT_OUT_OF_MEMORY):
+            if error.reason == out_of_memory(what):
                 self.stop()
             error_class, reason = type(error), error.reason
         except TimeoutError:
@@ -255,10 +244,7 @@ class Worker:
         if octets is not None:
             self._send(header, octets)
         self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
-        answer = json.loads(receive(self._connection, _ANSWER_BYTES))
-        if "reason" in answer:
-            raise UnreadablePicture(str(answer["reason"]))
-        return decode(answer)
+        return decode(receive_answer(self._connection))
 
     @property
     def _is_running(self) -> bool:
@@ -267,7 +253,10 @@ class Worker:
     def _start(self) -> None:
         """Start a process, which loads what reads videos and documents only if needed: that takes time and memory."""
         self.stop()
-        self._connection, child_end = socketpair()
+        try:
+            self._connection, child_end = socketpair()
+        except OSError:
+            raise Unavailable(retry_after=10) from None
         try:
             with child_end:
                 process = _spawn(child_end, self._kinds, self._limits_sent)
@@ -275,27 +264,11 @@ class Worker:
             self._finalizer = weakref.finalize(self, _kill_process, os.getpid(), process, self._connection)
             self._process = process
             self._connection.settimeout(_START_SECONDS)
-            receive(self._connection, _ANSWER_BYTES)  # "ready"
+            receive(self._connection, ANSWER_BYTES)  # "ready"
         except (OSError, EOFError, ValueError):
             self._connection.close()
             self.stop()
             raise Unavailable(retry_after=10) from None
-
-
-def decode(message: Mapping[str, Any]) -> Hashed:
-    """The hashes in a message of the process; `encode` of the sandbox is the inverse."""
-    quality = message["quality"]
-    transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in message["transforms"])
-    signatures = tuple((str(name), tuple(map(Signature.parse, texts))) for name, texts in message["signatures"])
-    signals = tuple(map(Signal.parse, message["signals"]))
-    return Hashed(signals, None if quality is None else int(quality), transforms, signatures)
-
-
-def decode_frame(message: Mapping[str, Any]) -> Frame:
-    """The frame of a document in a message of the process; `encode_frame` of the sandbox is the inverse."""
-    hashed, unit = decode(message), Unit(message["unit"])
-    transforms = dict(hashed.transforms)
-    return Frame(int(message["at"]), hashed.signals, hashed.quality, transforms, unit, int(message["length"]))
 
 
 def _spawn(connection: socket, kinds: Iterable[str], limits: tuple[int, ...]) -> subprocess.Popen[bytes]:

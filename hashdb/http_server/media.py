@@ -82,7 +82,7 @@ class HashedFile(NamedTuple):
     def in_draft(self, draft: Draft) -> Draft:
         """The draft with the signatures of a picture, or with what it has of a video, a document or a text."""
         if not self.has_parts:
-            return replace(draft, signatures=dict(self.hashed.signatures).get(WHOLE, ()))
+            return replace(draft, signatures=self.hashed.signatures.get(WHOLE, ()))
         media = self.media if draft.media is Media.IMAGE else draft.media
         return replace(draft, media=media, frames=self.frames, duration=self.duration)
 
@@ -90,10 +90,10 @@ class HashedFile(NamedTuple):
         """The query for what matches it."""
         return Query(
             self.hashed.signals,
-            transforms=dict(self.hashed.transforms),
+            transforms=self.hashed.transforms,
             frames=self.frames,
             duration=self.duration,
-            signatures=dict(self.hashed.signatures),
+            signatures=self.hashed.signatures,
         )
 
 
@@ -308,7 +308,7 @@ def _picture(file: HashedFile) -> PictureOut:
         fields["incomplete"] = file.incomplete
     for name in ("transforms", "signatures"):
         if by_view := getattr(file.hashed, name):
-            fields[name] = {view: list(values) for view, values in by_view}
+            fields[name] = {view: list(values) for view, values in by_view.items()}
     return PictureOut.model_construct(**fields)
 
 

@@ -22,7 +22,7 @@ from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutco
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.stats.counts import Use
 from hashdb.domain.times import Period
-from hashdb.hashing.algorithms import built_in_benign
+from hashdb.hashing.benign import built_in_benign
 from hashdb.service import HashDB
 from hashdb.service.accounts import members, users
 from hashdb.service.contributions import contributions

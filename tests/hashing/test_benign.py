@@ -14,7 +14,7 @@ from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import can_be_contributed_near, default_radius
 from hashdb.domain.signals import OF_PICTURES, PERCEPTUAL, Algorithm, Profile, Signal
 from hashdb.hashing import Mode, hash_file, hash_variants
-from hashdb.hashing.algorithms import built_in_benign, is_benign
+from hashdb.hashing.benign import built_in_benign, is_benign
 from hashdb.hashing.texts import hash_text
 from scripts import benign, benign_texts
 from tests.builders import near, signal

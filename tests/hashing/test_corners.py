@@ -22,7 +22,9 @@ def _photo(number: int) -> Image.Image:
 
 def _nearest(upload: bytes, original: Signal) -> int:
     views = hash_transforms(upload, [original.algorithm]).transforms
-    return min(signal.distance(original) for name, signals in views if name.startswith("flat") for signal in signals)
+    return min(
+        signal.distance(original) for name, signals in views.items() if name.startswith("flat") for signal in signals
+    )
 
 
 @pytest.mark.parametrize("name", ["tilted 10°, whole", "tilted 20°, whole", "tilted 45°, whole"])

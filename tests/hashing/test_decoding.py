@@ -19,9 +19,9 @@ from PIL import Image
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Limits, Mode
-from hashdb.hashing.decoding import NO_TRACK, NO_VIDEO, NOTHING_READ, OUT_OF_MEMORY, Decoded, VideoLimits, open_source
+from hashdb.hashing.decoding import NO_TRACK, NO_VIDEO, NOTHING_READ, Decoded, VideoLimits, open_source
 from hashdb.hashing.pdq import pdq
-from hashdb.hashing.pictures import Picture
+from hashdb.hashing.pictures import Picture, out_of_memory
 from hashdb.hashing.videos import HashedVideo, is_video
 from hashdb.hashing.workers import Worker
 from tests import films
@@ -74,7 +74,7 @@ def _hashes_or_reason(hash_video: Callable[[bytes], HashedVideo], octets: bytes)
 
 
 def _decoded(octets: bytes) -> list[Decoded]:
-    return list(open_source(BytesIO(octets), LIMITS).decode())
+    return list(open_source(BytesIO(octets), LIMITS, key_frames=False).decode())
 
 
 def _box(name: bytes, *contents: bytes) -> bytes:
@@ -342,7 +342,7 @@ def test_animations_with_too_many_pixels_are_rejected(rejection_reason: Callable
         assert rejection_reason(bytes(octets)) == "the video has too many pixels"
     png = _animation("PNG", *films.pictures()[:3])
     header = b"IHDR" + struct.pack(">II", 7_000, 7_000) + png[24:29]
-    assert rejection_reason(png[:12] + header + struct.pack(">I", crc32(header)) + png[33:]) == OUT_OF_MEMORY
+    assert rejection_reason(png[:12] + header + struct.pack(">I", crc32(header)) + png[33:]) == out_of_memory("video")
 
 
 def test_hashing_stops_at_the_time_limit_and_the_next_video_is_hashed(

@@ -98,7 +98,7 @@ def test_each_frame_has_the_inset_and_its_mirror_as_transforms() -> None:
     for frame, inset in zip(_hashed(with_inset(place)), pan(7, (160, 90)), strict=True):
         own = imagehash_signal(Picture(inset), Algorithm.PHASH256)
         mirrored = imagehash_signal(Picture(inset.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), Algorithm.PHASH256)
-        transforms = dict(frame.hashed.transforms)
+        transforms = frame.hashed.transforms
         assert min(own.distance(signal) for signal in transforms["inset"]) <= 24
         assert min(mirrored.distance(signal) for signal in transforms["inset-mirror"]) <= 24
 
@@ -106,7 +106,7 @@ def test_each_frame_has_the_inset_and_its_mirror_as_transforms() -> None:
 def test_an_inset_is_tried_only_in_its_own_and_the_next_stretches() -> None:
     plain = list(pan(10, (320, 180)))
     frames = _hashed([*plain, *plain, *with_inset((150, 10, 310, 100)), *plain, *plain])
-    has_inset = ["inset" in dict(frame.hashed.transforms) for frame in frames]
+    has_inset = ["inset" in frame.hashed.transforms for frame in frames]
     stretches = [set(has_inset[start : start + FRAMES]) for start in range(0, len(has_inset), FRAMES)]
     assert stretches == [{False}, {True}, {True}, {True}, {False}]
     assert [frame.number for frame in frames] == list(range(5 * FRAMES))

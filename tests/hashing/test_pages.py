@@ -44,7 +44,7 @@ def test_a_screenshot_without_margins_is_near_the_listed_page(dark: bool) -> Non
     listed = hash_page(Picture(image), ALGORITHMS, Mode.BALANCED).signals
     screenshot = image.crop((70, 60, image.width - 75, image.height - 80)).resize((500, 700))
     hashed = hash_transforms(encode_picture(ImageOps.invert(screenshot) if dark else screenshot), ALGORITHMS)
-    queried = [*hashed.signals, *(signal for _, signals in hashed.transforms for signal in signals)]
+    queried = [*hashed.signals, *(signal for signals in hashed.transforms.values() for signal in signals)]
     assert _nearest(listed, queried) <= 28
     other = hash_page(Picture(page(2)), ALGORITHMS, Mode.BALANCED).signals
     assert _nearest(other, queried) > 46

@@ -122,6 +122,24 @@ def test_only_the_first_pages_of_a_very_long_document_are_hashed(worker: Worker)
     assert "only the first 20 were hashed" in str(document.incomplete)
 
 
+def _without_first_page(octets: bytes) -> bytes:
+    """A PDF whose first page cannot be read."""
+    return octets.replace(b"/Type /Page /Parent", b"/Type /Nope /Parent", 1)
+
+
+def test_a_pdf_with_a_damaged_page_is_hashed_in_part(worker: Worker) -> None:
+    document = hash_bytes(worker, _without_first_page(pdf([prose(1, 200), prose(2, 200)])))
+    assert (document.pages, document.words) == (2, 200)
+    assert document.incomplete == "the document was read in part: 1 of its 2 pages could not be read"
+
+
+@pytest.mark.parametrize("limits", [LIMITS, replace(LIMITS, max_pages=1)], ids=["one page", "the first of two"])
+def test_a_pdf_of_which_no_page_can_be_read_is_damaged(limits: DocumentLimits, worker: Worker) -> None:
+    octets = _without_first_page(pdf([TEXT] * (1 if limits == LIMITS else 2)))
+    with pytest.raises(UnreadablePicture, match="the PDF cannot be read: it is damaged or cut short"):
+        hash_bytes(worker, octets, limits)
+
+
 def test_text_is_read_and_scripts_and_macros_are_not_run(worker: Worker) -> None:
     plain = hash_bytes(worker, pdf([prose(1, 200)]))
     assert hash_bytes(worker, hostile.active_pdf()).frames == plain.frames

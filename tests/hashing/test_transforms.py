@@ -48,7 +48,7 @@ def test_a_transform_undoes_the_alteration(photo: Path, name: str, algorithm: Al
     (original,) = hash_picture(photo.read_bytes(), [algorithm]).signals
     query = hash_transforms(ALTERATIONS[name].upload(picture.colour, 1), [algorithm])
     assert original.distance(query.signals[0]) > algorithm.radius
-    assert _nearest(dict(query.transforms)[UNDOING_TRANSFORMS[name]], original) <= algorithm.radius
+    assert _nearest(query.transforms[UNDOING_TRANSFORMS[name]], original) <= algorithm.radius
 
 
 def test_a_mirrored_picture_with_a_caption_is_found() -> None:
@@ -56,14 +56,14 @@ def test_a_mirrored_picture_with_a_caption_is_found() -> None:
     mirrored = ALTERATIONS["mirrored"].draw_on(photo)
     (original,) = hash_picture(PHOTOS[1].read_bytes(), [Algorithm.PHASH256]).signals
     query = hash_transforms(ALTERATIONS["caption above"].upload(mirrored, 1), [Algorithm.PHASH256])
-    assert _nearest(dict(query.transforms)["caption-mirror"], original) <= Algorithm.PHASH256.radius
+    assert _nearest(query.transforms["caption-mirror"], original) <= Algorithm.PHASH256.radius
 
 
 def test_transforms_do_not_change_the_first_signals_of_a_picture() -> None:
     octets = encode_picture(draw_picture())
     plain, query = hash_picture(octets, OF_PICTURES), hash_transforms(octets, OF_PICTURES)
     assert (plain.signals, plain.quality) == (query.signals, query.quality)
-    assert plain.transforms == ()
+    assert plain.transforms == {}
 
 
 def test_only_256_bit_algorithms_have_transforms() -> None:
@@ -72,12 +72,13 @@ def test_only_256_bit_algorithms_have_transforms() -> None:
     assert _transforms(Picture(draw_picture()), [Algorithm.PHASH]) == []
 
 
-@pytest.mark.parametrize("size", [(1, 1), (4, 300), (5, 5), (1000, 6), (64, 64)], ids=str)
+@pytest.mark.parametrize("size", [(5, 5), (1000, 6), (64, 64)], ids=str)
 def test_pictures_of_any_size_have_transforms_with_distinct_names(size: tuple[int, int]) -> None:
     names = [name for name, _ in _transforms(Picture(draw_picture(*size)))]
     assert len(names) == len(set(names))
 
 
-def test_a_flat_picture_has_no_transforms() -> None:
-    picture = Picture(draw_picture(300, 200).point(lambda _: 128))
-    assert _transforms(picture) == []
+@pytest.mark.parametrize("size", [(1, 1), (4, 300), (300, 200)], ids=str)
+def test_a_flat_or_tiny_picture_has_no_transforms(size: tuple[int, int]) -> None:
+    flat = encode_picture(draw_picture(*size).point(lambda _: 128))
+    assert hash_transforms(flat, OF_PICTURES).transforms == {}

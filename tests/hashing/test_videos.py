@@ -66,10 +66,8 @@ def test_a_query_has_all_transforms_each_second_and_the_mirror_in_between() -> N
     assert between
     for hashed in between:
         algorithms = [signal.algorithm for signal in hashed.signals]
-        assert (
-            algorithms == [signal.algorithm for signal in dict(hashed.transforms).get("mirror", ())] == list(ALGORITHMS)
-        )
-    long = [frame for frame in frames if "middle" in dict(frame.hashed.transforms)]
+        assert algorithms == [signal.algorithm for signal in hashed.transforms.get("mirror", ())] == list(ALGORITHMS)
+    long = [frame for frame in frames if "middle" in frame.hashed.transforms]
     assert len(frames) / 3 < len(long) <= len(frames) * 2 / 3
 
 
@@ -109,8 +107,8 @@ def test_the_transforms_of_a_query_use_only_the_requested_algorithms() -> None:
     for algorithms in (ALGORITHMS, (Algorithm.PDQ,), (Algorithm.PHASH256,)):
         video = Video(BytesIO(octets), VideoLimits(), interval=0.25)
         hashed = [frame.hashed for frame in hash_frames(video, algorithms, Mode.TRANSFORMS)]
-        names = {name for frame in hashed for name, _ in frame.transforms}
-        used = {signal.algorithm for frame in hashed for _, signals in frame.transforms for signal in signals}
+        names = {name for frame in hashed for name in frame.transforms}
+        used = {signal.algorithm for frame in hashed for signals in frame.transforms.values() for signal in signals}
         assert used == set(algorithms)
         assert ("inset" in names) is (Algorithm.PHASH256 in algorithms)
 

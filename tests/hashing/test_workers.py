@@ -154,6 +154,16 @@ def test_a_process_that_died_while_idle_is_replaced(worker: Worker) -> None:
     worker.hash(SMALL, QUICK)
 
 
+def test_unavailable_is_raised_if_no_socket_can_be_opened(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(24, "Too many open files")
+
+    worker.stop()
+    monkeypatch.setattr("hashdb.hashing.workers.socketpair", fail)
+    with pytest.raises(Unavailable):
+        worker.hash(encode_picture(draw_picture()), OF_PICTURES)
+
+
 def test_unavailable_is_raised_if_the_process_cannot_start(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     for program in ("/bin/false", "/does/not/exist"):
         monkeypatch.setattr(sys, "executable", program)

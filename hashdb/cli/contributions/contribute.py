@@ -217,7 +217,7 @@ def _send(client: Client, template: Draft, batch: list[Outcome], *, with_signatu
 def _draft(template: Draft, outcome: Outcome) -> Draft:
     assert outcome.hashed is not None
     hashed = outcome.hashed
-    of_whole = dict(hashed.signatures).get(WHOLE, ())
+    of_whole = hashed.signatures.get(WHOLE, ())
     draft = replace(template, signals=hashed.signals, quality=hashed.quality, signatures=of_whole)
     if not outcome.has_parts:
         return draft

@@ -177,7 +177,7 @@ class _Run:
         refused: dict[int, str] = {}
         additions: dict[int, Addition] = {}
         for id, hashed in hashes.items():
-            now, signatures = contributions[id], dict(hashed.signatures).get(WHOLE, ())
+            now, signatures = contributions[id], hashed.signatures.get(WHOLE, ())
             new_signals = len(set(hashed.signals).difference(now.signals))
             new_signatures = len(set(signatures).difference(now.signatures))
             added[id] = min(new_signals, SIGNALS_AN_ITEM - len(now.signals) - now.masked)

@@ -166,5 +166,5 @@ def _to_json(answer: tuple[Outcome, Hashed]) -> dict[str, object]:
         item["incomplete"] = outcome.incomplete
     for name in ("transforms", "signatures"):
         if by_view := getattr(hashed, name):
-            item[name] = {view: list(map(str, values)) for view, values in by_view}
+            item[name] = {view: list(map(str, values)) for view, values in by_view.items()}
     return item

@@ -111,8 +111,8 @@ def query_of(outcome: Outcome, hashed: Hashed, radius: Mapping[Algorithm, int] |
     return Query(
         hashed.signals,
         radius=radius or {},
-        transforms=dict(hashed.transforms),
-        signatures=dict(hashed.signatures),
+        transforms=hashed.transforms,
+        signatures=hashed.signatures,
         frames=outcome.domain_frames(),
         duration=outcome.duration,
     )

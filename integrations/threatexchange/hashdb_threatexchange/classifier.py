@@ -102,7 +102,7 @@ class HashdbClassifier(Classifier):
     def _query(self, content_type: type[ContentType], path: Path) -> Query:
         if content_type is PhotoContent:
             hashed = hash_file(path, self._algorithms, mode=self._mode)
-            return Query(hashed.signals, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
+            return Query(hashed.signals, transforms=hashed.transforms, signatures=hashed.signatures)
         if content_type is VideoContent:
             digests = (Algorithm.MD5, VideoMD5Signal), (Algorithm.SHA256, VideoSHA256Signal)
             texts = [f"{algorithm}:{signal.hash_from_file(path)}" for algorithm, signal in digests]

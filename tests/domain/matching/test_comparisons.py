@@ -30,7 +30,7 @@ TURNS = {
 @cache
 def queried() -> Mapping[str, Sequence[Signature]]:
     """The signatures of the photograph and of all its transforms."""
-    return dict(hash_as(encode_picture(PHOTO), [Algorithm.PHASH256], Limits(), Mode.TRANSFORMS).signatures)
+    return hash_as(encode_picture(PHOTO), [Algorithm.PHASH256], Limits(), Mode.TRANSFORMS).signatures
 
 
 def listed(picture: Image.Image) -> Sequence[Signature]:

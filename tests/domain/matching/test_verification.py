@@ -52,11 +52,11 @@ def _verdict(listed: Image.Image, queried: Image.Image) -> Verdict:
     """The verdict on a picture, as if the index had found its own hash."""
     stored = hash_variants(encode_picture(listed), ALGORITHMS, Profile.BALANCED)
     query = hash_transforms(encode_picture(queried), ALGORITHMS)
-    views: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
+    views: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **query.transforms}
     # The query gets a hash of the listed picture, so that only the signatures decide.
     views = {**views, WHOLE: (*query.signals, stored.signals[0])}
-    signatures = dict(stored.signatures).get(WHOLE, ())
-    return verify(PreparedQuery(views, dict(query.signatures)), stored.signals, signatures, {stored.signals[0]: 0})
+    signatures = stored.signatures.get(WHOLE, ())
+    return verify(PreparedQuery(views, query.signatures), stored.signals, signatures, {stored.signals[0]: 0})
 
 
 def test_a_verdict_lists_the_views_that_agree() -> None:
@@ -131,10 +131,10 @@ def _changed(picture: Image.Image, names: Sequence[str]) -> Verdict:
         hash_variants(encode_picture(picture), ALGORITHMS, Profile.BALANCED),
         hash_transforms(encode_picture(picture), ALGORITHMS),
     )
-    every: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
-    signatures = {name: [_flipped(signature) for signature in of_view] for name, of_view in query.signatures}
+    every: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **query.transforms}
+    signatures = {name: [_flipped(signature) for signature in of_view] for name, of_view in query.signatures.items()}
     prepared = PreparedQuery({name: every[name] for name in names}, signatures)
-    return verify(prepared, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
+    return verify(prepared, stored.signals, stored.signatures[WHOLE], {stored.signals[0]: 0})
 
 
 def test_a_changed_detail_contradicts_one_strip_but_not_two_or_the_whole() -> None:
@@ -158,17 +158,15 @@ def test_a_covered_or_cropped_photograph_is_not_contradicted(name: str) -> None:
     stored = hash_variants(encode_picture(PHOTO), ALGORITHMS, Profile.BALANCED)
     for number in range(4):
         query = hash_transforms(encode_picture(ALTERATIONS[name].apply(PHOTO, number)), ALGORITHMS)
-        prepared = PreparedQuery({WHOLE: query.signals, **dict(query.transforms)}, dict(query.signatures))
-        verdict = verify(prepared, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
+        prepared = PreparedQuery({WHOLE: query.signals, **query.transforms}, query.signatures)
+        verdict = verify(prepared, stored.signals, stored.signatures[WHOLE], {stored.signals[0]: 0})
         assert verdict.views
         assert not verdict.contradicted, number
 
 
 def test_is_photograph_distinguishes_photographs_from_cards_and_flags() -> None:
     def is_photograph_of(picture: Image.Image) -> bool:
-        return is_photograph(
-            dict(hash_variants(encode_picture(picture), ALGORITHMS, Profile.BALANCED).signatures)[WHOLE]
-        )
+        return is_photograph(hash_variants(encode_picture(picture), ALGORITHMS, Profile.BALANCED).signatures[WHOLE])
 
     assert is_photograph_of(PHOTO)
     assert is_photograph_of(OTHER)

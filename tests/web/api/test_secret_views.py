@@ -36,7 +36,7 @@ def _me(caller: Caller) -> MeOut:
 def _found_by(caller: Caller, octets: bytes) -> dict[str, list[int]]:
     """The contributions that each secret view of a picture finds alone, as a member's program queries."""
     me = _me(caller)
-    transforms = dict(hash_transforms(octets, tuple(me.algorithms), seeds=me.seeds).transforms)
+    transforms = hash_transforms(octets, tuple(me.algorithms), seeds=me.seeds).transforms
     secret = {name: list(map(str, signals)) for name, signals in transforms.items() if name.startswith("secret-")}
     return {name: caller.matched(pdq(99), transforms={name: signals}) for name, signals in secret.items()}
 

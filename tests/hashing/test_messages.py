@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from hashdb.hashing.sandbox import receive, send
+from hashdb.hashing.messages import receive, send
 
 
 @pytest.fixture
