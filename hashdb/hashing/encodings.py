@@ -33,7 +33,7 @@ _UNKNOWN: Final = "the encoding of the text is unknown: save it as UTF-8"
 _DAMAGED_SHARE: Final = 0.01
 """The largest share of the letters of a text that may be damaged (not valid UTF-8)."""
 _SAMPLE_BYTES: Final = 65_536
-"""The first bytes of a text, in which its encoding is looked for."""
+"""The first bytes of a text, the sample in which its encoding is looked for."""
 _LEAST_SHARE: Final = 0.05
 """The least share of the words or letters of a text that must be frequent ones."""
 _CLEAR_LEAD: Final = 2
@@ -164,11 +164,7 @@ _ALIASES: Final = {
 
 def _guess(octets: bytes) -> str | None:
     """The older encoding in which by far the most words of a text are frequent words; None if there is none."""
-    head = octets[:_SAMPLE_BYTES]
-    if len(octets) > len(head):
-        # Cut at white space, so as not to cut a character of several bytes.
-        head = head[: max(head.rfind(b"\n"), head.rfind(b" "), _SAMPLE_BYTES // 2)]
-    shares = {legacy.encoding: share for legacy in _LEGACY if (share := _frequent_share(head, legacy))}
+    shares = {legacy.encoding: share for legacy in _LEGACY if (share := _frequent_share(octets, legacy))}
     if not shares:
         return None
     (best, share), *others = sorted(shares.items(), key=lambda item: -item[1])
@@ -180,8 +176,11 @@ def _frequent_share(octets: bytes, legacy: _Legacy) -> float:
 
     0 if the bytes are not a text in this encoding, or if fewer than `_LEAST_SHARE` are.
     """
+    # The sample of a longer text may end within a character.
+    is_whole = len(octets) <= _SAMPLE_BYTES
     try:
-        text = octets.decode(legacy.encoding).lower()
+        decoder = codecs.getincrementaldecoder(legacy.encoding)()
+        text = decoder.decode(octets[:_SAMPLE_BYTES], final=is_whole).lower()
     except UnicodeDecodeError:
         return 0.0
     # Control characters and characters for private use are in no text.

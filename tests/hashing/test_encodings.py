@@ -29,6 +29,13 @@ def test_an_older_encoding_is_recognised_by_frequent_words(encoding: str) -> Non
     assert decode(octets) == SAMPLES[encoding]
 
 
+@pytest.mark.parametrize("encoding", ["gb18030", "big5", "shift_jis", "euc-jp", "euc-kr"])
+def test_a_long_text_without_white_space_is_recognised(encoding: str) -> None:
+    """The sample of the text that is looked at ends within a character of two bytes."""
+    text = "a" + "".join(filter(str.isalpha, SAMPLES[encoding])) * 3_000
+    assert decode(text.encode(encoding)) == text
+
+
 @pytest.mark.parametrize("text", ["naïve café", "Ж", "žluťoučký kůň"])
 def test_text_in_an_unknown_encoding_is_rejected(text: str) -> None:
     with pytest.raises(UnreadablePicture, match="the encoding of the text is unknown: save it as UTF-8"):
