@@ -251,7 +251,7 @@ def test_addresses_and_texts_use_the_signal_types_of_the_extension(
         exchange.report_opinion(url_type, url_type.hash_from_str("https://example.org/new?x=1"), positive)
         with pytest.raises(NotImplementedError):
             exchange.report_opinion(text_type, text, positive)
-    for invalid in ("[]x", "[1]", "[]", "{}"):
+    for invalid in ("[]x", "[1]", "[]", "{}", "1", "true"):
         with pytest.raises(ValueError, match=r"hash,first,end|Extra data"):
             text_type.validate_signal_str(invalid)
     with pytest.raises(ValueError, match="64 hexadecimal digits"):

@@ -140,7 +140,8 @@ class HashdbTextIndex(signal_base.TrivialLinearSearchHashIndex[T]):
 def _windows(value: str) -> list[int]:
     """The hashes of a value. Raises ValueError."""
     listed = json.loads(value)
-    windows = [_WINDOW.fullmatch(text) if isinstance(text, str) else None for text in listed or [None]]
-    if not isinstance(listed, list) or not all(windows):
+    texts = listed if isinstance(listed, list) else []
+    hashes = [int(window[1], 16) for text in texts if (window := _WINDOW.fullmatch(str(text)))]
+    if not hashes or len(hashes) < len(texts):
         raise ValueError("must be a JSON list of `hash,first,end`")
-    return [int(window[1], 16) for window in windows if window]
+    return hashes
