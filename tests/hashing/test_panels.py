@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import pytest
@@ -77,7 +78,7 @@ def test_panels_of_pictures_of_any_size_are_inside_the_picture(size: tuple[int, 
         assert 0 <= top < bottom <= height
 
 
-def _nearest(transforms: dict[str, tuple[Signal, ...]], original: Signal, prefix: str) -> int:
+def _nearest(transforms: Mapping[str, tuple[Signal, ...]], original: Signal, prefix: str) -> int:
     return min(
         signal.distance(original)
         for name, signals in transforms.items()
