@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from hashdb.domain.frames import Frame
     from hashdb.domain.matching.benign import BenignDraft, BenignEntry
     from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
-    from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
+    from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft
+    from hashdb.domain.review.proposals import Proposal
     from hashdb.domain.sharing.feed import Changes, FeedPage
     from hashdb.domain.sharing.webhooks import (
         Delivery,

@@ -25,7 +25,8 @@ from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
-from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Proposal
+from hashdb.domain.review.incidents import IncidentChange, IncidentDraft
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.stats.counts import SETTLED_AGE

@@ -25,7 +25,7 @@ from hashdb.domain.accounts.members import (
     Scope,
 )
 from hashdb.domain.meanings import explain_all
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.spelling import did_you_mean, read_id
 from hashdb.errors import NotFound
 from hashdb.service import HashDB

@@ -22,7 +22,7 @@ from hashdb.errors import BadNote, os_reason
 
 if TYPE_CHECKING:
     # At run time, these imports would take a third of the start of a command that does not use them.
-    from hashdb.domain.review.incidents import Proposal
+    from hashdb.domain.review.proposals import Proposal
     from hashdb.wire import PageModel, ResponseModel
 
 _Item = TypeVar("_Item")

@@ -8,8 +8,9 @@ from hashdb.cli.help import REASONS, Choice, Code, Command, Group
 from hashdb.cli.options import TEXT, Id
 from hashdb.cli.output import as_json, print_list, print_proposal, print_result
 from hashdb.domain.meanings import explain_all
-from hashdb.domain.review.cases import FRAMES_PLACE, CaseState, Decision, OpinionDraft, Stance
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.proposals import Proposal
+from hashdb.domain.review.shadows import FRAMES_PLACE
 
 
 @click.group(

@@ -7,16 +7,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from hashdb.domain.review.bulk import BatchChoices
-from hashdb.domain.review.cases import FRAMES_PLACE, Case, CaseState, Decision, Opinion, OpinionDraft, Stance
-from hashdb.domain.review.incidents import (
-    Incident,
-    IncidentChange,
-    IncidentDraft,
-    Proposal,
-    ProposedChange,
-    TwoPersonAction,
-    end_fault,
-)
+from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft, Stance
+from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, end_fault
+from hashdb.domain.review.proposals import Proposal, ProposedChange, TwoPersonAction
+from hashdb.domain.review.shadows import FRAMES_PLACE
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.stats.counts import Reversal
 from hashdb.wire import LARGEST_ID, UNSENT, Moment, Next, Note, PageModel, RequestModel, ResponseModel, ShortText

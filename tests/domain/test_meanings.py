@@ -10,7 +10,7 @@ from hashdb.domain.contributions import Media, Standing, Status
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.meanings import EXAMPLES, MEANINGS, TITLES
 from hashdb.domain.review.cases import CaseState, Cause, Decision, Stance
-from hashdb.domain.review.incidents import TwoPersonAction
+from hashdb.domain.review.proposals import TwoPersonAction
 from hashdb.domain.rules import Vocabulary
 from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic, Trouble
 from hashdb.domain.signals import Algorithm, Profile

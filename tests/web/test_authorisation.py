@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
-from hashdb.domain.review.incidents import ProposedChange, TwoPersonAction
+from hashdb.domain.review.proposals import ProposedChange, TwoPersonAction
 from hashdb.domain.sharing.exchanges import bank_name
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
 from hashdb.domain.stats.counts import Hit

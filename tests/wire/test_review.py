@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from hashdb.domain.contributions import UNSET
 from hashdb.domain.review.cases import Case, Decision, Opinion, OpinionDraft
-from hashdb.domain.review.incidents import (
-    Incident,
-    IncidentChange,
-    IncidentDraft,
-    Proposal,
-    ProposedChange,
-    TwoPersonAction,
-)
+from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft
+from hashdb.domain.review.proposals import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.stats.counts import Reversal
 from hashdb.errors import InvalidInput
 from hashdb.wire import read

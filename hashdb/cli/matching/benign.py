@@ -14,7 +14,7 @@ from hashdb.cli.options import TEXT, Id, Radius
 from hashdb.cli.output import as_json, print_list, print_proposal, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Profile, Signal
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Mode

@@ -1,11 +1,10 @@
-"""Incidents, retention and proposals: crises under whose label members contribute, expiry, and two-person changes."""
+"""Incidents and retention: crises under whose label members contribute, and when contributions expire."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from hashdb.domain.contributions import UNSET, Unset
 
@@ -87,47 +86,3 @@ class Retention:
             return own
         limits = own, incident.expiry if incident else None, self.until(labels, received_at)
         return min((at for at in limits if at is not None), default=None)
-
-
-class TwoPersonAction(StrEnum):
-    """What needs two persons, if the operator sets so.
-
-    `member.suspend`: to suspend a member. `benign.add`: to add a benign entry. `case.retire`: to retire a contribution.
-    """
-
-    SUSPEND = "member.suspend"
-    BENIGN = "benign.add"
-    RETIRE = "case.retire"
-
-
-REVIEWER_ACTIONS = (TwoPersonAction.RETIRE,)
-"""The actions of reviewers; the others are for administrators."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedChange:
-    """The change that a proposal asks for: an act on a subject, by its kind and id (`member`, 3; id 0: a new one).
-
-    `content` has the values of the change by field.
-    """
-
-    act: TwoPersonAction
-    kind: str
-    id: int
-    content: Mapping[str, object]
-
-    @property
-    def subject(self) -> str:
-        """The form of the log, kind:id."""
-        return f"{self.kind}:{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A change that waits for a second person to ask for the same, until it expires."""
-
-    id: int
-    request: ProposedChange
-    actor: str
-    proposed_at: datetime
-    expires_at: datetime

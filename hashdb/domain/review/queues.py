@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.review.cases import Case
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 
 
 class QueueOrder(StrEnum):

@@ -24,7 +24,7 @@ from hashdb.domain.accounts.members import (
     SuspensionImpact,
 )
 from hashdb.domain.ledger.events import Action, Details, LogEntry, secret_tag
-from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
+from hashdb.domain.review.proposals import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import future_fault
 from hashdb.domain.stats.counts import AccessRefusal, KeyUse
 from hashdb.domain.times import format_instant

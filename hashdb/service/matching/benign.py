@@ -14,7 +14,7 @@ from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.listings import Paged, Place
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignImpact, BenignSort
-from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
+from hashdb.domain.review.proposals import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import reject
 from hashdb.index.vectors import from_octets, pack, to_octets

@@ -14,7 +14,7 @@ from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.benign import BenignEntry
 from hashdb.domain.review.bulk import Batch, BatchAction, BatchState, ItemOutcome, RowKind, Skip
 from hashdb.domain.review.cases import Case, Decision
-from hashdb.domain.review.incidents import Proposal, TwoPersonAction
+from hashdb.domain.review.proposals import Proposal, TwoPersonAction
 from hashdb.domain.times import format_instant
 from hashdb.errors import (
     AlreadyDecided,

@@ -14,21 +14,19 @@ from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.ledger.events import STANDING_EVENTS, Action, Details, LogEntry
 from hashdb.domain.listings import Paged, Place
 from hashdb.domain.review.cases import (
-    FRAMES_PLACE,
     Case,
     CaseSort,
     CaseState,
     Cause,
     Decision,
     Opinion,
-    ShadowChoice,
     Stance,
     StandingChange,
-    default_shadow,
     ruling,
     standing,
 )
-from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
+from hashdb.domain.review.proposals import Proposal, ProposedChange, TwoPersonAction
+from hashdb.domain.review.shadows import FRAMES_PLACE, ShadowChoice, default_shadow
 from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.upstreams import combine_standings
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, NotActive, reject, reject_field

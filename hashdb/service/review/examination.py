@@ -15,7 +15,7 @@ from hashdb.domain.contributions import Amendment, Contribution, Status
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.bulk import Batch, BatchAction, BatchItem, ItemOutcome, RowKind, Skip
 from hashdb.domain.review.cases import Case, CaseState, Decision
-from hashdb.domain.review.incidents import REVIEWER_ACTIONS, ProposedChange, TwoPersonAction
+from hashdb.domain.review.proposals import REVIEWER_ACTIONS, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import PERCEPTUAL
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.service import HashDB

@@ -7,7 +7,7 @@ from datetime import datetime
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.review.queues import CaseNote
 from hashdb.errors import reject_field
 from hashdb.service import HashDB

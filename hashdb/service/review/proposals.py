@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, LogEntry
-from hashdb.domain.review.incidents import REVIEWER_ACTIONS, Proposal, ProposedChange, TwoPersonAction
+from hashdb.domain.review.proposals import REVIEWER_ACTIONS, Proposal, ProposedChange, TwoPersonAction
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.review.cases import CaseState, Decision
-from hashdb.domain.review.incidents import REVIEWER_ACTIONS
+from hashdb.domain.review.proposals import REVIEWER_ACTIONS
 from hashdb.domain.review.queues import MOST_WITHOUT_PILE, ProposedCase, Queue, QueueCounts, QueueQuery, WaitingCase
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from hashdb.domain.review.cases import FRAMES_PLACE, is_twin, shadow_radius
+from hashdb.domain.review.shadows import FRAMES_PLACE, is_twin, shadow_radius
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import HashDB
 from hashdb.store import Transaction

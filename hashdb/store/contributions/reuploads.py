@@ -12,7 +12,8 @@ from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, exists, fu
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.aligners import LEAST_FRAMES
-from hashdb.domain.review.cases import BY_FRAMES, FRAMES_PLACE, Decision, SignalsByPlace, default_shadow
+from hashdb.domain.review.cases import Decision
+from hashdb.domain.review.shadows import BY_FRAMES, FRAMES_PLACE, SignalsByPlace, default_shadow
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.store.contributions.frames import ITEM, UNITS, holds, number_of, signals_in
 from hashdb.store.contributions.statuses import MATCHING, unended

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, Select, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from hashdb.domain.review.incidents import Incident, IncidentDraft, Proposal, ProposedChange, TwoPersonAction
+from hashdb.domain.review.incidents import Incident, IncidentDraft
+from hashdb.domain.review.proposals import Proposal, ProposedChange, TwoPersonAction
 from hashdb.errors import IncidentExists
 from hashdb.store.contributions.statuses import unended
 from hashdb.store.repositories import Repository, attributes

@@ -24,7 +24,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from hashdb.domain.review.incidents import TwoPersonAction
+from hashdb.domain.review.proposals import TwoPersonAction
 from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, Pile, QueueCounts, QueueOrder, QueueQuery
 from hashdb.domain.times import to_microseconds
 from hashdb.store.contributions.statuses import has_label

@@ -7,7 +7,7 @@ from functools import partial
 from hashdb import __version__
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.errors import NotAuthenticated
 from hashdb.service.accounts import members
 from hashdb.service.matching import seeds

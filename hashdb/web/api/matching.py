@@ -10,7 +10,7 @@ from itertools import repeat
 from flask import Response
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.http_server.media import HashedFile, pictures_text, with_hashes

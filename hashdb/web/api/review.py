@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.service.review import cases, incidents, opinions, proposals
 from hashdb.web.context import actor, body, hashdb, list_page, query, read_idempotency_key, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation

@@ -10,7 +10,7 @@ from flask import Response
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignImpact, BenignSort, default_radius
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.signals import PERCEPTUAL
 from hashdb.errors import InvalidInput
 from hashdb.hashing import Mode

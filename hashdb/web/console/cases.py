@@ -10,9 +10,10 @@ from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.listings import Total
-from hashdb.domain.review.cases import FRAMES_PLACE, Case, CaseSort, CaseState, Decision
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.cases import Case, CaseSort, CaseState, Decision
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, Queue, QueueCounts, QueueOrder
+from hashdb.domain.review.shadows import FRAMES_PLACE
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions

@@ -8,7 +8,7 @@ from functools import partial
 from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Activity, Key, Member, MemberChange, MemberKind, MemberStatus, Scope
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.sharing.webhooks import MAX_WEBHOOKS
 from hashdb.domain.stats.counts import KeyUse
 from hashdb.domain.stats.overviews import MemberFigures

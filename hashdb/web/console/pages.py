@@ -21,7 +21,8 @@ from hashdb.domain.accounts.members import Key, Member, Scope
 from hashdb.domain.accounts.users import User
 from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from hashdb.domain.review.bulk import Batch
-from hashdb.domain.review.incidents import Incident, Proposal
+from hashdb.domain.review.incidents import Incident
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.sharing.webhooks import Webhook
 from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
 from hashdb.service.accounts import members

@@ -10,7 +10,7 @@ from flask import Response
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision
-from hashdb.domain.review.incidents import REVIEWER_ACTIONS, Proposal, TwoPersonAction
+from hashdb.domain.review.proposals import REVIEWER_ACTIONS, Proposal, TwoPersonAction
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.ledger import events

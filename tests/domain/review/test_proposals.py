@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashdb.domain.review.incidents import ProposedChange, TwoPersonAction
+from hashdb.domain.review.proposals import ProposedChange, TwoPersonAction
 
 
 def test_the_subject_of_a_proposal_has_the_form_of_the_log() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashdb.domain.review.cases import default_shadow
+from hashdb.domain.review.shadows import default_shadow
 from hashdb.domain.signals import Algorithm
 from tests.builders import near, signal, sparse
 

@@ -12,7 +12,8 @@ from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.contributions import Contribution, Draft, IdempotencyKey, Standing
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.review.cases import FRAMES_PLACE, Case, CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.cases import Case, CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.shadows import FRAMES_PLACE
 from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, RetiredKept

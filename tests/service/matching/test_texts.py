@@ -18,7 +18,7 @@ from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB, index_check

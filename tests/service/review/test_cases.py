@@ -21,7 +21,7 @@ from hashdb.domain.review.cases import (
     Stance,
     StandingChange,
 )
-from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.proposals import Proposal
 from hashdb.errors import (
     AlreadyDecided,
     AlreadyOpen,

@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.review.cases import Case, CaseState, Decision, OpinionDraft, Stance
-from hashdb.domain.review.incidents import Proposal, TwoPersonAction
+from hashdb.domain.review.proposals import Proposal, TwoPersonAction
 from hashdb.errors import AlreadyDecided, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import members

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from hashdb.domain.review.incidents import ProposedChange, TwoPersonAction
+from hashdb.domain.review.proposals import ProposedChange, TwoPersonAction
 from hashdb.errors import NotFound
 from hashdb.store import Store
 from hashdb.store.review.incidents import PendingProposal

@@ -14,7 +14,8 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.bulk import BatchAction, BatchChoices, RowKind
-from hashdb.domain.review.incidents import IncidentDraft, ProposedChange, TwoPersonAction
+from hashdb.domain.review.incidents import IncidentDraft
+from hashdb.domain.review.proposals import ProposedChange, TwoPersonAction
 from hashdb.service.accounts import users
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign
