@@ -13,8 +13,9 @@ from hashdb.wire.problems import NOT_HASHDB
 
 if TYPE_CHECKING:
     from hashdb.domain.ledger.active_set import CommittedSet, SetBlock
-    from hashdb.domain.ledger.checkpoints import Checkpoint, CheckpointComparison, Consistency, Inclusion, Log, Verifier
+    from hashdb.domain.ledger.checkpoints import Checkpoint, CheckpointComparison, Consistency, Inclusion, Log
     from hashdb.domain.ledger.events import Event
+    from hashdb.domain.ledger.notes import Verifier
     from hashdb.domain.ledger.policies import Cosigned, Policy
 
 _COSIGNED_WITHIN = timedelta(minutes=10)

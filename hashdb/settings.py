@@ -17,7 +17,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.accounts.users import SessionLifetime
 from hashdb.domain.addresses import EgressPolicy, Network
 from hashdb.domain.frames import MAX_SECONDS
-from hashdb.domain.ledger.checkpoints import is_key_name
+from hashdb.domain.ledger.notes import is_key_name
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.review.due import address_fault
 from hashdb.domain.review.incidents import Retention

@@ -20,8 +20,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.domain.ledger.checkpoints import split_note
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
+from hashdb.domain.ledger.notes import split_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.sharing.webhooks import Attempt
 from hashdb.service import open_hashdb

@@ -17,9 +17,10 @@ from hashdb.cli.contributions.dates import Dates
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Values
 from hashdb.domain.frames import Frame, Unit
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer, Verifier, read_checkpoint
+from hashdb.domain.ledger.checkpoints import Checkpoint, read_checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.domain.ledger.events import event_text, leaf_of_event
+from hashdb.domain.ledger.notes import Signer, Verifier
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.receipts import Receipt
 from hashdb.domain.matching.testing import contribution_of_test_item

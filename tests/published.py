@@ -10,8 +10,8 @@ from pathlib import Path
 from hashdb.cli.home import configured_signing
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Addition
-from hashdb.domain.ledger.checkpoints import split_note
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
+from hashdb.domain.ledger.notes import split_note
 from hashdb.domain.ledger.policies import Policy, Witness
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signatures import Kind

@@ -19,8 +19,9 @@ from hashdb import errors
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Addition, Amendment, Draft, Filter, Media, Status
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, SetRoot, WitnessKey
+from hashdb.domain.ledger.notes import Signer
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query

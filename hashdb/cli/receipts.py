@@ -20,8 +20,8 @@ from hashdb.errors import BadNote, BadReceipt, BadSetting, os_reason
 from hashdb.member_settings import MemberSettings
 
 if TYPE_CHECKING:
-    from hashdb.domain.ledger.checkpoints import Verifier
     from hashdb.domain.ledger.cosignatures import WitnessKey
+    from hashdb.domain.ledger.notes import Verifier
     from hashdb.domain.ledger.policies import Policy
     from hashdb.domain.ledger.receipts import ProvedEvent
 
@@ -136,7 +136,7 @@ def verify_receipt_command(file: Path, witnesses_file: Path | None, keys: tuple[
 
 
 def _log_key(vkey: str) -> Verifier:
-    from hashdb.domain.ledger.checkpoints import Verifier
+    from hashdb.domain.ledger.notes import Verifier
 
     try:
         return Verifier.parse(vkey)

@@ -21,8 +21,8 @@ from hashdb.index.folder import lock_folder, opener
 from hashdb.member_settings import MemberSettings, read_policy
 
 if TYPE_CHECKING:
-    from hashdb.domain.ledger.checkpoints import Verifier
     from hashdb.domain.ledger.cosignatures import Cosigner
+    from hashdb.domain.ledger.notes import Verifier
     from hashdb.witness.state import Cosigned, Refused
 
 _BIND = "127.0.0.1:8766"

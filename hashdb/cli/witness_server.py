@@ -8,8 +8,8 @@ from wsgiref.types import WSGIApplication
 
 from hashdb.cli.listening import ListenAddress, freeze_objects
 from hashdb.cli.servers import BaseWorker, SmallServer
-from hashdb.domain.ledger.checkpoints import Verifier
 from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.notes import Verifier
 from hashdb.http_server.log_lines import write_json_lines
 from hashdb.witness.application import LARGEST_BODY, WitnessServer
 from hashdb.witness.state import WitnessState

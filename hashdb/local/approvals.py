@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from hashdb.domain.ledger.active_set import BLOCK_NODES, ServedTree, differences
-from hashdb.domain.ledger.checkpoints import Verifier, split_note
 from hashdb.domain.ledger.cosignatures import SetRoot
+from hashdb.domain.ledger.notes import Verifier, split_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.errors import BadNote, CopyNotApproved, LogRewritten, NotAsLogged, RootNotSigned, Unavailable

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from hashdb.domain.ledger import active_set
 from hashdb.domain.ledger.active_set import EMPTY_HASH, ServedTree, differences
-from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, read_checkpoint
+from hashdb.domain.ledger.checkpoints import Checkpoint, read_checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.domain.ledger.events import Event
+from hashdb.domain.ledger.notes import Verifier
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep
 from hashdb.domain.times import format_instant

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from hashdb.domain.ledger.checkpoints import Verifier, read_note
 from hashdb.domain.ledger.cosignatures import Cosigner, SetRoot
+from hashdb.domain.ledger.notes import Verifier, read_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.errors import BadNote, NotFound, RootNotSigned
 from hashdb.monitor.alarms import Alarm, AlarmKind

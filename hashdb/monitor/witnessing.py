@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hashdb.connection import read_text
-from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, read_checkpoint
+from hashdb.domain.ledger.checkpoints import Checkpoint, read_checkpoint
 from hashdb.domain.ledger.cosignatures import WitnessKey, cosigners
+from hashdb.domain.ledger.notes import Verifier
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import BadNote, NotCosigned, NotFound, NotWitnessed

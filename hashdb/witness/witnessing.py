@@ -9,15 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import (
-    KEY_ID_OCTETS,
-    Checkpoint,
-    Verifier,
-    read_checkpoint,
-    signature_line,
-    split_note,
-)
+from hashdb.domain.ledger.checkpoints import Checkpoint, read_checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
+from hashdb.domain.ledger.notes import KEY_ID_OCTETS, Verifier, signature_line, split_note
 from hashdb.errors import BadNote, CheckpointNotSigned, InconsistentLog, MalformedRequest, NotFound, WrongOldSize
 from hashdb.witness.state import Cosigned, Refused, WitnessState
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM
-from hashdb.domain.ledger.checkpoints import split_note
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType
 from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.ledger.notes import split_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.receipts import Receipt
 from hashdb.service import HashDB

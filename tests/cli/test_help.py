@@ -69,6 +69,7 @@ SERVICE_MODULES = {
     "flask",
     "hashdb.domain.accounts.users",
     "hashdb.domain.ledger.checkpoints",
+    "hashdb.domain.ledger.notes",
     "hashdb.service",
     "hashdb.settings",
     "hashdb.wire.contributions",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.ledger.checkpoints import Signer
+from hashdb.domain.ledger.notes import Signer
 from tests.builders import Clock, contributed, draft, hashdb, member_with
 from tests.cli.conftest import Commands
 from tests.service.independent import open_checkpoint

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind
 from hashdb.domain.addresses import EgressPolicy
-from hashdb.domain.ledger.checkpoints import Signer
 from hashdb.domain.ledger.cosignatures import WitnessKey
+from hashdb.domain.ledger.notes import Signer
 from hashdb.domain.ledger.policies import Policy
 from hashdb.service import HashDB
 from hashdb.service.accounts import members

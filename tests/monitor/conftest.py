@@ -20,9 +20,10 @@ from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import parse_checkpoint, split_note
+from hashdb.domain.ledger.checkpoints import parse_checkpoint
 from hashdb.domain.ledger.commitments import seal
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
+from hashdb.domain.ledger.notes import split_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.monitor.alarms import Alarm
 from hashdb.monitor.monitor import Monitor, MonitorPlan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
-from hashdb.domain.ledger.checkpoints import Log, LogKey, Signer
+from hashdb.domain.ledger.checkpoints import Log, LogKey
+from hashdb.domain.ledger.notes import Signer
 from hashdb.domain.review.cases import Opinion, OpinionDraft
 from hashdb.domain.sharing.upstreams import Upstream, UpstreamChange, UpstreamDraft, UpstreamPage
 from hashdb.errors import NotFound

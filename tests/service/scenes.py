@@ -18,8 +18,8 @@ from hashdb.domain.accounts.saved_views import ViewDraft
 from hashdb.domain.accounts.users import ProviderIdentity, Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.contributions import Addition, Amendment, IdempotencyKey
 from hashdb.domain.jobs import JobStatus
-from hashdb.domain.ledger.checkpoints import split_note
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
+from hashdb.domain.ledger.notes import split_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.records import ExpectedRecords
 from hashdb.domain.matching.benign import BenignDraft

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, LogWitness, Verifier
+from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, LogWitness
 from hashdb.domain.ledger.events import Action, Event, canonical, leaf
+from hashdb.domain.ledger.notes import Verifier
 from hashdb.errors import BadNote
 from hashdb.wire.ledger import ConsistencyOut, EventOut, InclusionOut, LogOut
 from tests.builders import NOON

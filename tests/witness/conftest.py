@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, Submission
+from hashdb.domain.ledger.notes import Signer
 from hashdb.witness.state import WitnessState
 from hashdb.witness.witnessing import Witness
 from tests.builders import tree_root

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer, read_checkpoint
+from hashdb.domain.ledger.checkpoints import Checkpoint, read_checkpoint
 from hashdb.domain.ledger.cosignatures import Submission, cosigners
+from hashdb.domain.ledger.notes import Signer
 from hashdb.errors import (
     CheckpointNotSigned,
     HashDBError,

@@ -7,23 +7,24 @@ active set (`SetRoot`) in the same form.
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from hashdb.domain.ledger.checkpoints import (
+from hashdb.domain.ledger.checkpoints import Checkpoint, parse_checkpoint
+from hashdb.domain.ledger.merkle import MOST_HASHES
+from hashdb.domain.ledger.notes import (
     KEY_ID_OCTETS,
-    Checkpoint,
     decode_base64,
     is_key_name,
+    key_id,
     load_private_key,
-    parse_checkpoint,
     private_pem,
     signature_line,
     split_note,
+    split_vkey,
 )
 from hashdb.errors import BadNote, needing
 
@@ -41,8 +42,6 @@ SUBMISSION_PATH: Final = "add-checkpoint"
 SIZE_TYPE: Final = "text/x.tlog.size"
 """The content type of an answer 409, whose text is the size of the last checkpoint that the witness cosigned."""
 _OLD_SIZE = re.compile(r"old (0|[1-9][0-9]{0,15})", re.ASCII)
-_MOST_HASHES: Final = 63
-"""The most hashes of a proof."""
 
 
 class KeyType(IntEnum):
@@ -68,7 +67,7 @@ class WitnessKey:
     @property
     def id(self) -> bytes:
         """The first four octets of SHA-256(name ‖ newline ‖ type ‖ public key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.type]) + self.public).digest()[:KEY_ID_OCTETS]
+        return key_id(self.name, bytes([self.type]) + self.public)
 
     @property
     def named_id(self) -> str:
@@ -82,9 +81,7 @@ class WitnessKey:
     @classmethod
     def parse(cls, vkey: str) -> WitnessKey:
         """The key of a vkey. Raises BadNote."""
-        name, _, rest = vkey.partition("+")
-        hash, _, text = rest.partition("+")
-        octets = decode_base64(text)
+        name, hash, octets = split_vkey(vkey)
         types = {type.value: type for type in KeyType}
         if not is_key_name(name) or not octets or octets[0] not in types:
             raise BadNote("this is not the key of a witness: its type must be 4 (Ed25519) or 6 (ML-DSA-44)")
@@ -245,8 +242,8 @@ class Submission:
             raise BadNote("the first line must be `old` and the size of the checkpoint that was cosigned last")
         if not blank:
             raise BadNote("an empty line must be between the hashes and the checkpoint")
-        if len(lines) > _MOST_HASHES:
-            raise BadNote(f"there are more than {_MOST_HASHES} hashes")
+        if len(lines) > MOST_HASHES:
+            raise BadNote(f"there are more than {MOST_HASHES} hashes")
         hashes = tuple(map(decode_base64, lines))
         if any(len(hash) != 32 for hash in hashes):
             raise BadNote("a hash must have 32 octets")

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 EMPTY_ROOT = hashlib.sha256().digest()
 """The root of a tree without leaves."""
+MOST_HASHES = 63
+"""The most hashes of a proof."""
 
 
 class Subtree(NamedTuple):

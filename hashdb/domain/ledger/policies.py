@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, read_checkpoint, read_note
+from hashdb.domain.ledger.checkpoints import Checkpoint, read_checkpoint
 from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners
+from hashdb.domain.ledger.notes import Verifier, read_note
 from hashdb.errors import BadNote, BadPolicy, NotWitnessed, RootNotSigned
 
 _NO_QUORUM = "none"

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, decode_base64
+from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.domain.ledger.cosignatures import WitnessKey
 from hashdb.domain.ledger.events import leaf_of_event
+from hashdb.domain.ledger.notes import Verifier, decode_base64
 from hashdb.domain.ledger.policies import Policy
 from hashdb.errors import BadNote, BadReceipt
 
@@ -20,7 +21,6 @@ _HEAD: Final = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,15})", re.ASCII)
 _MAX_CHARACTERS: Final = 200_000
 """The most characters of a receipt."""
-_MOST_HASHES: Final = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,10 @@ class Receipt:
         if len(lines) < 3 or not lines[1].startswith("extra "):
             raise BadReceipt("its second line must be `extra` and the event in base64")
         index = _INDEX.fullmatch(lines[2])
-        if not index or len(lines) > 3 + _MOST_HASHES:
-            raise BadReceipt("its third line must be `index` and a number, and at most 63 hashes follow")
+        if not index or len(lines) > 3 + merkle.MOST_HASHES:
+            raise BadReceipt(
+                f"its third line must be `index` and a number, and at most {merkle.MOST_HASHES} hashes follow"
+            )
         try:
             event = decode_base64(lines[1].removeprefix("extra ")).decode()
             hashes = tuple(map(decode_base64, lines[3:]))

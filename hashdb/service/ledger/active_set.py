@@ -27,9 +27,9 @@ from hashdb.domain.ledger.active_set import (
     fold,
     update,
 )
-from hashdb.domain.ledger.checkpoints import KEY_ID_OCTETS, Signer, signature_line, split_note
 from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners
 from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
+from hashdb.domain.ledger.notes import KEY_ID_OCTETS, Signer, signature_line, split_note
 from hashdb.errors import BadNote, CannotStart, Fault, InvalidInput, NotFound, Unavailable, reject_field
 from hashdb.service import HashDB
 from hashdb.service.background import is_due

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, Signer, Verifier
+from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log
 from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.ledger.notes import Signer, Verifier
 from hashdb.errors import BadSetting, CannotStart, Unavailable, reject_field
 from hashdb.service import HashDB
 from hashdb.service.background import is_due

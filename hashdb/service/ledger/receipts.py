@@ -7,8 +7,9 @@ from typing import Final
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import parse_checkpoint, split_note
+from hashdb.domain.ledger.checkpoints import parse_checkpoint
 from hashdb.domain.ledger.events import Action, Event
+from hashdb.domain.ledger.notes import split_note
 from hashdb.domain.ledger.receipts import Receipt
 from hashdb.errors import NotCosigned, NotFound, reject_field
 from hashdb.service import HashDB

@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from hashdb.domain.ledger.checkpoints import Signer, Verifier
+from hashdb.domain.ledger.notes import Signer, Verifier
 from hashdb.errors import BadNote, BadSetting, WrongSigningKey, os_reason
 from hashdb.index.folder import sync_folder
 

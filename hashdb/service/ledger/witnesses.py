@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import KEY_ID_OCTETS, LogWitness, parse_checkpoint, signature_line, split_note
+from hashdb.domain.ledger.checkpoints import LogWitness, parse_checkpoint
 from hashdb.domain.ledger.cosignatures import SUBMISSION_PATH, Submission, WitnessKey
+from hashdb.domain.ledger.notes import KEY_ID_OCTETS, signature_line, split_note
 from hashdb.domain.ledger.policies import Policy, Witness
 from hashdb.domain.sharing.webhooks import Trouble
 from hashdb.errors import BadNote, NotCosigned, Unavailable

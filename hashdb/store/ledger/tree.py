@@ -10,8 +10,9 @@ from sqlalchemy import Column, ColumnElement, Connection, insert, select, type_c
 from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import LogKey, Verifier
+from hashdb.domain.ledger.checkpoints import LogKey
 from hashdb.domain.ledger.merkle import InnerNode, Span, Subtree
+from hashdb.domain.ledger.notes import Verifier
 from hashdb.store.repositories import Repository, insert_values
 from hashdb.store.tables import checkpoints, events, log, nodes, signers
 

@@ -8,7 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, LogKey, Signer, read_checkpoint
+from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, LogKey, read_checkpoint
+from hashdb.domain.ledger.notes import Signer
 from hashdb.errors import BadNote
 from tests.builders import NOON, tree_root
 from tests.domain.ledger.test_merkle import LEAVES, build_proof

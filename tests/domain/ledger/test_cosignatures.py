@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer, private_pem, signature_line
+from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, SetRoot, WitnessKey, cosigners
+from hashdb.domain.ledger.notes import Signer, private_pem, signature_line
 from hashdb.errors import BadNote
 
 BOTH = pytest.mark.parametrize("type", KeyType)

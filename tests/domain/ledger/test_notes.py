@@ -7,7 +7,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hashdb.domain.ledger.checkpoints import Signer, Verifier, is_key_name, read_note
+from hashdb.domain.ledger.notes import Signer, Verifier, is_key_name, read_note
 from hashdb.errors import BadNote
 
 VKEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"

@@ -7,8 +7,9 @@ from itertools import combinations, count
 
 import pytest
 
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, SetRoot
+from hashdb.domain.ledger.notes import Signer
 from hashdb.domain.ledger.policies import Policy
 from hashdb.errors import BadNote, BadPolicy, NotWitnessed, RootNotSigned
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType
 from hashdb.domain.ledger.events import event_text, leaf_of_event
+from hashdb.domain.ledger.notes import Signer
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.receipts import Receipt
 from hashdb.errors import BadNote, BadReceipt, NotWitnessed

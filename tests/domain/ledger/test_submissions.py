@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.domain.ledger.cosignatures import Submission
+from hashdb.domain.ledger.notes import Signer
 from hashdb.errors import BadNote
 
 NOTE = Checkpoint("log.example/1", 7, bytes(32)).signed(Signer.new("log.example/1"))

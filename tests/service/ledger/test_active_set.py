@@ -13,9 +13,9 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.contributions import Amendment
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, BlockPlace, build, fold, leaf
-from hashdb.domain.ledger.checkpoints import Verifier, read_note
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, SetRoot, cosigners
 from hashdb.domain.ledger.events import Action, ContributionState, Detail, LogEntry
+from hashdb.domain.ledger.notes import Verifier, read_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Gone

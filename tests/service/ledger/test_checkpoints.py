@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind, Scope
-from hashdb.domain.ledger.checkpoints import Signer, read_checkpoint
+from hashdb.domain.ledger.checkpoints import read_checkpoint
+from hashdb.domain.ledger.notes import Signer
 from hashdb.errors import BadSetting, ScopeMissing, Unavailable, WrongSigningKey
 from hashdb.service import HashDB
 from hashdb.service.accounts import members

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
-from hashdb.domain.ledger.checkpoints import split_note
 from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.domain.ledger.events import Action
+from hashdb.domain.ledger.notes import split_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.errors import InvalidInput, MemberSuspended, NotCosigned, NotFound, Unavailable

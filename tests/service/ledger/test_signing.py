@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.ledger.checkpoints import Signer
+from hashdb.domain.ledger.notes import Signer
 from hashdb.errors import BadSetting, WrongSigningKey
 from hashdb.service.ledger.signing import Signing
 

@@ -12,7 +12,8 @@ from sqlalchemy import create_engine
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.checkpoints import Checkpoint
+from hashdb.domain.ledger.notes import Signer
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.ledger import checkpoints

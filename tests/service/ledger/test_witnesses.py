@@ -18,8 +18,9 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Verifier, read_checkpoint
+from hashdb.domain.ledger.checkpoints import read_checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, Submission, cosigners
+from hashdb.domain.ledger.notes import Verifier
 from hashdb.domain.ledger.policies import Policy, Witness
 from hashdb.errors import NotCosigned
 from hashdb.service import HashDB

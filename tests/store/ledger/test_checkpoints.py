@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from hashdb.domain.ledger.checkpoints import LogKey, Verifier
+from hashdb.domain.ledger.checkpoints import LogKey
+from hashdb.domain.ledger.notes import Verifier
 from hashdb.store import Store
 from hashdb.store.ledger.tree import StoredCheckpoint
 from tests.builders import NOON

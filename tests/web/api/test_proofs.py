@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.ledger.checkpoints import split_note
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
+from hashdb.domain.ledger.notes import split_note
 from hashdb.domain.ledger.policies import Policy
 from hashdb.service.ledger import checkpoints, witnesses
 from tests.service.independent import leaf_of, open_checkpoint, root_by_inclusion, root_of, roots_by_consistency, sha256
