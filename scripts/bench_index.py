@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hashdb.index import FLUSH_SIZE
 from hashdb.index.kernel import kernel
-from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.index.vectors import Words
 from scripts.benchmarks import data, index_alone, report
 from scripts.benchmarks.engines import Process, installed, make

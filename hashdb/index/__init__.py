@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from hashdb.index.vectors import Words
 
+FLUSH_SIZE = 4_096
+"""The number of values in memory from which on they should be written to a segment file."""
+
 Alive = Callable[[Algorithm, "Words"], "NDArray[np.bool_]"]
 """Returns which values (distinct and sorted) belong to a contribution that may match, now or later."""
 
@@ -46,6 +49,13 @@ class Index(ABC):
 
         Each part holds one or more whole values of bits / 8 bytes, big-endian, one after the other.
         """
+
+    def add_octets(self, values: Sequence[bytes], seq: int) -> None:
+        """As `add`, of big-endian values. Many at once become one segment, without going through memory."""
+        if len(values) < FLUSH_SIZE:
+            self.add(map(int.from_bytes, values), seq)
+        else:
+            self.fill(values, seq)
 
     @abstractmethod
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:

@@ -15,7 +15,7 @@ import pybktree
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index import Alive, Engine, Index, LeafOf
-from hashdb.index.vectors import pack
+from hashdb.index.vectors import pack, split_octets
 
 _SWEEP_SIZE = 16_384
 """The most values that one `merge` checks, in one request to the store."""
@@ -41,9 +41,8 @@ class BKTreeIndex(Index):
                 self._add(value, seq)
 
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
-        size = self.bits // 8
         for part in parts:
-            self.add((int.from_bytes(part[start : start + size]) for start in range(0, len(part), size)), seq)
+            self.add(map(int.from_bytes, split_octets(part, self.bits)), seq)
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         return [self._find(value, radius) for value in values]

@@ -25,7 +25,7 @@ from hashdb.errors import IndexNotReady, os_reason
 from hashdb.index import Alive, LeafOf, Manifest, Snapshot
 from hashdb.index.folder import lock_folder
 from hashdb.index.tiered import TieredEngine, TieredIndex
-from hashdb.index.vectors import from_octets, to_octets
+from hashdb.index.vectors import from_octets, split_octets, to_octets
 
 log = logging.getLogger("hashdb.index")
 
@@ -204,7 +204,7 @@ class MilvusIndex(TieredIndex):
             super().fill(parts, seq)
             return
         for part in parts:
-            self.collection.write(to_octets(from_octets(part, self.bits)))
+            self.collection.write(split_octets(part, self.bits))
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         # Memory first: a value that leaves it meanwhile is in the collection before.

@@ -62,10 +62,6 @@ class Chunks:
         quotient, remainder = divmod(radius, len(self.widths))
         return tuple(quotient if chunk <= remainder else quotient - 1 for chunk in range(len(self.widths)))
 
-    def lookup_count(self, radius: int) -> int:
-        """The number of look-ups of a query at this radius."""
-        return sum(map(ball_size, self.widths, self.radii(radius)))
-
     def expected_per_query(self, count: int, radius: int) -> tuple[int, float]:
         """The look-ups and the expected candidates of a query among `count` evenly spread values."""
         sizes = list(map(ball_size, self.widths, self.radii(radius)))

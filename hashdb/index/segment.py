@@ -128,6 +128,13 @@ def max_values(bits: int) -> int:
     return MAX_ENTRIES // (bits // 8)
 
 
+def split_for_segments(words: Words) -> Iterator[Words]:
+    """The values in parts, each with as many as a segment holds."""
+    most = max_values(words.shape[1] * 64)
+    for start in range(0, len(words), most):
+        yield words[start : start + most]
+
+
 def build_sorted_segment(arranged: Words, radius: int, chunks: Chunks | None = None) -> Segment:
     """A segment of values that are distinct and sorted. Raises ValueError for too many values."""
     bits = arranged.shape[1] * 64

@@ -35,6 +35,7 @@ from hashdb.index.segment import (
     max_values,
     no_step,
     open_segment,
+    split_for_segments,
     verify_segment,
     write_segment,
 )
@@ -68,9 +69,6 @@ class SegmentStore(TieredEngine):
         """
         self._folder, self._step, self.on_disk = folder, step, folder is not None
         self.indexes = {algorithm: TieredIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
-        # Whether a search found an open file damaged; whether the last write to the folder failed.
-        self.doubted = self.failing = False
-        self._manifest: Manifest | None = None
         # The stamps of the manifest in use, of one that must not be used, and of the one that was read last.
         self._current_stamp = self._rejected_stamp = self._last_stamp = NO_MANIFEST
         self._segments: dict[str, Segment] = {}  # the open ones, by the names of their files
@@ -113,8 +111,7 @@ class SegmentStore(TieredEngine):
         # Only enabled algorithms: of others, this process does not know the values up to `seq`.
         for algorithm, words in snapshot.words.items():
             files[algorithm] = snapshot.manifest.files.get(algorithm, ())
-            for start in range(0, len(words), max_values(algorithm.bits)):
-                part = words[start : start + max_values(algorithm.bits)]
+            for part in split_for_segments(words):
                 files[algorithm] += (self._write(algorithm, build_segment(part, algorithm.radius)),)
         self._publish(snapshot.manifest, Manifest(snapshot.manifest.epoch, seq, files, leaf))
 

@@ -18,11 +18,9 @@ from hashdb.index import Engine, Index, LeafOf, Manifest, Snapshot
 from hashdb.index.kernel import Parts, kernel
 from hashdb.index.parallel import has_idle_processor, in_threads
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment, build_segment, max_values
+from hashdb.index.segment import Segment, build_segment, split_for_segments
 from hashdb.index.vectors import Hits, Lane, Words, from_octets, keep_memory, pack, unpack
 
-FLUSH_SIZE = 4_096
-"""The number of values in memory from which on they should be written to a segment file."""
 _RELEASE_DELAY = 1.0
 """Seconds for which replaced segments stay in memory: a search that uses them takes milliseconds."""
 _MAX_SINGLE_QUERIES = 4
@@ -52,15 +50,29 @@ class _State(NamedTuple):
     parts_by_radius: dict[int, Parts]
     """What `parts` returned, by radius."""
 
+    @property
+    def without_file(self) -> tuple[Segment, ...]:
+        """The tiers that no file holds yet."""
+        return self.memory, *(loaded.segment for loaded in self.loaded)
+
+    @property
+    def tiers(self) -> tuple[Segment, ...]:
+        """All tiers; the values in memory are the first one."""
+        return *self.without_file, *self.segments
+
     def parts(self, bits: int, radius: int) -> Parts:
         """The tiers as the kernel searches them at a radius (bits)."""
         parts = self.parts_by_radius.get(radius)
         if parts is None:
-            tiers = [self.memory, *(loaded.segment for loaded in self.loaded), *self.segments]
-            searched = [(tier.table, tier.chunks if tier.uses_tables(radius) else None) for tier in tiers if len(tier)]
-            cost = sum(tier.cost(radius) for tier in tiers)
-            parts = self.parts_by_radius[radius] = Parts(searched, bits, radius, cost)
+            searched = [
+                (tier.table, tier.chunks if tier.uses_tables(radius) else None) for tier in self.tiers if len(tier)
+            ]
+            parts = self.parts_by_radius[radius] = Parts(searched, bits, radius, self.cost(radius))
         return parts
+
+    def cost(self, radius: int) -> float:
+        """The expected nanoseconds of one query in the kernel."""
+        return sum(tier.cost(radius) for tier in self.tiers)
 
 
 class Loaded(NamedTuple):
@@ -104,15 +116,13 @@ class TieredIndex(Index):
 
     def load(self, words: Words, seq: int) -> None:
         """Add many values at once (shape (values, bits / 64)), of the events up to `seq`."""
-        segment = build_segment(words, self.radius)
-        with self._lock:
-            self._state = self._state._replace(parts_by_radius={}, loaded=(*self._state.loaded, Loaded(segment, seq)))
+        for part in split_for_segments(words):
+            loaded = Loaded(build_segment(part, self.radius), seq)
+            with self._lock:
+                self._state = self._state._replace(parts_by_radius={}, loaded=(*self._state.loaded, loaded))
 
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
-        words = from_octets(b"".join(parts), self.bits)
-        # At most as many together as a segment holds.
-        for start in range(0, len(words), max_values(self.bits)):
-            self.load(words[start : start + max_values(self.bits)], seq)
+        self.load(from_octets(b"".join(parts), self.bits), seq)
 
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         state = self._state
@@ -121,17 +131,16 @@ class TieredIndex(Index):
                 parts = state.parts(self.bits, radius)
                 return list(map(_nearest, map(native.near, repeat(parts), values)))
             return [_nearest(self._find(state, value, radius)) for value in values]
-        tiers = (state.memory, *(loaded.segment for loaded in state.loaded), *state.segments)
         if (
             len(values) <= _MAX_SHARED_QUERIES
-            and len(values) * sum(tier.cost(radius) for tier in tiers) > SHARED_NANOSECONDS
+            and len(values) * state.cost(radius) > SHARED_NANOSECONDS
             and has_idle_processor()
         ):
             middle = len(values) // 2
             halves = (values[:middle], values[middle:])
-            first, second = in_threads(lambda half: self._search_together(tiers, half, radius), halves)
+            first, second = in_threads(lambda half: self._search_together(state.tiers, half, radius), halves)
             return first + second
-        return self._search_together(tiers, values, radius)
+        return self._search_together(state.tiers, values, radius)
 
     def _search_together(self, tiers: Sequence[Segment], values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """What `search` returns: all values are searched in one tier after the other."""
@@ -156,8 +165,8 @@ class TieredIndex(Index):
             )
         elif len(state.memory):
             pairs.extend(state.memory.near(value, radius))
-        for segment in (*(loaded.segment for loaded in state.loaded), *state.segments):
-            pairs.extend(segment.near(value, radius))
+        for tier in state.tiers[1:]:
+            pairs.extend(tier.near(value, radius))
         return pairs
 
     def __len__(self) -> int:
@@ -167,7 +176,7 @@ class TieredIndex(Index):
     @property
     def in_memory(self) -> int:
         """How many values no file holds yet."""
-        return len(self._state.memory) + sum(len(loaded.segment) for loaded in self._state.loaded)
+        return sum(map(len, self._state.without_file))
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -176,9 +185,7 @@ class TieredIndex(Index):
 
     def snapshot(self) -> Words:
         """The values that no file holds yet."""
-        state = self._state
-        tiers = (state.memory, *(loaded.segment for loaded in state.loaded))
-        return np.concatenate([tier.words(slice(None)) for tier in tiers])
+        return np.concatenate([tier.words(slice(None)) for tier in self._state.without_file])
 
     def adopt(self, segments: Sequence[Segment], last_seq: int) -> None:
         """Replace the segments by others, which hold every value of the events up to `last_seq`."""

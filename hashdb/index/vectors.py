@@ -86,7 +86,12 @@ def from_octets(octets: bytes, bits: int) -> Words:
 
 def to_octets(words: Words) -> list[bytes]:
     """The values as big-endian octets, bits / 8 bytes each."""
-    octets, size = words.astype(">u8").tobytes(), words.shape[1] * 8
+    return split_octets(words.astype(">u8").tobytes(), words.shape[1] * 64)
+
+
+def split_octets(octets: bytes, bits: int) -> list[bytes]:
+    """Consecutive values of `bits` bits as one octet string each."""
+    size = bits // 8
     return [octets[start : start + size] for start in range(0, len(octets), size)]
 
 

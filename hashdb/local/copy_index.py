@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.index import FLUSH_SIZE
 from hashdb.index.follower import LogFollower, LogSnapshot
-from hashdb.index.segment import max_values
 from hashdb.index.segment_store import SegmentStore
-from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
 from hashdb.index.vectors import Words, from_octets, is_among
 from hashdb.local.tables import CopyTables
 
@@ -91,24 +90,12 @@ class CopyIndex:
         seq = log.head.seq
         if after == 0:
             for algorithm, index in self._engine.indexes.items():
-                _load(index, log.source.all_values(algorithm), seq)
+                index.fill([log.source.all_values(algorithm)], seq)
         elif after < seq:
             for algorithm, values in log.source.added_values(after).items():
-                if algorithm.is_digest:
-                    continue
-                index = self._engine.indexes[algorithm]
-                if len(values) < FLUSH_SIZE:
-                    index.add(map(int.from_bytes, values), seq)
-                else:
-                    _load(index, b"".join(values), seq)
+                if not algorithm.is_digest:
+                    self._engine.indexes[algorithm].add_octets(values, seq)
 
     def _are_stored(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
         """Whether each of some values is still in the tables."""
         return is_among(words, from_octets(self._tables.all_values(algorithm), algorithm.bits))
-
-
-def _load(index: TieredIndex, values: bytes, seq: int) -> None:
-    """Add values, big-endian and joined; each segment of them has as many as it may have."""
-    words = from_octets(values, index.bits)
-    for start in range(0, len(words), max_values(index.bits)):
-        index.load(words[start : start + max_values(index.bits)], seq)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from hashdb.domain.signals import Algorithm
 from hashdb.index.bktree import BKTreeIndex
+from hashdb.index.vectors import split_octets
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
@@ -91,11 +92,10 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
 
 def _values(tx: Transaction, algorithm: Algorithm, progress: Progress) -> Iterator[int]:
     """All distinct values of the store that match, or may match again."""
-    size = algorithm.bits // 8
     for part in tx.matches.all_values(algorithm, lasting=True):
-        for at in range(0, len(part), size):
-            yield int.from_bytes(part[at : at + size])
-        progress(len(part) // size)
+        values = split_octets(part, algorithm.bits)
+        yield from map(int.from_bytes, values)
+        progress(len(values))
 
 
 def _queries(algorithm: Algorithm, values: Iterator[int], sample: int) -> list[int]:

@@ -16,10 +16,9 @@ from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
-from hashdb.index import Index, OpenEngine
+from hashdb.index import FLUSH_SIZE, Index, OpenEngine
 from hashdb.index.follower import RETRY_AFTER, LogFollower, LogSnapshot
 from hashdb.index.segment_store import SegmentStore
-from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.index.vectors import Words, from_octets, is_among, to_octets
 from hashdb.store import Store, Transaction
 
@@ -243,13 +242,8 @@ class IndexView:
                 index.fill(_with_progress(tx.matches.all_values(algorithm), algorithm.bits // 8, self._progress), seq)
             return
         for algorithm, values in tx.matches.added_values(after, seq).items():
-            if algorithm not in self.engine.indexes:
-                continue
-            if len(values) < FLUSH_SIZE:
-                self.engine.indexes[algorithm].add(map(int.from_bytes, values), seq)
-            else:
-                # A part that `fill` takes has any number of values: here one.
-                self.engine.indexes[algorithm].fill(values, seq)
+            if algorithm in self.engine.indexes:
+                self.engine.indexes[algorithm].add_octets(values, seq)
 
     def _lasting(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
         """A mask over the sorted values: whether a contribution that may match still has the value."""

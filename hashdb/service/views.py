@@ -18,8 +18,7 @@ from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 from hashdb.errors import Fault
 from hashdb.index.follower import LogSnapshot
-from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
-from hashdb.index.vectors import from_octets
+from hashdb.index.tiered import TieredIndex
 from hashdb.store import Store, Transaction
 from hashdb.store.matching.benign import BenignSignal
 
@@ -216,8 +215,4 @@ class RetiredSignals:
                 digests.update(Signal.from_bytes(algorithm, value) for value in values)
             elif algorithm in self._radii:
                 index = indexes.setdefault(algorithm, TieredIndex(algorithm.bits, self._radii[algorithm]))
-                if len(values) < FLUSH_SIZE:
-                    index.add(map(int.from_bytes, values))
-                else:
-                    # So many at once become one segment, instead of going through memory.
-                    index.load(from_octets(b"".join(values), algorithm.bits), seq=0)
+                index.add_octets(values, seq=0)

@@ -21,9 +21,10 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from hashdb.index import FLUSH_SIZE
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment, open_segment, write_segment
-from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
+from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import Words, unpack
 
 ROOT = Path(__file__).parents[2]

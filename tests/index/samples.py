@@ -61,11 +61,16 @@ def small_chunks(bits: int) -> Chunks:
     return Chunks(bits, (12,) * (bits // 12) + (bits % 12,))
 
 
+def lookup_count(chunks: Chunks, radius: int) -> int:
+    """The number of look-ups of a query."""
+    return chunks.expected_per_query(0, radius)[0]
+
+
 class ProbingSegment(Segment):
     """A segment that uses its tables whenever possible, even if it has few values."""
 
     def search(self, queries: Words, radius: int) -> Hits:
-        if self.chunks.widths and self.chunks.lookup_count(radius) <= 30_000:
+        if self.chunks.widths and lookup_count(self.chunks, radius) <= 30_000:
             return self.probe(queries, radius)
         return super().search(queries, radius)
 

@@ -21,7 +21,7 @@ from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, implementat
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import Lane, Words, distinct, pack, unpack
-from tests.index.samples import at_distance, for_every_length
+from tests.index.samples import at_distance, for_every_length, lookup_count
 
 _PROBES = 60_000
 """The most chunk values that a generated case looks up."""
@@ -109,7 +109,7 @@ def any_chunks(draw: st.DrawFn, bits: int) -> Chunks:
 def any_radius(draw: st.DrawFn, cut: Chunks) -> int:
     """Any radius from 0 to all bits, reduced until it looks up at most `_PROBES` chunk values."""
     radius = draw(st.integers(0, cut.bits))
-    while cut.lookup_count(radius) > _PROBES:
+    while lookup_count(cut, radius) > _PROBES:
         radius = radius * 3 // 4
     return radius
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from hashdb.domain.matching.matches import Neighbor
+from hashdb.index import FLUSH_SIZE
 from hashdb.index.segment import build_segment
-from hashdb.index.tiered import FLUSH_SIZE, MAX_PLAIN, TieredIndex
+from hashdb.index.tiered import MAX_PLAIN, TieredIndex
 from hashdb.index.vectors import Words, pack, unpack
 from tests.index.samples import probing_segment
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from hashdb.domain.contributions import Standing
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm
-from hashdb.index.tiered import FLUSH_SIZE
+from hashdb.index import FLUSH_SIZE
 from hashdb.local.copy_index import CopyIndex
 from hashdb.local.tables import CopyTables
 from tests.builders import NOON, signal

@@ -10,8 +10,8 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.errors import CopyInUse, NoCopy, NotAsLogged, ServiceUnreachable
+from hashdb.index import FLUSH_SIZE
 from hashdb.index.folder import lock_folder
-from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.local import LocalIndex, syncing
 from hashdb.local.syncing import COPY_FILE, CURRENT, INDEX_FOLDER
 from hashdb.service.contributions import contributions

@@ -12,9 +12,10 @@ from hashdb.domain.accounts.members import SYSTEM, Actor
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.index import FLUSH_SIZE
 from hashdb.index.segment import open_segment
 from hashdb.index.segment_store import read_manifest
-from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
+from hashdb.index.tiered import TieredIndex
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.matching import matches
 from tests.builders import NOON, RULES, Clock, draft, query, signal

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady, InvalidInput, NotAuthenticated
-from hashdb.service import HashDB, views
+from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
@@ -100,7 +100,7 @@ def test_a_restore_of_the_log_empties_the_caches(db: HashDB, actor: Actor, clock
 def test_signals_near_a_retired_one_are_found_within_the_radius(
     db: HashDB, flush_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "FLUSH_SIZE", flush_size)
+    monkeypatch.setattr("hashdb.index.FLUSH_SIZE", flush_size)
     pdq, phash, dhash = signal(1), signal(1, Algorithm.PHASH), signal(1, Algorithm.DHASH)
     retired = RetiredSignals(db.store, {Algorithm.PDQ: 31, Algorithm.PHASH: 6})
     signals = [near(pdq, 31), near(pdq, 32), signal(2), phash, dhash, pdq, pdq]
