@@ -76,10 +76,8 @@ def look_up_file(
     return by_type if signal_type is None else by_type.get(signal_type, {})
 
 
-def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bool | None = None) -> tuple[str, Upload]:
+def read_upload(request: InMemoryRequest, settings: Settings) -> tuple[str, Upload]:
     """The name of the form field of the one file of a request, and the file. The field says which kind of file it is.
-
-    `accept_text`: whether it may be a document or a text; None: as the settings say.
 
     Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
     """
@@ -92,7 +90,7 @@ def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bo
     if field not in wire.UPLOAD_FIELDS:
         raise MalformedRequest(f"the form field of the file must be named {' or '.join(wire.UPLOAD_FIELDS)}")
     upload = cast(Upload, file.stream)
-    require_accepted([upload], settings.accept_text if accept_text is None else accept_text)
+    require_accepted([upload], settings)
     if field == "photo" and upload.is_video:
         raise MalformedRequest("the form field of a video must be named video")
     if field == "video" and not upload.is_video_or_animation:

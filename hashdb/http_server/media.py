@@ -105,12 +105,8 @@ class MediaForm:
     metadata: str
 
 
-def read_form(
-    request: InMemoryRequest, settings: Settings, *, metadata: bool = True, accept_text: bool | None = None
-) -> MediaForm:
+def read_form(request: InMemoryRequest, settings: Settings, *, metadata: bool = True) -> MediaForm:
     """The files of a request, with their metadata unless `metadata` is False.
-
-    `accept_text`: whether they may be documents and texts; None: as the settings say.
 
     Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
     """
@@ -127,13 +123,13 @@ def read_form(
     for upload in uploads:
         if not upload.is_video:
             check_size(upload, settings.media_max_bytes)
-    require_accepted(uploads, settings.accept_text if accept_text is None else accept_text)
+    require_accepted(uploads, settings)
     return MediaForm(uploads, _metadata(request))
 
 
-def require_accepted(uploads: Iterable[Upload], accept_text: bool) -> None:
-    """Raise TextRefused if a file is a document or a text, unless they are accepted."""
-    if accept_text:
+def require_accepted(uploads: Iterable[Upload], settings: Settings) -> None:
+    """Raise TextRefused if a file is a document or a text, unless these are accepted."""
+    if settings.accept_text:
         return
     places = [place for place, upload in enumerate(uploads) if upload.is_document]
     if places:
@@ -158,12 +154,6 @@ def allow_videos(request: InMemoryRequest, settings: Settings) -> None:
         raise VideoTooLarge(f"the request has more than {max_bytes} bytes")
     request.max_content_length = max_bytes
     request.upload_limits = UploadLimits(memory_bytes=settings.media_max_request, video_bytes=settings.video_max_bytes)
-
-
-def picture_of(upload: Upload, settings: Settings) -> bytes:
-    """The bytes of a picture. Raises TooLarge, VideoTooLarge."""
-    check_size(upload, settings.media_max_bytes)
-    return upload.stream.read()
 
 
 def check_size(upload: Upload, max_bytes: int) -> None:

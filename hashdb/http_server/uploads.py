@@ -112,8 +112,10 @@ class Upload:
             if self.is_video:
                 file: BinaryIO = os.fdopen(os.dup(self._stream.fileno()), "rb")
             else:
-                file = os.fdopen(os.memfd_create("upload"), "w+b")
-                file.write(self.stream.read())
+                with os.fdopen(os.memfd_create("upload"), "wb") as copy:
+                    copy.write(self.stream.read())
+                    copy.flush()
+                    file = os.fdopen(os.dup(copy.fileno()), "rb")
         except OSError as error:
             raise _no_room(error) from None
         file.seek(0)

@@ -23,7 +23,7 @@ from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.http_server.bodies import read_fields, read_json
 from hashdb.http_server.forms import InMemoryRequest
 from hashdb.http_server.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload
-from hashdb.http_server.media import HashedFile, picture_of
+from hashdb.http_server.media import HashedFile, check_size
 from hashdb.http_server.replies import JSON, TEXT, Reply, json_reply, problem_reply
 from hashdb.http_server.texts import hash_pairs
 from hashdb.sidecar.matching import hash_uploads
@@ -179,8 +179,8 @@ def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[
 
 def _requested_query(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Query]:
     """The name of the signal type in the parameters, and the query for the signal."""
-    # A sidecar is on the member's own machine, where texts are hashed.
-    return query_of_signal(params, _enabled(state), state.validation_context(), accept_text=True, alternative="a file")
+    accept_text, context = state.settings.accept_text, state.validation_context()
+    return query_of_signal(params, _enabled(state), context, accept_text=accept_text, alternative="a file")
 
 
 def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:
@@ -190,10 +190,10 @@ def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery,
     """
     if params.url is not None:
         raise FetchRefused()
-    _, upload = read_upload(request, state.settings, accept_text=True)
+    _, upload = read_upload(request, state.settings)
     if not upload.has_parts:
         # Raises TooLarge before the picture waits to be hashed.
-        picture_of(upload, state.settings)
+        check_size(upload, state.settings.media_max_bytes)
     (hashed,) = hash_uploads(state, [upload], [Mode.PLAIN], interval)
     return hashed
 

@@ -54,7 +54,7 @@ def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Find contributions that match pictures, videos and documents, each hashed in a sandbox and never stored."""
     params = read_query(request, MediaMatchesQuery, state.validation_context())
     _reject_quarantined(params)
-    files = read_form(request, state.settings, metadata=False, accept_text=True).files
+    files = read_form(request, state.settings, metadata=False).files
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
     hashed = hash_uploads(state, files, [mode] * len(files), QUERY_INTERVAL)
     answer = state.match([file.to_query() for file in hashed])
@@ -64,7 +64,7 @@ def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
 def hash_media(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Hash pictures, videos and documents, and store nothing."""
     params = read_query(request, SignalsQuery, state.validation_context())
-    files = read_form(request, state.settings, metadata=False, accept_text=True).files
+    files = read_form(request, state.settings, metadata=False).files
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
     modes = [Mode.PLAIN if file.has_parts else mode for file in files]
     return Reply(pictures_text(hash_uploads(state, files, modes, INTERVAL)).encode())

@@ -48,7 +48,9 @@ class SidecarState:
         `on_unix_socket` says that it listens on a Unix socket, which browsers cannot reach. With a `policy`, it only
         matches contributions that the quorum of the policy signed.
         """
-        self.settings, self.max_age, self.now, self.on_unix_socket = settings, max_age, clock, on_unix_socket
+        # A sidecar is on the member's own machine, where documents and texts are hashed.
+        self.settings = settings.model_copy(update={"accept_text": True})
+        self.max_age, self.now, self.on_unix_socket = max_age, clock, on_unix_socket
         self.folder = settings.home / "local"
         self.index = LocalIndex(self.folder, clock, policy)
         self.hashers = Hashers(settings)

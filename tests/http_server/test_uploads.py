@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import tempfile
 from io import BytesIO
 from pathlib import Path
@@ -75,6 +76,18 @@ def test_a_video_that_cannot_be_written_is_rejected_for_now(folder: Path, monkey
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "nowhere"))
     with pytest.raises(NoRoom):
         write_upload(UploadLimits(10_000, 100_000), FILM)
+
+
+@pytest.mark.parametrize("size", [200, 100_000])
+def test_a_document_that_cannot_be_copied_to_a_file_is_rejected_for_now(size: int) -> None:
+    upload = write_upload(UploadLimits(100_000, 0), b"word7 " * (size // 6))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(NoRoom):
+            upload.open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_kept_upload_outlives_its_request_until_it_is_released(folder: Path) -> None:

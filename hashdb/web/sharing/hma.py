@@ -23,7 +23,7 @@ from hashdb.errors import AlreadyWithdrawn, BankOfMember, HashDBError, InvalidIn
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.http_server.bodies import reading_body
 from hashdb.http_server.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload, split_bank
-from hashdb.http_server.media import HashedFile, picture_of
+from hashdb.http_server.media import HashedFile, check_size
 from hashdb.http_server.texts import hash_pairs, hash_value
 from hashdb.http_server.uploads import Upload
 from hashdb.service import HashDB, health
@@ -338,7 +338,10 @@ def _file(params: wire.HashQuery) -> Upload | bytes:
     settings = app_state().settings
     if params.url is None:
         field, upload = read_upload(cast(InMemoryRequest, request), settings)
-        return upload if field != "photo" and upload.has_parts else picture_of(upload, settings)
+        if field != "photo" and upload.has_parts:
+            return upload
+        check_size(upload, settings.media_max_bytes)
+        return upload.stream.read()
     if params.content_type != "photo":
         raise MalformedRequest("content_type must be photo: send a video or a document in a form")
     return fetch(params.url, settings.fetch_hosts, settings.media_max_bytes)
