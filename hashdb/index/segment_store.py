@@ -14,11 +14,11 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock, get_native_id
+from threading import Lock
 
 import numpy as np
 
@@ -346,9 +346,3 @@ def _manifest_path(folder: Path) -> str:
 
 def _checksum(body: object) -> int:
     return zlib.crc32(json.dumps(body, sort_keys=True).encode())
-
-
-def low_priority() -> None:
-    """Lower the priority of the calling thread (on Linux; elsewhere it does nothing)."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), 10)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
+from threading import get_native_id
 from time import monotonic
 
 from hashdb.errors import CannotStart, Unavailable, where_raised
@@ -49,6 +52,12 @@ class Task(StrEnum):
     ANSWERS = "answers"
     JOBS = "jobs"
     STOP = "stop"
+
+
+def low_priority() -> None:
+    """Lower the priority of the calling thread (on Linux; elsewhere it does nothing)."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), 10)
 
 
 class Background:

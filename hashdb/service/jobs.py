@@ -10,9 +10,8 @@ from time import monotonic
 from typing import TypeVar
 
 from hashdb.domain.jobs import Job
-from hashdb.index.segment_store import low_priority
 from hashdb.service import HashDB
-from hashdb.service.background import Task
+from hashdb.service.background import Task, low_priority
 from hashdb.store import Transaction
 from hashdb.store.jobs import Jobs
 

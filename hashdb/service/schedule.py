@@ -13,10 +13,9 @@ from time import monotonic
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.index.folder import lock_folder
-from hashdb.index.segment_store import low_priority
 from hashdb.service import HashDB, later
 from hashdb.service.accounts import members
-from hashdb.service.background import Task
+from hashdb.service.background import Task, low_priority
 from hashdb.service.contributions import commitments, contributions, expiry
 from hashdb.service.ledger import active_set, checkpoints, witnesses
 from hashdb.service.matching import benign, neighbors

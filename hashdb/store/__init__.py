@@ -35,6 +35,7 @@ from hashdb.store.ledger.records import StoredRecords
 from hashdb.store.ledger.tree import Checkpoints, Tree
 from hashdb.store.ledger.witnesses import Cosignatures, WitnessStates
 from hashdb.store.matching.benign import BenignList, Suppressions
+from hashdb.store.matching.floods import Floods
 from hashdb.store.matching.matches import Matches, MatchReader
 from hashdb.store.matching.seeds import Seeds
 from hashdb.store.migrations import migrate, require_current
@@ -48,8 +49,10 @@ from hashdb.store.review.opinions import Opinions
 from hashdb.store.review.queues import Queues
 from hashdb.store.sharing.upstreams import Origins, Upstreams
 from hashdb.store.sharing.webhooks import Deliveries, Webhooks
-from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Uses
+from hashdb.store.stats.counts import Counts, Refusals
+from hashdb.store.stats.hits import Hits
 from hashdb.store.stats.overviews import Overviews
+from hashdb.store.stats.uses import Uses
 from hashdb.store.thread_connections import ThreadConnections
 from hashdb.store.writer_turns import WriterTurns
 

@@ -257,6 +257,6 @@ def log_listing(db: HashDB, actor: Actor) -> None:
 def key_uses(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, KeyUse]:
     """By key, when it was last used and how far it has read the feed; of one member's keys, or of all."""
     with db.read(actor, Scope.AUDIT) as tx:
-        uses = tx.uses.by_members(None if member is None else [member])
+        uses = tx.uses.of_member(member)
         lags = {seq: tx.uses.feed_lag(seq) for seq in {use.fed_seq for use, _ in uses} if seq is not None}
         return {use.key: KeyUse(use, owner, None if use.fed_seq is None else lags[use.fed_seq]) for use, owner in uses}

@@ -213,7 +213,9 @@ def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
         ids = tx.suppressions.contributions_with(touched)
     for start in range(0, len(ids), BATCH):
         with db.store.begin() as tx:
-            placed = tx.suppressions.lock_unsuppressed(ids[start : start + BATCH], touched)
+            batch = ids[start : start + BATCH]
+            tx.contributions.lock(batch)
+            placed = tx.suppressions.unsuppressed(batch, touched)
             tx.suppressions.suppress(placed, entry.id)
             tx.audit.append(db.now(), actor, _amended_entries(placed, entry, "masked"))
 

@@ -33,8 +33,9 @@ from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.errors import NotFound
 from hashdb.store.contributions.commitments import Commitments
+from hashdb.store.contributions.filters import filter_conditions, stored_media
 from hashdb.store.contributions.frames import ALGORITHMS, SIGNAL_COLUMNS, Frames, SignalRow, signals_in
-from hashdb.store.contributions.statuses import filter_conditions, status_at, stored_media, unended
+from hashdb.store.contributions.statuses import status_at, unended
 from hashdb.store.repositories import IDS, NOW, Repository, attributes, chunks, insert_rows, insert_values
 from hashdb.store.tables import (
     SUPPRESSED_TABLES,

@@ -28,7 +28,7 @@ from hashdb.domain.contributions import Contribution, Filter, Media, Standing, S
 from hashdb.domain.listings import Listing, Paged, Place, Position, Sort, Total
 from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
-from hashdb.store.contributions.statuses import filter_conditions, of_media
+from hashdb.store.contributions.filters import filter_conditions, of_media
 from hashdb.store.keysets import Order
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, members, signal_table

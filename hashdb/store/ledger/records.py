@@ -25,7 +25,7 @@ from sqlalchemy.types import NullType
 from hashdb.domain.ledger.events import secret_tag
 from hashdb.domain.ledger.records import FIELDS
 from hashdb.domain.times import format_instant, from_microseconds
-from hashdb.store.contributions.statuses import MEDIA
+from hashdb.store.contributions.filters import MEDIA
 from hashdb.store.repositories import NOW, Repository
 from hashdb.store.tables import (
     benign,

@@ -268,11 +268,6 @@ class Suppressions(Repository):
         )
         return self._connection.execute(query).scalar_one()
 
-    def lock_unsuppressed(self, ids: Sequence[int], wanted: Collection[Signal]) -> tuple[PlacedSignal, ...]:
-        """As `unsuppressed`; locks these contributions until the transaction ends."""
-        Contributions(self._connection).lock(ids)
-        return self.unsuppressed(ids, wanted)
-
     def lock_suppressed(self, entry: int, limit: int) -> tuple[PlacedSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
         query = select(_MASKS.c.contribution_id).distinct().where(_MASKS.c.benign_id == entry)

@@ -21,7 +21,7 @@ from hashdb.domain.review.bulk import (
     RowKind,
 )
 from hashdb.domain.times import format_instant, parse_instant
-from hashdb.store.contributions.statuses import filter_conditions
+from hashdb.store.contributions.filters import filter_conditions
 from hashdb.store.repositories import Repository, attributes, chunks, insert_rows
 from hashdb.store.tables import batch_items, batches, contributions, members
 
@@ -149,7 +149,8 @@ class Batches(Repository):
         """Delete the drafts that were made, and the batches that ended, before these times; return how many."""
         old_draft = and_(batches.c.state == str(BatchState.DRAFT), batches.c.made_at < drafts_before)
         query = select(batches.c.id).where(or_(old_draft, batches.c.ended_at < ended_before))
-        old = self._connection.scalars(query).all()
+        # Locked, so that a draft that a user begins meanwhile is not deleted.
+        old = self._connection.scalars(query.with_for_update(skip_locked=True)).all()
         for table, column in ((batch_items, batch_items.c.batch_id), (batches, batches.c.id)):
             for chunk in chunks(old):
                 self._delete(table, column.in_(chunk))

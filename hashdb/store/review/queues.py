@@ -27,7 +27,7 @@ from sqlalchemy import (
 from hashdb.domain.review.proposals import TwoPersonAction
 from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, Pile, QueueCounts, QueueOrder, QueueQuery
 from hashdb.domain.times import to_microseconds
-from hashdb.store.contributions.statuses import has_label
+from hashdb.store.contributions.filters import has_label
 from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import cases, contributions, members, proposals
 

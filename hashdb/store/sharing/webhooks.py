@@ -300,8 +300,8 @@ class Deliveries(Repository):
         many = select(deliveries.c.webhook_id).group_by(deliveries.c.webhook_id).having(func.count() > keep)
         for webhook in self._connection.scalars(many).all():
             to_webhook = deliveries.c.webhook_id == webhook
-            query = select(deliveries.c.id).where(to_webhook).order_by(deliveries.c.id.desc()).offset(keep).limit(1)
-            last_deleted = self._connection.execute(query).scalar_one()
+            newest_first = select(deliveries.c.id).where(to_webhook).order_by(deliveries.c.id.desc())
+            last_deleted = newest_first.offset(keep).limit(1).scalar_subquery()
             deleted += self._delete(deliveries, to_webhook, done, deliveries.c.id <= last_deleted)
         return deleted
 

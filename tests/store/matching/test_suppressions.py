@@ -24,7 +24,7 @@ def test_signals_are_suppressed_assigned_to_another_entry_and_restored(store: St
             one_signal.id,
         ]
         held = list(
-            tx.suppressions.lock_unsuppressed(
+            tx.suppressions.unsuppressed(
                 [three_signals.id, one_signal.id], {signal(2), signal(7), signal(3), signal(9)}
             )
         )
@@ -61,9 +61,7 @@ def test_many_signals_are_suppressed_at_once(store: Store, member: Member) -> No
         ids = tx.suppressions.contributions_with({signal for contribution in added for signal in contribution.signals})
         assert ids == [contribution.id for contribution in added]
         tx.suppressions.suppress(
-            tx.suppressions.lock_unsuppressed(
-                ids, {signal for contribution in added for signal in contribution.signals}
-            ),
+            tx.suppressions.unsuppressed(ids, {signal for contribution in added for signal in contribution.signals}),
             entry,
         )
         assert b"".join(tx.matches.all_values(Algorithm.PDQ)) == b""

@@ -67,3 +67,14 @@ def test_old_batches_are_deleted_with_their_items(store: Store) -> None:
         assert tx.batches.items(id, -1, 9) == ()
         with pytest.raises(NotFound, match=f"batch {id} does not exist"):
             tx.batches.one(id)
+
+
+def test_an_old_draft_that_is_begun_meanwhile_is_not_deleted(postgres_url: str) -> None:
+    with closing(Store(postgres_url, busy_seconds=0.5)) as store, closing(Store(postgres_url)) as other_store:
+        id = add_batch(store)
+        with other_store.begin() as other:
+            assert other.batches.begin(id, CHOICES, NOON)
+            with store.begin() as tx:
+                assert tx.batches.prune(NOON + timedelta(seconds=1), NOON) == 0
+        with store.read() as tx:
+            assert (tx.batches.one(id).state, len(tx.batches.items(id, -1, 9))) == (BatchState.RUNNING, 2)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
-from hashdb.domain.accounts.members import Member, MemberChange, MemberStatus
+from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, MemberKind, MemberStatus
 from hashdb.domain.sharing.webhooks import (
     ATTEMPT_LEASE,
     TEST_TOPIC,
@@ -121,3 +123,21 @@ def test_old_and_excess_deliveries_are_deleted_unless_they_wait(store: Store, me
         assert tx.deliveries.prune(NOON, 7) == 0
         assert tx.deliveries.prune(NOON + MINUTE) == 7
         assert [each.id for each in tx.deliveries.page(id, None, 0, 9)] == [waiting]
+
+
+def test_a_webhook_may_be_deleted_while_its_deliveries_are_counted(postgres_url: str) -> None:
+    with closing(Store(postgres_url)) as store, closing(Store(postgres_url)) as other_store:
+        with store.begin() as tx:
+            member = tx.members.add(MemberDraft("Platform", MemberKind.PLATFORM), NOON)
+            id = add_webhook(tx, member)
+            for number in range(2):
+                tx.deliveries.add(id, message(number))
+
+        @event.listens_for(store.engine, "after_cursor_execute")
+        def delete_webhook(connection: object, cursor: object, statement: str, *_: object) -> None:
+            if "HAVING" in statement:
+                with other_store.begin() as other:
+                    other.webhooks.delete(id)
+
+        with store.begin() as tx:
+            assert tx.deliveries.prune(NOON, 1) == 0

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
-from hashdb.domain.accounts.members import SYSTEM, KeyDraft, Member, MemberChange, MemberStatus, Scope
+from hashdb.domain.accounts.members import SYSTEM, Member
 from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.stats.counts import Hit, Reversal
 from hashdb.store import Store
@@ -79,22 +79,3 @@ def test_a_contribution_that_matches_again_is_no_reversal(store: Store, member: 
         assert tx.hits.reversals(3, 0, 99) == ()
         tx.hits._connection.execute(update(contributions).values(standing="retired"))
         assert [reversal.now for reversal in tx.hits.reversals(3, 0, 99)] == ["retired"]
-
-
-TODAY = NOON.date()
-
-
-def test_each_member_that_reads_the_feed_is_counted_once(store: Store, member: Member) -> None:
-    with store.begin() as tx:
-        scopes = (frozenset({Scope.FEED}), frozenset({Scope.FEED, Scope.MATCH}), frozenset({Scope.MATCH}))
-        keys = [
-            tx.members.add_key(member.id, bytes([number] * 32), KeyDraft(frozenset(key_scopes)), NOON)
-            for number, key_scopes in enumerate(scopes)
-        ]
-        assert tx.uses.count_feed_readers(TODAY) == 0
-        for key in keys:
-            tx.members.first_feed_read(key.id, TODAY.isoformat())
-        assert tx.uses.count_feed_readers(TODAY) == 1
-        assert tx.uses.count_feed_readers(TODAY + timedelta(days=1)) == 0
-        tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
-        assert tx.uses.count_feed_readers(TODAY) == 0
