@@ -149,6 +149,7 @@ TESTED_IN = {
     "service/backups.py": "cli/test_backup.py",
     "store/accounts/saved_views.py": "web/console/test_views.py",
     "store/backups.py": "cli/test_backup.py",
+    "store/contributions/filters.py": "store/contributions/test_listings.py",
     "store/review/due.py": "service/review/test_due.py",
     "store/ledger/witnesses.py": "service/ledger/test_witnesses.py",
     "store/sharing/upstreams.py": "service/sharing/test_following.py",
