@@ -39,9 +39,9 @@ def json_reply(content: object, status: int = 200) -> Reply:
     return Reply(json.dumps(content, ensure_ascii=False).encode(), status=status)
 
 
-def problem_reply(error: Exception, request: Request) -> Reply:
-    """The reply to an error that a request raised: problem details."""
-    if isinstance(error, HTTPException):
+def problem_reply(error: Exception, request: Request | None = None) -> Reply:
+    """The reply to an error: problem details. For an error of Werkzeug, `request` is the one that it was raised at."""
+    if isinstance(error, HTTPException) and request is not None:
         error = refusal_of(error, request) or error
     status, ((_, content_type), *headers), text = problem_answer(error)
     return Reply(text.encode(), content_type, status, tuple(headers))
