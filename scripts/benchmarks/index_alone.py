@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
 from hashdb.index.segment import build_segment
-from hashdb.index.segment_store import SegmentStore, low_priority
+from hashdb.index.segment_store import SegmentStore
 from hashdb.index.vectors import Words, unpack
+from hashdb.service.background import low_priority
 from scripts.benchmarks.engines import ROOT, process_environment
 
 _EPOCH = "benchmark"
