@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from wsgiref.types import WSGIApplication
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from hashdb.http_server import request_id
+from hashdb.http_server.bodies import discard_rest
 from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import access_log, console, problems
 from hashdb.web.api import BLUEPRINTS
 from hashdb.web.context import AppState, Id, InMemoryRequest, count_address, release_slot
-from hashdb.web.fast_path import FastPath, secured
+from hashdb.web.fast_path import FastPath
 from hashdb.web.limits import RateLimits
 from hashdb.web.sharing import hma, stopncii, threatexchange
 from hashdb.web.traces import require_installed
@@ -59,15 +62,33 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     application: WSGIApplication = FastPath(hma.rewrite_bank_paths(app.wsgi_app), app.extensions["hashdb"])
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
-    application = secured(
-        application,
-        list(_SECURITY_HEADERS.items()),
-        trust_headers=settings.proxies > 0,
-        largest_body=settings.largest_body,
-    )
     # Flask documents this assignment for middleware.
-    app.wsgi_app = application  # type: ignore[method-assign, assignment]
+    app.wsgi_app = _secure(application, settings)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _secure(application: WSGIApplication, settings: Settings) -> WSGIApplication:
+    """Wrap an application: every response gets the request id, and `_SECURITY_HEADERS` unless the view has set them.
+
+    Behind a proxy, the request may supply the id. A body is read to its end even if the request is rejected: the server
+    could not use the connection for the next request otherwise.
+    """
+    default_headers = [(header[0].lower(), header) for header in _SECURITY_HEADERS.items()]
+    trust_headers, largest_body = settings.proxies > 0, settings.largest_body
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        id = request_id.begin(environ, trust_headers=trust_headers)
+
+        def start(status: str, set_by_view: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
+            discard_rest(environ, largest_body)
+            names = {name.lower() for name, _ in set_by_view}
+            added = [header for name, header in default_headers if name not in names]
+            added.append((request_id.HEADER, id))
+            return start_response(status, set_by_view + added, *more)
+
+        return application(environ, start)
+
+    return answer
 
 
 def _routes(app: Flask) -> Iterator[tuple[str, str]]:

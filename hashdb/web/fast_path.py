@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hashdb.domain.accounts.budgets import MATCH_BUDGETS, Budget
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.http_server import request_id
-from hashdb.http_server.bodies import discard_rest, is_plain, read_plain
+from hashdb.http_server.bodies import is_plain, read_plain
 from hashdb.service.matching import matches
 from hashdb.web import access_log, problems
 from hashdb.web.api.contributions import contribute
@@ -53,7 +52,6 @@ _ROUTES = {
 """By path."""
 _QUICK = 1_000
 """The largest body of a quick match, in bytes."""
-Headers = list[tuple[str, str]]
 
 
 def is_quick(environ: WSGIEnvironment) -> bool:
@@ -135,28 +133,3 @@ class FastPath:
         return environ["REQUEST_METHOD"] == "POST" and is_plain(
             environ, min(self._state.settings.max_body, route.max_body or sys.maxsize)
         )
-
-
-def secured(
-    application: WSGIApplication, headers: Headers, *, trust_headers: bool, largest_body: int
-) -> WSGIApplication:
-    """Wrap an application: every response gets the request id, and these headers unless the view has set them.
-
-    `trust_headers` says whether the request may supply the id. A body of up to `largest_body` bytes is read to its end
-    even if the request is rejected: the server could not use the connection for the next request otherwise.
-    """
-    default_headers = [(header[0].lower(), header) for header in headers]
-
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        id = request_id.begin(environ, trust_headers=trust_headers)
-
-        def start(status: str, set_by_view: Headers, *more: Any) -> Callable[[bytes], object]:
-            discard_rest(environ, largest_body)
-            names = {name.lower() for name, _ in set_by_view}
-            added = [header for name, header in default_headers if name not in names]
-            added.append((request_id.HEADER, id))
-            return start_response(status, set_by_view + added, *more)
-
-        return application(environ, start)
-
-    return answer

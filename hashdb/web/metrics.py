@@ -37,7 +37,7 @@ _TIMEOUT_SECONDS = 5.0
 class Metrics(RequestMetrics):
     """The metrics of this process."""
 
-    def __init__(self, db: HashDB, home: Path, certificate: Path | None = None) -> None:
+    def __init__(self, db: HashDB, home: Path, certificate: Path | None) -> None:
         """Start the metrics that alerts watch at 0; `export_zeros` starts those of requests.
 
         `home` is the folder of the service; `certificate` is the file of its TLS certificate.

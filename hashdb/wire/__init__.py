@@ -191,12 +191,13 @@ _STRING = rb'"(?:[^"\\]++|\\.)*+"\s*+'
 _TO_NEXT_KEY = re.compile(rb'(?:[^"]++|' + _STRING + rb"(?!:))*+" + _STRING + rb":", re.DOTALL)
 
 
-def check_size(text: str | bytes, values: int = MAX_VALUES, keys: int = MAX_FIELD_NAMES) -> None:
+def check_size(text: str | bytes) -> None:
     """Raise TooLarge for a JSON text with more values or field names than any valid request has.
 
     This runs before the text is parsed, because the parsed form takes many times the memory of the text.
     """
     octets = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    values, keys = MAX_VALUES, MAX_FIELD_NAMES
     if b'"frames"' in octets:
         values, keys = _VALUES_OF_FRAMES * values, _KEYS_OF_FRAMES * keys
         if octets.count(b"{") > OBJECTS_WITH_FRAMES:

@@ -254,7 +254,7 @@ class MeOut(ResponseModel):
         rules: Rules,
         budgets: Iterable[BudgetLeft],
         version: str,
-        seeds: Iterable[Seed] = (),
+        seeds: Iterable[Seed],
     ) -> Self:
         """The answer for a member's key under these rules, with what is left of its budgets."""
         left = {budget.budget: BudgetOut.from_domain(budget) for budget in budgets}

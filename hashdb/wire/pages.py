@@ -29,8 +29,8 @@ def _parse_subject(value: str) -> tuple[str, int]:
     return match[1], int(match[2])
 
 
-def _parse_day(value: Any) -> Any:
-    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+def _parse_day(value: str) -> date:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
         raise ValueError("must be a day, like 2026-11-20")
     try:
         return date.fromisoformat(value)
@@ -44,7 +44,7 @@ _Subject = Annotated[
     BeforeValidator(_parse_subject),
     WithJsonSchema({"type": "string", "pattern": "^[a-z]{1,32}:[0-9]{1,16}$"}),
 ]
-_Position = Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
+_Position = Annotated[Position, BeforeValidator(Position.parse)]
 _Label = Annotated[ShortText, checked_by(lambda context, code: context.rules.vocabulary.label_fault(code))]
 _Flag = Annotated[int, Ge(0), Le(1), BeforeValidator(check_whole)]
 """1 for yes, 0 for no."""

@@ -86,11 +86,8 @@ def hash_pictures() -> Response:
     mode = Mode.TRANSFORMS if query(SignalsQuery).transforms else Mode.PLAIN
     files = media.read_form(metadata=False).files
     # The frames of a video or a document are as a contribution has them: without transforms, at the usual interval.
-    return media.answer_files(files, _hashes, [Mode.PLAIN if file.has_parts else mode for file in files])
-
-
-def _hashes(_: Actor, hashed: Sequence[HashedFile]) -> str:
-    return pictures_text(hashed)
+    modes = [Mode.PLAIN if file.has_parts else mode for file in files]
+    return media.answer_files(files, lambda _, hashed: pictures_text(hashed), modes)
 
 
 benign_api = ApiBlueprint(

@@ -1,7 +1,7 @@
 """The console: web pages for administrators, reviewers and auditors, over the same services as the API.
 
 To add a page, add three things of one name: a module here with its blueprint (`pages.blueprint_of`), the template
-`templates/console/<noun>.html`, and an entry in `_NOUNS` and, for a page in the menu, in `pages.MENU`.
+`templates/console/<noun>.html`, and an entry in `_MODULES` and, for a page in the menu, in `pages.MENU`.
 Every view requires a signed-in user unless `guard.OPEN` names it. The service checks what the user may do; the page
 only hides the rest (`may("review")` in a template). A view that changes something is a POST whose form has
 `{{ csrf() }}`. It reads `Form.sent()` and returns `pages.redirect_with_notice(…)`. On an error of `pages.REFUSALS` it
@@ -27,6 +27,7 @@ from hashdb.web.console import (
     compare,
     contributions,
     events,
+    filters,
     find,
     guard,
     incidents,
@@ -47,7 +48,7 @@ from hashdb.web.console import (
 from hashdb.web.console.signals import grid
 from hashdb.web.context import hashdb
 
-_NOUNS = (
+_MODULES = (
     sessions, provider, account, overviews, find, views, contributions, cases, claims, neighbors, compare,
     members, incidents, benign, proposals, batches, webhooks, users, reports, events, labels, settings,
 )  # fmt: skip
@@ -59,7 +60,7 @@ _NO_PAGE = "this page does not exist, or does not accept this kind of request: c
 def register(app: Flask) -> None:
     """Mount the console under /console."""
     console = Blueprint("console", __name__, url_prefix="/console")
-    for module in _NOUNS:
+    for module in _MODULES:
         console.register_blueprint(module.blueprint)
     console.add_url_rule("", view_func=landing)
     console.add_url_rule("/theme", view_func=theme, methods=["POST"])
@@ -71,7 +72,7 @@ def register(app: Flask) -> None:
     for kind in (HashDBError, HTTPException, Exception):
         console.register_error_handler(kind, respond_with_page)
     app.register_blueprint(console)
-    pages.add_filters(app)
+    app.jinja_env.filters |= filters.FILTERS
 
 
 def landing() -> Response:

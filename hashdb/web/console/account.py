@@ -12,7 +12,7 @@ from hashdb.web.console import filters, guard, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import hashdb
 
-blueprint = pages.blueprint_of("account", __name__)
+blueprint = pages.blueprint_of("account")
 
 
 @blueprint.get("")

@@ -23,7 +23,7 @@ from hashdb.wire.faults import error_from_validation
 from hashdb.wire.pages import BatchItemsQuery, CasesPageQuery, ListingQuery, ListQuery
 from hashdb.wire.review import BatchIn
 
-blueprint = pages.blueprint_of("batches", __name__)
+blueprint = pages.blueprint_of("batches")
 ACTS = {
     BatchAction.UPHOLD: "uphold",
     BatchAction.QUARANTINE: "quarantine",

@@ -24,7 +24,7 @@ from hashdb.wire.matching import BenignIn
 from hashdb.wire.pages import BenignPageQuery
 from hashdb.wire.pasted import format_hash_lines
 
-blueprint = pages.blueprint_of("benign", __name__)
+blueprint = pages.blueprint_of("benign")
 _COLUMNS: tuple[Column[BenignEntry], ...] = (
     Column("Entry", number=True),
     Column("Description"),

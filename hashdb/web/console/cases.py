@@ -27,7 +27,7 @@ from hashdb.web.context import actor, hashdb
 from hashdb.wire.pages import CasesPageQuery, DecidedCasesQuery
 from hashdb.wire.review import DecisionIn, UpholdIn
 
-blueprint = pages.blueprint_of("cases", __name__)
+blueprint = pages.blueprint_of("cases")
 _MAX_NEAR = 6
 """How many near contributions the page of a case shows."""
 _FILTER_FIELDS = ("label", "severity", "member", "reason", "age")
@@ -210,7 +210,6 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
         "counts": counts,
         "facets": _facets(params, counts),
         "pile_name": _pile_name(params, queue),
-        "newest": counts.newest,
     }
     return values, {entry.claim.actor for entry in queue.waiting if entry.claim}
 

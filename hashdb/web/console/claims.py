@@ -15,7 +15,7 @@ from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.review import CaseNoteIn
 
-blueprint = pages.blueprint_of("claims", __name__, "/cases")
+blueprint = pages.blueprint_of("claims", "/cases")
 
 
 @blueprint.post("/next")

@@ -18,10 +18,10 @@ from hashdb.service.matching.comparisons import Comparison
 from hashdb.web.console import frames, pages
 from hashdb.web.console.filters import counted
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import ToHash, hash_uploads, takes_text
+from hashdb.web.console.signals import ToHash, hash_uploads
 from hashdb.web.context import actor, app_state, hashdb
 
-blueprint = pages.blueprint_of("compare", __name__, "/compare")
+blueprint = pages.blueprint_of("compare")
 _FIELDS = (("first", Mode.TRANSFORMS, QUERY_INTERVAL), ("second", Mode.BALANCED, INTERVAL))
 """The fields of the form, each with the mode and the interval (seconds of a video) at which its file is hashed.
 
@@ -111,7 +111,7 @@ def _read_files() -> list[ToHash]:
                     check_size(upload, settings.media_max_bytes)
             except (TooLarge, UnreadablePicture) as error:
                 faults.append(Fault(field, str(error)))
-            if upload.is_document and not takes_text():
+            if upload.is_document and not pages.takes_text():
                 faults.append(Fault(field, str(TextRefused())))
             files.append(ToHash(field, upload, mode, interval))
     reject(faults)

@@ -29,7 +29,7 @@ from hashdb.wire.cells import csv_line
 from hashdb.wire.contributions import ContributionOut
 from hashdb.wire.pages import ListingQuery, PageQuery
 
-blueprint = pages.blueprint_of("contributions", __name__)
+blueprint = pages.blueprint_of("contributions")
 _MAX_NEAR = 12
 """How many near contributions the page of a contribution shows."""
 _COLUMNS: tuple[Column[Contribution], ...] = (
@@ -97,9 +97,10 @@ def list_shots(contribution_id: int) -> Response:
     """List the shots of a video with their hashes, page by page."""
     contribution = contributions.get(hashdb(), actor(), contribution_id)
     params, form = pages.read_query(PageQuery)
-    framed_item = None if params is None else frames.framed_item(contribution, params.after, params.limit)
-    limit = None if params is None else params.limit
-    return pages.page("shots.html", form=form, contribution=contribution, framed_item=framed_item, limit=limit)
+    if params is None:
+        return pages.page("shots.html", form=form, contribution=contribution)
+    item = frames.framed_item(contribution, params.after, params.limit)
+    return pages.page("shots.html", form=form, contribution=contribution, framed_item=item, limit=params.limit)
 
 
 @blueprint.get("/<id:contribution_id>/case")

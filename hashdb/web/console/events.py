@@ -23,7 +23,7 @@ from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.pages import EventsPageQuery
 
-blueprint = pages.blueprint_of("events", __name__)
+blueprint = pages.blueprint_of("events")
 _Names = TypeVar("_Names")
 _NO_FILTER = EventsPageQuery()
 _NAMED = ("actor", "subject")
@@ -38,11 +38,7 @@ def browse() -> Response:
     params, form = pages.read_query(EventsPageQuery)
     search = None if params is None else _search(params, form)
     if params is None or search is None:
-        # By each such field that is at fault, the names of members and users that its text may stand for.
-        choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMED}
-        return pages.page(
-            "events.html", form=form, actions=Action, params=_NO_FILTER, choices=choices, address=_address_with
-        )
+        return _refused_page(form)
     log_search, seqs = search
     # `newer` asks for the page before one: of the events above this seq, it has the oldest.
     is_newer_page = params.newer is not None
@@ -120,7 +116,7 @@ def download() -> Response:
     """Download the events of a period, with their digest and the signed checkpoint that covers them."""
     params, form = pages.read_query(EventsPageQuery)
     if params is None:
-        return pages.page("events.html", form=form, actions=Action, params=_NO_FILTER, listing=None)
+        return _refused_page(form)
     period = audit.seqs_of_period(hashdb(), actor(), *params.period)
     note = _note()[0]
     before = hashdb().store.head().seq + 1 if period.before is None else period.before
@@ -129,6 +125,15 @@ def download() -> Response:
     response = Response(archive(name, lines, note), mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.zip"'
     return response
+
+
+def _refused_page(form: Form) -> Response:
+    """The page of a filter that is not valid."""
+    # By each such field that is at fault, the names of members and users that its text may stand for.
+    choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMED}
+    return pages.page(
+        "events.html", form=form, actions=Action, params=_NO_FILTER, choices=choices, address=_address_with
+    )
 
 
 def _names(events: Iterable[Event]) -> Mapping[str, str]:

@@ -1,10 +1,11 @@
-"""Filters of the console's templates: they write durations, places, numbers, times and verdicts as text."""
+"""Filters of the console's templates: they write durations, places, numbers, times, verdicts and errors as text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
@@ -19,6 +20,8 @@ from hashdb.web.reports import group_digits
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 """The units of a duration: seconds and symbol, largest first."""
+_MOST = 4
+"""How many places or times are listed; the others are counted."""
 _PHRASES = {
     "contribution.added": "Contributed",
     "opinion.given": "Opinion given",
@@ -92,13 +95,11 @@ def extent(start: float, end: float, unit: Unit) -> str:
     return f"{unit} {start:.0f} to {end:.0f}"
 
 
-def stretches(times: Sequence[float], most: int = 4) -> str:
+def stretches(times: Sequence[float]) -> str:
     """Times of a video (seconds, in ascending order), with those at most a second apart as one stretch.
 
-    At most `most` stretches are listed; the others are counted.
-
-    >>> stretches([38, 39, 40, 70.5]), stretches([0, 2, 4], most=2)
-    ('0:38–0:40, 1:10.5', '0:00, 0:02 and 1 more')
+    >>> stretches([38, 39, 40, 70.5]), stretches([0, 2, 4, 6, 8])
+    ('0:38–0:40, 1:10.5', '0:00, 0:02, 0:04, 0:06 and 1 more')
     """
     joined: list[tuple[float, float]] = []
     for at in times:
@@ -106,7 +107,7 @@ def stretches(times: Sequence[float], most: int = 4) -> str:
             joined[-1] = joined[-1][0], at
         else:
             joined.append((at, at))
-    return _enumerate([extent(start, end, Unit.SECONDS) for start, end in joined], most)
+    return _enumerate([extent(start, end, Unit.SECONDS) for start, end in joined])
 
 
 def segment_length(segment: Segment) -> str:
@@ -148,9 +149,9 @@ def _at_pages(pages: Sequence[int]) -> str:
     return f"on page{'' if len(pages) == 1 else 's'} {_enumerate(list(map(str, pages)))}"
 
 
-def _enumerate(texts: Sequence[str], most: int = 4) -> str:
-    """The first `most` texts, and the number of the others."""
-    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+def _enumerate(texts: Sequence[str]) -> str:
+    """The first texts, and the number of the others."""
+    return ", ".join(texts[:_MOST]) + (f" and {len(texts) - _MOST} more" if len(texts) > _MOST else "")
 
 
 def frame_nouns(item: Contribution, of_video: str = "frames") -> str:
@@ -224,9 +225,32 @@ def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
     return f"yes, by {' and '.join(within)}"
 
 
+def sentence(text: str) -> str:
+    """The text of an error as a sentence.
+
+    >>> sentence("a key is needed")
+    'A key is needed.'
+    """
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def slug(text: str) -> str:
+    """A text as a part of the name of a CSS class, or of the id of an element.
+
+    >>> slug("limits.budget_factor")
+    'limits-budget-factor'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def host(address: str) -> str:
+    """The host of a URL."""
+    return urlsplit(address).hostname or address
+
+
 _FUNCTIONS: tuple[Callable[..., object], ...] = (
-    clock, code_in_backticks, day, duration, extent, frame_nouns, frames_at, instant,
-    past_tense, rounded_duration, seconds_as_duration, segment_length, shown_at, verdict,
+    clock, code_in_backticks, day, duration, extent, frame_nouns, frames_at, host, instant, past_tense,
+    rounded_duration, seconds_as_duration, segment_length, sentence, shown_at, slug, verdict,
 )  # fmt: skip
 FILTERS: dict[str, Callable[..., object]] = {function.__name__: function for function in _FUNCTIONS}
 """The filters by their names in the templates."""

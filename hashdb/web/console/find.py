@@ -34,12 +34,11 @@ from hashdb.service.sharing import webhooks
 from hashdb.service.stats import reports
 from hashdb.web.console import neighbors, pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import takes_text
 from hashdb.web.context import actor, hashdb
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.pasted import with_algorithms
 
-blueprint = pages.blueprint_of("find", __name__)
+blueprint = pages.blueprint_of("find")
 _CONSOLE_PAGE = re.compile(r"https?://[^/?#]+/console/", re.IGNORECASE)
 """The beginning of the address of a page of a console, which is looked up by the number in it."""
 _SHOWN = 10
@@ -101,7 +100,7 @@ def look_up() -> Response:
         return pages.redirect(exact[0].address)
     if not groups and (hashes is not None or address is not None):
         return _show_near(sent, hashes=hashes, address=address)
-    if not is_name and takes_text():
+    if not is_name and pages.takes_text():
         # The service accepts texts, so it hashes this one.
         return _show_near(sent, text=text)
     if not is_name:

@@ -140,7 +140,7 @@ class FramedQuery(NamedTuple):
         return sum(match.near.is_match for match in self.near)
 
 
-def framed_query(query: Query, near: Sequence[NearByFrames], incomplete: str | None = None) -> FramedQuery:
+def framed_query(query: Query, near: Sequence[NearByFrames], incomplete: str | None) -> FramedQuery:
     """What the debugger shows of a video, a document or a text."""
     shots, noun = list(split_shots(query.frames)), frame_noun(query.frames)
     parts = by_unit(shots)

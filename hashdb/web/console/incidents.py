@@ -20,7 +20,7 @@ from hashdb.wire import read
 from hashdb.wire.pages import ListQuery
 from hashdb.wire.review import IncidentChangeIn, IncidentIn
 
-blueprint = pages.blueprint_of("incidents", __name__)
+blueprint = pages.blueprint_of("incidents")
 _FORM_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
 """An instant as a browser sends it: without seconds and zone."""
 

@@ -11,7 +11,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.web.console import pages
 from hashdb.web.context import actor, hashdb
 
-blueprint = pages.blueprint_of("labels", __name__, "/vocabulary")
+blueprint = pages.blueprint_of("labels", "/vocabulary")
 
 _LISTS = {
     "behaviour": ("console.contributions.browse", "label"),

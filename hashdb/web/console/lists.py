@@ -190,9 +190,9 @@ def page_of_all(
 
 def _ordered(rows: Iterable[Row], key: Callable[[Row], Any] | None, descending: bool) -> list[Row]:
     """The rows in the order of their keys; rows whose key is None come last in both directions."""
-    if key is None:
-        return list(rows)
     rows = list(rows)
+    if key is None:
+        return rows
     with_key = [row for row in rows if key(row) is not None]
     return sorted(with_key, key=key, reverse=descending) + [row for row in rows if key(row) is None]
 

@@ -23,7 +23,7 @@ from hashdb.web.context import actor, hashdb, query
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.pages import ListQuery
 
-blueprint = pages.blueprint_of("members", __name__)
+blueprint = pages.blueprint_of("members")
 
 _ORDERS_BY_ACTIVITY = ("added", "opinions", "last")
 """Orders for which the activity of every member is counted, and not only of those on the page."""

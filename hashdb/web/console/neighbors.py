@@ -18,7 +18,7 @@ from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import merge_signal_faults, read_item
 from hashdb.web.context import actor, hashdb
 
-blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
+blueprint = pages.blueprint_of("neighbors", "/debugger")
 _MAX_NEAR = 200
 """How many near contributions the page shows."""
 

@@ -10,7 +10,7 @@ from hashdb.web.console import pages
 from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wire.pages import DAYS, OverviewQuery
 
-blueprint = pages.blueprint_of("overviews", __name__, "/overview")
+blueprint = pages.blueprint_of("overviews", "/overview")
 
 _MOST_PROPOSALS = 1_000
 _MATCH_ROUTE = "/v1/matches"

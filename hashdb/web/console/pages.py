@@ -1,18 +1,16 @@
-"""The shared parts of console pages: blueprints, menu, forms, redirects, template context and filters."""
+"""The shared parts of console pages: blueprints, menu, forms, redirects and the context of templates."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, current_app, g, render_template, request, url_for
+from flask import Blueprint, Response, current_app, g, render_template, request, url_for
 from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 
@@ -106,6 +104,8 @@ _DETAILS = {
 PROPOSED = "Proposed. Nothing changes until a second person confirms it within 72 hours."
 REFUSALS = (InvalidInput, Conflict, MalformedRequest, SignInRefused)
 """Errors that are shown in the form that was sent. Other errors get a page of their own."""
+ROWS_AT_ONCE = 1_000
+"""How many rows `read_all` reads at once."""
 
 
 class Form:
@@ -172,9 +172,9 @@ def read_query(model: type[_Model], without: Collection[str] = ()) -> tuple[_Mod
         return None, form.refused(error_from_validation(error))
 
 
-def blueprint_of(noun: str, module: str, prefix: str | None = None) -> Blueprint:
-    """A blueprint for the pages of a noun, under /console."""
-    return Blueprint(noun, module, url_prefix=prefix or f"/{noun}")
+def blueprint_of(noun: str, prefix: str | None = None) -> Blueprint:
+    """A blueprint for the pages of a noun, under /console; at `/<noun>` by default."""
+    return Blueprint(noun, __name__, url_prefix=prefix or f"/{noun}")
 
 
 def page(template: str, *, status: int | None = None, **values: object) -> Response:
@@ -190,10 +190,10 @@ def if_index_ready(search: Callable[[], _Result]) -> _Result | None:
     return None
 
 
-def read_all(read_page: Callable[[int, int], tuple[_Row, ...]], size: int = 1_000) -> list[_Row]:
-    """Every row of a short list. `read_page(after, size)` returns at most `size` rows with ids above `after`."""
+def read_all(read_page: Callable[[int, int], tuple[_Row, ...]]) -> list[_Row]:
+    """Every row of a short list. `read_page(after, limit)` returns at most `limit` rows with ids above `after`."""
     rows: list[_Row] = []
-    while page := read_page(rows[-1].id if rows else 0, size):
+    while page := read_page(rows[-1].id if rows else 0, ROWS_AT_ONCE):
         rows += page
     return rows
 
@@ -252,11 +252,17 @@ def context() -> dict[str, Any]:
         "reason_kind": reason_kind,
         "session": session,
         "takes_media": app_state().settings.accept_media,
-        "takes_text": app_state().settings.accept_media and app_state().settings.accept_text,
+        "takes_text": takes_text(),
         "theme": guard.cookie(guard.THEME),
         "two_persons": hashdb().rules.two_persons,
         "version": __version__,
     }
+
+
+def takes_text() -> bool:
+    """Whether the pages take documents and texts."""
+    settings = app_state().settings
+    return settings.accept_media and settings.accept_text
 
 
 def asset(name: str) -> str:
@@ -267,7 +273,7 @@ def asset(name: str) -> str:
 def meaning_of(kind: str, code: str) -> str | None:
     """What a code means, with an example; None if it is one of the operator's own."""
     meaning = MEANINGS.get(kind, {}).get(code)
-    return None if meaning is None else f"{sentence(meaning)} Example: {EXAMPLES[kind][code]}."
+    return None if meaning is None else f"{filters.sentence(meaning)} Example: {EXAMPLES[kind][code]}."
 
 
 def reason_kind(reason: str) -> str:
@@ -295,18 +301,3 @@ def address_of(name: str) -> str | None:
         return None
     values: dict[str, Any] = {argument: int(id)}
     return url_for(endpoint, **values)
-
-
-def add_filters(app: Flask) -> None:
-    """Add the filters for times, numbers and errors to the templates."""
-    app.jinja_env.filters.update(
-        **filters.FILTERS,
-        sentence=sentence,
-        slug=lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-"),
-        host=lambda address: urlsplit(address).hostname or address,
-    )
-
-
-def sentence(text: str) -> str:
-    """The text of an error as a sentence."""
-    return f"{text[:1].upper()}{text[1:]}."

@@ -25,7 +25,7 @@ from hashdb.wire.matching import BenignIn
 from hashdb.wire.pages import ListQuery
 from hashdb.wire.review import DecisionIn
 
-blueprint = pages.blueprint_of("proposals", __name__)
+blueprint = pages.blueprint_of("proposals")
 
 
 @blueprint.get("")

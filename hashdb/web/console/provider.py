@@ -27,7 +27,7 @@ from hashdb.web.context import app_state, hashdb
 if TYPE_CHECKING:
     from authlib.integrations.httpx_client import OAuth2Client
 
-blueprint = pages.blueprint_of("provider", __name__, "/sign-in/provider")
+blueprint = pages.blueprint_of("provider", "/sign-in/provider")
 _TIMEOUT_SECONDS = 10
 _CLOCK_LEEWAY_SECONDS = 60
 _CACHE_SECONDS = 600.0

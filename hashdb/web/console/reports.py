@@ -23,7 +23,7 @@ from hashdb.web.context import actor, hashdb, query
 from hashdb.wire.pages import ListQuery
 from hashdb.wire.stats import ReportOut, csv_text
 
-blueprint = pages.blueprint_of("reports", __name__)
+blueprint = pages.blueprint_of("reports")
 _MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
 
 

@@ -11,7 +11,7 @@ from hashdb.web.console import guard, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import app_state, hashdb
 
-blueprint = pages.blueprint_of("sessions", __name__, "/sign-in")
+blueprint = pages.blueprint_of("sessions", "/sign-in")
 
 
 @blueprint.get("")

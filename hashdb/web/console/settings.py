@@ -18,7 +18,7 @@ from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web.console import pages
 from hashdb.web.context import actor, app_state, hashdb
 
-blueprint = pages.blueprint_of("settings", __name__)
+blueprint = pages.blueprint_of("settings")
 
 
 @blueprint.get("")

@@ -31,7 +31,7 @@ from hashdb.http_server.uploads import Upload, UploadLimits
 from hashdb.service.later import Advance
 from hashdb.service.matching.neighbors import UNALTERED, SignalsByTransform
 from hashdb.web import media
-from hashdb.web.console.pages import Form
+from hashdb.web.console.pages import Form, takes_text
 from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.pasted import format_hash_lines, parse_hash_lines, parse_item
@@ -105,33 +105,27 @@ def _document_of(content: bytes, text: str) -> tuple[str, Upload] | None:
     """
     document = None
     if begins_as_document(content[:DOCUMENT_HEAD]):
-        document = "file", upload_of(content)
+        document = "file", _upload_of(content)
     elif text and not content:
-        document = "text", text_upload(text)
+        document = "text", _text_upload(text)
     if document is not None:
-        require_text(*document)
+        _require_text(*document)
     return document
 
 
-def upload_of(octets: bytes) -> Upload:
+def _upload_of(octets: bytes) -> Upload:
     """A document as a file of a form."""
     upload = Upload(UploadLimits(memory_bytes=len(octets), video_bytes=0))
     upload.write(octets)
     return upload
 
 
-def text_upload(text: str) -> Upload:
+def _text_upload(text: str) -> Upload:
     """A pasted text as a file. A byte order mark marks it as a text, whatever its first characters are."""
-    return upload_of(text.encode("utf-8-sig", "replace"))
+    return _upload_of(text.encode("utf-8-sig", "replace"))
 
 
-def takes_text() -> bool:
-    """Whether the pages take documents and texts."""
-    settings = app_state().settings
-    return settings.accept_media and settings.accept_text
-
-
-def require_text(field: str, upload: Upload) -> None:
+def _require_text(field: str, upload: Upload) -> None:
     """Raise InvalidInput at a field if its file is a document or a text, and the service accepts none."""
     if upload.is_document and not takes_text():
         reject_field(field, str(TextRefused()))
@@ -166,15 +160,15 @@ def read_item(sent: Form, mode: Mode) -> Item:
     file = request.files.get("file")
     # Only if the service accepts pictures, a file of this form is read as an `Upload`.
     stream: object = None if file is None else file.stream
-    upload, field = stream if isinstance(stream, Upload) else None, "file"
-    if text and not (upload and upload.size):
-        upload, field = text_upload(text), "text"
-    if upload and upload.size and upload.has_parts:
-        require_text(field, upload)
+    upload, field = stream if isinstance(stream, Upload) and stream.size else None, "file"
+    if text and upload is None:
+        upload, field = _text_upload(text), "text"
+    if upload is not None and upload.has_parts:
+        _require_text(field, upload)
         (hashed,) = hash_uploads([ToHash(field, upload, mode)])
         sent.values["signals"] = QueriesIn.from_domain([hashed.to_query()]).model_dump_json(exclude_unset=True)
         return Item(hashed.to_query(), hashed.incomplete)
-    if upload and upload.size:
+    if upload is not None:
         query = _read_picture(sent, _file_content(), mode)
     elif address:
         return Item(_read_address(sent, address))

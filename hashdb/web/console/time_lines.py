@@ -87,7 +87,7 @@ def time_line(shots: Sequence[Shot], duration: float | None) -> Markup:
         return Markup()
     unit, bars = shots[0].unit, list(_bars(shots))
     length = _length(bars, duration)
-    drawn = list(_merge(bars, length / _COLUMNS))
+    drawn = list(_merge(bars, length))
     lanes = [(state, [bar for bar in drawn if bar.state == state]) for state in (SUPPRESSED, LOW)]
     lanes = [(state, marked) for state, marked in lanes if marked]
     counts = {state: sum(bar.state == state for bar in bars) for state in STATES}
@@ -193,8 +193,9 @@ def _places(unit: Unit, start: float, end: float) -> tuple[float, float]:
 
 def _strip(bars: Sequence[Bar], top: int, length: float) -> Iterator[str]:
     """The bars, all of one height."""
-    merged = _merge(bars, length / _COLUMNS)
-    return (_rect(f"film-strip film-{bar.state}", bar, y=top, height=_STRIP, length=length) for bar in merged)
+    return (
+        _rect(f"film-strip film-{bar.state}", bar, y=top, height=_STRIP, length=length) for bar in _merge(bars, length)
+    )
 
 
 def _length(bars: Sequence[Bar], duration: float | None) -> float:
@@ -220,8 +221,9 @@ def _bars(shots: Sequence[Shot]) -> Iterator[Bar]:
         yield Bar(start, end, quality, state_of(shot), end if unit is Unit.SECONDS else reach)
 
 
-def _merge(bars: Sequence[Bar], column: float) -> Iterator[Bar]:
-    """The bars, where those of one state within `column` (in their unit) are one bar."""
+def _merge(bars: Sequence[Bar], length: float) -> Iterator[Bar]:
+    """The bars of a line of this length, where those of one state within a column are one bar."""
+    column = length / _COLUMNS
     last: Bar | None = None
     for bar in bars:
         if last is not None and last.state == bar.state and bar.end - last.start < column:

@@ -15,7 +15,7 @@ from hashdb.web.context import actor, app_state, hashdb, query
 from hashdb.wire.pages import ListQuery
 from hashdb.wire.users import UserChangeIn, UserIn
 
-blueprint = pages.blueprint_of("users", __name__)
+blueprint = pages.blueprint_of("users")
 _COLUMNS: tuple[Column[User], ...] = (
     Column("User", "name", lambda user: user.name.casefold(), ascending_first=True),
     Column("Role", "role", lambda user: str(user.role), ascending_first=True),

@@ -14,7 +14,7 @@ from hashdb.web.console.pages import Form
 from hashdb.web.context import hashdb
 from hashdb.wire.users import ViewChangeIn, ViewIn
 
-blueprint = pages.blueprint_of("views", __name__)
+blueprint = pages.blueprint_of("views")
 
 
 @blueprint.get("")

@@ -17,7 +17,7 @@ from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
 from hashdb.wire.pages import ListQuery
 
-blueprint = pages.blueprint_of("webhooks", __name__)
+blueprint = pages.blueprint_of("webhooks")
 _DELIVERY_COLUMNS: tuple[Column[Delivery], ...] = (
     Column("Delivery", "delivery", lambda delivery: delivery.id, number=True),
     Column("Created", "created", lambda delivery: (delivery.message.at, delivery.id)),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
-from hashdb.domain.addresses import Address, is_public
+from hashdb.domain.addresses import is_public
 from hashdb.errors import FetchRefused, MalformedRequest, TooLarge
 from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connect, request_target, resolve
 
@@ -15,12 +15,12 @@ _CHUNK_BYTES = 65536
 _FETCH_FAILED = "the picture cannot be fetched from that address"
 
 
-def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[[Address], bool] = is_public) -> bytes:
+def fetch(url: str, hosts: Collection[str], max_bytes: int) -> bytes:
     """Return the picture at a URL, of at most `max_bytes`, within 20 seconds and without following redirects.
 
     `hosts` has the hosts that the operator listed, as `host`, or `host:port` if the port is not the scheme's. The host
-    must be one of them, and `permitted` must be true of all its addresses. The connection uses an address that was
-    checked, so a later change in the DNS has no effect.
+    must be one of them, and all its addresses must be public. The connection uses an address that was checked, so a
+    later change in the DNS has no effect.
 
     Raises FetchRefused before it connects, MalformedRequest, TooLarge.
     """
@@ -33,7 +33,7 @@ def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[
     if parts.scheme not in PORTS or "@" in parts.netloc or host_and_port not in hosts:
         raise FetchRefused()
     try:
-        with connect(parts, resolve(parts, permitted), _TIMEOUT_SECONDS) as connection:
+        with connect(parts, resolve(parts, is_public), _TIMEOUT_SECONDS) as connection:
             connection.request("GET", request_target(parts), headers={"Connection": "close"})
             return _read(connection.getresponse(), max_bytes)
     except NotPermittedError:

@@ -109,7 +109,7 @@ def hash_media() -> Response:
 @blueprint.post("/m/lookup", endpoint="lookup_upload")
 def look_up() -> Response:
     """Look up a signal, or the signals of a picture or a video. Returns the matches by bank."""
-    caller = _caller(Scope.MATCH)
+    caller, db, only = _caller(Scope.MATCH), hashdb(), _bank_in_path()
     # A vPDQ may be too long for an address: then the fields are a form.
     params = parse_fields(wire.LookupQuery, fields())
     if params.url is None and (request.method == "GET" or params.signal is not None):
@@ -117,12 +117,12 @@ def look_up() -> Response:
             # The empty hash of a picture that PDQ does not fit, which some clients leave out.
             return json_response({})
         name, query = _requested_query(params)
-        return json_response(wire.hits_out(_hits(caller, query, _bank_in_path()), name, query, params.banks))
+        return json_response(wire.hits_out(_hits(db, caller, query, only), name, query, params.banks))
     signal_type = None if params.signal_type is None else wire.resolve_type(params.signal_type, _enabled())
-    types, only, db = _types(params), _bank_in_path(), hashdb()
+    types = _types(params)
 
     def finish(caller: Actor, file: HashedFile) -> object:
-        return look_up_file(file, types, signal_type, params.banks, lambda query: _hits(caller, query, only, db))
+        return look_up_file(file, types, signal_type, params.banks, lambda query: _hits(db, caller, query, only))
 
     return _answer(_file(params), finish, interval=QUERY_INTERVAL)
 
@@ -133,7 +133,7 @@ def look_up_raw() -> Response:
     caller = _caller(Scope.MATCH)
     params = parse_fields(wire.LookupQuery, request.args.to_dict())
     name, query = _requested_query(params)
-    return json_response(wire.raw_out(_hits(caller, query, _bank_in_path()), name, query, params))
+    return json_response(wire.raw_out(_hits(hashdb(), caller, query, _bank_in_path()), name, query, params))
 
 
 @blueprint.post("/m/compare")
@@ -296,12 +296,9 @@ def _content(caller: Actor, name: str, id: int) -> Contribution:
     return feed.content(hashdb(), caller, None if _bank_in_path() else name, id)
 
 
-def _hits(caller: Actor, query: Query, only: str | None, db: HashDB | None = None) -> Sequence[BankHit]:
-    """What matches a query, nearest first, each with its bank: `only`, if given.
-
-    `db` is given outside of the context of a request.
-    """
-    hits = feed.look_up(db or hashdb(), caller, query)
+def _hits(db: HashDB, caller: Actor, query: Query, only: str | None) -> Sequence[BankHit]:
+    """What matches a query, nearest first, each with its bank: the one bank of the path, `only`, if it has one."""
+    hits = feed.look_up(db, caller, query)
     return hits if only is None else [BankHit(only, hit.match) for hit in hits]
 
 

@@ -5,7 +5,6 @@ The clients send the token in the query string. No log contains a query string.
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import partial
 from urllib.parse import urlencode
 
@@ -81,14 +80,14 @@ def remove(descriptor: int) -> Response:
 @blueprint.get("/<id:group>/", strict_slashes=False)
 def show_group(group: int) -> Response:
     """Show the database as a privacy group."""
-    return json_response(wire.group_out(group, _member_since(_caller())))
+    return json_response(_group(group))
 
 
 @blueprint.get("/<id:app>/threat_privacy_groups_member", strict_slashes=False)
 @blueprint.get("/<id:app>/threat_privacy_groups_owner", strict_slashes=False, endpoint="owned")
 def groups(app: int) -> Response:
     """List the one privacy group, of which every caller is a member and nobody the owner."""
-    group = wire.group_out(_GROUP_ID, _member_since(_caller()))
+    group = _group(_GROUP_ID)
     return json_response({"data": [group] if request.path.rstrip("/").endswith("member") else []})
 
 
@@ -125,6 +124,8 @@ def _next_page(group: int, params: wire.UpdatesQuery, after: str) -> str:
     return f"{base.rstrip('/')}/graph/{group}/threat_updates/?{urlencode(arguments)}"
 
 
-def _member_since(caller: Actor) -> datetime:
+def _group(id: int) -> dict[str, object]:
+    """The database as the privacy group with this id: for the caller, it began when the caller became a member."""
+    caller = _caller()
     assert caller.member is not None
-    return caller.member.created_at
+    return wire.group_out(id, caller.member.created_at)

@@ -123,7 +123,7 @@ class CompareIn(RootModel[dict[str, tuple[str, str]]]):
         if video := next((name for name in self.root if name in _VPDQ_NAMES), None):
             raise MalformedRequest(f"{video} does not support hash comparison: look the video up")
         return {
-            name: (signal_of(name, first, enabled), signal_of(name, second, enabled))
+            name: (_parse_signal(name, first, enabled), _parse_signal(name, second, enabled))
             for name, (first, second) in self.root.items()
         }
 
@@ -181,7 +181,7 @@ def indexed_algorithms(signal_type: str | None, enabled: Collection[Algorithm]) 
     return {name: Algorithm.PDQ if name == VPDQ else Algorithm(name)}
 
 
-def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
+def _parse_signal(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
     """The signal of a type that is not vPDQ. Raises MalformedRequest."""
     signal_type = resolve_type(name, enabled)
     if name == _PDQ_OCR:
@@ -204,9 +204,9 @@ def signal_fields(name: str, text: str, enabled: Collection[Algorithm]) -> dict[
         if signal_type == PASSAGES and text.lstrip().startswith("["):
             return {"signals": [], "frames": read_passages(text)}
         if signal_type == _ADDRESS:
-            return {"signals": [str(signal_of(name, digits, enabled)) for digits in re.split("[ ,]", text)]}
+            return {"signals": [str(_parse_signal(name, digits, enabled)) for digits in re.split("[ ,]", text)]}
         if signal_type != VPDQ:
-            return {"signals": [str(signal_of(name, text, enabled))]}
+            return {"signals": [str(_parse_signal(name, text, enabled))]}
         return {"signals": [], **read_vpdq(text)}
     except ValueError as error:
         raise MalformedRequest(f"invalid signal: {error}") from None

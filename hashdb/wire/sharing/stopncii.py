@@ -23,14 +23,14 @@ from hashdb.wire.sharing.passages import PASSAGES, read_passages
 _BLOCKED, _NOT_BLOCKED = "Blocked", "NotBlocked"
 _IGNORED = ("Unknown", "None", "QualityUnknown", "PendingReview", "Withdrawn", "Deleted")
 """Values of a feedback that are no opinion."""
-_ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
-"""The algorithms, by StopNCII's type of signal."""
+_ALGORITHM_BY_TYPE = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
+"""The types of signal are StopNCII's."""
 _PLAIN = {"URL": "url", "Text": "raw_text"}
 """The types of values that are not hashed, each with HMA's name of the type."""
 HashPlain = Callable[[str, str], tuple[str, str]]
 """Hashes an address or a text. Takes HMA's name of its type and the value; returns those of the hash."""
-_TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
-ALGORITHMS = tuple(_TYPES)
+_TYPE_BY_ALGORITHM = {algorithm: name for name, algorithm in _ALGORITHM_BY_TYPE.items()}
+ALGORITHMS = tuple(_TYPE_BY_ALGORITHM)
 """The algorithms that StopNCII and Tech Against Terrorism know."""
 
 
@@ -67,7 +67,7 @@ class _HashIn(_Camel):
 
     def item(self, hash_plain: HashPlain) -> dict[str, object]:
         """The fields of a draft. Raises ValueError, MalformedRequest, TextRefused."""
-        algorithm = _ALGORITHMS.get(self.signal_type)
+        algorithm = _ALGORITHM_BY_TYPE.get(self.signal_type)
         if algorithm is not None:
             media = Media.VIDEO if algorithm is Algorithm.MD5 else Media.IMAGE
             return {"signals": [str(signal_of(algorithm, self.hash_value))], "media": str(media)}
@@ -102,8 +102,8 @@ class HashesIn(_Camel):
         faults: list[Fault] = []
         for i, record in enumerate(self.hash_records):
             at = f"hashRecords[{i}]"
-            if record.signal_type not in (*_ALGORITHMS, *_PLAIN):
-                faults.append(Fault(f"{at}.signalType", f"must be {' or '.join((*_ALGORITHMS, *_PLAIN))}"))
+            if record.signal_type not in (*_ALGORITHM_BY_TYPE, *_PLAIN):
+                faults.append(Fault(f"{at}.signalType", f"must be {' or '.join((*_ALGORITHM_BY_TYPE, *_PLAIN))}"))
                 continue
             if any(feedback.feedback_value != _BLOCKED for feedback in record.csp_feedbacks):
                 faults.append(Fault(f"{at}.CSPFeedbacks", "must be Blocked: send other opinions as feedback"))
@@ -149,7 +149,7 @@ def page_out(records: Iterable[ExchangeRecord], token: str | None, second: int) 
 def _record(record: ExchangeRecord, signal: Signal) -> dict[str, object]:
     return {
         "lastModtimestamp": int(record.at.timestamp()),
-        "signalType": _TYPES[signal.algorithm],
+        "signalType": _TYPE_BY_ALGORITHM[signal.algorithm],
         "hashValue": digits_of(signal),
         "hashStatus": "Withdrawn" if record.gone else "Active",
         "caseNumbers": {str(contribution.id): "Active" for contribution in record.contributions},

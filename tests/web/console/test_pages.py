@@ -1,9 +1,10 @@
-"""The helpers of the pages: forms, sentences and choices."""
+"""The helpers of the pages: forms and choices."""
 
 from __future__ import annotations
 
 from functools import partial
 
+import pytest
 from flask import Flask, g
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind
@@ -29,17 +30,18 @@ def test_reading_a_secret_removes_it_from_the_form() -> None:
     assert form.values == {}
 
 
-def test_a_sentence_starts_with_a_capital_and_ends_with_a_period() -> None:
-    assert pages.sentence("a key is needed") == "A key is needed."
-
-
-def test_the_choices_of_members_are_all_members_sorted_by_name(service: Service) -> None:
+def test_the_choices_of_members_are_all_members_sorted_by_name(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = ["beta", "Alpha", "delta", "Gamma"]
     new_ids = [members.add(service.db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM)).id for name in names]
     with service.app.test_request_context():
         g.actor = COMMAND_LINE
         choices = pages.member_choices()
-        rows = [pages.read_all(partial(members.page, service.db, COMMAND_LINE), size) for size in (1, 2, 5)]
+        rows = []
+        for size in (1, 2, 5):
+            monkeypatch.setattr(pages, "ROWS_AT_ONCE", size)
+            rows.append(pages.read_all(partial(members.page, service.db, COMMAND_LINE)))
     ids = dict(zip(names, map(str, new_ids), strict=True))
     assert choices == [(ids[name], name) for name in ("Alpha", "beta", "delta", "Gamma")]
     assert [[member.name for member in read] for read in rows] == [names] * 3

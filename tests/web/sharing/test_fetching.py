@@ -10,8 +10,8 @@ from threading import Thread
 
 import pytest
 
-from hashdb.domain.addresses import Address
 from hashdb.errors import FetchRefused, MalformedRequest, TooLarge
+from hashdb.web.sharing import fetching
 from hashdb.web.sharing.fetching import fetch
 
 
@@ -49,19 +49,16 @@ def host() -> Iterator[Host]:
             thread.join()
 
 
-def anywhere(address: Address) -> bool:
-    return True
-
-
-def test_a_listed_host_is_fetched_once_without_following_redirects() -> None:
+def test_a_listed_host_is_fetched_once_without_following_redirects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "is_public", lambda address: True)
     with host() as server:
         hosts, base = {f"127.0.0.1:{server.port}"}, f"http://127.0.0.1:{server.port}"
-        assert fetch(f"{base}/picture?size=1", hosts, 1000, anywhere) == b"x" * 10
+        assert fetch(f"{base}/picture?size=1", hosts, 1000) == b"x" * 10
         for path in ("/moved", "/none"):
             with pytest.raises(MalformedRequest):
-                fetch(base + path, hosts, 1000, anywhere)
+                fetch(base + path, hosts, 1000)
         with pytest.raises(TooLarge):
-            fetch(f"{base}/large", hosts, 1000, anywhere)
+            fetch(f"{base}/large", hosts, 1000)
         assert server.requested_paths == ["/picture?size=1", "/moved", "/none", "/large"]
 
 
@@ -114,12 +111,12 @@ def test_a_host_that_does_not_answer_is_reported() -> None:
         port = unanswered.getsockname()[1]
         for scheme in ("http", "https"):
             with pytest.raises(MalformedRequest):
-                fetch(f"{scheme}://127.0.0.1:{port}/", {f"127.0.0.1:{port}"}, 1000, anywhere)
+                fetch(f"{scheme}://127.0.0.1:{port}/", {f"127.0.0.1:{port}"}, 1000)
 
 
 def test_an_address_with_invalid_characters_does_not_reach_the_host() -> None:
     with host() as server:
         for path in ("/a b", "/a\x00", "/ä"):
             with pytest.raises(MalformedRequest):
-                fetch(f"http://127.0.0.1:{server.port}{path}", {f"127.0.0.1:{server.port}"}, 1000, anywhere)
+                fetch(f"http://127.0.0.1:{server.port}{path}", {f"127.0.0.1:{server.port}"}, 1000)
         assert server.requested_paths == []
