@@ -28,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.meanings import MEANINGS, explain
 from hashdb.service.ledger import checkpoints
+from hashdb.web.sharing import MOUNTS
 from tests.domain.test_meanings import ENUMS
 from tests.web.api.test_documents import LISTED
 from tests.web.api.test_documents import document as document_draft
@@ -89,17 +90,13 @@ def test_the_schemas_suit_code_generators(document: Any) -> None:
     assert len(names) == len(set(names))
 
 
-_PROTOCOLS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
-"""The prefixes of the protocols of other systems, which define their routes themselves."""
-
-
 def test_the_document_has_every_route_of_the_service(service: Service, document: Any) -> None:
     documented = {(path, method) for path, method, _ in _operations(document)}
     served = {
         (re.sub(r"<id:(\w+)>", r"{\1}", rule.rule), method)
         for rule in service.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
-        if not rule.rule.startswith(("/static", "/console", *_PROTOCOLS))
+        if not rule.rule.startswith(("/static", "/console", *MOUNTS))
     }
     assert served - documented == {("/", "GET"), ("/docs", "GET"), ("/openapi.json", "GET")}
     assert documented <= served

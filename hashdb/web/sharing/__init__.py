@@ -17,6 +17,9 @@ from hashdb.service.contributions import contributions
 from hashdb.web.context import app_state, hashdb, validation_context
 from hashdb.wire.drafts import read_drafts
 
+MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
+"""URL prefixes of the protocols. The OpenAPI document leaves them out: other projects define them."""
+
 
 def dumps(content: object) -> str:
     """The JSON text of a response."""

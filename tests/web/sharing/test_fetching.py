@@ -49,8 +49,14 @@ def host() -> Iterator[Host]:
             thread.join()
 
 
-def test_a_listed_host_is_fetched_once_without_following_redirects(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def this_machine_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permit addresses that are not public."""
     monkeypatch.setattr(fetching, "is_public", lambda address: True)
+
+
+@pytest.mark.usefixtures("this_machine_permitted")
+def test_a_listed_host_is_fetched_once_without_following_redirects() -> None:
     with host() as server:
         hosts, base = {f"127.0.0.1:{server.port}"}, f"http://127.0.0.1:{server.port}"
         assert fetch(f"{base}/picture?size=1", hosts, 1000) == b"x" * 10
@@ -105,6 +111,7 @@ def test_an_invalid_address_is_rejected(url: str) -> None:
         fetch(url, {"cdn.example"}, 1000)
 
 
+@pytest.mark.usefixtures("this_machine_permitted")
 def test_a_host_that_does_not_answer_is_reported() -> None:
     with socket.socket() as unanswered:
         unanswered.bind(("127.0.0.1", 0))
@@ -114,6 +121,7 @@ def test_a_host_that_does_not_answer_is_reported() -> None:
                 fetch(f"{scheme}://127.0.0.1:{port}/", {f"127.0.0.1:{port}"}, 1000)
 
 
+@pytest.mark.usefixtures("this_machine_permitted")
 def test_an_address_with_invalid_characters_does_not_reach_the_host() -> None:
     with host() as server:
         for path in ("/a b", "/a\x00", "/ä"):
