@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from hashdb import __version__
 from hashdb.cli.help import Group
-from hashdb.cli.output import describe, escape_controls, escape_unencodable
+from hashdb.cli.output import describe, describe_disk_error, escape_controls, prepare_streams
 from hashdb.errors import BadSetting, ExtraMissing, HashDBError, needing
 
 _SECTIONS = {
@@ -145,7 +145,7 @@ def hashdb() -> None:
 
 def main() -> None:
     """Run a command: exit 0 when done, 1 when something failed, 2 on wrong usage; an error is one sentence."""
-    escape_unencodable()
+    prepare_streams()
     if "_HASHDB_COMPLETE" in os.environ:
         from hashdb.cli.completion import import_declarations_only
 
@@ -171,5 +171,10 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of the output is gone: give the interpreter something to flush to when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_FAILED)
+    except Exception as error:
+        if (sentence := describe_disk_error(error)) is None:
+            raise
+        click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
         sys.exit(_FAILED)
     sys.exit(status if isinstance(status, int) else 0)

@@ -35,13 +35,15 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.errors import DemoFailed
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.hashing import Limits, hash_picture
+from hashdb.hashing import hash_picture
 from hashdb.index.kernel import implementation
 from hashdb.service import system_clock
 from hashdb.service.accounts.passwords import generate_password
 from hashdb.settings import Settings
 
 PHOTOS = Path(hashdb.__file__).parent / "photos"
+_ALGORITHMS: tuple[Algorithm, ...] = Settings.model_fields["algorithms"].default
+"""Those of the service of the demonstration, which has the default settings, whatever the environment has."""
 _CONTRIBUTED = 12
 """How many of the photographs are contributed."""
 _START_SECONDS = 30.0
@@ -298,9 +300,7 @@ def try_all(client: Client, photos: Sequence[Path], ids: Sequence[int]) -> Itera
 
 
 def _match_picture(client: Client, photo: str, alteration: str, octets: bytes, expected: int | None) -> Trial:
-    settings = Settings.read()
-    limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
-    query = Query(hash_picture(octets, settings.algorithms, limits).signals)
+    query = Query(hash_picture(octets, _ALGORITHMS).signals)
     start = time.perf_counter()
     answer = client.match([query])
     return Trial(photo, alteration, expected, answer.results[0], (time.perf_counter() - start) * 1000)
@@ -308,9 +308,8 @@ def _match_picture(client: Client, photo: str, alteration: str, octets: bytes, e
 
 def print_trials(trials: Sequence[Trial]) -> None:
     """Print the trials as a table, and how many copies and other photographs were recognised."""
-    algorithms = Settings.read().algorithms
-    columns = ["photograph", "uploaded as", *(f">{algorithm}" for algorithm in algorithms), ">agree", "answer", ">ms"]
-    print_table([*columns, ""], [_row(trial, algorithms) for trial in trials])
+    columns = ["photograph", "uploaded as", *(f">{algorithm}" for algorithm in _ALGORITHMS), ">agree", "answer", ">ms"]
+    print_table([*columns, ""], map(_row, trials))
     copies = [trial for trial in trials if trial.expected is not None]
     others = [trial for trial in trials if trial.expected is None]
     recognised = sum(trial.held for trial in copies)
@@ -352,13 +351,13 @@ def trials_as_json(
     }
 
 
-def _row(trial: Trial, algorithms: Sequence[Algorithm]) -> list[str]:
+def _row(trial: Trial) -> list[str]:
     nearest = trial.result.matches[0].distance if trial.result.matches else {}
     return [
         trial.photo,
         trial.alteration,
-        *(str(nearest.get(algorithm, "–")) for algorithm in algorithms),
-        f"{len(nearest)} of {len(algorithms)}",
+        *(str(nearest.get(algorithm, "–")) for algorithm in _ALGORITHMS),
+        f"{len(nearest)} of {len(_ALGORITHMS)}",
         "review" if nearest else "no match",
         f"{trial.milliseconds:.1f}",
         _mark(trial),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them."""
+_SQLITE_ERRORS = ("DatabaseError", "OperationalError")
+"""The names of the errors of a damaged database, and of one that cannot be read or written."""
 
 AddElement = Callable[[Mapping[str, object]], None]
 """Prints an element of a JSON array."""
@@ -69,9 +71,13 @@ def write_text(file: Path, text: str) -> None:
     """Replace a file atomically: after a crash, it holds the old text or the new one. Raises BadNote."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as temporary:
-            temporary.write(text)
-        Path(name).replace(file)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as temporary:
+                temporary.write(text)
+            Path(name).replace(file)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise BadNote(f"{file} cannot be written: {os_reason(error)}") from None
 
@@ -115,8 +121,12 @@ def print_proposal(proposal: Proposal, as_json: bool) -> None:
         )
 
 
-def escape_unencodable() -> None:
-    """Write a character that the stream cannot encode, as in a file name that is not UTF-8, as an escape."""
+def prepare_streams() -> None:
+    """Write what a stream cannot encode, as in a file name that is not UTF-8, as an escape; let no stream be closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        # A stream that was closed before the start is None.
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -125,6 +135,16 @@ def escape_unencodable() -> None:
 def describe(error: Exception) -> str:
     """The sentence of an error, with its notes."""
     return "".join([str(error), *getattr(error, "__notes__", ())])
+
+
+def describe_disk_error(error: Exception) -> str | None:
+    """The sentence of an error of a file or of SQLite, as with a full disk or a damaged database; None for another."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file or a connection'} cannot be used: {os_reason(error)}"
+    # SQLAlchemy has the error of SQLite in `orig`. sqlite3 is not imported for its classes: few commands need it.
+    of_driver = getattr(error, "orig", error)
+    is_of_sqlite = type(of_driver).__module__ == "sqlite3" and type(of_driver).__name__ in _SQLITE_ERRORS
+    return f"a database cannot be read or written: {of_driver}" if is_of_sqlite else None
 
 
 def escape_controls(value: object) -> str:

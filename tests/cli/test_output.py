@@ -1,10 +1,19 @@
-"""Text output: tables of any width, and progress bars on a terminal only."""
+"""Text output: tables of any width, progress bars on a terminal only, and errors in one sentence."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hashdb.cli.output import describe_disk_error, write_text
+from hashdb.errors import BadNote
+from tests.cli.conftest import Commands
 
 _TABLE = """
 from hashdb.cli.output import print_table
@@ -53,3 +62,51 @@ def test_progress_is_shown_on_a_terminal_only() -> None:
     assert "3/3" in output and "syncing  3" in output
     process = subprocess.run([sys.executable, "-c", _PROGRESS], capture_output=True, text=True, check=True)
     assert process.stdout == process.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "status", "error"),
+    [
+        ("member list", ">&-", 0, ""),
+        ("member list", "2>&-", 0, ""),
+        ("user add ada --role admin --password", "<&-", 1, "hashdb: password: must have "),
+        ("hash --urls -", "<&-", 0, ""),
+    ],
+)
+def test_a_closed_stream_is_as_the_null_device(
+    tmp_path: Path, words: str, closed: str, status: int, error: str
+) -> None:
+    process = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m hashdb {words} {closed}', sys.executable],
+        env=os.environ | {"HASHDB_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == status
+    assert process.stderr.startswith(error) and len(process.stderr.splitlines()) == bool(error)
+
+
+def test_a_damaged_database_and_an_unusable_file_are_reported_in_one_sentence(run: Commands, tmp_path: Path) -> None:
+    database = tmp_path / "home" / "hashdb.sqlite"
+    database.parent.mkdir()
+    database.write_bytes(b"garbage" * 100)
+    sentence = "a database cannot be read or written: file is not a database"
+    result = run("member", "list")
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"hashdb: {sentence}\n")
+    with closing(sqlite3.connect(database)) as connection, pytest.raises(sqlite3.DatabaseError) as raised:
+        connection.execute("SELECT * FROM sqlite_schema")
+    assert describe_disk_error(raised.value) == sentence
+    assert describe_disk_error(sqlite3.ProgrammingError("x")) is describe_disk_error(ValueError("x")) is None
+
+    folder = database / "monitor"
+    result = run("monitor", "--once", "--folder", folder)
+    assert (result.returncode, result.stderr) == (1, f"hashdb: {folder} cannot be used: not a directory\n")
+
+
+def test_a_file_that_cannot_be_written_leaves_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadNote, match="folder cannot be written: is a directory"):
+        write_text(tmp_path / "folder", "note")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -216,9 +216,10 @@ def _whole_of(contribution: Contribution) -> Iterator[Signal]:
 def _leave_out(error: InvalidInput, additions: dict[int, Addition], refused: dict[int, str]) -> None:
     """Remove refused signals that are near a benign one from their additions, and additions that are refused."""
     for id, faults in faults_by_item(error, list(additions)).items():
-        benign = {fault.at for fault in faults if "[" in fault.at and fault.reason == CLOSE_TO_BENIGN}
-        others = [signal for i, signal in enumerate(additions[id].signals) if f"signals[{i}]" not in benign]
-        additions[id] = replace(additions[id], signals=tuple(others))
+        by_place = {f"signals[{i}]": signal for i, signal in enumerate(additions[id].signals)}
+        benign = {fault.at for fault in faults if fault.at in by_place and fault.reason == CLOSE_TO_BENIGN}
+        others = tuple(signal for place, signal in by_place.items() if place not in benign)
+        additions[id] = replace(additions[id], signals=others)
         for fault in faults:
             if fault.at not in benign:
                 field = fault.at.partition("[")[0]

@@ -32,7 +32,7 @@ class Kind:
 
 @dataclass(slots=True)
 class Report:
-    """The result of the rows so far. Of faults, a thousand are kept for JSON. `faulty` counts rows, not faults."""
+    """The result of the rows so far. `faulty` counts rows, not faults."""
 
     name: str
     as_json: bool
@@ -49,6 +49,8 @@ class Report:
     first: dict[int, Draft] = field(default_factory=dict)
     """The first good rows, by line."""
     faults: list[dict[str, object]] = field(default_factory=list)
+    """The first faults, in JSON."""
+    fault_count: int = 0
     kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
     """The kinds of faults, by field and reason: see `_kind`."""
     others: int = 0
@@ -99,6 +101,7 @@ class Report:
             click.echo(escape_controls(f"{self.name}: not used: {listed}"), err=True)
 
     def _add(self, line: int, fault: Fault, *, is_printed: bool) -> None:
+        self.fault_count += 1
         if self.as_json and len(self.faults) < MAX_FAULTS:
             self.faults.append({"line": line, "at": fault.at, "reason": fault.reason})
         if is_printed and not self.as_json:
@@ -159,8 +162,8 @@ class Report:
                 {"at": kind.first.at, "reason": kind.first.reason, "rows": kind.rows, "lines": kind.lines}
                 for kind in self.kinds.values()
             ]
-        if self.faulty > len(self.faults):
-            document["omitted"] = self.faulty - len(self.faults)
+        if self.fault_count > len(self.faults):
+            document["omitted"] = self.fault_count - len(self.faults)
         print_json(document)
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.contributions import Contribution, Draft
-from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.contributions import Addition, Contribution, Draft, Receipt
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN, BenignDraft
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import Fault, InvalidInput
+from hashdb.hashing import hash_picture
 from hashdb.service import open_hashdb
 from hashdb.service.matching import benign
 from hashdb.service.review import cases
@@ -96,3 +101,22 @@ def test_a_contribution_under_review_is_reported_and_others_are_rehashed(
         assert len(signals) > 3 and part not in signals
         benign.delete(db, COMMAND_LINE, entry.id)
         db.close()
+
+
+def test_a_fault_that_names_no_signal_of_the_request_ends_the_repetition(
+    member: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = tmp_path / "picture.jpg"
+    shutil.copy(PHOTOS[7], picture)
+    with client_of(member) as client:
+        id = contribute(client, picture.name, hash_picture(PHOTOS[7].read_bytes(), (Algorithm.PDQ,)).signals).id
+    requests: list[Sequence[Addition]] = []
+
+    def refuse(self: Client, additions: Sequence[Addition]) -> Receipt:
+        requests.append(additions)
+        raise InvalidInput((Fault("contributions[0].signals[99]", CLOSE_TO_BENIGN),))
+
+    monkeypatch.setattr(Client, "add_signals", refuse)
+    (result,) = member.json("rehash", picture, status=1)
+    assert result["contributions"] == [{"id": id, "error": f"signals: {CLOSE_TO_BENIGN}"}]
+    assert len(requests) == 1

@@ -37,12 +37,12 @@ def test_text_reports_every_invalid_row_and_json_the_first_thousand(capsys: pyte
     report, document = new_report(dry_run=False), new_report(as_json=True)
     for line in range(MAX_FAULTS + 5):
         report.refuse(line, Fault("md5", "is\nno"))
-        document.refuse(line, Fault("md5", "is no"))
+        document.refuse(line, Fault("md5", "is no"), *[Fault("quality", "is no number")] * (line < 3))
     error_lines = capsys.readouterr().err.splitlines()
     assert (len(error_lines), error_lines[7]) == (MAX_FAULTS + 5, "list.csv:7: md5: is\\nno")
     document.print()
     output = json.loads(capsys.readouterr().out)
-    assert (len(output["faults"]), output["omitted"], output["kinds"][0]["rows"]) == (MAX_FAULTS, 5, MAX_FAULTS + 5)
+    assert (len(output["faults"]), output["omitted"], output["kinds"][0]["rows"]) == (MAX_FAULTS, 8, MAX_FAULTS + 5)
 
 
 def test_the_first_rows_are_shown_with_shortened_hashes(capsys: pytest.CaptureFixture[str]) -> None:
