@@ -116,6 +116,11 @@ class MemberSettings(BaseModel):
         """The policy of HASHDB_WITNESSES; None if it is not set. Raises BadSetting."""
         return None if self.witnesses is None else read_policy("HASHDB_WITNESSES", self.witnesses)
 
+    @property
+    def copy_folder(self) -> Path:
+        """The folder of the local copy."""
+        return self.home / "local"
+
     def organisation_policy(self) -> Policy | None:
         """The policy of HASHDB_QUORUM; None if it is not set. Raises BadSetting."""
         return None if self.quorum is None else read_policy("HASHDB_QUORUM", self.quorum)

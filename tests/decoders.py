@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ValidationError
 
 from hashdb import webhooks
+from hashdb.cli.contributions.columns import Columns
 from hashdb.cli.contributions.dates import Dates
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Values
@@ -134,7 +135,11 @@ def _foreign(model: type[BaseModel], *examples: bytes) -> Decoder:
 
 def _rows(form: Format, *examples: bytes) -> Decoder:
     values = Values(Dates(ZoneInfo("Europe/Berlin"), "day-first"), Algorithm.PDQ, RULES.vocabulary)
-    return Decoder(lambda octets: list(read_rows(_text(octets).splitlines(True), form, values)), examples)
+
+    def decode(octets: bytes) -> object:
+        return list(read_rows(_text(octets).splitlines(True), form, values, Columns(), is_labelled=True))
+
+    return Decoder(decode, examples)
 
 
 def _pictures() -> Decoder:

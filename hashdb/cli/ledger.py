@@ -118,11 +118,11 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
     match by the log. The command names each contribution that differs, and exits 1.
     """
     kept = _read_checkpoint(file, may_be_missing=save)
-    policy = witness_policy(witnesses_file, MemberSettings.of_member())
-    copy = None
+    settings = MemberSettings.of_member()
+    policy, copy = witness_policy(witnesses_file, settings), None
     with Client.from_environment() as client:
         if signals:
-            checked, copy = _check_signals(client, partial(client.check, kept, policy))
+            checked, copy = _check_signals(settings.copy_folder, client, partial(client.check, kept, policy))
         else:
             checked = client.check(kept, policy)
     if save:
@@ -136,8 +136,10 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
     return 1 if copy is not None and copy.findings else 0
 
 
-def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) -> tuple[CheckpointComparison, CopyCheck]:
-    """Check the log by `check`, and the local copy against the checkpoint that it returns: the cosigned one, if any.
+def _check_signals(
+    folder: Path, client: Client, check: Callable[[], CheckpointComparison]
+) -> tuple[CheckpointComparison, CopyCheck]:
+    """Check the log by `check`, and the copy in a folder against the checkpoint that it returns: the cosigned one, if any.
 
     Both are repeated for a while if a difference may come only from the copy and the checkpoint being of different
     times.
@@ -148,7 +150,6 @@ def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) ->
     from hashdb.local import LocalIndex
     from hashdb.local.checking import check_copy
 
-    folder = MemberSettings.of_member().home / "local"
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with LocalIndex(folder) as index:
         while True:

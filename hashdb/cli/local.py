@@ -27,7 +27,6 @@ from hashdb.errors import HomeInUse, UnsafeStart, needing
 from hashdb.index.folder import lock_folder
 from hashdb.local import LocalIndex
 from hashdb.local.approvals import Approval
-from hashdb.local.remembered import REMEMBERED_FOLDER
 from hashdb.local.reports import Reports
 from hashdb.settings import Settings
 
@@ -106,14 +105,14 @@ def status(as_json: bool) -> None:
 
     Exits 1 if there is no local copy.
     """
-    folder = Settings.of_member().home / "local"
+    folder = Settings.of_member().copy_folder
     with LocalIndex(folder) as index:
         copy, count, age = index.state, len(index), max(0, int(index.age.total_seconds()))
         text = index.opened().tables.approval()
+        reports = Reports(index.remembered.folder).state()
     approval = None if text is None else Approval.parse(text)
     with lock_folder(folder) as is_free:
         pass
-    reports = Reports(folder / REMEMBERED_FOLDER).state()
     # The cursor of look-back counts only in the log of the copy: in another epoch, its seq means another event.
     looked_back_to = reports.cursor.seq if reports.cursor and reports.cursor.epoch == copy.epoch else 0
     lag = max(0, copy.seq - looked_back_to)

@@ -81,7 +81,7 @@ def selftest_command(as_json: bool) -> int:
         _test_service(steps, client, octets)
     with (
         steps.step("the local copy matches it", skips=(NoCopy,)) as add_detail,
-        LocalIndex(MemberSettings.of_member().home / "local") as index,
+        LocalIndex(MemberSettings.of_member().copy_folder) as index,
     ):
         algorithms = index.rules.algorithms
         _require_test_item(index.match([Query(_test_signals(algorithms))]), algorithms)

@@ -160,8 +160,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             "on_exit": lambda arbiter: Background(None, system_clock).run(Task.STOP, self._sign_final_checkpoint),
         }
         for name, value in options.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
+            self.cfg.set(name, value)
 
     def load(self) -> Flask:
         settings, rules = self._settings, self._settings.rules()

@@ -63,8 +63,7 @@ class SmallServer(BaseApplication):  # type: ignore[misc]
             "proc_name": self._name,
         }
         for name, value in options.items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
+            self.cfg.set(name, value)
 
     def remove_socket(self) -> None:
         """Remove the file of the Unix socket, if there is one."""

@@ -54,7 +54,7 @@ class SidecarServer(SmallServer):
         # this server compete for the lock. A second server of this home has a follower, too: it gets CopyInUse.
         self._follow_lock = tempfile.TemporaryFile(dir=settings.home)  # noqa: SIM115
         self.follower = Follower(
-            settings.home / "local",
+            settings.copy_folder,
             Client.from_environment,
             settings.remember_webhook,
             settings.remember_secret_file,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -57,7 +56,7 @@ def _check(configuration: Configuration) -> Iterator[_Row]:
     yield from (url, key)
     yield _row_or_error("service", _ask) if not url.error and not key.error else _Row("service", "not asked")
     yield _Row("home", configuration.home.value, configuration.home.setting)
-    yield _row_or_error("copy", lambda: _copy(Path(configuration.home.value) / "local"))
+    yield _row_or_error("copy", _copy)
 
 
 def _row_or_error(name: str, make: Callable[[], _Row]) -> _Row:
@@ -92,11 +91,11 @@ def _ask() -> _Row:
     return _Row("service", f"answers {me.member.name}, key {me.key.id} ({scopes}), version {me.version}")
 
 
-def _copy(folder: Path) -> _Row:
+def _copy() -> _Row:
     from hashdb.local import LocalIndex
 
     try:
-        with LocalIndex(folder) as copy:
+        with LocalIndex.from_environment() as copy:
             return _Row("copy", f"{format_age(copy.age)} old (event {copy.checkpoint})")
     except NoCopy:
         return _Row("copy", "none; `hashdb sync` makes one")

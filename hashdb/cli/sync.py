@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,11 +13,10 @@ from hashdb.cli.home import prepare_home
 from hashdb.cli.options import organisation_policy, policy_option
 from hashdb.cli.output import as_json, counted, print_json, progress_bar
 from hashdb.client import Client
-from hashdb.errors import CheckTooEarly, RootNotSigned, ServiceError, ServiceUnreachable, Unavailable
+from hashdb.errors import CheckTooEarly, LimitReached, RootNotSigned, ServiceError, ServiceUnreachable, Unavailable
 from hashdb.local import LocalIndex, Sync, syncing
 from hashdb.local.dispatcher import delivering
 from hashdb.local.lookback import LookBack
-from hashdb.local.remembered import REMEMBERED_FOLDER as REMEMBERED
 from hashdb.local.reports import Reports
 from hashdb.member_settings import MemberSettings
 
@@ -56,7 +54,7 @@ def sync_command(follow: bool, policy_file: Path | None, as_json: bool) -> None:
     settings = MemberSettings.of_member()
     policy = organisation_policy(policy_file, settings)
     prepare_home(settings.home)
-    folder = settings.home / "local"
+    folder = settings.copy_folder
     with Client.from_environment() as client, syncing(folder, client, notify=notify, policy=policy) as sync:
         with progress_bar("syncing") as advance:
             changes = sync.catch_up(progress=advance, patience=_PATIENCE_FOR_SIGNATURES)
@@ -66,11 +64,11 @@ def sync_command(follow: bool, policy_file: Path | None, as_json: bool) -> None:
             print_json(message | {"started_over": bool(started_over)})
         else:
             _print_progress(sync, changes)
-        with closing(LocalIndex(folder)) as index:
-            look_back = _LazyLookBack(index, folder / REMEMBERED, quiet=as_json)
+        with LocalIndex(folder) as index:
+            look_back = _LazyLookBack(index, quiet=as_json)
             if follow:
                 webhook, secret = settings.remember_webhook, settings.remember_secret_file
-                with delivering(folder / REMEMBERED, webhook, secret, _warn):
+                with delivering(index.remembered.folder, webhook, secret, _warn):
                     _follow_feed(sync, look_back)
             while look_back.step():
                 pass
@@ -81,19 +79,20 @@ def _warn(message: str) -> None:
 
 
 class _LazyLookBack:
-    """Looks back over the uploads in a folder once there are any."""
+    """Looks back over the remembered uploads once there are any."""
 
-    def __init__(self, index: LocalIndex, folder: Path, *, quiet: bool) -> None:
-        self._index, self._folder, self._quiet = index, folder, quiet
+    def __init__(self, index: LocalIndex, *, quiet: bool) -> None:
+        self._index, self._quiet = index, quiet
         self._look_back: LookBack | None = None
         self._printed_at = time.monotonic()
 
     def step(self) -> bool:
         """Look back for some seconds; return whether there is more to do."""
         if self._look_back is None:
-            if not self._folder.is_dir():
+            folder = self._index.remembered.folder
+            if not folder.is_dir():
                 return False
-            self._look_back = LookBack(self._index, Reports(self._folder))
+            self._look_back = LookBack(self._index, Reports(folder))
         has_more, count = self._look_back.step()
         if count and not self._quiet:
             click.echo(f"look-back: {counted(count, 'new report')} (hashdb remember matches)")
@@ -114,7 +113,7 @@ def _follow_feed(sync: Sync, look_back: _LazyLookBack) -> NoReturn:
                 begun = time.monotonic()
                 _print_progress(sync, sync.catch_up(wait=0 if has_more else _WAIT_SECONDS), quiet=True)
                 pause = _PAUSE
-        except (CheckTooEarly, RootNotSigned, ServiceUnreachable, ServiceError, Unavailable) as error:
+        except (CheckTooEarly, LimitReached, RootNotSigned, ServiceUnreachable, ServiceError, Unavailable) as error:
             _warn(f"{error}; the local copy stays at event {sync.state.seq}; trying again")
             # Look-back goes on meanwhile, if there is more: at least for as long as the failed attempt took.
             next_attempt = time.monotonic() + max(pause, time.monotonic() - begun)

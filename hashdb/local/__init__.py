@@ -25,8 +25,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NoCopy, reject
 from hashdb.index.folder import restrict_access
 from hashdb.local.copy_index import CopyIndex
-from hashdb.local.remembered import REMEMBERED_FOLDER as REMEMBERED
-from hashdb.local.remembered import Remembered
+from hashdb.local.remembered import REMEMBERED_FOLDER, Remembered
 from hashdb.local.syncing import COPY_FILE, CURRENT, INDEX_FOLDER, Sync, syncing, system_clock
 from hashdb.local.tables import CopyState, CopyTables
 
@@ -95,7 +94,7 @@ class LocalIndex:
         """
         self._folder, self._now, self._policy = Path(folder), clock, policy
         self._link = os.path.join(folder, CURRENT)
-        self.remembered = Remembered(self._folder / REMEMBERED, clock=clock)
+        self.remembered = Remembered(self._folder / REMEMBERED_FOLDER, clock=clock)
         self._approval: tuple[str | None, Approval | None] | None = None
         """The text of the copy's approval as it was last read, and the approval in it if it meets the policy."""
         self._copy: Copy | None = None

@@ -145,7 +145,7 @@ class FeedRead:
 def put_back(tables: CopyTables, ids: Iterable[int], seq: int, *, remove: bool) -> None:
     """Give contributions the rows that they had before the transaction, or `remove` them; set the seq of the copy."""
     # Another connection sees the rows as they were before the transaction.
-    with closing(sqlite3.connect(tables.path)) as before, tables.transaction(), tables.reading() as connection:
+    with closing(sqlite3.connect(tables.path)) as before, tables.writing() as connection:
         for table, key in KEYS.items():
             for id in ids:
                 connection.execute(f"DELETE FROM {table} WHERE {key} = ?", (id,))

@@ -32,7 +32,7 @@ from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import from_octets
 from hashdb.local import Copy, LocalIndex
 from hashdb.local.reports import Reports
-from hashdb.local.syncing import ignore, system_clock
+from hashdb.local.syncing import system_clock
 from hashdb.local.tables import Changed
 from hashdb.local.upload_parts import SearchValues
 from hashdb.local.upload_scans import Scan
@@ -105,7 +105,12 @@ class _Walk:
 
 
 class LookBack:
-    """Looks back over the remembered uploads of a copy; one process does it, the one that syncs."""
+    """Looks back over the remembered uploads of a copy; one process does it, the one that syncs.
+
+    The contributions that changed are searched among the uploads with all of their signals at the usual radii. Uploads
+    near them are matched as `LocalIndex.match` does. A reported match is taken back when its contribution is gone, has
+    expired or no longer matches.
+    """
 
     def __init__(self, index: LocalIndex, reports: Reports, clock: Callable[[], datetime] = system_clock) -> None:
         """Opens nothing yet."""
@@ -127,26 +132,11 @@ class LookBack:
         """How many uploads were matched, and of how many, while very many contributions are looked back for."""
         return None if self._walk is None else (self._walk.done, len(self._remembered))
 
-    def catch_up(self, progress: Callable[[int], None] = ignore) -> int:
-        """Look back for all that changed after the cursor, step by step; return how many reports were added.
+    def step(self) -> tuple[bool, int]:
+        """Look back for a part of what changed after the cursor, mostly within seconds.
 
-        `progress` is called with the number of contributions that were looked back for. Raises NoCopy, StoreBusy.
-
-        The contributions that changed are searched among the uploads with all of their signals at the usual radii.
-        Uploads near them are matched as `LocalIndex.match` does. A reported match is taken back when its contribution
-        is gone, has expired or no longer matches.
-        """
-        added = 0
-        while True:
-            has_more, count = self.step(progress)
-            added += count
-            if not has_more:
-                return added
-
-    def step(self, progress: Callable[[int], None] = ignore) -> tuple[bool, int]:
-        """Do a part of `catch_up`, mostly within seconds; return whether there is more, and the number of new reports.
-
-        Between two steps the copy may be synced. Raises NoCopy, StoreBusy.
+        Returns whether there is more to do, and the number of new reports. Between two steps the copy may be synced.
+        Raises NoCopy, StoreBusy.
         """
         copy = self._index.opened()
         if self._copy is not copy:
@@ -164,9 +154,9 @@ class LookBack:
             self._left.append(_Changes(self._seq, head))
         self._seq = max(self._seq, head)
         if self._left:
-            return True, added + self._scan(copy, self._left[-1], progress)
+            return True, added + self._scan(copy, self._left[-1])
         if self._walk is not None:
-            return True, added + self._walk_on(copy, self._walk, progress)
+            return True, added + self._walk_on(copy, self._walk)
         if self._reports.cursor() != (self._epoch, self._seq):
             self._record((), ())
         return self._remembered.pack(PACKED_FROM), added
@@ -213,7 +203,7 @@ class LookBack:
                 return changed[:place]
         return changed
 
-    def _scan(self, copy: Copy, changes: _Changes, progress: Callable[[int], None]) -> int:
+    def _scan(self, copy: Copy, changes: _Changes) -> int:
         """Compare the first contributions of the newest changes with all uploads, and match some that are near."""
         part = changes.part = changes.part or self._begin_part(copy, changes)
         if not part.scan.go_on(PAIRS_A_STEP):
@@ -229,7 +219,6 @@ class LookBack:
                 break
         else:
             changes.after, changes.part = part.upto, None
-            progress(len(ids))
             if part.upto >= changes.upto:
                 self._left.remove(changes)
         # If the process is killed before the last upload, the same matches are found again, and not reported again.
@@ -249,7 +238,7 @@ class LookBack:
             standing[upload].append(id)
         return _Part(upto, _search_among(searched), standing, self._remembered.scan(searched), list(standing))
 
-    def _walk_on(self, copy: Copy, walk: _Walk, progress: Callable[[int], None]) -> int:
+    def _walk_on(self, copy: Copy, walk: _Walk) -> int:
         """Match some of the uploads that are left with the contributions of the walk."""
         until, added = time.monotonic() + STEP_SECONDS, 0
         copy.searchable.catch_up()
@@ -265,7 +254,6 @@ class LookBack:
         self._walk = None
         self._record((), ())
         self._walk_file.unlink(missing_ok=True)
-        progress(len(walk.wanted))
         return added
 
     def _note_walk(self, walk: _Walk) -> None:

@@ -170,7 +170,7 @@ class Sync:
         is_new = (self._folder / _NEXT).is_symlink()
         before = None if is_new else before
         try:
-            with nullcontext() if is_new else tables.transaction():
+            with nullcontext() if is_new else tables.writing():
                 read = FeedRead(before.pending if before is not None else ())
                 self._read(tables, wait=0, progress=progress, read=read, upto=committed.covers)
                 approver.approve(tables, committed, before, read, self._now())

@@ -188,7 +188,7 @@ class CopyTables:
 
     def create(self, epoch: str, me: MeOut, now: datetime) -> None:
         """Create the tables of a new copy."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
             row = (epoch, 0, to_microseconds(now), me.json_text())
@@ -210,13 +210,13 @@ class CopyTables:
 
     def store_rules(self, me: MeOut) -> None:
         """Store the current rules and seeds of the service."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute("UPDATE state SET me = ?", (me.json_text(),))
 
     def store(self, steps: Sequence[FeedStep], seq: int, head_at: datetime | None) -> None:
         """Store changes in one transaction: all up to `seq`, which was the head at `head_at` (None: it was not)."""
         latest = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
-        with self._writing() as connection:
+        with self.writing() as connection:
             (highest_id,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
             may_have_rows = [(id,) for id in latest if id <= highest_id]
             for table, key in KEYS.items():
@@ -259,7 +259,7 @@ class CopyTables:
 
     def approve(self, text: str, at: datetime) -> None:
         """Store the text of the approval of the copy as it is; `at` is when the copy was last up to date."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute("UPDATE state SET approval = ?, at = ?", (text, to_microseconds(at)))
 
     @contextmanager
@@ -271,12 +271,6 @@ class CopyTables:
                 yield
             finally:
                 connection.execute("COMMIT")
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """One transaction for all that the block stores."""
-        with self._writing():
-            yield
 
     def count(self) -> int:
         """How many contributions there are."""
@@ -422,7 +416,8 @@ class CopyTables:
             yield self._connection
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection, in one transaction for all that the block stores."""
         with self.reading() as connection, nullcontext() if connection.in_transaction else transaction(connection):
             yield connection
 

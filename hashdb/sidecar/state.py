@@ -51,7 +51,7 @@ class SidecarState:
         # A sidecar is on the member's own machine, where documents and texts are hashed.
         self.settings = settings.model_copy(update={"accept_text": True})
         self.max_age, self.now, self.on_unix_socket = max_age, clock, on_unix_socket
-        self.folder = settings.home / "local"
+        self.folder = settings.copy_folder
         self.index = LocalIndex(self.folder, clock, policy)
         self.hashers = Hashers(settings)
         self._batch_turns = Turns()

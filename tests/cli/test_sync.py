@@ -11,13 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hashdb.cli.matching.match import format_age
 from hashdb.client import Client
 from hashdb.domain.matching.lookback import Upload
-from hashdb.local import LocalIndex
+from hashdb.errors import HashDBError, LimitReached, ServiceUnreachable, StoreBusy
+from hashdb.local import LocalIndex, Sync
 from tests.builders import draft, query
 from tests.cli.conftest import PHOTOS, Commands
 from tests.warm import HASHDB, program
@@ -103,6 +105,24 @@ def test_follow_prints_a_change_and_a_late_match_at_once(alpha: Member) -> None:
         process.communicate()
     # A new event ends the request of the killed process, for which the service still waits.
     alpha.client.contribute([draft(90_003)])
+
+
+@pytest.mark.parametrize("error", [LimitReached("requests", 60), StoreBusy(1), ServiceUnreachable("there", "away")])
+def test_follow_continues_after_an_error_that_passes(
+    alpha: Member, monkeypatch: pytest.MonkeyPatch, error: HashDBError
+) -> None:
+    failures, catch_up = [None, error, KeyboardInterrupt()], Sync.catch_up
+
+    def fail(self: Sync, *arguments: Any, **named: Any) -> int:
+        if (failure := failures.pop(0)) is not None:
+            raise failure
+        return catch_up(self, *arguments, **named)
+
+    monkeypatch.setattr(Sync, "catch_up", fail)
+    monkeypatch.setattr("hashdb.cli.sync._PAUSE", 0.01)
+    result = alpha.run("sync", "--follow")
+    assert (result.returncode, failures) == (130, [])
+    assert f"hashdb: {error}; the local copy stays at event " in result.stderr
 
 
 def test_follow_cannot_print_a_json_document(run: Commands) -> None:

@@ -21,6 +21,7 @@ from hashdb.local.remembered import REMEMBERED_FOLDER
 from hashdb.local.reports import Reports
 from tests.builders import draft, excerpt, near, signal, text, words
 from tests.faults.steps import die_at
+from tests.looking_back import look_back_to_end
 from tests.processes import exit_code
 
 
@@ -51,7 +52,7 @@ def run_member(url: str, key: str, folder: Path, seed: int, step: int) -> None:
         )
         index.sync(client)
         reports = Reports(folder / "local" / REMEMBERED_FOLDER)
-        LookBack(index, reports).catch_up()
+        look_back_to_end(LookBack(index, reports))
         receive(reports, folder)
 
 

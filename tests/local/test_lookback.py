@@ -49,6 +49,7 @@ from tests.builders import (
     words,
 )
 from tests.local.conftest import Service
+from tests.looking_back import look_back_to_end
 
 PHASH, PHASH256, MD5 = Algorithm.PHASH, Algorithm.PHASH256, Algorithm.MD5
 URL = Algorithm.URL
@@ -70,7 +71,7 @@ class Member:
     def sync(self) -> list[tuple[str, str, int, str | None]]:
         """Sync and look back. Return the new reports."""
         self.index.sync(self.service.client)
-        self.lookback.catch_up()
+        look_back_to_end(self.lookback)
         every = [
             (str(report.kind), report.upload, report.match.contribution, report.reason) for report in self._reports()
         ]
@@ -175,7 +176,7 @@ def random_draft(chance: random.Random, now: datetime) -> Draft:
 
 def test_look_back_without_a_copy_raises_an_error(member: Member) -> None:
     with pytest.raises(NoCopy):
-        member.lookback.catch_up()
+        look_back_to_end(member.lookback)
 
 
 @pytest.mark.parametrize("walked_from", [lookback.WALKED_FROM, 0])
@@ -319,7 +320,7 @@ def test_all_matches_are_reported_even_if_a_query_is_truncated(
     member.remember(Upload("a", NOON, query))
     member.index.sync(service.client)
     assert member.index.match([query]).results[0].truncated
-    member.lookback.catch_up()
+    look_back_to_end(member.lookback)
     assert len(member.matches()) == 8
 
 
@@ -341,7 +342,7 @@ def test_an_expired_contribution_is_taken_back_while_the_service_is_down(service
     member.sync()
     service.wire.is_down = True
     service.clock.advance(hours=2)
-    assert member.lookback.catch_up() == 1
+    assert look_back_to_end(member.lookback) == 1
     assert list(member.matches()) == [("b", 2)]
 
 
@@ -363,14 +364,14 @@ def test_a_new_process_continues_where_the_last_one_stopped(service: Service, me
     contributed(service.db, service.actor, draft(near(signal(2), 3)))
     member.index.sync(service.client)
     with LocalIndex(folder, service.clock) as index:
-        assert LookBack(index, member.reports, service.clock).catch_up() == 2
+        assert look_back_to_end(LookBack(index, member.reports, service.clock)) == 2
         assert member.matches().keys() == {("b", 2), ("b", 3)}
         # The same holds if the copy was rebuilt meanwhile. A new copy does not list deleted contributions.
         contributions.withdraw(service.db, service.actor, 2, "other")
         for path in folder.glob("copy-*"):
             shutil.rmtree(path)
         index.sync(service.client)
-        assert LookBack(index, member.reports, service.clock).catch_up() == 1
+        assert look_back_to_end(LookBack(index, member.reports, service.clock)) == 1
     assert member.matches().keys() == {("b", 3)}
 
 
@@ -421,7 +422,7 @@ def test_newer_changes_are_processed_before_the_remaining_ones(
     assert [upload for upload, _ in member.matches()] == ["0", "5", "6"]
     # A new process finds the remaining matches, and reports none twice.
     with LocalIndex(folder, service.clock) as index:
-        assert LookBack(index, member.reports, service.clock).catch_up() == 4
+        assert look_back_to_end(LookBack(index, member.reports, service.clock)) == 4
     assert member.reports.cursor() == (member.index.state.epoch, member.index.checkpoint)
     assert len(member.matches()) == 7
 
@@ -522,6 +523,6 @@ def test_a_walk_that_is_killed_continues_with_the_same_day(
     assert killed.step() == (True, 5)
     with LocalIndex(folder, service.clock) as index:
         restarted = LookBack(index, member.reports, service.clock)
-        assert restarted.catch_up() == 2
+        assert look_back_to_end(restarted) == 2
         assert not list(folder.glob("remembered/walk*"))
     assert len(member.matches()) == 10

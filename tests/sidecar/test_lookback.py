@@ -14,6 +14,7 @@ import pytest
 from hashdb.local.lookback import LookBack
 from hashdb.wire.matching import QueriesIn
 from tests.builders import excerpt, text, words
+from tests.looking_back import look_back_to_end
 from tests.sidecar.conftest import Pair
 from tests.web.callers import body, faults, item, pdq, problem
 
@@ -23,7 +24,7 @@ MATCHES = "/remembered/matches"
 def look_back(pair: Pair) -> int:
     """Sync, look back, and return the number of new reports."""
     pair.sync()
-    return LookBack(pair.state.index, pair.state.reports, pair.service.clock).catch_up()
+    return look_back_to_end(LookBack(pair.state.index, pair.state.reports, pair.service.clock))
 
 
 def reports(pair: Pair, query: str = "") -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
@@ -18,7 +18,7 @@ from hashdb.cli.contributions.reports import Report
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Row, Values
 from hashdb.cli.help import ALGORITHMS, LABELS, Choice, Code, Command
-from hashdb.cli.options import TEXT, Text
+from hashdb.cli.options import TEXT
 from hashdb.cli.output import as_json, progress_bar
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft
@@ -43,14 +43,16 @@ _FORMATS = {
 }
 
 
-class _Mapping(Text):
-    """`theirs=ours`."""
+class _Mapping(click.ParamType[tuple[str, str]]):
+    """`theirs=ours`: their name, which may have a `=`, and one of COLUMN_NAMES."""
 
     name = "theirs=field"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text; a usage error if the part after its last `=` is none of COLUMN_NAMES."""
-        text = super().convert(value, param, ctx)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The two names; a usage error if the text is not such a pair."""
+        if isinstance(value, tuple):
+            return value
+        text = TEXT.convert(value, param, ctx)
         theirs, equals, ours = text.rpartition("=")
         if not equals or not normalize(theirs):
             self.fail(f"{text!r} is not theirs=field, like Category=labels", param, ctx)
@@ -58,7 +60,7 @@ class _Mapping(Text):
             self.fail(
                 f"{ours!r} is not a field: {', '.join(COLUMN_NAMES)}{did_you_mean(ours, COLUMN_NAMES)}", param, ctx
             )
-        return text
+        return theirs, ours
 
 
 @click.command(
@@ -101,7 +103,7 @@ def import_command(
     encoding: str | None,
     labels: tuple[str, ...],
     algorithm: str | None,
-    mapped: tuple[str, ...],
+    mapped: tuple[tuple[str, str], ...],
     ignored: tuple[str, ...],
     ignore_rest: bool,
     zone: tzinfo | None,
@@ -169,16 +171,14 @@ def _check(drafts: _Drafts, report: Report) -> None:
         report.print_unused()
 
 
-def read_mappings(mapped: Sequence[str]) -> dict[str, str]:
+def read_mappings(mapped: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The field of each column of `--map`. Raises UsageError for a column or a field that occurs twice."""
-    pairs = [text.rpartition("=")[::2] for text in mapped]
     for position, what in enumerate(("their column", "the field")):
-        names = [normalize(pair[position]) for pair in pairs]
-        if twice := next(
-            (pair[position] for pair, name in zip(pairs, names, strict=True) if names.count(name) > 1), None
-        ):
+        names = [pair[position] for pair in mapped]
+        counts = Counter(map(normalize, names))
+        if twice := next((name for name in names if counts[normalize(name)] > 1), None):
             raise click.UsageError(f"--map names {what} {twice!r} twice")
-    return dict(pairs)
+    return dict(mapped)
 
 
 def read_drafts(

@@ -60,15 +60,9 @@ class Format(StrEnum):
 
 
 def read_rows(
-    lines: Iterable[str],
-    form: Format,
-    values: Values | None = None,
-    columns: Columns | None = None,
-    *,
-    is_labelled: bool = True,
+    lines: Iterable[str], form: Format, values: Values, columns: Columns, *, is_labelled: bool
 ) -> Iterator[Row]:
     """The rows of a file, one at a time. `is_labelled`: --label gives labels to rows without them."""
-    values, columns = values or Values(), columns or Columns()
     if form is Format.JSONL:
         return _read_json_lines(_without_bom(lines), values, columns)
     if form in (Format.CSV, Format.TSV):

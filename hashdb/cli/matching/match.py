@@ -250,7 +250,7 @@ def open_local_index(settings: MemberSettings, policy: Policy | None = None) -> 
     """The local copy in the folder of the settings; `with` closes it."""
     from hashdb.local import LocalIndex
 
-    return LocalIndex(settings.home / "local", policy=policy)
+    return LocalIndex(settings.copy_folder, policy=policy)
 
 
 def _remember_and_match(index: LocalIndex, match_batch: _MatchBatch, batch: list[Outcome]) -> list[Result | None]:

@@ -20,8 +20,16 @@ HASH = "f8f8f0cee0f4a84f" * 4
 NOT_TEXT = Fault("", "is not UTF-8: save the file as UTF-8, or pass --encoding")
 
 
-def rows(text: str, form: Format, algorithm: Algorithm | None = None) -> list[Row]:
-    return list(read_rows(StringIO(text, newline=""), form, Values(algorithm=algorithm)))
+def rows(
+    text: str,
+    form: Format,
+    algorithm: Algorithm | None = None,
+    columns: Columns | None = None,
+    *,
+    is_labelled: bool = True,
+) -> list[Row]:
+    values, lines = Values(algorithm=algorithm), StringIO(text, newline="")
+    return list(read_rows(lines, form, values, columns or Columns(), is_labelled=is_labelled))
 
 
 def test_csv_has_the_fields_of_a_draft_and_its_lists_are_split_at_spaces() -> None:
@@ -69,9 +77,9 @@ def test_a_table_without_hashes_or_labels_is_rejected_as_a_whole() -> None:
         "no column has hashes",
     }
     for text, form in (("pdq\naa\n", Format.CSV), ("pdq aa\n", Format.TEXT), ("0,90,aa,0.0\n", Format.VPDQ)):
-        (row,) = read_rows(StringIO(text), form, is_labelled=False)
+        (row,) = rows(text, form, is_labelled=False)
         assert (row.whole, row.faults[0].at, row.fields) == (True, "labels", {})
-    (row,) = read_rows(StringIO("pdq,label\naa,\n"), Format.CSV, is_labelled=False)
+    (row,) = rows("pdq,label\naa,\n", Format.CSV, is_labelled=False)
     assert (row.whole, row.fields) == (False, {"signals": ["pdq:aa"]})
 
 
@@ -114,7 +122,7 @@ def test_the_format_is_detected_from_the_suffix_or_the_first_line(suffix: str, b
 )
 def test_a_foreign_list_with_one_hash_per_row_is_read(names: str, cells: str, signals: list[str]) -> None:
     columns = Columns(ignore_rest=True)
-    (row,) = read_rows(StringIO(f"{names}\n{cells}\n"), Format.CSV, columns=columns)
+    (row,) = rows(f"{names}\n{cells}\n", Format.CSV, columns=columns)
     assert row.fields["signals"] == signals
     assert set(row.fields) <= {"signals", "quality"}
     assert {*columns.used, *columns.unused} == set(names.split(","))
@@ -186,7 +194,7 @@ def test_a_row_of_any_table_is_read_or_invalid_and_no_label_is_invented(
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("=+-@'; "), min_size=1, max_size=200))
 def test_a_reference_is_read_unchanged(reference: str) -> None:
     text = csv_line(FIELDS) + csv_line(reference if name == "reference" else None for name in FIELDS)
-    (row,) = read_rows(StringIO(text, newline=""), Format.CSV, None)
+    (row,) = rows(text, Format.CSV)
     assert row.fields == {"reference": reference}
 
 
