@@ -139,7 +139,7 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
 def _check_signals(
     folder: Path, client: Client, check: Callable[[], CheckpointComparison]
 ) -> tuple[CheckpointComparison, CopyCheck]:
-    """Check the log by `check`, and the copy in a folder against the checkpoint that it returns: the cosigned one, if any.
+    """Check the log by `check`, and the copy in a folder against the checkpoint that it returns, cosigned if possible.
 
     Both are repeated for a while if a difference may come only from the copy and the checkpoint being of different
     times.
