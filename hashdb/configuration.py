@@ -126,9 +126,10 @@ def _read_file(path: Path) -> dict[str, SettingValue]:
             raise BadSetting(str(path), unknown + did_you_mean(name, FIELDS))
         if not isinstance(value, str) or not value.strip():
             raise BadSetting(f"{name} in {path}", f'must be a text, like {name} = "{_EXAMPLES[name]}"')
+        value = value.strip()
         if name in ("home", "key_file"):
             value = os.path.join(path.parent, os.path.expanduser(value))
-        values[name] = SettingValue(value.strip(), f"{name} in {path}")
+        values[name] = SettingValue(value, f"{name} in {path}")
     if "key" in values:
         if "key_file" in values:
             raise BadSetting(str(path), "has both key and key_file: keep one of them")

@@ -43,6 +43,8 @@ _BROKEN = (502, 504)
 """Status codes of a proxy that does not know whether the request was carried out."""
 _SOCKET = "unix:"
 """How the address of a Unix socket begins; its path follows."""
+_MAX_TEXT_BYTES = 100_000
+"""The most bytes that `read_text` reads."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Errors after which the request was certainly not sent."""
 
@@ -194,9 +196,9 @@ class Connection:
 
 
 class Poster:
-    """Posts to the webhook of the member itself, to which look-back sends its reports. No proxy, no redirects."""
+    """Posts to a webhook of the member itself: the reports of look-back, or alarms. No proxy, no redirects."""
 
-    def __init__(self, url: str, timeout: float, setting: str = "HASHDB_REMEMBER_WEBHOOK") -> None:
+    def __init__(self, url: str, timeout: float, setting: str) -> None:
         """Does not connect yet. `timeout` is in seconds; errors name `setting` for the address. Raises BadSetting."""
         try:
             self._url = httpx.URL(url)
@@ -219,10 +221,10 @@ class Poster:
             return _reason(error)
 
 
-def read_text(url: str, timeout: float, max_bytes: int = 100_000) -> str | None:
+def read_text(url: str, timeout: float) -> str | None:
     """The text at an address that a policy of the member names. Follows no redirect.
 
-    None if there is no text, it has more than `max_bytes` bytes, or it takes longer than `timeout` seconds.
+    None if there is no text, it is too long, or it takes longer than `timeout` seconds.
     """
     until = time.monotonic() + timeout
     try:
@@ -230,7 +232,7 @@ def read_text(url: str, timeout: float, max_bytes: int = 100_000) -> str | None:
             octets = b""
             for part in response.iter_bytes():
                 octets += part
-                if len(octets) > max_bytes or time.monotonic() > until:
+                if len(octets) > _MAX_TEXT_BYTES or time.monotonic() > until:
                     return None
             return octets.decode() if response.is_success else None
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeDecodeError):

@@ -31,7 +31,7 @@ def test_the_environment_overrides_the_file_and_the_file_the_defaults(
 ) -> None:
     assert Configuration.read().url.value == "http://127.0.0.1:8000"
 
-    write(file, f'url = "https://a.example"\nkey = " {SECRET}\\n"\nhome = "copies"\n')
+    write(file, f'url = "https://a.example"\nkey = " {SECRET}\\n"\nhome = " copies"\n')
     configuration = Configuration.read()
     assert (configuration.url.value, configuration.key().value, configuration.home.value) == (
         "https://a.example",

@@ -394,4 +394,4 @@ def explain(kind: str, code: str) -> str | None:
 
 def explain_all(kind: str) -> dict[str, str]:
     """The meaning of each code of a kind, with its example."""
-    return {code: f"{meaning}; for example, {example}" for code, (meaning, example) in _CODES[kind].items()}
+    return {code: "; for example, ".join(meaning_and_example) for code, meaning_and_example in _CODES[kind].items()}

@@ -71,7 +71,7 @@ class Dispatcher:
         `notify` is called with a sentence when the address stops or starts to answer, or reports cannot be read.
         """
         self._reports, self._secret, self._notify = reports, secret, notify
-        self._poster = Poster(url, _TIMEOUT_SECONDS)
+        self._poster = Poster(url, _TIMEOUT_SECONDS, "HASHDB_REMEMBER_WEBHOOK")
         self._failures = 0
 
     @contextmanager

@@ -175,7 +175,8 @@ class Reporter:
             yield alarm, folder, trouble
 
     def _was_posted(self, alarm: Alarm, at: datetime, within: timedelta) -> bool:
-        for file in self._folder.glob(f"*/{_ALARM}"):
+        # The name of the folder says which alarm it is of, so that not all alarms that were ever posted are read.
+        for file in self._folder.glob(f"*-{_slug(alarm.key)}/{_ALARM}"):
             try:
                 posted = json.loads(file.read_text("utf-8"))
                 same = (posted["kind"], posted["subject"]) == (alarm.kind, alarm.subject)
@@ -190,7 +191,11 @@ _ALARM = "alarm.json"
 
 
 def _folder_name(alarm: Alarm, at: datetime) -> str:
-    return re.sub(r"[^0-9a-z]+", "-", f"{format_instant(at)[:19]}-{alarm.key}".lower())
+    return f"{_slug(format_instant(at)[:19])}-{_slug(alarm.key)}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^0-9a-z]+", "-", text.lower())
 
 
 def _write(path: Path, text: str) -> None:

@@ -101,6 +101,18 @@ def test_an_alarm_that_ended_is_posted_again_only_after_an_hour(tmp_path: Path) 
         reporter.close()
 
 
+def test_a_check_reads_the_evidence_of_its_own_alarms_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiver() as hook:
+        reporter = Reporter(tmp_path, hook.url)
+        alarms = [replace(ALARM, subject=f"contribution {id}") for id in range(5)]
+        assert len(list(reporter.report(alarms, AT))) == 5
+        read, read_text = list[Path](), Path.read_text
+        monkeypatch.setattr(Path, "read_text", lambda path, *encoding: read.append(path) or read_text(path, *encoding))
+        assert list(reporter.report(alarms[:1], AT + timedelta(seconds=10))) == []
+        assert [path.parent.name for path in read] == ["2026-11-20t12-00-00-signals-altered-contribution-0"]
+        reporter.close()
+
+
 def test_an_alarm_with_damaged_evidence_is_posted_again(tmp_path: Path) -> None:
     with receiver() as hook:
         reporter = Reporter(tmp_path, hook.url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
 from enum import Enum
 from itertools import compress, count
 
@@ -14,6 +13,7 @@ from hashdb.domain.accounts.users import LONGEST_SESSION, UserStatus
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.commitments import COMMITMENT_OCTETS, logged_commitment, may_commit
 from hashdb.domain.ledger.events import STANDING_AFTER, STATUS_AFTER, Action
+from hashdb.domain.times import MICROSECOND
 
 
 class NotLogged(Enum):
@@ -64,7 +64,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 
 _TAGGED = frozenset({"password", "second_factor"})
 """The secrets of a user, of which events log a tag (`secret_tag`)."""
-_LONGEST_SESSION = LONGEST_SESSION // timedelta(microseconds=1)
+_LONGEST_SESSION = LONGEST_SESSION // MICROSECOND
 """Microseconds."""
 _PAGE_BITS = 10
 """The bits of an id that are its position within a page."""

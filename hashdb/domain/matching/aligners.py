@@ -294,7 +294,7 @@ def _outside(hits: Sequence[Hit], hit: Hit) -> float:
     return max(0.0, shares[len(shares) // 2] - cos(pi * hit.distance / _BITS))
 
 
-def _interval(times: Sequence[float]) -> float:
+def _interval(places: Sequence[float]) -> float:
     """The median distance from one frame to the next; 1 for a single frame."""
-    steps = sorted(after - before for before, after in pairwise(times))
+    steps = sorted(after - before for before, after in pairwise(places))
     return steps[len(steps) // 2] if steps else 1.0

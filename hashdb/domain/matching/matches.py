@@ -268,8 +268,8 @@ class Result:
 class Answer:
     """The answer to a match request: one result a query, in order, as of the event with seq `checkpoint`."""
 
-    results: tuple[Result, ...] = ()
-    checkpoint: int = 0
+    results: tuple[Result, ...]
+    checkpoint: int
 
 
 class MatchDetails(NamedTuple):

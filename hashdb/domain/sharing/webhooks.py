@@ -241,16 +241,12 @@ def encode_message(message: Message) -> bytes:
     return canonical(data).encode()
 
 
-def pause_after(attempts: int, topic: str, chance: float | None = None) -> timedelta | None:
-    """The pause after so many failed attempts; None: give up.
+def pause_after(attempts: int, topic: str) -> timedelta | None:
+    """The pause after so many failed attempts, at random up to a fifth shorter or longer; None: give up.
 
-    It is up to a fifth shorter or longer, at random. `chance` replaces the random number: 0 is the shortest pause, 0.5
-    the usual one, 1 the longest.
-
-    >>> pause_after(1, "feed.changed", 0.5), pause_after(11, "feed.changed"), pause_after(1, "webhook.tested")
-    (datetime.timedelta(seconds=5), None, None)
+    >>> pause_after(11, "feed.changed"), pause_after(1, "webhook.tested")
+    (None, None)
     """
     if topic == TEST_TOPIC or attempts > len(RETRY_PAUSES):
         return None
-    spread = random.random() if chance is None else chance
-    return timedelta(seconds=RETRY_PAUSES[attempts - 1] * (0.8 + 0.4 * spread))
+    return timedelta(seconds=RETRY_PAUSES[attempts - 1] * random.uniform(0.8, 1.2))

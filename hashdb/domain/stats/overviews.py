@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import NamedTuple
 
 from hashdb.domain.contributions import Standing, Status
@@ -21,7 +20,6 @@ _MINUTES = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 21, *range(25, 61, 5), 75,
 _HOURS = (6, 8, 10, 12, 16, 20, 24, 36, 48, 72, 120, 168)
 BOUNDS = (*(int(60 * minutes) for minutes in _MINUTES), *(3_600 * hours for hours in _HOURS))
 """The upper bounds, in seconds, of the classes of times to share."""
-_NO_COUNTS: Mapping[int, Iterable[Count]] = MappingProxyType({})
 
 
 class Figure(StrEnum):
@@ -64,10 +62,7 @@ class Deltas:
 
 
 def deltas(
-    events: Iterable[Event],
-    contributors: Mapping[int, int],
-    seq: int,
-    sealed: Mapping[int, Iterable[Count]] = _NO_COUNTS,
+    events: Iterable[Event], contributors: Mapping[int, int], seq: int, sealed: Mapping[int, Iterable[Count]]
 ) -> Deltas:
     """What the events after `seq` add to the figures.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from hashdb.domain.contributions import Media
+from hashdb.domain.stats.counts import ANY_ALGORITHM
 from hashdb.domain.stats.reports import QueryFigures, Report
 
 _CONTENT = {
@@ -70,7 +71,7 @@ def tco_report(report: Report) -> Mapping[str, object]:
 
 def _measures(report: Report) -> Mapping[str, object]:
     """Points a and b: the measures of the platform."""
-    queries = report.queries.get("any", QueryFigures(hit=0, none=0, own=0, others=0))
+    queries = report.queries.get(ANY_ALGORITHM, QueryFigures())
     return {
         "a": {
             "information": "measures in relation to the identification and removal of or disabling of access to "

@@ -144,7 +144,7 @@ def test_all_readers_of_events_agree_on_the_status_and_standing(actions: list[Ac
     )
     assert (status, standing) == (state.status, state.standing)
 
-    figures = {key.what: times for key, times in deltas(events, {17: 3}, 0).in_all.items() if times}
+    figures = {key.what: times for key, times in deltas(events, {17: 3}, 0, {}).in_all.items() if times}
     assert figures == {f"status:{state.status}": 1, f"standing:{state.standing}": 1}
 
 

@@ -36,7 +36,7 @@ def added(id: int, member: int, seconds: int | None) -> Event:
 
 
 def test_an_addition_counts_for_its_day_its_member_and_all_members() -> None:
-    by_day = deltas([added(1, 7, 3_600), added(2, 7, 3_601), added(3, 8, None)], {}, 0).by_day
+    by_day = deltas([added(1, 7, 3_600), added(2, 7, 3_601), added(3, 8, None)], {}, 0, {}).by_day
     assert [by_day[DayCount(TODAY, what, EVERYONE)] for what in FIGURES] == [3, 0, 2, 1, 2]
     assert [by_day[DayCount(TODAY, what, 7)] for what in FIGURES] == [2, 0, 2, 1, 2]
     assert [by_day[DayCount(TODAY, what, 8)] for what in FIGURES] == [1, 0, 0, 0, 0]
@@ -54,7 +54,7 @@ def test_a_new_status_or_standing_moves_the_contribution_between_figures() -> No
         event(Action.CONTRIBUTION_ERASED, 1),
         event(Action.CASE_OPENED, 1),
     ]
-    change = deltas(events, {1: 7}, 0)
+    change = deltas(events, {1: 7}, 0, {})
     assert +change.in_all == {TotalCount("status:withdrawn", 7): 1, TotalCount("standing:disputed", 7): 1}
     assert change.by_day[DayCount(TODAY + timedelta(days=1), Figure.WITHDRAWN, 7)] == 1
 
@@ -81,12 +81,12 @@ def test_queries_and_hits_of_a_day_count_when_the_day_is_sealed() -> None:
 def test_a_change_of_an_unknown_contribution_counts_nothing() -> None:
     events = [added(1, 7, 0), event(Action.CONTRIBUTION_RETIRED, 2, before="disputed"), event(Action.KEY_ISSUED, 3)]
     assert changed_contributions(events) == {2}
-    assert deltas(events[1:2], {}, 0).in_all == {}
+    assert deltas(events[1:2], {}, 0, {}).in_all == {}
 
 
 @pytest.mark.parametrize("seconds", [0, 59, 60, 61, 604_800, 604_801])
 def test_a_time_to_share_counts_in_the_first_bucket_that_holds_it(seconds: int) -> None:
-    counted = deltas([added(1, 7, seconds)], {}, 0).by_day
+    counted = deltas([added(1, 7, seconds)], {}, 0, {}).by_day
     buckets = {key.what: times for key, times in counted.items() if key.what.startswith("share:")}
     expected = next((bound for bound in BOUNDS if seconds <= bound), None)
     assert buckets == {share_figure(expected): 1}
