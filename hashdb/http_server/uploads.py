@@ -6,7 +6,7 @@ import logging
 import os
 from io import SEEK_SET, BufferedIOBase, BytesIO
 from tempfile import TemporaryFile
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
 from hashdb.hashing.animations import is_animation
@@ -121,10 +121,9 @@ class Upload:
         file.seek(0)
         return file
 
-    def keep(self) -> Self:
+    def keep(self) -> None:
         """Let it outlive its request: it is deleted by `release` only."""
         self._is_kept = True
-        return self
 
     def release(self) -> None:
         """Delete it."""

@@ -254,7 +254,7 @@ class MilvusEngine(TieredEngine):
             self._manifest, self._generation = Manifest(epoch), ""
             generation, manifest = self._read_manifest()
             self.doubted = False
-            if manifest is not None and (reason := self._rejection(manifest, self._manifest, head, leaf_of)):
+            if manifest is not None and (reason := self._rejection(manifest, head, leaf_of)):
                 log.warning("the data in Milvus is not used: %s", reason)
             elif manifest is not None:
                 self._adopt(generation, manifest)
@@ -266,7 +266,7 @@ class MilvusEngine(TieredEngine):
         self._checked_at = monotonic()
         generation, manifest = self._read_manifest()
         self.doubted = False
-        if manifest is None or self._rejection(manifest, self._manifest, head, leaf_of):
+        if manifest is None or self._rejection(manifest, head, leaf_of):
             return self.last_seq == 0
         if generation != self._generation:
             return False

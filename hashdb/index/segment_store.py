@@ -91,13 +91,7 @@ class SegmentStore(TieredEngine):
             self._manifest, self._current_stamp, self._segments = Manifest(epoch), NO_MANIFEST, {}
             self.doubted = False
             self._refresh(head, leaf_of)
-            stamp = NO_MANIFEST if self._folder is None else manifest_stamp(self._folder)
-            if self._folder is not None and stamp not in (NO_MANIFEST, self._current_stamp, self._rejected_stamp):
-                if reason := self._rejection(read_manifest(self._folder), self._manifest, head, leaf_of):
-                    log.warning("the index on disk is not used: %s", reason)
-                    # If this process starts over, it must not be used later either: a log that was set back may grow to
-                    # that seq again.
-                    self._current_stamp, self._rejected_stamp = stamp, stamp if is_restart else NO_MANIFEST
+            self._reject_unusable(head, leaf_of, is_restart=is_restart)
         return self.last_seq
 
     def refresh(self, head: int, leaf_of: LeafOf) -> bool:
@@ -196,7 +190,7 @@ class SegmentStore(TieredEngine):
                 self._current_stamp = stamp
                 return self.last_seq == 0
             # A manifest that cannot be used changes nothing.
-            if manifest is None or self._rejection(manifest, self._manifest, head, leaf_of):
+            if manifest is None or self._rejection(manifest, head, leaf_of):
                 return True
             try:
                 self._adopt(manifest)
@@ -206,6 +200,17 @@ class SegmentStore(TieredEngine):
                 log.warning("the index on disk is not used: %s", error)
             self._current_stamp = stamp
         return True
+
+    def _reject_unusable(self, head: int, leaf_of: LeafOf, *, is_restart: bool) -> None:
+        """Log why this process starts without the manifest of the folder, if there is one that it did not adopt."""
+        stamp = NO_MANIFEST if self._folder is None else manifest_stamp(self._folder)
+        if self._folder is None or stamp in (NO_MANIFEST, self._current_stamp, self._rejected_stamp):
+            return
+        if reason := self._rejection(read_manifest(self._folder), head, leaf_of):
+            log.warning("the index on disk is not used: %s", reason)
+            self._current_stamp = stamp
+            # A log that was set back may grow to the seq of the manifest again: it must not be used then either.
+            self._rejected_stamp = stamp if is_restart else NO_MANIFEST
 
     def _read_stamp(self) -> tuple[int, int]:
         """The stamp of the manifest in the folder; `moved` is False until it changes again."""

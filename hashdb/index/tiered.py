@@ -236,8 +236,10 @@ class TieredEngine(Engine):
         assert self._manifest is not None
         return Snapshot(self._manifest, {algorithm: index.snapshot() for algorithm, index in self.indexes.items()})
 
-    def _rejection(self, manifest: Manifest | None, known: Manifest, head: int, leaf_of: LeafOf) -> str | None:
-        """Why a manifest cannot replace the `known` one when the log has `head` events, or None if it can."""
+    def _rejection(self, manifest: Manifest | None, head: int, leaf_of: LeafOf) -> str | None:
+        """Why a manifest cannot replace the one in use when the log has `head` events, or None if it can."""
+        known = self._manifest
+        assert known is not None
         if manifest is None:
             return "its manifest is damaged or of another version"
         if manifest.epoch != known.epoch:

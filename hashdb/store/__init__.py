@@ -275,7 +275,7 @@ class Store:
 
     @contextmanager
     def _transaction(self, writes: bool) -> Iterator[Transaction]:
-        # Each match runs this: `_busy_errors` around it would be another generator.
+        # Each contribution runs this: `_busy_errors` around it would be another generator.
         try:
             with self.engine.connect() as connection:
                 if self.embedded:

@@ -91,7 +91,8 @@ def test_a_document_that_cannot_be_copied_to_a_file_is_rejected_for_now(size: in
 
 
 def test_a_kept_upload_outlives_its_request_until_it_is_released(folder: Path) -> None:
-    upload = write_upload(UploadLimits(1_000, 100_000), FILM).keep()
+    upload = write_upload(UploadLimits(1_000, 100_000), FILM)
+    upload.keep()
     upload.close()
     assert upload.read() == FILM
     upload.release()

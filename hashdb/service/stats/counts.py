@@ -134,10 +134,10 @@ def _wrong_sealed_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
 
 def _wrong_hits(tx: Transaction) -> Iterator[tuple[None, str]]:
     """The faults of the hits: there are more than were counted, or rows that no service stores."""
-    for day, member, stored, counted in tx.counts.hits_uncounted(_MOST_WRONG):
+    for day, member, stored, counted in tx.counts.uncounted_hits(_MOST_WRONG):
         hits = f"the table hits has {stored}, only {counted} were counted"
         yield None, f"the hits of member {member} on {day}: {hits}"
-    for contribution, member, day in tx.counts.hits_astray(tx.audit.head().seq, _MOST_WRONG):
+    for contribution, member, day in tx.counts.invalid_hits(tx.audit.head().seq, _MOST_WRONG):
         yield None, f"the hit of contribution {contribution} by member {member} on {day}; the row is not valid"
 
 

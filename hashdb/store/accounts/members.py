@@ -1,4 +1,4 @@
-"""Members and keys in SQL."""
+"""Members, their keys, and what actors have used of their budgets, in SQL."""
 
 from __future__ import annotations
 

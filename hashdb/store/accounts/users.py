@@ -1,4 +1,4 @@
-"""Users of the console in SQL."""
+"""Users of the console in SQL, with their sessions and failed sign-ins."""
 
 from __future__ import annotations
 

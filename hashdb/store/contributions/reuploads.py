@@ -153,12 +153,12 @@ class Shadows(Repository):
 
     def _values(self, query: Select[Any], parameters: dict[str, int]) -> dict[Algorithm, list[bytes]]:
         """The distinct values of the contributions that a query selects, suppressed ones too."""
-        values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
+        by_algorithm: dict[str, list[bytes]] = defaultdict(list)
         for table in _ALL_TABLES:
             distinct = select(table.c.algorithm, table.c.value).where(table.c.contribution_id.in_(query)).distinct()
             for algorithm, value in self._connection.execute(distinct, parameters):
-                values_by_algorithm[algorithm].append(value)
-        return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
+                by_algorithm[algorithm].append(value)
+        return {Algorithm(algorithm): values for algorithm, values in by_algorithm.items()}
 
 
 def _casts(position: int, signal: Signal, shadow: Collection[int]) -> bool:

@@ -17,9 +17,9 @@ from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, BlockPlace,
 from hashdb.store.repositories import IDS, Repository, chunks, insert_into, insert_values, upsert
 from hashdb.store.tables import events, set_blocks, set_signatures, set_states
 
-_AT_ONCE = 256
+_BLOCKS_A_READ = 256
 """Blocks that are read at a time."""
-_IDS = 8_192
+_IDS_A_READ = 8_192
 """Contributions whose events are read at a time."""
 _COMMITMENT = '"commitment"'
 
@@ -90,7 +90,7 @@ class ActiveSet(Repository):
         """The leaves of all contributions after the events up to a seq, as `leaves`."""
         first = self._connection.execute(_FIRST, {"after": 0}).scalar_one()
         while first is not None:
-            last = first + _IDS - 1
+            last = first + _IDS_A_READ - 1
             yield from self._leaves(_OF_RANGE, {"first": first, "last": last, "upto": upto})
             first = self._connection.execute(_FIRST, {"after": last}).scalar_one()
 
@@ -134,7 +134,7 @@ _STATES = select(*set_states.c["id", "seq", "root", "count"]).order_by(set_state
 _NUMBERS = set_blocks.c.number.in_(bindparam("numbers", expanding=True))
 _BLOCKS = select(set_blocks.c.number, set_blocks.c.hashes).where(set_blocks.c.level == bindparam("of"), _NUMBERS)
 _DELETE = delete(set_blocks).where(set_blocks.c.level == bindparam("of"), _NUMBERS)
-_EVERY = select(set_blocks).order_by(set_blocks.c.level, set_blocks.c.number).limit(_AT_ONCE)
+_EVERY = select(set_blocks).order_by(set_blocks.c.level, set_blocks.c.number).limit(_BLOCKS_A_READ)
 _OF_ALL = (
     select(events.c.subject_id, events.c.action, type_coerce(events.c.details, Text))
     .where(events.c.subject_kind == "contribution", events.c.seq <= bindparam("upto"))

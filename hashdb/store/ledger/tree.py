@@ -1,4 +1,7 @@
-"""The Merkle tree over the events in SQL: leaves are stored with the events, inner nodes in their own table."""
+"""The Merkle tree over the events in SQL, with its signed checkpoints and the keys that sign them.
+
+Leaves are stored with the events, inner nodes in their own table.
+"""
 
 from __future__ import annotations
 

@@ -185,11 +185,11 @@ class Matches(Repository, MatchReader):
 
         Events after which a contribution no longer matches are left out.
         """
-        values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
+        by_algorithm: dict[str, list[bytes]] = defaultdict(list)
         for query in _ADDED:
             for algorithm, value in self._connection.execute(query, {"after": after, "upto": upto}):
-                values_by_algorithm[algorithm].append(value)
-        return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
+                by_algorithm[algorithm].append(value)
+        return {Algorithm(algorithm): values for algorithm, values in by_algorithm.items()}
 
     def all_values(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
         """All distinct values of an algorithm, sorted and big-endian, without separators, in parts.

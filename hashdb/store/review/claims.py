@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, case, literal, or_, select, true
 from hashdb.domain.review.queues import CaseNote, Claim, QueueQuery
 from hashdb.store.columns import InstantColumn
 from hashdb.store.repositories import Repository, attributes, insert_into
-from hashdb.store.review.queues import beyond, in_order, outside
+from hashdb.store.review.queues import beyond, in_order, not_opened_by
 from hashdb.store.tables import case_claims, case_notes, cases
 
 
@@ -40,7 +40,7 @@ class Claims(Repository):
         free = cases.c.id.not_in(select(case_claims.c.case_id).where(case_claims.c.seen_at > idle_since))
         query = in_order(queue, now, *_claim_columns(actor, now)).where(free).limit(1)
         if without_openers:
-            query = query.where(outside(without_openers))
+            query = query.where(not_opened_by(without_openers))
         if place is not None:
             query = query.where(beyond(queue, place))
         if besides is not None:

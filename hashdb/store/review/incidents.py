@@ -1,4 +1,4 @@
-"""Incidents in SQL."""
+"""Incidents in SQL, and proposals, which wait for a second person."""
 
 from __future__ import annotations
 

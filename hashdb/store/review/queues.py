@@ -37,7 +37,7 @@ class Queues(Repository):
 
     def openers_of_piles(self, queue: QueueQuery, now: datetime, above: int) -> tuple[int, ...]:
         """The members that are the opener of more than `above` cases of a queue."""
-        query = waiting_cases(queue, now, cases.c.opener).group_by(cases.c.opener).having(func.count() > above)
+        query = queued_cases(queue, now, cases.c.opener).group_by(cases.c.opener).having(func.count() > above)
         return tuple(self._connection.scalars(query.where(cases.c.opener.is_not(None))))
 
     def piles(self, queue: QueueQuery, now: datetime, openers: Collection[int]) -> tuple[Pile, ...]:
@@ -47,7 +47,7 @@ class Queues(Repository):
         piles: list[Pile] = []
         for ids in chunks(sorted(openers)):
             query = (
-                waiting_cases(queue, now, cases.c.opener, members.c.name, *columns, joined=True)
+                queued_cases(queue, now, cases.c.opener, members.c.name, *columns, joined=True)
                 .join(members, members.c.id == cases.c.opener)
                 .where(cases.c.opener.in_(ids))
                 .group_by(cases.c.opener, members.c.name)
@@ -72,14 +72,14 @@ class Queues(Repository):
         """
         query = in_order(queue, now, cases.c.id, backwards=backwards).limit(limit)
         if without_openers:
-            query = query.where(outside(without_openers))
+            query = query.where(not_opened_by(without_openers))
         if start is not None and (place := self.place(queue.order, start)):
             query = query.where(beyond(queue, place, backwards=backwards))
         return tuple(self._connection.scalars(query))
 
     def has(self, queue: QueueQuery, now: datetime, id: int) -> bool:
         """Whether a queue has this case."""
-        query = waiting_cases(queue, now, cases.c.id).where(cases.c.id == id)
+        query = queued_cases(queue, now, cases.c.id).where(cases.c.id == id)
         return self._connection.execute(query).first() is not None
 
     def place(self, order: QueueOrder, id: int) -> Sequence[Any] | None:
@@ -102,7 +102,7 @@ class Queues(Repository):
             cases.c.reason,
             type_coerce(cases.c.opened_at, BigInteger),
         )
-        rows = self._connection.execute(waiting_cases(queue, now, *columns, joined=True).limit(limit + 1)).all()
+        rows = self._connection.execute(queued_cases(queue, now, *columns, joined=True).limit(limit + 1)).all()
         if not rows:
             return QueueCounts()
         ids, labels, severities, contributors, reasons, opened = zip(*rows[:limit], strict=True)
@@ -137,7 +137,7 @@ def _count_ages(opened: Sequence[int], now: datetime) -> dict[Age, int]:
 
 def in_order(queue: QueueQuery, now: datetime, *columns: Any, backwards: bool = False) -> Select[Any]:
     """The query for the cases of a queue, in its order."""
-    query = waiting_cases(queue, now, *columns, joined=queue.order is QueueOrder.SEVERITY)
+    query = queued_cases(queue, now, *columns, joined=queue.order is QueueOrder.SEVERITY)
     return query.order_by(*(key.desc() if backwards is not queue.reverse else key for key in _KEYS[queue.order]))
 
 
@@ -148,12 +148,12 @@ def beyond(queue: QueueQuery, place: Sequence[Any], *, backwards: bool = False) 
     return tuple_(*keys) < here if backwards is not queue.reverse else tuple_(*keys) > here
 
 
-def outside(openers: Collection[int]) -> ColumnElement[bool]:
+def not_opened_by(openers: Collection[int]) -> ColumnElement[bool]:
     """The condition that the opener of a case is none of these members."""
     return or_(cases.c.opener.is_(None), cases.c.opener.not_in(sorted(openers)))
 
 
-def waiting_cases(queue: QueueQuery, now: datetime, *columns: Any, joined: bool = False) -> Select[Any]:
+def queued_cases(queue: QueueQuery, now: datetime, *columns: Any, joined: bool = False) -> Select[Any]:
     """The query for the open cases of a queue, which wait for no second person; `joined` with their contributions."""
     waits = cases.c.decision.is_(None), cases.c.id.not_in(_proposed(now))
     query = select(*columns).select_from(cases).where(*waits)

@@ -1,4 +1,4 @@
-"""Webhooks in SQL."""
+"""Webhooks and their deliveries in SQL."""
 
 from __future__ import annotations
 

@@ -77,20 +77,20 @@ class Counts(Repository):
         """The last day that has counts."""
         return self._connection.execute(select(func.max(counts.c.day))).scalar()
 
-    def hits_uncounted(self, limit: int) -> tuple[tuple[object, object, int, int], ...]:
+    def uncounted_hits(self, limit: int) -> tuple[tuple[object, object, int, int], ...]:
         """At most `limit` days and members with more hits than were counted: day, member, hits, counted.
 
         The values may be of any type: somebody may have edited the database.
         """
-        return tuple(tuple(row) for row in self._connection.execute(_UNCOUNTED.limit(limit)))
+        return tuple(tuple(row) for row in self._connection.execute(_UNCOUNTED_HITS.limit(limit)))
 
-    def hits_astray(self, head: int, limit: int) -> tuple[tuple[object, object, object], ...]:
+    def invalid_hits(self, head: int, limit: int) -> tuple[tuple[object, object, object], ...]:
         """At most `limit` hits that a service would not write: contribution, member, day.
 
         Their contribution does not exist, they end before they begin, or the log does not have their event.
         The values may be of any type: somebody may have edited the database.
         """
-        return tuple(tuple(row) for row in self._connection.execute(_ASTRAY.limit(limit), {"head": head}))
+        return tuple(tuple(row) for row in self._connection.execute(_INVALID_HITS.limit(limit), {"head": head}))
 
     def last_sealed(self) -> date | None:
         """The last day that is sealed."""
@@ -117,7 +117,7 @@ _COUNTED_HITS = (
     .subquery()
 )
 _COUNTED_TIMES = func.coalesce(_COUNTED_HITS.c.times, 0)
-_UNCOUNTED = (
+_UNCOUNTED_HITS = (
     select(type_coerce(_STORED_HITS.c.day, String), _STORED_HITS.c.member, _STORED_HITS.c.times, _COUNTED_TIMES)
     .outerjoin(
         _COUNTED_HITS, and_(_COUNTED_HITS.c.day == _STORED_HITS.c.day, _COUNTED_HITS.c.member == _STORED_HITS.c.member)
@@ -125,7 +125,7 @@ _UNCOUNTED = (
     .where(_STORED_HITS.c.times > _COUNTED_TIMES)
     .order_by(_STORED_HITS.c.day, _STORED_HITS.c.member)
 )
-_ASTRAY = (
+_INVALID_HITS = (
     select(hits.c.contribution, hits.c.member, type_coerce(hits.c.day, String))
     .outerjoin(contributions, contributions.c.id == hits.c.contribution)
     .where(or_(contributions.c.id.is_(None), hits.c.first_at > hits.c.last_at, hits.c.seq > bindparam("head")))
