@@ -39,12 +39,12 @@ def read_json(request: Request, settings: Settings, *, may_have_frames: bool = F
 
 def read_all(request: Request, *, keep: bool = False) -> bytes:
     """The body of a request. With `keep`, Werkzeug can still read a form from it. Raises MalformedRequest, TooLarge."""
+    limit = request.max_content_length
     with reading_body("the body does not match its headers"):
         data = request.get_data(cache=keep)
-    limit = request.max_content_length
-    if limit is not None and request.content_length is None and len(data) >= limit:
         # Werkzeug silently truncates a chunked body at the limit.
-        raise TooLarge("the bytes of a request", limit)
+        if len(data) == limit and request.content_length is None and request.environ["wsgi.input"].read(1):
+            raise TooLarge("the bytes of a request", limit)
     return data
 
 

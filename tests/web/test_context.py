@@ -143,6 +143,15 @@ def test_a_chunked_body_below_the_size_limit_is_accepted(platform: Caller) -> No
     assert response.status_code == 201
 
 
+@pytest.mark.parametrize(("size", "status"), [(1024, 201), (1025, 413)])
+def test_a_body_may_have_as_many_bytes_as_the_limit_in_chunks_too(size: int, status: int) -> None:
+    texts = [json.dumps({"contributions": [item(seed)]}).encode().ljust(size) for seed in (1, 2)]
+    with service_at(None, max_body=1024, video_max_body=1024) as service:
+        caller = service.caller()
+        assert caller.post(URL, data=texts[0], content_type=JSON).status_code == status
+        assert caller.post(URL, input_stream=io.BytesIO(texts[1]), content_type=JSON, **CHUNKED).status_code == status
+
+
 def test_an_operator_can_set_the_size_limit() -> None:
     with service_at(None, max_body=1024) as service:
         caller = service.caller()
