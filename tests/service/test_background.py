@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -87,8 +88,9 @@ def test_the_last_failure_of_a_task_is_stored_at_most_once_a_minute(
 
 
 def test_a_failure_that_cannot_be_stored_is_still_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder(Store(f"sqlite:///{tmp_path / 'empty.sqlite'}"))
-    recorder.background.run(Task.EXPIRY, partial(raises, ValueError("secret")))
+    with closing(Store(f"sqlite:///{tmp_path / 'empty.sqlite'}")) as store:
+        recorder = Recorder(store)
+        recorder.background.run(Task.EXPIRY, partial(raises, ValueError("secret")))
     assert [message.partition(" at ")[0] for message in caplog.messages] == [
         "background task expiry failed: ValueError",
         "the failure of background task expiry could not be stored: StoreBusy",
