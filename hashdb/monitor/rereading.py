@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _ROWS_A_PAGE = 1_000
 """Contributions that are read and compared together."""
+_MOST_SUSPECTS = 1_000
+"""No more contributions are read while so many wait to be judged: each of these is kept, and read at each check."""
 _CHANGED_BY_TIME = frozenset({Status.ACTIVE, Status.EXPIRED, Status.SUSPENDED})
 """The statuses between which a contribution changes before an event says so: it expires, or its member is suspended."""
 _LOGGED_WITHIN = timedelta(seconds=60)
@@ -92,6 +94,9 @@ class Rereading:
             last = page[-1].id if len(page) == _ROWS_A_PAGE else None
             rows, listed = self._tables.between(after, last), {shown.id: shown for shown in page}
             for id in sorted(listed.keys() | rows.keys()):
+                if seconds is not None and len(self._suspects) >= _MOST_SUSPECTS:
+                    # The next check judges these, and reads this page again.
+                    return
                 self._suspect(id, rows.get(id), listed.get(id))
             after = last or 0
             with self._tables.writing():

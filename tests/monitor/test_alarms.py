@@ -107,7 +107,12 @@ def test_a_check_reads_the_evidence_of_its_own_alarms_only(tmp_path: Path, monke
         alarms = [replace(ALARM, subject=f"contribution {id}") for id in range(5)]
         assert len(list(reporter.report(alarms, AT))) == 5
         read, read_text = list[Path](), Path.read_text
-        monkeypatch.setattr(Path, "read_text", lambda path, *encoding: read.append(path) or read_text(path, *encoding))
+
+        def record(path: Path, encoding: str) -> str:
+            read.append(path)
+            return read_text(path, encoding)
+
+        monkeypatch.setattr(Path, "read_text", record)
         assert list(reporter.report(alarms[:1], AT + timedelta(seconds=10))) == []
         assert [path.parent.name for path in read] == ["2026-11-20t12-00-00-signals-altered-contribution-0"]
         reporter.close()

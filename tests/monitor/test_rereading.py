@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+
+import pytest
 
 from hashdb.domain.contributions import Amendment
 from hashdb.monitor.alarms import Alarm, AlarmKind
@@ -93,6 +96,24 @@ def test_events_at_each_check_do_not_hide_an_altered_signal(world: World) -> Non
         seconds += 10
     assert kinds(alarms) == ["signals-altered contribution 1"]
     assert seconds <= 70
+
+
+def test_very_many_altered_contributions_are_judged_some_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a check would last as long as reading each of them again, and end without an alarm."""
+    monkeypatch.setattr("hashdb.monitor.rereading._ROWS_A_PAGE", 2)
+    monkeypatch.setattr("hashdb.monitor.rereading._MOST_SUSPECTS", 3)
+    monitor = world.monitor()
+    world.contribute(*(draft(seed) for seed in range(20)))
+    assert world.watch(monitor)[0] == []
+    world.tamper(lambda hand: hand.run("UPDATE contributions SET standing = 'retired'"))
+    read = list[str]()
+    world.transport.forge = lambda path, _: read.append(path)
+    alarms, _ = world.watch(monitor)
+    assert kinds(alarms) == [f"contribution-altered contribution {id}" for id in range(1, 4)]
+    assert monitor.check()
+    assert len([path for path in read if re.fullmatch("/v1/contributions/[0-9]+", path)]) == 6
 
 
 def test_a_round_continues_where_it_stopped(world: World) -> None:
