@@ -15,8 +15,8 @@ from hashdb.domain.sharing.exchanges import BankHit
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import MalformedRequest
 from hashdb.http_server.bodies import reading_body
-from hashdb.http_server.forms import InMemoryRequest
-from hashdb.http_server.media import MALFORMED_FORM, HashedFile, limit_form, require_accepted
+from hashdb.http_server.forms import MALFORMED_FORM, InMemoryRequest, limit_form, require_accepted
+from hashdb.http_server.media import HashedFile
 from hashdb.http_server.texts import hash_value
 from hashdb.http_server.uploads import Upload
 from hashdb.settings import Settings

@@ -1,11 +1,11 @@
-"""Uploaded pictures, videos and documents: read from a form, hashed in separate processes, and never stored."""
+"""The hashes of uploaded pictures, videos and documents, which separate processes hash and nobody stores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import FRAMES_A_REQUEST, Frame
@@ -13,36 +13,18 @@ from hashdb.domain.matching.matches import Answer, Query
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.signatures import WHOLE
-from hashdb.errors import (
-    Fault,
-    MalformedRequest,
-    MediaRefused,
-    TextRefused,
-    TooLarge,
-    UnreadablePicture,
-    VideoTooLarge,
-    WrongContentType,
-    reject,
-)
+from hashdb.errors import Fault, TooLarge, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Limits, Mode
 from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.pool import HashingPool, VideoQueue
 from hashdb.hashing.reading import DocumentLimits
 from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP
 from hashdb.hashing.videos import INTERVAL, digests, to_frames
-from hashdb.http_server.bodies import reading_body
-from hashdb.http_server.forms import InMemoryRequest
-from hashdb.http_server.uploads import Upload, UploadLimits
+from hashdb.http_server.uploads import Upload
 from hashdb.settings import Settings
-from hashdb.wire.faults import path
-from hashdb.wire.files import FILES_A_REQUEST, PictureOut, PicturesOut
+from hashdb.wire.files import PictureOut, PicturesOut
 from hashdb.wire.frames import FrameOut
 
-METADATA_CHARACTERS = 1024 * 1024
-"""The most characters that the metadata of a form may have."""
-_MAX_PARTS = 64
-"""The most parts of a form: its files and its other fields."""
-MALFORMED_FORM = "the body is not multipart/form-data, or is cut short"
 _Outcomes = list[Hashed | UnreadablePicture]
 """The hashes of each picture, or its error."""
 Advance = Callable[[float], None]
@@ -95,76 +77,6 @@ class HashedFile(NamedTuple):
             duration=self.duration,
             signatures=self.hashed.signatures,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class MediaForm:
-    """The parts of a multipart form: the files, and the metadata as JSON text."""
-
-    files: tuple[Upload, ...]
-    metadata: str
-
-
-def read_form(request: InMemoryRequest, settings: Settings, *, metadata: bool = True) -> MediaForm:
-    """The files of a request, with their metadata unless `metadata` is False.
-
-    Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
-    """
-    limit_form(request, settings)
-    with reading_body(MALFORMED_FORM):
-        files = request.files.getlist("file")
-    if not request.files and not request.form:
-        # RFC 2046 requires at least one part; Werkzeug reads any other text as the preamble.
-        raise MalformedRequest(MALFORMED_FORM)
-    if len(files) > FILES_A_REQUEST:
-        raise TooLarge("the files of a request", FILES_A_REQUEST)
-    reject(_faults(request, metadata))
-    uploads = tuple(cast(Upload, file.stream) for file in files)
-    for upload in uploads:
-        if not upload.is_video:
-            check_size(upload, settings.media_max_bytes)
-    require_accepted(uploads, settings)
-    return MediaForm(uploads, _metadata(request))
-
-
-def require_accepted(uploads: Iterable[Upload], settings: Settings) -> None:
-    """Raise TextRefused if a file is a document or a text, unless these are accepted."""
-    if settings.accept_text:
-        return
-    places = [place for place, upload in enumerate(uploads) if upload.is_document]
-    if places:
-        raise TextRefused(tuple([Fault(f"file[{place}]", "is a document or a text") for place in places]))
-
-
-def limit_form(request: InMemoryRequest, settings: Settings) -> None:
-    """Set the limits of a form with pictures and videos. Raises MediaRefused, WrongContentType, VideoTooLarge."""
-    if not settings.accept_media:
-        raise MediaRefused()
-    if request.mimetype != "multipart/form-data":
-        raise WrongContentType("multipart/form-data")
-    request.max_form_memory_size = settings.media_max_request
-    request.max_form_parts = _MAX_PARTS
-    allow_videos(request, settings)
-
-
-def allow_videos(request: InMemoryRequest, settings: Settings) -> None:
-    """Set the limits of a request that may have videos beside its pictures. Raises VideoTooLarge."""
-    max_bytes = settings.media_max_request + settings.video_max_bytes
-    if (request.content_length or 0) > max_bytes:
-        raise VideoTooLarge(f"the request has more than {max_bytes} bytes")
-    request.max_content_length = max_bytes
-    request.upload_limits = UploadLimits(memory_bytes=settings.media_max_request, video_bytes=settings.video_max_bytes)
-
-
-def check_size(upload: Upload, max_bytes: int) -> None:
-    """Raise TooLarge, or VideoTooLarge for an animation or a document, if a picture has more bytes than `max_bytes`."""
-    if upload.size <= max_bytes:
-        return
-    if upload.is_document:
-        raise VideoTooLarge(f"the document has more than {max_bytes} bytes")
-    if upload.is_video_or_animation:
-        raise VideoTooLarge(f"the animation has more than {max_bytes} bytes")
-    raise TooLarge("the bytes of a picture", max_bytes)
 
 
 class Hashers:
@@ -339,33 +251,3 @@ def require_readable(outcomes: Sequence[object]) -> None:
     kind = VideoTooLarge if any(isinstance(error, VideoTooLarge) for error in errors.values()) else UnreadablePicture
     reason = str(faults[0]) if len(faults) == 1 else f"{len(faults)} files cannot be hashed, the first: {faults[0]}"
     raise kind(reason, faults)
-
-
-def _faults(request: InMemoryRequest, metadata: bool) -> list[Fault]:
-    faults = []
-    fields, files = request.form, request.files
-    if "file" in fields:
-        faults.append(Fault("file", "must be files, each with a file name"))
-    elif not files.getlist("file"):
-        faults.append(Fault("file", "is required: send one or more pictures, videos or documents"))
-    count = len(fields.getlist("metadata")) + len(files.getlist("metadata"))
-    if metadata and count == 0:
-        faults.append(Fault("metadata", "is required: a JSON object, or a list of them"))
-    if metadata and count > 1:
-        faults.append(Fault("metadata", "appears more than once"))
-    known_fields = {"file", "metadata"} if metadata else {"file"}
-    # The name of a part is None if it has none.
-    unknown = {name or "" for name in (*fields, *files)} - known_fields
-    faults += [Fault(path([name]), "is not a field of this request") for name in sorted(unknown)]
-    return faults
-
-
-def _metadata(request: InMemoryRequest) -> str:
-    """The metadata of the files. curl sends it as a file part if it is read from a file."""
-    part = request.files.get("metadata")
-    text = request.form.get("metadata", "") if part is None else part.stream.read().decode("utf-8", "replace")
-    if len(text) > METADATA_CHARACTERS:
-        raise TooLarge("the characters of the metadata", METADATA_CHARACTERS)
-    if "\ufffd" in text:
-        raise MalformedRequest("the metadata is not JSON in UTF-8")
-    return text

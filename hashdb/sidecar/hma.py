@@ -21,9 +21,9 @@ from hashdb.errors import BankOfMember, FetchRefused, InvalidInput, NotFound
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.http_server.bodies import read_fields, read_json
-from hashdb.http_server.forms import InMemoryRequest
+from hashdb.http_server.forms import InMemoryRequest, check_size
 from hashdb.http_server.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload
-from hashdb.http_server.media import HashedFile, check_size
+from hashdb.http_server.media import HashedFile
 from hashdb.http_server.replies import JSON, TEXT, Reply, json_reply, problem_reply
 from hashdb.http_server.texts import hash_pairs
 from hashdb.sidecar.matching import hash_uploads

@@ -10,8 +10,8 @@ from hashdb.errors import HashingBusy, reject_field
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.http_server.bodies import read_json, read_query
-from hashdb.http_server.forms import InMemoryRequest
-from hashdb.http_server.media import HashedFile, Hashing, hash_files, pictures_text, read_form, with_hashes
+from hashdb.http_server.forms import InMemoryRequest, read_form
+from hashdb.http_server.media import HashedFile, Hashing, hash_files, pictures_text, with_hashes
 from hashdb.http_server.replies import Reply, model_reply
 from hashdb.http_server.uploads import Upload
 from hashdb.sidecar.state import SidecarState

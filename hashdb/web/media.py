@@ -14,8 +14,9 @@ from hashdb.domain.seeds import Seed
 from hashdb.errors import TooManyAtOnce
 from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.videos import INTERVAL
-from hashdb.http_server import media
-from hashdb.http_server.media import HashedFile, Hashing, MediaForm, hash_files, require_readable
+from hashdb.http_server import forms
+from hashdb.http_server.forms import MediaForm
+from hashdb.http_server.media import HashedFile, Hashing, hash_files, require_readable
 from hashdb.http_server.uploads import Upload
 from hashdb.service.accounts.members import authenticate
 from hashdb.service.later import Advance, patiently
@@ -31,7 +32,7 @@ def read_form(*, metadata: bool = True) -> MediaForm:
 
     Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
     """
-    return media.read_form(cast(InMemoryRequest, request), app_state().settings, metadata=metadata)
+    return forms.read_form(cast(InMemoryRequest, request), app_state().settings, metadata=metadata)
 
 
 def hash_picture(picture: bytes, mode: Mode = Mode.PLAIN, seeds: Sequence[Seed] = ()) -> Hashed:

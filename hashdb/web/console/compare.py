@@ -11,7 +11,8 @@ from hashdb.domain.frames import split_shots
 from hashdb.errors import Fault, InvalidInput, MediaRefused, TextRefused, TooLarge, UnreadablePicture, reject
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
-from hashdb.http_server.media import HashedFile, check_size
+from hashdb.http_server.forms import check_size
+from hashdb.http_server.media import HashedFile
 from hashdb.http_server.uploads import Upload
 from hashdb.service.matching import comparisons
 from hashdb.service.matching.comparisons import Comparison

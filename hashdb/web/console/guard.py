@@ -15,8 +15,7 @@ from itsdangerous import BadSignature, Signer, URLSafeSerializer
 
 from hashdb.domain.accounts.users import Session
 from hashdb.errors import FormRefused, NotAuthenticated
-from hashdb.http_server.forms import InMemoryRequest
-from hashdb.http_server.media import allow_videos
+from hashdb.http_server.forms import InMemoryRequest, allow_videos
 from hashdb.service.accounts import sessions
 from hashdb.web.context import app_state, hashdb, spend_change
 

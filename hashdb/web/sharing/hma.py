@@ -22,8 +22,9 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import AlreadyWithdrawn, BankOfMember, HashDBError, InvalidInput, MalformedRequest, NotFound
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.http_server.bodies import reading_body
+from hashdb.http_server.forms import check_size
 from hashdb.http_server.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload, split_bank
-from hashdb.http_server.media import HashedFile, check_size
+from hashdb.http_server.media import HashedFile
 from hashdb.http_server.texts import hash_pairs, hash_value
 from hashdb.http_server.uploads import Upload
 from hashdb.service import HashDB, health
