@@ -21,10 +21,11 @@ from hashdb.domain.ledger.notes import is_key_name
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.review.due import address_fault
 from hashdb.domain.review.incidents import Retention
-from hashdb.domain.rules import Rules, Vocabulary
+from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.webhooks import url_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
+from hashdb.domain.vocabulary import Vocabulary
 from hashdb.errors import BadSetting, os_reason
 from hashdb.member_settings import MEGABYTE, MOST_DAYS, MemberSettings, from_text, items_of, parse_algorithm
 

@@ -23,8 +23,8 @@ from hashdb.cli import hashdb as command_line
 from hashdb.cli.help import Command, explained_values
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
 from hashdb.domain.meanings import EXAMPLES, MEANINGS
-from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.vocabulary import Vocabulary
 from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.evaluation.copies import COPIES, Form
 from hashdb.evaluation.passages import COPIES as TEXT_COPIES

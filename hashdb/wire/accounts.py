@@ -21,10 +21,11 @@ from hashdb.domain.accounts.members import (
     MemberStatus,
     Scope,
 )
-from hashdb.domain.rules import Rules, Vocabulary
+from hashdb.domain.rules import Rules
 from hashdb.domain.seeds import SEED_BYTES, Seed
 from hashdb.domain.signals import DIGESTS, OF_TEXTS, Algorithm
 from hashdb.domain.signatures import Kind
+from hashdb.domain.vocabulary import Vocabulary
 from hashdb.wire import UNSENT, Line, Moment, Name, Next, PageModel, RequestModel, ResponseModel
 from hashdb.wire.conversions import OMIT_DEFAULT, ChangeMirror, FromDomain, MappedTo, Mirror
 

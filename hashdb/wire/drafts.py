@@ -13,16 +13,10 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from hashdb.domain.contributions import Amendment, Draft, Media
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
-from hashdb.domain.rules import (
-    DRAFTS_A_REQUEST,
-    future_fault,
-    incident_fault,
-    item_signal_fault,
-    past_fault,
-    quality_fault,
-)
+from hashdb.domain.rules import DRAFTS_A_REQUEST, future_fault, item_signal_fault, past_fault, quality_fault
 from hashdb.domain.signals import SIGNALS_AN_ITEM, Algorithm, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
+from hashdb.domain.vocabulary import incident_fault
 from hashdb.errors import Fault, reject_field
 from hashdb.wire import (
     Line,

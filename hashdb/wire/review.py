@@ -11,8 +11,8 @@ from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, Opini
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, end_fault
 from hashdb.domain.review.proposals import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.review.shadows import FRAMES_PLACE
-from hashdb.domain.rules import incident_fault
 from hashdb.domain.stats.counts import Reversal
+from hashdb.domain.vocabulary import incident_fault
 from hashdb.wire import LARGEST_ID, UNSENT, Moment, Next, Note, PageModel, RequestModel, ResponseModel, ShortText
 from hashdb.wire.contributions import Contributor, Shown
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror

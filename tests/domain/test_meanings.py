@@ -11,11 +11,11 @@ from hashdb.domain.ledger.events import Action
 from hashdb.domain.meanings import EXAMPLES, MEANINGS, TITLES
 from hashdb.domain.review.cases import CaseState, Cause, Decision, Stance
 from hashdb.domain.review.proposals import TwoPersonAction
-from hashdb.domain.rules import Vocabulary
 from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic, Trouble
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.domain.stats.counts import AccessRefusal
 from hashdb.domain.tiers import IncidentLevel, Tier
+from hashdb.domain.vocabulary import Vocabulary
 from hashdb.settings import Settings
 
 ENUMS = {

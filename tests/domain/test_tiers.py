@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.rules import incident_fault
 from hashdb.domain.tiers import (
     RULES,
     TIERS,
@@ -15,6 +14,7 @@ from hashdb.domain.tiers import (
     read_tier,
     tier_of,
 )
+from hashdb.domain.vocabulary import incident_fault
 from hashdb.settings import Settings
 
 

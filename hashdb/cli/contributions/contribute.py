@@ -31,9 +31,9 @@ from hashdb.cli.output import as_json
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft, Media, Recorded
 from hashdb.domain.meanings import explain_all
-from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Profile
 from hashdb.domain.signatures import WHOLE
+from hashdb.domain.vocabulary import Vocabulary
 from hashdb.errors import InvalidInput, ServiceTooOld
 from hashdb.hashing import Mode
 from hashdb.member_settings import MemberSettings

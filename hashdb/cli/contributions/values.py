@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 from hashdb.cli.contributions.columns import FIELDS, HASHES, IMPLYING, VIDEO, VPDQ, normalize, quote_name, to_algorithm
 from hashdb.cli.contributions.dates import Dates
 from hashdb.domain.contributions import Media
-from hashdb.domain.rules import Vocabulary, incident_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.tiers import TIERS, ImpliedCodes, incident_label, read_level, read_tier
+from hashdb.domain.vocabulary import Vocabulary, incident_fault
 from hashdb.errors import Fault
 from hashdb.hashing.addresses import url_signals
 from hashdb.wire.sharing.vpdq import read_vpdq

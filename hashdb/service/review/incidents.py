@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, IncidentImpact, end_fault
-from hashdb.domain.rules import incident_fault
 from hashdb.domain.times import format_instant
+from hashdb.domain.vocabulary import incident_fault
 from hashdb.errors import Fault, reject, reject_field
 from hashdb.service import HashDB
 from hashdb.service.contributions import expiry

@@ -6,8 +6,8 @@ from flask import Response
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.meanings import EXAMPLES, MEANINGS, TITLES
-from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.vocabulary import Vocabulary
 from hashdb.web.console import pages
 from hashdb.web.context import actor, hashdb
 

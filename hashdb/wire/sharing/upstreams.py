@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from hashdb.domain.contributions import Draft, Standing
-from hashdb.domain.rules import Vocabulary
 from hashdb.domain.sharing.upstreams import Upstream, UpstreamChange, UpstreamPage, UpstreamTrouble
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import parse_instant
+from hashdb.domain.vocabulary import Vocabulary
 from hashdb.wire import LARGEST_ID, Moment, ResponseModel, ValidationContext
 from hashdb.wire.conversions import FromDomain
 from hashdb.wire.drafts import DraftIn

@@ -1,11 +1,11 @@
-"""Labels: the default file has the published vocabulary, and unknown codes are rejected."""
+"""The vocabulary: the default file has the published one, and unknown codes are rejected."""
 
 from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.rules import Vocabulary, incident_fault
 from hashdb.domain.tiers import IncidentLevel
+from hashdb.domain.vocabulary import Vocabulary, incident_fault
 from tests.builders import RULES
 
 DEFAULT = RULES.vocabulary
