@@ -92,7 +92,7 @@ def hash_document(
     if is_pdf(octets) and not octets.startswith(ARCHIVE):
         content = read_pdf(octets, algorithms, mode, limits, advance)
     else:
-        content = read_words(octets, limits)
+        content = _read_words(octets, limits)
     return _with_windows(content, limits, step)
 
 
@@ -104,7 +104,7 @@ def load_readers() -> None:
     load_archives()
 
 
-def read_words(octets: bytes, limits: DocumentLimits) -> Content:
+def _read_words(octets: bytes, limits: DocumentLimits) -> Content:
     """The text of a document other than PDF, or of a text. Raises UnreadablePicture, VideoTooLarge."""
     for head, reason in _REFUSED.items():
         if octets.startswith(head):
@@ -118,25 +118,25 @@ def read_words(octets: bytes, limits: DocumentLimits) -> Content:
 
 def _with_windows(content: Content, limits: DocumentLimits, step: int) -> HashedDocument:
     """The pages of the content and the windows of its words, one every `step` words. Raises UnreadablePicture."""
-    texts, incomplete = [split_words(text) for text in content.texts], list(content.incomplete)
-    words = list(chain(*texts))
-    if len(words) > limits.max_words:
-        incomplete.append(f"of its {len(words)} words, only the first {limits.max_words} were hashed")
-        words = words[: limits.max_words]
+    texts = [split_words(text) for text in content.texts]
+    all_words = list(chain(*texts))
+    words = all_words[: limits.max_words]
     max_windows = FRAMES_AN_ITEM - len(content.frames)
     used_step = _widen_step(len(words), step, max_windows)
     starts: Sequence[int] = window_starts(len(words), used_step)
-    is_listed = step >= LISTED_STEP
-    if content.pages is not None and is_listed:
+    if content.pages is not None and step >= LISTED_STEP:
         starts = _with_page_windows(starts, [*map(len, texts)], max_windows)
     windows = windows_at(words, starts)
+    if not content.frames and not windows:
+        reason = f"the document has too little text to be hashed: {_word_count(words)}, and {_picture_clause(content)}"
+        raise UnreadablePicture(reason)
+    incomplete = list(content.incomplete)
+    if len(all_words) > len(words):
+        incomplete.append(f"of its {len(all_words)} words, only the first {limits.max_words} were hashed")
     if used_step > step:
         incomplete.append(
             f"one window begins every {used_step} words, not every {step}, so short passages may be missed"
         )
-    if not content.frames and not windows:
-        reason = f"the document has too little text to be hashed: {_word_count(words)}, and {_picture_clause(content)}"
-        raise UnreadablePicture(reason)
     if content.pictures:
         incomplete.append(f"its pictures were not hashed ({content.pictures}): save it as PDF to hash them, too")
     if content.pages is not None and not words:

@@ -28,7 +28,7 @@ _CHUNK: Final = 2**20
 """Bytes that are parsed at a time: with each piece, Expat parses an unfinished tag again from its start."""
 _HTML: Final = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 
-Attributes = dict[str, str]
+_Attributes = dict[str, str]
 
 
 def load_archives() -> None:
@@ -93,9 +93,9 @@ class _Parts:
     def parse(
         self,
         name: str,
-        start: Callable[[str, Attributes], None],
-        end: Callable[[str], None] | None = None,
-        text: Callable[[str], None] | None = None,
+        start: Callable[[str, _Attributes], None],
+        end: Callable[[str], None] = lambda name: None,
+        text: Callable[[str], None] = lambda data: None,
     ) -> None:
         """Read a file of XML. Call `start` and `end` for each element, and `text` for each piece of text.
 
@@ -103,7 +103,7 @@ class _Parts:
         """
         depth = 0
 
-        def enter(name: str, attributes: Attributes) -> None:
+        def enter(name: str, attributes: _Attributes) -> None:
             nonlocal depth
             depth += 1
             if depth > _DEEPEST:
@@ -113,8 +113,7 @@ class _Parts:
         def leave(name: str) -> None:
             nonlocal depth
             depth -= 1
-            if end is not None:
-                end(_local(name))
+            end(_local(name))
 
         def refuse(*_: object) -> Any:
             raise UnreadablePicture(_ENTITIES)
@@ -123,11 +122,21 @@ class _Parts:
         parser.buffer_text = True
         parser.StartElementHandler, parser.EndElementHandler = enter, leave
         parser.EntityDeclHandler, parser.ExternalEntityRefHandler = refuse, refuse
-        if text is not None:
-            parser.CharacterDataHandler = text
+        parser.CharacterDataHandler = text
         for chunk in self.chunks(name):
             parser.Parse(chunk)
         parser.Parse(b"", True)
+
+    def elements(self, name: str, *kinds: str) -> list[tuple[str, _Attributes]]:
+        """The name and the attributes of each element with one of the names `kinds` in a file of XML, in order."""
+        found: list[tuple[str, _Attributes]] = []
+
+        def start(kind: str, attributes: _Attributes) -> None:
+            if kind in kinds:
+                found.append((kind, attributes))
+
+        self.parse(name, start)
+        return found
 
 
 def _local(name: str) -> str:
@@ -161,7 +170,7 @@ class _Collected:
         self._text: list[str] = []
         self._notes: list[str] = []
 
-    def start(self, name: str, attributes: Attributes) -> None:
+    def start(self, name: str, attributes: _Attributes) -> None:
         """An element begins."""
         if self._unseen_depth or name in self._format.unseen:
             self._unseen_depth += 1
@@ -232,17 +241,15 @@ def _docx(parts: _Parts) -> str:
 def _relationships(parts: _Parts, file: str) -> list[tuple[str, str]]:
     """The kind and the path of each file that a file of the archive (empty: the archive itself) refers to, in order."""
     folder, name = posixpath.split(file)
+    file_of_relationships = posixpath.join(folder, "_rels", f"{name}.rels")
+    if file_of_relationships not in parts.names:
+        return []
     relationships: list[tuple[str, str]] = []
-
-    def start(tag: str, attributes: Attributes) -> None:
-        if tag == "Relationship" and attributes.get("TargetMode") != "External":
+    for _, attributes in parts.elements(file_of_relationships, "Relationship"):
+        if attributes.get("TargetMode") != "External":
             target = attributes.get("Target", "")
             path = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
             relationships.append((attributes.get("Type", "").rpartition("/")[2], path))
-
-    path = posixpath.join(folder, "_rels", f"{name}.rels")
-    if path in parts.names:
-        parts.parse(path, start)
     return relationships
 
 
@@ -260,38 +267,28 @@ _ODT: Final = _Format(
 
 def _odt(parts: _Parts) -> str:
     """The text of an ODT: of its body, then of its headers and footers, which are among the styles."""
-    if "META-INF/manifest.xml" in parts.names:
-        encrypted: list[str] = []
-        parts.parse(
-            "META-INF/manifest.xml", lambda name, _: encrypted.append(name) if name == "encryption-data" else None
-        )
-        if encrypted:
-            raise UnreadablePicture(_LOCKED)
+    if "META-INF/manifest.xml" in parts.names and parts.elements("META-INF/manifest.xml", "encryption-data"):
+        raise UnreadablePicture(_LOCKED)
     names = [name for name in ("content.xml", "styles.xml") if name in parts.names]
     return "\n".join(_collect(parts, name, _ODT) for name in names)
 
 
 def _epub(parts: _Parts) -> str:
     """The text of an EPUB: of its chapters in reading order, each of which is a file of HTML."""
-    packages: list[str] = []
-    parts.parse(
-        "META-INF/container.xml",
-        lambda name, attributes: packages.append(attributes.get("full-path", "")) if name == "rootfile" else None,
-    )
+    packages = [
+        attributes.get("full-path", "") for _, attributes in parts.elements("META-INF/container.xml", "rootfile")
+    ]
     if not packages:
         raise UnreadablePicture(_DAMAGED)
     if "META-INF/rights.xml" in parts.names or "META-INF/sinf.xml" in parts.names:
         raise UnreadablePicture(_LOCKED)
     items: dict[str, tuple[str, str]] = {}  # the path and the media type of each file, by its id
     spine: list[str] = []  # the ids of the chapters in reading order, as EPUB calls it
-
-    def start(name: str, attributes: Attributes) -> None:
+    for name, attributes in parts.elements(packages[0], "item", "itemref"):
         if name == "item":
             items[attributes.get("id", "")] = attributes.get("href", ""), attributes.get("media-type", "")
-        elif name == "itemref" and attributes.get("linear") != "no":
+        elif attributes.get("linear") != "no":
             spine.append(attributes.get("idref", ""))
-
-    parts.parse(packages[0], start)
     folder = posixpath.dirname(packages[0])
     chapters: dict[str, None] = {}
     for reference in spine:

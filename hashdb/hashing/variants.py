@@ -75,7 +75,11 @@ WINDOWS: Final = {
     ),
 }
 """The parts that are hashed, by profile; also hashed are parts of other proportions (`proportioned`)."""
-TILTS: Final = {Profile.PLAIN: (), Profile.BALANCED: (3.7, -3.7), Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5)}
+TILTS_BY_PROFILE: Final = {
+    Profile.PLAIN: (),
+    Profile.BALANCED: (3.7, -3.7),
+    Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5),
+}
 """The degrees by which the picture is rotated, and then cropped to the part without empty corners, by profile."""
 
 _THOROUGH_FRAME_WINDOWS = (*_centred(0.03, 0.06, 0.1, 0.14), *_sides(0.08, 0.14), *_CORNERS)
@@ -92,7 +96,7 @@ def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
     """
     if profile is not Profile.PLAIN:
         windows = (*WINDOWS[profile], *proportioned(*picture.colour.size))
-        yield from _variants(picture, windows, TILTS[profile])
+        yield from _variants(picture, windows, TILTS_BY_PROFILE[profile])
 
 
 def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Signal]:
@@ -101,7 +105,7 @@ def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Si
     A video has a frame a second, so far fewer parts are stored of each frame, and some only of every other shot.
     """
     if profile is Profile.THOROUGH:
-        yield from _variants(picture, _THOROUGH_FRAME_WINDOWS, TILTS[Profile.BALANCED])
+        yield from _variants(picture, _THOROUGH_FRAME_WINDOWS, TILTS_BY_PROFILE[Profile.BALANCED])
     elif profile is Profile.BALANCED:
         yield from _variants(picture, (*FRAME_WINDOWS, *FRAME_WINDOWS_IN_TURN[shot % len(FRAME_WINDOWS_IN_TURN)]), ())
 

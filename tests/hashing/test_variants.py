@@ -15,7 +15,7 @@ from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.variants import (
     FRAME_WINDOWS,
     FRAME_WINDOWS_IN_TURN,
-    TILTS,
+    TILTS_BY_PROFILE,
     WINDOWS,
     frame_variants,
     part_quality,
@@ -57,7 +57,7 @@ def test_without_phash256_there_are_no_variants() -> None:
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
 def test_every_part_of_a_detailed_picture_is_stored(profile: Profile) -> None:
     signals = list(variants(Picture(draw_picture()), profile))
-    assert len(signals) >= len(WINDOWS[profile]) + len(TILTS[profile])
+    assert len(signals) >= len(WINDOWS[profile]) + len(TILTS_BY_PROFILE[profile])
 
 
 @pytest.mark.parametrize(
