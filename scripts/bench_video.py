@@ -17,6 +17,7 @@ from pathlib import Path
 import hashdb
 from hashdb.evaluation import video_figures as figures
 from hashdb.evaluation.copies import COPIES, Form
+from hashdb.evaluation.figures import percent
 from hashdb.evaluation.films import PannedFilm
 from hashdb.evaluation.video_figures import Recall, false_matches, recall_by_copy
 from hashdb.evaluation.videos import VideoEvaluation, VideoScheme, evaluate_videos
@@ -116,7 +117,7 @@ def recall_targets(evaluation: VideoEvaluation) -> Iterable[Target]:
 
 def share(each: Recall, value: float) -> str:
     """A share with its number of clips, like `95.8 % of 24`."""
-    return f"{figures.percent(value)} % of {each.clips}"
+    return f"{percent(value)} % of {each.clips}"
 
 
 def length(seconds: float) -> str:

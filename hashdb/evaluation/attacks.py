@@ -36,7 +36,7 @@ from hashdb.evaluation.bending import (
     tilted_view,
 )
 from hashdb.evaluation.catalogue import Catalogue, query_of, stored_item
-from hashdb.evaluation.figures import Table
+from hashdb.evaluation.figures import Table, percent
 from hashdb.evaluation.processes import run
 from hashdb.evaluation.samples import Unfit
 from hashdb.hashing import DEFAULTS, Limits, hash_transforms, hash_variants, read_file
@@ -124,10 +124,9 @@ class AttackJob(NamedTuple):
 
 
 class AttackScheme(NamedTuple):
-    """What is attacked: the algorithms and the profile of the service."""
+    """What is attacked: a service with these algorithms and the balanced profile."""
 
     algorithms: tuple[Algorithm, ...]
-    profile: Profile = Profile.BALANCED
     limits: Limits = DEFAULTS
     attacks: tuple[Attack, ...] = tuple(Attack)
 
@@ -152,8 +151,8 @@ def attack(job: AttackJob, scheme: AttackScheme) -> Attacked | Unfit:
     by_phash256 = Service(octets, (Algorithm.PHASH256,), Profile.PLAIN)
     if not by_pdq.stored.signals or not by_phash256.stored.signals:
         return Unfit(job.place, "its hashes are not those of an ordinary picture")
-    without = Service(octets, scheme.algorithms, scheme.profile)
-    service = Service(octets, scheme.algorithms, scheme.profile, secret)
+    without = Service(octets, scheme.algorithms, Profile.BALANCED)
+    service = Service(octets, scheme.algorithms, Profile.BALANCED, secret)
     own = [_seed(f"own {job.place} {number}") for number in range(_OWN_SEEDS)]
     attempts = {
         Attack.EVADE_PDQ: lambda: evade(original, by_pdq, by_pdq),
@@ -348,7 +347,7 @@ def attack_table(outcomes: Sequence[Outcome]) -> Table:
             str(outcome.attack),
             f"{len(outcome.decibels)}",
             "–" if outcome.median is None else f"{outcome.median:.1f}",
-            *(f"{outcome.share(decibels) * 100:.1f}" for decibels in QUALITIES),
+            *(percent(outcome.share(decibels)) for decibels in QUALITIES),
         )
         for outcome in outcomes
     ]

@@ -55,7 +55,7 @@ def recall_table(evaluation: Evaluation, *, brief: bool = False) -> Table:
     for family, positions in evaluation.families():
         for position in positions:
             name = scheme.alterations[position]
-            rows.append((name, str(family), *(f"{share[position] * 100:.1f}" for share in shares)))
+            rows.append((name, str(family), *(percent(share[position]) for share in shares)))
     return Table(("alteration", "family", *columns), rows)
 
 
@@ -74,7 +74,7 @@ def _choice_row(outcome: ChoiceResult) -> Mapping[str, str]:
         ">nearest pair": _number(outcome.pairs.nearest),
         ">radius": _number(radius),
         ">(curved)": _number(outcome.curved_radius),
-        ">recall %": f"{outcome.recalls(radius).mean() * 100:.1f}",
+        ">recall %": percent(outcome.recalls(radius).mean()),
         ">bytes per item": "–" if cost is None else f"{cost.bytes_an_item:.0f}",
         ">µs per query": "–" if cost is None else f"{cost.microseconds_a_query:.0f}",
         "search": "–" if cost is None else "scan" if cost.scanned else "tables",
@@ -87,7 +87,7 @@ def in_force(evaluation: Evaluation) -> Table:
         _choice_cells(outcome)
         | {
             ">radius": str(outcome.radius_in_force),
-            ">recall %": f"{outcome.recalls(outcome.radius_in_force).mean() * 100:.1f}",
+            ">recall %": percent(outcome.recalls(outcome.radius_in_force).mean()),
             ">false pairs": f"{outcome.pairs.within(outcome.radius_in_force)}",
             ">false pairs, altered": f"{outcome.altered_pairs.within(outcome.radius_in_force)}",
             ">false rate, at most": format_rate(outcome.upper_rate),
@@ -115,7 +115,7 @@ def matches(evaluation: Evaluation) -> Table:
     rows = [
         {
             "profile": profile,
-            ">recall %": f"{shares.mean() * 100:.1f}",
+            ">recall %": percent(shares.mean()),
             ">false matches": f"{evaluation.mistaken(profile, altered=False)}",
             ">of pairs": f"{pairs}",
             ">false matches, altered": f"{evaluation.mistaken(profile, altered=True)}",
@@ -167,6 +167,11 @@ def nearest(evaluation: Evaluation, count: int) -> Iterator[str]:
 def same(evaluation: Evaluation) -> Iterator[str]:
     """The pairs that show the same thing, by name."""
     return (f"{evaluation.names[first]} – {evaluation.names[second]}" for first, second in evaluation.same)
+
+
+def percent(share: float) -> str:
+    """A share in per cent, like `95.8`."""
+    return f"{100 * share:.1f}"
 
 
 def format_rate(rate: float | None) -> str:

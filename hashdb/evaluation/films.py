@@ -193,11 +193,11 @@ def _reduced(picture: Image.Image) -> Image.Image:
 
 
 class LoadedFilm:
-    """A stretch of a film in memory, which can be played often; its frames keep their times."""
+    """A film up to the end of a stretch of it, which is in memory and can be played often; frames keep their times."""
 
     def __init__(self, film: Film, start: float, end: float) -> None:
         """Play the stretch once. Raises UnreadablePicture."""
-        self.name, self.group, self.seconds = film.name, film.group, film.seconds
+        self.name, self.group, self.seconds = film.name, film.group, end
         self._start = start
         self._frames = list(film.play(times(start, end)))
 

@@ -40,22 +40,13 @@ class Line(NamedTuple):
 def picture_page(evaluation: Evaluation) -> str:
     """The HTML page: without script and network, for narrow and wide screens, in light and dark."""
     families = [(str(family), lines(evaluation, positions)) for family, positions in evaluation.families()]
-    return (
-        _templates()
-        .get_template("page.html")
-        .render(
-            evaluation=evaluation,
-            rate=evaluation.rate,
-            drawings=[_mean_drawing(evaluation), *families],
-            alone=False,
-            unfit=[f"{path}: {reason}" for path, reason in evaluation.unfit.items()],
-        )
-    )
+    drawings = [_mean_drawing(evaluation), *families]
+    return _page("page.html", evaluation.unfit, evaluation.rate, evaluation=evaluation, drawings=drawings)
 
 
 def picture_curves(evaluation: Evaluation) -> str:
     """The SVG file of the mean recall over all alterations, with its style and its legend."""
-    return drawing(*_mean_drawing(evaluation), evaluation.rate, alone=True)
+    return drawing(*_mean_drawing(evaluation), evaluation.rate)
 
 
 RARE: Final = 1e-9
@@ -64,14 +55,13 @@ RARE: Final = 1e-9
 
 def video_page(evaluation: VideoEvaluation, unfit: Mapping[str, str]) -> str:
     """The HTML page of an evaluation of videos; `unfit` are the files that were not measured, with the reasons."""
-    return _page_of_parts(
-        "videos.html", unfit, evaluation=evaluation, figures=video_figures, forms=Form, drawn=_video_lines(evaluation)
-    )
+    drawn = _video_lines(evaluation)
+    return _page("videos.html", unfit, RARE, evaluation=evaluation, figures=video_figures, forms=Form, drawn=drawn)
 
 
 def video_curves(evaluation: VideoEvaluation) -> str:
     """The SVG file of the share of copies that match, against false matches, by form."""
-    return drawing("all copies", _video_lines(evaluation), RARE, alone=True)
+    return drawing("all copies", _video_lines(evaluation), RARE)
 
 
 def _video_lines(evaluation: VideoEvaluation) -> list[Line]:
@@ -91,14 +81,13 @@ def _lines(curves: Mapping[str, Sequence[tuple[float, float]]]) -> list[Line]:
 
 def text_page(evaluation: TextEvaluation, unfit: Mapping[str, str]) -> str:
     """The HTML page of an evaluation of texts; `unfit` are the files that were not measured, with the reasons."""
-    return _page_of_parts(
-        "texts.html", unfit, evaluation=evaluation, figures=text_figures, forms=TextForm, drawn=_text_lines(evaluation)
-    )
+    drawn = _text_lines(evaluation)
+    return _page("texts.html", unfit, RARE, evaluation=evaluation, figures=text_figures, forms=TextForm, drawn=drawn)
 
 
 def text_curves(evaluation: TextEvaluation) -> str:
     """The SVG file of the share of passages that match, against false matches, by what was done to them."""
-    return drawing("passages inside others", _text_lines(evaluation), RARE, alone=True)
+    return drawing("passages inside others", _text_lines(evaluation), RARE)
 
 
 _OF_TEXTS: Final = {
@@ -122,18 +111,16 @@ def _text_lines(evaluation: TextEvaluation) -> list[Line]:
     return _lines({name: text_figures.recall_curve(evaluation, copies, tail) for name, copies in _OF_TEXTS.items()})
 
 
-def _page_of_parts(template: str, unfit: Mapping[str, str], **values: object) -> str:
-    """The page of an evaluation of videos or texts, whose copies have several forms."""
+def _page(template: str, unfit: Mapping[str, str], rate: float, **values: object) -> str:
+    """An HTML page. `unfit` are the files that were not measured, and `rate` is marked in the drawings."""
     reasons = [f"{path}: {reason}" for path, reason in unfit.items()]
-    return _templates().get_template(template).render(values, rate=RARE, alone=False, unfit=reasons)
+    return _templates().get_template(template).render(values, rate=rate, alone=False, unfit=reasons)
 
 
-def drawing(title: str, lines: Sequence[Line], rate: float, *, alone: bool = False) -> str:
-    """SVG: recall upwards, false matches per pair to the right (logarithmic), with a mark at `rate`.
-
-    `alone` adds the style and the legend, for a file.
-    """
-    return _templates().get_template("curve.svg").render(title=title, lines=lines, rate=rate, alone=alone)
+def drawing(title: str, lines: Sequence[Line], rate: float) -> str:
+    """An SVG file: recall upwards, false matches per pair to the right (logarithmic), with a mark at `rate`."""
+    # `alone` adds the style and the legend.
+    return _templates().get_template("curve.svg").render(title=title, lines=lines, rate=rate, alone=True)
 
 
 def lines(evaluation: Evaluation, alterations: Sequence[int]) -> list[Line]:

@@ -75,7 +75,7 @@ class ChoiceResult:
     values_a_query: float
     costs: Mapping[int, Cost]
     """The cost at each radius: at that in force, and at `radius`."""
-    remaining: Remaining = ALL_REMAIN
+    remaining: Remaining
     """Of the pairs from which `tail` was estimated, how many remain after the verification."""
 
     @property
@@ -86,9 +86,8 @@ class ChoiceResult:
         """
         if self.tail is None:
             return None
-        if self.radius_in_force <= self.tail.threshold:
-            return float(self.tail.high[self.radius_in_force])
-        return self.rate(self.radius_in_force)
+        upper = self.tail.upper(self.radius_in_force)
+        return self.rate(self.radius_in_force) if upper is None else upper
 
     @property
     def verified_upper_rate(self) -> float | None:
@@ -104,8 +103,8 @@ class ChoiceResult:
 
         None if no pair was counted and there are too few pairs for an estimate.
         """
-        if self.tail is not None and radius <= self.tail.threshold:
-            return float(self.tail.cautious[radius])
+        if self.tail is not None and (estimate := self.tail.estimate(radius)) is not None:
+            return estimate
         count = self.pairs.within(radius)
         return count / self.pairs.total if count else None
 
@@ -249,9 +248,9 @@ def evaluate(
 def _measure(
     paths: Sequence[Path], scheme: Scheme, limits: Limits, processes: int, advance: Callable[[], object]
 ) -> _Measured:
+    following = [*range(1, len(paths)), 0]  # the place of the picture beside each
     jobs = [
-        SampleJob(place, path, paths[(place + 1) % len(paths)], limits, (place + 1) % len(paths))
-        for place, path in enumerate(paths)
+        SampleJob(place, path, paths[following[place]], limits, following[place]) for place, path in enumerate(paths)
     ]
     samples, unfit = [], {}
     for sample in measure_all(jobs, scheme, processes):
@@ -261,7 +260,7 @@ def _measure(
         else:
             samples.append(sample)
     position_of = {sample.place: position for position, sample in enumerate(samples)}
-    beside = tuple(position_of.get((sample.place + 1) % len(paths), position_of[sample.place]) for sample in samples)
+    beside = tuple(position_of.get(following[place], position) for place, position in position_of.items())
     return _Measured(tuple(str(paths[sample.place]) for sample in samples), unfit, tuple(samples), beside)
 
 

@@ -133,13 +133,13 @@ UNMEASURED: Final = 9_999
 
 
 class SampleJob(NamedTuple):
-    """A picture to measure, its place (the position among all), and the next picture, which collages show, too."""
+    """A picture to measure and its place (the position among all), and the next picture, which collages show, too."""
 
     place: int
     path: Path
     beside: Path
     limits: Limits
-    beside_place: int = -1
+    beside_place: int
 
 
 class HashedPicture(NamedTuple):

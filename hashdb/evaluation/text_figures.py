@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.figures import Table
+from hashdb.evaluation.figures import Table, percent
 from hashdb.evaluation.library import WIDEST_OF_TEXTS
 from hashdb.evaluation.passages import TextCopy, TextForm
 from hashdb.evaluation.tails import FalseRate, Tail, false_rate
 from hashdb.evaluation.texts import SHARED_WORDS, TOLERANCE, TextEvaluation, TextOutcome
-from hashdb.evaluation.video_figures import percent
 
 _MIN_PASSAGES = 4
 """A script with fewer passages has no row of its own in the table of scripts: it counts among the others."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from statistics import median_high
 from typing import Any, NamedTuple
 
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.copies import Copy, Form
-from hashdb.evaluation.figures import Table
+from hashdb.evaluation.figures import Table, percent
 from hashdb.evaluation.library import WIDEST_RADIUS
 from hashdb.evaluation.tails import FalseRate, Tail, false_rate
 from hashdb.evaluation.videos import Outcome, VideoEvaluation
@@ -41,13 +42,13 @@ def recall_by_copy(evaluation: VideoEvaluation) -> Iterator[Recall]:
 
 def _recall(copy: Copy, outcomes: Sequence[Outcome]) -> Recall:
     parts = sum(outcome.parts for outcome in outcomes)
-    off = sorted(outcome.off for outcome in outcomes if outcome.off is not None)
+    off = [outcome.off for outcome in outcomes if outcome.off is not None]
     return Recall(
         copy,
         clips=len(outcomes),
         found=sum(outcome.found for outcome in outcomes) / parts,
         exact=sum(outcome.exact for outcome in outcomes) / parts,
-        off=off[len(off) // 2] if off else None,
+        off=median_high(off) if off else None,
         by_listed=sum(outcome.rules.by_listed for outcome in outcomes) / len(outcomes),
         by_query=sum(outcome.rules.by_query for outcome in outcomes) / len(outcomes),
         mistaken=sum(outcome.others for outcome in outcomes),
@@ -72,11 +73,6 @@ def recall_table(evaluation: VideoEvaluation, form: Form) -> Table:
         if kind.copy.form is form
     ]
     return Table(columns, rows)
-
-
-def percent(share: float) -> str:
-    """A share in per cent, like `95.8`."""
-    return f"{100 * share:.1f}"
 
 
 class FalseMatches(NamedTuple):

@@ -150,7 +150,6 @@ class _Bench:
         # A whole number: the frames of the surrounding upload keep their places.
         at = float(random.randint(1, max(1, int(self._around.duration - 2 * MARGIN_SECONDS) - 1)))
         clip = LoadedFilm(film, 0.0, length)
-        clip.seconds = length
         around = LoadedFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN_SECONDS + longest))
         outcomes = []
         for position, copy in enumerate(scheme.copies):

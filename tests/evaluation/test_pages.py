@@ -32,16 +32,15 @@ def _points(drawn: str) -> list[tuple[float, float]]:
 
 
 def test_a_drawing_is_well_formed_and_has_the_names_of_its_lines() -> None:
-    for alone in (False, True):
-        drawn = ElementTree.fromstring(drawing("all <of> them", [LINE], 1e-11, alone=alone))
-        text = "".join(drawn.itertext())
-        assert "all <of> them" in text
-        assert "pdq & more" in text
+    drawn = ElementTree.fromstring(drawing("all <of> them", [LINE], 1e-11))
+    text = "".join(drawn.itertext())
+    assert "all <of> them" in text
+    assert "pdq & more" in text
 
 
-def test_only_a_standalone_drawing_includes_its_style() -> None:
-    assert "<style>" in drawing("x", [LINE], 1e-11, alone=True)
-    assert "<style>" not in drawing("x", [LINE], 1e-11)
+def test_a_drawing_includes_its_style_and_a_page_has_one_for_all_drawings(small: Evaluation) -> None:
+    assert drawing("x", [LINE], 1e-11).count("<style>") == 1
+    assert picture_page(small).count("<style>") == 1
 
 
 def test_lower_rates_are_further_left_and_higher_recall_is_further_up() -> None:

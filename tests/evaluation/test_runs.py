@@ -12,7 +12,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import Family
 from hashdb.evaluation.duplicates import DUPLICATES_FILE, BadList
 from hashdb.evaluation.pairs import Pairs
-from hashdb.evaluation.remaining import Remaining
+from hashdb.evaluation.remaining import ALL_REMAIN, Remaining
 from hashdb.evaluation.runs import AlgorithmChoice, ChoiceResult, Evaluation, evaluate
 from hashdb.evaluation.samples import UNMEASURED, Scheme
 from hashdb.evaluation.tails import Tail
@@ -42,6 +42,7 @@ def _outcome(
         1,
         1,
         {},
+        ALL_REMAIN,
     )
 
 

@@ -91,7 +91,7 @@ SCHEME = Scheme((Algorithm.PDQ, Algorithm.PHASH), ("plain",), ("JPEG 50", "crop 
 def _measured(
     path: Path, *, beside: Path = PHOTOS[1], place: int = 0, limits: Limits | None = None, scheme: Scheme = SCHEME
 ) -> Sample | Unfit:
-    job = SampleJob(place, path, beside, limits or Limits())
+    job = SampleJob(place, path, beside, limits or Limits(), place + 1)
     own = hash_picture(job, scheme)
     if isinstance(own, Unfit):
         return own
@@ -116,7 +116,7 @@ def test_a_sample_records_which_copies_the_service_would_match() -> None:
 
 def test_a_match_of_another_picture_is_a_mistake_unless_a_collage_shows_it() -> None:
     job = SampleJob(0, PHOTOS[0], PHOTOS[1], Limits(), 1)
-    own, other = (hash_picture(SampleJob(place, PHOTOS[place], PHOTOS[1], Limits()), SCHEME) for place in (0, 1))
+    own, other = (hash_picture(SampleJob(place, PHOTOS[place], PHOTOS[1], Limits(), 1), SCHEME) for place in (0, 1))
     assert isinstance(own, HashedPicture) and isinstance(other, HashedPicture)
     # The picture itself is also listed at two other places: that of the picture beside, and a third one.
     listed = dict.fromkeys((0, 1, 2), own.stored["plain"])
@@ -211,7 +211,7 @@ def test_nearest_can_return_a_distance_of_256_bits() -> None:
 def test_two_processes_give_the_same_results_in_the_same_order_as_one() -> None:
     scheme = Scheme((Algorithm.PDQ,), ("plain",), ("noise 10", "10 % off one side"))
     paths = [*PHOTOS[:8], PHOTOS[0].parent / "missing.jpg", PHOTOS[8]]
-    jobs = [SampleJob(place, path, PHOTOS[9], Limits()) for place, path in enumerate(paths)]
+    jobs = [SampleJob(place, path, PHOTOS[9], Limits(), 9) for place, path in enumerate(paths)]
     before = dict(os.environ)
     alone, together = (list(measure_all(jobs, scheme, processes)) for processes in (1, 2))
     assert dict(os.environ) == before
