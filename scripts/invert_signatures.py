@@ -16,7 +16,7 @@ from PIL import Image
 
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
-from hashdb.hashing import DEFAULTS
+from hashdb.hashing import DEFAULT_LIMITS
 from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pictures import read_picture
 from hashdb.hashing.signatures import signatures
@@ -62,7 +62,7 @@ def _rows(folder: Path, most: int) -> Iterator[tuple[_Floats, _Floats, _Floats]]
     """For each picture: the grey original (64 x 64), and the reconstructions from its phash256 and from its detail."""
     for path in sorted(path for path in folder.iterdir() if path.is_file())[:most]:
         try:
-            picture = read_picture(path.read_bytes(), DEFAULTS)
+            picture = read_picture(path.read_bytes(), DEFAULT_LIMITS)
         except UnreadablePicture:
             continue
         if picture_signatures := signatures(picture):

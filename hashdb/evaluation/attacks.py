@@ -39,7 +39,7 @@ from hashdb.evaluation.catalogue import Catalogue, query_of, stored_item
 from hashdb.evaluation.figures import Table, percent
 from hashdb.evaluation.processes import run
 from hashdb.evaluation.samples import Unfit
-from hashdb.hashing import DEFAULTS, Limits, hash_transforms, hash_variants, read_file
+from hashdb.hashing import DEFAULT_LIMITS, Limits, hash_transforms, hash_variants, read_file
 from hashdb.hashing.borders import find_borders
 from hashdb.hashing.cuts import cut_windows
 from hashdb.hashing.pictures import Picture, read_picture
@@ -127,7 +127,7 @@ class AttackScheme(NamedTuple):
     """What is attacked: a service with these algorithms and the balanced profile."""
 
     algorithms: tuple[Algorithm, ...]
-    limits: Limits = DEFAULTS
+    limits: Limits = DEFAULT_LIMITS
     attacks: tuple[Attack, ...] = tuple(Attack)
 
 

@@ -68,9 +68,9 @@ def _video_lines(evaluation: VideoEvaluation) -> list[Line]:
     """A line for each form; none if there are too few videos for an estimate."""
     # The tail estimates how often different videos match by accident, at rates that were not measured.
     tail = video_figures.false_matches(evaluation).rate.tail
-    return (
-        [] if tail is None else _lines({str(form): video_figures.recall_curve(evaluation, form, tail) for form in Form})
-    )
+    if tail is None:
+        return []
+    return _lines({str(form): video_figures.recall_curve(evaluation, form, tail) for form in Form})
 
 
 def _lines(curves: Mapping[str, Sequence[tuple[float, float]]]) -> list[Line]:

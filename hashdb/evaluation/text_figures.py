@@ -85,10 +85,8 @@ def script_table(evaluation: TextEvaluation) -> Table:
         for position, copy in enumerate(evaluation.scheme.copies)
         if copy.form is TextForm.INSIDE and copy.expected
     ]
-    counts = (
-        Counter(outcome.script for outcome in evaluation.outcomes if outcome.copy == positions[0]) if positions else {}
-    )
-    frequent = [name for name, count in sorted(counts.items(), key=lambda item: -item[1]) if count >= _MIN_PASSAGES]
+    counts = Counter(outcome.script for outcome in evaluation.outcomes if outcome.copy in positions[:1])
+    frequent = [name for name, count in counts.most_common() if count >= _MIN_PASSAGES]
     rows_of_scripts = [(name, [name]) for name in frequent] + [
         ("others", [name for name in counts if name not in frequent])
     ]

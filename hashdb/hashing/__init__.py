@@ -52,7 +52,7 @@ __all__ = [
     "warm",
 ]
 
-DEFAULTS = Limits()
+DEFAULT_LIMITS = Limits()
 """The usual limits of a picture: 20 MB, 50 megapixels."""
 
 
@@ -77,7 +77,7 @@ class Hashed:
     """The signatures of the picture, by the name `whole`, and of transforms, by their names."""
 
 
-def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
+def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULT_LIMITS) -> Hashed:
     """The signals of the picture in these bytes, by each of the algorithms. Raises UnreadablePicture."""
     return hash_as(octets, algorithms, limits, Mode.PLAIN)
 
@@ -86,7 +86,7 @@ def hash_variants(
     octets: bytes,
     algorithms: Sequence[Algorithm],
     profile: Profile,
-    limits: Limits = DEFAULTS,
+    limits: Limits = DEFAULT_LIMITS,
     seeds: Sequence[Seed] = (),
 ) -> Hashed:
     """What a contribution of the picture stores: its own signals and those of its variants, at most 64, and signatures.
@@ -99,7 +99,7 @@ def hash_variants(
 
 
 def hash_transforms(
-    octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS, seeds: Sequence[Seed] = ()
+    octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULT_LIMITS, seeds: Sequence[Seed] = ()
 ) -> Hashed:
     """What a query with the picture sends: signals and signatures of the picture and of its transforms.
 
@@ -181,7 +181,7 @@ def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> 
 def hash_file(
     path: str | Path,
     algorithms: Sequence[Algorithm],
-    limits: Limits = DEFAULTS,
+    limits: Limits = DEFAULT_LIMITS,
     mode: Mode = Mode.PLAIN,
     seeds: Sequence[Seed] = (),
 ) -> Hashed:

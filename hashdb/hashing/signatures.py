@@ -40,7 +40,7 @@ def signatures(picture: Picture) -> tuple[Signature, ...]:
 
     A picture of one tone has none, nor has one with a side of less than 5 pixels.
     """
-    return _Signer(picture).upright(WHOLE_WINDOW) if has_detail(picture) else ()
+    return _Signer(picture).whole() if has_detail(picture) else ()
 
 
 def signatures_by_view(picture: Picture, inside: Inside, names: Iterable[str]) -> dict[str, tuple[Signature, ...]]:
@@ -68,9 +68,9 @@ class _Signer:
         side = (_SMALL, _SMALL)
         self._colour = picture.colour.resize(side, Image.Resampling.BOX, reducing_gap=1.0).convert("YCbCr")
 
-    def upright(self, window: Window) -> tuple[Signature, ...]:
-        """The detail and the colour of a part."""
-        return _signatures(self._coefficients(window), self._colours(window))
+    def whole(self) -> tuple[Signature, ...]:
+        """The detail and the colour of the whole picture."""
+        return _signatures(self._coefficients(WHOLE_WINDOW), self._colours(WHOLE_WINDOW))
 
     def views(self, inside: Inside) -> Iterator[tuple[str, tuple[Signature, ...]]]:
         """The name and the signatures of each view that may show the whole picture, the likeliest first."""
@@ -80,9 +80,12 @@ class _Signer:
         turned = {name: _signatures(oriented, oriented_colours[name]) for name, oriented in orientations(whole)}
         yield MIRROR, turned.pop(MIRROR)
         # `inside` has the windows of parts, and their coefficients are computed here. It has those of panels already.
-        parts = [(name, self._coefficients(window)) for name, window in inside.parts]
-        for (name, part), (_, window) in zip(parts, inside.parts, strict=True):
-            yield name, _signatures(part, self._colours(window))
+        parts = [(name, self._coefficients(window), self._colours(window)) for name, window in inside.parts]
+        panels = [
+            (f"panel-{number}", panel, self._colours(window)) for number, (window, panel) in enumerate(inside.panels, 1)
+        ]
+        for name, part, colours_of_part in parts:
+            yield name, _signatures(part, colours_of_part)
         for name, degrees in TILTS:
             grey, window = rotate(self._grey, degrees)
             # Such a small turn hardly changes the mean colours of the parts.
@@ -90,13 +93,12 @@ class _Signer:
         for part in inside.straightened:
             # Only its greys are known.
             yield "flat", _detail(part)
-        for number, (window, panel) in enumerate(inside.panels, 1):
-            yield f"panel-{number}", _signatures(panel, self._colours(window))
+        for name, panel, colours_of_panel in panels:
+            yield name, _signatures(panel, colours_of_panel)
         yield from turned.items()
         # The last views have details alone, so that more of them are within the limit.
         yield "invert", _detail(-whole)
-        panels = [(f"panel-{number}", panel) for number, (_, panel) in enumerate(inside.panels, 1)]
-        for name, part in (*parts, *panels):
+        for name, part, _ in (*parts, *panels):
             yield f"{name}-{MIRROR}", _detail(mirror(part))
 
     def _coefficients(self, window: Window) -> Floats:
