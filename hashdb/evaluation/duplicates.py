@@ -53,7 +53,7 @@ def _named(paths: Sequence[Path]) -> Iterator[tuple[int, int]]:
             if not line.strip():
                 continue
             pair = [folder / name for name in line.split("\t")]
-            if len(pair) != 2 or not all(path.is_file() for path in pair):
+            if len(pair) != 2 or pair[0] == pair[1] or not all(path.is_file() for path in pair):
                 raise BadList(
                     f"{folder / DUPLICATES_FILE}, line {number}: must be two names of files with a tab between"
                 )

@@ -52,10 +52,12 @@ class Text:
 
     @classmethod
     def read(cls, path: Path, folder: Path) -> Self:
-        """Read a file of plain text. Raises UnreadablePicture if it has too few words, and OSError."""
+        """Read a file of plain text. Raises UnreadablePicture if it cannot be measured, and OSError."""
         text = cls(str(path.relative_to(folder)), decode(path.read_bytes())[:MOST_CHARACTERS].strip())
         if len(text.words) < FEWEST:
             raise UnreadablePicture(f"it has {len(text.words)} words, and {FEWEST} are needed")
+        if not hash_words(text.words):
+            raise UnreadablePicture("its words repeat too often to be hashed")
         return text
 
     @cached_property

@@ -18,10 +18,14 @@ def test_texts_are_measured_by_their_passages(run: Commands, tmp_path: Path) -> 
     for seed in range(4):
         words = Random(seed).choices(WORDS, k=400)
         (folder / "kind" / f"{seed}.txt").write_text(" ".join(words), "utf-8")
+    (folder / "repeats.txt").write_text("again " * 400, "utf-8")
     (folder / "short.txt").write_text("too short", "utf-8")
     result = run("evaluate", "--texts", folder, "--processes", "1", "--json", "--output", out)
     assert result.returncode == 1
-    assert result.stderr == f"hashdb: {folder}/short.txt: it has 2 words, and 300 are needed\n"
+    assert result.stderr.splitlines() == [
+        f"hashdb: {folder}/repeats.txt: its words repeat too often to be hashed",
+        f"hashdb: {folder}/short.txt: it has 2 words, and 300 are needed",
+    ]
     output = json.loads(result.stdout)
     assert (output["texts"], output["around"], output["trials"]) == (3, 1, 3)
     assert json.loads((out / "evaluation.json").read_text("utf-8")) == output

@@ -29,7 +29,7 @@ def test_a_listed_pair_with_only_one_picture_in_the_sample_is_ignored(paths: lis
     assert duplicates([*paths[:2], paths[0].parent / "missing.jpg"]) == set()
 
 
-@pytest.mark.parametrize("line", ["a.jpg b.jpg", "a.jpg\tmissing.jpg", "a.jpg\tb.jpg\tc.jpg", "a.jpg"])
+@pytest.mark.parametrize("line", ["a.jpg b.jpg", "a.jpg\ta.jpg", "a.jpg\tmissing.jpg", "a.jpg\tb.jpg\tc.jpg", "a.jpg"])
 def test_a_line_that_is_no_pair_is_rejected(paths: list[Path], line: str) -> None:
     (paths[0].parent / DUPLICATES_FILE).write_text(f"a.jpg\tb.jpg\n{line}\n")
     with pytest.raises(BadList, match=f"{DUPLICATES_FILE}, line 2: must be two names"):
