@@ -48,11 +48,6 @@ class Copy:
     """How many stretches of the film are joined, in another order."""
     reverse: bool = False
 
-    @property
-    def length(self) -> float:
-        """The seconds that a clip plays."""
-        return self.seconds / self.speed
-
 
 class Truth(NamedTuple):
     """A stretch of the upload, and the stretch of the film that it shows, in seconds."""

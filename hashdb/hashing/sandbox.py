@@ -96,14 +96,13 @@ def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]
     report = _Reports(connection)
 
     def advance(at: float) -> None:
-        if report.is_due:
-            report({"at": at, "of": video.duration})
+        report.progress({"at": at, "of": video.duration})
 
     with os.fdopen(_receive_file(connection), "rb") as file:
         limits = VideoLimits(max_seconds=float(seconds), max_pixels=int(pixels))
         video = Video(file, limits, interval=float(interval), fast=fast == "fast", advance=advance)
         for number, at, on_grid, hashed in hash_frames(video, list(map(Algorithm, names)), Mode(mode)):
-            report({"number": number, "at": at, "on_grid": on_grid, "of": video.duration, **encode(hashed)})
+            report.send({"number": number, "at": at, "on_grid": on_grid, "of": video.duration, **encode(hashed)})
     return {"duration": video.duration, "incomplete": video.incomplete}
 
 
@@ -113,14 +112,14 @@ class _Reports:
     def __init__(self, connection: socket) -> None:
         self._connection, self._sent = connection, time.monotonic()
 
-    @property
-    def is_due(self) -> bool:
-        """Whether nothing was sent for a second."""
-        return time.monotonic() - self._sent >= _REPORT_SECONDS
-
-    def __call__(self, message: dict[str, object]) -> None:
+    def send(self, message: dict[str, object]) -> None:
         self._sent = time.monotonic()
         send_answer(self._connection, message)
+
+    def progress(self, message: dict[str, object]) -> None:
+        """Send a sign of progress, unless a message was sent within the last second."""
+        if time.monotonic() - self._sent >= _REPORT_SECONDS:
+            self.send(message)
 
 
 def _answer_document(connection: socket, words: Sequence[str]) -> dict[str, object]:
@@ -133,8 +132,7 @@ def _answer_document(connection: socket, words: Sequence[str]) -> dict[str, obje
     report = _Reports(connection)
 
     def advance(share: float) -> None:
-        if report.is_due:
-            report({"share": share})
+        report.progress({"share": share})
 
     limits = DocumentLimits(int(max_bytes), int(max_unpacked), int(max_pages), int(max_words))
     with os.fdopen(_receive_file(connection), "rb") as file:
@@ -142,7 +140,7 @@ def _answer_document(connection: socket, words: Sequence[str]) -> dict[str, obje
         file.seek(0)
         document = hash_document(file, list(map(Algorithm, names)), Mode(mode), limits, step=int(step), advance=advance)
         for frame in document.frames:
-            report(encode_frame(frame))
+            report.send(encode_frame(frame))
     return {"pages": document.pages, "words": document.words, "incomplete": document.incomplete}
 
 
