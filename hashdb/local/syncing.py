@@ -209,10 +209,10 @@ class Sync:
             except ServiceUnreachable:
                 if seq == before:
                     raise
-            if pending:
-                _store(tables, read, pending, seq, head_at=None)
-            elif seq == before:
+            if not pending and seq <= before:
                 raise ServiceUnreachable(self._client.url, "the stream is incomplete")
+            # With the seq, also without a change: else the next request would be the same.
+            _store(tables, read, pending, seq, head_at=None)
 
     def _opened(self) -> CopyTables:
         if self._tables is None:

@@ -14,7 +14,7 @@ from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.sharing.feed import FeedPage
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import CopyNotApproved, LogRewritten, NoCopy, NotAsLogged, RootNotSigned
+from hashdb.errors import CopyNotApproved, LogRewritten, NoCopy, NotAsLogged, RootNotSigned, ServiceUnreachable
 from hashdb.local import LocalIndex
 from hashdb.local.approvals import APPROVED_FOR, Approval, find_approval
 from hashdb.local.syncing import CURRENT
@@ -59,6 +59,32 @@ def test_a_copy_stores_only_what_the_quorum_signed(service: Service, signed: Loc
     service.root(NORTH)
     assert signed.sync(service.client) == 1
     assert matched(signed, 1, 2, 3) == [1, 2, 3]
+
+
+def test_a_stream_that_always_breaks_before_its_end_is_an_error(
+    service: Service, signed: LocalIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contributed(service.db, service.actor, draft(1))
+    service.root(NORTH, WEST)
+    signed.sync(service.client)
+    # Between the head of the copy and the change that is not signed yet, there is an event that the feed does not have.
+    member_with(service.db)
+    contributed(service.db, service.actor, draft(2))
+    stream, afters = service.client.stream, list[int]()
+
+    def break_off(after: int, *, epoch: str | None, wait: int) -> Iterator[FeedPage]:
+        assert len(afters) < 5
+        afters.append(after)
+        for page in stream(after, epoch=epoch, wait=wait):
+            yield FeedPage(page.steps, page.steps[-1].seq)
+            break
+        raise ServiceUnreachable(service.client.url, "cut")
+
+    monkeypatch.setattr(service.client, "stream", break_off)
+    with pytest.raises(ServiceUnreachable):
+        signed.sync(service.client)
+    assert len(afters) == 2 and afters[0] < afters[1]
+    assert matched(signed, 1, 2) == [1]
 
 
 def test_a_copy_without_a_signed_root_cannot_be_used(service: Service, signed: LocalIndex, folder: Path) -> None:
