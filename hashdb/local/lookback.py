@@ -56,8 +56,8 @@ NO_LONGER, EXPIRED, NOT_LISTED = "no longer a match", "expired", "not listed"
 
 
 @dataclass
-class _Part:
-    """The first contributions of some changes, up to a seq, that are compared with all uploads.
+class _Batch:
+    """The first contributions of some changes, up to a seq, that are compared with all uploads together.
 
     `search` is among the values of these contributions. `standing` has those of them of which a match stands, by the id
     of the upload; `left` the ids in `standing` that `take` has not returned yet.
@@ -83,7 +83,7 @@ class _Changes:
 
     after: int
     upto: int
-    part: _Part | None = None
+    batch: _Batch | None = None
 
 
 @dataclass
@@ -205,26 +205,26 @@ class LookBack:
 
     def _scan(self, copy: Copy, changes: _Changes) -> int:
         """Compare the first contributions of the newest changes with all uploads, and match some that are near."""
-        part = changes.part = changes.part or self._begin_part(copy, changes)
-        if not part.scan.go_on(PAIRS_A_STEP):
+        batch = changes.batch = changes.batch or self._begin_batch(copy, changes)
+        if not batch.scan.go_on(PAIRS_A_STEP):
             return 0
         # Contributions that changed again since then belong to newer changes.
-        ids = frozenset(copy.tables.changed_ids(changes.after, part.upto))
+        ids = frozenset(copy.tables.changed_ids(changes.after, batch.upto))
         found, taken_back, compared, until = list[FoundMatch](), list[TakenBack](), 0, time.monotonic() + STEP_SECONDS
-        while near := part.take(AT_ONCE - compared):
+        while near := batch.take(AT_ONCE - compared):
             uploads = self._remembered.latest(near)
-            newly_found, no_longer = self._compare(copy, uploads.values(), ids, part.search, part.standing)
+            newly_found, no_longer = self._compare(copy, uploads.values(), ids, batch.search, batch.standing)
             found, taken_back, compared = found + newly_found, taken_back + no_longer, compared + len(near)
             if compared >= AT_ONCE or time.monotonic() >= until:
                 break
         else:
-            changes.after, changes.part = part.upto, None
-            if part.upto >= changes.upto:
+            changes.after, changes.batch = batch.upto, None
+            if batch.upto >= changes.upto:
                 self._left.remove(changes)
         # If the process is killed before the last upload, the same matches are found again, and not reported again.
         return self._record(found, taken_back)
 
-    def _begin_part(self, copy: Copy, changes: _Changes) -> _Part:
+    def _begin_batch(self, copy: Copy, changes: _Changes) -> _Batch:
         up_to_a_step = [item for item in copy.tables.changed(changes.after, STEP) if item.seq <= changes.upto]
         changed = self._first_of(up_to_a_step)
         are_all = len(changed) == len(up_to_a_step) < STEP
@@ -236,7 +236,7 @@ class LookBack:
         standing = defaultdict[str, list[int]](list)
         for upload, id in self._reports.standing([contribution.id for contribution in changed]):
             standing[upload].append(id)
-        return _Part(upto, _search_among(searched), standing, self._remembered.scan(searched), list(standing))
+        return _Batch(upto, _search_among(searched), standing, self._remembered.scan(searched), list(standing))
 
     def _walk_on(self, copy: Copy, walk: _Walk) -> int:
         """Match some of the uploads that are left with the contributions of the walk."""

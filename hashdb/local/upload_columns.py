@@ -26,8 +26,8 @@ _FIELDS: Final = ("<i8", "<u4", "<i1", "<u1", "<u4", "<u1")
 whether one such frame is enough for a match."""
 encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-_Places = tuple[int, ...]
-_Form = tuple[_Places, tuple[tuple[str, _Places], ...]]
+_Positions = tuple[int, ...]
+_Form = tuple[_Positions, tuple[tuple[str, _Positions], ...]]
 """The columns of a frame's signals, and of those of each of its transforms."""
 
 
@@ -51,18 +51,18 @@ class ColumnsWriter:
         """No values yet."""
         self.values: dict[Algorithm, list[bytes]] = {}
         self.owners: dict[Algorithm, list[int]] = {}
-        self._places: dict[Algorithm, int] = {}
+        self._positions: dict[Algorithm, int] = {}
 
     def add(self, signals: Sequence[Signal], number: int) -> list[int]:
         """Add signals of the record with this number, and return the position of the column of each."""
-        places, values, owners, columns = self._places, self.values, self.owners, []
+        positions, values, owners, columns = self._positions, self.values, self.owners, []
         for signal in signals:
             algorithm = signal.algorithm
-            if algorithm not in places:
-                places[algorithm], values[algorithm], owners[algorithm] = len(places), [], []
+            if algorithm not in positions:
+                positions[algorithm], values[algorithm], owners[algorithm] = len(positions), [], []
             values[algorithm].append(signal.value.to_bytes(algorithm.bits // 8))
             owners[algorithm].append(number)
-            columns.append(places[algorithm])
+            columns.append(positions[algorithm])
         return columns
 
     @property
@@ -186,7 +186,7 @@ class Frames:
         ):
             own, altered = self._forms[form]
             signals = readers[is_alone].signals
-            transforms = {name: signals(places) for name, places in altered.items()}
+            transforms = {name: signals(positions) for name, positions in altered.items()}
             known = None if quality == _WITHOUT_QUALITY else quality
             frames.append(Frame(thousandths / _MILLISECONDS, signals(own), known, transforms, _UNITS[unit], length))
         return tuple(frames)
@@ -210,6 +210,11 @@ class SignalReader:
         self._names = tuple(columns)
         self._left = {algorithm: column.values_of(algorithm, number) for algorithm, column in columns.items()}
 
-    def signals(self, places: Sequence[int]) -> tuple[Signal, ...]:
+    def signals(self, positions: Sequence[int]) -> tuple[Signal, ...]:
         """The next signals of the record, from the columns at these positions."""
-        return tuple([Signal.from_bytes(self._names[place], next(self._left[self._names[place]])) for place in places])
+        return tuple(
+            [
+                Signal.from_bytes(self._names[position], next(self._left[self._names[position]]))
+                for position in positions
+            ]
+        )

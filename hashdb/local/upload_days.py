@@ -118,9 +118,9 @@ class Day:
             self._blocks.popitem(last=False)
         return block, number
 
-    def blocks(self, start: int = 0) -> Iterator[Block]:
-        """The blocks of the log from an offset on, as far as it was read."""
-        end = self.end
+    def blocks(self) -> Iterator[Block]:
+        """The blocks of the log, as far as it was read."""
+        start, end = 0, self.end
         with suppress(FileNotFoundError), self._open() as file:
             while start < end and (block := next_block(file, start)) is not None:
                 yield block

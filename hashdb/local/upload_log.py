@@ -86,7 +86,7 @@ class Block:
         signals = SignalReader(self.columns, number).signals
         query = Query(
             signals(own),
-            transforms={name: signals(places) for name, places in transforms.items()},
+            transforms={name: signals(positions) for name, positions in transforms.items()},
             signatures={name: tuple(map(Signature.parse, texts)) for name, texts in signatures.items()},
         )
         if self.frames is not None and len(parts) > _WITHOUT_FRAMES:

@@ -35,12 +35,12 @@ _HASHES_IN_HEX = re.compile(r"[0-9a-fA-F\s,;|]+", re.ASCII)
 _SEPARATORS = re.compile(r"[\s,;|]+")
 _COMMAS = re.compile(r"[,;|\n]+")
 _BRACKETS: Final = " \t\r\n'\"[]{}"
-_MOST_READ: Final = 4_096
-_PICTURES: Final = frozenset({"photo", "picture"})
-_VIDEOS: Final = frozenset(name for name in HASHES if name.startswith(VIDEO))
-_HASHES: Final = frozenset({"signals", "hash", *HASHES})
+_MOST_CODES_READ: Final = 4_096
+_PICTURE_NAMES: Final = frozenset({"photo", "picture"})
+_VIDEO_COLUMNS: Final = frozenset(name for name in HASHES if name.startswith(VIDEO))
+_HASH_COLUMNS: Final = frozenset({"signals", "hash", *HASHES})
 _OTHER_FIELDS: Final = frozenset(FIELDS) - {"signals"}
-_NAMED: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.of_text)
+_OF_ITEMS: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.of_text)
 """The algorithms of whole items: the hash of a window of words is in `frames`."""
 _DIGITS: Final = {str(algorithm): algorithm.bits // 4 for algorithm in Algorithm}
 
@@ -112,7 +112,7 @@ class Values:
             codes = self._codes_read.get((name, value))
             if codes is None:
                 codes = self._codes(name, value)
-                if len(self._codes_read) < _MOST_READ:
+                if len(self._codes_read) < _MOST_CODES_READ:
                     self._codes_read[name, value] = codes
             return codes
         if name in _TIMES:
@@ -213,9 +213,9 @@ def _implied_media(names: Collection[str], frames: object) -> Media | None:
         listed = frames if isinstance(frames, list) else []
         places = {name for frame in listed if isinstance(frame, dict) for name in frame}
         return Media.DOCUMENT if "page" in places else Media.TEXT if "words" in places else Media.VIDEO
-    if not _VIDEOS.isdisjoint(names):
+    if not _VIDEO_COLUMNS.isdisjoint(names):
         return Media.VIDEO
-    return Media.DOCUMENT if _HASHES.intersection(names) == {Algorithm.URL} else None
+    return Media.DOCUMENT if _HASH_COLUMNS.intersection(names) == {Algorithm.URL} else None
 
 
 def _read_hashes(name: str, value: object) -> Iterator[str]:
@@ -258,7 +258,7 @@ def _algorithm(name: str) -> str:
     """The one of HASHES that a name means. Raises ValueError."""
     if algorithm := to_algorithm(name):
         return algorithm
-    raise ValueError(f"{quote_name(name)} is not an algorithm of hashdb: {', '.join(_NAMED)}")
+    raise ValueError(f"{quote_name(name)} is not an algorithm of hashdb: {', '.join(_OF_ITEMS)}")
 
 
 def _texts(value: str | list[object], separators: re.Pattern[str]) -> list[str]:
@@ -293,4 +293,4 @@ def _media(text: str) -> str:
     name = text.strip().lower()
     kind, slash, _ = name.partition("/")
     kind = kind if slash else name.replace(" ", "_").replace("-", "_")
-    return str(Media.IMAGE) if kind in _PICTURES else str(Media.DOCUMENT) if kind == "application" else kind
+    return str(Media.IMAGE) if kind in _PICTURE_NAMES else str(Media.DOCUMENT) if kind == "application" else kind

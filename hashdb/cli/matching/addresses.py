@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import click
 
+from hashdb.cli.contributions.files import NO_TEXT
 from hashdb.cli.matching.outcomes import Outcome
 from hashdb.hashing import Hashed
 from hashdb.hashing.addresses import url_signals
@@ -18,8 +19,6 @@ from hashdb.hashing.addresses import url_signals
 _LINES_A_REQUEST = 1_000
 _COMMENT = "#"
 _ADDRESS = re.compile(r"h(tt|xx)ps?\W", re.IGNORECASE)
-_NO_TEXT = "\udcff"
-"""The character that `open_list` returns for bytes that are no text."""
 _Answer = TypeVar("_Answer")
 
 urls_option = click.option(
@@ -73,7 +72,7 @@ def send_addresses(
 
 def _outcome(number: int, line: str, for_query: bool) -> Outcome:
     name = Path(f"line {number}")
-    if _NO_TEXT in line:
+    if NO_TEXT in line:
         return Outcome(name, error="is not text in UTF-8", line=number)
     try:
         signals = url_signals(line, for_query=for_query)
