@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import click
 
 from hashdb.cli.balance import Balance
-from hashdb.cli.options import TEXT
+from hashdb.cli.options import PATH, TEXT
 from hashdb.cli.sockets import listen
 from hashdb.domain.spelling import nearest
 from hashdb.errors import BadSetting, CannotStart, PortInUse, os_reason
@@ -129,9 +129,7 @@ def parse_bind(text: str, example: str) -> tuple[str, int]:
     return parts[1].strip("[]"), int(parts[2])
 
 
-socket_option = click.option(
-    "--socket", "socket_path", type=click.Path(path_type=Path), help="Unix socket to listen on, with mode 0600."
-)
+socket_option = click.option("--socket", "socket_path", type=PATH, help="Unix socket to listen on, with mode 0600.")
 socket_group_option = click.option("--socket-group", type=TEXT, help="Group that may use the socket, too.")
 
 

@@ -26,7 +26,7 @@ from hashdb.cli.matching.outcomes import (
 )
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.options import PATH, TEXT, Instant
 from hashdb.cli.output import as_json
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft, Media, Recorded
@@ -52,7 +52,7 @@ _MEDIA = explain_all("media")
         "hashdb contribute --urls links.txt --label recruitment --removed-at now",
     ),
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PATH)
 @urls_option
 @click.option(
     "--label", "labels", multiple=True, type=Code(LABELS), required=True, help="What the content does; may be repeated."

@@ -18,7 +18,7 @@ from hashdb.cli.contributions.reports import Report
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Row, Values
 from hashdb.cli.help import ALGORITHMS, LABELS, Choice, Code, Command
-from hashdb.cli.options import TEXT
+from hashdb.cli.options import PATH, TEXT
 from hashdb.cli.output import as_json, progress_bar
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft
@@ -73,7 +73,7 @@ class _Mapping(click.ParamType[tuple[str, str]]):
         "hashdb export --format jsonl | hashdb import --format jsonl -",
     ),
 )
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("file", type=PATH)
 @click.option(
     "--format",
     "form",

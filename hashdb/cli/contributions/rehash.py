@@ -17,6 +17,7 @@ from hashdb.cli.help import PROFILES, Choice, Command
 from hashdb.cli.matching.outcomes import Outcome, check_quality, print_failures, print_unreadable, send_in_batches
 from hashdb.cli.matching.pictures import find_files, hash_all, jobs_option, only_pictures
 from hashdb.cli.matching.state import StateFile, state_option
+from hashdb.cli.options import PATH
 from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar
 from hashdb.client import Client
 from hashdb.domain.contributions import Addition, Contribution
@@ -52,7 +53,7 @@ class _Rehashed(NamedTuple):
     cls=Command,
     examples=("hashdb rehash removed/ --dry-run", "hashdb rehash removed/ --state rehashed.jsonl"),
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=PATH)
 @click.option(
     "--profile",
     type=Choice(PROFILES),

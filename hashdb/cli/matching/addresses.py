@@ -13,6 +13,7 @@ import click
 
 from hashdb.cli.contributions.files import NO_TEXT
 from hashdb.cli.matching.outcomes import Outcome
+from hashdb.cli.options import PATH
 from hashdb.hashing import Hashed
 from hashdb.hashing.addresses import url_signals
 
@@ -23,7 +24,7 @@ _Answer = TypeVar("_Answer")
 
 urls_option = click.option(
     "--urls",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=PATH,
     help="Instead of PATHS: a list of addresses, one on each line; `-` is standard input. Their text is not sent.",
 )
 

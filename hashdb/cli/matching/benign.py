@@ -10,7 +10,7 @@ import click
 from hashdb.cli.help import PROFILES, Choice, Group
 from hashdb.cli.home import list_all, open_home
 from hashdb.cli.matching.pictures import hash_all
-from hashdb.cli.options import TEXT, Id, Radius
+from hashdb.cli.options import PATH, TEXT, Id, Radius
 from hashdb.cli.output import as_json, print_list, print_proposal, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft
@@ -42,7 +42,7 @@ def benign_command() -> None:
         "hashdb benign add licence.txt --note 'A licence that many texts end with'",
     ),
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option(
     "--radius",
     "radii",

@@ -15,6 +15,7 @@ from hashdb.cli.matching.match import format_time
 from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
+from hashdb.cli.options import PATH
 from hashdb.cli.output import as_json, counted
 from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.signals import Algorithm
@@ -38,7 +39,7 @@ _FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines
         "hashdb hash --urls links.txt",
     ),
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PATH)
 @urls_option
 @click.option(
     "--algorithm",

@@ -28,7 +28,7 @@ from hashdb.cli.matching.outcomes import (
 )
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_queries, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.options import Radius, organisation_policy, policy_option
+from hashdb.cli.options import PATH, Radius, organisation_policy, policy_option
 from hashdb.cli.output import as_json, counted
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
@@ -60,7 +60,7 @@ _MatchBatch = Callable[[list[Outcome]], list[Result | None]]
         "hashdb match --urls links.txt",
     ),
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PATH)
 @urls_option
 @click.option(
     "--radius",

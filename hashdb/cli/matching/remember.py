@@ -22,7 +22,7 @@ from hashdb.cli.matching.match import format_age, format_match, open_local_index
 from hashdb.cli.matching.outcomes import print_answers, print_failures, remember_uploads, send_in_batches
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_queries, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.options import PATH, TEXT, Instant
 from hashdb.cli.output import (
     as_json,
     counted,
@@ -95,10 +95,10 @@ def remember_command() -> None:
         "hashdb remember add --jsonl uploads.jsonl",
     ),
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=PATH)
 @click.option(
     "--jsonl",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=PATH,
     help="Remember the uploads of this JSON Lines file instead; `-` is standard input.",
 )
 @click.option("--id", "id", type=TEXT, help="Your own id of the upload, for one file. By default its path.")

@@ -9,6 +9,7 @@ from typing import Self
 
 import click
 
+from hashdb.cli.options import FILE
 from hashdb.cli.output import AddElement, counted, escape_controls
 from hashdb.index.folder import opener, restrict_access
 
@@ -16,7 +17,7 @@ DoneLine = dict[str, object]
 
 state_option = click.option(
     "--state",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="File that records which files are done. If you run the command again, it skips them.",
 )
 

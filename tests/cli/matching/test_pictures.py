@@ -49,6 +49,23 @@ def test_paths_that_do_not_exist_are_reported_before_a_key_or_a_copy_is_needed(
         assert "missing.jpg" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("match",), ("hash",), ("contribute", *METADATA), ("rehash",), ("remember", "add"), ("import",),
+        ("hash", "--urls"), ("hash", "--state"), ("backup", "--into"), ("local", "serve", "--socket"),
+    ],
+)  # fmt: skip
+def test_an_empty_path_is_not_the_current_folder(
+    run: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    shutil.copy(PHOTOS[0], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = run(*words, "")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "the path is empty" in result.stderr
+
+
 def test_an_unreadable_folder_is_reported_and_other_files_are_hashed(run: Commands, tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
