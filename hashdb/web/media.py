@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice, repeat
 from typing import cast
@@ -75,23 +76,36 @@ def answer_files(
         try:
             hashed = hash_all(advance, patiently)
         finally:
-            for file in files:
-                file.release()
+            release(files)
         advance(1.0)
         # The hashing may have taken minutes: the key may have been revoked since.
         now_caller = authenticate(state.db, secret)
         return patiently(lambda: finish(now_caller, hashed))
 
-    # The thread may outlive the request, whose end would delete its files: `work` releases them.
+    with given_to_thread(files):
+        return respond(work, status)
+
+
+@contextmanager
+def given_to_thread(files: Sequence[Upload]) -> Iterator[None]:
+    """Keep files for the thread that the block starts: it may outlive the request, whose end would delete them.
+
+    The thread releases them.
+    """
     for file in files:
         file.keep()
     try:
-        return respond(work, status)
+        yield
     except TooManyAtOnce:
         # No thread has taken them, or it has ended.
-        for file in files:
-            file.release()
+        release(files)
         raise
+
+
+def release(files: Iterable[Upload]) -> None:
+    """Delete files that were kept."""
+    for file in files:
+        file.release()
 
 
 def hash_later(state: AppState, key: str, upload: Upload, mode: Mode, advance: Advance, interval: float) -> HashedFile:

@@ -252,7 +252,6 @@ def _batch_page(batch: Batch, form: Form) -> Response:
         items=rows[: params.limit],
         next=rows[params.limit].position if len(rows) > params.limit else None,
         waiting=waiting,
-        is_own=batch.actor == str(actor()),
         names=events.names(hashdb(), actor(), [batch.actor]),
         rows=_rows_of(batch, rows[: params.limit]),
         acts=ACTS,

@@ -319,7 +319,6 @@ def case_page(case_id: int, form: Form) -> Response:
         names=events.names(hashdb(), actor(), actors),
         proposals=pending,
         claim=claim,
-        is_own_claim=claim is not None and claim.actor == str(actor()),
         idle=hashdb().rules.case_idle,
         notes=case_notes,
         timeline=events.timeline(hashdb(), actor(), case.contribution),

@@ -245,6 +245,7 @@ def context() -> dict[str, Any]:
         "csrf": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(guard.form_secret()),
         "may": lambda scope: session is not None and session.user.actor.has(Scope(scope)),
         "kind_of": kind_of,
+        "me": "" if session is None else str(session.user.actor),
         "meaning_of": meaning_of,
         "menu": [entry for entry in MENU if session and session.user.actor.has(entry.scope)],
         "notice": guard.notice(),

@@ -126,7 +126,6 @@ def _proposal_page(proposal: Proposal, form: Form) -> Response:
         proposal=proposal,
         actions=_ACTIONS,
         names=events.names(hashdb(), actor(), [proposal.actor]),
-        by_me=proposal.actor == str(actor()),
         may_confirm=actor().has(_scope(proposal)),
         **values,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from flask import request
@@ -17,7 +17,6 @@ from hashdb.errors import (
     MediaRefused,
     TextRefused,
     TooLarge,
-    TooManyAtOnce,
     UnreadablePicture,
     VideoTooLarge,
     reject_field,
@@ -207,6 +206,7 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
     Raises InvalidInput at the field of a file, TooManyAtOnce, Unavailable.
     """
     state, caller = app_state(), actor()
+    uploads = [file.upload for file in files]
     # The field of the file that is being hashed.
     field = files[0].field
 
@@ -218,19 +218,13 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
                 field = file.field
                 hashed.append(media.hash_later(state, caller.name, file.upload, file.mode, advance, file.interval))
         finally:
-            _release(files)
+            media.release(uploads)
         return hashed
 
     with hashdb().request_slots.hold(caller):
-        # The thread may outlive the request, whose end would delete its files: `work` releases them.
-        for file in files:
-            file.upload.keep()
         try:
-            return state.later.within(caller, work, WAIT_SECONDS)
-        except TooManyAtOnce:
-            # No thread has taken them, or it has ended.
-            _release(files)
-            raise
+            with media.given_to_thread(uploads):
+                return state.later.within(caller, work, WAIT_SECONDS)
         except TimeoutError:
             # The text of this error also says how to hash the file, whatever it is, on another machine.
             reason = str(VideoTooLarge(f"the file is not hashed after {WAIT_SECONDS:.0f} seconds"))
@@ -242,11 +236,6 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
 def _without_position(error: Exception) -> str:
     """The text of an error of a file that was hashed alone, without its position among others."""
     return str(error).removeprefix("file[0]: ")
-
-
-def _release(files: Iterable[ToHash]) -> None:
-    for file in files:
-        file.upload.release()
 
 
 def merge_signal_faults(error: InvalidInput) -> InvalidInput:
