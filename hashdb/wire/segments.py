@@ -41,7 +41,8 @@ class SegmentOut(ResponseModel, Mirror[Segment]):
         """The fields of the model, by name."""
         fields = super().fields_from(value)
         if value.unit is not Unit.SECONDS:
-            fields |= {name: (int(first), int(last)) for name in ("query", "listed") for first, last in [fields[name]]}
+            for name in ("query", "listed"):
+                fields[name] = tuple(map(int, fields[name]))
         return fields
 
 

@@ -213,8 +213,7 @@ def _list_page(form: Form) -> Response:
         Column("Begun", "begun", lambda batch: (batch.begun_at, batch.id)),
     )
     rows = pages.read_all(partial(bulk.page, hashdb(), actor()))
-    params = ListQuery() if request.method == "POST" else query(ListQuery)
-    batches, list = lists.page_of_all(rows, columns, params, "console.batches.browse", first="batch")
+    batches, list = lists.page_of_all(rows, columns, query(ListQuery), "console.batches.browse", first="batch")
     names = events.names(hashdb(), actor(), {batch.actor for batch in batches})
     return pages.page("batches.html", form=form, batches=batches, list=list, acts=ACTS, names=names)
 
@@ -238,7 +237,7 @@ def _draft_page(batch: Batch, form: Form, choices: BatchChoices | None = None) -
 
 
 def _batch_page(batch: Batch, form: Form) -> Response:
-    params = query(BatchItemsQuery) if request.method == "GET" else BatchItemsQuery()
+    params = query(BatchItemsQuery)
     progress = bulk.progress(hashdb(), actor(), batch.id)
     # Positions begin at 0, and `items` excludes the position `after`. One row more shows whether a page follows.
     rows = bulk.items(hashdb(), actor(), batch.id, after=params.after - 1, limit=params.limit + 1)

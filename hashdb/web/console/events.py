@@ -71,9 +71,7 @@ def follow() -> Response:
     params = params or _NO_FILTER
     log_search, seqs = _search(params, form) or (searches.LogSearch(), _range(_NO_FILTER))
     listing = searches.latest(hashdb(), actor(), log_search, seqs, params.limit)
-    return pages.page(
-        "events_new.html", params=params, listing=listing, address=_address_with, names=_names(listing.events)
-    )
+    return pages.page("events_new.html", listing=listing, address=_address_with, names=_names(listing.events))
 
 
 @blueprint.get("/<id:seq>")

@@ -17,6 +17,8 @@
 
   const say = (where, text) => where.replaceChildren(Object.assign(document.createElement("p"), { textContent: text }));
   const result = () => document.querySelector("[data-result]");
+  // The place of the overlay; null until the page has one and both files are shown.
+  const overlayOfBoth = () => (NAMES.every((name) => shown[name]) ? document.querySelector("[data-overlay]") : null);
 
   const asPicture = async (file) => {
     const bitmap = await createImageBitmap(file);
@@ -60,8 +62,8 @@
 
   // Lay one over the other, turned and cut as the page says.
   const draw = () => {
-    const overlay = document.querySelector("[data-overlay]");
-    if (!overlay || !NAMES.every((name) => shown[name])) return;
+    const overlay = overlayOfBoth();
+    if (!overlay) return;
     overlay.hidden = false;
     const { turn = "whole", window, larger } = overlay.dataset;
     const cut = Object.fromEntries(NAMES.map((name) => [name, name === larger ? window.split(" ").map(Number) : [0, 0, 1, 1]]));
@@ -109,8 +111,8 @@
 
   // Show what the page says of two files that are both there.
   const begin = () => {
-    const overlay = document.querySelector("[data-overlay]");
-    if (!overlay || !NAMES.every((name) => shown[name])) return;
+    const overlay = overlayOfBoth();
+    if (!overlay) return;
     result().querySelectorAll("button[data-times]").forEach((button) => { button.disabled = false; });
     if (overlay.dataset.times) seek(overlay.dataset.times);
     draw();
