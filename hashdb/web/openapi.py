@@ -1,35 +1,25 @@
-"""OpenAPI: a decorator that documents a view in its code, and the document that is made from these views."""
+"""The OpenAPI document, which is made from the views that `operation` documents."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import wraps
-from inspect import cleandoc
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Flask, current_app
 from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from hashdb import __version__
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.meanings import explain, explain_all
-from hashdb.web.context import actor, admit, answer, hashdb
-from hashdb.web.context import query as read_query
-from hashdb.wire import LARGEST_ID, ResponseModel
-from hashdb.wire.pages import QueryString
+from hashdb.web.context import hashdb
+from hashdb.web.routes import JSON, OPERATIONS, TEXT, AnswerType, ApiBlueprint, Operation
+from hashdb.wire import LARGEST_ID
 from hashdb.wire.problems import Problem
 
-View = Callable[..., Response | ResponseModel | str | None]
-_AnswerType = type[ResponseModel] | type[str] | None
-"""The model of a JSON answer, `str` for a plain text, or None for an answer without content."""
-JSON = "application/json"
-FORM = "multipart/form-data"
-TEXT = "text/plain"
-PROBLEM = "application/problem+json"
+_PROBLEM = "application/problem+json"
 
 _ERROR_DESCRIPTIONS = {
     400: "The body is not JSON, or not a multipart form.",
@@ -96,7 +86,7 @@ _MODELS_WITH_CODES = ("DraftIn", "AmendmentIn", "WithdrawalIn", "OpinionIn")
 """The models with fields of `_VOCABULARY`."""
 
 
-class Idempotent(BaseModel):
+class _Idempotent(BaseModel):
     """The header that makes a request safe to repeat."""
 
     idempotency_key: str | None = Field(
@@ -105,105 +95,6 @@ class Idempotent(BaseModel):
         description="A value of your choice. A repeated request with this value and the same body, within 24 hours, "
         "gets the same response and stores nothing again.",
     )
-
-
-class ApiBlueprint(Blueprint):
-    """A blueprint whose views the document lists under one tag."""
-
-    def __init__(self, name: str, *, tag: str, about: str, url_prefix: str | None = None) -> None:
-        """A Flask blueprint at `/v1/<name>` with a tag, and a sentence about it that names the readers."""
-        super().__init__(name, __name__, url_prefix=f"/v1/{name}" if url_prefix is None else url_prefix)
-        self.tag: Final = tag
-        self.about: Final = about
-
-
-@dataclass(frozen=True, slots=True)
-class _Operation:
-    """The documentation of a view; the decorator `operation` says what its parameters mean."""
-
-    summary: str
-    description: str
-    answers: Mapping[int, _AnswerType]
-    any_scope: Sequence[Scope] | None
-    body: type[BaseModel] | type[str] | None
-    body_type: str
-    """The media type of the body."""
-    query: type[BaseModel] | None
-    streams: Sequence[str]
-    idempotent: bool
-    errors: Sequence[int]
-    """All statuses of errors, also those that are implied."""
-
-
-_OPERATIONS: dict[Callable[..., Any], _Operation] = {}
-
-
-def operation(
-    answers: Mapping[int, _AnswerType],
-    *,
-    any_scope: Sequence[Scope] | None = (),
-    body: type[BaseModel] | type[str] | None = None,
-    form: type[BaseModel] | None = None,
-    query: type[BaseModel] | None = None,
-    streams: Sequence[str] = (),
-    idempotent: bool = False,
-    errors: Sequence[int] = (),
-) -> Callable[[View], Callable[..., Response]]:
-    """Document a view, and check the key of a request before the view reads it.
-
-    The name of the view is the id of the operation. Its docstring is the summary and the description.
-    - `answers` has for each status the type of the content. The view returns such content, or makes the response.
-    - `any_scope`: the key needs one of these scopes. Empty: any valid key is enough. None: no key is needed.
-    - `body` is the model of the JSON body, or `str` for plain text. `form` is the model of a multipart body.
-    - `query` is the model of the query string. Without it, a request with a key must have no query string.
-    - `streams` are further media types of the answer with the lowest status. `idempotent`: see `Idempotent`.
-    - `errors` are statuses of errors beside those that the key and the body imply.
-    """
-    statuses = {model: status for status, model in answers.items()}
-
-    def decorate(view: View) -> Callable[..., Response]:
-        @wraps(view)
-        def guarded(**values: Any) -> Response:
-            if any_scope is not None:
-                admit(actor(), *any_scope)
-                if query is None and request.args:
-                    read_query(QueryString)
-            content = view(**values)
-            return content if isinstance(content, Response) else _respond(content, statuses)
-
-        summary, _, description = cleandoc(view.__doc__ or "").partition("\n\n")
-        description = " ".join(description.split())
-        _OPERATIONS[guarded] = _Operation(
-            summary=summary.removesuffix("."),
-            description=description,
-            answers=answers,
-            any_scope=any_scope,
-            body=body or form,
-            body_type=FORM if form else TEXT if body is str else JSON,
-            query=query,
-            streams=streams,
-            idempotent=idempotent,
-            errors=_error_statuses(errors, has_key=any_scope is not None, has_body=bool(body or form)),
-        )
-        return guarded
-
-    return decorate
-
-
-def _error_statuses(further: Sequence[int], *, has_key: bool, has_body: bool) -> list[int]:
-    """The statuses of the errors of an operation: those that its key and its body imply, and `further` ones."""
-    return sorted({503, *((401, 403, 422, 429) if has_key else ()), *((400, 413, 415) if has_body else ()), *further})
-
-
-def _respond(content: ResponseModel | str | None, statuses: Mapping[_AnswerType, int]) -> Response:
-    """The response with what a view returned. `statuses` has the status for each type of it."""
-    if content is None:
-        response = Response(status=statuses[None])
-        del response.headers["Content-Type"]
-        return response
-    if isinstance(content, str):
-        return Response(content, statuses[str], mimetype=TEXT)
-    return answer(content, statuses[type(content)])
 
 
 def document() -> str:
@@ -226,7 +117,7 @@ class _Document:
         """The document of all documented views of an application."""
         paths: dict[str, dict[str, Any]] = {}
         for rule in app.url_map.iter_rules():
-            if (documented := _OPERATIONS.get(app.view_functions[rule.endpoint])) is None:
+            if (documented := OPERATIONS.get(app.view_functions[rule.endpoint])) is None:
                 continue
             path = re.sub(r"<\w+:(\w+)>", r"{\1}", rule.rule)
             blueprint = app.blueprints[rule.endpoint.rpartition(".")[0]]
@@ -258,12 +149,12 @@ class _Document:
             "components": {"schemas": schemas, "securitySchemes": {"key": _KEY}},
         }
 
-    def _operation(self, documented: _Operation, ids: Sequence[str]) -> dict[str, Any]:
+    def _operation(self, documented: Operation, ids: Sequence[str]) -> dict[str, Any]:
         parameters = [_path_parameter(name) for name in ids]
         if documented.query is not None:
             parameters += self._parameters(documented.query, "query")
         if documented.idempotent:
-            parameters += self._parameters(Idempotent, "header")
+            parameters += self._parameters(_Idempotent, "header")
         answers = {str(status): self._answer(model) for status, model in documented.answers.items()}
         for media_type in documented.streams:
             answers[str(min(documented.answers))]["content"][media_type] = {"schema": {"type": "string"}}
@@ -299,7 +190,7 @@ class _Document:
             for name, definition in schema.get("properties", {}).items()
         ]
 
-    def _answer(self, model: _AnswerType) -> dict[str, Any]:
+    def _answer(self, model: AnswerType) -> dict[str, Any]:
         if model is None:
             return {"description": "Success, without content.", "content": {}}
         if issubclass(model, str):
@@ -309,7 +200,7 @@ class _Document:
     def _error(self, status: int) -> dict[str, Any]:
         response: dict[str, Any] = {
             "description": _ERROR_DESCRIPTIONS[status],
-            "content": {PROBLEM: {"schema": self._schema(Problem, "serialization")}},
+            "content": {_PROBLEM: {"schema": self._schema(Problem, "serialization")}},
         }
         if status == 401:
             response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Bearer`."}}

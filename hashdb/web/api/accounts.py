@@ -12,7 +12,7 @@ from hashdb.errors import NotAuthenticated
 from hashdb.service.accounts import members
 from hashdb.service.matching import seeds
 from hashdb.web.context import actor, body, hashdb, list_page, query
-from hashdb.web.openapi import ApiBlueprint, operation
+from hashdb.web.routes import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.accounts import IssuedKeyOut, KeyIn, KeysOut, MemberChangeIn, MemberIn, MemberOut, MembersOut, MeOut
 from hashdb.wire.pages import PageQuery

@@ -18,7 +18,7 @@ from hashdb.service.contributions import additions, contributions
 from hashdb.service.matching import benign
 from hashdb.web import media
 from hashdb.web.context import actor, answer, body, hashdb, list_page, query, read_idempotency_key, validation_context
-from hashdb.web.openapi import ApiBlueprint, operation
+from hashdb.web.routes import ApiBlueprint, operation
 from hashdb.wire import ValidationContext, read
 from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
 from hashdb.wire.contributions import ContributionOut, ContributionsOut, ReceiptOut

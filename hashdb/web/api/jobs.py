@@ -10,7 +10,7 @@ from hashdb.service import later
 from hashdb.web import problems
 from hashdb.web.context import actor, hashdb
 from hashdb.web.deferring import JOB_RETRY_AFTER, cipher, key_secret
-from hashdb.web.openapi import ApiBlueprint, operation
+from hashdb.web.routes import ApiBlueprint, operation
 from hashdb.wire.jobs import JobOut
 
 jobs_api = ApiBlueprint("jobs", tag="Jobs", about="For members: follow requests that are answered later.")

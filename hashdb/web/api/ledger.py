@@ -14,7 +14,7 @@ from hashdb.errors import WrongContentType
 from hashdb.http_server.bodies import read_text
 from hashdb.service.ledger import active_set, checkpoints, events, receipts, witnesses
 from hashdb.web.context import actor, hashdb, list_page, query
-from hashdb.web.openapi import TEXT, ApiBlueprint, operation
+from hashdb.web.routes import TEXT, ApiBlueprint, operation
 from hashdb.wire.ledger import ConsistencyOut, EventsOut, InclusionOut, LogOut, SetBlockOut, SetOut
 from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery, ReceiptsQuery, SetQuery
 

@@ -17,7 +17,7 @@ from hashdb.http_server.media import HashedFile, pictures_text, with_hashes
 from hashdb.service.matching import benign, matches
 from hashdb.web import media
 from hashdb.web.context import LARGE_BODY, actor, body, hashdb, list_page, query, validation_context
-from hashdb.web.openapi import ApiBlueprint, operation
+from hashdb.web.routes import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.files import MediaIn, PicturesOut
 from hashdb.wire.jobs import JobOut

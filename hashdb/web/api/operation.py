@@ -9,7 +9,8 @@ from hashdb.errors import NotFound
 from hashdb.http_server.prometheus_multiprocess import CONTENT_TYPE
 from hashdb.service import health
 from hashdb.web.context import app_state, hashdb
-from hashdb.web.openapi import ApiBlueprint, document, operation
+from hashdb.web.openapi import document
+from hashdb.web.routes import ApiBlueprint, operation
 from hashdb.wire.problems import HealthOut, ReadyOut
 
 blueprint = ApiBlueprint("operation", tag="Operation", about="For operators: health and metrics.", url_prefix="")

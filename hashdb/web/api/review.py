@@ -8,7 +8,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.proposals import Proposal
 from hashdb.service.review import cases, incidents, opinions, proposals
 from hashdb.web.context import actor, body, hashdb, list_page, query, read_idempotency_key, validation_context
-from hashdb.web.openapi import ApiBlueprint, operation
+from hashdb.web.routes import ApiBlueprint, operation
 from hashdb.wire import read, review
 from hashdb.wire.pages import CasesQuery, PageQuery
 

@@ -16,7 +16,7 @@ from hashdb.service import HashDB
 from hashdb.service.sharing import feed, webhooks
 from hashdb.service.stats import counts
 from hashdb.web.context import actor, answer, body, hashdb, list_page, query, validation_context
-from hashdb.web.openapi import ApiBlueprint, operation
+from hashdb.web.routes import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
 from hashdb.wire.review import ReversalsOut

@@ -7,8 +7,8 @@ from flask import Response, request
 from hashdb.domain.accounts.members import Scope
 from hashdb.service.stats import counts, reports
 from hashdb.web.context import actor, answer, hashdb, query
-from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.web.reports import page
+from hashdb.web.routes import ApiBlueprint, operation
 from hashdb.wire.pages import DayQuery, ReportQuery
 from hashdb.wire.stats import CountsOut, ReportOut, csv_text
 
