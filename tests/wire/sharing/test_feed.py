@@ -202,6 +202,7 @@ def test_unknown_items_are_sealed_so_that_the_commitment_can_be_computed() -> No
         b'{"seq": 5, "contribution": {}}',
         b'{"seq": "x", "gone": 4, "reason": ""}',
         b'{"checkpoint": 7}',
+        b'{"checkpoint": 7, "more": false, "epoch": "\\ud800"}',
         change_line(PAGE.changes[0]).replace("pdq:", "pdq:0").encode(),
         change_line(PAGE.changes[0]).replace('"confirmed"', '"unheard of"').encode(),
         change_line(PAGE.changes[0]).replace('"2026-', '"x').encode(),
