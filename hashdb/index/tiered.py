@@ -95,7 +95,7 @@ class TieredIndex(Index):
         # The array, with room for more values: `_memory_segment` has the rows that are filled.
         self._lanes = _empty_lanes(bits, 1024)
         self._state = _State(
-            plain_values=(), memory=self._memory_segment(0), loaded=(), segments=(), parts_by_radius={}
+            plain_values=(), memory=_memory_segment(bits, self._lanes, 0), loaded=(), segments=(), parts_by_radius={}
         )
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
@@ -107,11 +107,11 @@ class TieredIndex(Index):
         with self._lock:
             seqs = dict.fromkeys(values, seq)
             new = [value for value in seqs if value not in self._seqs]
-            self._append(new)
+            self._lanes = _appended(self._lanes, len(self._seqs), pack(new, self.bits))
             self._seqs.update(seqs)
             if not new:
                 return
-            plain_values, memory = self._plain_values(), self._memory_segment(len(self._seqs))
+            plain_values, memory = _plain_values(self._seqs), _memory_segment(self.bits, self._lanes, len(self._seqs))
             self._state = self._state._replace(parts_by_radius={}, plain_values=plain_values, memory=memory)
 
     def load(self, words: Words, seq: int) -> None:
@@ -192,30 +192,15 @@ class TieredIndex(Index):
         with self._lock:
             remaining = {value: seq for value, seq in self._seqs.items() if seq > last_seq}
             # New lanes, since running searches still read the old ones.
-            self._lanes, self._seqs = _empty_lanes(self.bits, max(1024, len(remaining))), {}
-            self._append(list(remaining))
-            self._seqs = remaining
+            room = max(1024, len(remaining))
+            lanes = _appended(_empty_lanes(self.bits, room), 0, pack(list(remaining), self.bits))
             loaded = tuple(newer for newer in self._state.loaded if newer.seq > last_seq)
-            before, memory = self._state, self._memory_segment(len(remaining))
-            self._state = _State(self._plain_values(), memory, loaded, tuple(segments), {})
+            before, memory = self._state, _memory_segment(self.bits, lanes, len(remaining))
+            self._state = _State(_plain_values(remaining), memory, loaded, tuple(segments), {})
+            self._lanes, self._seqs = lanes, remaining
         # Some segments are no longer used.
         if not {*before.loaded, *before.segments} <= {*loaded, *segments}:
             _release_later([before])
-
-    def _append(self, values: Sequence[int]) -> None:
-        """Append values to those in memory, beyond the rows that searches read."""
-        start, count = len(self._seqs), len(self._seqs) + len(values)
-        if count > len(self._lanes[0]):
-            self._lanes = [_grown(lane, max(count, 2 * len(lane))) for lane in self._lanes]
-        for lane, part in zip(self._lanes, np.hsplit(pack(values, self.bits), len(self._lanes)), strict=True):
-            lane[start:count] = part
-
-    def _plain_values(self) -> tuple[int, ...]:
-        return tuple(self._seqs) if len(self._seqs) <= MAX_PLAIN else ()
-
-    def _memory_segment(self, count: int) -> Segment:
-        """The first values of the array in memory as a segment without tables, which is scanned."""
-        return Segment([lane[:count] for lane in self._lanes], Chunks(self.bits, ()))
 
 
 class TieredEngine(Engine):
@@ -272,6 +257,25 @@ def _values_and_distances(tier: Segment, hits: Hits) -> Iterator[tuple[tuple[int
     """For each hit, the position of its query and its value as a pair, and the distance."""
     positions, distances = hits.queries.tolist(), hits.distances.tolist()
     return zip(zip(positions, unpack(tier.words(hits.rows)), strict=True), distances, strict=True)
+
+
+def _plain_values(seqs: Mapping[int, int]) -> tuple[int, ...]:
+    return tuple(seqs) if len(seqs) <= MAX_PLAIN else ()
+
+
+def _memory_segment(bits: int, lanes: Sequence[Lane], count: int) -> Segment:
+    """The first values of the array in memory as a segment without tables, which is scanned."""
+    return Segment([lane[:count] for lane in lanes], Chunks(bits, ()))
+
+
+def _appended(lanes: list[Lane], start: int, words: Words) -> list[Lane]:
+    """The lanes with values from row `start` on, beyond the rows that searches read; larger ones if they are full."""
+    end = start + len(words)
+    if end > len(lanes[0]):
+        lanes = [_grown(lane, max(end, 2 * len(lane))) for lane in lanes]
+    for lane, part in zip(lanes, np.hsplit(words, len(lanes)), strict=True):
+        lane[start:end] = part
+    return lanes
 
 
 def _empty_lanes(bits: int, room: int) -> list[Lane]:

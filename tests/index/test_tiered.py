@@ -71,6 +71,21 @@ def test_adopting_segments_removes_older_values_from_memory() -> None:
     assert not any(are_found(index, 1, 5, 6))
 
 
+def test_values_stay_when_there_is_no_memory_to_adopt_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = TieredIndex(64, 6)
+    index.add([1], 1)
+    index.add([2], 2)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr("hashdb.index.tiered.pack", fail)
+        index.adopt([build_segment(packed(1), 4)], 1)
+    index.add([3], 3)
+    assert all(are_found(index, 1, 2, 3))
+
+
 def test_a_value_that_is_added_again_is_kept_in_memory() -> None:
     """It may have ended in between and left the segments, so files up to event 10 need not have it."""
     index = TieredIndex(64, 6)
