@@ -66,8 +66,8 @@ class StoredRecords(Repository):
             yield [_record(kind, row) for row in rows]
             if len(rows) < size:
                 return
-            asked = {"now": now, "size": size, "after": rows[-1][0]}
-            rows = self._connection.execute(_NEXT_PAGES[kind], asked).all()
+            parameters = {"now": now, "size": size, "after": rows[-1][0]}
+            rows = self._connection.execute(_NEXT_PAGES[kind], parameters).all()
 
     def sessions(self) -> Iterator[tuple[object, ...]]:
         """All sessions as they are stored: id, user_id, digest, complete, created_at."""

@@ -216,7 +216,7 @@ class Matches(Repository, MatchReader):
 
     def lasting_values(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
         """The values that belong to a contribution that matches, or may match again (as a suspended one may)."""
-        found: set[bytes] = set()
+        lasting: set[bytes] = set()
         table = signal_table(algorithm)
         for chunk in chunks(values):
             query = (
@@ -225,8 +225,8 @@ class Matches(Repository, MatchReader):
                 .join(contributions, contributions.c.id == table.c.contribution_id)
                 .where(table.c.algorithm == str(algorithm), table.c.value.in_(chunk), _lasting())
             )
-            found.update(self._connection.scalars(query))
-        return found
+            lasting.update(self._connection.scalars(query))
+        return lasting
 
     def contributions_with(self, wanted: Collection[Signal], most_per_value: int) -> Mapping[int, list[Signal]]:
         """The contributions of any status that have any of the signals: for each, those of the signals that it has.

@@ -32,15 +32,14 @@ def migrate(connection: Connection) -> str | None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    found = revision(connection)
-    _require_finished(found)
-    if _will_do(found):
-        return found
-    if found is None:
+    number = _finished_revision(connection)
+    if _is_usable(number):
+        return number
+    if number is None:
         _create(connection)
         return None
-    if not OLDEST <= found <= NEWEST:
-        raise SchemaOutdated(found, NEWEST, OLDEST)
+    if not OLDEST <= number <= NEWEST:
+        raise SchemaOutdated(number, NEWEST, OLDEST)
     from alembic import command
     from alembic.config import Config
 
@@ -48,7 +47,7 @@ def migrate(connection: Connection) -> str | None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    return found
+    return number
 
 
 def _create(connection: Connection) -> None:
@@ -66,20 +65,22 @@ def require_current(connection: Connection) -> None:
 
     Raise UnfinishedCopy if the database is an unfinished copy.
     """
-    found = revision(connection)
-    _require_finished(found)
-    if not _will_do(found):
-        raise SchemaOutdated(found or "none", NEWEST, OLDEST)
+    number = _finished_revision(connection)
+    if not _is_usable(number):
+        raise SchemaOutdated(number or "none", NEWEST, OLDEST)
 
 
-def _require_finished(found: str | None) -> None:
-    if found is not None and found.startswith(COPYING):
+def _finished_revision(connection: Connection) -> str | None:
+    """As `revision`. Raises UnfinishedCopy."""
+    number = revision(connection)
+    if number is not None and number.startswith(COPYING):
         raise UnfinishedCopy()
+    return number
 
 
-def _will_do(found: str | None) -> bool:
+def _is_usable(number: str | None) -> bool:
     """Whether this version may work with a schema: within a thousand, each number only adds to the ones before."""
-    return found is not None and found >= NEWEST and found[0] == NEWEST[0]
+    return number is not None and number >= NEWEST and number[0] == NEWEST[0]
 
 
 def revision(connection: Connection) -> str | None:
