@@ -41,7 +41,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions.expiry import amend_with_expiry
 from hashdb.service.contributions.intake import append_checked, with_intake
-from hashdb.service.contributions.recording import KEEP_ANSWERS, prepare, receipt_of, record
+from hashdb.service.contributions.recording import prepare, receipt_of, record
 from hashdb.service.contributions.sight import await_hits, may_see, visible_fields, with_origins
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
@@ -78,7 +78,7 @@ def receipt_of_repeated(db: HashDB, actor: Actor, key: IdempotencyKey | None) ->
         return None
     now = db.now()
     with db.store.read() as tx:
-        answer = tx.requests.answered(member.id, key, now - KEEP_ANSWERS)
+        answer = tx.requests.answered(member.id, key, now)
         return None if answer is None else receipt_of(tx, answer, now)
 
 

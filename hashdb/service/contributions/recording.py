@@ -23,8 +23,6 @@ from hashdb.store import Transaction
 from hashdb.store.contributions.contributions import PreparedDraft, SignalSet
 from hashdb.store.contributions.requests import Answer
 
-KEEP_ANSWERS = timedelta(hours=24)
-"""How long the answer to a request with an idempotency key is kept."""
 _DAY = timedelta(days=1)
 
 
@@ -122,7 +120,7 @@ def _record(db: HashDB, tx: Transaction, requests: Sequence[Request]) -> list[Re
         if request.key is not None:
             answers.append((request.member.id, request.key, _answer_of(receipt)))
     if answers:
-        tx.requests.remember(answers, now, now - KEEP_ANSWERS)
+        tx.requests.remember(answers, now)
     return [outcomes[position] for position in range(len(requests))]
 
 
@@ -134,7 +132,7 @@ def _repeated_outcomes(tx: Transaction, requests: Sequence[Request], now: dateti
     outcomes: dict[int, Receipt | Exception] = {}
     for position, request in enumerate(requests):
         try:
-            if request.key and (answer := tx.requests.answered(request.member.id, request.key, now - KEEP_ANSWERS)):
+            if request.key and (answer := tx.requests.answered(request.member.id, request.key, now)):
                 outcomes[position] = receipt_of(tx, answer, now)
         except IdempotencyKeyReused as error:
             outcomes[position] = error

@@ -13,7 +13,6 @@ from hashdb.domain.review.cases import CaseState, Cause, Opinion, OpinionDraft, 
 from hashdb.domain.rules import Rules
 from hashdb.errors import NotActive, NotFound, OwnContribution, reject
 from hashdb.service import HashDB
-from hashdb.service.contributions.recording import KEEP_ANSWERS
 from hashdb.service.contributions.sight import await_hits, may_know, may_see
 from hashdb.service.review.cases import opened_entry, settle, visible_opinion
 from hashdb.store import Transaction
@@ -50,13 +49,13 @@ def give(
     with db.store.begin() as tx:
         tx.members.lock([member.id])
         now = db.now()
-        if key is not None and (answer := tx.requests.answered(member.id, key, now - KEEP_ANSWERS)):
+        if key is not None and (answer := tx.requests.answered(member.id, key, now)):
             id = answer["opinion"]
             assert isinstance(id, int)
             return tx.opinions.one(id)
         opinion = _record(tx, db.rules, actor, member, _lock(tx, actor, contribution, now), draft, now)
         if key is not None:
-            tx.requests.remember([(member.id, key, {"opinion": opinion.id})], now, now - KEEP_ANSWERS)
+            tx.requests.remember([(member.id, key, {"opinion": opinion.id})], now)
     return opinion
 
 
