@@ -18,7 +18,6 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import IndexNotReady
 from hashdb.index import FLUSH_SIZE, Index, OpenEngine
 from hashdb.index.follower import RETRY_AFTER, LogFollower, LogSnapshot
-from hashdb.index.segment_store import SegmentStore
 from hashdb.index.vectors import Words, from_octets, is_among, to_octets
 from hashdb.store import Store, Transaction
 
@@ -63,8 +62,8 @@ class IndexView:
         self,
         store: Store,
         radii: Mapping[Algorithm, int],
-        folder: Path | None = None,
-        engine: OpenEngine = SegmentStore,
+        folder: Path | None,
+        engine: OpenEngine,
     ) -> None:
         """Empty until the first `catch_up`; the engine keeps its files in `folder` (None: all is kept in memory)."""
         self._store = store

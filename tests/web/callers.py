@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
 from hashdb.http_server.media import Hashers
+from hashdb.index.segment_store import SegmentStore
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.index_view import IndexView
@@ -148,6 +149,7 @@ class Service:
             self.db.store,
             {algorithm: algorithm.radius for algorithm in self.db.rules.searched_algorithms},
             self._folder / "index",
+            SegmentStore,
         )
 
     def rows(self) -> dict[str, int]:

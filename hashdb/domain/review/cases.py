@@ -182,9 +182,14 @@ def ruling(cases: Sequence[Case]) -> Standing | None:
     return ruled
 
 
+def open_case_of(cases: Iterable[Case]) -> Case | None:
+    """The open case among those on a contribution; None if all are decided."""
+    return next((case for case in cases if case.state is CaseState.OPEN), None)
+
+
 def opens_case(stance: Stance, cases: Sequence[Case]) -> bool:
     """Whether an opinion opens a case: a dispute does, or a confirmation against a ruling, if no case is open."""
-    if any(case.state is CaseState.OPEN for case in cases):
+    if open_case_of(cases):
         return False
     return stance is Stance.DISPUTES or ruling(cases) is not None
 

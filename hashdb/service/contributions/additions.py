@@ -18,7 +18,7 @@ from hashdb.domain.contributions import Addition, Contribution, Draft, Receipt, 
 from hashdb.domain.ledger.commitments import Commitment
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
-from hashdb.domain.review.cases import Case, CaseState
+from hashdb.domain.review.cases import Case, open_case_of
 from hashdb.domain.signals import SIGNALS_AN_ITEM, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM, Signature
 from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, NotFound, NotYours, UnderReview, reject
@@ -174,7 +174,7 @@ def _refusal(
     if contribution.no_match_reason is not None:
         return NotActive(contribution.id, contribution.no_match_reason)
     # A reviewer decides on the signals that are there, and names them by their positions.
-    if any(case.state is CaseState.OPEN for case in cases):
+    if open_case_of(cases):
         return UnderReview(contribution.id)
     if contribution.frame_count:
         return _invalid("signals", WITH_FRAMES)

@@ -24,7 +24,7 @@ from hashdb.domain.contributions import (
 from hashdb.domain.frames import Frame, Shot, mark_shots
 from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, LogEntry
 from hashdb.domain.matching.testing import TEST_ID, contribution_of_test_item
-from hashdb.domain.review.cases import CaseState
+from hashdb.domain.review.cases import open_case_of
 from hashdb.domain.times import format_instant
 from hashdb.errors import (
     AlreadyWithdrawn,
@@ -306,7 +306,7 @@ def delete_leftovers(db: HashDB) -> None:
 def _must_be_kept(tx: Transaction, contribution: Contribution) -> bool:
     """Whether its signals are needed to recognise a re-upload, or a reviewer is to decide on it."""
     cases = tx.cases.by_contribution([contribution.id]).get(contribution.id, ())
-    return not contribution.standing.matches or any(case.state is CaseState.OPEN for case in cases)
+    return not contribution.standing.matches or open_case_of(cases) is not None
 
 
 def _erasure_entry(id: int, kept_until: str | None = None) -> LogEntry:

@@ -35,7 +35,6 @@ _MOST_FRAMES = 500
 """Frames of an item whose neighbors are listed."""
 _Signatures = Mapping[str, Sequence[Signature]]
 """The signatures of a picture by view: `whole`, or the name of a transform."""
-_NO_SIGNATURES: _Signatures = {}
 SignalsByTransform = Mapping[str, Sequence[Signal]]
 """The signals of an item by the name of a transform, and those of the item itself by the name `UNALTERED`."""
 UNALTERED: Final = ""
@@ -62,7 +61,7 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
 
 
 def list_near_signals(
-    db: HashDB, actor: Actor, by_transform: SignalsByTransform, limit: int, signatures: _Signatures = _NO_SIGNATURES
+    db: HashDB, actor: Actor, by_transform: SignalsByTransform, limit: int, signatures: _Signatures
 ) -> tuple[NearContribution, ...]:
     """The contributions within `neighbor_radius` of signals or of any of their transforms, nearest first.
 

@@ -297,7 +297,7 @@ class _Act(NamedTuple):
     def _decide(self, decision: Decision) -> Done:
         case = self.examined.case or self._open(holds=False)
         decided = decide_within(
-            self.db, self.tx, self.actor, case, decision, self.batch.choices.note, near=self.near, unless_taken=True
+            self.db, self.tx, self.actor, case, decision, self.batch.choices.note, None, self.near, unless_taken=True
         )
         return _done("case", decided)
 

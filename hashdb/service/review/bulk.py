@@ -133,7 +133,10 @@ def proposals_of(db: HashDB, actor: Actor, upto: int) -> tuple[int, ...]:
 def get(db: HashDB, actor: Actor, id: int) -> Batch:
     """One batch; a draft only for the user who selected it. Raises NotFound."""
     with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
-        return _visible(actor, tx.batches.one(id))
+        batch = tx.batches.one(id)
+    if batch.state is BatchState.DRAFT and batch.actor != str(actor):
+        raise NotFound(f"batch {id}")
+    return batch
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Batch, ...]:
@@ -253,12 +256,6 @@ def stop(db: HashDB, actor: Actor, id: int) -> None:
     with db.store.begin() as tx:
         if not tx.batches.stop(id, db.now()):
             raise BatchBegun(id)
-
-
-def _visible(actor: Actor, batch: Batch) -> Batch:
-    if batch.state is BatchState.DRAFT and batch.actor != str(actor):
-        raise NotFound(f"batch {batch.id}")
-    return batch
 
 
 def _size_fault(size: int) -> str | None:

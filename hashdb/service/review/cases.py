@@ -22,6 +22,7 @@ from hashdb.domain.review.cases import (
     Opinion,
     Stance,
     StandingChange,
+    open_case_of,
     ruling,
     standing,
 )
@@ -29,10 +30,10 @@ from hashdb.domain.review.proposals import Proposal, ProposedChange, TwoPersonAc
 from hashdb.domain.review.shadows import FRAMES_PLACE, ShadowChoice, default_shadow
 from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.upstreams import combine_standings
-from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, NotActive, reject, reject_field
+from hashdb.errors import AlreadyDecided, AlreadyOpen, CaseTaken, Fault, NotActive, reject, reject_field
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import sees_members
-from hashdb.service.review.claims import require_free
+from hashdb.service.review.claims import taken_by_others
 from hashdb.service.review.notes import note_reason
 from hashdb.service.review.proposals import require_second_person
 from hashdb.service.review.twins import NearShadow, list_twins, search_near
@@ -111,10 +112,10 @@ def decide_within(
     case: Case,
     decision: Decision,
     note: str | None,
-    shadow_places: Collection[int] | None = None,
-    near: NearShadow | None = None,
+    shadow_places: Collection[int] | None,
+    near: NearShadow | None,
     *,
-    unless_taken: bool = False,
+    unless_taken: bool,
 ) -> Case | Proposal:
     """Decide a case within a transaction, as `decide` does; `near` is what `search_shadow` returned before it began."""
     now, id = db.now(), case.id
@@ -124,8 +125,8 @@ def decide_within(
     case = tx.cases.one(id)
     if case.decision is not None:
         raise AlreadyDecided(id)
-    if unless_taken:
-        require_free(tx, db.rules, actor, id, now)
+    if unless_taken and taken_by_others(tx, db.rules, actor, [id], now):
+        raise CaseTaken(id)
     shadow = _shadow(tx, case.contribution, decision, shadow_places)
     if shadow is not None:
         change = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.content})
@@ -159,7 +160,7 @@ def lock_with_twins(
 
 
 def search_shadow(
-    db: HashDB, contribution: int, decision: Decision, shadow_places: Collection[int] | None = None
+    db: HashDB, contribution: int, decision: Decision, shadow_places: Collection[int] | None
 ) -> NearShadow | None:
     """The stored signals near the shadow that a retirement casts; None for another decision. Raises IndexNotReady."""
     with db.store.read() as tx:
@@ -189,7 +190,7 @@ def open_within(db: HashDB, tx: Transaction, actor: Actor, contribution: int, re
     item = tx.contributions.one(contribution, now, lock=True)
     if item.status is not Status.ACTIVE:
         raise NotActive(contribution, item.status)
-    if any(case.state is CaseState.OPEN for case in tx.cases.by_contribution([contribution]).get(contribution, ())):
+    if open_case_of(tx.cases.by_contribution([contribution]).get(contribution, ())):
         raise AlreadyOpen(contribution)
     case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
     tx.audit.append(now, actor, [opened_entry(case), *settle(tx, [item], reason)])
@@ -214,7 +215,7 @@ def hold(
     openings: list[Opening] = []
     entries: list[LogEntry] = []
     for id in owners:
-        case = next((case for case in cases.get(id, ()) if case.state is CaseState.OPEN), None)
+        case = open_case_of(cases.get(id, ()))
         if case is None:
             # In the pile of the contributor, if it uploads again what was retired.
             opener = owners[id] if cause is Cause.NEAR_RETIRED else None

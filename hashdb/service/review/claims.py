@@ -8,7 +8,7 @@ from datetime import datetime
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.review.cases import CaseState
-from hashdb.domain.review.queues import MOST_WITHOUT_PILE, Claim, QueueQuery
+from hashdb.domain.review.queues import Claim, QueueQuery
 from hashdb.domain.rules import Rules
 from hashdb.errors import AlreadyDecided, CaseTaken
 from hashdb.service import HashDB
@@ -24,7 +24,7 @@ def take_next(db: HashDB, actor: Actor, query: QueueQuery, after: int | None = N
     with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         idle_since = now - db.rules.case_idle
-        pile_openers = tx.queues.openers_of_piles(query, now, MOST_WITHOUT_PILE) if query.pile is None else ()
+        pile_openers = tx.queues.openers_of_piles(query, now)
         place = None if after is None else tx.queues.place(query.order, after)
         # First without the piles, then with them; each time from the place on, then from the beginning.
         for without in (pile_openers, ()) if pile_openers else ((),):
@@ -88,8 +88,7 @@ def current_claims(tx: Transaction, rules: Rules, ids: Collection[int], now: dat
     return tx.claims.by_case(ids, now - rules.case_idle)
 
 
-def require_free(tx: Transaction, rules: Rules, actor: Actor, id: int, now: datetime) -> None:
-    """Raise CaseTaken if another reviewer than the actor has taken a case."""
-    claim = current_claims(tx, rules, [id], now).get(id)
-    if claim is not None and claim.actor != str(actor):
-        raise CaseTaken(id)
+def taken_by_others(tx: Transaction, rules: Rules, actor: Actor, ids: Collection[int], now: datetime) -> frozenset[int]:
+    """Those of the cases that another reviewer than the actor has taken."""
+    claims = current_claims(tx, rules, ids, now)
+    return frozenset(id for id, claim in claims.items() if claim.actor != str(actor))

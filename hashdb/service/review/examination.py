@@ -14,13 +14,13 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Amendment, Contribution, Status
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.bulk import Batch, BatchAction, BatchItem, ItemOutcome, RowKind, Skip
-from hashdb.domain.review.cases import Case, CaseState, Decision
+from hashdb.domain.review.cases import Case, CaseState, Decision, open_case_of
 from hashdb.domain.review.proposals import REVIEWER_ACTIONS, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import PERCEPTUAL
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.service import HashDB
 from hashdb.service.matching import benign
-from hashdb.service.review.claims import current_claims
+from hashdb.service.review.claims import taken_by_others
 from hashdb.service.review.proposals import person_of
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
@@ -121,16 +121,14 @@ class Examiner:
         return examined
 
     def _taken(self, ids: Collection[int]) -> frozenset[int]:
-        """Those of the cases that another reviewer has taken."""
-        claims = current_claims(self.tx, self.db.rules, ids, self.now)
-        return frozenset(id for id, claim in claims.items() if claim.actor != str(self.actor))
+        return taken_by_others(self.tx, self.db.rules, self.actor, ids, self.now)
 
     def _examine_contributions(self, ids: Sequence[int]) -> dict[int, Examined]:
         action = self.batch.action
         contributions = self.tx.contributions.get(ids, self.now)
         cases = self.tx.cases.by_contribution(ids)
         own = self.tx.retention.own_expiries(ids) if action is BatchAction.EXPIRY else {}
-        taken = self._taken(open_ids(cases) if action.decision is not None else [])
+        taken = self._taken(_open_ids(cases) if action.decision is not None else [])
         examined = {}
         for id in ids:
             contribution = contributions.get(id)
@@ -286,13 +284,10 @@ class Examiner:
         if decided[-1:] != [case.id]:
             return Examined(Skip.CHANGED, contribution)
         now_open = open_case_of(cases)
-        skip = (
-            _skip_unless_active(contribution)
-            if now_open is None
-            else Skip.TAKEN
-            if now_open.id in stored.taken
-            else None
-        )
+        if now_open is None:
+            skip = _skip_unless_active(contribution)
+        else:
+            skip = Skip.TAKEN if now_open.id in stored.taken else None
         return Examined(skip, contribution, now_open, undoes=action)
 
     def _load(
@@ -309,7 +304,7 @@ class Examiner:
         by_id = tx.cases.get({*cases, *(request.id for request in requests if request.act is TwoPersonAction.RETIRE)})
         cases_on = tx.cases.by_contribution({case.contribution for case in by_id.values()})
         by_contribution = tx.contributions.get({*cases_on, *contributions}, now)
-        taken = self._taken(open_ids(cases_on))
+        taken = self._taken(_open_ids(cases_on))
         return _Stored(
             pending,
             by_id,
@@ -321,14 +316,9 @@ class Examiner:
         )
 
 
-def open_case_of(cases: Collection[Case]) -> Case | None:
-    """The open case among those on a contribution, if there is one."""
-    return next((case for case in cases if case.state is CaseState.OPEN), None)
-
-
-def open_ids(cases: Mapping[int, Sequence[Case]]) -> list[int]:
+def _open_ids(cases: Mapping[int, Sequence[Case]]) -> list[int]:
     """The ids of the open cases among those on contributions."""
-    return [case.id for group in cases.values() for case in group if case.state is CaseState.OPEN]
+    return [case.id for cases_on in cases.values() if (case := open_case_of(cases_on))]
 
 
 def retirement(case: int) -> ProposedChange:

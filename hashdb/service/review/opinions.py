@@ -9,7 +9,7 @@ from hashdb.domain.accounts.budgets import Budget, Cost
 from hashdb.domain.accounts.members import SYSTEM, Actor, Member, Scope
 from hashdb.domain.contributions import Contribution, IdempotencyKey, Status
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.domain.review.cases import CaseState, Cause, Opinion, OpinionDraft, Stance, opens_case
+from hashdb.domain.review.cases import Cause, Opinion, OpinionDraft, Stance, open_case_of, opens_case
 from hashdb.domain.rules import Rules
 from hashdb.errors import NotActive, NotFound, OwnContribution, reject
 from hashdb.service import HashDB
@@ -116,7 +116,7 @@ def _record(
         opening = tx.cases.open(item.id, reason, now, due, opener=member.id)
     elif same := _same_opinion(tx, member, item, draft):
         return same
-    case = opening or next((case for case in cases if case.state is CaseState.OPEN), None)
+    case = opening or open_case_of(cases)
     if case is not None and case is not opening:
         # A case without an opener is in the pile of the first member that gives an opinion in it.
         tx.cases.set_opener(case.id, member.id)

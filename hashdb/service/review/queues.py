@@ -11,11 +11,11 @@ from operator import attrgetter
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.review.cases import CaseState, Decision
 from hashdb.domain.review.proposals import REVIEWER_ACTIONS
-from hashdb.domain.review.queues import MOST_WITHOUT_PILE, ProposedCase, Queue, QueueCounts, QueueQuery, WaitingCase
+from hashdb.domain.review.queues import ProposedCase, Queue, QueueCounts, QueueQuery, WaitingCase
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
 from hashdb.service.review.cases import decided_entry, settle
-from hashdb.service.review.claims import current_claims
+from hashdb.service.review.claims import current_claims, taken_by_others
 from hashdb.store import Transaction
 
 _PAGE = 50
@@ -44,7 +44,7 @@ def queue(
     backwards = before is not None
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        pile_openers = tx.queues.openers_of_piles(query, now, MOST_WITHOUT_PILE) if query.pile is None else ()
+        pile_openers = tx.queues.openers_of_piles(query, now)
         start = before if backwards else after
         # One more than the limit shows whether another page follows in this direction.
         page = tx.queues.page(query, now, limit + 1, without_openers=pile_openers, start=start, backwards=backwards)
@@ -66,14 +66,14 @@ def count(db: HashDB, actor: Actor, query: QueueQuery = _ANY) -> QueueCounts:
         return tx.queues.count(query, db.now(), LONGEST_COUNT)
 
 
-def neighbors_in_queue(db: HashDB, actor: Actor, case: int, query: QueueQuery = _ANY) -> tuple[int | None, int | None]:
+def neighbors_in_queue(db: HashDB, actor: Actor, case: int, query: QueueQuery) -> tuple[int | None, int | None]:
     """The ids of the cases before and after one in a queue; None if there is none.
 
     If the case is no longer there, the first case is the next one.
     """
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        pile_openers = tx.queues.openers_of_piles(query, now, MOST_WITHOUT_PILE) if query.pile is None else ()
+        pile_openers = tx.queues.openers_of_piles(query, now)
         here = tx.queues.has(query, now, case)
         before: tuple[int, ...] = ()
         if here:
@@ -114,7 +114,7 @@ def _with_contributions(
     return tuple(WaitingCase(cases[id], visible[cases[id].contribution], claims.get(id)) for id in ids if id in cases)
 
 
-def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query: QueueQuery = _ANY) -> int:
+def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query: QueueQuery) -> int:
     """Uphold cases of a member's pile, all with the same note; return how many, at most `MOST_UPHELD`.
 
     `pile` is the member, and `query` is the filter that the cases fit. Cases with ids above `upto` are left out,
@@ -126,8 +126,7 @@ def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query
         ids = tx.queues.page(query, now, MOST_UPHELD)
         tx.contributions.lock({case.contribution for case in tx.cases.get(ids).values() if case.id <= upto})
         # Read again: now that they are locked, nobody else decides on them.
-        claims = current_claims(tx, db.rules, ids, now)
-        taken = {id for id, claim in claims.items() if claim.actor != str(actor)}
+        taken = taken_by_others(tx, db.rules, actor, ids, now)
         cases = [
             case
             for id, case in tx.cases.get(ids).items()

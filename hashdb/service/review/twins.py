@@ -27,7 +27,7 @@ class NearShadow(NamedTuple):
     """The last event that the search includes."""
 
 
-def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] = ()) -> NearShadow:
+def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal]) -> NearShadow:
     """Search the index for stored signals near these, and near those of frames. Raises IndexNotReady.
 
     The search may take a second: call it before the transaction that decides. Frames are searched within the default

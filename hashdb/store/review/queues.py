@@ -25,7 +25,15 @@ from sqlalchemy import (
 )
 
 from hashdb.domain.review.proposals import TwoPersonAction
-from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, Pile, QueueCounts, QueueOrder, QueueQuery
+from hashdb.domain.review.queues import (
+    MOST_WITHOUT_PILE,
+    UNKNOWN_SEVERITY,
+    Age,
+    Pile,
+    QueueCounts,
+    QueueOrder,
+    QueueQuery,
+)
 from hashdb.domain.times import to_microseconds
 from hashdb.store.contributions.filters import has_label
 from hashdb.store.repositories import Repository, chunks
@@ -35,8 +43,10 @@ from hashdb.store.tables import cases, contributions, members, proposals
 class Queues(Repository):
     """Queues within one transaction. No queue has a case that waits for a second person."""
 
-    def openers_of_piles(self, queue: QueueQuery, now: datetime, above: int) -> tuple[int, ...]:
-        """The members that are the opener of more than `above` cases of a queue."""
+    def openers_of_piles(self, queue: QueueQuery, now: datetime, above: int = MOST_WITHOUT_PILE) -> tuple[int, ...]:
+        """The members that are the opener of more than `above` cases of a queue; none for the queue of a pile."""
+        if queue.pile is not None:
+            return ()
         query = queued_cases(queue, now, cases.c.opener).group_by(cases.c.opener).having(func.count() > above)
         return tuple(self._connection.scalars(query.where(cases.c.opener.is_not(None))))
 

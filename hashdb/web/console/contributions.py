@@ -12,7 +12,7 @@ from flask import Response, request, stream_with_context
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Contribution, Filter, Media, Standing, Status
 from hashdb.domain.listings import Paged, Sort, Total
-from hashdb.domain.review.cases import Case, CaseState
+from hashdb.domain.review.cases import Case, open_case_of
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.tiers import Tier
 from hashdb.domain.times import format_instant
@@ -220,8 +220,7 @@ def _confirmation_page(template: str, id: int, form: Form) -> Response:
 
 
 def _find_open_case(contribution: int) -> Case | None:
-    all_cases = cases.list_on_contribution(hashdb(), actor(), contribution)
-    return next((case for case in all_cases if case.state is CaseState.OPEN), None)
+    return open_case_of(cases.list_on_contribution(hashdb(), actor(), contribution))
 
 
 _MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}

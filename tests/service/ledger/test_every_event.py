@@ -32,6 +32,7 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.bulk import BatchAction, BatchChoices, RowKind
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
+from hashdb.domain.review.queues import QueueQuery
 from hashdb.domain.sharing.webhooks import Topic, WebhookChange, WebhookDraft
 from hashdb.domain.signals import PERCEPTUAL
 from hashdb.domain.stats.counts import AccessRefusal
@@ -220,7 +221,7 @@ CHANGES: dict[str, Verb] = {
     "backups.log_verified": lambda db, actor, id: backups.log_verified(db, COMMAND_LINE, 7),
     "queues.uphold_pile": lambda db, actor, id: (
         dispute(db, id),
-        queues.uphold_pile(db, COMMAND_LINE, 2, 99, "as an example"),
+        queues.uphold_pile(db, COMMAND_LINE, 2, 99, "as an example", QueueQuery()),
     ),
     "batches.carry_out": lambda db, actor, id: run_batch(db, id),
     "claims.take": lambda db, actor, id: take_over_case(db, id),

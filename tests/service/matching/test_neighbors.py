@@ -54,7 +54,7 @@ def test_unstored_signals_are_searched_within_twice_the_radius(db: HashDB, actor
     far, near_mirrored, _ = contributed(
         db, actor, draft(near(signal(1), 62)), draft(near(signal(2), 6)), draft(near(signal(1), 63))
     )
-    neighbors_found = neighbors.list_near_signals(db, COMMAND_LINE, {"": [signal(1)], "mirror": [signal(2)]}, 10)
+    neighbors_found = neighbors.list_near_signals(db, COMMAND_LINE, {"": [signal(1)], "mirror": [signal(2)]}, 10, {})
     assert [
         (neighbor.contribution.id, dict(neighbor.distance), dict(neighbor.nearest_transform))
         for neighbor in neighbors_found
@@ -83,11 +83,11 @@ def test_the_nearest_benign_signal_is_returned_for_each_algorithm(db: HashDB, ac
 def test_disabled_algorithms_members_and_unknown_ids_are_rejected(db: HashDB, actor: Actor) -> None:
     (contribution,) = contributed(db, actor, draft(1))
     with pytest.raises(InvalidInput) as caught:
-        neighbors.list_near_signals(db, COMMAND_LINE, {"": [signal(1), signal(1, Algorithm.AHASH)]}, 1)
+        neighbors.list_near_signals(db, COMMAND_LINE, {"": [signal(1), signal(1, Algorithm.AHASH)]}, 1, {})
     assert [fault.at for fault in caught.value.faults] == ["signals[1]"]
     with pytest.raises(ScopeMissing):
         neighbors.list_near(db, actor, contribution.id, 1)
     with pytest.raises(ScopeMissing):
-        neighbors.list_near_signals(db, actor, {}, 1)
+        neighbors.list_near_signals(db, actor, {}, 1, {})
     with pytest.raises(NotFound):
         neighbors.list_near(db, COMMAND_LINE, 99, 1)

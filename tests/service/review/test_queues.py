@@ -103,7 +103,7 @@ def test_uphold_pile_decides_the_cases_that_the_reviewer_saw(db: HashDB, actor: 
     piled = dispute_all(db, other, items)
     member, reviewer = other.require_member(Scope.MATCH).id, member_with(db, Scope.REVIEW)
     other_case = dispute_all(db, actor, contributed(db, other, draft(200)))
-    assert queues.uphold_pile(db, reviewer, member, piled[-2], "news reports") == MOST_WITHOUT_PILE + 1
+    assert queues.uphold_pile(db, reviewer, member, piled[-2], "news reports", QueueQuery()) == MOST_WITHOUT_PILE + 1
     decided = [cases.get(db, COMMAND_LINE, id) for id in piled]
     assert [each.decision for each in decided] == [Decision.UPHOLD] * (MOST_WITHOUT_PILE + 1) + [None]
     assert {each.note for each in decided[:-1]} == {"news reports"}
@@ -111,18 +111,18 @@ def test_uphold_pile_decides_the_cases_that_the_reviewer_saw(db: HashDB, actor: 
     standings = [contributions.get(db, COMMAND_LINE, each.id).standing for each in items]
     assert standings == [Standing.UNREVIEWED] * (MOST_WITHOUT_PILE + 1) + [Standing.DISPUTED]
     assert cases.get(db, COMMAND_LINE, other_case[0]).state is CaseState.OPEN
-    assert queues.uphold_pile(db, reviewer, member, piled[-2], "news reports") == 0
+    assert queues.uphold_pile(db, reviewer, member, piled[-2], "news reports", QueueQuery()) == 0
     assert verify(db, COMMAND_LINE).findings == ()
 
 
 def test_only_reviewers_and_auditors_read_queues(db: HashDB, actor: Actor) -> None:
-    assert queues.neighbors_in_queue(db, COMMAND_LINE, 1) == (None, None)
+    assert queues.neighbors_in_queue(db, COMMAND_LINE, 1, QueueQuery()) == (None, None)
     for verb in (
         lambda: queues.queue(db, actor),
-        lambda: queues.neighbors_in_queue(db, actor, 1),
+        lambda: queues.neighbors_in_queue(db, actor, 1, QueueQuery()),
         lambda: queues.count(db, actor),
         lambda: queues.list_proposed(db, actor),
-        lambda: queues.uphold_pile(db, actor, 1, 9, "it stands"),
+        lambda: queues.uphold_pile(db, actor, 1, 9, "it stands", QueueQuery()),
     ):
         with pytest.raises(ScopeMissing):
             verb()
