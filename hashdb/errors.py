@@ -99,7 +99,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import walk_tb
-from typing import ClassVar, dataclass_transform
+from typing import ClassVar, Self, dataclass_transform
 
 _FRAMES = 8
 """The most frames of the call stack that `where_raised` names."""
@@ -373,6 +373,11 @@ class VideoTooLarge(UnreadablePicture):
 class InvalidInput(HashDBError):
     faults: tuple[Fault, ...]
     omitted: int = 0
+
+    @classmethod
+    def at_field(cls, at: str, reason: str) -> Self:
+        """The error of one fault, at the field `at`."""
+        return cls((Fault(at, reason),))
 
     def __str__(self) -> str:
         count = len(self.faults) + self.omitted
@@ -656,7 +661,8 @@ def reject(faults: Iterable[Fault]) -> None:
 
 def reject_field(at: str, reason: str | None) -> None:
     """Raise InvalidInput with a fault of the field `at`, if there is a reason."""
-    reject([Fault(at, reason)] if reason else ())
+    if reason:
+        raise InvalidInput.at_field(at, reason)
 
 
 def os_reason(error: OSError) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import TypeVar
 
+_Row = TypeVar("_Row")
 _LONGEST = 100
 """Characters of the longest word that is compared: the work grows with its square."""
 _BEGINNING = 0.8
@@ -55,6 +57,12 @@ def name_rank(text: str, name: str) -> int | None:
     if plain.startswith(wanted):
         return int(plain != wanted)
     return 2 if f"_{wanted}" in plain else 3
+
+
+def rank_by_name(text: str, rows: Iterable[_Row], name: Callable[[_Row], str]) -> list[tuple[int, _Row]]:
+    """The rows whose name fits a text, each with its `name_rank`, the best first."""
+    ranked = [(rank, row) for row in rows if (rank := name_rank(text, name(row))) is not None]
+    return sorted(ranked, key=lambda pair: (pair[0], name(pair[1]).casefold()))
 
 
 # One mistake is often made in every row of a list. Few are kept: each keeps all names that were known then.

@@ -23,7 +23,7 @@ from hashdb.service.background import Background
 from hashdb.service.index_view import IndexView
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.stats.buffer import StatsBuffer
-from hashdb.service.views import INTAKE, CachedRead, KeyCache, Kinds, RetiredSignals, UpstreamCache, read_intake_rules
+from hashdb.service.views import INTAKE, CachedRead, KeyCache, Kinds, RetiredSignals, read_intake_rules
 from hashdb.store import Store, Transaction
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ class HashDB:
         self.retired = RetiredSignals(store, radii)
         self.intake_rules = CachedRead(store, INTAKE, read_intake_rules)
         self.seeds_in_use = CachedRead(store, frozenset({"seed"}), lambda tx: tx.seeds.in_use())  # Newest first.
-        self.upstreams = UpstreamCache(store, frozenset({"upstream"}), lambda tx: tx.upstreams.members())
-        views = self.keys, self.retired, self.intake_rules, self.seeds_in_use, self.upstreams
+        # The ids of the members whose contributions came from other services.
+        self.upstream_members = CachedRead(store, frozenset({"upstream"}), lambda tx: tx.upstreams.members())
+        views = self.keys, self.retired, self.intake_rules, self.seeds_in_use, self.upstream_members
         self.follower = LogFollower(store.head, self._tail, views)
         # It has its own follower: a request that needs no search does not wait while the index is built.
         self.index = IndexView(store, radii, index, engine)

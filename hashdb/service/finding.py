@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import Generic, NamedTuple, TypeVar
 
 from hashdb.domain.accounts.members import Actor, Member, Scope
@@ -12,7 +11,7 @@ from hashdb.domain.accounts.users import User
 from hashdb.domain.contributions import Contribution, Filter
 from hashdb.domain.listings import Listing, Place, Total, read_all
 from hashdb.domain.review.incidents import Incident
-from hashdb.domain.spelling import name_rank, nearest
+from hashdb.domain.spelling import nearest, rank_by_name
 from hashdb.service import HashDB
 from hashdb.service.contributions import listings
 from hashdb.service.contributions.sight import visible_fields
@@ -75,5 +74,4 @@ def find(db: HashDB, actor: Actor, text: str) -> Findings:
 
 def _fitting(text: str, rows: Iterable[_Row], name: Callable[[_Row], str]) -> tuple[Found[_Row], ...]:
     """The rows whose name fits the text, best first. The rank 0 is that of the whole name."""
-    fits = [(rank, name(row).casefold(), row) for row in rows if (rank := name_rank(text, name(row))) is not None]
-    return tuple(Found(row, not rank) for rank, _, row in sorted(fits, key=itemgetter(0, 1)))
+    return tuple(Found(row, exact=rank == 0) for rank, row in rank_by_name(text, rows, name))

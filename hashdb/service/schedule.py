@@ -150,10 +150,12 @@ BACKGROUND_TASKS = (
 
 def periodic_tasks(db: HashDB) -> tuple[Task, ...]:
     """The tasks that this service runs periodically, without those of webhooks, mail and witnesses if it has none."""
-    off = {Lane.WEBHOOKS} if db.rules.webhook_egress is None else set[Lane]()
-    off |= set() if db.rules.mails else {Lane.MAILS}
-    off |= set() if db.rules.asks_witnesses else {Lane.WITNESSES}
-    lanes = [lane for lane in Lane if lane not in off]
+    used = {
+        Lane.WEBHOOKS: db.rules.webhook_egress is not None,
+        Lane.MAILS: db.rules.mails,
+        Lane.WITNESSES: db.rules.asks_witnesses,
+    }
+    lanes = [lane for lane in Lane if used.get(lane, True)]
     return tuple(plan.task for plan in BACKGROUND_TASKS if plan.every is not None and plan.lane in lanes)
 
 
@@ -211,10 +213,11 @@ def deliver(
             if holds_lock:
                 dispatcher = deliveries.Dispatcher(post, report)
                 work(db, Lane.WEBHOOKS, stop, {Task.WEBHOOKS: dispatcher.look}, dispatcher.wait)
-        # None: another process runs these tasks.
-        for plan in () if holds_lock else BACKGROUND_TASKS:
-            if plan.lane is Lane.WEBHOOKS:
-                db.background.on_success(plan.task, None)
+            else:
+                # Another process runs these tasks.
+                for plan in BACKGROUND_TASKS:
+                    if plan.lane is Lane.WEBHOOKS:
+                        db.background.on_success(plan.task, None)
         stop.wait(_TRY_AGAIN)
 
 

@@ -92,18 +92,13 @@ class CachedRead(Generic[_Content]):
         return content[0]
 
 
-class UpstreamCache(CachedRead[frozenset[int]]):
-    """The ids of the members whose contributions came from other services, by `members()`."""
-
-    members = CachedRead.__call__
-
-
 class IntakeRules:
     """The content of the database that drafts are checked against: the benign list and the incidents."""
 
     def __init__(self, benign_signals: Iterable[BenignSignal], incidents: Iterable[Incident]) -> None:
         """Index every benign signal with its radius, and every incident by its label."""
-        self.incidents: Mapping[str, Incident] = {incident.label: incident for incident in incidents}
+        # By label; the label None, of contributions without one, is of no incident.
+        self.incidents: Mapping[str | None, Incident] = {incident.label: incident for incident in incidents}
         # By algorithm and radius: the benign values, each with the id of its entry.
         self._entries: dict[tuple[Algorithm, int], dict[int, int]] = defaultdict(dict)
         for entry, signal, radius in benign_signals:
@@ -139,7 +134,7 @@ class IntakeRules:
 
     def incident_fault(self, label: str | None, now: datetime) -> str | None:
         """Why nothing can be contributed under this label any more; None if it can."""
-        incident = self.incidents.get(label) if label else None
+        incident = self.incidents.get(label)
         if incident is None or incident.expiry is None or incident.expiry > now:
             return None
         return "this incident has ended, and its contributions have expired"

@@ -59,7 +59,7 @@ def _read_json(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_constant=reject_constant)
     except (ValueError, RecursionError):
-        raise InvalidInput((Fault(FIELD, "are not valid JSON: the text is damaged or cut short"),)) from None
+        raise InvalidInput.at_field(FIELD, "are not valid JSON: the text is damaged or cut short") from None
     if isinstance(value, dict) and "queries" in value:
         value = value["queries"]
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
@@ -74,7 +74,7 @@ def _read_vpdq(value: object) -> dict[str, Any]:
     try:
         return read_vpdq(value)
     except ValueError as error:
-        raise InvalidInput((Fault(FIELD, f"have no `frames`, and what was pasted {error}"),)) from None
+        raise InvalidInput.at_field(FIELD, f"have no `frames`, and what was pasted {error}") from None
 
 
 def with_algorithms(text: str, algorithms: Collection[Algorithm]) -> str | None:

@@ -156,7 +156,7 @@ def ask_witness(db: HashDB) -> WitnessState:
 
 def verify_cosigned(db: HashDB, log: Log) -> int:
     """Verify the cosigned checkpoint with the policy, as a member does, and return its size."""
-    note, now = witnesses.cosigned(db), time.time()
+    note, now = witnesses.cosigned(db).note, time.time()
     checkpoint, signed = log.policy.check(note, [log.signer.verifier])
     assert all(abs(at - now) < 60 for at in signed.values())
     return checkpoint.size

@@ -21,7 +21,7 @@ from hashdb.domain.accounts.users import (
 from hashdb.domain.addresses import network_of
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.stats.counts import AccessRefusal
-from hashdb.errors import Fault, InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused
+from hashdb.errors import InvalidInput, LimitReached, NotAuthenticated, NotFound, SignInRefused
 from hashdb.service import HashDB
 from hashdb.service.accounts.passwords import code_step, remaining_codes, verify_password
 from hashdb.service.stats.buffer import Refusal
@@ -133,7 +133,7 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
             tx.audit.append(now, SYSTEM, [_sign_out_entry(session, count=1, session=session.tag)])
     if ended:
         raise SignInRefused("too many wrong passwords: this session has ended, sign in again")
-    raise InvalidInput((Fault("present", "is wrong"),))
+    raise InvalidInput.at_field("present", "is wrong")
 
 
 def find_session(db: HashDB, token: str, lifetime: SessionLifetime, *, in_use: bool = True) -> Session:

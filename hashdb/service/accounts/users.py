@@ -14,7 +14,7 @@ from hashdb.domain.accounts.users import (
     password_fault,
 )
 from hashdb.domain.ledger.events import Action, Details, LogEntry, secret_tag
-from hashdb.errors import Fault, InvalidInput, reject_field
+from hashdb.errors import InvalidInput, reject_field
 from hashdb.service import HashDB
 from hashdb.service.accounts import passwords, sessions
 from hashdb.service.accounts.names import require_distinct
@@ -136,7 +136,7 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
     sessions.require_password(db, session, present)
     step = passwords.code_step(secret, code, now, after=0) if passwords.is_secret(secret) else None
     if step is None:
-        raise InvalidInput((Fault("code", "is not the code that the authenticator shows now"),))
+        raise InvalidInput.at_field("code", "is not the code that the authenticator shows now")
     codes = passwords.new_codes()
     with db.store.begin() as tx:
         tx.users.set_factor(user.id, secret, step, tuple(map(passwords.recovery_digest, codes)))

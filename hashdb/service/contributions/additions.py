@@ -127,7 +127,13 @@ def _add(db: HashDB, actor: Actor, additions: Sequence[Addition], refuse: _Refus
     db.budgets.spend(actor, ((Budget.CONTRIBUTIONS, len(additions)),), db.now())
     ids = [addition.id for addition in additions]
     last = {id: position for position, id in enumerate(ids)}
-    refuse([_Refusal(position, _invalid("id", TWICE)) for position, id in enumerate(ids) if last[id] != position])
+    refuse(
+        [
+            _Refusal(position, InvalidInput.at_field("id", TWICE))
+            for position, id in enumerate(ids)
+            if last[id] != position
+        ]
+    )
     signals = [signal for addition in additions for signal in addition.signals]
 
     def check_and_record(rules: IntakeRules, seq: int) -> Receipt:
@@ -177,16 +183,12 @@ def _refusal(
     if open_case_of(cases):
         return UnderReview(contribution.id)
     if contribution.frame_count:
-        return _invalid("signals", WITH_FRAMES)
+        return InvalidInput.at_field("signals", WITH_FRAMES)
     if not addition.shows_same_picture(set(added.stored.values())):
-        return _invalid("signals", UNLIKE)
+        return InvalidInput.at_field("signals", UNLIKE)
     refused = benign & set(added.new_signals.values())
     faults = [Fault(f"signals[{i}]", CLOSE_TO_BENIGN) for i, signal in enumerate(addition.signals) if signal in refused]
     return InvalidInput(tuple(faults)) if faults else None
-
-
-def _invalid(at: str, reason: str) -> InvalidInput:
-    return InvalidInput((Fault(at, reason),))
 
 
 def _record(

@@ -21,8 +21,7 @@ BATCH = 500
 
 def expiry_of(db: HashDB, draft: Draft, now: datetime, rules: IntakeRules) -> datetime | None:
     """When a draft that is recorded now expires; None if it does not."""
-    incident = rules.incidents.get(draft.incident) if draft.incident else None
-    return db.rules.retention.expiry(draft.expires_at, draft.labels, now, incident)
+    return db.rules.retention.expiry(draft.expires_at, draft.labels, now, rules.incidents.get(draft.incident))
 
 
 def amend_with_expiry(
@@ -36,7 +35,7 @@ def amend_with_expiry(
     before = tx.retention.own_expiry(contribution.id)
     own_expiry = before if change.expires_at is UNSET else change.expires_at
     label = contribution.incident if change.incident is UNSET else change.incident
-    incident = rules.incidents.get(label) if label else None
+    incident = rules.incidents.get(label)
     labels = contribution.labels if change.labels is UNSET else change.labels
     expires_at = db.rules.retention.expiry(own_expiry, labels, contribution.received_at, incident)
     changed = replace(change, expires_at=expires_at)
@@ -116,7 +115,7 @@ def _set_expiries(
     # `moved`: pairs of a contribution and its new expiry. `reinstated`: those that had expired, and no longer have.
     moved, reinstated, entries = [], [], []
     for item in page:
-        incident = rules.incidents.get(item.incident) if item.incident else None
+        incident = rules.incidents.get(item.incident)
         expires_at = db.rules.retention.expiry(item.own_expiry, item.labels, item.received_at, incident)
         if expires_at == item.expires_at:
             continue

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import NoReturn
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.active_set import (
@@ -30,7 +29,7 @@ from hashdb.domain.ledger.active_set import (
 from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners
 from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
 from hashdb.domain.ledger.notes import KEY_ID_OCTETS, Signer, signature_line, split_note
-from hashdb.errors import BadNote, CannotStart, Fault, InvalidInput, NotFound, Unavailable, reject_field
+from hashdb.errors import BadNote, CannotStart, InvalidInput, NotFound, Unavailable, reject_field
 from hashdb.service import HashDB
 from hashdb.service.background import is_due
 from hashdb.service.ledger import checkpoints
@@ -253,10 +252,12 @@ def _node(block: bytes, offset: int) -> bytes:
 
 def _wrong_signatures(db: HashDB, tx: Transaction) -> Iterator[str]:
     """A sentence on each stored signature of an organisation of the policy that does not fit the root of its event."""
-    keys = {key.named_id: key for key in (() if db.rules.organisations is None else db.rules.organisations.keys)}
-    signer = tx.checkpoints.signer()
+    policy, signer = db.rules.organisations, tx.checkpoints.signer()
+    if policy is None or signer is None:
+        return
+    keys = {key.named_id: key for key in policy.keys}
     for seq, organisation, line in tx.active_set.every_signature():
-        if (key := keys.get(organisation)) is None or signer is None:
+        if (key := keys.get(organisation)) is None:
             continue
         try:
             note = SetRoot(signer.name, seq, root_of(tx.audit.event(seq))).body
@@ -308,11 +309,12 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
     Raises InvalidInput for lines that are not signatures, of unknown organisations, or of no such root.
     """
     actor.require_not_suspended()
-    keys = {(key.name, key.id): key for key in (() if db.rules.organisations is None else db.rules.organisations.keys)}
+    policy = db.rules.organisations
+    keys = {} if policy is None else {(key.name, key.id): key for key in policy.keys}
     try:
         _, signatures = split_note(f"\n\n{lines}")
     except BadNote:
-        _refuse("must be the signature lines of a signed note")
+        raise InvalidInput.at_field("", "must be the signature lines of a signed note") from None
     with db.store.read() as tx:
         origin = _signer(db, tx).name
         roots = tx.audit.between(
@@ -324,24 +326,20 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
             subject=_SUBJECT,
         )
     if len({(name, octets[:KEY_ID_OCTETS]) for name, octets in signatures}) < len(signatures):
-        _refuse("must have only one signature of each organisation")
+        raise InvalidInput.at_field("", "must have only one signature of each organisation")
     signed: list[tuple[Event, WitnessKey, str]] = []
     for name, octets in signatures:
         key = keys.get((name, octets[:KEY_ID_OCTETS]))
         if key is None:
-            _refuse(f"no organisation of this service has the name {name} and this key")
+            raise InvalidInput.at_field("", f"no organisation of this service has the name {name} and this key")
         event = _signed_root(origin, roots, key, octets[KEY_ID_OCTETS:])
         if event is None:
-            _refuse(f"the signature of {name} matches none of the newest {len(roots)} roots")
+            raise InvalidInput.at_field("", f"the signature of {name} matches none of the newest {len(roots)} roots")
         signed.append((event, key, signature_line(key, octets[KEY_ID_OCTETS:])))
     with db.store.begin() as tx:
         for event, key, line in signed:
             tx.active_set.sign(event.seq, key.named_id, line, db.now())
         return _committed(db, tx, max((event for event, *_ in signed), key=lambda event: event.seq))
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise InvalidInput((Fault("", reason),))
 
 
 def _signed_root(origin: str, roots: Sequence[Event], key: WitnessKey, signature: bytes) -> Event | None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log
+from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, LogWitness
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.ledger.notes import Signer, Verifier
 from hashdb.errors import BadSetting, CannotStart, Unavailable, reject_field
@@ -69,10 +69,11 @@ def rotate(db: HashDB, actor: Actor) -> Verifier:
 def log(db: HashDB) -> Log:
     """The log's name, keys and witnesses. Raises Unavailable before its first start."""
     with db.store.read() as tx:
-        keys, asked_witnesses = tx.checkpoints.keys(), witnesses.public_states(db, tx)
+        keys, states = tx.checkpoints.keys(), witnesses.states(db, tx)
     if not keys:
         raise Unavailable(RETRY_AFTER)
-    return Log(keys[-1].verifier.name, keys, asked_witnesses)
+    asked = tuple(LogWitness(witness.name, str(witness.key), state.size, state.at) for witness, state in states)
+    return Log(keys[-1].verifier.name, keys, asked)
 
 
 def find_log(db: HashDB) -> Log | None:

@@ -62,8 +62,7 @@ def receipt(db: HashDB, actor: Actor, chosen: ChosenEvent, *, witnessed: bool = 
 
 def _cosigned(db: HashDB, seq: int) -> str:
     """The newest cosigned checkpoint, if it has the event with this seq. Raises NotCosigned."""
-    with db.store.read() as tx:
-        stored = witnesses.cosigned_in(db, tx)
+    stored = witnesses.cosigned(db)
     if stored.size < seq:
         raise NotCosigned(
             f"no checkpoint that has event {seq} has the cosignatures of the quorum yet", checkpoints.RETRY_AFTER

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Event
 from hashdb.domain.listings import read_all
-from hashdb.domain.spelling import did_you_mean, name_rank, read_id
-from hashdb.errors import Fault, InvalidInput, NotFound
+from hashdb.domain.spelling import did_you_mean, rank_by_name, read_id
+from hashdb.errors import InvalidInput, NotFound
 from hashdb.service import HashDB
 from hashdb.service.ledger.events import SeqRange
 from hashdb.store import Transaction
@@ -23,6 +23,8 @@ _KINDS = (
     "backup", "benign", "case", "contribution", "day", "incident", "key", "listing", "log", "member", "opinion",
     "proposal", "report", "retention", "seed", "service", "signer", "upstream", "user", "verification", "webhook",
 )  # fmt: skip
+_ACTORS, _SUBJECTS = "member:9, user:3, key:4", "contribution 17, case:4, #17"
+"""Examples of what `read_actors` and `read_subjects` read."""
 _OTHER_WORDS = {"entry": "benign"}
 """Words that people use for a kind, with the kind that the log has."""
 
@@ -65,8 +67,12 @@ def read_actors(db: HashDB, actor: Actor, text: str) -> tuple[str, ...]:
     system = _SYSTEMS.get(text.casefold())
     if system is not None:
         return (str(system),)
+    kind, id = read_id(text) or (None, 0)
     with db.store.read() as tx:
-        kind, id = _code(tx, "actor", text, ("member", "user", "key"), "member:9, user:3, key:4")
+        if id:
+            _require_actor(tx, kind, id)
+        else:
+            kind, id = _by_name(tx, "actor", text, _ACTORS)
         if kind != "member":
             return (f"{kind}:{id}",)
         return (f"member:{id}", *(f"key:{key.id}" for key in tx.members.keys(id, 0, _PAGE)))
@@ -84,8 +90,10 @@ def read_subjects(db: HashDB, actor: Actor, text: str) -> tuple[tuple[str, int],
         return tuple((of_kind, id) for of_kind in _KINDS)
     if id and kind in _KINDS:
         return ((str(kind), id),)
+    if id:
+        raise _needs_kind("subject", _KINDS, _SUBJECTS)
     with db.store.read() as tx:
-        return (_code(tx, "subject", text, _KINDS, "contribution 17, case:4, #17"),)
+        return (_by_name(tx, "subject", text, _SUBJECTS),)
 
 
 def fitting(db: HashDB, actor: Actor, text: str) -> tuple[Named, ...]:
@@ -150,31 +158,33 @@ def _parts(chosen: LogSearch) -> Iterable[tuple[tuple[str, ...] | None, tuple[st
     return [(None, None)] if chosen.actors is None else [((actor,), None) for actor in chosen.actors]
 
 
-def _code(tx: Transaction, at: str, text: str, kinds: Collection[str], example: str) -> tuple[str, int]:
-    """The kind and the number of what a text names. Raises InvalidInput at `at`."""
-    kind, id = read_id(text) or (None, 0)
-    if id and kind is not None and kind in kinds:
-        try:
-            if kind == "member":
-                tx.members.get(id)
-            elif kind == "user":
-                tx.users.get(id)
-            else:
-                tx.members.key(id)
-        except NotFound as error:
-            raise InvalidInput((Fault(at, str(error)),)) from None
-        return kind, id
-    if id:
-        raise InvalidInput((Fault(at, f"must name one of {', '.join(kinds)} with its number, for example {example}"),))
+def _require_actor(tx: Transaction, kind: str | None, id: int) -> None:
+    """Raise InvalidInput, at `actor`, unless there is a member, user or key of this number."""
+    readers: dict[str, Callable[[int], object]]
+    readers = {"member": tx.members.get, "user": tx.users.get, "key": tx.members.key}
+    if kind is None or kind not in readers:
+        raise _needs_kind("actor", readers, _ACTORS)
+    try:
+        readers[kind](id)
+    except NotFound as error:
+        raise InvalidInput.at_field("actor", str(error)) from None
+
+
+def _needs_kind(at: str, kinds: Iterable[str], example: str) -> InvalidInput:
+    return InvalidInput.at_field(at, f"must name one of {', '.join(kinds)} with its number, for example {example}")
+
+
+def _by_name(tx: Transaction, at: str, text: str, example: str) -> tuple[str, int]:
+    """The kind and the number of the member or user that a text names. Raises InvalidInput at `at`."""
     people = _people(tx)
     named = _fitting(text, people)
     if len(named) == 1:
         kind, _, number = named[0].code.partition(":")
         return kind, int(number)
     if named:
-        raise InvalidInput((Fault(at, f"matches {len(named)} names: choose one"),))
+        raise InvalidInput.at_field(at, f"matches {len(named)} names: choose one")
     meant = did_you_mean(text, [person.name for person in people])
-    raise InvalidInput((Fault(at, f"is not the name of a member or user, nor a form like {example}{meant}"),))
+    raise InvalidInput.at_field(at, f"is not the name of a member or user, nor a form like {example}{meant}")
 
 
 def _people(tx: Transaction) -> list[Named]:
@@ -183,11 +193,7 @@ def _people(tx: Transaction) -> list[Named]:
 
 
 def _fitting(text: str, people: Iterable[Named]) -> tuple[Named, ...]:
-    ranked = [
-        (rank, person.name.casefold(), person)
-        for person in people
-        if (rank := name_rank(text, person.name)) is not None
-    ]
+    ranked = rank_by_name(text, people, lambda person: person.name)
     # Rank 0: the text is the whole name.
-    exact = any(rank == 0 for rank, _, _ in ranked)
-    return tuple(person for rank, _, person in sorted(ranked) if rank == 0 or not exact)
+    exact = tuple(person for rank, person in ranked if rank == 0)
+    return exact or tuple(person for _, person in ranked)

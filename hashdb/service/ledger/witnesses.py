@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import LogWitness, parse_checkpoint
+from hashdb.domain.ledger.checkpoints import parse_checkpoint
 from hashdb.domain.ledger.cosignatures import SUBMISSION_PATH, Submission, WitnessKey
 from hashdb.domain.ledger.notes import KEY_ID_OCTETS, signature_line, split_note
 from hashdb.domain.ledger.policies import Policy, Witness
@@ -256,17 +256,19 @@ def newest_cosigned(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
     # A policy whose quorum is no witness at all: every checkpoint has it, also one without cosignatures.
     if policy.has_quorum(()) and (last := tx.checkpoints.last()) is not None:
         lines = {last.size: {}} | lines if last.size not in lines else lines
-    keys = {key.named_id: key for key in policy.keys}
     for size in sorted(lines, reverse=True):
         stored = tx.checkpoints.get(size)
-        if stored is not None and policy.has_quorum([keys[name] for name in lines[size] if name in keys]):
+        if stored is not None and policy.has_quorum([key for key in policy.keys if key.named_id in lines[size]]):
             return stored._replace(note=stored.note + "".join(lines[size].values()))
     return None
 
 
 def wrong_cosignatures(db: HashDB, tx: Transaction) -> Iterator[str]:
     """A sentence on each stored cosignature by a witness of the policy that does not fit its checkpoint."""
-    keys = {key.named_id: key for key in (() if db.rules.witnesses is None else db.rules.witnesses.keys)}
+    policy = db.rules.witnesses
+    if policy is None:
+        return
+    keys = {key.named_id: key for key in policy.keys}
     for size, lines in tx.cosignatures.lines_by_size().items():
         stored = tx.checkpoints.get(size)
         for name in lines.keys() & keys.keys():
@@ -281,18 +283,13 @@ def wrong_cosignatures(db: HashDB, tx: Transaction) -> Iterator[str]:
                 )
 
 
-def cosigned(db: HashDB) -> str:
+def cosigned(db: HashDB) -> StoredCheckpoint:
     """The newest stored checkpoint that the quorum of witnesses cosigned, with their lines. Raises NotCosigned."""
-    with db.store.read() as tx:
-        return cosigned_in(db, tx).note
-
-
-def cosigned_in(db: HashDB, tx: Transaction) -> StoredCheckpoint:
-    """As `cosigned`, in a transaction."""
     policy = db.rules.witnesses
     if policy is None:
         raise NotCosigned("this log has no witnesses: its operator set no HASHDB_WITNESSES", _RETRY_AFTER)
-    stored = newest_cosigned(tx, policy)
+    with db.store.read() as tx:
+        stored = newest_cosigned(tx, policy)
     if stored is None:
         raise NotCosigned("no checkpoint has the cosignatures of the quorum yet: try again", _RETRY_AFTER)
     return stored
@@ -305,11 +302,6 @@ def states(db: HashDB, tx: Transaction) -> tuple[tuple[Witness, WitnessState], .
         return ()
     by_name = tx.witness_states.by_name()
     return tuple((witness, by_name.get(witness.key.named_id, WitnessState())) for witness in policy.witnesses_with_url)
-
-
-def public_states(db: HashDB, tx: Transaction) -> tuple[LogWitness, ...]:
-    """What everyone may know of the witnesses that this service asks."""
-    return tuple(LogWitness(witness.name, str(witness.key), state.size, state.at) for witness, state in states(db, tx))
 
 
 def uncosigned_time(db: HashDB, tx: Transaction) -> timedelta:

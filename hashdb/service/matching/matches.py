@@ -107,7 +107,7 @@ def _results(
     """The results: which active contributions hold what was suggested of each query of `expanded`, by the store."""
     signals = {signal for distances in suggested for signal in distances}
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
-    upstreams = db.upstreams.members()
+    upstreams = db.upstream_members()
     with db.store.match_reader() as stored:
         holders = stored.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
         if len(holders) > MATCHES_A_REQUEST:

@@ -198,9 +198,8 @@ class Examiner:
             return Examined(Skip.BOUND, contribution)
         if wanted is not None and wanted <= self.now:
             return Examined(Skip.PAST, contribution)
-        incident = self.rules.incidents.get(contribution.incident) if contribution.incident else None
-        retention = self.db.rules.retention
-        after = retention.expiry(wanted, contribution.labels, contribution.received_at, incident)
+        incident = self.rules.incidents.get(contribution.incident)
+        after = self.db.rules.retention.expiry(wanted, contribution.labels, contribution.received_at, incident)
         if after == contribution.expires_at:
             return Examined(Skip.SAME if wanted == before else Skip.BOUND, contribution)
         return Examined(None, contribution, amendment=Amendment(expires_at=wanted))

@@ -78,7 +78,7 @@ def make(db: HashDB) -> int:
         for position in tx.webhooks.positions_behind(head.seq):
             groups[position.topic, position.seq].append(position)
         read = [_read_news(db, tx, positions, head.seq, head.epoch) for positions in groups.values()]
-    due = [news for news in read if news.data or news.upto - news.positions[0].seq >= _SLACK]
+    due = [news for news in read if any(news.data.values()) or news.upto - news.positions[0].seq >= _SLACK]
     if not due:
         return 0
     made = 0
@@ -218,7 +218,7 @@ def _read_news(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition
     topic, after = positions[0].topic, positions[0].seq
     if topic is Topic.FEED_CHANGED:
         count = tx.audit.count(after, head, _FEED)
-        return _News(positions, head, _summary(after, head, count, epoch=epoch))
+        return _News(positions, head, {_EVERY_MEMBER: _summary(after, head, count, epoch=epoch)})
     if topic is Topic.MATCH_REVERSED:
         return _reversals(db, tx, positions)
     events = tx.audit.since(after, MAX_WAITING_DELIVERIES, [_CASES[topic]])
@@ -233,7 +233,7 @@ def _read_news(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition
             }
             by_member[member].append(data)
     upto = head if len(events) < MAX_WAITING_DELIVERIES else events[-1].seq
-    return _News(positions, upto, by_member if any(by_member.values()) else {})
+    return _News(positions, upto, by_member)
 
 
 def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition]) -> _News:
@@ -243,10 +243,9 @@ def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition
     if not tx.audit.count(after, upto, REVERSING_ACTIONS):
         return _News(positions, upto, {})
     counts = {position.member: len(tx.hits.reversals(position.member, after, upto)) for position in positions}
-    by_member = {member: _summary(after, upto, count).get(_EVERY_MEMBER, ()) for member, count in counts.items()}
-    return _News(positions, upto, by_member if any(by_member.values()) else {})
+    return _News(positions, upto, {member: _summary(after, upto, count) for member, count in counts.items()})
 
 
-def _summary(after: int, checkpoint: int, count: int, **more: object) -> _DataByMember:
-    """One message for every member, with the number of events; none if there are no events."""
-    return {_EVERY_MEMBER: [{"after": after, "checkpoint": checkpoint, "count": count, **more}]} if count else {}
+def _summary(after: int, checkpoint: int, count: int, **more: object) -> list[dict[str, object]]:
+    """The data of a message with the number of events; none if there are no events."""
+    return [{"after": after, "checkpoint": checkpoint, "count": count, **more}] if count else []

@@ -72,7 +72,7 @@ def get_cosigned_checkpoint() -> str:
     quorum of the operator's policy cosigned: usually a minute old at most. Without witnesses, and as long as no
     checkpoint has the quorum, the answer is 404.
     """
-    return witnesses.cosigned(hashdb())
+    return witnesses.cosigned(hashdb()).note
 
 
 @proofs_api.get("/proofs/inclusion")

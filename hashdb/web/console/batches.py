@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.bulk import Batch, BatchAction, BatchChoices, BatchItem, BatchState, RowKind, fields_of
-from hashdb.errors import Fault, InvalidInput, NotFound, reject_field
+from hashdb.errors import InvalidInput, NotFound, reject_field
 from hashdb.service.contributions import listings
 from hashdb.service.ledger import events
 from hashdb.service.review import bulk
@@ -156,7 +156,7 @@ def _read_action(sent: Form) -> BatchAction:
     try:
         return BatchAction(sent.text("action"))
     except ValueError:
-        raise InvalidInput((Fault("action", "is required: choose what to do with the selected rows"),)) from None
+        raise InvalidInput.at_field("action", "is required: choose what to do with the selected rows") from None
 
 
 def _read_row_kind(text: str) -> RowKind:

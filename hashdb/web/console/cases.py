@@ -14,7 +14,7 @@ from hashdb.domain.review.cases import Case, CaseSort, CaseState, Decision
 from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, Queue, QueueCounts, QueueOrder
 from hashdb.domain.review.shadows import FRAMES_PLACE
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.ledger import events
@@ -98,7 +98,7 @@ def decide(case_id: int) -> Response:
     try:
         requested = pages.read_fields(DecisionIn, _decision_fields(sent))
         if requested.note is None:
-            raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
+            raise InvalidInput.at_field("note", "is required: the contributor and the disputers read it")
         decided = cases.decide(
             hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals, unless_taken=True
         )

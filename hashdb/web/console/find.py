@@ -21,7 +21,7 @@ from hashdb.domain.listings import Total
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.spelling import name_rank, read_id
-from hashdb.errors import Fault, InvalidInput, NotFound, ScopeMissing, TextRefused
+from hashdb.errors import InvalidInput, NotFound, ScopeMissing, TextRefused
 from hashdb.hashing.addresses import begins_as_address
 from hashdb.http_server.uploads import Upload
 from hashdb.service import HashDB, finding
@@ -107,7 +107,7 @@ def look_up() -> Response:
         reason = f"must be one line of at most {finding.LONGEST_TEXT} characters, or hashes, each on a line of its own"
         if len(text) > finding.LONGEST_TEXT:
             reason += f"; {TextRefused()}"
-        return _page(sent.refused(InvalidInput((Fault("text", reason),))))
+        return _page(sent.refused(InvalidInput.at_field("text", reason)))
     searched = "hash" if hashes is not None else "address" if address is not None else None
     return _page(sent, groups, similar, searched=searched)
 

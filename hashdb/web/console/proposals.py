@@ -11,7 +11,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.review.proposals import REVIEWER_ACTIONS, Proposal, TwoPersonAction
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.ledger import events
 from hashdb.service.matching import benign
@@ -102,7 +102,7 @@ def _repeat(proposal: Proposal, sent: Form) -> object:
         return benign.add(hashdb(), actor(), _benign_draft(proposal))
     decision = pages.read_fields(DecisionIn, {**request.content, "note": sent.text("note") or None})
     if decision.note is None:
-        raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
+        raise InvalidInput.at_field("note", "is required: the contributor and the disputers read it")
     return cases.decide(hashdb(), actor(), request.id, Decision.RETIRE, decision.note, decision.signals)
 
 

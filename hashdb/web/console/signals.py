@@ -137,7 +137,7 @@ def _read_picture(sent: Form, content: bytes, mode: Mode) -> Query:
     try:
         return _hash_picture(content, mode) if content else parse_hash_lines(sent.text("signals"))
     except (UnreadablePicture, MediaRefused, TooLarge) as error:
-        raise InvalidInput((Fault("file", _without_position(error)),)) from None
+        raise InvalidInput.at_field("file", _without_position(error)) from None
     except InvalidInput as error:
         raise merge_signal_faults(error) from None
 
@@ -230,7 +230,7 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
             reason = str(VideoTooLarge(f"the file is not hashed after {WAIT_SECONDS:.0f} seconds"))
         except (UnreadablePicture, TooLarge) as error:
             reason = _without_position(error)
-    raise InvalidInput((Fault(field, reason),))
+    raise InvalidInput.at_field(field, reason)
 
 
 def _without_position(error: Exception) -> str:

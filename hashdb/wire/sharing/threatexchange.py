@@ -13,7 +13,7 @@ from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance
 from hashdb.domain.sharing.exchanges import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import InvalidInput
 from hashdb.wire import one_of
 from hashdb.wire.sharing import CommaSeparated, ForeignRequest, PageSize, UnixSeconds, digits_of, signal_of
 from hashdb.wire.sharing.passages import read_passages
@@ -92,7 +92,7 @@ class DescriptorIn(ForeignRequest):
                 return {"signals": [], "media": str(media), **read_vpdq(self.indicator)}
             return {"signals": [str(signal_of(_ALGORITHMS[self.type], self.indicator))], "media": str(media)}
         except ValueError as error:
-            raise InvalidInput((Fault("indicator", str(error)),)) from None
+            raise InvalidInput.at_field("indicator", str(error)) from None
 
 
 def read_types(types: Collection[str]) -> tuple[frozenset[Algorithm], bool]:

@@ -118,7 +118,7 @@ def test_each_witness_cosigns_each_checkpoint_once(db: HashDB, fakes: Witnesses)
     second = grow(db, "Beta")
     assert witnesses.ask(db, fakes.connect) == 3
     assert all(fake.old_sizes == [0, first] for fake in fakes.by_name.values())
-    checkpoint, signed = fakes.policy.check(witnesses.cosigned(db), checkpoints.log(db).verifiers)
+    checkpoint, signed = fakes.policy.check(witnesses.cosigned(db).note, checkpoints.log(db).verifiers)
     assert (checkpoint.size, len(signed)) == (second, 3)
 
 
@@ -131,7 +131,7 @@ def test_the_cosigned_checkpoint_is_the_newest_with_a_quorum(db: HashDB, fakes: 
     fakes.by_name["w2"].answer = TimeoutError()
     grow(db, "Beta")
     witnesses.ask(db, fakes.connect)
-    note = witnesses.cosigned(db)
+    note = witnesses.cosigned(db).note
     assert fakes.policy.check(note, checkpoints.log(db).verifiers)[0].size == first
     assert len(cosigners(note, fakes.policy.keys)) == 2
 
@@ -148,7 +148,7 @@ def test_a_log_without_witnesses_asks_none_and_lists_none(db: HashDB) -> None:
 def test_every_checkpoint_meets_the_quorum_none(db: HashDB, fakes: Witnesses) -> None:
     db.rules = replace(db.rules, witnesses=Policy.parse("quorum none"))
     size = grow(db, "Alpha")
-    assert read_checkpoint(witnesses.cosigned(db), checkpoints.log(db).verifiers)[0].size == size
+    assert read_checkpoint(witnesses.cosigned(db).note, checkpoints.log(db).verifiers)[0].size == size
 
 
 def test_the_log_lists_each_witness_with_its_last_cosignature(db: HashDB, clock: Clock, fakes: Witnesses) -> None:
@@ -224,7 +224,7 @@ def test_an_error_of_a_witness_is_logged_and_it_is_asked_again_later(
     assert (failed.size, failed.refused, failed.failing_since) == (0, False, clock.at)
     assert caplog.messages == [f"the witness w1 does not cosign: {failed.trouble}"]
     # The service asked the other witnesses independently, and they cosigned.
-    assert fakes.policy.check(witnesses.cosigned(db), checkpoints.log(db).verifiers)[0].size == size
+    assert fakes.policy.check(witnesses.cosigned(db).note, checkpoints.log(db).verifiers)[0].size == size
     assert witnesses.ask(db, fakes.connect) == 0
     clock.advance(seconds=5)
     fakes.by_name["w1"].answer = None
@@ -349,7 +349,7 @@ def test_only_recent_cosignatures_and_the_last_quorum_are_kept(db: HashDB, fakes
         witnesses.ask(db, fakes.connect)
     with db.store.read() as tx:
         assert [*tx.cosignatures.lines_by_size()] == [*sizes[:-11:-1], first]
-    assert fakes.policy.check(witnesses.cosigned(db), checkpoints.log(db).verifiers)[0].size == first
+    assert fakes.policy.check(witnesses.cosigned(db).note, checkpoints.log(db).verifiers)[0].size == first
 
 
 def test_an_internal_error_is_logged_as_a_failure_of_the_task(
