@@ -13,7 +13,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Receipt
 from hashdb.domain.rules import Rules
 from hashdb.domain.stats.counts import MatchLog
-from hashdb.domain.turns import GroupedRequests, Turns
+from hashdb.domain.turns import BatchTurns, GroupedRequests
 from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
 from hashdb.index.follower import LogFollower, LogSnapshot
@@ -73,7 +73,7 @@ class HashDB:
         self.index = IndexView(store, radii, index, engine)
         self.request_slots = RequestSlots()
         # A process answers one large match request at a time, so that single matches overtake it.
-        self.batches = Turns()
+        self.batches = BatchTurns()
         # Contributions that arrive together, or while others are written, share a commit.
         self.recording: GroupedRequests[Request, Receipt] = GroupedRequests(most=1_000, turn=store.turn)
         self.match_log = match_log

@@ -25,6 +25,7 @@ from hashdb.service.stats import counts, overviews
 from hashdb.store.jobs import TaskError
 
 Act = Callable[[HashDB], object]
+"""The function of a task."""
 _BATCH = 500
 """The most rows that a task of the thread `log` handles in one call."""
 _COMMIT_SECONDS = 2.0

@@ -34,8 +34,9 @@ def match_plain(state: SidecarState, text: bytes) -> bytes:
 
     Raises MalformedRequest, InvalidInput, TooLarge, CopyNotReady, CopyNotApproved.
     """
-    # The turn covers reading and writing the JSON as well, because both block all other threads.
-    with state.batch_turn() if len(text) > LARGE_BODY else nullcontext():
+    # The turn covers reading and writing the JSON as well, because both block all other threads. All batches have one
+    # key, so they run in the order of their arrival.
+    with state.batches.turn("") if len(text) > LARGE_BODY else nullcontext():
         queries, uploads = read_remembering(text, state.validation_context())
         if uploads:
             # Before the match, so that no contribution is missed: look-back matches the uploads with each contribution

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from threading import Lock
 
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.matching.matches import Answer, Query
-from hashdb.domain.turns import Turns
+from hashdb.domain.turns import BatchTurns
 from hashdb.errors import CopyNotReady, CopyTooOld, NoCopy
 from hashdb.http_server.media import Hashers
 from hashdb.local import LocalIndex
@@ -27,8 +26,6 @@ CACHE_SECONDS = 1.0
 """How long a process uses the state of the copy that it has read: its age, the rules and the seeds of the service."""
 _RETRY_AFTER = 5
 """Seconds after which a client may repeat a request that failed because the copy is not ready."""
-_SWITCH_INTERVAL = 0.0005
-"""Seconds after which the thread of a batch lets a waiting thread run; Python's default is 0.005."""
 
 
 class SidecarState:
@@ -54,7 +51,7 @@ class SidecarState:
         self.folder = settings.copy_folder
         self.index = LocalIndex(self.folder, clock, policy)
         self.hashers = Hashers(settings)
-        self._batch_turns = Turns()
+        self.batches = BatchTurns()
         self._lock = Lock()
         self._cached: CopyState | None = None
         self._cached_at = 0.0
@@ -102,21 +99,6 @@ class SidecarState:
         """
         with raise_copy_not_ready():
             return self.index.match(queries, self.copy_state().rules)
-
-    @contextmanager
-    def batch_turn(self) -> Iterator[None]:
-        """Run the block, which handles a large batch, when no other batch runs in this process.
-
-        Meanwhile Python switches threads more often, so that single matches wait less for the thread of the batch.
-        """
-        # One key for all batches: they run in the order of their arrival.
-        with self._batch_turns.turn(""):
-            usual = sys.getswitchinterval()
-            sys.setswitchinterval(_SWITCH_INTERVAL)
-            try:
-                yield
-            finally:
-                sys.setswitchinterval(usual)
 
     def close(self) -> None:
         """End the processes that hash pictures, and close the copy.

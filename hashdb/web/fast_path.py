@@ -124,7 +124,7 @@ class FastPath:
             if (body := read_plain(environ)) is None:
                 return None
             # The turn also covers parsing and encoding: these hold the GIL, so all other threads wait.
-            with matches.batch_turn(db, actor):
+            with db.batches.turn(actor.name):
                 queries = read_queries(body, ValidationContext(db.rules, db.now()))
                 return answer_text(matches.match(db, actor, queries, has_turn=True)).encode()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from hashdb.domain.turns import GroupedRequests, Turns
+from hashdb.domain.turns import BatchTurns, GroupedRequests, Turns
 from hashdb.errors import Unavailable
 
 
@@ -50,6 +51,14 @@ def order(turns: Turns, arrivals: str, holder: str) -> str:
 )
 def test_keys_get_their_turns_one_after_the_other(holder: str, arrivals: str, expected: str) -> None:
     assert order(Turns(), arrivals, holder) == expected
+
+
+def test_python_switches_threads_more_often_during_the_turn_of_a_batch() -> None:
+    usual = sys.getswitchinterval()
+    with pytest.raises(ValueError, match="broken"), BatchTurns().turn("a"):
+        assert sys.getswitchinterval() < usual / 5
+        raise ValueError("broken")
+    assert sys.getswitchinterval() == usual
 
 
 def test_a_third_request_waits_if_two_turns_are_allowed() -> None:

@@ -162,7 +162,7 @@ def test_requests_with_videos_leave_threads_for_matches(filled: Pair) -> None:
 
 def test_a_single_match_does_not_wait_for_batches(filled: Pair) -> None:
     body = json.dumps({"queries": [{"signals": [pdq(1)]}]}).encode()
-    with filled.state.batch_turn():
+    with filled.state.batches.turn(""):
         assert b'"matches":[{' in matching.match_plain(filled.state, body)
     with pytest.raises(InvalidInput):
         matching.match_plain(filled.state, b'{"queries":[]}' + b" " * matching.LARGE_BODY)

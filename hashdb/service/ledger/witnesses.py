@@ -75,7 +75,7 @@ class _NotSignedError(Exception):
         self.trouble, self.refused = trouble, refused
 
 
-def ask(db: HashDB, connect: Connect | None = None) -> int:
+def ask(db: HashDB, connect_to: Connect | None = None) -> int:
     """Ask each witness that is due to cosign the newest stored checkpoint; return how many were due.
 
     Any number of processes may call it: one asks a witness at a time. A slow witness does not delay another one.
@@ -89,7 +89,7 @@ def ask(db: HashDB, connect: Connect | None = None) -> int:
         return 0
     now, size = db.now(), last.size
     due = [witness for witness in policy.witnesses_with_url if _is_due(by_name.get(witness.key.named_id), size, now)]
-    ask_one = partial(_ask_and_log, db, policy, connect or partial(connection_to, egress=db.rules.egress))
+    ask_one = partial(_ask_and_log, db, policy, connect_to or partial(connection_to, egress=db.rules.egress))
     # Daemons: they do not delay the end of the process, and what is cut off is asked again.
     threads = [Thread(target=ask_one, args=(witness,), name="witness", daemon=True) for witness in due]
     for thread in threads:
@@ -107,16 +107,16 @@ def _is_due(state: WitnessState | None, size: int, now: datetime) -> bool:
     return state is None or (state.size < size and not now < (state.next_at or now) <= now + _LONGEST_PAUSE)
 
 
-def _ask_and_log(db: HashDB, policy: Policy, connect: Connect, witness: Witness) -> None:
+def _ask_and_log(db: HashDB, policy: Policy, connect_to: Connect, witness: Witness) -> None:
     try:
-        _ask(db, policy, witness, connect)
+        _ask(db, policy, connect_to, witness)
     except Unavailable as error:
         log.warning("the witness %s was not asked: %s", witness.name, error)
     except Exception as error:
         db.background.failed(Task.WITNESSES, error)
 
 
-def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None:
+def _ask(db: HashDB, policy: Policy, connect_to: Connect, witness: Witness) -> None:
     """Ask one witness, unless another process does, and store its cosignature or why there is none."""
     named_id = witness.key.named_id
     with db.store.begin() as tx:
@@ -125,7 +125,7 @@ def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None
     if state is None:
         return
     try:
-        with connect(witness) as send:
+        with connect_to(witness) as send:
             size, line = _submit(db, witness.key, state.size, send)
     except _NotSignedError as error:
         _store_trouble(db, witness, state, error)

@@ -62,14 +62,14 @@ class FrameHit(NamedTuple):
     """
 
     at: float
+    end: float
+    unit: Unit
     listed: ShotTimes | None
+    listed_unit: Unit
     algorithm: Algorithm
     distance: int
     transform: str | None
     segment: int | None
-    unit: Unit = Unit.SECONDS
-    end: float = 0.0
-    listed_unit: Unit = Unit.SECONDS
 
 
 class NearByFrames(NamedTuple):
@@ -198,6 +198,7 @@ def hits_by_contribution(
     """
     hits: dict[int, list[FrameHit]] = defaultdict(list)
     for frame, near, through in frames:
+        at, end = frame.at, frame.end
         best: dict[int, FrameHit] = {}
         for signal, bits in near.items():
             algorithm, transform = signal.algorithm, through.get(signal)
@@ -205,7 +206,7 @@ def hits_by_contribution(
                 id, unit = holder.contribution, unit_of(holder)
                 for shot in times.get((id, signal), ()) or (None,):
                     segment = _segment(frame, shot, details[id].segments)
-                    hit = FrameHit(frame.at, shot, algorithm, bits, transform, segment, frame.unit, frame.end, unit)
+                    hit = FrameHit(at, end, frame.unit, shot, unit, algorithm, bits, transform, segment)
                     best[id] = min(best.get(id, hit), hit, key=_rank)
         for id, hit in best.items():
             hits[id].append(hit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
@@ -34,8 +33,6 @@ from hashdb.service.contributions.sight import sees_members
 from hashdb.store.matching.matches import MatchReader
 
 _NOT_ALLOWED = "is not allowed for a key that hides distances"
-_SWITCH_INTERVAL = 0.0005
-"""Seconds that the thread of a batch runs while others wait; Python's default is 0.005."""
 MATCHING = tuple(standing for standing in Standing if standing.matches)
 """The standings with which a contribution matches."""
 MOST_SINGLE = 8
@@ -54,14 +51,14 @@ def match(
     """For each query the active contributions within its radius, nearest first, as of the head of the log now.
 
     `quarantined` (scope `audit`) includes quarantined contributions. `head` is the head of the log with which the index
-    has caught up since the request arrived: then a single match does not read it again. `has_turn`: the caller is in a
-    block of `batch_turn`. Raises InvalidInput, LimitReached, TooManyAtOnce.
+    has caught up since the request arrived: then a single match does not read it again. `has_turn`: the caller has a
+    turn of `db.batches`. Raises InvalidInput, LimitReached, TooManyAtOnce.
     """
     actor.require(Scope.MATCH)
     if quarantined:
         actor.require(Scope.AUDIT)
     sees_distances = actor.sees_distances
-    check(db, queries, sees_distances=sees_distances)
+    _check(db, queries, sees_distances=sees_distances)
     expanded = expand(queries)
     is_batch = not has_turn and len(expanded.queries) > MOST_SINGLE
     with large_request(db, actor) if is_batch else nullcontext():
@@ -121,8 +118,18 @@ def _results(
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
             shots = stored.times(signals_of_framed_items(by_signal))
-            inputs = queries, expanded, suggested, through, by_signal, shots, stored.shots, overruling, thinned
-            by_frames = match_frames(*inputs, shows_distances=actor.sees_distances)
+            by_frames = match_frames(
+                queries,
+                expanded,
+                suggested,
+                through,
+                by_signal,
+                shots,
+                stored.shots,
+                overruling,
+                thinned,
+                shows_distances=actor.sees_distances,
+            )
         verified: Mapping[int, Verified] = {}
         for query in queries:
             # Not by `any` and a function: this loop costs a plain query the least.
@@ -165,26 +172,11 @@ def _set_sources(
 @contextmanager
 def large_request(db: HashDB, actor: Actor) -> Iterator[None]:
     """Hold a slot for a large request, and wait for the actor's turn, for the block. Raises TooManyAtOnce."""
-    with db.request_slots.hold(actor), batch_turn(db, actor):
+    with db.request_slots.hold(actor), db.batches.turn(actor.name):
         yield
 
 
-@contextmanager
-def batch_turn(db: HashDB, actor: Actor) -> Iterator[None]:
-    """Wait for a turn of the actor's key to answer a batch, and keep it for the block.
-
-    In the block Python switches threads ten times as often; otherwise single matches wait for the batch's thread.
-    """
-    with db.batches.turn(actor.name):
-        usual = sys.getswitchinterval()
-        sys.setswitchinterval(_SWITCH_INTERVAL)
-        try:
-            yield
-        finally:
-            sys.setswitchinterval(usual)
-
-
-def check(db: HashDB, queries: Sequence[Query], *, sees_distances: bool = True) -> None:
+def _check(db: HashDB, queries: Sequence[Query], *, sees_distances: bool) -> None:
     """Raise InvalidInput with every fault of the queries, each at `queries[i].field`.
 
     A key that hides distances may choose no radius: by halving it repeatedly, the member would learn the distances. The

@@ -237,7 +237,8 @@ def guard(db: HashDB) -> int:
         return 0
     with db.store.begin() as tx:
         now = db.now()
-        locked = {id: tx.contributions.one(id, now, lock=True) for id in suspected}
+        tx.contributions.lock(suspected)
+        locked = tx.contributions.get(suspected, now)
         # Counted again: now that they are locked, nobody else decides on them.
         flood_details: dict[int, Details] = {
             flood.contribution: {

@@ -12,7 +12,7 @@ from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.origins import LONGEST_LOG
 from hashdb.domain.sharing.upstreams import Upstream, UpstreamDraft, UpstreamTrouble
 from hashdb.domain.sharing.webhooks import url_fault
-from hashdb.errors import HashDBError, reject_field
+from hashdb.errors import HashDBError, InvalidInput, reject_field
 from hashdb.service import HashDB
 from hashdb.service.accounts.names import require_distinct
 from hashdb.service.contributions.contributions import erase_locked
@@ -173,8 +173,6 @@ def _ask_or_reject(request: Callable[[], _Answer]) -> _Answer:
     try:
         return ask(request)
     except CannotFollow as error:
-        reject_field("url", error.trouble.sentence)
-        raise
+        raise InvalidInput.at_field("url", error.trouble.sentence) from None
     except HashDBError:
-        reject_field("url", UpstreamTrouble.NOT_HASHDB.sentence)
-        raise
+        raise InvalidInput.at_field("url", UpstreamTrouble.NOT_HASHDB.sentence) from None

@@ -67,7 +67,7 @@ def flush(db: HashDB) -> bool:
             # Counts of days up to `closed` arrive too late: they are added to the day `opened`.
             closed = _last_closed(tx, now)
             opened = max(now.date(), closed + _DAY)
-            for day, numbers in _in_open_days(_with_hits(tally, contributors), closed, opened).items():
+            for day, numbers in _move_closed_days(_with_hits(tally, contributors), closed, opened).items():
                 tx.counts.add(day, numbers)
             if db.match_log is MatchLog.HITS:
                 tx.hits.add(in_open_days(tally.daily_hits(), closed, opened))
@@ -162,8 +162,8 @@ def _last_closed(tx: Transaction, now: datetime) -> date:
     return last_over if last_sealed is None else max(last_over, last_sealed)
 
 
-def _in_open_days(numbers: Mapping[date, Counter[Cell]], closed: date, opened: date) -> dict[date, Counter[Cell]]:
-    """The numbers with those of days up to `closed` moved to the day `opened`."""
+def _move_closed_days(numbers: Mapping[date, Counter[Cell]], closed: date, opened: date) -> dict[date, Counter[Cell]]:
+    """The numbers; those of days up to `closed` count on the day `opened`."""
     moved: dict[date, Counter[Cell]] = {}
     for day, cells in numbers.items():
         moved.setdefault(opened if day <= closed else day, Counter()).update(cells)

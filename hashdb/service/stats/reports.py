@@ -30,6 +30,7 @@ _AT_ONCE = 0.4
 """Seconds that a request waits for a job; the report of a small log is made by then."""
 
 Encode = Callable[[Report], str]
+"""Makes the text as which a job stores its report."""
 
 
 def transparency(

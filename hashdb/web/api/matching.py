@@ -41,7 +41,7 @@ def match_signals() -> Response:
     is_large = len(text) > LARGE_BODY
     # Large requests of a key are answered one after the other, in turns. The turn covers parsing and writing as well,
     # because both block all other threads.
-    with matches.batch_turn(hashdb(), actor()) if is_large else nullcontext():
+    with hashdb().batches.turn(actor().name) if is_large else nullcontext():
         queries = read_queries(text, validation_context())
         matched = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
         return Response(answer_text(matched), mimetype="application/json")
