@@ -145,6 +145,7 @@ TESTED_IN = {
     "local/upload_parts.py": "local/test_remembered.py",
     "local/upload_scans.py": "local/test_remembered.py",
     "service/accounts/saved_views.py": "web/console/test_views.py",
+    "service/sharing/banks.py": "web/sharing/test_hma.py",
     "service/sharing/remotes.py": "cli/test_remotes.py",
     "service/backups.py": "cli/test_backup.py",
     "store/accounts/saved_views.py": "web/console/test_views.py",

@@ -135,6 +135,8 @@ STANDING_AFTER: Mapping[str, Standing] = {
 """The standing of a contribution after an event. Other events do not change the standing."""
 ENDING_ACTIONS = tuple(action for action in Action if STATUS_AFTER.get(action, Status.ACTIVE) is not Status.ACTIVE)
 """The events after which a contribution is not active."""
+FEED_ACTIONS = tuple(action for action in Action if action.changes_feed)
+"""The events that change the feed."""
 REVERSING_ACTIONS = tuple(
     action
     for action in Action

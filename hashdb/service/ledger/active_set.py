@@ -27,7 +27,7 @@ from hashdb.domain.ledger.active_set import (
     update,
 )
 from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners
-from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
+from hashdb.domain.ledger.events import FEED_ACTIONS, Action, Details, Event, LogEntry
 from hashdb.domain.ledger.notes import KEY_ID_OCTETS, Signer, signature_line, split_note
 from hashdb.errors import BadNote, CannotStart, InvalidInput, NotFound, Unavailable, reject_field
 from hashdb.service import HashDB
@@ -36,8 +36,6 @@ from hashdb.service.ledger import checkpoints
 from hashdb.store import Transaction
 from hashdb.store.ledger.active_set import SetState
 
-_CHANGES = tuple(action for action in Action if action.changes_feed)
-"""The actions of events that may change the active set."""
 _MOST_BLOCKS = 256
 """Blocks of level 0 that a step changes, at most: so its transaction is short."""
 _MOST_EVENTS = 65_536
@@ -101,8 +99,8 @@ def newest(tx: Transaction) -> Event | None:
 def _next_step(tx: Transaction) -> _Step | None:
     """The tree after the next events that the stored tree does not have; None if too few are new."""
     before, head = tx.active_set.state(), tx.audit.head().seq
-    # Pairs of the seq of an event and the id of its contribution.
-    changed = tx.audit.subjects(before.seq, _MOST_EVENTS + 1, _CHANGES) if before.seq < head else ()
+    # Pairs of the seq of an event and the id of its contribution. Other events do not change the set.
+    changed = tx.audit.subjects(before.seq, _MOST_EVENTS + 1, FEED_ACTIONS) if before.seq < head else ()
     if not changed and head - before.seq <= _IDLE:
         return None
     # The changed contributions, the numbers of their blocks of level 0, and the last event of the step.
@@ -188,7 +186,7 @@ def differences(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -
         yield event.seq, "has malformed details"
         return
     first, last = sorted((covers, state.seq))
-    if tx.audit.count(first, last, _CHANGES):
+    if tx.audit.count(first, last, FEED_ACTIONS):
         tree = _rebuild(tx, covers, advance)
     if (root, count) != (tree.root, tree.count) or covers >= event.seq:
         yield event.seq, "records a root or a count of the active set that does not match the events"

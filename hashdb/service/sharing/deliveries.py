@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from hashdb.domain.accounts.members import SYSTEM
 from hashdb.domain.addresses import EgressPolicy
-from hashdb.domain.ledger.events import REVERSING_ACTIONS, Action, LogEntry
+from hashdb.domain.ledger.events import FEED_ACTIONS, REVERSING_ACTIONS, Action, LogEntry
 from hashdb.domain.sharing.webhooks import (
     ATTEMPT_LEASE,
     DISABLE_AFTER,
@@ -47,7 +47,7 @@ _AT_ONCE = 8
 """Deliveries that one process sends at the same time."""
 _SLACK = 1_000
 """How many events that it need not report a position may be behind before it is advanced."""
-_FEED = (*(action for action in Action if action.changes_feed), Action.LOG_RESTORED)
+_FEED = (*FEED_ACTIONS, Action.LOG_RESTORED)
 """The actions of events that a webhook of the topic `feed.changed` counts."""
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
 

@@ -8,13 +8,13 @@ from datetime import date, datetime
 from sqlalchemy import Text, func, select
 
 from hashdb.domain.accounts.members import MemberStatus, Scope
-from hashdb.domain.ledger.events import Action
+from hashdb.domain.ledger.events import FEED_ACTIONS
 from hashdb.domain.stats.counts import MAX_LAG, Lag, Use
 from hashdb.store.accounts.members import valid_key
 from hashdb.store.repositories import Repository, upsert
 from hashdb.store.tables import events, key_uses, keys, members
 
-_FEED = [str(action) for action in Action if action.changes_feed]
+_FEED = list(map(str, FEED_ACTIONS))
 """The actions whose events change the feed."""
 
 

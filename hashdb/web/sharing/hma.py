@@ -29,7 +29,7 @@ from hashdb.http_server.texts import hash_pairs, hash_value
 from hashdb.http_server.uploads import Upload
 from hashdb.service import HashDB, health
 from hashdb.service.contributions import contributions
-from hashdb.service.sharing import feed
+from hashdb.service.sharing import banks
 from hashdb.web import media, problems
 from hashdb.web.context import (
     InMemoryRequest,
@@ -183,7 +183,7 @@ def list_exchanges() -> Response:
 def list_banks() -> Response:
     """List the banks: one for each member."""
     caller, only = _caller(*_EITHER), _bank_in_path()
-    names = feed.list_banks(hashdb(), caller).values() if only is None else [only]
+    names = banks.list_banks(hashdb(), caller).values() if only is None else [only]
     return json_response([wire.bank_out(name) for name in names])
 
 
@@ -264,7 +264,7 @@ def remove_content(name: str, content: int) -> Response:
     caller = _caller(Scope.CONTRIBUTE)
     _require_bank(caller, name)
     try:
-        feed.remove(hashdb(), caller, None if _bank_in_path() else name, content)
+        banks.remove(hashdb(), caller, None if _bank_in_path() else name, content)
     except (NotFound, AlreadyWithdrawn):
         return json_response({"deleted": 0})
     return json_response({"deleted": 1})
@@ -278,7 +278,7 @@ def _bank_in_path() -> str | None:
 def _require_bank(caller: Actor, name: str) -> None:
     """Raise NotFound if there is no bank of this name."""
     if _bank_in_path() is None:
-        feed.find_bank(hashdb(), caller, name)
+        banks.find_bank(hashdb(), caller, name)
     elif name != _bank_in_path():
         raise NotFound("a bank of this name at this address")
 
@@ -286,7 +286,7 @@ def _require_bank(caller: Actor, name: str) -> None:
 def _require_own_bank(caller: Actor, name: str) -> None:
     """Raise NotFound, NotYours or BankOfMember if this is not a bank into which the caller contributes."""
     if _bank_in_path() is None:
-        feed.require_own_bank(hashdb(), caller, name)
+        banks.require_own_bank(hashdb(), caller, name)
     else:
         _require_bank(caller, name)
 
@@ -294,12 +294,12 @@ def _require_own_bank(caller: Actor, name: str) -> None:
 def _content(caller: Actor, name: str, id: int) -> Contribution:
     """A contribution of a bank. Raises NotFound."""
     _require_bank(caller, name)
-    return feed.content(hashdb(), caller, None if _bank_in_path() else name, id)
+    return banks.content(hashdb(), caller, None if _bank_in_path() else name, id)
 
 
 def _hits(db: HashDB, caller: Actor, query: Query, only: str | None) -> Sequence[BankHit]:
     """What matches a query, nearest first, each with its bank: the one bank of the path, `only`, if it has one."""
-    hits = feed.look_up(db, caller, query)
+    hits = banks.look_up(db, caller, query)
     return hits if only is None else [BankHit(only, hit.match) for hit in hits]
 
 

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.errors import NotAuthenticated
 from hashdb.http_server.texts import hash_value
-from hashdb.service.sharing import feed
+from hashdb.service.sharing import exchanges
 from hashdb.web.context import actor, admit, app_state, authenticate_request, body, hashdb, validation_context
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
 from hashdb.wire import read
@@ -42,10 +42,10 @@ def fetch() -> Response:
     start, token = params.start_timestamp, params.next_page_token
     now = this_second()
     # The last event before the second that follows `start`.
-    since = feed.head(hashdb(), caller, start_of_second(min(start + 1, now)))
+    since = exchanges.head(hashdb(), caller, start_of_second(min(start + 1, now)))
     after, end = map(int, token.split("-")) if token else (since, now)
-    last = feed.head(hashdb(), caller, start_of_second(end))
-    page = feed.exchange(hashdb(), caller, since, after, last, params.page_size, ALGORITHMS)
+    last = exchanges.head(hashdb(), caller, start_of_second(end))
+    page = exchanges.exchange(hashdb(), caller, since, after, last, params.page_size, ALGORITHMS)
     if not page.more:
         return json_response(page_out(page.records, None, max(start, end - 1)))
     # A client may resume by time instead of by token. It has then not seen all records of the page's last second.
@@ -68,7 +68,7 @@ def submit_feedback() -> Response:
     """Confirm (Blocked) or dispute (NotBlocked) contributions of others; other feedback has no effect."""
     caller = _authenticate(Scope.MATCH)
     opinions = read(FeedbacksIn, body(), validation_context()).opinions(hashdb().rules.vocabulary.reason)
-    return json_response({"count": feed.give_opinions(hashdb(), caller, opinions, "hashFeedbacks")})
+    return json_response({"count": exchanges.give_opinions(hashdb(), caller, opinions, "hashFeedbacks")})
 
 
 def _authenticate(scope: Scope) -> Actor:
@@ -97,10 +97,10 @@ def list_hashes() -> Response:
     """
     caller = admit(actor(), Scope.FEED)
     params = parse_fields(ListQuery, request.args.to_dict())
-    head = feed.head(hashdb(), caller)
+    head = exchanges.head(hashdb(), caller)
     # A checkpoint past the head is from a log that was restored to an earlier state since: the list starts over.
     since = params.after if params.after <= head else 0
     after, last = map(int, params.page.split("-")) if params.page else (since, head)
-    page = feed.exchange(hashdb(), caller, since, after, min(last, head), params.limit, ALGORITHMS)
+    page = exchanges.exchange(hashdb(), caller, since, after, min(last, head), params.limit, ALGORITHMS)
     next_page = f"limit={params.limit}&page={page.checkpoint}-{last}" if page.more else None
     return json_response(list_out(page.records, next_page, this_second(), page.checkpoint))

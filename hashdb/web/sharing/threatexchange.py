@@ -16,7 +16,7 @@ from hashdb.errors import NotAuthenticated
 from hashdb.http_server.texts import ADDRESS, TEXT, hash_value
 from hashdb.service.contributions import contributions
 from hashdb.service.review import opinions
-from hashdb.service.sharing import feed
+from hashdb.service.sharing import exchanges
 from hashdb.web.context import admit, app_state, authenticate_request, hashdb
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
 from hashdb.wire.sharing import parse_fields
@@ -34,10 +34,10 @@ def updates(group: int) -> Response:
     params = parse_fields(wire.UpdatesQuery, request.args.to_dict())
     now = this_second()
     after, end = map(int, params.after.split("-")) if params.after else (None, min(now, params.stop_time or now))
-    since = feed.head(hashdb(), caller, start_of_second(min(params.start_time, now)))
-    last = feed.head(hashdb(), caller, start_of_second(end))
+    since = exchanges.head(hashdb(), caller, start_of_second(min(params.start_time, now)))
+    last = exchanges.head(hashdb(), caller, start_of_second(end))
     algorithms, videos = wire.read_types(params.types)
-    exchange = partial(feed.exchange, hashdb(), caller, since, algorithms=algorithms, videos=videos)
+    exchange = partial(exchanges.exchange, hashdb(), caller, since, algorithms=algorithms, videos=videos)
     page = exchange(since if after is None else after, last, params.limit)
     entries = _updates(page, params)
     # The client fails on an empty page.

@@ -18,7 +18,7 @@ from hashdb.service.accounts.limits import KEY_SLOTS
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
-from hashdb.service.sharing import feed
+from hashdb.service.sharing import banks, exchanges
 from hashdb.service.stats import counts
 from tests.builders import Clock, contributed, draft, hashdb, key_of, member_with, query, signal, with_new_key
 
@@ -166,21 +166,21 @@ def test_a_request_for_an_own_contribution_does_not_wait(db: HashDB, actor: Acto
 
 
 def test_the_banks_of_a_match_key_name_no_other_member(db: HashDB, matcher: Actor, contribution: Contribution) -> None:
-    names = feed.list_banks(db, matcher)
+    names = banks.list_banks(db, matcher)
     assert matcher.member is not None
     assert set(names) == {-1, 0, matcher.member.id}
     assert names[-1] == "HASHDB_SHARED"
-    (hit,) = feed.look_up(db, matcher, query(1))
+    (hit,) = banks.look_up(db, matcher, query(1))
     assert hit.bank == "HASHDB_SHARED"
-    assert feed.content(db, matcher, "HASHDB_SHARED", contribution.id).id == contribution.id
-    all_banks = feed.list_banks(db, member_with(db, Scope.MATCH, Scope.FEED))
+    assert banks.content(db, matcher, "HASHDB_SHARED", contribution.id).id == contribution.id
+    all_banks = banks.list_banks(db, member_with(db, Scope.MATCH, Scope.FEED))
     assert all_banks[contribution.member] == contribution.member_name.upper().replace(" ", "_")
     for bank in (all_banks[contribution.member], "HASHDB_TEST", names[matcher.member.id]):
         with pytest.raises(NotFound):
-            feed.content(db, matcher, bank, contribution.id)
-    assert feed.content(db, matcher, "HASHDB_TEST", 0).id == 0
+            banks.content(db, matcher, bank, contribution.id)
+    assert banks.content(db, matcher, "HASHDB_TEST", 0).id == 0
     with pytest.raises(NotFound):
-        feed.content(db, matcher, "HASHDB_SHARED", 0)
+        banks.content(db, matcher, "HASHDB_SHARED", 0)
 
 
 def test_feedback_by_value_applies_only_to_matched_contributions(
@@ -188,9 +188,9 @@ def test_feedback_by_value_applies_only_to_matched_contributions(
 ) -> None:
     feedback = [(signal(1), DISPUTES)]
     with pytest.raises(InvalidInput):
-        feed.give_opinions(db, matcher, feedback, "hashFeedbacks")
+        exchanges.give_opinions(db, matcher, feedback, "hashFeedbacks")
     matches.match(db, matcher, [query(1)])
     counts.flush(db)
-    assert feed.give_opinions(db, matcher, feedback, "hashFeedbacks") == 1
+    assert exchanges.give_opinions(db, matcher, feedback, "hashFeedbacks") == 1
     reader = with_new_key(db, member_with(db), Scope.MATCH, Scope.FEED)
-    assert feed.give_opinions(db, reader, [(signal(1), replace(DISPUTES, note="seen"))], "hashFeedbacks") == 1
+    assert exchanges.give_opinions(db, reader, [(signal(1), replace(DISPUTES, note="seen"))], "hashFeedbacks") == 1

@@ -15,7 +15,7 @@ from hashdb.errors import InvalidInput, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.review import opinions
-from hashdb.service.sharing import feed
+from hashdb.service.sharing import exchanges, feed
 from hashdb.store.contributions.frames import Frames
 from tests.builders import Clock, contributed, draft, film, member_with, signal, video
 
@@ -25,9 +25,9 @@ CONFIRMS = OpinionDraft(Stance.CONFIRMS)
 
 def all_pages(db: HashDB, actor: Actor, since: int, limit: int = 2) -> list[ExchangePage]:
     pages: list[ExchangePage] = []
-    after, upto = since, feed.head(db, actor)
+    after, upto = since, exchanges.head(db, actor)
     while not pages or pages[-1].more:
-        pages.append(feed.exchange(db, actor, since, after, upto, limit, PDQ))
+        pages.append(exchanges.exchange(db, actor, since, after, upto, limit, PDQ))
         after = pages[-1].checkpoint
     assert after == upto
     return pages
@@ -61,14 +61,14 @@ def test_a_withdrawn_or_erased_value_is_reported_without_contributions(
     db: HashDB, actor: Actor, other: Actor, clock: Clock
 ) -> None:
     withdrawn, erased, erased_at_once = contributed(db, actor, draft(1), draft(2), draft(3))
-    head_before = feed.head(db, other)
+    head_before = exchanges.head(db, other)
     contributions.withdraw(db, actor, withdrawn.id, "other")
     contributions.erase(db, actor, erased.id)
     contributions.erase(db, actor, erased_at_once.id, at_once=True)
     assert contributions_by_value(all_pages(db, other, head_before)) == {signal(1): [], signal(2): []}
     assert (
         contributions_by_value(all_pages(db, other, 0))
-        == contributions_by_value(all_pages(db, other, feed.head(db, other)))
+        == contributions_by_value(all_pages(db, other, exchanges.head(db, other)))
         == {}
     )
     clock.advance(days=90)
@@ -79,7 +79,7 @@ def test_a_withdrawn_or_erased_value_is_reported_without_contributions(
 def test_an_opinion_is_reported_also_if_the_standing_stays_the_same(db: HashDB, actor: Actor, other: Actor) -> None:
     (contribution,) = contributed(db, actor, draft(1))
     opinions.give(db, other, contribution.id, CONFIRMS)
-    head_before = feed.head(db, other)
+    head_before = exchanges.head(db, other)
     opinions.give(db, member_with(db), contribution.id, CONFIRMS)
     (page,) = all_pages(db, other, head_before)
     assert [len(record.opinions) for record in page.records] == [2]
@@ -89,13 +89,13 @@ def test_head_returns_the_last_event_before_a_time(db: HashDB, actor: Actor, clo
     heads = []
     for seed in range(9):
         contributed(db, actor, *[draft(seed * 10 + extra) for extra in range(seed % 3 + 1)])
-        heads.append((clock(), feed.head(db, actor)))
+        heads.append((clock(), exchanges.head(db, actor)))
         clock.advance(seconds=seed)
     for time, head in heads:
-        assert feed.head(db, actor, time) <= head
+        assert exchanges.head(db, actor, time) <= head
         earlier = [seq for other_time, seq in heads if other_time < time]
-        assert feed.head(db, actor, time) == (max(earlier) if earlier else feed.head(db, actor, heads[0][0]))
-    assert feed.head(db, actor, clock()) == heads[-1][1]
+        assert exchanges.head(db, actor, time) == (max(earlier) if earlier else exchanges.head(db, actor, heads[0][0]))
+    assert exchanges.head(db, actor, clock()) == heads[-1][1]
 
 
 def test_an_opinion_on_a_value_applies_to_all_contributions_of_other_members(
@@ -103,11 +103,11 @@ def test_an_opinion_on_a_value_applies_to_all_contributions_of_other_members(
 ) -> None:
     ids = [each.id for each in contributed(db, actor, draft(1), draft(1, 2))]
     contributed(db, other, draft(1))
-    assert feed.give_opinions(db, other, [(signal(1), CONFIRMS)], "opinions") == 2
+    assert exchanges.give_opinions(db, other, [(signal(1), CONFIRMS)], "opinions") == 2
     with db.store.read() as tx:
         assert tx.opinions.current(ids).keys() == set(ids)
     with pytest.raises(InvalidInput) as caught:
-        feed.give_opinions(db, other, [(signal(2), CONFIRMS), (signal(3), CONFIRMS)], "opinions")
+        exchanges.give_opinions(db, other, [(signal(2), CONFIRMS), (signal(3), CONFIRMS)], "opinions")
     assert [fault.at for fault in caught.value.faults] == ["opinions[1]"]
 
 
@@ -115,8 +115,8 @@ def test_a_withdrawn_picture_is_gone_although_a_video_has_it_as_a_frame(db: Hash
     (picture,) = contributed(db, actor, draft(1))
     contributed(db, actor, video(1, 2, signals=(signal(3),)))
     assert contributions_by_value(all_pages(db, other, 0)) == {signal(1): [picture.id], signal(3): [picture.id + 1]}
-    assert feed.give_opinions(db, other, [(signal(1), CONFIRMS)], "opinions") == 1
-    head_before = feed.head(db, other)
+    assert exchanges.give_opinions(db, other, [(signal(1), CONFIRMS)], "opinions") == 1
+    head_before = exchanges.head(db, other)
     contributions.withdraw(db, actor, picture.id, "other")
     assert contributions_by_value(all_pages(db, other, head_before)) == {signal(1): []}
 
@@ -127,7 +127,7 @@ def test_frames_of_videos_with_the_same_start_are_read_once_in_small_groups(
     same_start = [each.id for each in contributed(db, actor, *[video(1, 2, 3, seed) for seed in range(100, 104)])]
     three_frames, two_frames = contributed(db, other, video(1, 2, 3), video(1, 2))
     equal_to_three, equal_to_two, _ = contributed(db, actor, video(1, 2, 3), video(1, 2), video(1))
-    head_before = feed.head(db, actor)
+    head_before = exchanges.head(db, actor)
     for id in (three_frames.id, two_frames.id):
         opinions.give(db, actor, id, CONFIRMS)
     read: list[list[int]] = []
@@ -139,7 +139,7 @@ def test_frames_of_videos_with_the_same_start_are_read_once_in_small_groups(
 
     monkeypatch.setattr(Frames, "get", recorded_get)
     monkeypatch.setattr(feed, "FRAMES_A_REQUEST", 8)
-    page = feed.exchange(db, actor, head_before, head_before, feed.head(db, actor), 9, PDQ, videos=True)
+    page = exchanges.exchange(db, actor, head_before, head_before, exchanges.head(db, actor), 9, PDQ, videos=True)
     assert contributions_by_value([page]) == {
         film(1, 2, 3): [three_frames.id, equal_to_three.id],
         film(1, 2): [two_frames.id, equal_to_two.id],
@@ -153,8 +153,8 @@ def test_frames_of_videos_with_the_same_start_are_read_once_in_small_groups(
 
 def test_reading_needs_the_feed_scope_and_opinions_need_the_match_scope(db: HashDB) -> None:
     with pytest.raises(ScopeMissing):
-        feed.head(db, member_with(db, Scope.MATCH))
+        exchanges.head(db, member_with(db, Scope.MATCH))
     with pytest.raises(ScopeMissing):
-        feed.exchange(db, member_with(db, Scope.MATCH), 0, 0, 1, 1, PDQ)
+        exchanges.exchange(db, member_with(db, Scope.MATCH), 0, 0, 1, 1, PDQ)
     with pytest.raises(ScopeMissing):
-        feed.give_opinions(db, member_with(db, Scope.FEED), [], "opinions")
+        exchanges.give_opinions(db, member_with(db, Scope.FEED), [], "opinions")
