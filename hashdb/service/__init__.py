@@ -18,7 +18,8 @@ from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
 from hashdb.index.follower import LogFollower, LogSnapshot
 from hashdb.index.segment_store import SegmentStore
-from hashdb.service.accounts.limits import Budgets, RequestSlots, Suspicions
+from hashdb.service.accounts.limits import Budgets, RequestSlots
+from hashdb.service.accounts.suspicions import Suspicions
 from hashdb.service.background import Background
 from hashdb.service.index_view import IndexView
 from hashdb.service.ledger.signing import Signing

@@ -6,8 +6,7 @@ contribution: it is compared with the benign list and with retired contributions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, Self
@@ -151,7 +150,7 @@ def _add(db: HashDB, actor: Actor, additions: Sequence[Addition], refuse: _Refus
 
 
 def _check(
-    tx: Transaction, actor: Actor, additions: Sequence[Addition], benign: AbstractSet[Signal], now: datetime
+    tx: Transaction, actor: Actor, additions: Sequence[Addition], benign: Set[Signal], now: datetime
 ) -> tuple[list[Added], list[_Refusal]]:
     """What additions to locked contributions change, and why some of them are refused."""
     ids = [addition.id for addition in additions]
@@ -172,7 +171,7 @@ def _check(
 
 
 def _refusal(
-    actor: Actor, added: Added, cases: Sequence[Case], addition: Addition, benign: AbstractSet[Signal]
+    actor: Actor, added: Added, cases: Sequence[Case], addition: Addition, benign: Set[Signal]
 ) -> HashDBError | None:
     contribution = added.contribution
     if not actor.is_member(contribution.member):

@@ -8,7 +8,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.ledger.events import Action, Event
 from hashdb.errors import StoreBusy
 from hashdb.service import HashDB
-from hashdb.service.accounts.limits import MANY
+from hashdb.service.accounts.suspicions import MANY
 from hashdb.service.matching import matches
 from tests.builders import NOON, Clock, clip, contributed, draft, hashdb, near, query, signal, video
 
