@@ -415,7 +415,7 @@ class Settings(MemberSettings):
         return self
 
     @property
-    def lifetime(self) -> SessionLifetime:
+    def session_lifetime(self) -> SessionLifetime:
         """The maximum idle time and age of a session of the console."""
         return SessionLifetime(timedelta(minutes=self.session_idle), timedelta(hours=self.session_hours))
 

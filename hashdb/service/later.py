@@ -34,8 +34,8 @@ _TOUCH_EVERY: Final = 10.0
 
 A job that was not stored for a minute counts as lost.
 """
-PATIENCE: Final = 60.0
-"""Seconds for which `patiently` calls again."""
+_RETRY_SECONDS: Final = 60.0
+"""Seconds for which `retry_for_a_minute` calls again."""
 
 Advance = Callable[[float], None]
 """Notes the share of the work that is done, 0 to 1. Raises JobLost if nobody waits for the answer any more."""
@@ -95,7 +95,7 @@ class Later:
         """The answer that `work` makes, or the id of a job if that takes more than `patience` seconds.
 
         With a patience of 0 it is always a job, also if the work ends at once. Raises what `work` raises within this
-        time, HashingBusy if the actor has its share of requests in this process, and Unavailable.
+        time, HashingBusy if the actor has its share of requests in this process, and StoreBusy.
         """
         running = self._start(actor, work)
         if patience and running.ended.wait(patience):
@@ -115,8 +115,7 @@ class Later:
     def within(self, actor: Actor, work: Callable[[Advance], _Answer], seconds: float) -> _Answer:
         """What `work` makes within `seconds`. Later work is given up, but counts as a request in work until it ends.
 
-        Raises what `work` raises, TimeoutError, Unavailable, and HashingBusy if the actor has its share of requests in
-        this process.
+        Raises what `work` raises, TimeoutError, and HashingBusy if the actor has its share of requests in this process.
         """
         running = self._start(actor, work)
         if running.ended.wait(seconds):
@@ -137,9 +136,8 @@ class Later:
         try:
             thread.start()
         except RuntimeError:
-            # The process may have no further thread.
             self._leave(actor)
-            raise Unavailable(_RETRY_AFTER) from None
+            raise HashingBusy("the number of threads", _RETRY_AFTER) from None
         return running
 
     def _enter(self, actor: Actor) -> None:
@@ -181,16 +179,16 @@ class Later:
         outcome = running.outcome
         failed = isinstance(outcome, Exception)
         state = (JobStatus.FAILED, running.percent) if failed else (JobStatus.DONE, 100)
-        patiently(partial(self._store, id, *state, encrypt(outcome)))
+        retry_for_a_minute(partial(self._store, id, *state, encrypt(outcome)))
 
     def _store(self, id: int, status: JobStatus, percent: int, text: str | None = None) -> None:
         with self._db.store.begin() as tx:
             tx.answer_jobs.change(id, status, percent, self._db.now(), text)
 
 
-def patiently(act: Callable[[], _Answer]) -> _Answer:
-    """What `act` returns. If it is refused for now, it is called again, for a minute: the work before it took long."""
-    until = monotonic() + PATIENCE
+def retry_for_a_minute(act: Callable[[], _Answer]) -> _Answer:
+    """What `act` returns. While it is refused for now, it is called again: the work before it took long."""
+    until = monotonic() + _RETRY_SECONDS
     while True:
         try:
             return act()

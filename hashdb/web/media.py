@@ -20,7 +20,7 @@ from hashdb.http_server.forms import MediaForm
 from hashdb.http_server.media import HashedFile, Hashing, hash_files, require_readable
 from hashdb.http_server.uploads import Upload
 from hashdb.service.accounts.members import authenticate
-from hashdb.service.later import Advance, patiently
+from hashdb.service.later import Advance, retry_for_a_minute
 from hashdb.web.context import AppState, InMemoryRequest, app_state, hashdb
 from hashdb.web.deferring import key_secret, prefers_async, respond
 
@@ -72,15 +72,14 @@ def answer_files(
         return Response(finish(caller, hashed), status, mimetype="application/json")
 
     def work(advance: Advance) -> str:
-        # `patiently` tries again for a minute while the service is busy.
         try:
-            hashed = hash_all(advance, patiently)
+            hashed = hash_all(advance, retry_for_a_minute)
         finally:
             release(files)
         advance(1.0)
         # The hashing may have taken minutes: the key may have been revoked since.
         now_caller = authenticate(state.db, secret)
-        return patiently(lambda: finish(now_caller, hashed))
+        return retry_for_a_minute(lambda: finish(now_caller, hashed))
 
     with given_to_thread(files):
         return respond(work, status)

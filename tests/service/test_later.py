@@ -11,10 +11,10 @@ import pytest
 
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.jobs import AnswerJob, JobStatus
-from hashdb.errors import HashingBusy, JobLost, NotFound, StoreBusy, TooManyAtOnce, Unavailable, reject_field
+from hashdb.errors import HashingBusy, JobLost, NotFound, StoreBusy, TooManyAtOnce, reject_field
 from hashdb.service import HashDB, later
 from hashdb.service.jobs import LONGEST_JOB
-from hashdb.service.later import ALL_REQUESTS, KEPT_JOBS, KEY_REQUESTS, Advance, Later, Work, patiently
+from hashdb.service.later import ALL_REQUESTS, KEPT_JOBS, KEY_REQUESTS, Advance, Later, Work, retry_for_a_minute
 from tests.builders import Clock, hashdb, member_with
 
 _Answer = TypeVar("_Answer")
@@ -240,7 +240,7 @@ def test_a_request_for_which_no_thread_starts_is_not_counted(
     with monkeypatch.context() as patched:
         patched.setattr(Thread, "start", cannot_start)
         for _ in range(KEY_REQUESTS):
-            with pytest.raises(Unavailable):
+            with pytest.raises(HashingBusy):
                 requests.within(actor, lambda advance: "answer", 30)
     assert requests.within(actor, lambda advance: "answer", 30) == "answer"
 
@@ -291,11 +291,11 @@ def test_only_temporary_refusals_are_retried() -> None:
             raise refusals.pop()
         return "done"
 
-    assert patiently(attempt) == "done"
+    assert retry_for_a_minute(attempt) == "done"
     refusals.append(KeyError("no"))
     with pytest.raises(KeyError):
-        patiently(attempt)
+        retry_for_a_minute(attempt)
     refusals.append(StoreBusy(1_000))
     with pytest.raises(StoreBusy):
-        patiently(attempt)
+        retry_for_a_minute(attempt)
     assert not refusals

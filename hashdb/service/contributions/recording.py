@@ -80,7 +80,7 @@ def record(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]
     keys = {(request.member.id, request.key) if request.key else id(request) for request in requests}
     if len(keys) < len(requests):
         # Two requests have the same idempotency key: the second one is answered with what the first one has stored.
-        return [outcome for request in requests for outcome in record(db, [request])]
+        return _record_each(db, requests)
     try:
         with db.store.begin() as tx:
             return _record(db, tx, requests)
@@ -89,8 +89,13 @@ def record(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]
     except Exception as error:
         if len(requests) == 1:
             return [error]
-        # One of the requests caused it. Each in a transaction of its own, the others are recorded.
-        return [outcome for request in requests for outcome in record(db, [request])]
+        # One of the requests caused it; the others are recorded.
+        return _record_each(db, requests)
+
+
+def _record_each(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]:
+    """Record each request in a transaction of its own."""
+    return [outcome for request in requests for outcome in record(db, [request])]
 
 
 def _record(db: HashDB, tx: Transaction, requests: Sequence[Request]) -> list[Receipt | Exception]:

@@ -47,7 +47,7 @@ def take(db: HashDB, actor: Actor, id: int, *, from_others: bool = False) -> Non
         now = db.now()
         idle_since = now - db.rules.case_idle
         case = tx.cases.one(id)
-        holder = tx.claims.by_case([id], idle_since).get(id)
+        holder = current_claims(tx, db.rules, [id], now).get(id)
         if not tx.claims.take(id, str(actor), now, idle_since, from_others=from_others):
             raise AlreadyDecided(id) if tx.cases.one(id).state is CaseState.DECIDED else CaseTaken(id)
         if holder is not None and holder.actor != str(actor):

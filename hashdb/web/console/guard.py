@@ -55,7 +55,7 @@ def enter() -> Response | None:
         return None
     # A page that polls does not show that the user is still there.
     is_poll = request.headers.get("HX-Trigger", "").startswith(_POLL)
-    token, lifetime = cookie(SESSION), app_state().settings.lifetime
+    token, lifetime = cookie(SESSION), app_state().settings.session_lifetime
     g.session = sessions.find_session(hashdb(), token, lifetime, in_use=not is_poll)
     if not session().complete:
         return None if endpoint in BEFORE_SECOND_FACTOR else _redirect("console.sessions.code")
@@ -68,7 +68,9 @@ def enter() -> Response | None:
 def _is_signed_in() -> bool:
     """Whether this request has a session: only then is a large form read, before its secret is known."""
     with suppress(NotAuthenticated):
-        return sessions.find_session(hashdb(), cookie(SESSION), app_state().settings.lifetime, in_use=False).complete
+        return sessions.find_session(
+            hashdb(), cookie(SESSION), app_state().settings.session_lifetime, in_use=False
+        ).complete
     return False
 
 
