@@ -66,9 +66,8 @@ class HashDB:
         self.retired = RetiredSignals(store, radii)
         self.intake_rules = CachedRead(store, INTAKE, read_intake_rules)
         self.seeds_in_use = CachedRead(store, frozenset({"seed"}), lambda tx: tx.seeds.in_use())  # Newest first.
-        # The ids of the members whose contributions came from other services.
-        self.upstream_members = CachedRead(store, frozenset({"upstream"}), lambda tx: tx.upstreams.members())
-        views = self.keys, self.retired, self.intake_rules, self.seeds_in_use, self.upstream_members
+        self.upstream_member_ids = CachedRead(store, frozenset({"upstream"}), lambda tx: tx.upstreams.members())
+        views = self.keys, self.retired, self.intake_rules, self.seeds_in_use, self.upstream_member_ids
         self.follower = LogFollower(store.head, self._tail, views)
         # It has its own follower: a request that needs no search does not wait while the index is built.
         self.index = IndexView(store, radii, index, engine)

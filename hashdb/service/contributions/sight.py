@@ -50,7 +50,7 @@ def visible_fields(actor: Actor, contribution: Contribution) -> Contribution:
 
 def with_origins(db: HashDB, tx: Transaction, contributions: Sequence[Contribution]) -> tuple[Contribution, ...]:
     """The contributions; those that came from another service have their origin."""
-    upstreams = db.upstream_members()
+    upstreams = db.upstream_member_ids()
     origins = tx.matches.origins([item.id for item in contributions if item.member in upstreams]) if upstreams else {}
     return tuple([replace(item, origin=origins[item.id]) if item.id in origins else item for item in contributions])
 

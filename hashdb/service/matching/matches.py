@@ -104,7 +104,7 @@ def _results(
     """The results: which active contributions hold what was suggested of each query of `expanded`, by the store."""
     signals = {signal for distances in suggested for signal in distances}
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
-    upstreams = db.upstream_members()
+    upstreams = db.upstream_member_ids()
     with db.store.match_reader() as stored:
         holders = stored.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
         if len(holders) > MATCHES_A_REQUEST:
@@ -118,18 +118,8 @@ def _results(
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
             shots = stored.times(signals_of_framed_items(by_signal))
-            by_frames = match_frames(
-                queries,
-                expanded,
-                suggested,
-                through,
-                by_signal,
-                shots,
-                stored.shots,
-                overruling,
-                thinned,
-                shows_distances=actor.sees_distances,
-            )
+            inputs = queries, expanded, suggested, through, by_signal, shots, stored.shots, overruling, thinned
+            by_frames = match_frames(*inputs, shows_distances=actor.sees_distances)
         verified: Mapping[int, Verified] = {}
         for query in queries:
             # Not by `any` and a function: this loop costs a plain query the least.

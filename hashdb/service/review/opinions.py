@@ -36,9 +36,8 @@ def give(
 ) -> Opinion:
     """Record a member's opinion on another's contribution. With an idempotency key, a repeat is recorded once.
 
-    `budget_spent`: the caller has already called `spend` for this opinion. A member's last opinion counts; the same one
-    again changes nothing.
-    A dispute opens a case, or joins the open one.
+    A member's last opinion counts; the same one again changes nothing. A dispute opens a case, or joins the open one.
+    `budget_spent`: the caller has already called `spend` for this opinion.
     Raises InvalidInput, LimitReached, NotFound, OwnContribution, NotActive, IdempotencyKeyReused.
     """
     member = actor.require_member(Scope.MATCH)

@@ -101,11 +101,14 @@ def test_items_near_query_frames_are_listed_with_segments_or_a_reason(db: HashDB
     of_film, of_still, _, of_withdrawn, of_one_frame = near_items
     (segment,) = of_film.details.segments
     assert (segment.query, segment.frames) == ((10.0, 20.0), 10)
-    assert of_film.hits[0][:6] == (10.0, (20.0, 20.0), Algorithm.PDQ, 4, None, 1)
+    hit = of_film.hits[0]
+    assert (hit.at, hit.listed) == (10.0, (20.0, 20.0))
+    assert (hit.algorithm, hit.distance, hit.transform, hit.segment) == (Algorithm.PDQ, 4, None, 1)
     assert len(of_film.shots) == 40
     assert [(hit.at, hit.listed, hit.segment) for hit in of_still.hits] == [(12.0, None, None)]
     assert of_withdrawn.contribution.no_match_reason == "withdrawn" and of_withdrawn.details.segments
-    assert [hit[:6] for hit in of_one_frame.hits] == [(11.0, (0.0, 0.0), Algorithm.PDQ, 4, None, None)]
+    (hit,) = of_one_frame.hits
+    assert (hit.at, hit.listed, hit.distance, hit.segment) == (11.0, (0.0, 0.0), 4, None)
 
 
 def test_a_wider_radius_lists_more_frames_and_transforms_are_named(db: HashDB, actor: Actor) -> None:
