@@ -65,7 +65,7 @@ class SidecarState:
         """The state of the copy, read at most `CACHE_SECONDS` ago. Raises CopyNotReady."""
         state = self._cached
         if state is None or not 0 <= time.monotonic() - self._cached_at < CACHE_SECONDS:
-            with self._lock, raise_copy_not_ready():
+            with self._lock, _raise_copy_not_ready():
                 read_at = time.monotonic()
                 state = self._cached = self.index.state
                 self._cached_at = read_at
@@ -81,7 +81,7 @@ class SidecarState:
         Raises CopyNotReady without a copy, CopyNotApproved if the policy needs signatures that the copy lacks, and
         CopyTooOld if the copy is older than `max_age`.
         """
-        with raise_copy_not_ready():
+        with _raise_copy_not_ready():
             self.index.require_approval()
         state, age = self.copy_state(), self.copy_age()
         if age > self.max_age:
@@ -97,7 +97,7 @@ class SidecarState:
 
         Raises CopyNotReady, CopyNotApproved, InvalidInput.
         """
-        with raise_copy_not_ready():
+        with _raise_copy_not_ready():
             return self.index.match(queries, self.copy_state().rules)
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class SidecarState:
 
 
 @contextmanager
-def raise_copy_not_ready() -> Iterator[None]:
+def _raise_copy_not_ready() -> Iterator[None]:
     """Raise CopyNotReady, which clients get as 503, where the block raises NoCopy."""
     try:
         yield

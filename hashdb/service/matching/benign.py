@@ -53,7 +53,7 @@ def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
     db.index.catch_up()
     with db.store.read() as tx:
         benign_signals = [BenignSignal(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
-        touched = within_reach(db, tx, benign_signals)
+        touched = _within_reach(db, tx, benign_signals)
         ids = tx.suppressions.contributions_with(touched)
         lost = Counter(held.contribution for held in tx.suppressions.unsuppressed(ids, touched))
         # Contributions of which the entry would suppress every signal that matches.
@@ -209,7 +209,7 @@ def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
     # Once caught up, the index has every contribution that was not checked against this entry at its intake.
     db.index.catch_up()
     with db.store.read() as tx:
-        touched = within_reach(db, tx, tx.benign.signals(entry.id))
+        touched = _within_reach(db, tx, tx.benign.signals(entry.id))
         ids = tx.suppressions.contributions_with(touched)
     for start in range(0, len(ids), BATCH):
         with db.store.begin() as tx:
@@ -242,7 +242,7 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
     return bool(placed)
 
 
-def within_reach(db: HashDB, tx: Transaction, benign_signals: Collection[BenignSignal]) -> set[Signal]:
+def _within_reach(db: HashDB, tx: Transaction, benign_signals: Collection[BenignSignal]) -> set[Signal]:
     """The stored signals within the radius of any of these benign signals. Raises IndexNotReady."""
     touched: set[Signal] = set()
     ordered = sorted(benign_signals, key=_algorithm_and_radius)

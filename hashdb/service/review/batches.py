@@ -43,9 +43,9 @@ from hashdb.store import Transaction
 
 _ITEMS_A_ROUND = 50
 """Items of a batch that are done before the next batch has its turn."""
-PREVIEWS_KEPT = timedelta(days=1)
+_PREVIEWS_KEPT = timedelta(days=1)
 """How long a preview that nobody confirmed is kept."""
-ENDED_KEPT = timedelta(days=90)
+_ENDED_KEPT = timedelta(days=90)
 """How long a batch that has ended is kept."""
 _SKIPS: dict[type[HashDBError], Skip] = {
     AlreadyDecided: Skip.DECIDED,
@@ -116,7 +116,7 @@ def prune(db: HashDB) -> int:
     """Delete previews that were not confirmed within a day, and batches that ended 90 days ago; return how many."""
     with db.store.begin() as tx:
         now = db.now()
-        return tx.batches.prune(now - PREVIEWS_KEPT, now - ENDED_KEPT)
+        return tx.batches.prune(now - _PREVIEWS_KEPT, now - _ENDED_KEPT)
 
 
 def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
@@ -137,7 +137,7 @@ def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
     if batch.action in (BatchAction.BENIGN, BatchAction.CONFIRM, BatchAction.UNDO):
         # The items only added or deleted benign entries. This suppresses, or restores, the signals near them.
         with db.store.read() as tx:
-            actor = present_actor(tx, batch.actor)
+            actor = _present_actor(tx, batch.actor)
         benign.settle(db, actor)
     if items:
         return finished, items[-1].position
@@ -178,7 +178,7 @@ def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRule
     with db.store.begin() as tx:
         if tx.batches.lock_item(batch.id, position) is None:
             return False
-        now, actor = db.now(), present_actor(tx, batch.actor)
+        now, actor = db.now(), _present_actor(tx, batch.actor)
         _lock(tx, batch, subject, near, now)
         find_same = partial(tx.proposals.find_same, now=now)
         examiner = Examiner(db, tx, actor, batch, rules, now, find_same=find_same)
@@ -196,7 +196,7 @@ def _record(db: HashDB, tx: Transaction, batch: Batch, position: int, done: Done
     tx.batches.finish(batch.id, position, done.outcome, db.now(), why=done.why, made=done.made, before=done.before)
 
 
-def present_actor(tx: Transaction, name: str) -> Actor:
+def _present_actor(tx: Transaction, name: str) -> Actor:
     """The actor of a batch with the rights that it has now: none if it is a user that is disabled or gone."""
     kind, _, id = name.partition(":")
     if name == COMMAND_LINE.name:

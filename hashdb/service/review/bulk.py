@@ -40,7 +40,7 @@ COUNTED = 100_000
 """The most rows of a selection that are counted. The refusal of a larger one says "more than" this number."""
 _BEFORE_FIRST = -1
 """The `after` that reads the items of a batch from its first one, at position 0."""
-NOTE_OF_ENTRY = 200
+_LONGEST_ENTRY_NOTE = 200
 """The most characters of the note of a benign entry."""
 
 
@@ -238,8 +238,10 @@ def check(db: HashDB, batch: Batch, choices: BatchChoices) -> None:
             faults.append(Fault("reason", fault))
     if "note" in needed and not choices.note:
         faults.append(Fault("note", "is required: each contributor and the disputers read it"))
-    elif batch.action is BatchAction.BENIGN and ("\n" in choices.note or len(choices.note) > NOTE_OF_ENTRY):
-        faults.append(Fault("note", f"must be one line of at most {NOTE_OF_ENTRY} characters: it is the entry's note"))
+    elif batch.action is BatchAction.BENIGN and ("\n" in choices.note or len(choices.note) > _LONGEST_ENTRY_NOTE):
+        faults.append(
+            Fault("note", f"must be one line of at most {_LONGEST_ENTRY_NOTE} characters: it is the entry's note")
+        )
     if choices.expires_at is not None and (past := future_fault(choices.expires_at, db.now())):
         faults.append(Fault("expires_at", past))
     reject(faults)

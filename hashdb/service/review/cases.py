@@ -44,13 +44,13 @@ from hashdb.store.review.cases import Opening
 def get(db: HashDB, actor: Actor, id: int) -> Case:
     """A case: with `review` or `audit` any, else one to which the actor's member is a party. Raises NotFound."""
     with db.read(actor) as tx:
-        return visible_case(actor, tx.cases.one(id, _party(actor)))
+        return _visible_case(actor, tx.cases.one(id, _party(actor)))
 
 
 def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: int) -> tuple[Case, ...]:
     """At most `limit` cases with ids above `after` that the actor may see, oldest first."""
     with db.read(actor) as tx:
-        return tuple(visible_case(actor, case) for case in tx.cases.page(state, _party(actor), after, limit))
+        return tuple(_visible_case(actor, case) for case in tx.cases.page(state, _party(actor), after, limit))
 
 
 def list_on_contribution(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
@@ -142,7 +142,7 @@ def decide_within(
     near_details: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in matching}
     entries += hold(tx, db.rules, matching, Cause.NEAR_RETIRED, now, near_details)
     tx.audit.append(now, actor, entries)
-    return visible_case(actor, tx.cases.one(id))
+    return _visible_case(actor, tx.cases.one(id))
 
 
 def lock_with_twins(
@@ -194,7 +194,7 @@ def open_within(db: HashDB, tx: Transaction, actor: Actor, contribution: int, re
         raise AlreadyOpen(contribution)
     case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
     tx.audit.append(now, actor, [opened_entry(case), *settle(tx, [item], reason)])
-    return visible_case(actor, case)
+    return _visible_case(actor, case)
 
 
 def hold(
@@ -295,7 +295,7 @@ def _opened_entry(id: int, opening: Opening) -> LogEntry:
     return LogEntry(Action.CASE_OPENED, "case", id, details)
 
 
-def visible_case(actor: Actor, case: Case) -> Case:
+def _visible_case(actor: Actor, case: Case) -> Case:
     """The case with the fields that the actor may see, as a party or as a reviewer."""
     opinions = tuple(visible_opinion(actor, opinion, case.member) for opinion in case.opinions)
     see_member = actor.is_member(case.member) or sees_members(actor)

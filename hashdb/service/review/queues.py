@@ -19,9 +19,9 @@ from hashdb.service.review.claims import current_claims, taken_by_others
 from hashdb.store import Transaction
 
 _PAGE = 50
-LONGEST_COUNT = 10_000
+_MOST_COUNTED = 10_000
 """The most cases that are counted; beyond, a page says "more than"."""
-MOST_UPHELD = 1_000
+_MOST_UPHELD = 1_000
 """The most cases of a pile that are upheld at once."""
 _MOST_PROPOSED = 500
 _ANY = QueueQuery()
@@ -61,9 +61,9 @@ def queue(
 
 
 def count(db: HashDB, actor: Actor, query: QueueQuery = _ANY) -> QueueCounts:
-    """How many open cases fit a filter, in all and by field: at most `LONGEST_COUNT`."""
+    """How many open cases fit a filter, in all and by field: at most 10,000."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
-        return tx.queues.count(query, db.now(), LONGEST_COUNT)
+        return tx.queues.count(query, db.now(), _MOST_COUNTED)
 
 
 def neighbors_in_queue(db: HashDB, actor: Actor, case: int, query: QueueQuery) -> tuple[int | None, int | None]:
@@ -115,7 +115,7 @@ def _with_contributions(
 
 
 def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query: QueueQuery) -> int:
-    """Uphold cases of a member's pile, all with the same note; return how many, at most `MOST_UPHELD`.
+    """Uphold cases of a member's pile, all with the same note; return how many, at most 1,000.
 
     `pile` is the member, and `query` is the filter that the cases fit. Cases with ids above `upto` are left out,
     because the reviewer has not seen them, and so are those that another reviewer has taken.
@@ -123,7 +123,7 @@ def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query
     query = replace(query, pile=pile)
     with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
-        ids = tx.queues.page(query, now, MOST_UPHELD)
+        ids = tx.queues.page(query, now, _MOST_UPHELD)
         tx.contributions.lock({case.contribution for case in tx.cases.get(ids).values() if case.id <= upto})
         # Read again: now that they are locked, nobody else decides on them.
         taken = taken_by_others(tx, db.rules, actor, ids, now)
