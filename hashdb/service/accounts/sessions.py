@@ -73,8 +73,10 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> OpenedSession:
         counted = {"user": _user_digest(user.name), "address": _address_digest(address)}
         _count_attempt(tx, counted, now)
         if by := _use_code(tx, user, code, now):
+            if not tx.sessions.end(session.id):
+                # It was ended, or completed, until the user was locked.
+                raise NotAuthenticated()
             tx.sessions.uncount_try(counted["address"])
-            tx.sessions.end(session.id)
             return _open_complete(tx, user, now, {"by": "password", "second": by})
         _log_refusal(db, tx, user, now, "code", counted)
     raise SignInRefused("the code is wrong")

@@ -24,6 +24,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import passwords, sessions, users
 from hashdb.service.accounts.passwords import verify_password
 from hashdb.service.stats import counts
+from hashdb.store.accounts.users import Sessions
 from tests.builders import Clock
 
 PASSWORD = "correct horse battery staple"
@@ -97,6 +98,27 @@ def test_guesses_of_a_code_count_as_failed_sign_ins_of_the_user(db: HashDB, ada:
     with pytest.raises(LimitReached):
         sessions.confirm(db, incomplete.token, "0", "a")
     clock.advance(minutes=6)
+    with pytest.raises(NotAuthenticated):
+        sessions.confirm(db, incomplete.token, pyotp.TOTP(secret).at(clock()), "a")
+
+
+def test_a_half_open_session_that_ends_while_it_is_completed_opens_no_session(
+    db: HashDB, ada: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = passwords.new_secret()
+    signed_in = sessions.sign_in(db, "ada", PASSWORD, "a")
+    users.add_factor(db, signed_in.session, PASSWORD, secret, pyotp.TOTP(secret).at(clock()))
+    clock.advance(seconds=30)
+    incomplete = sessions.sign_in(db, "ada", PASSWORD, "a")
+    with_digest = Sessions.with_digest
+
+    def read_then_end(stored: Sessions, digest: bytes) -> Session | None:
+        """What another transaction does that disables the user, or completes the same session, at this moment."""
+        session = with_digest(stored, digest)
+        stored.end_all(ada)
+        return session
+
+    monkeypatch.setattr(Sessions, "with_digest", read_then_end)
     with pytest.raises(NotAuthenticated):
         sessions.confirm(db, incomplete.token, pyotp.TOTP(secret).at(clock()), "a")
 
