@@ -14,7 +14,7 @@ from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
-from hashdb.service.sharing import feed
+from hashdb.service.sharing import exchanges, feed
 from tests.builders import NOON, Clock, contributed, draft, hashdb, with_new_key
 
 
@@ -105,7 +105,7 @@ def test_the_changes_that_a_reader_has_not_read_are_counted(
     since = clock()
     contributions.withdraw(db, actor, items[0].id, "other")
     assert lag() == Lag(1, since)
-    feed.exchange(db, reader, 0, 0, db.store.head().seq, 100, PERCEPTUAL)
+    exchanges.exchange(db, reader, 0, 0, db.store.head().seq, 100, PERCEPTUAL)
     assert lag() == Lag(0, None)
     assert members.key_uses(db, COMMAND_LINE, 99) == {}
 

@@ -34,7 +34,6 @@ from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.review.queues import QueueQuery
 from hashdb.domain.sharing.webhooks import Topic, WebhookChange, WebhookDraft
-from hashdb.domain.signals import PERCEPTUAL
 from hashdb.domain.stats.counts import AccessRefusal
 from hashdb.domain.times import Period
 from hashdb.errors import InvalidInput
@@ -45,7 +44,7 @@ from hashdb.service.ledger import active_set, checkpoints
 from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import benign, matches, neighbors, seeds
 from hashdb.service.review import batches, bulk, cases, claims, due, incidents, notes, opinions, proposals, queues
-from hashdb.service.sharing import exchanges, feed, following, upstreams, webhooks
+from hashdb.service.sharing import feed, following, upstreams, webhooks
 from hashdb.service.stats import counts, refusals, reports
 from hashdb.service.stats.buffer import Refusal
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
@@ -201,7 +200,6 @@ CHANGES: dict[str, Verb] = {
     "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
     "proposals.expire": lambda db, actor, id: proposals.expire(db),
     "feed.read": lambda db, actor, id: feed.read(db, actor, 0, 10),
-    "exchanges.exchange": lambda db, actor, id: exchanges.exchange(db, actor, 0, 0, 1, 10, PERCEPTUAL),
     "feed.log_feed_read": lambda db, actor, id: feed.log_feed_read(db, actor),
     "active_set.keep": lambda db, actor, id: active_set.keep(db),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
