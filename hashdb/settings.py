@@ -9,6 +9,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -62,7 +63,7 @@ def _parse_radii(text: str) -> dict[Algorithm, int]:
     radii: dict[Algorithm, int] = {}
     for name, bits in _pairs(text):
         algorithm = parse_algorithm(name)
-        if not bits.isdecimal() or int(bits) > algorithm.bits:
+        if not re.fullmatch("[0-9]{1,9}", bits) or int(bits) > algorithm.bits:
             raise ValueError(f"must be written as {algorithm}=<bits>, at most {algorithm.bits}")
         radii[algorithm] = int(bits)
     return radii
@@ -368,6 +369,15 @@ class Settings(MemberSettings):
     def _require_file(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and value.get_secret_value() in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
             raise ValueError("must name a file: a database in memory is lost when the process ends")
+        return value
+
+    @field_validator("console_url")
+    @classmethod
+    def _require_host(cls, value: str | None) -> str | None:
+        try:
+            urlsplit(value or "")
+        except ValueError:
+            raise ValueError(cls.pattern_reasons["CONSOLE_URL"]) from None
         return value
 
     @field_validator("hma_key")
