@@ -39,7 +39,7 @@ def json_reply(content: object, status: int = 200) -> Reply:
     return Reply(json.dumps(content, ensure_ascii=False).encode(), status=status)
 
 
-def problem_reply(error: Exception, request: Request | None = None) -> Reply:
+def problem_reply(error: Exception, request: Request | None) -> Reply:
     """The reply to an error: problem details. For an error of Werkzeug, `request` is the one that it was raised at."""
     if isinstance(error, HTTPException) and request is not None:
         error = refusal_of(error, request) or error

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Row, Table, select
 
 from hashdb.domain.jobs import AnswerJob, Job, JobOutcome, JobStatus, ReportJob, Verification
 from hashdb.domain.times import Period
-from hashdb.store.repositories import Repository, attributes, upsert
+from hashdb.store.repositories import Repository, attributes
 from hashdb.store.tables import LONGEST_TEXT, answer_jobs, report_jobs, task_errors, verifications
 
 _Job = TypeVar("_Job", bound=Job)
@@ -140,7 +140,7 @@ class TaskErrors(Repository):
     def put(self, task: str, text: str, now: datetime) -> None:
         """Store the last failure of a task in place of the previous one; `text` is as in `TaskError`."""
         row = {"task": task, "at": now, "text": text[:LONGEST_TEXT]}
-        upsert(self._connection, task_errors, [row], new_columns=("at", "text"))
+        self._upsert(task_errors, [row], new_columns=("at", "text"))
 
     def by_task(self) -> Mapping[str, TaskError]:
         """The last failure of each task that ever failed."""

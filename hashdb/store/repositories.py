@@ -116,6 +116,37 @@ class Repository:
         """Insert a row; return it as it is stored."""
         return self._connection.execute(insert(table).returning(table), row).one()
 
+    def _insert_into(self, table: Table) -> Any:
+        """An INSERT of the database's dialect, which has `on_conflict_do_nothing` and `on_conflict_do_update`."""
+        return sqlite.insert(table) if self._connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+    def _upsert(
+        self,
+        table: Table,
+        rows: Sequence[Row],
+        *,
+        sum_columns: Sequence[str] = (),
+        min_columns: Sequence[str] = (),
+        max_columns: Sequence[str] = (),
+        new_columns: Sequence[str] = (),
+    ) -> None:
+        """Insert rows, or update the rows that already have their primary keys.
+
+        In an existing row, `sum_columns` get the sum of the old and the new value, `min_columns` the smaller one,
+        `max_columns` the larger one, and `new_columns` the new one. The other columns do not change.
+        `rows` must be in the order of their keys, so that two transactions cannot deadlock.
+        """
+        if not rows:
+            return
+        query = self._insert_into(table)
+        new = query.excluded
+        updated = {name: new[name] for name in new_columns} | {name: table.c[name] + new[name] for name in sum_columns}
+        updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in min_columns}
+        updated |= {name: case((new[name] > table.c[name], new[name]), else_=table.c[name]) for name in max_columns}
+        self._connection.execute(
+            query.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated), rows
+        )
+
     def _update(self, table: Table, id: int, **values: object) -> None:
         """Set columns of the row with this id to the values."""
         self._connection.execute(update(table).where(table.c.id == id).values(values))
@@ -199,37 +230,6 @@ def insert_values(
             with cursor.copy(f"COPY {target} FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-
-
-def insert_into(connection: Connection, table: Table) -> Any:
-    """An INSERT of the database's dialect, which has `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-
-
-def upsert(
-    connection: Connection,
-    table: Table,
-    rows: Sequence[Row],
-    *,
-    sum_columns: Sequence[str] = (),
-    min_columns: Sequence[str] = (),
-    max_columns: Sequence[str] = (),
-    new_columns: Sequence[str] = (),
-) -> None:
-    """Insert rows, or update the rows that already have their primary keys.
-
-    In an existing row, `sum_columns` get the sum of the old and the new value, `min_columns` the smaller one,
-    `max_columns` the larger one, and `new_columns` the new one. The other columns do not change.
-    `rows` must be in the order of their keys, so that two transactions cannot deadlock.
-    """
-    if not rows:
-        return
-    query = insert_into(connection, table)
-    new = query.excluded
-    updated = {name: new[name] for name in new_columns} | {name: table.c[name] + new[name] for name in sum_columns}
-    updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in min_columns}
-    updated |= {name: case((new[name] > table.c[name], new[name]), else_=table.c[name]) for name in max_columns}
-    connection.execute(query.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated), rows)
 
 
 @cache

@@ -26,7 +26,7 @@ from hashdb.domain.accounts.members import (
 )
 from hashdb.errors import NameTaken
 from hashdb.store.contributions.statuses import MATCHING, unended
-from hashdb.store.repositories import Repository, attributes, upsert
+from hashdb.store.repositories import Repository, attributes
 from hashdb.store.tables import contributions, keys, members, opinions, spent
 
 
@@ -191,7 +191,7 @@ class BudgetsUsed(Repository):
             for use in sorted(uses, key=lambda use: (use.actor, use.budget))
             if use.renews_at > now
         ]
-        upsert(self._connection, spent, rows, sum_columns=("amount",))
+        self._upsert(spent, rows, sum_columns=("amount",))
 
     def used(self, now: datetime) -> list[BudgetUse]:
         """The uses of all actors of the budgets that renew after `now`."""

@@ -21,7 +21,7 @@ from hashdb.domain.accounts.users import (
 )
 from hashdb.domain.ledger.events import secret_tag
 from hashdb.store.accounts.members import unique_name
-from hashdb.store.repositories import Repository, attributes, insert_into
+from hashdb.store.repositories import Repository, attributes
 from hashdb.store.tables import sessions, tries, users
 
 
@@ -168,7 +168,7 @@ class Sessions(Repository):
     def lock_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
         """Lock the counts under these digests until the transaction ends; delete counts that are a day old."""
         self._delete(tries, tries.c.last < now - FORGOTTEN_AFTER)
-        query = insert_into(self._connection, tries)
+        query = self._insert_into(tries)
         query = query.on_conflict_do_update(index_elements=[tries.c.digest], set_={"count": tries.c.count})
         # In one order, so that two transactions cannot deadlock.
         for kind, digest in sorted(digests.items()):

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Select, Text, bindparam, delete, func, literal, select, tuple_, type_coerce, update
 
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK, EMPTY_HASH, BlockPlace, leaf_after
-from hashdb.store.repositories import IDS, Repository, chunks, insert_into, insert_values, upsert
+from hashdb.store.repositories import IDS, Repository, chunks, insert_values
 from hashdb.store.tables import events, set_blocks, set_signatures, set_states
 
 _BLOCKS_A_READ = 256
@@ -51,7 +51,7 @@ class ActiveSet(Repository):
         if before.seq:
             query: Any = update(set_states).where(set_states.c.id == 1, set_states.c.seq == before.seq).values(values)
         else:
-            query = insert_into(self._connection, set_states).values(values).on_conflict_do_nothing()
+            query = self._insert_into(set_states).values(values).on_conflict_do_nothing()
         return self._connection.execute(query.returning(set_states.c.id)).one_or_none() is not None
 
     def block(self, level: int, number: int) -> bytes:
@@ -120,7 +120,7 @@ class ActiveSet(Repository):
     def sign(self, seq: int, organisation: str, line: str, now: datetime) -> None:
         """Store the signature of an organisation, in the place of an earlier one of the same root."""
         row = {"seq": seq, "organisation": organisation, "line": line, "at": now}
-        upsert(self._connection, set_signatures, [row], new_columns=("line", "at"))
+        self._upsert(set_signatures, [row], new_columns=("line", "at"))
 
 
 def _by_level(places: Iterable[BlockPlace]) -> Iterator[tuple[int, Sequence[int]]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select, update
 
-from hashdb.store.repositories import Repository, attributes, insert_into, upsert
+from hashdb.store.repositories import Repository, attributes
 from hashdb.store.tables import cosignatures, witness_states
 
 
@@ -27,7 +27,7 @@ class Cosignatures(Repository):
     def put(self, size: int, witness: str, line: str, at: datetime) -> None:
         """Store the cosignature of a stored checkpoint by a witness, instead of an earlier one."""
         row = {"size": size, "witness": witness, "line": line, "at": at}
-        upsert(self._connection, cosignatures, [row], new_columns=("line", "at"))
+        self._upsert(cosignatures, [row], new_columns=("line", "at"))
 
     def keep_only(self, sizes: Collection[int]) -> None:
         """Delete the cosignatures of all checkpoints but those of these sizes."""
@@ -59,7 +59,7 @@ class WitnessStates(Repository):
         A witness whose next time is after `latest` is due, too: the clock was set back.
         """
         new = {"witness": witness, "size": 0, "next_at": now, "refused": False}
-        self._connection.execute(insert_into(self._connection, witness_states).on_conflict_do_nothing(), new)
+        self._connection.execute(self._insert_into(witness_states).on_conflict_do_nothing(), new)
         next_at = witness_states.c.next_at
         query = update(witness_states).where(witness_states.c.witness == witness, (next_at <= now) | (next_at > latest))
         if self._connection.execute(query.values(next_at=until)).rowcount != 1:

@@ -10,7 +10,7 @@ from sqlalchemy import and_, case, exists, func, select
 from hashdb.domain.matching.floods import FLOOD_MEMBERS, FLOOD_PAUSE, FLOOD_WINDOW, Flood, max_hits_per_member
 from hashdb.domain.review.cases import Decision
 from hashdb.store.contributions.statuses import MATCHING, active
-from hashdb.store.repositories import Repository, upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import cases, contributions, members, recent_hits
 
 _MOST_FLOODS = 100
@@ -30,7 +30,7 @@ class Floods(Repository):
             for (contribution, member, since), times in sorted(counted.items())
             if since > now - FLOOD_WINDOW
         ]
-        upsert(self._connection, recent_hits, rows, sum_columns=("times",))
+        self._upsert(recent_hits, rows, sum_columns=("times",))
 
     def above_cap(self, cap: int, now: datetime) -> tuple[Flood, ...]:
         """At most 100 contributions that match and had more than `cap` hits within the last hour, by id.

@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, case, literal, or_, select, true
 
 from hashdb.domain.review.queues import CaseNote, Claim, QueueQuery
 from hashdb.store.columns import InstantColumn
-from hashdb.store.repositories import Repository, attributes, insert_into
+from hashdb.store.repositories import Repository, attributes
 from hashdb.store.review.queues import beyond, in_order, not_opened_by
 from hashdb.store.tables import case_claims, case_notes, cases
 
@@ -90,7 +90,7 @@ class Claims(Repository):
 
         With `from_others`, it also takes those that other actors have.
         """
-        statement = insert_into(self._connection, case_claims)
+        statement = self._insert_into(case_claims)
         statement = statement.from_select(["case_id", "actor", "taken_at", "seen_at"], query)
         new, is_idle = statement.excluded, case_claims.c.seen_at <= idle_since
         is_own = case_claims.c.actor == new.actor

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, exists, literal, or_, select, u
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.accounts.users import Role, UserStatus
 from hashdb.domain.review.due import DueCase, MailAddress, MailTrouble
-from hashdb.store.repositories import Repository, attributes, chunks, insert_into
+from hashdb.store.repositories import Repository, attributes, chunks
 from hashdb.store.tables import cases, due_notices, mail_addresses, users
 
 _REVIEWERS = [str(role) for role in Role if role.scopes & {Scope.REVIEW, Scope.ADMIN}]
@@ -49,7 +49,7 @@ class DueNotices(Repository):
         for chunk in chunks(sorted(ids)):
             values = select(cases.c.id, literal(str(kind)), literal(recipient), literal(now, due_notices.c.at.type))
             still_open = values.where(cases.c.id.in_(chunk), cases.c.decision.is_(None)).order_by(cases.c.id)
-            query = insert_into(self._connection, due_notices).from_select(columns, still_open)
+            query = self._insert_into(due_notices).from_select(columns, still_open)
             query = query.on_conflict_do_nothing().returning(due_notices.c.case_id)
             added.update(self._connection.scalars(query))
         return frozenset(added)

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, String, and_, bindparam, cast, func, or_, sel
 
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, Count, CountKind, day_of
-from hashdb.store.repositories import Repository, upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, counts, events, hits, members, refusals
 
 _LOCK = 0x636F756E
@@ -47,7 +47,7 @@ class Counts(Repository):
     def add(self, day: date, counts_by_cell: Mapping[Cell, int]) -> None:
         """Add to the counts of a day."""
         rows = [{"day": day, **cell._asdict(), "times": times} for cell, times in sorted(counts_by_cell.items())]
-        upsert(self._connection, counts, rows, sum_columns=("times",))
+        self._upsert(counts, rows, sum_columns=("times",))
 
     def of_day(self, day: date) -> tuple[Count, ...]:
         """The counts of a day, in no order."""
@@ -143,7 +143,7 @@ class Refusals(Repository):
     def add(self, times_by_reason: Mapping[str, int]) -> None:
         """Add to the counts, by reason, that are not in the log yet."""
         rows = [{"reason": reason, "times": times} for reason, times in sorted(times_by_reason.items())]
-        upsert(self._connection, refusals, rows, sum_columns=("times",))
+        self._upsert(refusals, rows, sum_columns=("times",))
 
     def not_logged(self) -> dict[str, int]:
         """The counts of refusals, by reason, that are not in the log yet."""

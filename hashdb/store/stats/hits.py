@@ -11,7 +11,7 @@ from hashdb.domain.contributions import Status
 from hashdb.domain.ledger.events import REVERSING_ACTIONS
 from hashdb.domain.stats.counts import Hit, Reversal
 from hashdb.store.contributions.statuses import MATCHING
-from hashdb.store.repositories import IDS, Repository, attributes, upsert
+from hashdb.store.repositories import IDS, Repository, attributes
 from hashdb.store.tables import contributions, events, hits
 
 
@@ -22,8 +22,7 @@ class Hits(Repository):
         """Record hits; a hit of a member on a contribution is added to the one of the same day."""
         ordered = sorted(new, key=lambda hit: (hit.member, hit.contribution, hit.day))
         rows = [{**attributes(hit, *hits.c.keys()), "distance": dict(hit.distance)} for hit in ordered]
-        upsert(
-            self._connection,
+        self._upsert(
             hits,
             rows,
             sum_columns=("times",),

@@ -12,7 +12,7 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.review.cases import Decision, Stance
 from hashdb.domain.stats.overviews import EVERYONE, Deltas, ReviewBacklog, TotalCount
-from hashdb.store.repositories import Repository, upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import cases, contributions, events, figures_by_day, figures_in_all, followed, opinions
 
 
@@ -29,9 +29,9 @@ class Overviews(Repository):
         if not self._connection.execute(advance).rowcount:
             return False
         by_day = [{**key._asdict(), "day": key.day.isoformat(), "times": n} for key, n in sorted(deltas.by_day.items())]
-        upsert(self._connection, figures_by_day, by_day, sum_columns=("times",))
+        self._upsert(figures_by_day, by_day, sum_columns=("times",))
         in_all = [{**key._asdict(), "times": times} for key, times in sorted(deltas.in_all.items())]
-        upsert(self._connection, figures_in_all, in_all, sum_columns=("times",))
+        self._upsert(figures_in_all, in_all, sum_columns=("times",))
         return True
 
     def by_day(self, since: date) -> dict[date, Counter[str]]:

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.members import MemberStatus, Scope
 from hashdb.domain.ledger.events import FEED_ACTIONS
 from hashdb.domain.stats.counts import MAX_LAG, Lag, Use
 from hashdb.store.accounts.members import valid_key
-from hashdb.store.repositories import Repository, upsert
+from hashdb.store.repositories import Repository
 from hashdb.store.tables import events, key_uses, keys, members
 
 _FEED = list(map(str, FEED_ACTIONS))
@@ -25,7 +25,7 @@ class Uses(Repository):
         """Record the latest use of each key. If a use has no `fed_at`, the stored position in the feed stays."""
         uses = sorted(new, key=lambda use: use.key)
         rows = [{"key_id": use.key, "used_at": use.used_at} for use in uses]
-        upsert(self._connection, key_uses, rows, max_columns=("used_at",))
+        self._upsert(key_uses, rows, max_columns=("used_at",))
         for use in uses:
             if use.fed_at is not None:
                 later = key_uses.c.fed_at.is_(None) | (key_uses.c.fed_at <= use.fed_at)
