@@ -117,10 +117,10 @@ def parse_lines(text: bytes) -> FeedPage:
         # Unlike `json`, it rejects NaN and halves of characters, which no database stores.
         lines = from_json(b"[%b]" % text.strip().replace(b"\n", b","), allow_inf_nan=False)
         end = lines.pop() if lines and "checkpoint" in lines[-1] else None
-        steps = tuple([FeedStep(int(line["seq"]), _parse_change(line)) for line in lines])
+        steps = tuple([FeedStep(_integer(line["seq"]), _parse_change(line)) for line in lines])
         if end is None:
             return FeedPage(steps, steps[-1].seq if steps else 0)
-        return FeedPage(steps, int(end["checkpoint"]), bool(end["more"]), str(end["epoch"]))
+        return FeedPage(steps, _integer(end["checkpoint"]), bool(end["more"]), str(end["epoch"]))
     except (LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError("a line is neither a change nor the end") from error
 
@@ -130,7 +130,7 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
     if fields is None:
         standing = None if line.get("standing") is None else _STANDINGS[line["standing"]]
         commitment = _fixed_octets(line.get("commitment"), COMMITMENT_OCTETS)
-        return Gone(int(line["gone"]), str(line["reason"]), None, standing, commitment)
+        return Gone(_integer(line["gone"]), str(line["reason"]), None, standing, commitment)
     removed, expires, severity = fields["removed_at"], fields["expires_at"], fields["severity"]
     salt = _fixed_octets(fields.get("salt"), SALT_OCTETS)
     signal_texts, signature_texts = fields["signals"], fields.get("signatures", ())
@@ -140,11 +140,11 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
     if len(signals) < len(signal_texts) or len(signatures) < len(signature_texts):
         unknown += [*filterfalse(_signal_octets, signal_texts), *filterfalse(_signature_octets, signature_texts)]
     return CopiedContribution(
-        int(fields["id"]),
+        _integer(fields["id"]),
         _counted_member(fields),
         signals,
         tuple(map(str, fields["labels"])),
-        None if severity is None else int(severity),
+        None if severity is None else _integer(severity),
         _STANDINGS[fields["standing"]],
         tuple(map(str, fields["context"])),
         None if removed is None else parse_instant(removed),
@@ -153,8 +153,8 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         None if (duration := fields.get("duration")) is None else _seconds(duration),
         shots,
         signatures,
-        fields.get("pages"),
-        fields.get("words"),
+        None if (pages := fields.get("pages")) is None else _integer(pages),
+        None if (words := fields.get("words")) is None else _integer(words),
         salt,
         _fixed_octets(fields.get("commitment"), COMMITMENT_OCTETS),
         _undisclosed(fields.get("undisclosed"), salt, unknown) if unknown or "undisclosed" in fields else (),
@@ -181,7 +181,7 @@ def _fixed_octets(text: Any, size: int) -> bytes | None:
 
 def _counted_member(fields: Any) -> int:
     """The number by which a copy counts the member: if the contribution came from another hashdb, its member there."""
-    origin, member = fields.get("origin"), int(fields["member"]["id"])
+    origin, member = fields.get("origin"), _integer(fields["member"]["id"])
     if origin is None:
         return member
     return Origin(str(origin["log"]), int(origin["contribution"]), int(origin["member"])).packed_member(member)
@@ -216,9 +216,17 @@ def _parse_frame(frame: Any) -> Frame:
     if "at" in frame:
         return Frame(_seconds(frame["at"]), signals, frame["quality"], begins_shot=begins)
     if "page" in frame:
-        return Frame(int(frame["page"]), signals, frame["quality"], unit=Unit.PAGES)
-    first, end = map(int, frame["words"])
+        return Frame(_integer(frame["page"]), signals, frame["quality"], unit=Unit.PAGES)
+    first, end = map(_integer, frame["words"])
     return Frame(first, signals, unit=Unit.WORDS, length=end - first)
+
+
+def _integer(value: Any) -> int:
+    """A number or an id. Raises ValueError for one that no database stores."""
+    number = int(value)
+    if number.bit_length() > 63:
+        raise ValueError("a number has at most 64 bits")
+    return number
 
 
 def _seconds(value: Any) -> float:

@@ -209,6 +209,7 @@ def test_unknown_items_are_sealed_so_that_the_commitment_can_be_computed() -> No
         change_line(Change(5, COMMITTED)).replace('"salt":"', '"salt":"00').encode(),
         change_line(Change(5, COMMITTED)).replace('"commitment":"', '"commitment":"x').encode(),
         change_line(Change(5, COMMITTED)).replace('"undisclosed":[', '"undisclosed":[7,').encode(),
+        change_line(Change(5, CONTRIBUTION)).replace('"id":17', '"id":9223372036854775808').encode(),
         change_line(Change(5, VIDEO)).replace('"at":1.5', '"at":NaN').encode(),
         change_line(Change(5, VIDEO)).replace('"at":1.5', '"at":1e999').encode(),
         change_line(Change(5, VIDEO)).replace('"duration":9.0', '"duration":NaN').encode(),
