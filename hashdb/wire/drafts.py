@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -30,7 +30,7 @@ from hashdb.wire import (
     checked_by,
 )
 from hashdb.wire.conversions import DISTINCT, OMIT_DEFAULT, ChangeMirror, Mirror
-from hashdb.wire.faults import error_from_validation, path
+from hashdb.wire.faults import error_from_validation, locations_of, path
 from hashdb.wire.files import FILES_A_REQUEST
 from hashdb.wire.frames import (
     DURATION_DESCRIPTION,
@@ -198,10 +198,13 @@ def read_drafts(text: bytes, context: ValidationContext) -> tuple[Draft, ...]:
 
 def _hidden_faults(error: ValidationError, text: bytes, context: ValidationContext) -> Iterator[Fault]:
     """The faults that no validator reports, because another fault of the same draft stopped its validation."""
-    yield from further_faults(error, text, context)
-    locations = [item["loc"] for item in error.errors(include_url=False, include_context=False, include_input=False)]
-    # The position of the draft, the field, and the place in it.
-    faulty = {location[1:4] for location in locations if location[:1] == ("contributions",)}
+    locations = locations_of(error)
+    yield from further_faults(locations, text, context)
+    # For the position of each draft with a fault in its signals: the places of the faulty ones.
+    faulty: dict[int | str, set[int | str]] = {}
+    for location in locations:
+        if location[:1] == ("contributions",) and location[2:3] == ("signals",):
+            faulty.setdefault(location[1], set()).update(location[3:4])
     try:
         drafts = json.loads(text)["contributions"]
     except (ValueError, KeyError, TypeError):
@@ -211,22 +214,22 @@ def _hidden_faults(error: ValidationError, text: bytes, context: ValidationConte
         if not isinstance(signals, list):
             continue
         # A faulty signal hides that the quality is missing.
-        if (
-            not context.imported
-            and draft.get("quality") is None
-            and any(location[:2] == (position, "signals") for location in faulty)
-        ):
-            if any(isinstance(signal, str) and signal.startswith("pdq:") for signal in signals):
-                yield Fault(path(("contributions", position, "quality")), QUALITY_NEEDED)
-        parsed = {i: _parse(text) for i, text in enumerate(signals) if (position, "signals", i) not in faulty}
-        benign = (
-            context.close_to_benign([signal for signal in parsed.values() if signal]) if context.close_to_benign else ()
-        )
-        yield from (
-            Fault(path(("contributions", position, "signals", place)), CLOSE_TO_BENIGN)
-            for place, signal in parsed.items()
-            if signal in benign
-        )
+        if position in faulty and not context.imported and draft.get("quality") is None and _has_pdq(signals):
+            yield Fault(path(("contributions", position, "quality")), QUALITY_NEEDED)
+        for place in _places_near_benign(signals, faulty.get(position, ()), context):
+            yield Fault(path(("contributions", position, "signals", place)), CLOSE_TO_BENIGN)
+
+
+def _has_pdq(signals: list[Any]) -> bool:
+    return any(isinstance(signal, str) and signal.startswith("pdq:") for signal in signals)
+
+
+def _places_near_benign(signals: list[Any], faulty: Collection[int | str], context: ValidationContext) -> Iterator[int]:
+    """The places of the signals that are near a benign entry, of those that are not `faulty`."""
+    if context.close_to_benign is not None:
+        parsed = {place: _parse(text) for place, text in enumerate(signals) if place not in faulty}
+        near = context.close_to_benign([signal for signal in parsed.values() if signal])
+        yield from (place for place, signal in parsed.items() if signal in near)
 
 
 def _parse(text: object) -> Signal | None:

@@ -37,6 +37,11 @@ def error_from_validation(
     return InvalidInput(tuple(faults[:MAX_FAULTS]), omitted)
 
 
+def locations_of(error: ValidationError) -> list[tuple[int | str, ...]]:
+    """Where each fault is that pydantic found, as the parts of a path."""
+    return [item["loc"] for item in error.errors(include_url=False, include_context=False, include_input=False)]
+
+
 def value_error(place: tuple[int | str, ...], reason: str) -> InitErrorDetails:
     """A fault of a value at a place within it, for `ValidationError.from_exception_data`."""
     return {"type": "value_error", "loc": place, "input": None, "ctx": {"error": ValueError(reason)}}

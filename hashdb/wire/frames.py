@@ -35,7 +35,7 @@ from hashdb.domain.signals import MINIMUM_QUALITY, OF_PICTURES, SIGNALS_AN_ITEM,
 from hashdb.errors import Fault, InvalidInput
 from hashdb.wire import Next, PageModel, RequestModel, ResponseModel, SignalText, ValidationContext, check_size
 from hashdb.wire.conversions import OMIT_DEFAULT, Mirror
-from hashdb.wire.faults import error_from_validation, value_error
+from hashdb.wire.faults import error_from_validation, locations_of, value_error
 
 Seconds = Annotated[float, Ge(0), Le(MAX_SECONDS), AfterValidator(lambda seconds: round(seconds, 3))]
 """A time of a video, rounded to milliseconds."""
@@ -404,20 +404,25 @@ def read_framed(model: type[_Request], text: bytes, context: ValidationContext) 
     try:
         return model.model_validate_json(text, context=context)
     except ValidationError as error:
-        raise error_from_validation(error, text, more=further_faults(error, text, context)) from None
+        raise error_from_validation(error, text, more=further_faults(locations_of(error), text, context)) from None
 
 
 # By the field of a request that lists items: the model of their frames.
 _MODELS: Mapping[str, type[RequestModel]] = {"contributions": FrameIn, "queries": QueryFrameIn, "uploads": QueryFrameIn}
 
 
-def further_faults(error: ValidationError, text: bytes, context: ValidationContext) -> Iterator[Fault]:
-    """The faults of the frames behind the first faulty one of each item, at which its validation stopped."""
+def further_faults(
+    locations: Iterable[Sequence[int | str]], text: bytes, context: ValidationContext
+) -> Iterator[Fault]:
+    """The faults of the frames behind the first faulty one of each item, at which its validation stopped.
+
+    `locations` has where the faults are that pydantic found.
+    """
     # By the field that lists items and the position of an item: the position of its first faulty frame.
     first_faulty: dict[tuple[str, int], int] = {}
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
-        if len(item["loc"]) > 3 and item["loc"][2] == "frames":
-            items, position, _, number, *_ = item["loc"]
+    for location in locations:
+        if len(location) > 3 and location[2] == "frames":
+            items, position, _, number, *_ = location
             first_faulty.setdefault((str(items), int(position)), int(number))
     request = json.loads(text) if first_faulty else {}
     for (items, position), faulty in first_faulty.items():

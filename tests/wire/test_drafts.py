@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from time import process_time
 from typing import Any
 
 import pytest
@@ -150,6 +151,20 @@ def test_the_first_thousand_faults_are_reported_and_the_rest_counted() -> None:
         read_drafts(text, CONTEXT)
     assert (len(error.value.faults), error.value.omitted) == (1000, 1000)
     assert error.value.faults[-1].at == "contributions[499].labels[1]"
+
+
+def _seconds_to_refuse(drafts: list[dict[str, Any]]) -> float:
+    """The time of the processor until a request with these drafts is refused."""
+    text, began = json.dumps({"contributions": drafts}).encode(), process_time()
+    with pytest.raises(InvalidInput):
+        read_drafts(text, CONTEXT)
+    return process_time() - began
+
+
+def test_the_work_for_a_draft_does_not_grow_with_the_faults_of_other_drafts() -> None:
+    faulty, other = {"signals": ["pdq:x"] * 64}, {"signals": [f"phash:{'d1' * 8}"]}
+    # Half of the faults takes less time than all of them, whatever else is in the request.
+    assert _seconds_to_refuse([faulty] * 500 + [other] * 500) < _seconds_to_refuse([faulty] * 1_000)
 
 
 def test_repeated_signals_and_labels_are_stored_once() -> None:
