@@ -364,13 +364,6 @@ class Settings(MemberSettings):
         description="URL at which members reach the service, if it is behind a proxy.",
     )
 
-    @field_validator("database_url", "copy_to")
-    @classmethod
-    def _require_file(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and value.get_secret_value() in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
-            raise ValueError("must name a file: a database in memory is lost when the process ends")
-        return value
-
     @field_validator("console_url")
     @classmethod
     def _require_host(cls, value: str | None) -> str | None:

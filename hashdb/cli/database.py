@@ -67,7 +67,7 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
     """
     settings = Settings.read()
     prepare_home(settings.home)
-    name = "URL" if url else "HASHDB_COPY_TO"
+    name = "HASHDB_COPY_TO" if url is None else "URL"
     if url is None:
         if settings.copy_to is None:
             raise BadSetting("HASHDB_COPY_TO", "is not set: set it to the target, or give a URL")

@@ -146,12 +146,16 @@ class Store:
         try:
             parsed = _parsed(url)
             if parsed.get_backend_name() == "sqlite":
+                if parsed.database in (None, "", ":memory:"):
+                    reason = "must name a file: a database in memory is lost when the process ends"
+                    raise BadSetting("HASHDB_DATABASE_URL", reason)
                 self.engine = _sqlite(parsed, busy_seconds)
             elif parsed.get_backend_name() == "postgresql":
                 self.engine = connections.postgresql_engine(parsed, busy_seconds)
             else:
                 raise BadSetting("HASHDB_DATABASE_URL", "must begin with sqlite:// or postgresql://")
-        except ArgumentError:
+        except (ArgumentError, ValueError):
+            # SQLAlchemy raises ValueError for a port that is no number.
             raise BadSetting(
                 "HASHDB_DATABASE_URL", "is not a database URL, like postgresql://user@host/hashdb"
             ) from None

@@ -173,6 +173,10 @@ def test_no_error_message_contains_the_secret_parts_of_the_url(run: Commands) ->
             result.stderr
         )
     assert run("copy-to").stderr == "hashdb: HASHDB_COPY_TO: is not set: set it to the target, or give a URL\n"
-    assert (
-        run("copy-to", "nonsense").stderr == "hashdb: URL: is not a database URL, like postgresql://user@host/hashdb\n"
-    )
+    for url, error in (
+        ("nonsense", "is not a database URL, like postgresql://user@host/hashdb"),
+        ("", "is not a database URL, like postgresql://user@host/hashdb"),
+        ("sqlite://", "must name a file: a database in memory is lost when the process ends"),
+    ):
+        result = run("copy-to", url)
+        assert (result.returncode, result.stderr) == (2, f"hashdb: URL: {error}\n")

@@ -94,6 +94,11 @@ def test_the_commits_of_a_killed_process_are_kept(store: Store, member: Member, 
     [
         ("", "is not a database URL, like postgresql://user@host/hashdb"),
         ("nonsense", "is not a database URL, like postgresql://user@host/hashdb"),
+        ("postgresql://[::1", "is not a database URL, like postgresql://user@host/hashdb"),
+        *(
+            (url, "must name a file: a database in memory is lost when the process ends")
+            for url in ("sqlite://", "sqlite:///", "sqlite:///:memory:")
+        ),
         ("mysql://localhost/hashdb", "must begin with sqlite:// or postgresql://"),
         ("oracle://localhost/hashdb", "must begin with sqlite:// or postgresql://"),
         (
