@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hashdb.cli.demo_texts import Contribute, MatchAll
-from hashdb.cli.matching.match import format_time
+from hashdb.cli.matching.formats import format_time
 from hashdb.evaluation.copies import MIRRORED_AND_CAPTIONED, make_upload
 from hashdb.evaluation.films import PannedFilm, can_encode, encode, times
 from hashdb.hashing.decoding import NO_EXTRA

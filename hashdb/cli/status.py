@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from hashdb.cli.help import Command
-from hashdb.cli.matching.match import format_age
+from hashdb.cli.matching.formats import format_age
 from hashdb.cli.output import as_json, describe, escape_controls, print_json
 from hashdb.configuration import Configuration
 from hashdb.errors import HashDBError, NoCopy

@@ -9,13 +9,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hashdb.cli.matching.match import format_age
 from hashdb.client import Client
 from hashdb.domain.matching.lookback import Upload
 from hashdb.errors import HashDBError, LimitReached, ServiceUnreachable, StoreBusy
@@ -134,10 +133,3 @@ def test_without_a_copy_match_says_how_to_make_one(run: Commands) -> None:
     result = run("match", PHOTOS[0], "--local")
     assert result.returncode == 1
     assert result.stderr.endswith("run `hashdb sync` first\n")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(-1, "0 seconds"), (1, "1 second"), (119, "1 minute"), (7_200, "2 hours"), (10**6, "11 days")]
-)
-def test_an_age_is_shown_in_the_largest_unit(seconds: int, text: str) -> None:
-    assert format_age(timedelta(seconds=seconds)) == text

@@ -11,7 +11,7 @@ import click
 from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
-from hashdb.cli.matching.match import format_time
+from hashdb.cli.matching.formats import format_time
 from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option

@@ -18,7 +18,8 @@ import click
 from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import Group
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
-from hashdb.cli.matching.match import format_age, format_match, open_local_index
+from hashdb.cli.matching.formats import format_age, format_match
+from hashdb.cli.matching.match import open_local_index
 from hashdb.cli.matching.outcomes import print_answers, print_failures, remember_uploads, send_in_batches
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_queries, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.matching.match import format_match
+from hashdb.cli.matching.formats import format_match
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import FrameMatch, Match
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, WINDOW
 from tests.cli.conftest import Commands
-from tests.cli.matching.test_match import MATCH
+from tests.cli.matching.test_formats import MATCH
 from tests.cli.proxies import service_of_version_0_1_0
 
 METADATA = ("--label", "recruitment", "--removed-at", "now")
@@ -104,6 +104,11 @@ FRAME_DISTANCE = {Algorithm.PDQ: 12}
         (
             MATCH._replace(distance={Algorithm.SIMHASH256: 31}, words=((150, 350), (250, 450))),
             "contribution 1: simhash256 31 at words 150-350, 250-450 of the text; glorification, unreviewed",
+        ),
+        (
+            MATCH._replace(distance={Algorithm.SIMHASH256: 31}, words=tuple((n, n + 200) for n in range(1, 7))),
+            "contribution 1: simhash256 31 at words 1-201, 2-202, 3-203, 4-204, 5-205, … of the text; glorification,"
+            " unreviewed",
         ),
     ],
 )
