@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, inspect
@@ -27,13 +27,11 @@ def write_copy(engine: Engine, path: Path) -> None:
     SQLite's copy contains no deleted data; PostgreSQL's is made by pg_dump, in its own format. Raises BackupFailed.
     """
     if engine.dialect.name == "sqlite":
-        connection = engine.raw_connection()
         try:
-            connection.cursor().execute("VACUUM INTO ?", (str(path),))
+            with closing(engine.raw_connection()) as connection:
+                connection.cursor().execute("VACUUM INTO ?", (str(path),))
         except engine.dialect.loaded_dbapi.Error as error:
             raise BackupFailed(f"the database cannot be copied: {str(error).lower()}") from None
-        finally:
-            connection.close()
     else:
         _require(_DUMP[0], engine)
         _run([*_DUMP, str(path)], engine.url)

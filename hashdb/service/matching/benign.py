@@ -69,8 +69,7 @@ def suppressed_by(db: HashDB, actor: Actor, id: int) -> BenignImpact:
     """
     with db.read(actor, Scope.AUDIT) as tx:
         tx.benign.one(id)
-        signals, contributions, members = tx.suppressions.count_of_entry(id)
-        return BenignImpact(signals, contributions, members, silenced=tx.suppressions.count_silenced(id))
+        return tx.suppressions.impact(id)
 
 
 def add(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEntry | Proposal:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, literal_column, or_, select, union_all, update
 
 from hashdb.domain.listings import Paged, Place
-from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignSort
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignImpact, BenignSort
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store import keysets
@@ -247,26 +247,26 @@ class Suppressions(Repository):
                 count_by_id[id] += count
         return count_by_id
 
-    def count_of_entry(self, entry: int) -> tuple[int, int, int]:
-        """How many signals, of how many contributions, by how many members, an entry suppresses."""
-        query = select(
+    def impact(self, entry: int) -> BenignImpact:
+        """What an entry suppresses now."""
+        counts = select(
             func.count(),
             func.count(_MASKS.c.contribution_id.distinct()),
             func.count(contributions.c.member_id.distinct()),
         ).join_from(_MASKS, contributions, contributions.c.id == _MASKS.c.contribution_id)
-        row = self._connection.execute(query.where(_MASKS.c.benign_id == entry)).one()
-        return int(row[0]), int(row[1]), int(row[2])
-
-    def count_silenced(self, entry: int) -> int:
-        """How many contributions of which an entry suppresses signals have no other signal left."""
-        query = select(func.count(_MASKS.c.contribution_id.distinct())).where(
+        of_signals, of_contributions, of_members = self._connection.execute(
+            counts.where(_MASKS.c.benign_id == entry)
+        ).one()
+        silenced = select(func.count(_MASKS.c.contribution_id.distinct())).where(
             _MASKS.c.benign_id == entry,
             *(
                 ~select(table.c.position).where(table.c.contribution_id == _MASKS.c.contribution_id).exists()
                 for table in SIGNAL_TABLES
             ),
         )
-        return self._connection.execute(query).scalar_one()
+        return BenignImpact(
+            of_signals, of_contributions, of_members, silenced=self._connection.execute(silenced).scalar_one()
+        )
 
     def lock_suppressed(self, entry: int, limit: int) -> tuple[PlacedSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
