@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, and_, case, insert, literal, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, case, literal, or_, select, update
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing, Status
@@ -125,8 +125,8 @@ class Retentions(Repository):
 
     def begin(self, new: Retention) -> None:
         """Put another retention in force, which is applied to no contribution yet."""
-        self._delete(retention)
-        self._connection.execute(insert(retention), {"id": 1, "days": dict(new.days), "after": 0})
+        row = {"id": 1, "days": dict(new.days), "after": 0}
+        self._upsert(retention, [row], new_columns=("days", "after"))
 
     def mark_applied(self, after: int | None) -> None:
         """Record the last contribution to which the retention is applied; None if it is applied to all."""
