@@ -257,6 +257,9 @@ class TypedRequests:
         while after is not None:
             page = self._ask(model, ClientRequest(method, path, text, {**(params or {}), "after": after}))
             yield from page.rows()
+            if page.next is not None and page.next <= after:
+                # A list that turns back has no end.
+                raise ServiceError(200, NOT_HASHDB)
             after = page.next
 
     def _post_or_proposal(self, model: type[_Body], path: str, text: str) -> _Body | wire.review.ProposalOut:

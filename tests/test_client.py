@@ -594,3 +594,15 @@ def test_the_client_requests_no_proof_for_a_log_that_has_not_grown(service: Serv
         members.add(service.db, COMMAND_LINE, MemberDraft("Beta", MemberKind.PLATFORM))
         with pytest.raises(errors.ScopeMissing):
             client.check(kept)
+
+
+def test_a_list_that_turns_back_is_not_an_answer_of_hashdb() -> None:
+    answers = iter((5, 9, 9))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"incidents": [], "next": next(answers)})
+
+    transport = httpx.MockTransport(answer)
+    with Client("http://hashdb.test", transport=transport) as client, pytest.raises(errors.ServiceError):
+        list(client.incidents())
+    assert list(answers) == []
