@@ -68,9 +68,8 @@ class MailAddresses(Repository):
 
     def put(self, user: int, address: str) -> None:
         """Store the address of a user in place of an earlier one, with no attempts so far."""
-        self.remove(user)
-        row = {"user_id": user, "address": address, "attempts": 0}
-        self._connection.execute(mail_addresses.insert(), row)
+        values = {"address": address, "attempts": 0, "next_at": None, "sent_at": None, "trouble": None}
+        self._upsert(mail_addresses, [{"user_id": user, **values}], new_columns=tuple(values))
 
     def remove(self, user: int) -> None:
         """Delete the address of a user."""

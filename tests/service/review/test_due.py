@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -168,6 +169,23 @@ def test_two_processes_do_not_send_a_mail_twice(
     # The other process sends the mail after this process has read the due cases, before its claim.
     assert due.mail(db, server) == 0
     assert len(server.mails) == 1
+    other_process.close()
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_a_user_may_set_an_address_twice_at_the_same_time(database_url: str, db: HashDB, clock: Clock) -> None:
+    ada = add_and_sign_in(db, "ada")
+    other_process = hashdb(database_url, clock)
+    with ThreadPoolExecutor(1) as pool:
+        with other_process.store.begin() as tx:
+            tx.mail_addresses.put(ada.user.id, "first@example.org")
+            second = pool.submit(due.set_address, db, ada, "second@example.org")
+            with pytest.raises(TimeoutError):
+                second.result(0.5)
+        second.result()
+    with db.store.read() as tx:
+        address = tx.mail_addresses.get(ada.user.id)
+    assert address is not None and address.address == "second@example.org"
     other_process.close()
 
 
