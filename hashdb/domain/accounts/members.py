@@ -170,9 +170,12 @@ class Actor:
         """The form of the log, kind:id."""
         return self.name
 
-    def has(self, scope: Scope) -> bool:
-        """Whether the actor has the scope; `admin` includes `review` and `audit`."""
-        return scope in self.scopes or (scope in (Scope.REVIEW, Scope.AUDIT) and Scope.ADMIN in self.scopes)
+    def has(self, *any_of: Scope) -> bool:
+        """Whether the actor has any of the scopes; `admin` includes `review` and `audit`."""
+        for scope in any_of:
+            if scope in self.scopes or (scope in (Scope.REVIEW, Scope.AUDIT) and Scope.ADMIN in self.scopes):
+                return True
+        return False
 
     def is_member(self, member: int | None) -> bool:
         """Whether the actor acts as the member with this id."""
@@ -187,10 +190,7 @@ class Actor:
         """Raise MemberSuspended for a suspended member, or ScopeMissing if the actor has none of the given scopes."""
         if self.member is not None and self.member.status is MemberStatus.SUSPENDED:
             raise MemberSuspended()
-        for scope in any_of:
-            if self.has(scope):
-                return
-        if any_of:
+        if any_of and not self.has(*any_of):
             raise ScopeMissing(" or ".join(any_of))
 
     def require_not_suspended(self) -> None:

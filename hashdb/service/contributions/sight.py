@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.1
 
 def sees_members(actor: Actor) -> bool:
     """Whether the actor may see which member contributed what."""
-    return actor.has(Scope.FEED) or actor.has(Scope.AUDIT) or actor.has(Scope.REVIEW)
+    return actor.has(Scope.FEED, Scope.AUDIT, Scope.REVIEW)
 
 
 def may_know(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
@@ -27,7 +27,7 @@ def may_know(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     An actor may know of its member's own contributions. With `feed` or `audit` it may know of any, with `match` of
     those that its member got as a match, and with `review` of those with a case.
     """
-    if actor.is_member(contribution.member) or actor.has(Scope.AUDIT) or actor.has(Scope.FEED):
+    if actor.is_member(contribution.member) or actor.has(Scope.AUDIT, Scope.FEED):
         return True
     return _was_returned(tx, actor, contribution.id) or _may_review(tx, actor, contribution.id)
 
@@ -62,7 +62,7 @@ def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:
     contribution that was never returned as a match waits as long, whether it exists or not.
     Raises TooManyAtOnce if the key already holds its share of slots in this process, and StoreBusy.
     """
-    if not actor.has(Scope.MATCH) or actor.has(Scope.FEED) or actor.has(Scope.AUDIT):
+    if not actor.has(Scope.MATCH) or actor.has(Scope.FEED, Scope.AUDIT):
         return
     if db.match_log is not MatchLog.HITS or _needs_no_wait(db, actor, contribution):
         return

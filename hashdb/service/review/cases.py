@@ -309,7 +309,7 @@ def visible_opinion(actor: Actor, opinion: Opinion, contributor: int) -> Opinion
 
 def _party(actor: Actor) -> int | None:
     """The member as which the actor is a party to cases; None for an actor that sees all cases."""
-    if actor.member is None or actor.has(Scope.REVIEW) or actor.has(Scope.AUDIT):
+    if actor.member is None or actor.has(Scope.REVIEW, Scope.AUDIT):
         return None
     return actor.member.id
 

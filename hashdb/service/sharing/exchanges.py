@@ -83,7 +83,7 @@ def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, Opini
         holders = tx.matches.holders(
             {signal for signal, _ in drafts}, db.now(), matches.MATCHING, detailed=False, of_frames=False
         )
-        if not (actor.has(Scope.FEED) or actor.has(Scope.AUDIT)):
+        if not actor.has(Scope.FEED, Scope.AUDIT):
             answered = tx.hits.returned_to(member.id, {holder.contribution for holder in holders})
             holders = [holder for holder in holders if holder.contribution in answered]
     others: dict[Signal, set[int]] = defaultdict(set)
