@@ -305,7 +305,7 @@ def delete_leftovers(db: HashDB) -> None:
 
 def _must_be_kept(tx: Transaction, contribution: Contribution) -> bool:
     """Whether its signals are needed to recognise a re-upload, or a reviewer is to decide on it."""
-    cases = tx.cases.by_contribution([contribution.id]).get(contribution.id, ())
+    cases = tx.cases.on_contribution(contribution.id)
     return not contribution.standing.matches or open_case_of(cases) is not None
 
 

@@ -78,7 +78,7 @@ def _needs_no_wait(db: HashDB, actor: Actor, contribution: int) -> bool:
     with db.store.read() as tx:
         if _was_returned(tx, actor, contribution):
             return True
-        return actor.is_member(tx.contributions.contributors([contribution]).get(contribution))
+        return actor.is_member(tx.contributions.contributor(contribution))
 
 
 def _was_returned(tx: Transaction, actor: Actor, contribution: int) -> bool:
@@ -89,4 +89,4 @@ def _was_returned(tx: Transaction, actor: Actor, contribution: int) -> bool:
 
 
 def _may_review(tx: Transaction, actor: Actor, contribution: int) -> bool:
-    return actor.has(Scope.REVIEW) and bool(tx.cases.by_contribution([contribution]))
+    return actor.has(Scope.REVIEW) and bool(tx.cases.on_contribution(contribution))

@@ -108,7 +108,7 @@ def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
         distance = [f"{algorithm} {bits}" for algorithm, bits in hit.distance.items()]
         details: Details = {"times": hit.times, "distance": distance}
         yield HistoryEntry(hit.first_at, HIT, f"member:{hit.member}", None, details)
-    case_notes = {case.id: case.note for case in tx.cases.by_contribution([contribution]).get(contribution, ())}
+    case_notes = {case.id: case.note for case in tx.cases.on_contribution(contribution)}
     for event in tx.timelines.events("case", case_notes):
         yield _moment(event, note=case_notes[event.id] if event.action == Action.CASE_DECIDED else None)
 

@@ -99,4 +99,4 @@ def _may_know(tx: Transaction, actor: Actor, event: Event) -> bool:
         contribution = tx.cases.one(event.id).contribution
     if contribution is None:
         return False
-    return tx.contributions.contributors([contribution]).get(contribution) == actor.member.id
+    return tx.contributions.contributor(contribution) == actor.member.id

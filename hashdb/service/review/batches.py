@@ -260,7 +260,7 @@ def _lock(tx: Transaction, batch: Batch, subject: int, near: NearShadow | None, 
     For a proposal this locks nothing: its change locks what it needs, as `decide_within` does for a retirement.
     """
     id = _contribution_of(tx, batch, subject)
-    member = None if id is None else tx.contributions.contributors([id]).get(id)
+    member = None if id is None else tx.contributions.contributor(id)
     if id is not None and member is not None:
         lock_with_twins(tx, member, id, near, now)
 

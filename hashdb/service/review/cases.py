@@ -56,7 +56,7 @@ def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: i
 def list_on_contribution(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
     """The cases on a contribution, oldest first, without the opinions under them."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
-        return tx.cases.by_contribution([contribution]).get(contribution, ())
+        return tx.cases.on_contribution(contribution)
 
 
 def page_of_decided(
@@ -190,7 +190,7 @@ def open_within(db: HashDB, tx: Transaction, actor: Actor, contribution: int, re
     item = tx.contributions.one(contribution, now, lock=True)
     if item.status is not Status.ACTIVE:
         raise NotActive(contribution, item.status)
-    if open_case_of(tx.cases.by_contribution([contribution]).get(contribution, ())):
+    if open_case_of(tx.cases.on_contribution(contribution)):
         raise AlreadyOpen(contribution)
     case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
     tx.audit.append(now, actor, [opened_entry(case), *settle(tx, [item], reason)])
@@ -379,7 +379,7 @@ def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing
     contribution = case.contribution
     cases = [
         replace(other, decision=decision) if other.id == case.id else other
-        for other in tx.cases.by_contribution([contribution]).get(contribution, ())
+        for other in tx.cases.on_contribution(contribution)
     ]
     opinions = [
         replace(opinion, counts=opinion.counts and not (opinion.stance is Stance.DISPUTES and opinion.case == case.id))

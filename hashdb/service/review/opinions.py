@@ -107,7 +107,7 @@ def _record(
     tx: Transaction, rules: Rules, actor: Actor, member: Member, item: Contribution, draft: OpinionDraft, now: datetime
 ) -> Opinion:
     """Record an opinion under the case that it opens, else under the open one; return it, or the same earlier one."""
-    cases = tx.cases.by_contribution([item.id]).get(item.id, ())
+    cases = tx.cases.on_contribution(item.id)
     opening = None
     if opens_case(draft.stance, cases):
         # A confirmation has no reason of its own.

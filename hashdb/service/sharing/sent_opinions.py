@@ -92,10 +92,8 @@ def _outgoing(tx: Transaction, rules: Rules, upstream: Upstream, event: Event, e
     path = tx.origins.path(contribution)
     if path is None or path.upstream != upstream.id:
         return None
-    ids = [contribution]
-    draft = draft_opinion(
-        tx.opinions.current(ids).get(contribution, ()), tx.cases.by_contribution(ids).get(contribution, ()), rules
-    )
+    opinions = tx.opinions.current([contribution]).get(contribution, ())
+    draft = draft_opinion(opinions, tx.cases.on_contribution(contribution), rules)
     if draft is None:
         return None
     return _Outgoing(event.seq, path.remote_id, draft, f"{epoch[:8]}.{event.seq}.{draft.stance}.{draft.reason}")

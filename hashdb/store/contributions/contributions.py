@@ -188,6 +188,10 @@ class Contributions(Repository):
         query = select(contributions.c.id, contributions.c.member_id)
         return dict(map(tuple, self._rows_in(query, contributions.c.id, ids)))
 
+    def contributor(self, id: int) -> int | None:
+        """The member of one contribution; None if there is no such contribution."""
+        return self.contributors([id]).get(id)
+
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
         """One contribution; `lock` locks it until the transaction ends. Raises NotFound."""
         if lock:

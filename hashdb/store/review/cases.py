@@ -110,6 +110,10 @@ class Cases(Repository):
             id: tuple(map(case_from_row, group)) for id, group in groupby(rows, key=lambda row: row.contribution_id)
         }
 
+    def on_contribution(self, id: int) -> tuple[Case, ...]:
+        """The cases on one contribution, as `by_contribution` returns them."""
+        return self.by_contribution([id]).get(id, ())
+
     def parties(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
         """The members that are a party to each of these cases.
 
