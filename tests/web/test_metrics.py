@@ -171,7 +171,7 @@ def test_every_task_in_use_counts_as_done_at_the_start() -> None:
 
 
 def test_response_times_give_quantiles_of_a_route(service: Service, tmp_path: Path) -> None:
-    metrics = Metrics(service.db, tmp_path)
+    metrics = Metrics(service.db, tmp_path, None)
     assert (metrics.response_times("/v1/matches").count, metrics.response_times("/v1/matches").quantile(0.5)) == (
         0,
         None,
