@@ -245,6 +245,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return format_instant(value)
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, tuple):
-        return " ".join(map(str, value))
+        return " ".join(map(_cell, value))
     return str(value)
