@@ -86,7 +86,7 @@ class Connection:
         # For TLS, True: httpx then reads the certificates of all authorities, which takes as long as ten matches.
         # Without TLS none is needed, so a context that trusts nobody is given.
         trust = base.startswith("https://") or SSLContext(PROTOCOL_TLS_CLIENT)
-        if path := base.partition(_SOCKET)[2] if base.startswith(_SOCKET) else "":
+        if base.startswith(_SOCKET) and (path := base.removeprefix(_SOCKET)):
             # HTTP needs the name of a host, which has no effect on a socket.
             base, transport = "http://localhost", transport or httpx.HTTPTransport(uds=path, verify=trust)
         if not base.startswith(("http://", "https://")):

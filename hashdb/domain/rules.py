@@ -107,8 +107,8 @@ class Rules:
                 yield Fault(name, reason)
         if draft.expires_at is not None and (reason := future_fault(draft.expires_at, now)):
             yield Fault("expires_at", reason)
-        yield from self.code_faults("behaviour", "labels", draft.labels)
-        yield from self.code_faults("context", "context", draft.context)
+        yield from self._code_faults("behaviour", "labels", draft.labels)
+        yield from self._code_faults("context", "context", draft.context)
         yield from self._single_faults(draft.basis, draft.tco_ground, draft.entity, draft.incident)
 
     def benign_faults(self, draft: BenignDraft) -> Iterator[Fault]:
@@ -127,9 +127,9 @@ class Rules:
     def amendment_faults(self, change: Amendment, now: datetime) -> Iterator[Fault]:
         """Every fault of a change to a contribution, at its field."""
         if change.labels is not UNSET:
-            yield from self.code_faults("behaviour", "labels", change.labels)
+            yield from self._code_faults("behaviour", "labels", change.labels)
         if change.context is not UNSET:
-            yield from self.code_faults("context", "context", change.context)
+            yield from self._code_faults("context", "context", change.context)
         if change.expires_at is not UNSET and change.expires_at is not None:
             if reason := future_fault(change.expires_at, now):
                 yield Fault("expires_at", reason)
@@ -164,7 +164,7 @@ class Rules:
         if reason:
             yield Fault("reason", reason)
 
-    def code_faults(self, kind: str, at: str, codes: tuple[str, ...]) -> Iterator[Fault]:
+    def _code_faults(self, kind: str, at: str, codes: tuple[str, ...]) -> Iterator[Fault]:
         """A fault for each code of a list that the vocabulary does not have."""
         for position, code in enumerate(codes):
             if reason := self.vocabulary.fault(kind, code):
