@@ -83,7 +83,7 @@ def query_values(query: Query, algorithms: Sequence[Algorithm]) -> dict[Algorith
     narrower: dict[Signal, int] = dict.fromkeys(query.signals, 0)
     for name, signals in query.transforms.items():
         for signal in signals:
-            bits = query.radius_of(signal.algorithm) - query.radius_of_transform(name, signal.algorithm)
+            bits = query.radius_of(signal.algorithm) - query.radius_of(signal.algorithm, name)
             narrower[signal] = min(bits, narrower.get(signal, bits))
     values = _words(narrower, algorithms)
     return {

@@ -29,7 +29,7 @@ def test_the_nearest_view_is_the_one_nearest_relative_to_its_radius() -> None:
     assert nearest_view(query, stored, Algorithm.PHASH256) == WHOLE
     assert nearest_view(query, stored, Algorithm.PDQ) is None
     panel = Query((own,), transforms={"panel": (near(signal(1, Algorithm.PHASH256), 50),)})
-    assert panel.radius_of_transform("panel", Algorithm.PHASH256) < Algorithm.PHASH256.radius - 10
+    assert panel.radius_of(Algorithm.PHASH256, "panel") < Algorithm.PHASH256.radius - 10
     assert nearest_view(panel, stored, Algorithm.PHASH256) == WHOLE, "60 of 46 is nearer than 50 of 31"
 
 

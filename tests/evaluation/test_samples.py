@@ -52,7 +52,7 @@ def test_the_values_of_a_query_begin_with_its_own_and_do_not_repeat() -> None:
 def test_a_value_with_a_smaller_radius_has_a_penalty() -> None:
     own, panel = signal(1, Algorithm.PHASH256), signal(2, Algorithm.PHASH256)
     query = Query((own,), transforms={"panel": (panel, own), "mirror": (signal(3, Algorithm.PHASH256),)})
-    penalty = Algorithm.PHASH256.radius - query.radius_of_transform("panel", Algorithm.PHASH256)
+    penalty = Algorithm.PHASH256.radius - query.radius_of(Algorithm.PHASH256, "panel")
     assert penalty > 0
     assert query_values(query, (Algorithm.PHASH256,))[Algorithm.PHASH256].narrower.tolist() == [0, penalty, 0]
 

@@ -93,15 +93,11 @@ class Query:
         """Whether distances alone decide what matches, and in which order."""
         return not self.is_verified and self.min_score is None and self.order is Order.DISTANCE
 
-    def radius_of(self, algorithm: Algorithm) -> int:
-        """The radius in bits for the item's own signals of an algorithm."""
-        return self.radius.get(algorithm, algorithm.radius)
-
-    def radius_of_transform(self, name: str, algorithm: Algorithm) -> int:
-        """The radius in bits for the signals of the transform with this name; of the item itself if it is empty."""
+    def radius_of(self, algorithm: Algorithm, transform: str = "") -> int:
+        """The radius in bits for the signals of the transform with this name, or (empty) of the item itself."""
         if algorithm in self.radius:
             return self.radius[algorithm]
-        return transform_radius(name, algorithm) if name else algorithm.radius
+        return transform_radius(transform, algorithm) if transform else algorithm.radius
 
     @property
     def overruling(self) -> frozenset[Algorithm]:

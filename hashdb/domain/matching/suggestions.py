@@ -99,7 +99,7 @@ def _search(views: Sequence[_View], search: Search) -> Sequence[Distances]:
                 # The store looks the value up: no index has it.
                 suggested[position][signal] = 0
                 continue
-            radius = query.radius_of_transform(name, signal.algorithm)
+            radius = query.radius_of(signal.algorithm, name)
             # A query that names a radius gets all that is within it, sparse values too.
             named = signal.algorithm in query.radius
             requests.setdefault((signal.algorithm, radius, named), {}).setdefault(signal.value, []).append(position)
