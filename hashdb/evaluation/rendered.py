@@ -194,7 +194,7 @@ def _triples() -> list[tuple[Colour, ...]]:
 @cache
 def _scripts() -> tuple[tuple[str, ...], ...]:
     """The words of each script that a font of this machine has; Pillow's own font has Latin."""
-    texts = [_LATIN, *(_OTHERS.values() if isinstance(_font(20), ImageFont.FreeTypeFont) and _has_large_font() else ())]
+    texts = [_LATIN, *(_OTHERS.values() if _has_large_font() else ())]
     return tuple(tuple(text.split()) for text in texts)
 
 

@@ -67,15 +67,14 @@ def as_document(sets: Sets) -> Document:
     return {"sets": [{"set": name, **figures.as_document(evaluation)} for name, evaluation in sets.items()]}
 
 
-def write_mistakes(evaluation: Evaluation, paths: Sequence[Path], folder: Path, limits: Limits) -> list[str]:
-    """Write the false matches as pictures, the query at the left, and return the names of the files.
+def write_mistakes(evaluation: Evaluation, paths: Sequence[Path], folder: Path, limits: Limits) -> None:
+    """Write the false matches as pictures, the query at the left, into files like `00.jpg`.
 
     `paths` are all that were to be measured, within `limits`. At most `MOST_SHOWN` are written: first those of queries
     that are not altered.
     """
     last = evaluation.scheme.profiles[-1]
     shown = [mistake for mistake in distinct_mistakes(evaluation) if mistake.profile == last]
-    written = []
     for number, mistake in enumerate(shown[:MOST_SHOWN]):
         place = evaluation.places[mistake.query]
         query, listed = (
@@ -85,9 +84,7 @@ def write_mistakes(evaluation: Evaluation, paths: Sequence[Path], folder: Path, 
             beside = read_beside(paths[(place + 1) % len(paths)], limits)
             query = ALTERATIONS[mistake.alteration].apply(query, f"{evaluation.scheme.seed} {place}", beside)
         folder.mkdir(parents=True, exist_ok=True)
-        written.append(f"{number:02}.jpg")
-        side_by_side(query, listed).save(folder / written[-1], quality=80)
-    return written
+        side_by_side(query, listed).save(folder / f"{number:02}.jpg", quality=80)
 
 
 def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
