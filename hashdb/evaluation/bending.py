@@ -111,7 +111,6 @@ class Bender:
     """A picture that is bent: the change so far, within a budget that grows."""
 
     def __init__(self, image: Image.Image, views: Sequence[View]) -> None:
-        self.image = image
         self._pixels = np.asarray(image, np.float32)
         self._views = views
         aspect = image.height / image.width

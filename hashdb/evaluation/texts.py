@@ -150,12 +150,12 @@ class _Bench:
 
     def __init__(self, scheme: TextScheme) -> None:
         self.scheme = scheme
-        self._frames = [hash_words(text.words) for text in self.scheme.listed]
+        windows = [hash_words(text.words) for text in scheme.listed]
         # The library lists texts under the numbers from 1 on.
-        self._library = Library([(frames, None) for frames in self._frames], texts=True)
-        self._whole = [simhash(text.words) for text in self.scheme.listed]
-        self._digests = [_digest(text.written) for text in self.scheme.listed]
-        self._windows = _Windows(self._frames)
+        self._library = Library([(frames, None) for frames in windows], texts=True)
+        self._whole = [simhash(text.words) for text in scheme.listed]
+        self._digests = [_digest(text.written) for text in scheme.listed]
+        self._windows = _Windows(windows)
 
     def pairs(self, place: int) -> list[TextPair]:
         """The listed text at a position as a query, with each other listed text that it matches at some radius."""
