@@ -140,7 +140,7 @@ class Check:
     found: int
 
 
-def fit(pairs: Pairs, seed: int = 0) -> Tail | None:
+def fit(pairs: Pairs, seed: int) -> Tail | None:
     """The tail of these pairs; None if they are too few for a fit."""
     threshold = _threshold(pairs)
     if threshold is None:
@@ -152,7 +152,7 @@ def fit(pairs: Pairs, seed: int = 0) -> Tail | None:
     return Tail(int(counts.sum()), cautious, np.minimum(low, cautious), np.maximum(high, cautious), curved)
 
 
-def check(pairs: Pairs, seed: int = 0) -> Check | None:
+def check(pairs: Pairs, seed: int) -> Check | None:
     """Fit the pairs among a random half of the pictures, and count those among the other half at a far radius.
 
     That is the radius at which the cautious estimate expects ten pairs, so the check tests an extrapolation. None if

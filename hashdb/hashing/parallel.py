@@ -27,8 +27,8 @@ def hash_in_order(
     sources: Iterable[_Source],
     read: Callable[[_Source], bytes],
     algorithms: Sequence[Algorithm],
-    mode: Mode = Mode.PLAIN,
-    seeds: Sequence[Seed] = (),
+    mode: Mode,
+    seeds: Sequence[Seed],
 ) -> Iterator[tuple[_Source, _Result]]:
     """Each source with the hashes or the error of its picture, in order; a few pictures are read ahead of the caller.
 

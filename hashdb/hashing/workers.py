@@ -70,8 +70,8 @@ class Worker:
         self,
         pictures: Iterable[bytes | None],
         algorithms: Sequence[Algorithm],
-        mode: Mode = Mode.PLAIN,
-        seeds: Sequence[Seed] = (),
+        mode: Mode,
+        seeds: Sequence[Seed],
     ) -> Iterator[Hashed | UnreadablePicture]:
         """The hashes or the error of each picture, in order.
 

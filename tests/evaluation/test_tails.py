@@ -34,7 +34,7 @@ def _binomial(pictures: int, seed: int) -> Pairs:
 
 
 def _fitted(pairs: Pairs) -> Tail:
-    tail = fit(pairs)
+    tail = fit(pairs, 0)
     assert tail is not None
     return tail
 
@@ -88,12 +88,12 @@ def test_pictures_with_many_near_neighbors_widen_the_interval() -> None:
 
 def test_too_few_pairs_give_no_tail_and_no_check() -> None:
     pairs = _binomial(20, 6)
-    assert fit(pairs) is None
-    assert check(pairs) is None
+    assert fit(pairs, 0) is None
+    assert check(pairs, 0) is None
 
 
 def test_a_prediction_from_half_of_the_pictures_fits_the_other_half() -> None:
-    checked = check(_exponential(800, 7))
+    checked = check(_exponential(800, 7), 0)
     assert checked is not None
     assert 3 <= checked.cautious <= 10
     assert checked.found == pytest.approx(checked.cautious, abs=12)

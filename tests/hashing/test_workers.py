@@ -16,7 +16,7 @@ from PIL import Image
 
 from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import Unavailable, UnreadablePicture
-from hashdb.hashing import Limits, hash_picture
+from hashdb.hashing import Limits, Mode, hash_picture
 from hashdb.hashing.workers import Worker
 from tests.hashing.processes import eventually, is_running, worker_processes
 from tests.hashing.samples import draw_picture, encode_picture
@@ -62,7 +62,7 @@ def test_a_worker_reads_the_encoding_that_a_document_states(worker: Worker, stat
 def test_results_come_in_order_even_if_the_next_picture_is_not_ready(worker: Worker) -> None:
     pictures = [encode_picture(draw_picture(seed=seed)) for seed in range(4)]
     inputs = [None, pictures[0], None, pictures[1], pictures[2], b"BM", pictures[3]]
-    results = list(worker.hash_each(inputs, QUICK))
+    results = list(worker.hash_each(inputs, QUICK, Mode.PLAIN, ()))
     expected = [hash_picture(octets, QUICK, Limits()) for octets in pictures]
     assert isinstance(results[3], UnreadablePicture)
     assert [*results[:3], *results[4:]] == expected
@@ -71,7 +71,7 @@ def test_results_come_in_order_even_if_the_next_picture_is_not_ready(worker: Wor
 
 def test_an_abandoned_result_is_not_returned_for_the_next_picture(worker: Worker) -> None:
     first, second = encode_picture(draw_picture(seed=1)), encode_picture(draw_picture(seed=2))
-    answers = worker.hash_each(iter([first, second]), QUICK)
+    answers = worker.hash_each(iter([first, second]), QUICK, Mode.PLAIN, ())
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert worker.hash(SMALL, QUICK) == hash_picture(SMALL, QUICK, Limits())
@@ -82,7 +82,7 @@ def test_a_picture_that_ends_the_process_does_not_affect_the_others(bad: int) ->
     worker = Worker(30, 60_000_000, Limits())
     pictures = [SMALL] * 4
     pictures[bad] = LARGE
-    results = list(worker.hash_each(pictures, QUICK))
+    results = list(worker.hash_each(pictures, QUICK, Mode.PLAIN, ()))
     assert str(results[bad]) == "hashing the picture needs more memory than is allowed"
     assert [result for place, result in enumerate(results) if place != bad] == [
         hash_picture(SMALL, QUICK, Limits())
