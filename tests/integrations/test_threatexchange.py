@@ -246,6 +246,7 @@ def test_addresses_and_texts_use_the_signal_types_of_the_extension(
         assert [match.metadata for match in built[text_type].query(text)] == [with_text["id"]]
         assert built[text_type].query(text_type.hash_from_str(filler)) == []
         assert text_type.hash_from_str("too short") == ""
+        assert built[text_type].query("") == []
         positive = SignalOpinion(True, SignalOpinionCategory.POSITIVE_CLASS, {"manifesto"})
         exchange.report_opinion(url_type, address_hash, positive)
         exchange.report_opinion(url_type, url_type.hash_from_str("https://example.org/new?x=1"), positive)

@@ -121,7 +121,8 @@ class HashdbTextSignal(signal_base.SimpleSignalType, signal_base.TextHasher):
     @classmethod
     def compare_hash(cls, hash1: str, hash2: str) -> signal_base.SignalComparisonResult:
         """Whether a text (the second) has two windows of a listed text (the first), or its only window."""
-        listed, queried = _windows(hash1), _windows(hash2)
+        # A text with too few words has no windows (`hash_from_str`).
+        listed, queried = _windows(hash1), _windows(hash2) if hash2 else []
         near = sum(any((window ^ other).bit_count() <= RADIUS for other in queried) for window in listed)
         return signal_base.SignalComparisonResult.from_bool_only(near >= min(2, len(listed)))
 
