@@ -23,9 +23,9 @@ from hashdb.cli.output import as_json, escape_controls, print_json, print_table,
 from hashdb.domain.matching.matches import OVERRULING
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import ExtraMissing, UnreadablePicture, os_reason
-from hashdb.evaluation import attacks as attack_runs
-from hashdb.evaluation import figures, sets, video_figures
+from hashdb.evaluation import attack_figures, figures, sets, video_figures
 from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.evaluation.attacks import Attacked, AttackScheme, attack_all, jobs_of
 from hashdb.evaluation.copies import Form
 from hashdb.evaluation.duplicates import BadList
 from hashdb.evaluation.figures import as_document
@@ -234,21 +234,21 @@ def _evaluate_attacks(
     paths, failures = _find_media(folder, limit, seed, videos=False)
     if len(paths) < _FEWEST:
         return _print_failures(failures | {str(folder): f"attacks need at least {_FEWEST} pictures"})
-    scheme = attack_runs.AttackScheme(settings.algorithms, limits=_limits(settings))
-    results: list[attack_runs.Attacked] = []
+    scheme = AttackScheme(settings.algorithms, limits=_limits(settings))
+    results: list[Attacked] = []
     with progress_bar("attacking", len(paths)) as advance:
-        for result in attack_runs.attack_all(attack_runs.jobs_of(paths), scheme, processes):
+        for result in attack_all(jobs_of(paths), scheme, processes):
             if isinstance(result, Unfit):
                 failures[str(paths[result.place])] = result.reason
             else:
                 results.append(result)
             advance()
-    attacked = attack_runs.outcomes(results)
-    document = attack_runs.attacks_document(attacked, seed)
+    attacked = attack_figures.outcomes(results)
+    document = attack_figures.as_document(attacked, seed)
     if as_json:
         print_json(document)
     else:
-        print_table(*attack_runs.attack_table(attacked))
+        print_table(*attack_figures.attack_table(attacked))
     if output is not None:
         (output / "evaluation.json").write_text(json.dumps(document), "utf-8")
     return _print_failures(failures)

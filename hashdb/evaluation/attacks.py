@@ -12,7 +12,6 @@ from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from statistics import median
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -36,7 +35,6 @@ from hashdb.evaluation.bending import (
     tilted_view,
 )
 from hashdb.evaluation.catalogue import Catalogue, query_of, stored_item
-from hashdb.evaluation.figures import Table, percent
 from hashdb.evaluation.processes import run
 from hashdb.evaluation.samples import Unfit
 from hashdb.hashing import DEFAULT_LIMITS, Limits, hash_transforms, hash_variants, read_file
@@ -50,8 +48,6 @@ from hashdb.hashing.windows import WHOLE, phash256_signal
 
 BUDGETS: Final = (48, 44, 40, 38, 36, 34, 33, 32, 31, 30, 28)
 """Decibels that an attacker tries, least change first."""
-QUALITIES: Final = (40, 36, 32, 30)
-"""Decibels at which shares are reported: a change of 40 is invisible, one of 30 is plain to see."""
 _LONGEST_SIDE = 640  # pixels to which pictures are reduced
 _STEPS, _SLACK = 60, 4  # steps of `Bender.bend`, and bits that are demanded beyond those that are needed
 _SHARES: Final = (0.3, 0.4)
@@ -62,8 +58,6 @@ _TRIED: Final = 2
 """Pairs of a view and a stored value onto which an attacker bends a picture."""
 _OWN_SEEDS = 20
 """Seeds that an attacker draws, who knows how secret views are made: a change that escapes all may escape others."""
-_TOLERANCE = 0.1
-"""Decibels by which rounding to 8 bits may exceed a budget."""
 
 
 class Attack(StrEnum):
@@ -307,63 +301,6 @@ def _read(path: Path, limits: Limits) -> Image.Image:
     return image
 
 
-class Outcome(NamedTuple):
-    """How often an attack reached its aim."""
-
-    attack: Attack
-    decibels: tuple[float | None, ...]
-    """What was reached on each picture; None where the attack failed."""
-
-    @property
-    def median(self) -> float | None:
-        """The median of the decibels of those that succeeded."""
-        return median(self._reached) if self._reached else None
-
-    def share(self, decibels: float) -> float:
-        """The share of the pictures on which it succeeds with a change of at least so many decibels: no larger one."""
-        return sum(reached >= decibels - _TOLERANCE for reached in self._reached) / max(1, len(self.decibels))
-
-    @property
-    def _reached(self) -> list[float]:
-        return [reached for reached in self.decibels if reached is not None]
-
-
-def outcomes(results: Sequence[Attacked]) -> list[Outcome]:
-    """The outcome of each attack over all pictures."""
-    names = results[0].decibels if results else ()
-    return [Outcome(name, tuple(result.decibels[name] for result in results)) for name in names]
-
-
 def attack_all(jobs: Sequence[AttackJob], scheme: AttackScheme, processes: int) -> Iterator[Attacked | Unfit]:
     """What the attacks on each picture reached, in order. One process means this process."""
     return run(partial(attack, scheme=scheme), jobs, processes)
-
-
-def attack_table(outcomes: Sequence[Outcome]) -> Table:
-    """The outcomes as a table: of each attack the median of the decibels, and the percentages that succeed."""
-    columns = ("attack", ">pictures", ">median, dB", *(f">≥ {decibels} dB" for decibels in QUALITIES))
-    rows = [
-        (
-            str(outcome.attack),
-            f"{len(outcome.decibels)}",
-            "–" if outcome.median is None else f"{outcome.median:.1f}",
-            *(percent(outcome.share(decibels)) for decibels in QUALITIES),
-        )
-        for outcome in outcomes
-    ]
-    return Table(columns, rows)
-
-
-def attacks_document(outcomes: Sequence[Outcome], seed: int) -> dict[str, object]:
-    """The outcomes as a JSON document."""
-    attacks = [
-        {
-            "attack": outcome.attack.name.lower().replace("_", "-"),
-            "says": str(outcome.attack),
-            "median": outcome.median,
-            "shares": {str(decibels): outcome.share(decibels) for decibels in QUALITIES},
-            "decibels": outcome.decibels,
-        }
-        for outcome in outcomes
-    ]
-    return {"seed": seed, "pictures": len(outcomes[0].decibels) if outcomes else 0, "attacks": attacks}
