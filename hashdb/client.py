@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar
 
 import httpx
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
         WebhookDraft,
     )
     from hashdb.domain.stats.counts import Reversal
+
+_Item = TypeVar("_Item")
 
 
 class Client(Auditing):
@@ -119,7 +121,7 @@ class Client(Auditing):
             request = ClientRequest("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
             with positions_from(len(recorded)), checking_version(self.me, part):
                 receipt = self._ask(wire.contributions.ReceiptOut, request).to_domain()
-            recorded += receipt.recorded
+            recorded += _one_for_each(part, receipt.recorded)
             checkpoint = receipt.checkpoint
         return Receipt(tuple(recorded), checkpoint)
 
@@ -139,7 +141,7 @@ class Client(Auditing):
             with positions_from(start):
                 request = ClientRequest("POST", "/v1/contributions/signals", text)
                 receipt = self._ask(wire.contributions.ReceiptOut, request).to_domain()
-            recorded += receipt.recorded
+            recorded += _one_for_each(part, receipt.recorded)
             checkpoint = receipt.checkpoint
         return Receipt(tuple(recorded), checkpoint)
 
@@ -165,7 +167,7 @@ class Client(Auditing):
             text = QueriesIn.from_domain(part).model_dump_json(exclude_unset=True)
             with positions_from(len(results)), checking_version(self.me, part):
                 answer = self._ask(AnswerOut, ClientRequest("POST", "/v1/matches", text)).to_domain()
-            results += answer.results
+            results += _one_for_each(part, answer.results)
             checkpoints.append(answer.checkpoint)
         return Answer(tuple(results), min(checkpoints))
 
@@ -176,7 +178,9 @@ class Client(Auditing):
         a whole. It is better to hash the files yourself and to use `match`.
         """
         request = form_request("/v1/matches/media", files, params={"transforms": 1} if transforms else {})
-        return self._ask_later(AnswerOut, request).to_domain()
+        answer = self._ask_later(AnswerOut, request).to_domain()
+        _one_for_each(files, answer.results)
+        return answer
 
     def contribute_media(
         self, files: Sequence[bytes | BinaryIO], drafts: Sequence[Draft], *, idempotency_key: str | None = None
@@ -191,7 +195,9 @@ class Client(Auditing):
         text = metadata[0] if len(metadata) == 1 else f"[{','.join(metadata)}]"
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         request = form_request("/v1/contributions/media", files, fields={"metadata": text}, headers=headers)
-        return self._ask_later(wire.contributions.ReceiptOut, request).to_domain()
+        receipt = self._ask_later(wire.contributions.ReceiptOut, request).to_domain()
+        _one_for_each(files, receipt.recorded)
+        return receipt
 
     def hash_media(self, files: Sequence[bytes | BinaryIO], *, transforms: bool = False) -> wire.files.PicturesOut:
         """The hashes of 1 to 32 pictures and videos. Give files and `transforms` as to `match_media`."""
@@ -406,6 +412,13 @@ class Client(Auditing):
         """Tell a sidecar that all reports up to this number are handled: it does not return them again."""
         text = wire.lookback.AcknowledgedIn.build(number=number).model_dump_json()
         self._ask(wire.lookback.AcknowledgedOut, ClientRequest("POST", "/remembered/acknowledged", text))
+
+
+def _one_for_each(sent: Sequence[object], answered: Sequence[_Item]) -> Sequence[_Item]:
+    """What the service answered, if that is one for each item that was sent; else raises ServiceError."""
+    if len(answered) != len(sent):
+        raise ServiceError(200, NOT_HASHDB)
+    return answered
 
 
 def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | int]:

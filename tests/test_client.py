@@ -18,7 +18,7 @@ import hashdb
 from hashdb import errors
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.domain.contributions import Addition, Amendment, Draft, Filter, Media, Status
+from hashdb.domain.contributions import Addition, Amendment, Draft, Filter, Media, Receipt, Status
 from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.domain.ledger.cosignatures import Cosigner, SetRoot, WitnessKey
 from hashdb.domain.ledger.notes import Signer
@@ -42,6 +42,8 @@ from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.store.ledger.tree import StoredCheckpoint
 from hashdb.web import create_app, deferring
+from hashdb.wire.contributions import ReceiptOut
+from hashdb.wire.matching import AnswerOut
 from hashdb.wire.problems import problem
 from tests.builders import excerpt, words
 from tests.films import film
@@ -287,6 +289,30 @@ def test_an_answer_of_another_server_raises_an_error(status: int, answer: bytes)
     transport = httpx.MockTransport(lambda request: httpx.Response(status, content=answer))
     with Client("http://hashdb.test", "hdb_x", transport=transport) as client, pytest.raises(errors.ServiceError):
         client.me()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_answer_with_too_few_or_too_many_items_raises_an_error(client: Client, count: int) -> None:
+    recorded = client.contribute([draft(1)]).recorded
+    result, receipt = client.match([Query(draft(1).signals)]), Receipt(recorded * count, 1)
+    answers = {
+        "/v1/contributions": ReceiptOut.from_domain(receipt),
+        "/v1/contributions/signals": ReceiptOut.from_domain(receipt),
+        "/v1/matches": AnswerOut.from_domain(replace(result, results=result.results * count)),
+    }
+    answers |= {f"{path}/media": answers[path] for path in ("/v1/contributions", "/v1/matches")}
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text=answers[request.url.path].json_text()))
+    with Client("http://hashdb.test", "hdb_x", transport=transport) as other:
+        with pytest.raises(errors.ServiceError):
+            other.contribute([draft(1)])
+        with pytest.raises(errors.ServiceError):
+            other.add_signals([Addition(1, draft(1).signals)])
+        with pytest.raises(errors.ServiceError):
+            other.match([Query(draft(1).signals)])
+        with pytest.raises(errors.ServiceError):
+            other.contribute_media([b""], [draft(1)])
+        with pytest.raises(errors.ServiceError):
+            other.match_media([b""])
 
 
 @pytest.mark.parametrize("url", ["", "hashdb.example", "ftp://hashdb.example", "http://[::1"])

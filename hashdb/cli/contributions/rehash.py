@@ -192,9 +192,8 @@ class _Run:
                 # The service stored none of the request: leave out what it refuses, and send the others again.
                 _leave_out(error, additions, refused)
                 continue
-            for item in receipt.recorded:
-                after = item.contribution
-                added[after.id] = _count(after) - _count(contributions[after.id])
+            for id, recorded in zip(additions, receipt.recorded, strict=True):
+                added[id] = _count(recorded.contribution) - _count(contributions[id])
             break
         return {id: count for id, count in added.items() if id not in refused}, refused
 
