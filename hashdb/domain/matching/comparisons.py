@@ -96,5 +96,5 @@ def overlay(views: Mapping[str, Sequence[Signature]], listed: Iterable[Signature
 
 def _pair(view: str, queried: Signal, listed: Signal, part: int) -> SignalPair:
     radius = match_radius(queried.algorithm, queried.value, listed.value)
-    view_radius = transform_radius("" if view == WHOLE else view, queried.algorithm)
+    view_radius = transform_radius(view, queried.algorithm)
     return SignalPair(view, queried, listed, part, queried.distance(listed), min(radius, view_radius))

@@ -40,7 +40,7 @@ within 46.
 
 
 def transform_radius(name: str, algorithm: Algorithm) -> int:
-    """The default radius in bits of a transform, by its name; of the item itself if the name is empty."""
+    """The default radius in bits of a transform, by its name; of the item itself if it is `WHOLE` or empty."""
     for bits, beginnings in NARROW_RADII.items():
         if name.startswith(beginnings):
             return min(algorithm.radius, bits)

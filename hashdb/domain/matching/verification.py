@@ -101,7 +101,7 @@ class Agreement(NamedTuple):
     @property
     def is_within_own_radius(self) -> bool:
         """Whether it is within the default radius of the view, which is narrower for parts."""
-        return self.bits <= transform_radius("" if self.view == WHOLE else self.view, self.signal.algorithm)
+        return self.bits <= transform_radius(self.view, self.signal.algorithm)
 
 
 class PreparedQuery:
