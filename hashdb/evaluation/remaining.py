@@ -67,7 +67,7 @@ def nearest_view(query: Query, stored: StoredItem, algorithm: Algorithm) -> str 
     values = [signal.value for signal in stored.signals if signal.algorithm is algorithm]
     best: tuple[int, str] | None = None  # the bits beyond the radius, and the view
     for name, signals in {WHOLE: query.signals, **query.transforms}.items():
-        radius = query.radius_of(algorithm, "" if name == WHOLE else name)
+        radius = query.radius_of(algorithm, name)
         for signal in signals:
             if signal.algorithm is algorithm:
                 for value in values:

@@ -144,11 +144,14 @@ class Reporter:
         """Keep and post each alarm that was not posted within a day; yields it, its folder, and what failed, or None.
 
         One that ended and comes again is posted again after an hour. One that did not arrive is tried again at the next
-        call, with its first evidence, also if it ended.
+        call, with its first evidence, also if it ended. After a failure, no other one is tried in this call, since the
+        webhook may not answer.
         """
-        now = list(alarms)
+        now, reason = list(alarms), None
+        failed_key = ""
         before, self._lasting = self._lasting, frozenset(alarm.key for alarm in now)
-        for alarm in [*[alarm for alarm, _ in self._waiting.values()], *now]:
+        new = [alarm for alarm in now if alarm.key not in self._waiting]
+        for alarm in [*[alarm for alarm, _ in self._waiting.values()], *new]:
             waiting = self._waiting.get(alarm.key)
             if waiting is not None and alarm is not waiting[0]:
                 continue
@@ -158,14 +161,13 @@ class Reporter:
                 continue
             folder = waiting[1] if waiting is not None else self._folder / _folder_name(alarm, at)
             text = json.dumps(alarm.to_json(at), indent=2) + "\n"
-            reason = None if self._poster is None else self._poster.post(text.encode(), _HEADERS)
+            if self._poster is not None and reason is None:
+                reason = self._poster.post(text.encode(), _HEADERS)
+                failed_key = alarm.key if reason else ""
             trouble = reason and f"the alarm did not arrive at the webhook: {reason}; trying again"
             try:
-                folder.mkdir(mode=0o700, exist_ok=True)
                 # The alarm's own file marks that it arrived.
-                files = {**alarm.evidence, **({} if reason else {_ALARM: text})}
-                for name, content in files.items():
-                    _write(folder / name, content)
+                _keep(folder, {**alarm.evidence, **({} if reason else {_ALARM: text})})
             except OSError as error:
                 trouble = f"the evidence cannot be kept: {os_reason(error)}"
             if reason is None:
@@ -173,6 +175,9 @@ class Reporter:
             else:
                 self._waiting[alarm.key] = alarm, folder
             yield alarm, folder, trouble
+        if failed_key:
+            # The next call begins with another alarm: the webhook may reject only this one.
+            self._waiting[failed_key] = self._waiting.pop(failed_key)
 
     def _was_posted(self, alarm: Alarm, at: datetime, within: timedelta) -> bool:
         # The name of the folder says which alarm it is of, so that not all alarms that were ever posted are read.
@@ -198,8 +203,11 @@ def _slug(text: str) -> str:
     return re.sub(r"[^0-9a-z]+", "-", text.lower())
 
 
-def _write(path: Path, text: str) -> None:
-    with open(path, "w", encoding="utf-8", opener=opener) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _keep(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the evidence of an alarm, by the name of its files, to disk. Raises OSError."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name, text in texts.items():
+        with open(folder / name, "w", encoding="utf-8", opener=opener) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())

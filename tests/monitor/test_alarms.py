@@ -69,6 +69,24 @@ def test_an_alarm_is_posted_until_it_arrives_and_again_after_a_day(tmp_path: Pat
     assert posted[0]["todo"] == ADVICE[AlarmKind.SIGNALS_ALTERED]
 
 
+def test_after_a_failure_the_other_alarms_wait_for_the_next_check(tmp_path: Path) -> None:
+    """Otherwise an address that does not answer would hold up the checks for as long as there are alarms."""
+    alarms = [replace(ALARM, subject=f"contribution {id}") for id in range(3)]
+    with receiver() as hook:
+        reporter = Reporter(tmp_path, hook.url)
+        hook.status = 500
+        for seconds in (0, 10):
+            reasons = [reason for *_, reason in reporter.report(alarms, AT + timedelta(seconds=seconds))]
+            assert reasons == ["the alarm did not arrive at the webhook: it answered 500; trying again"] * 3
+        hook.status = 204
+        assert [reason for *_, reason in reporter.report([], AT + timedelta(seconds=20))] == [None] * 3
+        reporter.close()
+        posted = [message.json["subject"] for message in hook.wait(5)]
+    # Each check tries another alarm first: the webhook may reject only one of them.
+    assert posted[:2] == ["contribution 0", "contribution 1"]
+    assert sorted(posted[2:]) == [f"contribution {id}" for id in range(3)]
+
+
 def test_an_alarm_that_was_not_delivered_is_posted_later(tmp_path: Path) -> None:
     with receiver() as hook:
         reporter = Reporter(tmp_path, hook.url)

@@ -94,7 +94,7 @@ class Query:
         return not self.is_verified and self.min_score is None and self.order is Order.DISTANCE
 
     def radius_of(self, algorithm: Algorithm, transform: str = "") -> int:
-        """The radius in bits for the signals of the transform with this name, or (empty) of the item itself."""
+        """The radius in bits for the signals of a transform, by its name as in `transform_radius`."""
         if algorithm in self.radius:
             return self.radius[algorithm]
         return transform_radius(transform, algorithm) if transform else algorithm.radius
