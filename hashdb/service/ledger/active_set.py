@@ -7,7 +7,7 @@ level 0 are of contributions; `TOP_BLOCK` is the place (level, number) of the hi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
@@ -99,18 +99,11 @@ def newest(tx: Transaction) -> Event | None:
 def _next_step(tx: Transaction) -> _Step | None:
     """The tree after the next events that the stored tree does not have; None if too few are new."""
     before, head = tx.active_set.state(), tx.audit.head().seq
-    # Pairs of the seq of an event and the id of its contribution. Other events do not change the set.
+    # Other events do not change the set.
     changed = tx.audit.subjects(before.seq, _MOST_EVENTS + 1, FEED_ACTIONS) if before.seq < head else ()
     if not changed and head - before.seq <= _IDLE:
         return None
-    # The changed contributions, the numbers of their blocks of level 0, and the last event of the step.
-    ids, leaf_blocks, upto = set[int](), set[int](), head
-    for position, (seq, id) in enumerate(changed):
-        leaf_blocks.add(id // BLOCK_NODES)
-        if position == _MOST_EVENTS or len(leaf_blocks) > _MOST_BLOCKS:
-            upto = seq - 1
-            break
-        ids.add(id)
+    ids, upto = _bounded(changed, head)
     stored = tx.active_set.blocks(_places(ids))
 
     def read(level: int, number: int) -> bytes:
@@ -121,10 +114,7 @@ def _next_step(tx: Transaction) -> _Step | None:
         old = _node(read(0, id // BLOCK_NODES), id % BLOCK_NODES)
         if hash != old:
             leaves[id] = hash
-            if old == EMPTY_HASH:
-                count += 1
-            elif hash == EMPTY_HASH:
-                count -= 1
+            count += (hash != EMPTY_HASH) - (old != EMPTY_HASH)
     new_blocks, root = update(read, leaves) if leaves else ({}, before.root)
     last = newest(tx)
     recorded_root = EMPTY_HASH if last is None else root_of(last)
@@ -133,6 +123,20 @@ def _next_step(tx: Transaction) -> _Step | None:
     is_beyond_last = last is not None and before.seq >= _number(last, "covers")
     records_root = root != recorded_root and (reaches_head or is_beyond_last)
     return _Step(before, SetState(upto, root, count), new_blocks, records_root, reaches_head)
+
+
+def _bounded(changed: Iterable[tuple[int, int]], head: int) -> tuple[set[int], int]:
+    """The contributions of the first events, as many as a step may have, and the seq up to which it reads.
+
+    `changed` are pairs of the seq of an event and the id of its contribution.
+    """
+    ids, leaf_blocks = set[int](), set[int]()
+    for position, (seq, id) in enumerate(changed):
+        leaf_blocks.add(id // BLOCK_NODES)
+        if position == _MOST_EVENTS or len(leaf_blocks) > _MOST_BLOCKS:
+            return ids, seq - 1
+        ids.add(id)
+    return ids, head
 
 
 def _places(ids: Collection[int]) -> set[BlockPlace]:
@@ -307,12 +311,7 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
     Raises InvalidInput for lines that are not signatures, of unknown organisations, or of no such root.
     """
     actor.require_not_suspended()
-    policy = db.rules.organisations
-    keys = {} if policy is None else {(key.name, key.id): key for key in policy.keys}
-    try:
-        _, signatures = split_note(f"\n\n{lines}")
-    except BadNote:
-        raise InvalidInput.at_field("", "must be the signature lines of a signed note") from None
+    signatures = _read_signatures(db, lines)
     with db.store.read() as tx:
         origin = _signer(db, tx).name
         roots = tx.audit.between(
@@ -323,21 +322,36 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
             action=Action.SET_COMMITTED,
             subject=_SUBJECT,
         )
-    if len({(name, octets[:KEY_ID_OCTETS]) for name, octets in signatures}) < len(signatures):
-        raise InvalidInput.at_field("", "must have only one signature of each organisation")
     signed: list[tuple[Event, WitnessKey, str]] = []
-    for name, octets in signatures:
-        key = keys.get((name, octets[:KEY_ID_OCTETS]))
-        if key is None:
-            raise InvalidInput.at_field("", f"no organisation of this service has the name {name} and this key")
-        event = _signed_root(origin, roots, key, octets[KEY_ID_OCTETS:])
+    for key, signature in signatures.items():
+        event = _signed_root(origin, roots, key, signature)
         if event is None:
-            raise InvalidInput.at_field("", f"the signature of {name} matches none of the newest {len(roots)} roots")
-        signed.append((event, key, signature_line(key, octets[KEY_ID_OCTETS:])))
+            reason = f"the signature of {key.name} matches none of the newest {len(roots)} roots"
+            raise InvalidInput.at_field("", reason)
+        signed.append((event, key, signature_line(key, signature)))
     with db.store.begin() as tx:
         for event, key, line in signed:
             tx.active_set.sign(event.seq, key.named_id, line, db.now())
         return _committed(db, tx, max((event for event, *_ in signed), key=lambda event: event.seq))
+
+
+def _read_signatures(db: HashDB, lines: str) -> dict[WitnessKey, bytes]:
+    """The signatures in these lines, by the keys of the organisations. Raises InvalidInput."""
+    policy = db.rules.organisations
+    keys = {} if policy is None else {(key.name, key.id): key for key in policy.keys}
+    try:
+        _, named = split_note(f"\n\n{lines}")
+    except BadNote:
+        raise InvalidInput.at_field("", "must be the signature lines of a signed note") from None
+    signatures: dict[WitnessKey, bytes] = {}
+    for name, octets in named:
+        key = keys.get((name, octets[:KEY_ID_OCTETS]))
+        if key is None:
+            raise InvalidInput.at_field("", f"no organisation of this service has the name {name} and this key")
+        if key in signatures:
+            raise InvalidInput.at_field("", "must have only one signature of each organisation")
+        signatures[key] = octets[KEY_ID_OCTETS:]
+    return signatures
 
 
 def _signed_root(origin: str, roots: Sequence[Event], key: WitnessKey, signature: bytes) -> Event | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Filter
@@ -28,7 +29,7 @@ from hashdb.domain.rules import future_fault
 from hashdb.domain.signals import Signal
 from hashdb.errors import BatchBegun, Fault, NotFound, reject, reject_field
 from hashdb.service import HashDB
-from hashdb.service.review.examination import Examiner, find_same_among
+from hashdb.service.review.examination import Examined, Examiner, find_same_among
 from hashdb.service.review.impacts import HITS_PERIOD
 from hashdb.service.review.proposals import visible_acts
 
@@ -176,41 +177,56 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
         find_same = find_same_among(tx.proposals.pending(now) if db.rules.two_persons else ())
         examiner = Examiner(db, tx, actor, batch, db.intake_rules(), now, find_same)
         subjects = [item.subject for item in tx.batches.items(batch.id, _BEFORE_FIRST, MOST_ITEMS)]
-        changes = proposals = confirms = 0
-        skipped: dict[Skip, list[int]] = defaultdict(list)
-        changing: set[int] = set()
-        """The contributions that would change."""
-        new_entries: set[tuple[Signal, ...]] = set()
-        """The signals of the benign entries that would be added."""
+        counted = _Counted()
         for start in range(0, len(subjects), _EXAMINED_AT_ONCE):
             for subject, examined in examiner.examine(subjects[start : start + _EXAMINED_AT_ONCE]).items():
-                # The entry of the first of several equal contributions suppresses the others, too.
-                entry_signals = examined.draft.signals if examined.draft else ()
-                skip = Skip.LISTED if entry_signals in new_entries else examined.skip
-                if skip is not None:
-                    # An item of an undo is named by its contribution.
-                    of_undo = examined.contribution if batch.row_kind is RowKind.ITEM else None
-                    skipped[skip].append(of_undo.id if of_undo else subject)
-                    continue
-                if examined.proposes:
-                    proposals += 1
-                else:
-                    changes += 1
-                confirms += examined.confirms
-                if examined.contribution:
-                    changing.add(examined.contribution.id)
-                if entry_signals:
-                    new_entries.add(entry_signals)
-        members, times = tx.hits.count_returned_since(changing, (now - HITS_PERIOD).date()) if changing else (0, 0)
-    groups = [SkippedGroup(why, len(ids), tuple(ids[:_NAMED])) for why, ids in skipped.items()]
+                # An item of an undo is named by its contribution.
+                of_undo = examined.contribution if batch.row_kind is RowKind.ITEM else None
+                counted.add(of_undo.id if of_undo else subject, examined)
+        since = (now - HITS_PERIOD).date()
+        members, times = tx.hits.count_returned_since(counted.changing, since) if counted.changing else (0, 0)
+    groups = [SkippedGroup(why, len(ids), tuple(ids[:_NAMED])) for why, ids in counted.skipped.items()]
     return BatchPreview(
-        changes=changes,
-        proposals=proposals,
-        confirms=confirms,
+        changes=counted.changes,
+        proposals=counted.proposals,
+        confirms=counted.confirms,
         skipped=tuple(sorted(groups, key=lambda group: group.count, reverse=True)),
         members=members,
         times=times,
     )
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The examined items of a preview."""
+
+    changes: int = 0
+    proposals: int = 0
+    confirms: int = 0
+    skipped: dict[Skip, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """The ids of the items that would be skipped, by reason."""
+    changing: set[int] = field(default_factory=set)
+    """The contributions that would change."""
+    new_entries: set[tuple[Signal, ...]] = field(default_factory=set)
+    """The signals of the benign entries that would be added."""
+
+    def add(self, id: int, examined: Examined) -> None:
+        """Count an item; `id` names it if it is skipped."""
+        # The entry of the first of several equal contributions suppresses the others, too.
+        entry_signals = examined.draft.signals if examined.draft else ()
+        skip = Skip.LISTED if entry_signals in self.new_entries else examined.skip
+        if skip is not None:
+            self.skipped[skip].append(id)
+            return
+        if examined.proposes:
+            self.proposals += 1
+        else:
+            self.changes += 1
+        self.confirms += examined.confirms
+        if examined.contribution:
+            self.changing.add(examined.contribution.id)
+        if entry_signals:
+            self.new_entries.add(entry_signals)
 
 
 def start(db: HashDB, actor: Actor, id: int, choices: BatchChoices) -> Batch:

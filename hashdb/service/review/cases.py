@@ -137,12 +137,17 @@ def decide_within(
     # An erasure has already deleted the notes: one that is stored now would stay.
     tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, places)
     entries = [decided_entry(case, decision, now, places), *settle(tx, [contribution], case.reason)]
-    candidates = [twin for twin in tx.contributions.get(twin_ids, now).values() if twin.id != contribution.id]
-    matching = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
-    near_details: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in matching}
-    entries += hold(tx, db.rules, matching, Cause.NEAR_RETIRED, now, near_details)
+    entries += _hold_twins(tx, db.rules, contribution.id, twin_ids, now)
     tx.audit.append(now, actor, entries)
     return _visible_case(actor, tx.cases.one(id))
+
+
+def _hold_twins(tx: Transaction, rules: Rules, retired: int, twin_ids: Sequence[int], now: datetime) -> list[LogEntry]:
+    """Quarantine the locked twins of a retired contribution that match; return the events."""
+    twins = [twin for twin in tx.contributions.get(twin_ids, now).values() if twin.id != retired]
+    matching = sorted((twin for twin in twins if twin.standing.matches), key=lambda twin: twin.id)
+    near_details: dict[int, Details] = {twin.id: {"near": retired} for twin in matching}
+    return hold(tx, rules, matching, Cause.NEAR_RETIRED, now, near_details)
 
 
 def lock_with_twins(
