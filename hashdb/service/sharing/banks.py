@@ -15,7 +15,6 @@ from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.contributions.sight import sees_members
 from hashdb.service.matching import matches
-from hashdb.service.sharing.feed import HIDDEN_FIELDS
 
 _TEST_BANK = "HASHDB_TEST"
 _SHARED_BANK = "HASHDB_SHARED"
@@ -61,8 +60,7 @@ def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[BankHit, ...]:
         return ()
     banks, ids = list_banks(db, actor), [match.contribution for match in result.matches]
     with db.store.read() as tx:
-        contributions = tx.contributions.get(ids, db.now(), hidden=HIDDEN_FIELDS)
-    members = {id: contribution.member for id, contribution in contributions.items()}
+        members = tx.contributions.contributors(ids)
     return tuple(
         BankHit(banks.get(members.get(match.contribution, TEST_ID), _SHARED_BANK), match) for match in result.matches
     )
