@@ -311,7 +311,6 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
     Raises InvalidInput for lines that are not signatures, of unknown organisations, or of no such root.
     """
     actor.require_not_suspended()
-    signatures = _read_signatures(db, lines)
     with db.store.read() as tx:
         origin = _signer(db, tx).name
         roots = tx.audit.between(
@@ -323,7 +322,7 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
             subject=_SUBJECT,
         )
     signed: list[tuple[Event, WitnessKey, str]] = []
-    for key, signature in signatures.items():
+    for key, signature in _read_signatures(db, lines).items():
         event = _signed_root(origin, roots, key, signature)
         if event is None:
             reason = f"the signature of {key.name} matches none of the newest {len(roots)} roots"
