@@ -18,7 +18,9 @@ from pydantic import ValidationError
 from hashdb import wire
 from hashdb.errors import (
     BadSetting,
+    Fault,
     HashDBError,
+    InvalidInput,
     KeyRefused,
     LimitReached,
     MemberSuspended,
@@ -178,15 +180,18 @@ class Connection:
     def _build(self, request: ClientRequest) -> httpx.Request:
         headers = {**({} if request.text is None else {"Content-Type": "application/json"}), **request.headers}
         files = [("file", file) for file in request.files] or None
-        built = self._http.build_request(
-            request.method,
-            request.path,
-            content=request.text,
-            data=request.fields or None,
-            params=request.params,
-            headers=headers,
-            files=files,
-        )
+        try:
+            built = self._http.build_request(
+                request.method,
+                request.path,
+                content=request.text,
+                data=request.fields or None,
+                params=request.params,
+                headers=headers,
+                files=files,
+            )
+        except httpx.InvalidURL:
+            raise InvalidInput((Fault("", "the parameters of the request are too long"),)) from None
         if request.extra_seconds:
             timeouts = built.extensions["timeout"].items()
             built.extensions["timeout"] = {

@@ -12,9 +12,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from hashdb.configuration import Configuration
+from hashdb.configuration import FIELDS, Configuration
 from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import BadPolicy, BadSetting, os_reason
 
@@ -143,6 +153,21 @@ class MemberSettings(BaseModel):
             # of a setting.
             raise BadSetting(f"HASHDB_{name}" if name else re.split(r"\W", reason)[0], reason) from None
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_text(cls, value: Any, field: ValidationInfo) -> Any:
+        """Reject an empty path, which would be the current folder, and a text other than a path that is not UTF-8."""
+        if isinstance(value, str):
+            assert field.field_name is not None
+            is_path = cls.model_fields[field.field_name].annotation in (Path, Path | None)
+            if is_path and not value:
+                raise ValueError("is empty: name a file, or do not set it")
+            try:
+                value.encode("utf-8", "surrogateescape" if is_path else "strict")
+            except UnicodeEncodeError:
+                raise ValueError("is not UTF-8") from None
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _add_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -151,6 +176,10 @@ class MemberSettings(BaseModel):
         in_environment = {
             name: environment[f"hashdb_{name}"] for name in cls.model_fields if f"hashdb_{name}" in environment
         }
+        # As for `Configuration`, an empty variable of these is not set.
+        for name in ("config", *FIELDS):
+            if not in_environment.get(name, "").strip():
+                in_environment.pop(name, None)
         return in_environment | given
 
 

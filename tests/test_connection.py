@@ -125,6 +125,12 @@ def test_a_rejected_request_is_not_retried(answer: Answer) -> None:
     assert service.count == 1
 
 
+def test_a_parameter_that_is_too_long_for_a_url_is_a_fault() -> None:
+    service = Service(refused)
+    with pytest.raises(errors.InvalidInput, match=r"^the parameters of the request are too long$"):
+        service.connection().send(ClientRequest("GET", "/v1/receipts", params={"action": "x" * 100_000}))
+
+
 def test_a_long_retry_after_raises_the_error_at_once() -> None:
     service = Service(problem_answer(errors.LimitReached("contributions a day", 3_600)))
     with pytest.raises(errors.LimitReached):

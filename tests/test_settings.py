@@ -201,6 +201,14 @@ def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -
         ("max_radius", "pdq=" + "1" * 5000, "must be written as pdq=<bits>, at most 256"),
         ("max_radius", "phash=65", "must be written as phash=<bits>, at most 64"),
         ("max_radius", "md5=1", "'md5' is not an algorithm: pdq, phash256, phash, dhash, whash, ahash"),
+        ("max_radius", "pdq=" + "9" * 5000, "must be written as pdq=<bits>, at most 256"),
+        ("max_radius", "pdq=\u0663", "must be written as pdq=<bits>, at most 256"),
+        ("origin", "\udcff", "is not UTF-8"),
+        ("media_seconds", "\udcff", "is not UTF-8"),
+        ("oidc_client_secret", "\udcff", "is not UTF-8"),
+        ("signing_key_file", "", "is empty: name a file, or do not set it"),
+        ("labels", "", "is empty: name a file, or do not set it"),
+        ("quorum", "", "is empty: name a file, or do not set it"),
         ("retention", "manifesto", "must be written as label=<days>, with days from 1 to 36500"),
         ("retention", "=7", "must be written as label=<days>, with days from 1 to 36500"),
         ("retention", "manifesto=0", "must be written as label=<days>, with days from 1 to 36500"),
@@ -252,6 +260,12 @@ def test_an_invalid_setting_is_reported_by_its_name(
     assert caught.value.setting == f"HASHDB_{name.upper()}"
     assert caught.value.reason == reason
     assert str(caught.value).isprintable()
+
+
+def test_an_empty_home_is_the_default_and_not_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for empty in ("", " "):
+        assert with_environment(monkeypatch, home=empty, key_file=empty).home == Path("hashdb-data")
+    assert str(with_environment(monkeypatch, home="\udcff").home) == "\udcff"
 
 
 def test_every_setting_with_a_pattern_has_an_example_in_its_error(monkeypatch: pytest.MonkeyPatch) -> None:

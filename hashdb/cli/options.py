@@ -116,6 +116,12 @@ class Id(click.ParamType[int]):
 class NameOrId(Text):
     """The name or the id of a member or a user."""
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text; a usage error, which does not show it, if it is the secret of a key."""
+        if str(value).strip().startswith("hdb_"):
+            self.fail("this is the secret of a key: give a name or an id", param, ctx)
+        return super().convert(value, param, ctx)
+
 
 NAME_OR_ID = NameOrId()
 

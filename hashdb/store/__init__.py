@@ -146,7 +146,7 @@ class Store:
         try:
             parsed = _parsed(url)
             if parsed.get_backend_name() == "sqlite":
-                if parsed.database in (None, "", ":memory:"):
+                if not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory":
                     reason = "must name a file: a database in memory is lost when the process ends"
                     raise BadSetting("HASHDB_DATABASE_URL", reason)
                 self.engine = _sqlite(parsed, busy_seconds)

@@ -42,7 +42,15 @@ def postgresql_engine(url: URL, busy_seconds: float) -> Engine:
             "connect_timeout": max(1, int(busy_seconds)),
         },
     )
-    connection_class = _limited_connection_class(engine.dialect.loaded_dbapi, busy_seconds)
+    driver_module: Any = engine.dialect.loaded_dbapi
+    connection_class = _limited_connection_class(driver_module, busy_seconds)
+    parameters = engine.dialect.create_connect_args(url)[1]
+    # SQLAlchemy's own, for the driver.
+    parameters.pop("context", None)
+    try:
+        driver_module.conninfo.make_conninfo(**parameters)
+    except (driver_module.Error, UnicodeEncodeError):
+        raise BadSetting("HASHDB_DATABASE_URL", "has a parameter or a value that PostgreSQL does not know") from None
 
     @event.listens_for(engine, "do_connect")
     def connect(dialect: object, record: object, arguments: Any, keywords: Any) -> object:
@@ -165,12 +173,15 @@ def explain_busy(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL"
     `setting` is the setting that has the URL.
     """
     cause = busy.__cause__
-    if not isinstance(cause, OperationalError) or cause.statement is not None:
-        return busy
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "postgresql":
+    if not isinstance(cause, OperationalError):
         return busy
     message = str(cause.orig).lower()
+    scheme, _, path = url.partition(":///")
+    if scheme == "sqlite":
+        return busy if "locked" in message else DatabaseAway(path, f"cannot be used: {message}")
+    if cause.statement is not None:
+        return busy
+    parsed = make_url(url)
     reason = next((reason for part, reason in _REASONS.items() if part in message), _OTHER_REASON)
     return DatabaseAway(_where(parsed), reason.replace("HASHDB_DATABASE_URL", setting))
 

@@ -106,10 +106,14 @@ class RateLimits:
         if scheme.startswith("redis") and find_spec("redis") is None:
             raise ExtraMissing("HASHDB_RATE_LIMIT_STORAGE", "redis")
         try:
+            if scheme.startswith("async"):
+                raise ValueError("a storage for asyncio")
             options = _TIMEOUTS if scheme in _REDIS else {}
             storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True, **options)
-        except (ConfigurationError, ImportError, ValueError) as error:
-            raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", str(error).lower()) from None
+        except (ConfigurationError, ImportError, ValueError):
+            # The text of these errors may have the address, and so a password.
+            reason = "must be memory:// or an address of Redis, like redis://127.0.0.1:6379"
+            raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", reason) from None
         # The rate of each scope; that of None is for all requests of a key.
         self._rates = {scope: parse(rate) for scope, rate in settings.rate_limit.items()}
         self._address = None if settings.rate_limit_address is None else parse(settings.rate_limit_address)

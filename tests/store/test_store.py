@@ -105,6 +105,21 @@ def test_the_commits_of_a_killed_process_are_kept(store: Store, member: Member, 
             "postgresql+nodriver://localhost/hashdb",
             "is not a database URL, like postgresql://user@host/hashdb",
         ),
+        ("postgresql://user@host:port/hashdb", "is not a database URL, like postgresql://user@host/hashdb"),
+        ("postgresql://user@[::1/hashdb", "is not a database URL, like postgresql://user@host/hashdb"),
+        ("postgresql://user@host/hashdb?ssl=yes", "has a parameter or a value that PostgreSQL does not know"),
+        ("postgresql://user@host/\udcff", "has a parameter or a value that PostgreSQL does not know"),
+        *(
+            (url, "must name a file: a database in memory is lost when the process ends")
+            for url in (
+                "sqlite://",
+                "sqlite:///",
+                "sqlite:///:memory:",
+                "sqlite+pysqlite:///:memory:",
+                "sqlite:///file::memory:?uri=true",
+                "sqlite:///file:x?mode=memory&uri=true",
+            )
+        ),
     ],
 )
 def test_an_invalid_database_url_is_reported(url: str, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
@@ -50,5 +51,13 @@ def test_a_connection_refused_by_the_server_is_reported_without_names(empty_post
 def test_a_busy_database_is_not_reported_as_unreachable(database_url: str) -> None:
     busy = StoreBusy(1)
     assert explain_busy(database_url, busy) is busy
-    missing_file = "sqlite:////nowhere/at/all.sqlite"
-    assert type(connection_error(missing_file)) is StoreBusy
+
+
+def test_an_unusable_sqlite_file_is_reported_with_the_reason_of_sqlite(tmp_path: Path) -> None:
+    (tmp_path / "a?folder").mkdir()
+    for path, reason in (
+        (tmp_path / "no" / "such.sqlite", "unable to open database file"),
+        (tmp_path / "a?folder", "unable to open database file"),
+    ):
+        message = str(connection_error(f"sqlite:///{path}"))
+        assert message == f"the database at {path} cannot be used: {reason}"

@@ -209,9 +209,13 @@ def test_workers_count_together_in_redis_and_alone_while_it_is_unreachable(
             ]
 
 
-def test_an_unsupported_storage_is_rejected() -> None:
-    with pytest.raises(BadSetting, match="HASHDB_RATE_LIMIT_STORAGE"):
-        RateLimits(Settings(rate_limit_storage="nowhere://"))
+@pytest.mark.parametrize(
+    "address", ["nowhere://", "redsi://:letmein@redis:6379", "redis://:letmein@x:y", "async+memory://"]
+)
+def test_an_unsupported_storage_is_rejected_without_its_password(address: str) -> None:
+    with pytest.raises(BadSetting, match=r"^HASHDB_RATE_LIMIT_STORAGE: must be memory:// or an address") as caught:
+        RateLimits(Settings(rate_limit_storage=address))
+    assert "letmein" not in str(caught.value)
 
 
 def test_an_invalid_rate_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,4 +88,12 @@ def _decoded(file: Path, octets: IO[bytes], encoding: str | None, hint: str) -> 
     marked = next((name for mark, name in _BYTE_ORDER_MARKS.items() if beginning.startswith(mark)), None)
     if marked is None and encoding is None and b"\0" in beginning:
         raise click.UsageError(f"{file} is not text in UTF-8{hint}")
-    return TextIOWrapper(octets, marked or encoding or "utf-8", _ERROR_HANDLER, newline="")
+    name = marked or encoding or "utf-8"
+    try:
+        beginning.decode(name, _ERROR_HANDLER)
+    except UnicodeError:
+        # Python reads neither UTF-16 nor UTF-32 without the mark.
+        raise click.UsageError(
+            f"{file} has no byte order mark: name the order of its bytes, like --encoding utf-16-le"
+        ) from None
+    return TextIOWrapper(octets, name, _ERROR_HANDLER, newline="")

@@ -11,6 +11,7 @@ import click
 
 from hashdb.cli.options import FILE
 from hashdb.cli.output import AddElement, counted, escape_controls
+from hashdb.errors import os_reason
 from hashdb.index.folder import opener, restrict_access
 
 DoneLine = dict[str, object]
@@ -44,13 +45,15 @@ class StateFile:
             restrict_access(path)
             self._file.seek(0)
             text = self._file.read()
-        except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"the state file {path} cannot be used: {error}") from None
+        except OSError as error:
+            raise click.UsageError(f"the state file {path} cannot be used: {os_reason(error)}") from None
+        except UnicodeDecodeError:
+            raise click.UsageError(f"the state file {path} cannot be used: it is not UTF-8") from None
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 self._lines[str(entry["path"])] = entry
-            except (ValueError, LookupError, TypeError):
+            except (ValueError, LookupError, TypeError, RecursionError):
                 continue
         if text and not text.endswith("\n"):
             self._file.write("\n")

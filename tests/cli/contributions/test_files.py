@@ -31,6 +31,9 @@ def test_without_a_byte_order_mark_the_encoding_must_be_given(tmp_path: Path) ->
     assert read(tmp_path, TEXT.encode("utf-16-le"), "utf-16-le") == TEXT
     with pytest.raises(click.UsageError, match=r"is not text in UTF-8: say which$"):
         read(tmp_path, TEXT.encode("utf-16-le"), hint=": say which")
+    for encoding in ("utf-16", "utf-32"):
+        with pytest.raises(click.UsageError, match=r"has no byte order mark: name the order of its bytes, like --enc"):
+            read(tmp_path, TEXT.encode(f"{encoding}-le"), encoding)
     assert Encoding().convert("Windows-1252", None, None) == "cp1252"
     for name in ("utf-88", "rot13", "undefined", "idna", "punycode", "\0"):
         with pytest.raises(click.BadParameter, match="is not a text encoding"):

@@ -81,5 +81,14 @@ def test_without_a_state_file_nothing_is_recorded(tmp_path: Path) -> None:
 
 
 def test_a_state_file_that_cannot_be_opened_is_a_usage_error(run: Commands, tmp_path: Path) -> None:
-    result = run("contribute", PHOTOS[0], *METADATA, "--state", tmp_path / "no" / "such")
-    assert (result.returncode, "state file" in result.stderr) == (2, True)
+    path = tmp_path / "no" / "such"
+    result = run("contribute", PHOTOS[0], *METADATA, "--state", path)
+    assert result.returncode == 2
+    assert result.stderr.endswith(f"Error: the state file {path} cannot be used: no such file or directory\n")
+
+
+def test_a_line_of_a_state_file_that_is_no_record_is_ignored(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.write_text(f"{'[' * 100_000}\n1\nx\n")
+    with StateFile(file) as state:
+        assert state.skip_done({PHOTOS[0]: None}) == {PHOTOS[0]: None}
