@@ -90,7 +90,7 @@ def _decoded(file: Path, octets: IO[bytes], encoding: str | None, hint: str) -> 
         raise click.UsageError(f"{file} is not text in UTF-8{hint}")
     name = marked or encoding or "utf-8"
     try:
-        beginning.decode(name, _ERROR_HANDLER)
+        codecs.getincrementaldecoder(name)(_ERROR_HANDLER).decode(beginning)
     except UnicodeError:
         # Python reads neither UTF-16 nor UTF-32 without the mark.
         raise click.UsageError(
