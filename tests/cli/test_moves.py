@@ -161,7 +161,7 @@ def test_no_error_message_contains_the_secret_parts_of_the_url(run: Commands) ->
     for url, status, error in (
         ("postgresql://someone:secret@127.0.0.1:9/hashdb", 1, "127.0.0.1:9"),
         ("mysql://someone:secret@127.0.0.1/x", 2, "HASHDB_COPY_TO: "),
-        ("sqlite:////absent/secret/x.sqlite", 1, "the target cannot be opened"),
+        ("sqlite:////absent/x.sqlite", 1, "the database at /absent/x.sqlite cannot be used: unable to open"),
         (
             "secret",
             2,
