@@ -230,7 +230,7 @@ class ClaimedDelivery:
     id: int
     webhook: int
     url: str
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     message: Message
     attempts: int
 
