@@ -173,16 +173,14 @@ def _changed(before: Row, event: Event, commitment: bytes | None) -> Row:
 
 def _masked(before: int, event: Event) -> int:
     """How many signals of a contribution are suppressed after an event."""
-    masked, unmasked = (_count(event, name) for name in ("masked", "unmasked"))
     if event.action == Action.CONTRIBUTION_AMENDED:
-        return before + masked - unmasked
+        return before + event.integer("masked") - event.integer("unmasked")
     # The first event, and one by which an upgrade commits to a contribution, have the whole number.
-    return masked if event.action in (Action.CONTRIBUTION_ADDED, Action.CONTRIBUTION_COMMITTED) else before
-
-
-def _count(event: Event, name: str) -> int:
-    count = event.details.get(name)
-    return count if isinstance(count, int) else 0
+    return (
+        event.integer("masked")
+        if event.action in (Action.CONTRIBUTION_ADDED, Action.CONTRIBUTION_COMMITTED)
+        else before
+    )
 
 
 def event_line(event: Event) -> str:

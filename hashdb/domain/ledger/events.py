@@ -212,6 +212,11 @@ class Event:
         """The subject in the form of the log, kind:id."""
         return f"{self.kind}:{self.id}"
 
+    def integer(self, name: str) -> int:
+        """A number of the details; 0 if they have none with this name."""
+        value = self.details.get(name)
+        return value if isinstance(value, int) else 0
+
     @property
     def text(self) -> str:
         """The canonical JSON of the event, from which the leaf is computed."""

@@ -124,8 +124,8 @@ _FIGURE_OF_COUNT = {str(CountKind.QUERY): str(Figure.QUERIES), str(CountKind.HIT
 
 def _count_addition(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
     """Count an added contribution, by the member that the event names."""
-    logged_member, seconds = event.details.get("member"), event.details.get("seconds_to_share")
-    contributor, day = logged_member if isinstance(logged_member, int) else EVERYONE, event.at.date()
+    # An event without a member counts for `EVERYONE` alone, which is 0.
+    contributor, day, seconds = event.integer("member"), event.at.date(), event.details.get("seconds_to_share")
     _count(by_day, day, Figure.ADDED, contributor)
     if isinstance(seconds, int):
         _count(by_day, day, Figure.TIMED, contributor)

@@ -8,8 +8,8 @@ import pytest
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Event
-from hashdb.domain.stats.replays import Reviews
 from hashdb.domain.stats.reports import Precision
+from hashdb.domain.stats.reviews import Reviews
 from hashdb.domain.times import Period
 from tests.builders import NOON
 
