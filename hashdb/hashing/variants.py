@@ -63,7 +63,6 @@ It is lower than that of other parts, because only a search within 31 bits finds
 """
 _CORNERS = _corners((0.08, 0.06), (0.06, 0.08))
 WINDOWS: Final = {
-    Profile.PLAIN: (),
     Profile.BALANCED: (*_centred(0.03, 0.06, 0.1, 0.14), MIDDLE, *_sides(0.08, 0.14, DEEPEST_CUT), *_CORNERS, *STRIPS),
     Profile.THOROUGH: (
         *_centred(0.03, 0.06, 0.1, 0.14, 0.18, 0.22),
@@ -75,11 +74,7 @@ WINDOWS: Final = {
     ),
 }
 """The parts that are hashed, by profile; also hashed are parts of other proportions (`proportioned`)."""
-TILTS_BY_PROFILE: Final = {
-    Profile.PLAIN: (),
-    Profile.BALANCED: (3.7, -3.7),
-    Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5),
-}
+TILTS_BY_PROFILE: Final = {Profile.BALANCED: (3.7, -3.7), Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5)}
 """The degrees by which the picture is rotated, and then cropped to the part without empty corners, by profile."""
 
 _THOROUGH_FRAME_WINDOWS = (*_centred(0.03, 0.06, 0.1, 0.14), *_sides(0.08, 0.14), *_CORNERS)
@@ -92,11 +87,11 @@ FRAME_WINDOWS_IN_TURN: Final = (_sides(0.1)[::2], _sides(0.1)[1::2])
 def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
     """The phash256 signals of a profile's parts, each once, without parts that are too plain to match reliably.
 
-    If the picture has a frame (bars, a caption), the inside of the frame is a part too.
+    The profile is not the plain one. If the picture has a frame (bars, a caption), the inside of the frame is a part
+    too.
     """
-    if profile is not Profile.PLAIN:
-        windows = (*WINDOWS[profile], *proportioned(*picture.colour.size))
-        yield from _variants(picture, windows, TILTS_BY_PROFILE[profile])
+    windows = (*WINDOWS[profile], *proportioned(*picture.colour.size))
+    return _variants(picture, windows, TILTS_BY_PROFILE[profile])
 
 
 def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Signal]:
