@@ -115,7 +115,8 @@ def hash_as(
     picture = read_picture(octets, limits)
     try:
         hashed = _hash(picture, algorithms)
-        if mode is Mode.PLAIN:
+        # In a picture without detail, the bits of other hashes would be rounding noise.
+        if mode is Mode.PLAIN or not has_detail(picture):
             return hashed
         if mode is Mode.TRANSFORMS:
             return _with_transforms(hashed, picture, algorithms, seeds)
@@ -215,12 +216,11 @@ def warm(algorithms: Sequence[Algorithm]) -> None:
 
 
 def _as_contribution(hashed: Hashed, picture: Picture, profile: Profile, seeds: Sequence[Seed]) -> Hashed:
-    """What `hash_variants` returns, from the hashes of the picture itself."""
+    """What `hash_variants` returns, from the hashes of the picture itself, which has detail."""
     newest_seed = seeds[:1]
     secret = (signal for seed in newest_seed for signal in secret_variants(picture, seed))
-    own = signatures(picture)
     with_variants = _with_variants(hashed, chain(secret, variants(picture, profile)))
-    return replace(with_variants, signatures={WHOLE: own} if own else {})
+    return replace(with_variants, signatures={WHOLE: signatures(picture)})
 
 
 def _with_variants(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
@@ -238,10 +238,7 @@ def _with_variants(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
 def _with_transforms(
     hashed: Hashed, picture: Picture, algorithms: Sequence[Algorithm], seeds: Sequence[Seed]
 ) -> Hashed:
-    """What `hash_transforms` returns, from the hashes of the picture itself."""
-    if not has_detail(picture):
-        # The bits of other hashes would be rounding noise.
-        return hashed
+    """What `hash_transforms` returns, from the hashes of the picture itself, which has detail."""
     # Secret views and cuts are hashed by phash256 only. Cuts are parts of the picture that a contribution has stored if
     # the picture is a crop of the contributed one. Secret views have precedence within the limit of signals.
     has_phash256 = Algorithm.PHASH256 in algorithms

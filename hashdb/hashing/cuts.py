@@ -40,11 +40,11 @@ _SIDES = ("left", "top", "right", "bottom")
 def cuts(picture: Picture) -> Iterator[Transform]:
     """The name and the phash256 signals of each kind of cut, without parts that are too plain to match reliably.
 
+    Each side of the picture has 5 pixels or more.
+
     `cut-left` and its like: something is off that side. `cut-all`: off all sides. `shape`: off two opposite sides.
     `tile-left` and its like: the rest is covered. `turn-left`, `turn-right`: it was turned so, and cropped.
     """
-    if picture.is_tiny:
-        return
     grey, is_usable = picture.reduced, part_filter(picture)
     for name, windows in cut_windows(*picture.colour.size).items():
         yield from _signals(name, [coefficients(grey, window) for window in windows if is_usable(window)])

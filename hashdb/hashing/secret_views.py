@@ -51,8 +51,6 @@ def _draw(seed: bytes, number: int, is_level: bool) -> Window:
 
 def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
     """The phash256 signals of a seed's parts, for a contribution, without parts that are too plain to match."""
-    if picture.is_tiny:
-        return
     changes = sample_changes(picture.sampled)
     windows = (window for window in secret_windows(seed.octets) if part_quality(changes, window) >= MINIMUM_QUALITY)
     yield from usable_signals(phash256_signal(coefficients(picture.reduced, window)) for window in windows)

@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 
 from hashdb.domain.signatures import WHOLE, Kind, Signature
-from hashdb.hashing.pdq import has_detail
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats, Octets
 from hashdb.hashing.transforms import DETAIL_FREQUENCIES, MIRROR, TILTS, Inside, mirror, orientations
@@ -36,11 +35,8 @@ MOST_SIGNATURES: Final = 64
 
 
 def signatures(picture: Picture) -> tuple[Signature, ...]:
-    """The signatures that a contribution of the picture stores: the detail and the colour of the whole.
-
-    A picture of one tone has none, nor has one with a side of less than 5 pixels.
-    """
-    return _Signer(picture).whole() if has_detail(picture) else ()
+    """The signatures that a contribution of a picture with detail stores: the detail and the colour of the whole."""
+    return _Signer(picture).whole()
 
 
 def signatures_by_view(picture: Picture, inside: Inside, names: Iterable[str]) -> dict[str, tuple[Signature, ...]]:

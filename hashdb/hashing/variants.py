@@ -106,8 +106,6 @@ def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Si
 
 
 def _variants(picture: Picture, windows: Sequence[Window], tilts: Sequence[float]) -> Iterator[Signal]:
-    if picture.is_tiny:
-        return
     grey, is_usable = picture.reduced, part_filter(picture)
     parts = [(grey, window) for window in (*windows, *(window for _, window in find_borders(grey)))]
     parts += [rotate(grey, degrees) for degrees in tilts]
