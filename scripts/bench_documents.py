@@ -287,7 +287,7 @@ def _pairs(
         by_algorithm.append((algorithm, of_queried, of_listed))
     for algorithm, of_queried, of_listed in by_algorithm:
         apart = documents.pairs(of_queried, of_listed, skip)
-        radius, tail = RADII[algorithm], fit(apart)
+        radius, tail = RADII[algorithm], fit(apart, 0)
         has_estimate = tail is not None and radius <= tail.threshold
         result["algorithms"].append(
             {

@@ -55,7 +55,7 @@ def main() -> None:
             least = np.minimum(dense, sparse + bits)
             np.fill_diagonal(least, _FAR)
             pairs = _pairs(least)
-            tail = fit(pairs)
+            tail = fit(pairs, 0)
             assert tail is not None
             sparse_share = (
                 f"{threshold:.2f} | {np.mean(largest_values >= threshold):.1%}" if threshold <= 1 else "none | 0.0%"
