@@ -75,3 +75,10 @@ def test_a_request_line_or_headers_over_the_size_limit_are_rejected(
     served: Served, line: str, headers: list[str], status: bytes
 ) -> None:
     assert send(served, line, b"", *headers).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(("prefix", "status"), [("", b"400"), ("/other", b"404")])
+def test_no_header_sets_the_path(served: Served, prefix: str, status: bytes) -> None:
+    for header in ("SCRIPT_NAME: /other", "PATH_INFO: /v1/members"):
+        response = send(served, f"{prefix}/v1/matches", b"", "Content-Type: application/json", header)
+        assert response.startswith(b"HTTP/1.1 " + status), header

@@ -15,6 +15,7 @@ from itsdangerous import BadSignature, Signer, URLSafeSerializer
 
 from hashdb.domain.accounts.users import Session
 from hashdb.errors import FormRefused, NotAuthenticated
+from hashdb.http_server.bodies import reading_body
 from hashdb.http_server.forms import InMemoryRequest, allow_videos
 from hashdb.service.accounts import sessions
 from hashdb.web.context import app_state, hashdb, spend_change
@@ -44,7 +45,7 @@ _POLL = "poll"
 def enter() -> Response | None:
     """Admit a request (None), or redirect it to a page that must come first.
 
-    Raises NotAuthenticated, FormRefused, LimitReached.
+    Raises NotAuthenticated, FormRefused, LimitReached, MalformedRequest.
     """
     endpoint = request.endpoint or ""
     if request.method not in ("GET", "HEAD", "OPTIONS"):
@@ -95,10 +96,12 @@ def form_secret() -> str:
 
 
 def _require_own_form() -> None:
-    """Raise FormRefused unless a page of this visit made the form."""
+    """Raise FormRefused unless a page of this visit made the form, and MalformedRequest if it cannot be read."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise FormRefused()
-    if not verify_secret(_FORM, request.form.get("csrf", "")):
+    with reading_body("the form does not match its headers"):
+        secret = request.form.get("csrf", "")
+    if not verify_secret(_FORM, secret):
         raise FormRefused()
 
 

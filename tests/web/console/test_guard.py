@@ -247,6 +247,24 @@ def test_a_form_without_the_secret_of_its_session_is_rejected(console: Service) 
     assert console.rows() == before
 
 
+@pytest.mark.parametrize(
+    ("content_type", "octets"),
+    [
+        ("application/x-www-form-urlencoded", b"name=ada&note=\xff"),
+        ("multipart/form-data", b"name=ada"),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nada'),
+    ],
+    ids=["not UTF-8", "no boundary", "cut short"],
+)
+def test_a_form_that_cannot_be_read_is_malformed(console: Service, content_type: str, octets: bytes) -> None:
+    ada, before = sign_in_new_user(console, f"ada of {content_type} {len(octets)}", Role.ADMIN), console.rows()
+    for visitor, path in ((Visitor(console), "/sign-in"), (ada, "/members"), (ada, "/find"), (ada, "/nowhere")):
+        answer = visitor.client.post(f"/console{path}", data=octets, content_type=content_type)
+        assert (answer.status_code, heading(answer)) == (400, "Malformed request"), path
+        assert "The form does not match its headers." in answer.text
+    assert console.rows() == before
+
+
 def test_no_method_can_replace_post(console: Service) -> None:
     ada, before = sign_in_new_user(console, "eva", Role.ADMIN), console.rows()
     secret = form_secret(ada.get("/console/account"))
