@@ -46,7 +46,7 @@ def gunicorn_settings(bind: str, workers: int) -> dict[str, Any]:
         # shared one, the kernel would give most short connections to the same worker.
         "reuse_port": not hasattr(select, "epoll"),
         "control_socket_disable": True,
-        # By default, a client of this machine, such as a proxy that passes all headers on, may set the path by a header.
+        # By default, a client of this machine may set the path by a header, also through a proxy that passes it on.
         "forwarder_headers": "",
         # The next three are in seconds.
         "keepalive": 30,
