@@ -31,7 +31,6 @@ from hashdb.web.console import (
     find,
     guard,
     incidents,
-    labels,
     members,
     neighbors,
     overviews,
@@ -43,6 +42,7 @@ from hashdb.web.console import (
     settings,
     users,
     views,
+    vocabulary,
     webhooks,
 )
 from hashdb.web.console.signals import grid
@@ -50,7 +50,7 @@ from hashdb.web.context import hashdb
 
 _MODULES = (
     sessions, provider, account, overviews, find, views, contributions, cases, claims, neighbors, compare,
-    members, incidents, benign, proposals, batches, webhooks, users, reports, events, labels, settings,
+    members, incidents, benign, proposals, batches, webhooks, users, reports, events, vocabulary, settings,
 )  # fmt: skip
 _THEMES = ("light", "dark", "system")
 _FAILED = "the service failed and logged the error: try again, and tell the operator if it fails again"

@@ -60,7 +60,7 @@ MENU = (
     MenuEntry("Webhooks", "push", "console.webhooks.browse", "w"),
     MenuEntry("Reports", "report", "console.reports.browse", "r", begins_group=True),
     MenuEntry("Audit log", "list", "console.events.browse", "l"),
-    MenuEntry("Vocabulary", "tag", "console.labels.show", "v", begins_group=True),
+    MenuEntry("Vocabulary", "tag", "console.vocabulary.show", "v", begins_group=True),
     MenuEntry("Settings", "settings", "console.settings.show", "t"),
     MenuEntry("Users", "users", "console.users.browse", "u"),
 )

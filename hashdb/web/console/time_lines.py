@@ -146,29 +146,13 @@ def _joined(
     parts += _axis(unit, length, mark_start=_STRIP_TOP, mark_end=_STRIP_TOP - 4, label_y=_STRIP_TOP - 8)
     lower_end = lower_top + _STRIP
     parts += _axis(unit, listed_length, mark_start=lower_end, mark_end=lower_end + 4, label_y=lower_end + 15)
-    shapes, labels = [], []
-    for number, segment in segments:
-        # The places of both stretches along their lines, 0 to 1,000: the width of the SVG of the segments.
-        ends = (
-            [1_000 * at / length for at in _places(unit, *segment.query)],
-            [1_000 * at / listed_length for at in _places(unit, *segment.listed)],
-        )
-        (start, stop), (begin, end) = ([min(1_000.0, x) for x in pair] for pair in ends)
-        shapes.append(
-            f'<path d="M{start:.1f} 0H{stop:.1f}V{_STRIP}L{end:.1f} {_STRIP + _GAP}V{2 * _STRIP + _GAP}H{begin:.1f}'
-            f'V{_STRIP + _GAP}L{start:.1f} {_STRIP}z"><title>Segment {number}: {extent(*segment.query, unit)} '
-            f"{'is' if unit is Unit.SECONDS else 'and'} {extent(*segment.listed, unit)}</title></path>"
-        )
-        # The number stands near the first line, where segments do not cross.
-        labels.append(
-            f'<text class="film-number" x="{(start + stop) / 20:.1f}%" y="{_STRIP_TOP + _STRIP + 15}">{number}</text>'
-        )
-    joins = "".join(shapes)
+    joins = "".join(_join(number, segment, length, listed_length) for number, segment in segments)
     parts.append(
         f'<svg class="film-joins" y="{_STRIP_TOP}" width="100%" height="{2 * _STRIP + _GAP}" '
         f'viewBox="0 0 1000 {2 * _STRIP + _GAP}" preserveAspectRatio="none">{joins}</svg>'
     )
-    parts += labels if len(segments) <= _MOST_NUMBERS else []
+    if len(segments) <= _MOST_NUMBERS:
+        parts += (_join_number(number, segment, length) for number, segment in segments)
     name = (
         f"Two {_line_name(unit).lower()}s, of {_length_text(unit, length)} and {_length_text(unit, listed_length)}, "
         f"joined by {counted(len(segments), 'segment')}"
@@ -176,6 +160,31 @@ def _joined(
     return Markup('<svg class="film" height="{}" role="img" aria-label="{}">{}</svg>').format(
         lower_end + 20, name, Markup("".join(parts))
     )
+
+
+def _join(number: int, segment: Segment, length: float, listed_length: float) -> str:
+    """The shape that joins both stretches of a segment, in an SVG of the segments that is 1,000 wide."""
+    (start, stop), (begin, end) = (
+        _ends(segment.unit, segment.query, length),
+        _ends(segment.unit, segment.listed, listed_length),
+    )
+    return (
+        f'<path d="M{start:.1f} 0H{stop:.1f}V{_STRIP}L{end:.1f} {_STRIP + _GAP}V{2 * _STRIP + _GAP}H{begin:.1f}'
+        f'V{_STRIP + _GAP}L{start:.1f} {_STRIP}z"><title>Segment {number}: {extent(*segment.query, segment.unit)} '
+        f"{'is' if segment.unit is Unit.SECONDS else 'and'} {extent(*segment.listed, segment.unit)}</title></path>"
+    )
+
+
+def _join_number(number: int, segment: Segment, length: float) -> str:
+    """The number of a segment near the first line, where segments do not cross."""
+    start, stop = _ends(segment.unit, segment.query, length)
+    return f'<text class="film-number" x="{(start + stop) / 20:.1f}%" y="{_STRIP_TOP + _STRIP + 15}">{number}</text>'
+
+
+def _ends(unit: Unit, stretch: tuple[float, float], length: float) -> tuple[float, float]:
+    """Where a stretch begins and ends on a line of this length, in thousandths of it."""
+    start, end = _places(unit, *stretch)
+    return min(1_000.0, 1_000 * start / length), min(1_000.0, 1_000 * end / length)
 
 
 def _line_name(unit: Unit) -> str:

@@ -11,7 +11,7 @@ from hashdb.domain.vocabulary import Vocabulary
 from hashdb.web.console import pages
 from hashdb.web.context import actor, hashdb
 
-blueprint = pages.blueprint_of("labels", "/vocabulary")
+blueprint = pages.blueprint_of("vocabulary")
 
 _LISTS = {
     "behaviour": ("console.contributions.browse", "label"),
@@ -36,7 +36,7 @@ def show() -> Response:
     in_vocabulary = {kind: getattr(rules.vocabulary, kind) for kind in Vocabulary.kinds()}
     codes = {kind: in_vocabulary.get(kind, tuple(MEANINGS[kind])) for kind in TITLES}
     return pages.page(
-        "labels.html",
+        "vocabulary.html",
         # Whether it is enabled, and the largest radius of a query.
         algorithms=[
             (algorithm, rules.algorithm_fault(algorithm) is None, max(algorithm.radius, radii.get(algorithm, 0)))
