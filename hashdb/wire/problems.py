@@ -26,7 +26,7 @@ PREFIX = "/problems/"
 NOT_HASHDB = "not an answer of hashdb"
 """What ServiceError says of an answer that is no problem details."""
 _POSITION = re.compile(r"\[(\d+)\]")
-_CONTRIBUTION = re.compile(r"contributions\[(\d+)\]\.?")
+_CONTRIBUTION = re.compile(r"contributions\[(\d{1,9})\]\.?")
 _Item = TypeVar("_Item")
 _CONVERTED = {"faults", "omitted"}  # Attributes of errors that have fields of their own in `Problem`.
 
@@ -133,7 +133,7 @@ def faults_by_item(error: InvalidInput, items: Sequence[_Item]) -> dict[_Item, l
     faults: dict[_Item, list[Fault]] = {}
     for fault in error.faults:
         place = _CONTRIBUTION.match(fault.at)
-        if place is None:
+        if place is None or int(place[1]) >= len(items):
             raise error
         faults.setdefault(items[int(place[1])], []).append(Fault(fault.at[place.end() :], fault.reason))
     return faults

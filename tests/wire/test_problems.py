@@ -138,7 +138,14 @@ def test_faults_are_grouped_by_the_item_that_has_them() -> None:
     }
 
 
-@pytest.mark.parametrize("faults", [(), (Fault("contributions[0].media", "is unknown"), Fault("mode", "is unknown"))])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (),
+        (Fault("contributions[0].media", "is unknown"), Fault("mode", "is unknown")),
+        (Fault("contributions[1].media", "is unknown"),),
+    ],
+)
 def test_an_error_without_a_faulty_item_is_raised_again(faults: tuple[Fault, ...]) -> None:
     """Otherwise a client would send the same request without end."""
     error = InvalidInput(faults)
