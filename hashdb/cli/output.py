@@ -68,13 +68,20 @@ def print_result(document: ResponseModel | Mapping[str, Any], sentence: str, as_
 
 
 def write_text(file: Path, text: str) -> None:
-    """Replace a file atomically: after a crash, it holds the old text or the new one. Raises BadNote."""
+    """Replace a file atomically: after a crash, it holds the old text or the new one. Raises BadNote.
+
+    A device or a pipe, like /dev/null, is written to, and a link stays.
+    """
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        if file.exists() and not file.is_file():
+            file.write_text(text, "utf-8")
+            return
+        target = file.resolve()
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as temporary:
                 temporary.write(text)
-            Path(name).replace(file)
+            Path(name).replace(target)
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise

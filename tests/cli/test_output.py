@@ -109,4 +109,19 @@ def test_a_file_that_cannot_be_written_leaves_no_other_file(tmp_path: Path) -> N
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadNote, match="folder cannot be written: is a directory"):
         write_text(tmp_path / "folder", "note")
+    with pytest.raises(BadNote, match="none/note cannot be written: no such file"):
+        write_text(tmp_path / "none" / "note", "note")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_pipe_is_written_to_and_a_link_stays(tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    reading_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "note")
+    assert (os.read(reading_end, 10), pipe.is_fifo()) == (b"note", True)
+    os.close(reading_end)
+    file.write_text("before")
+    link.symlink_to(file)
+    write_text(link, "note")
+    assert (link.is_symlink(), file.read_text()) == (True, "note")
