@@ -8,7 +8,22 @@ from threading import Thread
 
 import pytest
 
-from hashdb.hashing.messages import receive, send
+from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.signals import OF_PICTURES
+from hashdb.errors import UnreadablePicture, VideoTooLarge
+from hashdb.hashing import hash_transforms
+from hashdb.hashing.messages import (
+    decode,
+    decode_frame,
+    encode,
+    encode_error,
+    encode_frame,
+    receive,
+    receive_answer,
+    send,
+    send_answer,
+)
+from tests.hashing.samples import draw_picture, encode_picture
 
 
 @pytest.fixture
@@ -46,6 +61,25 @@ def test_a_closed_connection_raises_eof_error(sockets: tuple[socket, socket], oc
     sockets[0].close()
     with pytest.raises(EOFError):
         receive(sockets[1], 5)
+
+
+def test_hashes_and_frames_arrive_unchanged(sockets: tuple[socket, socket]) -> None:
+    hashed = hash_transforms(encode_picture(draw_picture()), OF_PICTURES)
+    frame = Frame(3, hashed.signals, hashed.quality, hashed.transforms, Unit.PAGES)
+    send_answer(sockets[0], encode(hashed))
+    send_answer(sockets[0], encode_frame(frame))
+    received = decode(receive_answer(sockets[1]))
+    assert received == hashed
+    assert list(received.transforms) == list(hashed.transforms), "in the same order"
+    assert decode_frame(receive_answer(sockets[1])) == frame
+
+
+@pytest.mark.parametrize("error", [UnreadablePicture("the picture is damaged"), VideoTooLarge("the video is long")])
+def test_the_error_of_a_file_is_raised_with_its_class(sockets: tuple[socket, socket], error: UnreadablePicture) -> None:
+    send_answer(sockets[0], encode_error(error))
+    with pytest.raises(type(error), match=error.reason) as raised:
+        receive_answer(sockets[1])
+    assert type(raised.value) is type(error)
 
 
 def test_a_timeout_applies_to_sending_and_receiving(sockets: tuple[socket, socket]) -> None:
