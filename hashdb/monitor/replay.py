@@ -175,12 +175,10 @@ def _masked(before: int, event: Event) -> int:
     """How many signals of a contribution are suppressed after an event."""
     if event.action == Action.CONTRIBUTION_AMENDED:
         return before + event.integer("masked") - event.integer("unmasked")
-    # The first event, and one by which an upgrade commits to a contribution, have the whole number.
-    return (
-        event.integer("masked")
-        if event.action in (Action.CONTRIBUTION_ADDED, Action.CONTRIBUTION_COMMITTED)
-        else before
-    )
+    if event.action in (Action.CONTRIBUTION_ADDED, Action.CONTRIBUTION_COMMITTED):
+        # The first event, and one by which an upgrade commits to a contribution, have the whole number.
+        return event.integer("masked")
+    return before
 
 
 def event_line(event: Event) -> str:
