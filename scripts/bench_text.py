@@ -57,6 +57,8 @@ def main() -> None:
     if options.source:
         page.results["source"] = options.source
     corpus = sample(options.texts, options.limit or (QUICK_LIMIT if options.quick else LIMIT))
+    if len(corpus) < 2:
+        parser.error(f"{options.texts} has fewer than two texts that are long enough")
     trials = options.trials or (QUICK_TRIALS if options.quick else TRIALS)
     measures: dict[str, Callable[[], Measured]] = {
         "recall": lambda: recall(corpus, trials, plot=not options.quick),
