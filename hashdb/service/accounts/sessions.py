@@ -99,7 +99,8 @@ def sign_in_by_provider(db: HashDB, name: str, identity: ProviderIdentity, addre
     """
     now, counted = db.now(), {"address": _address_digest(address)}
     with db.store.begin() as tx:
-        user = _find_user(tx, name)
+        found = _find_user(tx, name)
+        user = tx.users.get(found.id, lock=True) if found else None
         if user is not None and user.status is UserStatus.ACTIVE and user.sign_in is SignIn.PROVIDER:
             bound = tx.users.identity(user.id)
             if bound is None or bound.is_same(identity):
@@ -128,10 +129,11 @@ def require_password(db: HashDB, session: Session, present: str) -> None:
         if is_right:
             tx.sessions.forget_tries(counted["user"])
             return
-        _log_refusal(db, tx, user, now, "present", counted)
         ended = _remaining_wait(tx, counted, now) > timedelta(0)
-        if ended:
-            tx.sessions.end(session.id)
+        # Sessions before the log, as where others are ended, so that two transactions cannot deadlock.
+        was_open = ended and tx.sessions.end(session.id)
+        _log_refusal(db, tx, user, now, "present", counted)
+        if was_open:
             tx.audit.append(now, SYSTEM, [_sign_out_entry(session, count=1, session=session.tag)])
     if ended:
         raise SignInRefused("too many wrong passwords: this session has ended, sign in again")
@@ -154,8 +156,10 @@ def find_session(db: HashDB, token: str, lifetime: SessionLifetime, *, in_use: b
 def sign_out(db: HashDB, session: Session) -> None:
     """End this session, and release the cases that its user has taken."""
     with db.store.begin() as tx:
+        # Sessions before claims, as where a user is disabled, so that two transactions cannot deadlock.
+        was_open = tx.sessions.end(session.id)
         tx.claims.release_all(str(session.user.actor))
-        if tx.sessions.end(session.id) and session.complete:
+        if was_open and session.complete:
             entry = _sign_out_entry(session, count=1, session=session.tag)
             tx.audit.append(db.now(), session.user.actor, [entry])
 
@@ -167,12 +171,23 @@ def list_of_user(db: HashDB, session: Session) -> tuple[Session, ...]:
 
 
 def end_others(db: HashDB, session: Session) -> int:
-    """End every other session of the same user; return how many there were."""
+    """End every other session of the same user; return how many there were. Raises NotAuthenticated."""
     with db.store.begin() as tx:
+        lock_user(tx, session)
         ended = tx.sessions.end_all(session.user.id, besides=session.id)
         if ended:
             tx.audit.append(db.now(), session.user.actor, [_sign_out_entry(session, count=ended, kept=session.tag)])
     return ended
+
+
+def lock_user(tx: Transaction, session: Session) -> None:
+    """Lock the user of a session until the transaction ends, so that no other session of the user begins.
+
+    Raises NotAuthenticated if the session has ended since it was found.
+    """
+    tx.users.get(session.user.id, lock=True)
+    if session.id not in {other.id for other in tx.sessions.complete_sessions(session.user.id)}:
+        raise NotAuthenticated()
 
 
 _NO_LIFETIME = SessionLifetime(timedelta(0), timedelta(0))

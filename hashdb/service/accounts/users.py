@@ -14,10 +14,11 @@ from hashdb.domain.accounts.users import (
     password_fault,
 )
 from hashdb.domain.ledger.events import Action, Details, LogEntry, secret_tag
-from hashdb.errors import InvalidInput, reject_field
+from hashdb.errors import InvalidInput, ScopeMissing, reject_field
 from hashdb.service import HashDB
 from hashdb.service.accounts import passwords, sessions
 from hashdb.service.accounts.names import require_distinct
+from hashdb.store import Transaction
 
 
 def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None, *, local: bool = True) -> AddedUser:
@@ -59,13 +60,14 @@ def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
 
 
 def change(db: HashDB, actor: Actor, user: int, user_change: UserChange) -> User:
-    """Change a user's role, or disable or enable the user, from the next request on. Raises NotFound, InvalidInput.
+    """Change a user's role, or disable or enable the user, from the next request on.
 
-    An admin cannot take its own rights, so one admin is always left.
+    An admin cannot take its own rights, so one admin is always left. Raises NotFound, InvalidInput, and ScopeMissing,
+    also if the actor is a user that is no admin any more.
     """
     now = db.now()
     with db.begin(actor, Scope.ADMIN) as tx:
-        before = tx.users.get(user, lock=True)
+        before = _lock_with_actor(tx, actor, user)
         after = tx.users.change(user, user_change)
         if str(actor) == str(before.actor):
             reject_field("role", _OWN if after.role is not Role.ADMIN else None)
@@ -77,6 +79,20 @@ def change(db: HashDB, actor: Actor, user: int, user_change: UserChange) -> User
             tx.claims.release_all(str(after.actor))
         tx.audit.append(now, actor, _change_entries(before, after))
     return after
+
+
+def _lock_with_actor(tx: Transaction, actor: Actor, user: int) -> User:
+    """A user, locked; the actor is locked too, if it is a user, and must still be an admin.
+
+    Otherwise two admins that change each other at the same time would leave none. Raises NotFound, ScopeMissing.
+    """
+    kind, _, id = actor.name.partition(":")
+    own = int(id) if kind == "user" else user
+    # In one order, so that two transactions cannot deadlock.
+    locked = {each: tx.users.get(each, lock=True) for each in sorted({own, user})}
+    if kind == "user" and (locked[own].status is UserStatus.DISABLED or not locked[own].actor.has(Scope.ADMIN)):
+        raise ScopeMissing(Scope.ADMIN)
+    return locked[user]
 
 
 def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
@@ -114,13 +130,18 @@ def _replace_credentials(db: HashDB, actor: Actor, user: int, hashed: str | None
 
 
 def choose_password(db: HashDB, session: Session, present: str, password: str) -> User:
-    """Set the password that a user chose and end its other sessions. Raises InvalidInput, and as `require_password`."""
+    """Set the password that a user chose and end its other sessions.
+
+    Raises InvalidInput, and as `require_password` and `lock_user`.
+    """
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
     reject_field("password", "must differ from the present password" if password == present else None)
     _require_good(password, user.name)
     hashed = passwords.hash_password(password)
     with db.store.begin() as tx:
+        # The user may have been reset while the password was checked: that took long.
+        sessions.lock_user(tx, session)
         changed = tx.users.set_password(user.id, hashed, provisional=False)
         tx.sessions.end_all(user.id, besides=session.id)
         tx.audit.append(now, user.actor, [_amended(user.id, "password", password_tag=_tag(hashed), kept=session.tag)])
@@ -130,7 +151,7 @@ def choose_password(db: HashDB, session: Session, present: str, password: str) -
 def add_factor(db: HashDB, session: Session, present: str, secret: str, code: str) -> tuple[str, ...]:
     """Require codes of `secret` at each sign-in from now on, if `code` is one; return new recovery codes.
 
-    Only the returned value has the recovery codes. Raises InvalidInput, and as `require_password`.
+    Only the returned value has the recovery codes. Raises InvalidInput, and as `require_password` and `lock_user`.
     """
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
@@ -139,6 +160,7 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
         raise InvalidInput.at_field("code", "is not the code that the authenticator shows now")
     codes = passwords.new_codes()
     with db.store.begin() as tx:
+        sessions.lock_user(tx, session)
         tx.users.set_factor(user.id, secret, step, tuple(map(passwords.recovery_digest, codes)))
         tx.sessions.end_all(user.id, besides=session.id)
         entry = _amended(user.id, "second_factor", second_factor_tag=_tag(secret), kept=session.tag)
@@ -147,10 +169,11 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
 
 
 def remove_factor(db: HashDB, session: Session, present: str) -> User:
-    """Require only the password from now on. Raises as `require_password`."""
+    """Require only the password from now on. Raises as `require_password` and `lock_user`."""
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
     with db.store.begin() as tx:
+        sessions.lock_user(tx, session)
         changed = tx.users.set_factor(user.id, secret=None, step=0, recovery=())
         tx.audit.append(now, user.actor, [_amended(user.id, "second_factor", second_factor_tag=None)])
     return changed

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Table, delete, exists, func, insert, or_, select, update
 
+from hashdb.store.contributions.contributions import Contributions
 from hashdb.store.contributions.frames import limit_frames
 from hashdb.store.repositories import CHUNK, Repository, chunks
 from hashdb.store.tables import (
@@ -57,7 +58,9 @@ class Erasures(Repository):
         return tuple(self._connection.scalars(query.order_by(erasures.c.due_at).limit(limit)))
 
     def purge(self, ids: Collection[int]) -> tuple[int, ...]:
-        """Delete the signals of erased contributions; return the contributions whose deletion was due."""
+        """Lock erased contributions, and delete their signals; return the contributions whose deletion was due."""
+        # Locked, as where the benign list suppresses or restores signals: otherwise that could write them again.
+        Contributions(self._connection).lock(ids)
         purged: list[int] = []
         for chunk in chunks(list(ids)):
             query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)

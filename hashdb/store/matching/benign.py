@@ -271,12 +271,16 @@ class Suppressions(Repository):
     def lock_suppressed(self, entry: int, limit: int) -> tuple[PlacedSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
         query = select(_MASKS.c.contribution_id).distinct().where(_MASKS.c.benign_id == entry)
-        ids = list(self._connection.scalars(query.order_by(_MASKS.c.contribution_id).limit(limit)))
-        Contributions(self._connection).lock(ids)
-        rows = (
-            row for table in SUPPRESSED_TABLES for row in self._rows_in(select(table), table.c.contribution_id, ids)
-        )
-        return tuple(sorted((_placed(row) for row in rows if row.benign_id == entry), key=_PLACE))
+        query = query.order_by(_MASKS.c.contribution_id).limit(limit)
+        while ids := self._connection.scalars(query).all():
+            Contributions(self._connection).lock(ids)
+            rows = (
+                row for table in SUPPRESSED_TABLES for row in self._rows_in(select(table), table.c.contribution_id, ids)
+            )
+            if placed := tuple(sorted((_placed(row) for row in rows if row.benign_id == entry), key=_PLACE)):
+                return placed
+            # Another process has restored these before they were locked; there may be more.
+        return ()
 
     def suppress(self, placed_signals: Iterable[PlacedSignal], entry: int) -> None:
         """Suppress signals because of an entry: they no longer match."""

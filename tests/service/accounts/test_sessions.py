@@ -15,6 +15,7 @@ from hashdb.domain.accounts.users import (
     Role,
     Session,
     SessionLifetime,
+    User,
     UserChange,
     UserDraft,
     UserStatus,
@@ -23,12 +24,19 @@ from hashdb.errors import InvalidInput, LimitReached, NotAuthenticated, SignInRe
 from hashdb.service import HashDB
 from hashdb.service.accounts import passwords, sessions, users
 from hashdb.service.accounts.passwords import verify_password
+from hashdb.service.ledger.verification import verify
+from hashdb.service.review import cases, claims
 from hashdb.service.stats import counts
+from hashdb.store import Transaction
 from hashdb.store.accounts.users import Sessions
-from tests.builders import Clock
+from tests.builders import Clock, contributed, draft, hashdb, member_with
 
 PASSWORD = "correct horse battery staple"
 LIFETIME = SessionLifetime(timedelta(hours=1), timedelta(hours=12))
+on_postgres = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+"""For tests in which two transactions write at the same time."""
 
 
 @pytest.fixture
@@ -58,6 +66,86 @@ def test_a_password_that_is_replaced_while_it_is_checked_opens_no_session(
     monkeypatch.setattr(sessions, "verify_password", verify_then_reset)
     with pytest.raises(SignInRefused):
         sessions.sign_in(db, "ada", PASSWORD, "a")
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_session_that_ends_while_the_present_password_is_checked_changes_nothing(
+    db: HashDB, ada: int, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    session, generated = sessions.sign_in(db, "ada", PASSWORD, "a").session, list[str | None]()
+
+    def verify_then_reset(password: str, hashed: str | None) -> bool:
+        is_right = verify_password(password, hashed)
+        generated.append(users.reset(db, COMMAND_LINE, ada).password)
+        return is_right
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, "verify_password", verify_then_reset)
+        with pytest.raises(NotAuthenticated):
+            (_change_password, _add_factor, _remove_factor)[number](db, session, PASSWORD)
+    assert sessions.sign_in(db, "ada", generated[0] or "", "a").session.complete
+
+
+def _end_others(db: HashDB, session: Session, password: str) -> object:
+    return sessions.end_others(db, session)
+
+
+@on_postgres
+@pytest.mark.parametrize("number", range(3))
+def test_a_session_that_begins_while_the_other_ones_are_ended_is_ended_too(
+    database_url: str, db: HashDB, ada: int, clock: Clock, number: int
+) -> None:
+    own, other_process = sessions.sign_in(db, "ada", PASSWORD, "a").session, hashdb(database_url, clock)
+    with ThreadPoolExecutor(1) as pool:
+        with other_process.store.begin() as tx:
+            sessions._open_complete(tx, tx.users.get(ada, lock=True), clock(), {"by": "password"})
+            ending = pool.submit((_change_password, _add_factor, _end_others)[number], db, own, PASSWORD)
+            with pytest.raises(TimeoutError):
+                ending.result(0.5)
+        ending.result()
+    other_process.close()
+    assert [session.id for session in sessions.list_of_user(db, own)] == [own.id]
+    assert verify(db, COMMAND_LINE).findings == ()
+
+
+@on_postgres
+def test_a_sign_out_while_another_session_ends_all_waits_for_it(
+    database_url: str, db: HashDB, ada: int, clock: Clock
+) -> None:
+    """Both release the user's cases: in another order, each could wait for the other."""
+    own, other_process = sessions.sign_in(db, "ada", PASSWORD, "a").session, hashdb(database_url, clock)
+    actor = own.user.actor
+    (item,) = contributed(db, member_with(db), draft(1))
+    claims.take(db, actor, cases.open_case(db, COMMAND_LINE, item.id, "other", holds=False).id)
+    with ThreadPoolExecutor(1) as pool:
+        with other_process.store.begin() as tx:
+            tx.sessions.end_all(ada)
+            leaving = pool.submit(sessions.sign_out, db, own)
+            with pytest.raises(TimeoutError):
+                leaving.result(0.5)
+            tx.claims.release_all(str(actor))
+        leaving.result()
+    other_process.close()
+
+
+@on_postgres
+def test_the_last_guess_of_the_present_password_waits_for_the_end_of_the_session(
+    database_url: str, db: HashDB, ada: int, clock: Clock
+) -> None:
+    own, other_process = sessions.sign_in(db, "ada", PASSWORD, "a").session, hashdb(database_url, clock)
+    for _ in range(4):
+        with pytest.raises(InvalidInput):
+            _change_password(db, own, "guess")
+    with ThreadPoolExecutor(1) as pool:
+        with other_process.store.begin() as tx:
+            tx.sessions.end_all(ada)
+            guess = pool.submit(_change_password, db, own, "guess")
+            with pytest.raises(TimeoutError):
+                guess.result(0.5)
+            tx.audit.lock()
+        with pytest.raises(SignInRefused):
+            guess.result()
+    other_process.close()
 
 
 def test_concurrent_password_guesses_are_limited_like_sequential_ones(db: HashDB, ada: int) -> None:
@@ -232,6 +320,25 @@ def test_a_provider_user_is_bound_to_one_subject_of_one_issuer(db: HashDB) -> No
     users.change(db, COMMAND_LINE, bob, UserChange(status=UserStatus.DISABLED))
     with pytest.raises(SignInRefused):
         sessions.sign_in_by_provider(db, "bob", own, "a")
+
+
+@on_postgres
+def test_a_provider_user_that_is_changed_during_a_sign_in_is_not_signed_in(
+    db: HashDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = users.add(db, COMMAND_LINE, UserDraft("bob", Role.REVIEWER), local=False).user
+    find_user = sessions._find_user
+
+    def find_then_reset(tx: Transaction, name: str) -> User | None:
+        found = find_user(tx, name)
+        users.reset(db, COMMAND_LINE, user.id)
+        return found
+
+    monkeypatch.setattr(sessions, "_find_user", find_then_reset)
+    with pytest.raises(SignInRefused):
+        sessions.sign_in_by_provider(db, "bob", ProviderIdentity("https://one.example", "subject 1"), "a")
+    with db.store.read() as tx:
+        assert (tx.users.identity(user.id), tx.sessions.complete_sessions(user.id)) == (None, ())
 
 
 def test_a_subject_stored_without_an_issuer_is_bound_at_the_next_sign_in(db: HashDB) -> None:

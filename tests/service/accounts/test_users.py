@@ -9,6 +9,7 @@ from hashdb.domain.accounts.users import Role, UserChange, UserDraft, UserStatus
 from hashdb.errors import InvalidInput, NameTaken, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import sessions, users
+from tests.service.concurrently import run_concurrently
 from tests.service.ledger.test_every_event import CHANGES
 
 PASSWORD = "correct horse battery staple"
@@ -51,6 +52,22 @@ def test_auditors_and_reviewers_can_read_users_but_not_change_them(db: HashDB, a
         with pytest.raises(ScopeMissing):
             attempt()
     assert db.store.head() == before
+
+
+def test_two_admins_that_change_each_other_leave_one_admin(db: HashDB, admin: Actor) -> None:
+    other = users.add(db, admin, UserDraft("other", Role.ADMIN), PASSWORD).user
+
+    def change(actor: Actor, user: int) -> str:
+        try:
+            return str(users.change(db, actor, user, UserChange(Role.AUDITOR)).role)
+        except ScopeMissing:
+            return "refused"
+
+    # Both were admins when their requests began.
+    outcomes = run_concurrently([lambda: change(admin, other.id), lambda: change(other.actor, 1)])
+    assert sorted(outcomes) == ["auditor", "refused"]
+    roles = [str(user.role) for user in users.page(db, COMMAND_LINE, 0, 9)]
+    assert sorted(roles) == ["admin", "auditor"]
 
 
 def test_a_missing_user_is_reported(db: HashDB, admin: Actor) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
@@ -15,10 +18,16 @@ from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.store import Transaction
-from tests.builders import RULES, Clock, contributed, draft, hashdb, member_with, near, signal
+from hashdb.store.matching.benign import PlacedSignal, Suppressions
+from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, erasures
+from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, near, signal
 from tests.service.concurrently import run_concurrently
 
 ALL_ALGORITHMS = replace(RULES, algorithms=OF_PICTURES)
+on_postgres = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+"""For tests in which two transactions write at the same time."""
 
 
 def test_settle_suppresses_stored_signals_close_to_a_built_in_entry(db: HashDB, actor: Actor) -> None:
@@ -147,6 +156,64 @@ def test_an_erasure_also_deletes_suppressed_signals(db: HashDB, actor: Actor) ->
     contributions.erase(db, actor, item.id, at_once=True)
     with db.store.read() as tx:
         assert _stored_signals(tx, item.id) == ()
+
+
+@on_postgres
+@pytest.mark.parametrize("restores", [False, True])
+def test_no_signal_of_an_erased_contribution_is_written_while_it_is_purged(
+    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch, restores: bool
+) -> None:
+    items = contributed(db, actor, draft(1, 2), draft(3))
+    # Due, as after 90 days.
+    contributions.erase(db, actor, items[0].id)
+    with db.store.begin() as tx:
+        tx.connection.execute(update(erasures).values(due_at=NOON))
+    entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(1 if restores else 3),)))
+    reads = Suppressions.lock_suppressed if restores else Suppressions.unsuppressed
+    purging: list[Future[int]] = []
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+
+        def read_then_purge(*arguments: Any) -> tuple[PlacedSignal, ...]:
+            placed = reads(*arguments)
+            if not purging:
+                purging.append(pool.submit(contributions.purge, db))
+                wait(purging, 0.5)
+            return placed
+
+        patch.setattr(Suppressions, reads.__name__, read_then_purge)
+        if restores:
+            benign.delete(db, COMMAND_LINE, entry.id)
+        else:
+            benign.add(db, COMMAND_LINE, BenignDraft((signal(1),)))
+        assert purging[0].result() == 1
+    with db.store.read() as tx:
+        of_item = [
+            tx.connection.execute(select(table).where(table.c.contribution_id == items[0].id)).all()
+            for table in (*SIGNAL_TABLES, *SUPPRESSED_TABLES)
+        ]
+    assert not any(of_item)
+
+
+@on_postgres
+def test_a_process_that_waits_for_another_one_restores_the_rest(
+    database_url: str, db: HashDB, actor: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benign, "BATCH", 1)
+    items = contributed(db, actor, *(draft(near(signal(1), 8, seed)) for seed in range(2)))
+    entry = benign.add(db, COMMAND_LINE, BenignDraft((signal(1),)))
+    with db.store.begin() as tx:
+        benign.delete_within(db, tx, COMMAND_LINE, entry.id)
+    other_process = hashdb(database_url, clock)
+    with ThreadPoolExecutor(1) as pool:
+        with other_process.store.begin() as tx:
+            tx.suppressions.restore(tx.suppressions.lock_suppressed(entry.id, 1))
+            settling = pool.submit(benign.settle, db)
+            with pytest.raises(TimeoutError):
+                settling.result(0.5)
+        settling.result()
+    # The other process is killed here: what it would have done next is done.
+    other_process.close()
+    assert [contributions.get(db, actor, item.id).masked for item in items] == [0, 0]
 
 
 def _stored_signals(tx: Transaction, id: int) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +24,26 @@ from tests.service.concurrently import run_concurrently
 
 ALL_CASES = QueueQuery()
 BY_SEVERITY = QueueQuery(order=QueueOrder.SEVERITY)
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_a_case_may_be_taken_over_while_its_reviewer_proposes_to_retire_it(
+    db: HashDB, waiting: list[int], rosa: Actor, lin: Actor
+) -> None:
+    db.rules = replace(db.rules, two_persons=True)
+    claims.take(db, rosa, waiting[0])
+    with ThreadPoolExecutor(2) as pool:
+        with db.store.begin() as tx:
+            tx.audit.lock()
+            proposing = pool.submit(cases.decide, db, rosa, waiting[0], Decision.RETIRE, "a reason")
+            with pytest.raises(TimeoutError):
+                proposing.result(0.5)
+            taking = pool.submit(claims.take, db, lin, waiting[0], from_others=True)
+            with pytest.raises(TimeoutError):
+                taking.result(0.5)
+        proposing.result()
+        taking.result()
+    assert holder(db, waiting[0]) == str(lin)
 
 
 @pytest.fixture
