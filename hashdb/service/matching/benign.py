@@ -204,7 +204,7 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
 
 
 def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
-    """Suppress the signals within the radius of a new entry."""
+    """Suppress the signals within the radius of a new entry, unless it is deleted meanwhile."""
     # Once caught up, the index has every contribution that was not checked against this entry at its intake.
     db.index.catch_up()
     with db.store.read() as tx:
@@ -214,6 +214,10 @@ def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
         with db.store.begin() as tx:
             batch = ids[start : start + BATCH]
             tx.contributions.lock(batch)
+            # With the log locked, the entry is not deleted before this ends, and so what this suppresses is restored.
+            tx.audit.lock()
+            if not tx.benign.existing([entry.id]):
+                return
             placed = tx.suppressions.unsuppressed(batch, touched)
             tx.suppressions.suppress(placed, entry.id)
             tx.audit.append(db.now(), actor, _amended_entries(placed, entry, "masked"))
@@ -232,6 +236,8 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
     """
     with db.store.begin() as tx:
         placed = tx.suppressions.lock_suppressed(entry.id, BATCH)
+        # With the log locked, no other entry is deleted before it has the signals that are assigned to it.
+        tx.audit.lock()
         others = rules.close_to_benign({row.signal for row in placed})
         free = [row for row in placed if row.signal not in others]
         tx.suppressions.restore(free)

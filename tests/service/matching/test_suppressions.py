@@ -216,5 +216,52 @@ def test_a_process_that_waits_for_another_one_restores_the_rest(
     assert [contributions.get(db, actor, item.id).masked for item in items] == [0, 0]
 
 
+def test_an_entry_that_is_deleted_while_it_is_applied_suppresses_nothing(
+    database_url: str, db: HashDB, actor: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (item,) = contributed(db, actor, draft(1))
+    with db.store.begin() as tx:
+        entry = benign.add_within(db, tx, COMMAND_LINE, BenignDraft((signal(1),)))
+    other_process, search = hashdb(database_url, clock), benign._within_reach
+
+    def search_then_delete(*arguments: Any) -> set[Signal]:
+        touched = search(*arguments)
+        benign.delete(other_process, COMMAND_LINE, entry.id)
+        return touched
+
+    with monkeypatch.context() as patch:
+        patch.setattr(benign, "_within_reach", search_then_delete)
+        assert benign.settle(db) == 1
+    assert benign.settle(db) == 0
+    assert contributions.get(db, actor, item.id).masked == 0
+    other_process.close()
+
+
+@on_postgres
+def test_signals_are_not_assigned_to_an_entry_that_is_deleted_meanwhile(
+    database_url: str, db: HashDB, actor: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (item,) = contributed(db, actor, draft(1))
+    other, entry = (benign.add(db, COMMAND_LINE, BenignDraft((near(signal(1), 8, seed),))) for seed in range(2))
+    # The newer entry suppresses the signal, and then the older one: a process settles the older one first.
+    with db.store.begin() as tx:
+        tx.suppressions.assign(tx.suppressions.lock_suppressed(other.id, 1), entry.id)
+    other_process, append, deleting = hashdb(database_url, clock), benign.append_checked, list[Future[None]]()
+    with ThreadPoolExecutor(1) as pool:
+
+        def append_then_delete(*arguments: Any) -> int:
+            seq = append(*arguments)
+            if not deleting:
+                deleting.append(pool.submit(benign.delete, other_process, COMMAND_LINE, other.id))
+                wait(deleting, 0.5)
+            return seq
+
+        monkeypatch.setattr(benign, "append_checked", append_then_delete)
+        benign.delete(db, COMMAND_LINE, entry.id)
+        deleting[0].result()
+    other_process.close()
+    assert contributions.get(db, actor, item.id).masked == 0
+
+
 def _stored_signals(tx: Transaction, id: int) -> tuple[object, ...]:
     return (*tx.suppressions.lock_suppressed(1, 10), *tx.contributions.signals([id]).values())
