@@ -18,6 +18,11 @@ _RETRY_AFTER = 60
 """Seconds after which a client should repeat a request for whose video the disk had no space."""
 
 
+def _new_file() -> BinaryIO:
+    """A file without a name: in memory, or where the system has no such files (macOS) on the disk."""
+    return os.fdopen(os.memfd_create("upload"), "wb") if hasattr(os, "memfd_create") else TemporaryFile()
+
+
 class UploadLimits:
     """How many bytes of a request may be in memory, and how many a video may have. Counts the bytes in memory."""
 
@@ -112,7 +117,7 @@ class Upload:
             if self.is_video:
                 file: BinaryIO = os.fdopen(os.dup(self._stream.fileno()), "rb")
             else:
-                with os.fdopen(os.memfd_create("upload"), "wb") as copy:
+                with _new_file() as copy:
                     copy.write(self.stream.read())
                     copy.flush()
                     file = os.fdopen(os.dup(copy.fileno()), "rb")

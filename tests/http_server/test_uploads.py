@@ -58,6 +58,14 @@ def test_pictures_and_animations_stay_in_memory(tmp_path: Path, monkeypatch: pyt
         assert getattr(Image.open(opened), "n_frames", 1) == 2
 
 
+def test_a_system_without_files_in_memory_uses_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    picture = write_upload(UploadLimits(10**6, 0), photo())
+    with picture.open() as opened:
+        assert opened.read() == photo()
+    assert list(folder.iterdir()) == []
+
+
 def test_uploads_above_a_limit_are_rejected(folder: Path) -> None:
     limits = UploadLimits(memory_bytes=10_000, video_bytes=len(FILM))
     accepted = [write_upload(limits, FILM), write_upload(limits, bytes(9_000)), write_upload(limits, FILM)]
