@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -82,9 +83,12 @@ class MemberSettings(BaseModel):
     media_max_pixels: int = Field(
         default=50_000_000, ge=64, description="Largest picture in pixels, before it is decoded."
     )
-    media_seconds: float = Field(default=10.0, gt=0, description="Seconds that hashing one picture may take.")
+    media_seconds: float = Field(default=10.0, gt=0, le=900, description="Seconds that hashing one picture may take.")
     media_memory: int = Field(
-        default=1536 * MEGABYTE, ge=64 * MEGABYTE, description="Memory for hashing one picture, in bytes."
+        default=1536 * MEGABYTE,
+        ge=64 * MEGABYTE,
+        le=MEGABYTE * MEGABYTE,
+        description="Memory for hashing one picture, in bytes.",
     )
     url: str = Field(default="http://127.0.0.1:8000", description="(member's side) URL of the service.")
     key: SecretStr | None = Field(
@@ -166,6 +170,21 @@ class MemberSettings(BaseModel):
                 value.encode("utf-8", "surrogateescape" if is_path else "strict")
             except UnicodeEncodeError:
                 raise ValueError("is not UTF-8") from None
+        return value
+
+    @field_validator(
+        "remember_webhook", "console_url", "otlp_endpoint", "oidc_issuer", "public_url", check_fields=False
+    )
+    @classmethod
+    def _require_host(cls, value: str | None, field: ValidationInfo) -> str | None:
+        """Reject a URL whose host or port is none; its pattern does not look so closely."""
+        try:
+            parts = urlsplit("http://host" if value is None else value)
+            is_url = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_url = False
+        if not is_url:
+            raise ValueError(cls.pattern_reasons[str(field.field_name).upper()])
         return value
 
     @model_validator(mode="before")

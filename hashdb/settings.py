@@ -9,7 +9,6 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -156,6 +155,8 @@ class Settings(MemberSettings):
     flood_cap: int | None = Field(
         default=None,
         ge=1,
+        # The database compares it with a number.
+        le=2**31 - 1,
         description="A contribution with more hits than this within an hour, by at least three other members, is"
         " quarantined until a reviewer decides. Has no effect with `HASHDB_MATCH_LOG=counts`.",
     )
@@ -363,15 +364,6 @@ class Settings(MemberSettings):
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
         description="URL at which members reach the service, if it is behind a proxy.",
     )
-
-    @field_validator("console_url")
-    @classmethod
-    def _require_host(cls, value: str | None) -> str | None:
-        try:
-            urlsplit(value or "")
-        except ValueError:
-            raise ValueError(cls.pattern_reasons["CONSOLE_URL"]) from None
-        return value
 
     @field_validator("hma_key")
     @classmethod

@@ -84,7 +84,8 @@ def _takes(field: FieldInfo) -> str:
         for kind, name, word in ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"))
         if isinstance(bound, kind)
     ]
-    return ", ".join([kinds.get(field.annotation, "a text"), *bounds])  # type: ignore[arg-type]
+    kind = next((kind for kind in kinds if field.annotation in (kind, kind | None)), str)
+    return ", ".join([kinds.get(kind, "a text"), *bounds])
 
 
 # The command line

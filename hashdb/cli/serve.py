@@ -40,7 +40,7 @@ from hashdb.cli.remotes import HTTPRemote
 from hashdb.cli.sockets import refuse_new
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching import details
-from hashdb.errors import IndexNotReady, UnsafeStart
+from hashdb.errors import BadSetting, IndexNotReady, UnsafeStart
 from hashdb.hashing.algorithms import require_installed
 from hashdb.hashing.benign import built_in_benign
 from hashdb.http_server import prometheus_multiprocess
@@ -92,6 +92,8 @@ def serve_command(host: str, port: int, workers: int) -> None:
         port = check_port(host, port)
         if settings.metrics_port is not None:
             check_port(settings.metrics_host, settings.metrics_port, ("HASHDB_METRICS_HOST", "HASHDB_METRICS_PORT"))
+            if settings.metrics_port == port:
+                raise BadSetting("HASHDB_METRICS_PORT", f"{port} is the port of the service: choose another one")
         require_safe(settings, host)
         with open_home(settings) as db:
             # Each of these prepares the database for this version and these settings.
@@ -286,9 +288,10 @@ def _require_tls(settings: Settings, host: str) -> None:
 def _require_private(path: Path, what: str, done_to: str) -> None:
     """Raise UnsafeStart if others may access a file. The error says `what` it is, and what can be `done_to` it."""
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        mode = path.stat().st_mode
     except OSError:
         # A missing file is created, or reported, when it is read.
         return
-    if mode & 0o077:
+    # So is a folder or a device, whose mode must not be changed.
+    if stat.S_ISREG(mode) and (mode := stat.S_IMODE(mode)) & 0o077:
         raise UnsafeStart(f"the {what} {path} can be {done_to} by others (mode {mode:04o})", f"chmod 600 {path}")

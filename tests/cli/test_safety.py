@@ -52,6 +52,15 @@ def test_a_signing_key_that_others_can_read_or_write_is_rejected(run: Commands, 
     require_safe(Settings(home=tmp_path, signing_key_file=key), "127.0.0.1")
 
 
+def test_nobody_is_told_to_change_the_mode_of_a_folder(run: Commands, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    result = run("serve", "--port", "0", HASHDB_SIGNING_KEY_FILE=str(tmp_path))
+    assert (result.returncode, result.stderr) == (
+        2,
+        f"hashdb: HASHDB_SIGNING_KEY_FILE: {tmp_path} cannot be used: is a directory\n",
+    )
+
+
 @pytest.mark.parametrize(("name", "value"), [("FLASK_DEBUG", "1"), ("FLASK_DEBUG", "true"), ("PYTHONDEVMODE", "1")])
 def test_debug_mode_is_rejected(run: Commands, name: str, value: str) -> None:
     result = Commands(run.environment | {name: value}).process("serve", "--port", "0")

@@ -31,6 +31,7 @@ from hashdb.settings import Settings
 from hashdb.store.migrations import NEWEST
 from tests.builders import contributed, draft, member_with
 from tests.cli.conftest import Commands
+from tests.cli.test_witness import free_port
 from tests.mailboxes import mailbox
 from tests.receivers import LOOPBACK, receiver
 from tests.serving import serving
@@ -118,6 +119,13 @@ def test_a_home_that_cannot_be_created_is_a_bad_setting(run: Commands, tmp_path:
     result = run.process("serve", HASHDB_HOME=str(tmp_path / "file" / "home"))
     assert result.returncode == 2
     assert result.stderr.startswith("hashdb: HASHDB_HOME: ")
+
+
+def test_the_metrics_have_a_port_of_their_own(run: Commands) -> None:
+    port = str(free_port())
+    result = run("serve", "--port", port, HASHDB_METRICS_PORT=port)
+    error = f"hashdb: HASHDB_METRICS_PORT: {port} is the port of the service: choose another one\n"
+    assert (result.returncode, result.stderr) == (2, error)
 
 
 def test_an_invalid_setting_is_reported_with_its_name(run: Commands) -> None:
