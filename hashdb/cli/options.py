@@ -49,7 +49,8 @@ class _Path(click.Path):
         return super().convert(value, param, ctx)
 
 
-PATH = _Path(path_type=Path)
+# Whatever reads the path says if it cannot be read.
+PATH = _Path(path_type=Path, readable=False)
 FILE = _Path(dir_okay=False, path_type=Path)
 FOLDER = _Path(file_okay=False, path_type=Path)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hashdb.errors import BadNote, os_reason
+from hashdb.errors import BadNote, StoreBusy, os_reason
 
 if TYPE_CHECKING:
     # At run time, these imports would take a third of the start of a command that does not use them.
@@ -140,11 +140,15 @@ def prepare_streams() -> None:
 
 
 def describe(error: Exception) -> str:
-    """The sentence of an error, with its notes."""
+    """The sentence of an error, with its notes; if SQLite has a reason other than a lock, that reason."""
+    if isinstance(error, StoreBusy) and error.__cause__ is not None:
+        sentence = describe_disk_error(error.__cause__)
+        if sentence is not None and "locked" not in sentence:
+            return sentence
     return "".join([str(error), *getattr(error, "__notes__", ())])
 
 
-def describe_disk_error(error: Exception) -> str | None:
+def describe_disk_error(error: BaseException) -> str | None:
     """The sentence of an error of a file or of SQLite, as with a full disk or a damaged database; None for another."""
     if isinstance(error, OSError):
         return f"{error.filename or 'a file or a connection'} cannot be used: {os_reason(error)}"

@@ -50,7 +50,7 @@ def status_command(as_json: bool) -> int:
 
 
 def _check(configuration: Configuration) -> Iterator[_Row]:
-    yield _Row("file", f"{configuration.file}{'' if configuration.file.exists() else ', which is not there'}")
+    yield _Row("file", f"{configuration.file}{'' if os.path.exists(configuration.file) else ', which is not there'}")
     url = _row_or_error("address", lambda: _address(configuration))
     key = _row_or_error("key", lambda: _key(configuration))
     yield from (url, key)

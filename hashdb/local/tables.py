@@ -132,7 +132,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # SQLite itself rolls back where the disk is full or broken.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 

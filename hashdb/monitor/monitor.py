@@ -90,6 +90,10 @@ class MonitorState:
     clean_round_began: datetime | None
 
 
+_OTHER_STATE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""SQLite's codes for a file without the tables of the monitor. Others mean a disk that is full or cannot be read."""
+
+
 class Monitor:
     """Checks one service, with its tables in a folder."""
 
@@ -98,6 +102,8 @@ class Monitor:
         try:
             self._tables = MonitorTables(folder / MONITOR_FILE)
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _OTHER_STATE:
+                raise BadSetting("--folder", f"the state in {folder} cannot be used: {error}") from None
             reason = f"{folder} has no state of this version ({error}): move the folder away to begin again"
             raise BadSetting("--folder", reason) from None
         self._folder, self._client, self._plan, self._now = folder, client, plan, now

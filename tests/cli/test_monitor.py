@@ -22,7 +22,7 @@ from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.errors import NotFound
 from hashdb.index.folder import lock_folder
 from hashdb.monitor.alarms import Alarm, Reporter
-from hashdb.monitor.monitor import Monitor, MonitorState
+from hashdb.monitor.monitor import MONITOR_FILE, Monitor, MonitorState
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.settings import Settings
@@ -154,6 +154,19 @@ def test_an_invalid_option_is_reported_in_one_line(member: Commands, tmp_path: P
         in member("monitor", *folder, "--webhook", "https://alerts.example/").stderr
     )
     assert "--webhook: must be an address" in member("monitor", *folder[1:], "--webhook", "x").stderr
+
+
+def test_only_a_state_of_another_version_is_to_be_moved_away(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "monitor" / MONITOR_FILE
+    file.parent.mkdir()
+    file.write_bytes(b"garbage" * 100)
+    result = member("monitor", "--once", "--folder", file.parent)
+    assert (result.returncode, "move the folder away to begin again" in result.stderr) == (2, True)
+    file.unlink()
+    file.with_name(f"{file.name}-wal").mkdir()
+    result = member("monitor", "--once", "--folder", file.parent)
+    error = f"hashdb: --folder: the state in {file.parent} cannot be used: "
+    assert (result.returncode, result.stderr[: len(error)]) == (2, error)
 
 
 def test_a_folder_in_use_or_a_key_without_scope_is_rejected(member: Commands, home: Path, tmp_path: Path) -> None:

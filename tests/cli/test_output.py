@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.output import describe_disk_error, write_text
-from hashdb.errors import BadNote
+from hashdb.cli.output import describe, describe_disk_error, write_text
+from hashdb.errors import BadNote, StoreBusy
 from tests.cli.conftest import Commands
 
 _TABLE = """
@@ -99,6 +99,12 @@ def test_a_damaged_database_and_an_unusable_file_are_reported_in_one_sentence(ru
         connection.execute("SELECT * FROM sqlite_schema")
     assert describe_disk_error(raised.value) == sentence
     assert describe_disk_error(sqlite3.ProgrammingError("x")) is describe_disk_error(ValueError("x")) is None
+
+    busy = StoreBusy(1)
+    busy.__cause__ = raised.value
+    assert describe(busy) == sentence
+    busy.__cause__ = sqlite3.OperationalError("database is locked")
+    assert describe(busy) == str(StoreBusy(1))
 
     folder = database / "monitor"
     result = run("monitor", "--once", "--folder", folder)

@@ -48,6 +48,11 @@ def test_status_shows_an_error_for_each_part_that_does_not_work(member: Commands
     assert wrong["service"]["value"] == "not asked"
 
 
+def test_a_file_that_cannot_be_looked_for_is_not_there(run: Commands) -> None:
+    result = run("status", XDG_CONFIG_HOME="/" + "x" * 300)
+    assert result.stdout.splitlines()[0].endswith("/hashdb.toml, which is not there")
+
+
 def test_status_warns_of_a_key_that_is_sent_without_tls(run: Commands) -> None:
     rows = rows_by_name(run.json("status", status=1, HASHDB_URL="http://hashdb.example"))
     assert rows["address"]["value"] == "http://hashdb.example, without TLS: others can read the key"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hashdb.domain.frames import MOST_SHOTS_OF_SIGNAL, Extent, Unit
 from hashdb.domain.matching.aligners import ShotTimes
 from hashdb.domain.sharing.feed import CopiedContribution, CopiedShot, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.local.tables import CopyTables
+from hashdb.local.tables import CopyTables, transaction
 from tests.builders import NOON, signal
 from tests.local.conftest import Service
 
@@ -75,6 +77,15 @@ def test_changes_are_stored_all_together_or_not_at_all(tables: CopyTables) -> No
         tables.store(broken, 6, NOON)
     assert (tables.count(), tables.head().seq) == (0, 0)
     tables.close()
+
+
+def test_a_full_disk_is_the_error_of_a_transaction(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.sqlite", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE things (octets BLOB)")
+        connection.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError, match="full"), transaction(connection):
+            connection.execute("INSERT INTO things VALUES (zeroblob(100000))")
+        assert not connection.in_transaction
 
 
 def test_a_forked_process_has_its_own_connection(tables: CopyTables) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pytest
 
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Limits, hash_file
@@ -33,6 +36,14 @@ def test_a_folder_is_searched_for_pictures_and_other_files_are_skipped(run: Comm
     (folder.parent / ".hidden.jpg").write_text("not a picture")
     output = run.json("hash", folder.parent)
     assert [Path(item["path"]).name for item in output] == ["a.JPG", "b.jpg"]
+
+
+def test_a_file_that_must_not_be_read_does_not_keep_others_from_being_hashed(
+    run: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tests may run as root, who can read every file.
+    monkeypatch.setattr(os, "access", lambda path, mode, **options: False)
+    assert run("hash", PHOTOS[0]).returncode == 0
 
 
 def test_an_unreadable_file_is_reported_and_the_others_are_hashed(run: Commands, tmp_path: Path) -> None:
