@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Flask
+from flask import Flask, request
+from werkzeug.http import parse_date
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hashdb.http_server import request_id
@@ -52,6 +53,7 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     app.extensions["hashdb"] = AppState(db, settings)
     access_log.register(app)
     app.before_request(count_address)
+    app.before_request(_ignore_invalid_dates)
     app.teardown_request(release_slot)
     problems.register(app, db)
     systems = (hma.blueprint, stopncii.blueprint, stopncii.tat_blueprint, threatexchange.blueprint)
@@ -89,6 +91,15 @@ def _secure(application: WSGIApplication, settings: Settings) -> WSGIApplication
         return application(environ, start)
 
     return answer
+
+
+def _ignore_invalid_dates() -> None:
+    """Ignore a condition of this request whose date has no place in the calendar: Werkzeug fails to parse it."""
+    for name in ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE"):
+        try:
+            parse_date(request.environ.get(name))
+        except OverflowError:
+            del request.environ[name]
 
 
 def _routes(app: Flask) -> Iterator[tuple[str, str]]:

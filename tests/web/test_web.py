@@ -120,3 +120,10 @@ def test_an_invalid_host_is_ignored_or_rejected(service: Service, platform: Call
 def test_unusual_headers_do_not_change_the_answer(platform: Caller, headers: dict[str, str]) -> None:
     assert body(platform.get("/v1/me", headers=headers)) == body(platform.get("/v1/me"))
     assert body(platform.get("/v1/changes", headers=headers))["more"] is False
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/static/console/console.css"])
+@pytest.mark.parametrize("name", ["If-Modified-Since", "If-Range"])
+def test_a_condition_with_a_date_that_no_calendar_has_is_ignored(service: Service, path: str, name: str) -> None:
+    headers = {name: "Fri, 31 Dec 99999999999 23:59:59 GMT", "Range": "bytes=0-"}
+    assert service.anonymous.get(path, headers=headers).status_code in (200, 206)

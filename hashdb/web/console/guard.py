@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import cast
 
 from flask import Response, g, request, url_for
-from itsdangerous import BadSignature, Signer, URLSafeSerializer
+from itsdangerous import BadData, Signer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from hashdb.domain.accounts.users import Session
 from hashdb.errors import FormRefused, NotAuthenticated
@@ -143,14 +144,14 @@ def delete_cookie(response: Response, name: str) -> None:
 
 def put_notice(response: Response, text: str) -> None:
     """Show a message on the next page, once."""
-    set_cookie(response, NOTICE, _notices().dumps(text), _NOTICE_SECONDS)
+    set_cookie(response, NOTICE, _signer(NOTICE).sign(base64_encode(text)).decode(), _NOTICE_SECONDS)
 
 
 def notice() -> str:
     """The message that the previous page left; empty if there is none."""
     try:
-        return str(_notices().loads(cookie(NOTICE)))
-    except BadSignature:
+        return base64_decode(_signer(NOTICE).unsign(cookie(NOTICE))).decode("utf-8", "replace")
+    except BadData:
         return ""
 
 
@@ -178,10 +179,6 @@ def _new_visit_secret() -> str:
 
 def _signer(purpose: str) -> Signer:
     return Signer(visit_secret(), salt=f"hashdb.{purpose}", digest_method=hashlib.sha256)
-
-
-def _notices() -> URLSafeSerializer:
-    return URLSafeSerializer(visit_secret(), salt="hashdb.notice", signer_kwargs={"digest_method": hashlib.sha256})
 
 
 def _is_https() -> bool:

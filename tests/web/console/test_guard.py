@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
+import zlib
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from itsdangerous import Signer
+from itsdangerous.encoding import base64_encode
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.accounts.users import Role, UserDraft
@@ -263,6 +267,20 @@ def test_a_form_that_cannot_be_read_is_malformed(console: Service, content_type:
         assert (answer.status_code, heading(answer)) == (400, "Malformed request"), path
         assert "The form does not match its headers." in answer.text
     assert console.rows() == before
+
+
+@pytest.mark.parametrize("text", [b'"\\ud800"', b"[" * 5_000, b"9" * 5_000, b"\xff", b""])
+def test_a_notice_that_a_browser_has_signed_itself_breaks_no_page(service: Service, text: bytes) -> None:
+    # The secret of a browser that is not signed in is the value of a cookie, which it may choose.
+    for payload in (base64_encode(text), b"." + base64_encode(zlib.compress(text)), text):
+        for purpose in (guard.NOTICE, "notice"):
+            signed = (
+                Signer("secret", salt=f"hashdb.{purpose}", digest_method=hashlib.sha256).sign(payload).decode("latin-1")
+            )
+            headers = {"Cookie": f"{guard.VISIT}=secret; {guard.NOTICE}={signed}"}
+            browser = service.app.test_client(use_cookies=False)
+            assert browser.get("/console/sign-in", headers=headers).status_code == 200
+            assert browser.get("/console/cases", headers=headers).status_code == 303
 
 
 def test_no_method_can_replace_post(console: Service) -> None:
