@@ -180,14 +180,15 @@ def end_others(db: HashDB, session: Session) -> int:
     return ended
 
 
-def lock_user(tx: Transaction, session: Session) -> None:
-    """Lock the user of a session until the transaction ends, so that no other session of the user begins.
+def lock_user(tx: Transaction, session: Session) -> User:
+    """The user of a session as it is now, locked until the transaction ends: so no other session of it begins.
 
     Raises NotAuthenticated if the session has ended since it was found.
     """
-    tx.users.get(session.user.id, lock=True)
+    user = tx.users.get(session.user.id, lock=True)
     if session.id not in {other.id for other in tx.sessions.complete_sessions(session.user.id)}:
         raise NotAuthenticated()
+    return user
 
 
 _NO_LIFETIME = SessionLifetime(timedelta(0), timedelta(0))

@@ -316,10 +316,11 @@ def _erasure_entry(id: int, kept_until: str | None = None) -> LogEntry:
 
 def erase_locked(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> LogEntry:
     """Withdraw a locked contribution and erase it; return the event of the erasure, which the caller appends."""
-    if contribution.status is not Status.WITHDRAWN:
-        record_withdrawal(tx, actor, contribution, reason, now)
     kept_until = (contribution.withdrawn_at or now) + TOMBSTONES_KEPT
     tx.erasures.erase(contribution.id, now, kept_until)
     tx.opinions.erase(contribution.id)
     tx.cases.erase(contribution.id)
+    # Last, because it locks the log: PostgreSQL locks the member's row at the second change of a contribution's row.
+    if contribution.status is not Status.WITHDRAWN:
+        record_withdrawal(tx, actor, contribution, reason, now)
     return _erasure_entry(contribution.id, format_instant(kept_until))

@@ -246,7 +246,10 @@ def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
         return subject
     case: int | None = subject if batch.row_kind is RowKind.CASE else None
     if batch.row_kind is RowKind.ITEM and batch.undoes is not None:
-        item = tx.batches.items_at(batch.undoes, [subject])[subject]
+        item = tx.batches.items_at(batch.undoes, [subject]).get(subject)
+        if item is None:
+            # The batch that is undone was deleted since: `Examiner` raises NotFound.
+            return None
         if item.made_kind == "contribution":
             return item.made_id
         case = item.made_id if item.made_kind == "case" else None

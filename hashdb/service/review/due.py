@@ -23,6 +23,7 @@ from hashdb.domain.review.due import (
 from hashdb.domain.sharing.webhooks import Topic
 from hashdb.errors import reject_field
 from hashdb.service import HashDB
+from hashdb.service.accounts.sessions import lock_user
 from hashdb.service.sharing.webhooks import new_message
 from hashdb.store.review.due import RecipientKind
 
@@ -41,13 +42,15 @@ def mail_address(db: HashDB, session: Session) -> MailAddress | None:
 def set_address(db: HashDB, session: Session, text: str) -> None:
     """Send the user mail on cases that are due soon; an empty text ends it and deletes the address.
 
-    Raises InvalidInput, ScopeMissing.
+    Raises InvalidInput, ScopeMissing, NotAuthenticated.
     """
     actor = session.user.actor
     actor.require(Scope.REVIEW)
     if text:
         reject_field("address", address_fault(text) if db.rules.mails else "this service sends no mail")
     with db.store.begin() as tx:
+        # A user that no longer decides cases gets no mail, and has no address.
+        lock_user(tx, session).actor.require(Scope.REVIEW)
         before = tx.mail_addresses.get(session.user.id)
         if (before.address if before else "") == text:
             return

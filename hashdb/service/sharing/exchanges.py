@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from hashdb.domain.accounts.members import Actor, Scope
@@ -12,7 +13,7 @@ from hashdb.domain.ledger.events import FEED_ACTIONS, Action, Event
 from hashdb.domain.review.cases import OpinionDraft
 from hashdb.domain.sharing.exchanges import Exchanged, ExchangePage, ExchangeRecord, matched_after
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import Fault, reject
+from hashdb.errors import Fault, NotActive, NotFound, reject
 from hashdb.service import HashDB
 from hashdb.service.matching import matches
 from hashdb.service.review import opinions
@@ -77,6 +78,7 @@ def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, Opini
 
     Returns how many opinions were given. Before any is given, raises LimitReached, and InvalidInput if a value has no
     such contribution. `at` is the name of the field with the drafts: the fault of the first one is at `at[0]`.
+    A contribution that ends meanwhile is left out.
     """
     member = actor.require_member(Scope.MATCH)
     with db.store.read() as tx:
@@ -97,9 +99,12 @@ def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, Opini
     )
     pairs = [(id, draft) for signal, draft in drafts for id in sorted(others[signal])]
     opinions.spend(db, actor, [draft for _, draft in pairs])
+    given = 0
     for id, draft in pairs:
-        opinions.give(db, actor, id, draft, budget_spent=True)
-    return len(pairs)
+        with suppress(NotActive, NotFound):
+            opinions.give(db, actor, id, draft, budget_spent=True)
+            given += 1
+    return given
 
 
 def _contribution(event: Event) -> int:

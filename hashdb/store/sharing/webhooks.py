@@ -24,6 +24,7 @@ from hashdb.domain.sharing.webhooks import (
     Webhook,
     WebhookDraft,
 )
+from hashdb.store.accounts.members import Members
 from hashdb.store.repositories import Repository, attributes, chunks
 from hashdb.store.review.due import DueNotices, RecipientKind
 from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
@@ -68,7 +69,7 @@ class Webhooks(Repository):
 
     def count(self, member: int) -> int:
         """How many webhooks a member has; locks the member, so that nobody else adds one until the transaction ends."""
-        self._connection.execute(select(members.c.id).where(members.c.id == member).with_for_update())
+        Members(self._connection).lock([member])
         return self._count(webhooks.c.member_id == member)
 
     def change(self, changed: Webhook, before: Webhook, seq: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -602,3 +603,20 @@ class TestExpiryAndSuspension:
 def test_an_imported_draft_without_a_removal_time_is_stored(db: HashDB, actor: Actor) -> None:
     bare = Draft((signal(1),), ("manifesto",), None)
     assert contributed(db, actor, bare)[0].removed_at is None
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_a_contribution_is_erased_while_its_member_is_renamed(
+    database_url: str, db: HashDB, actor: Actor, clock: Clock
+) -> None:
+    (item,) = contributed(db, actor, draft(1))
+    other_process = hashdb(database_url, clock)
+    with ThreadPoolExecutor(1) as pool:
+        with other_process.store.begin() as tx:
+            tx.members.change(item.member, MemberChange(name="Another name"))
+            erasing = pool.submit(contributions.erase, db, COMMAND_LINE, item.id)
+            with pytest.raises(TimeoutError):
+                erasing.result(0.5)
+            tx.audit.lock()
+        erasing.result()
+    other_process.close()

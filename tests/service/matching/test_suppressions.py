@@ -16,6 +16,7 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
+from hashdb.service.contributions.intake import append_checked
 from hashdb.service.matching import benign
 from hashdb.store import Transaction
 from hashdb.store.matching.benign import PlacedSignal, Suppressions
@@ -246,11 +247,11 @@ def test_signals_are_not_assigned_to_an_entry_that_is_deleted_meanwhile(
     # The newer entry suppresses the signal, and then the older one: a process settles the older one first.
     with db.store.begin() as tx:
         tx.suppressions.assign(tx.suppressions.lock_suppressed(other.id, 1), entry.id)
-    other_process, append, deleting = hashdb(database_url, clock), benign.append_checked, list[Future[None]]()
+    other_process, deleting = hashdb(database_url, clock), list[Future[None]]()
     with ThreadPoolExecutor(1) as pool:
 
         def append_then_delete(*arguments: Any) -> int:
-            seq = append(*arguments)
+            seq = append_checked(*arguments)
             if not deleting:
                 deleting.append(pool.submit(benign.delete, other_process, COMMAND_LINE, other.id))
                 wait(deleting, 0.5)

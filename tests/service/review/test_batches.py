@@ -365,3 +365,15 @@ def test_old_batches_are_deleted(db: HashDB, ada: Actor, ids: list[int], clock: 
     assert bulk.undone_action(db, undo) is None
     clock.advance(days=1.1)
     assert (batches.prune(db), bulk.page(db, ada, 0, 9)) == (1, ())
+
+
+@on_sqlite
+def test_a_batch_whose_undone_batch_is_deleted_meanwhile_does_nothing(
+    db: HashDB, ada: Actor, ids: list[int], clock: Clock
+) -> None:
+    carry_out(db, ada, BatchAction.UPHOLD, ids)
+    undo = bulk.start(db, ada, bulk.select_undo(db, ada, 1).id, DECIDED)
+    clock.advance(days=91)
+    assert batches.prune(db) == 1
+    batches.carry_out(db)
+    assert set(outcomes_of(db, undo)) == {"gone"}

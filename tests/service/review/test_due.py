@@ -189,6 +189,15 @@ def test_a_user_may_set_an_address_twice_at_the_same_time(database_url: str, db:
     other_process.close()
 
 
+def test_a_user_that_no_longer_decides_cases_stores_no_address(db: HashDB) -> None:
+    ada = add_and_sign_in(db, "ada")
+    # Since the request began.
+    users.change(db, COMMAND_LINE, ada.user.id, UserChange(Role.AUDITOR))
+    with pytest.raises(ScopeMissing):
+        due.set_address(db, ada, "ada@example.org")
+    assert due.mail_address(db, ada) is None
+
+
 def _run_after_next_read(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Run `act` once, directly after the next caller has read which cases are due."""
     from hashdb.store.review.due import DueNotices

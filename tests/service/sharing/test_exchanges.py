@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,22 @@ def test_an_opinion_on_a_value_applies_to_all_contributions_of_other_members(
     with pytest.raises(InvalidInput) as caught:
         exchanges.give_opinions(db, other, [(signal(2), CONFIRMS), (signal(3), CONFIRMS)], "opinions")
     assert [fault.at for fault in caught.value.faults] == ["opinions[1]"]
+
+
+def test_a_contribution_that_ends_before_an_opinion_is_given_is_left_out(
+    db: HashDB, actor: Actor, other: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [each.id for each in contributed(db, actor, draft(1), draft(1, 2))]
+    spend = opinions.spend
+
+    def spend_then_withdraw(*arguments: Any) -> None:
+        spend(*arguments)
+        contributions.withdraw(db, actor, ids[0], "other")
+
+    monkeypatch.setattr(opinions, "spend", spend_then_withdraw)
+    assert exchanges.give_opinions(db, other, [(signal(1), CONFIRMS)], "opinions") == 1
+    with db.store.read() as tx:
+        assert tx.opinions.current(ids).keys() == {ids[1]}
 
 
 def test_a_withdrawn_picture_is_gone_although_a_video_has_it_as_a_frame(db: HashDB, actor: Actor, other: Actor) -> None:

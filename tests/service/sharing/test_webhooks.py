@@ -28,10 +28,23 @@ from hashdb.errors import (
 )
 from hashdb.service import HashDB
 from hashdb.service.sharing import webhooks
-from tests.builders import Clock, member_with, with_new_key
+from tests.builders import Clock, hashdb, member_with, with_new_key
 
 URL = "https://example.org/hook"
 DRAFT = WebhookDraft(URL, (Topic.FEED_CHANGED,), "mine")
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+def test_a_webhook_that_is_added_does_not_block_what_refers_to_its_member(
+    database_url: str, db: HashDB, actor: Actor, clock: Clock
+) -> None:
+    assert actor.member is not None
+    other_process = hashdb(database_url, clock, busy_seconds=1)
+    with db.store.begin() as tx:
+        assert tx.webhooks.count(actor.member.id) == 0
+        # Otherwise one that has locked the log would wait here, and this transaction would wait for the log.
+        assert with_new_key(other_process, actor).is_member(actor.member.id)
+    other_process.close()
 
 
 def logged_webhook_events(db: HashDB) -> list[tuple[str, str, object]]:
