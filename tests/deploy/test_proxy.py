@@ -173,6 +173,15 @@ def test_the_proxy_rejects_large_headers_and_large_bodies(proxied: Proxied) -> N
         assert proxied.log.read_text("utf-8").count('"status": 413') == before
 
 
+@pytest.mark.parametrize("page", ["find", "debugger", "compare"])
+def test_the_proxy_passes_large_files_to_the_pages_that_take_them(proxied: Proxied, page: str) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    address = proxied.console.join(f"/console/{page}")
+    response = httpx.post(address, content=b"x" * (17 * 2**20), headers=headers, verify=proxied.trusted, timeout=20)
+    # Without a session the console refuses the file, too, but with a page of its own.
+    assert "<center>nginx" not in response.text and "hashdb" in response.text
+
+
 def test_a_client_that_a_replica_disconnects_does_not_disable_the_replica(proxied: Proxied) -> None:
     # More headers than gunicorn accepts: it disconnects while the proxy still sends the body.
     head = "".join(f"X-{number}: x\r\n" for number in range(120))
