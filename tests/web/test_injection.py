@@ -54,12 +54,14 @@ def test_no_address_in_an_answer_comes_from_the_host_header(service: Service) ->
     headers = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
     headers |= {"Cookie": f"hashdb_session={session.value}"}
     browser = service.app.test_client(use_cookies=False)
-    for path in ("/", "/console", "/console/sign-in", "/console/members", "/console/account", "/docs", "/v1/me"):
+    for path in ("/", "//", "/console", "/console/sign-in", "/console/members", "/console/account", "/docs", "/v1/me"):
         answer = browser.get(path, headers=headers, buffered=True)
         assert "evil.example" not in answer.text + str(answer.headers), path
     fields = {"theme": "dark", "csrf": form_secret(ada.get("/console/account"))}
     posted = browser.post("/console/theme", data=fields, headers=headers)
     assert posted.headers["Location"] == "/console"
+    signed_in = browser.post("/tat/token-auth/tcap", data={"username": "x", "password": "x"}, headers=headers)
+    assert (signed_in.status_code, "Location" in signed_in.headers) == (401, False)
 
 
 def test_only_a_trusted_proxy_can_mark_a_request_as_https(service: Service) -> None:

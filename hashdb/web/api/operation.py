@@ -65,7 +65,7 @@ def docs() -> Response:
     return Response(render_template("docs.html"))
 
 
-@blueprint.get("/")
+@blueprint.get("/", strict_slashes=False)
 def root() -> Response:
     """Redirect to the console."""
     return Response(status=302, headers={"Location": url_for("console.landing")})

@@ -79,7 +79,7 @@ def _authenticate(scope: Scope) -> Actor:
 tat_blueprint = Blueprint("tat", __name__, url_prefix="/tat")
 
 
-@tat_blueprint.post("/token-auth/tcap/")
+@tat_blueprint.post("/token-auth/tcap/", strict_slashes=False)
 def log_in() -> Response:
     """Return the bearer token of a member: its password, which is the secret of its key."""
     credentials = parse_fields(LoginIn, fields())
