@@ -129,6 +129,8 @@ def decide_within(
         raise CaseTaken(id)
     shadow = _shadow(tx, case.contribution, decision, shadow_places)
     if shadow is not None:
+        # Cases and claims before the log, as where a case is taken, so that two transactions cannot deadlock.
+        tx.claims.lock({contribution.id, *twin_ids})
         change = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.content})
         if proposal := require_second_person(db, tx, actor, change, now):
             note_reason(tx, actor, contribution, proposal, note, now)

@@ -46,9 +46,6 @@ def take(db: HashDB, actor: Actor, id: int, *, from_others: bool = False) -> Non
     with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         idle_since = now - db.rules.case_idle
-        if from_others:
-            # Before the claim, as where a retirement is proposed, so that two transactions cannot deadlock.
-            tx.audit.lock()
         case = tx.cases.one(id)
         holder = current_claims(tx, db.rules, [id], now).get(id)
         if not tx.claims.take(id, str(actor), now, idle_since, from_others=from_others):

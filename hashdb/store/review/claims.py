@@ -65,10 +65,17 @@ class Claims(Repository):
         statement = self._taking(query.with_for_update(of=cases, key_share=True), idle_since, from_others=from_others)
         return self._connection.execute(statement).first() is not None
 
-    def release(self, id: int, actor: str | None = None) -> None:
-        """Release a case: the claim of this actor (None: of any)."""
-        own = [] if actor is None else [case_claims.c.actor == actor]
-        self._delete(case_claims, case_claims.c.case_id == id, *own)
+    def lock(self, contributions: Collection[int]) -> None:
+        """Lock the open cases on contributions, and the claims on these cases, until the transaction ends."""
+        # `key_share`: other transactions may still insert rows that refer to a case.
+        query = select(cases.c.id).where(cases.c.decision.is_(None)).order_by(cases.c.id)
+        locked = self._rows_in(query.with_for_update(key_share=True), cases.c.contribution_id, contributions)
+        claimed = select(case_claims.c.case_id).order_by(case_claims.c.case_id).with_for_update()
+        self._rows_in(claimed, case_claims.c.case_id, [row.id for row in locked])
+
+    def release(self, id: int, actor: str) -> None:
+        """Release a case if the actor has it."""
+        self._delete(case_claims, case_claims.c.case_id == id, case_claims.c.actor == actor)
 
     def release_all(self, actor: str) -> None:
         """Release every case that an actor has."""

@@ -11,7 +11,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.accounts.users import Role, UserChange, UserDraft, UserStatus
-from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
+from hashdb.domain.review.cases import Case, Decision, OpinionDraft, Stance
 from hashdb.domain.review.queues import MOST_WITHOUT_PILE, QueueOrder, QueueQuery
 from hashdb.errors import AlreadyDecided, CaseTaken, NotFound, ScopeMissing
 from hashdb.service import HashDB
@@ -44,6 +44,28 @@ def test_a_case_may_be_taken_over_while_its_reviewer_proposes_to_retire_it(
         proposing.result()
         taking.result()
     assert holder(db, waiting[0]) == str(lin)
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@pytest.mark.parametrize("decision", [Decision.UPHOLD, Decision.RETIRE])
+def test_a_case_may_be_decided_while_it_is_taken_over(
+    db: HashDB, waiting: list[int], rosa: Actor, lin: Actor, decision: Decision
+) -> None:
+    """Both lock the case before the log: in another order, each could wait for the other."""
+    claims.take(db, rosa, waiting[0])
+    with ThreadPoolExecutor(2) as pool:
+        with db.store.begin() as tx:
+            tx.audit.lock()
+            taking = pool.submit(claims.take, db, lin, waiting[0], from_others=True)
+            with pytest.raises(TimeoutError):
+                taking.result(0.5)
+            deciding = pool.submit(cases.decide, db, rosa, waiting[0], decision, "a reason")
+            with pytest.raises(TimeoutError):
+                deciding.result(0.5)
+        taking.result()
+        decided = deciding.result()
+    assert isinstance(decided, Case)
+    assert decided.decision is decision
 
 
 @pytest.fixture
