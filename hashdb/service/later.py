@@ -95,7 +95,7 @@ class Later:
         """The answer that `work` makes, or the id of a job if that takes more than `patience` seconds.
 
         With a patience of 0 it is always a job, also if the work ends at once. Raises what `work` raises within this
-        time, HashingBusy if the actor has its share of requests in this process, and StoreBusy.
+        time, HashingBusy if the actor has its share of requests in this process, Unavailable, and StoreBusy.
         """
         running = self._start(actor, work)
         if patience and running.ended.wait(patience):
@@ -109,7 +109,12 @@ class Later:
             raise
         follower = Thread(target=self._run_follower, args=(id, running, encrypt), name="later", daemon=True)
         self._followers.add(follower)
-        follower.start()
+        try:
+            follower.start()
+        except RuntimeError:
+            running.given_up = True
+            self._followers.discard(follower)
+            raise Unavailable(_RETRY_AFTER) from None
         return id
 
     def within(self, actor: Actor, work: Callable[[Advance], _Answer], seconds: float) -> _Answer:

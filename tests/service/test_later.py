@@ -11,7 +11,7 @@ import pytest
 
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.jobs import AnswerJob, JobStatus
-from hashdb.errors import HashingBusy, JobLost, NotFound, StoreBusy, TooManyAtOnce, reject_field
+from hashdb.errors import HashingBusy, JobLost, NotFound, StoreBusy, TooManyAtOnce, Unavailable, reject_field
 from hashdb.service import HashDB, later
 from hashdb.service.jobs import LONGEST_JOB
 from hashdb.service.later import ALL_REQUESTS, KEPT_JOBS, KEY_REQUESTS, Advance, Later, Work, retry_for_a_minute
@@ -243,6 +243,34 @@ def test_a_request_for_which_no_thread_starts_is_not_counted(
             with pytest.raises(HashingBusy):
                 requests.within(actor, lambda advance: "answer", 30)
     assert requests.within(actor, lambda advance: "answer", 30) == "answer"
+
+
+def test_a_job_that_no_thread_can_follow_is_refused_and_given_up(
+    actor: Actor, requests: Later, monkeypatch: pytest.MonkeyPatch, may_finish: Event
+) -> None:
+    start, started, advances = Thread.start, list[Thread](), list[Advance]()
+
+    def start_the_first(thread: Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    def work(advance: Advance) -> str:
+        may_finish.wait(30)
+        advances.append(advance)
+        advance(0.5)
+        return "answer"
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", start_the_first)
+        with pytest.raises(Unavailable):
+            requests.answer(actor, work, serialize, 0)
+    may_finish.set()
+    started[0].join(30)
+    with pytest.raises(JobLost):
+        advances[0](1.0)
+    assert requests.answer(actor, lambda advance: "answer", serialize, 30) == "answer"
 
 
 def test_a_closing_process_reports_its_jobs_as_lost_and_stops_their_work(
