@@ -17,7 +17,8 @@ _KINDS |= {"batch", "report", "seed", "upstream", "user", "webhook"}
 """The words before an id where `hashdb` prints it, as in `contribution 17`; the log has `contribution:17`."""
 _PLURALS = {"batches": "batch", "benign": "entry", "deliveries": "delivery"}
 _SHOWN = re.compile(r"(?:(?:benign )?(?P<kind>[a-z]+)[ :/]? ?)?#?(?P<id>[0-9]{1,16})[:,;.]?")
-_ADDRESS = re.compile(r"(?:https?://[^?#]+)?/(?:[a-z]+/)*(?P<kind>[a-z]+)/(?P<id>[0-9]{1,16})/?(?:[?#].*)?")
+# It matches in time proportional to the length of a text, which may be long: each part of a path can match in one way.
+_ADDRESS = re.compile(r"(?:https?://[^?#]+|(?:/[a-z]+)*)/(?P<kind>[a-z]+)/(?P<id>[0-9]{1,16})/?(?:[?#].*)?")
 
 
 def read_id(text: str) -> tuple[str | None, int] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hashdb.domain.spelling import did_you_mean, nearest, read_id
@@ -65,3 +67,11 @@ def test_the_first_of_two_words_that_differ_only_in_case_is_found() -> None:
 )
 def test_an_id_is_read_in_every_form_that_the_console_shows(text: str, expected: tuple[str | None, int] | None) -> None:
     assert read_id(text) == expected
+
+
+@pytest.mark.parametrize("text", ["https://x" + "/a" * 100_000, "/a" * 100_000, "https://x/" + "a" * 200_000])
+def test_a_long_address_is_read_in_time_proportional_to_its_length(text: str) -> None:
+    before = time.process_time()
+    assert read_id(text) is None
+    assert read_id(f"{text}/cases/3") == ("case", 3)
+    assert time.process_time() - before < 5
