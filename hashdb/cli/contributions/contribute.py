@@ -1,4 +1,4 @@
-"""hashdb contribute: hash files and addresses on this machine, and send the hashes."""
+"""hashdb contribute: hash files and addresses on this machine, and send the hashes. Also withdraw and erase."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import click
 
 from hashdb.cli.contributions.files import open_list
-from hashdb.cli.help import BASES, CONTEXTS, LABELS, PROFILES, TCO_GROUNDS, Choice, Code, Command
+from hashdb.cli.help import BASES, CONTEXTS, LABELS, PROFILES, REASONS, TCO_GROUNDS, Choice, Code, Command
+from hashdb.cli.home import open_home
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
 from hashdb.cli.matching.outcomes import (
     Outcome,
@@ -26,9 +27,10 @@ from hashdb.cli.matching.outcomes import (
 )
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.options import PATH, TEXT, Instant
-from hashdb.cli.output import as_json
+from hashdb.cli.options import PATH, TEXT, Id, Instant
+from hashdb.cli.output import as_json, print_result
 from hashdb.client import Client
+from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
 from hashdb.domain.meanings import explain_all
 from hashdb.domain.signals import Profile
@@ -232,3 +234,45 @@ def _to_text(recorded: Recorded) -> str:
 def _to_json(recorded: Recorded) -> dict[str, object]:
     document: dict[str, object] = json.loads(ContributionOut.from_recorded(recorded).json_text())
     return document
+
+
+@click.command("withdraw", cls=Command, examples=("hashdb withdraw 17 --reason removal_reversed",))
+@click.argument("contribution", type=Id("contribution"))
+@click.option("--reason", type=Code(REASONS), required=True, help="Why you withdraw it.")
+@as_json
+def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
+    """Withdraw one of your contributions.
+
+    CONTRIBUTION is its id. From the next request on it no longer matches.
+    """
+    with Client.from_environment() as client:
+        withdrawn = client.withdraw(contribution, reason)
+    print_result(
+        ContributionOut.from_domain(withdrawn),
+        f"contribution {withdrawn.id} withdrawn ({withdrawn.withdrawal_reason})",
+        as_json,
+    )
+
+
+@click.command("erase", cls=Command, examples=("hashdb erase 17", "hashdb erase 17 --now"))
+@click.argument("contribution", type=Id("contribution"))
+@click.option(
+    "--now",
+    is_flag=True,
+    help="Also erase the signals at once. By default they are kept for 90 days, so that copies can delete theirs.",
+)
+@as_json
+def erase_command(contribution: int, now: bool, as_json: bool) -> None:
+    """Erase the data of a contribution.
+
+    CONTRIBUTION is the id of any member's contribution. The command withdraws it first. Its events stay in the audit
+    log. Run this command on the service's machine.
+    """
+    # The other commands run on a member's machine, which may not have the service's packages.
+    from hashdb.service.contributions import contributions
+
+    with open_home() as db:
+        contributions.erase(db, COMMAND_LINE, contribution, at_once=now)
+        erased = contributions.get(db, COMMAND_LINE, contribution)
+    kept_signals = "" if now else "; the database keeps its signals, hidden, until 90 days after the withdrawal"
+    print_result(ContributionOut.from_domain(erased), f"contribution {contribution} erased{kept_signals}", as_json)

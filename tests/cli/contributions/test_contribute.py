@@ -1,4 +1,4 @@
-"""hashdb contribute, then match, against a real service."""
+"""hashdb contribute, then match and withdraw, against a real service."""
 
 from __future__ import annotations
 
@@ -102,6 +102,22 @@ def test_a_radius_narrows_a_match_and_is_validated(member: Commands, tmp_path: P
     assert matches and all("pdq" not in match["agree"] for match in matches)
     assert member("match", tiny, "--radius", "pdq").returncode == 2
     assert "0 to 31 bits" in member("match", tiny, "--radius", "pdq=32").stderr
+
+
+def test_a_withdrawn_contribution_no_longer_matches(member: Commands) -> None:
+    id = member.json("contribute", PHOTOS[4], *METADATA)[0]["id"]
+    assert member.json("withdraw", str(id), "--reason", "removal_reversed")["status"] == "withdrawn"
+    matches = member.json("match", PHOTOS[4])[0]["matches"]
+    assert id not in [match["contribution"] for match in matches]
+    assert member("withdraw", str(id), "--reason", "other").stderr == (
+        f"hashdb: contribution {id} is already withdrawn\n"
+    )
+
+
+def test_an_impossible_contribution_id_is_a_usage_error(member: Commands) -> None:
+    assert member("withdraw", str(2**53), "--reason", "other").returncode == 2
+    result = member("withdraw", str(2**53 - 1), "--reason", "other")
+    assert result.stderr == f"hashdb: contribution {2**53 - 1} does not exist\n"
 
 
 def test_a_missing_key_is_reported_with_its_setting(member: Commands) -> None:
