@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -144,7 +144,7 @@ class Store:
     def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
         """Opens no connection yet. Raises BadSetting if the URL cannot be used, ExtraMissing without its driver."""
         try:
-            parsed = _parsed(url)
+            parsed = connections.parse_url(url)
             if parsed.get_backend_name() == "sqlite":
                 if not parsed.database or ":memory:" in parsed.database or parsed.query.get("mode") == "memory":
                     reason = "must name a file: a database in memory is lost when the process ends"
@@ -307,14 +307,6 @@ class Store:
 def _is_fault(error: Exception) -> bool:
     """Whether an error is a mistake of ours, and not of a database that is locked, full or away."""
     return isinstance(error, DBAPIError) and not (isinstance(error, OperationalError) or error.connection_invalidated)
-
-
-def _parsed(url: str) -> URL:
-    scheme, _, path = url.partition(":///")
-    if scheme != "sqlite" or path.endswith("uri=true"):
-        return make_url(url)
-    # All the rest is the path, except in SQLite's own URIs: the name of a folder may have a question mark.
-    return URL.create("sqlite", database=path)
 
 
 def _writer_turns(url: URL, busy_seconds: float) -> WriterTurns | None:

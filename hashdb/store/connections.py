@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: every statement, lock and silence of either side has a time limit."""
+"""Connections to databases. To PostgreSQL, every statement, lock and silence of either side has a time limit."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ STATEMENT_TIMES = 6
 """The server's timeout for a statement."""
 SILENT_TIMES = 7
 """How long this process waits for a server that sends nothing at all. It is longer than the server's own timeouts."""
+
+
+def parse_url(url: str) -> URL:
+    """The parts of the URL of a database. Raises ArgumentError and ValueError if it is none."""
+    scheme, _, path = url.partition(":///")
+    if scheme != "sqlite" or path.endswith("uri=true"):
+        return make_url(url)
+    # All the rest is the path, except in SQLite's own URIs: the name of a folder may have a question mark.
+    return URL.create("sqlite", database=path)
 
 
 def postgresql_engine(url: URL, busy_seconds: float) -> Engine:
@@ -176,12 +185,12 @@ def explain_busy(url: str, busy: StoreBusy, setting: str = "HASHDB_DATABASE_URL"
     if not isinstance(cause, OperationalError):
         return busy
     message = str(cause.orig).lower()
-    scheme, _, path = url.partition(":///")
-    if scheme == "sqlite":
-        return busy if "locked" in message else DatabaseAway(path, f"cannot be used: {message}")
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        # As "database is locked", and "locking protocol", which also passes.
+        return busy if "lock" in message else DatabaseAway(str(parsed.database), f"cannot be used: {message}")
     if cause.statement is not None:
         return busy
-    parsed = make_url(url)
     reason = next((reason for part, reason in _REASONS.items() if part in message), _OTHER_REASON)
     return DatabaseAway(_where(parsed), reason.replace("HASHDB_DATABASE_URL", setting))
 

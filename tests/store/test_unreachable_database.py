@@ -55,9 +55,7 @@ def test_a_busy_database_is_not_reported_as_unreachable(database_url: str) -> No
 
 def test_an_unusable_sqlite_file_is_reported_with_the_reason_of_sqlite(tmp_path: Path) -> None:
     (tmp_path / "a?folder").mkdir()
-    for path, reason in (
-        (tmp_path / "no" / "such.sqlite", "unable to open database file"),
-        (tmp_path / "a?folder", "unable to open database file"),
-    ):
-        message = str(connection_error(f"sqlite:///{path}"))
-        assert message == f"the database at {path} cannot be used: {reason}"
+    missing, folder = tmp_path / "no" / "such.sqlite", tmp_path / "a?folder"
+    for path, scheme in ((missing, "sqlite"), (missing, "sqlite+pysqlite"), (folder, "sqlite")):
+        message = str(connection_error(f"{scheme}:///{path}"))
+        assert message == f"the database at {path} cannot be used: unable to open database file"
