@@ -18,6 +18,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import DEFAULT_LIMITS
 from hashdb.hashing.algorithms import imagehash_signal
+from hashdb.hashing.pdq import has_detail
 from hashdb.hashing.pictures import read_picture
 from hashdb.hashing.signatures import signatures
 
@@ -65,10 +66,10 @@ def _rows(folder: Path, most: int) -> Iterator[tuple[_Floats, _Floats, _Floats]]
             picture = read_picture(path.read_bytes(), DEFAULT_LIMITS)
         except UnreadablePicture:
             continue
-        if picture_signatures := signatures(picture):
+        if has_detail(picture):
             hashed = imagehash_signal(picture, Algorithm.PHASH256).to_bytes()
             grey = np.asarray(picture.grey.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
-            yield grey - grey.mean(), reconstruct(_bits(hashed)), reconstruct(_bits(picture_signatures[0].octets))
+            yield grey - grey.mean(), reconstruct(_bits(hashed)), reconstruct(_bits(signatures(picture)[0].octets))
 
 
 def _bits(octets: bytes) -> NDArray[np.uint8]:

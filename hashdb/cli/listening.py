@@ -176,11 +176,22 @@ def is_loopback(host: str) -> bool:
     if not host:
         # The server would listen on every address.
         return False
+    return all(address.is_loopback for address in _addresses(host))
+
+
+def have_common_address(host: str, other_host: str) -> bool:
+    """Whether two servers on the same port of these hosts, addresses or names, may get each other's connections."""
+    addresses, others = _addresses(host), _addresses(other_host)
+    return bool(addresses & others) or any(address.is_unspecified for address in addresses | others)
+
+
+def _addresses(host: str) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """The addresses of a host; empty for a name that cannot be resolved."""
     try:
-        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return True
-    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
+        return set()
+    return {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries}
 
 
 _OTHER_VARIABLES = frozenset({"KERNEL", "REQUIRE_ALL"})

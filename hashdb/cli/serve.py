@@ -31,6 +31,7 @@ from hashdb.cli.listening import (
     check_port,
     freeze_objects,
     gunicorn_settings,
+    have_common_address,
     is_loopback,
     warn_of_unknown_settings,
 )
@@ -92,7 +93,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
         port = check_port(host, port)
         if settings.metrics_port is not None:
             check_port(settings.metrics_host, settings.metrics_port, ("HASHDB_METRICS_HOST", "HASHDB_METRICS_PORT"))
-            if settings.metrics_port == port:
+            if settings.metrics_port == port and have_common_address(settings.metrics_host, host):
                 raise BadSetting("HASHDB_METRICS_PORT", f"{port} is the port of the service: choose another one")
         require_safe(settings, host)
         with open_home(settings) as db:

@@ -20,7 +20,7 @@ import pytest
 
 from hashdb import __version__
 from hashdb.cli.home import open_home
-from hashdb.cli.listening import bind_error
+from hashdb.cli.listening import bind_error, have_common_address
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.accounts.users import Role, Session, UserDraft
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
@@ -126,6 +126,20 @@ def test_the_metrics_have_a_port_of_their_own(run: Commands) -> None:
     result = run("serve", "--port", port, HASHDB_METRICS_PORT=port)
     error = f"hashdb: HASHDB_METRICS_PORT: {port} is the port of the service: choose another one\n"
     assert (result.returncode, result.stderr) == (2, error)
+
+
+@pytest.mark.parametrize(
+    ("host", "other_host", "have_common"),
+    [
+        ("127.0.0.1", "localhost", True),
+        ("0.0.0.0", "127.0.0.1", True),
+        ("192.0.2.1", "0.0.0.0", True),
+        ("192.0.2.1", "127.0.0.1", False),
+        ("2001:db8::1", "127.0.0.1", False),
+    ],
+)
+def test_servers_on_different_addresses_may_have_the_same_port(host: str, other_host: str, have_common: bool) -> None:
+    assert have_common_address(host, other_host) is have_common
 
 
 def test_an_invalid_setting_is_reported_with_its_name(run: Commands) -> None:

@@ -176,12 +176,11 @@ def _vpdq(frames: Sequence[dict[str, Any]]) -> str:
 
     The first PDQ of a frame is that of the unaltered frame.
     """
-    entries = [
-        f"{own.removeprefix('pdq:')},{frame['quality'] or 0},{frame['at']:.3f}"
-        for frame in frames
-        if "at" in frame
-        for own in [text for text in frame["signals"] if text.startswith("pdq:")][:1]
-    ]
+    entries: list[str] = []
+    for frame in frames:
+        own = next((text for text in frame["signals"] if text.startswith("pdq:")), None)
+        if own is not None and "at" in frame:
+            entries.append(f"{own.removeprefix('pdq:')},{frame['quality'] or 0},{frame['at']:.3f}")
     return json.dumps(entries) if entries else ""
 
 
