@@ -263,8 +263,8 @@ class EventsPageQuery(QueryString):
     actor: Line | None = None
     action: Action | None = None
     subject: Line | None = None
-    since: date | None = None
-    until: date | None = None
+    since: Day | None = None
+    until: Day | None = None
     before: WholeNumber | None = None
     newer: WholeNumber | None = None
     after: WholeNumber | None = None
@@ -365,11 +365,11 @@ class ListingQuery(PlacedQuery):
     incident: ShortText | None = None
     reference: Line | None = None
     tier: Tier | None = None
-    since: date | None = None
-    until: date | None = None
-    removed_since: date | None = None
-    removed_until: date | None = None
-    expires_until: date | None = None
+    since: Day | None = None
+    until: Day | None = None
+    removed_since: Day | None = None
+    removed_until: Day | None = None
+    expires_until: Day | None = None
     sort: Sort = Sort.RECEIVED
     exact: _Flag = 0
 

@@ -46,6 +46,7 @@ def test_contributions_can_be_filtered_and_sorted(service: Service, alpha: Calle
     [
         ("severity=9", {"severity"}),
         ("since=2026-02-30", {"since"}),
+        ("removed_since=0&expires_until=1700006400", {"removed_since", "expires_until"}),
         ("since=2026-02-02&until=2026-02-01", {"until"}),
         ("removed_since=2026-02-02&removed_until=2026-02-01", {"removed_until"}),
         ("after=x&status=y", {"after", "status"}),

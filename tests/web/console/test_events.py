@@ -105,6 +105,8 @@ def test_the_actor_filter_accepts_names_and_explains_an_empty_result(logged: Ser
         ("since=2026-11-21&until=2026-11-20", "until"),
         ("action=x", "action"),
         ("since=soon", "since"),
+        ("since=0", "since"),
+        ("until=1700006400", "until"),
         ("before=x", "before"),
     ],
 )
