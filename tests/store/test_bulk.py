@@ -14,6 +14,7 @@ from hashdb.store import Store
 from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import amendments
 from tests.builders import NOON, draft
+from tests.postgres import on_postgres
 
 
 def test_texts_with_special_characters_are_returned_unchanged(store: Store, member: Member) -> None:
@@ -71,7 +72,7 @@ def test_an_empty_list_is_accepted_and_json_is_returned_unchanged(
     assert [tuple(row) for row in rows] == [(value, NOON) for value in values]
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@on_postgres
 def test_a_failing_insert_of_many_rows_is_reported_as_busy(store: Store, member: Member, database_url: str) -> None:
     """This insert bypasses SQLAlchemy, so the driver raises its own errors, for example of a full disk."""
     impatient, engine = Store(database_url, busy_seconds=0.1), create_engine(database_url)

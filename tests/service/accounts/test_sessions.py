@@ -30,13 +30,10 @@ from hashdb.service.stats import counts
 from hashdb.store import Transaction
 from hashdb.store.accounts.users import Sessions
 from tests.builders import Clock, contributed, draft, hashdb, member_with
+from tests.postgres import on_postgres
 
 PASSWORD = "correct horse battery staple"
 LIFETIME = SessionLifetime(timedelta(hours=1), timedelta(hours=12))
-on_postgres = pytest.mark.parametrize(
-    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
-)
-"""For tests in which two transactions write at the same time."""
 
 
 @pytest.fixture

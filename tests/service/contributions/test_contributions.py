@@ -31,6 +31,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, query, signal, with_new_key
+from tests.postgres import on_postgres
 from tests.service.concurrently import run_concurrently
 
 REQUEST = IdempotencyKey("request-1", b"1" * 32)
@@ -605,7 +606,7 @@ def test_an_imported_draft_without_a_removal_time_is_stored(db: HashDB, actor: A
     assert contributed(db, actor, bare)[0].removed_at is None
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@on_postgres
 def test_a_contribution_is_erased_while_its_member_is_renamed(
     database_url: str, db: HashDB, actor: Actor, clock: Clock
 ) -> None:

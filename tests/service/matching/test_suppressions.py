@@ -22,13 +22,10 @@ from hashdb.store import Transaction
 from hashdb.store.matching.benign import PlacedSignal, Suppressions
 from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, erasures
 from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, near, signal
+from tests.postgres import on_postgres
 from tests.service.concurrently import run_concurrently
 
 ALL_ALGORITHMS = replace(RULES, algorithms=OF_PICTURES)
-on_postgres = pytest.mark.parametrize(
-    "database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
-)
-"""For tests in which two transactions write at the same time."""
 
 
 def test_settle_suppresses_stored_signals_close_to_a_built_in_entry(db: HashDB, actor: Actor) -> None:

@@ -20,13 +20,14 @@ from hashdb.service.ledger import events
 from hashdb.service.ledger.events import EventFilter
 from hashdb.service.review import cases, claims, opinions, queues
 from tests.builders import Clock, contributed, draft, hashdb, member_with
+from tests.postgres import on_postgres
 from tests.service.concurrently import run_concurrently
 
 ALL_CASES = QueueQuery()
 BY_SEVERITY = QueueQuery(order=QueueOrder.SEVERITY)
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@on_postgres
 def test_a_case_may_be_taken_over_while_its_reviewer_proposes_to_retire_it(
     db: HashDB, waiting: list[int], rosa: Actor, lin: Actor
 ) -> None:
@@ -46,7 +47,7 @@ def test_a_case_may_be_taken_over_while_its_reviewer_proposes_to_retire_it(
     assert holder(db, waiting[0]) == str(lin)
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@on_postgres
 @pytest.mark.parametrize("decision", [Decision.UPHOLD, Decision.RETIRE])
 def test_a_case_may_be_decided_while_it_is_taken_over(
     db: HashDB, waiting: list[int], rosa: Actor, lin: Actor, decision: Decision

@@ -21,6 +21,7 @@ from hashdb.service.review import cases, due
 from hashdb.service.sharing import deliveries, webhooks
 from hashdb.store.review.due import RecipientKind
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with
+from tests.postgres import on_postgres
 
 PASSWORD = "correct horse battery staple"
 DUE_AT = NOON + timedelta(hours=72)
@@ -172,7 +173,7 @@ def test_two_processes_do_not_send_a_mail_twice(
     other_process.close()
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@on_postgres
 def test_a_user_may_set_an_address_twice_at_the_same_time(database_url: str, db: HashDB, clock: Clock) -> None:
     ada = add_and_sign_in(db, "ada")
     other_process = hashdb(database_url, clock)

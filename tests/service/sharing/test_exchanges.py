@@ -9,6 +9,7 @@ import pytest
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.frames import Frame
+from hashdb.domain.ledger.events import Action
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.sharing.exchanges import ExchangePage
 from hashdb.domain.signals import Algorithm
@@ -166,6 +167,13 @@ def test_frames_of_videos_with_the_same_start_are_read_once_in_small_groups(
     # The video with a single frame is not read.
     assert sorted(id for ids in further for id in ids) == [*same_start, equal_to_three.id, equal_to_two.id]
     assert {len(ids) for ids in further} <= {1, 2}
+
+
+def test_reading_is_logged_as_a_read_of_the_feed(db: HashDB, actor: Actor) -> None:
+    exchanges.exchange(db, actor, 0, 0, 1, 10, PDQ)
+    with db.store.read() as tx:
+        (event,) = tx.audit.since(0, 1000, [Action.FEED_READ])
+    assert event.actor == str(actor)
 
 
 def test_reading_needs_the_feed_scope_and_opinions_need_the_match_scope(db: HashDB) -> None:

@@ -29,12 +29,13 @@ from hashdb.errors import (
 from hashdb.service import HashDB
 from hashdb.service.sharing import webhooks
 from tests.builders import Clock, hashdb, member_with, with_new_key
+from tests.postgres import on_postgres
 
 URL = "https://example.org/hook"
 DRAFT = WebhookDraft(URL, (Topic.FEED_CHANGED,), "mine")
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)
+@on_postgres
 def test_a_webhook_that_is_added_does_not_block_what_refers_to_its_member(
     database_url: str, db: HashDB, actor: Actor, clock: Clock
 ) -> None:
