@@ -119,12 +119,14 @@ def _read_file(path: Path) -> dict[str, SettingValue]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(str(path), f"is not TOML: {error}") from None
+    except RecursionError:
+        raise BadSetting(str(path), "is not TOML that can be read: its values are nested too deeply") from None
     values: dict[str, SettingValue] = {}
     for name, value in document.items():
         if name not in FIELDS:
             unknown = f"{name!r} is not a field of this file: {', '.join(FIELDS)}"
             raise BadSetting(str(path), unknown + did_you_mean(name, FIELDS))
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not value.strip() or "\0" in value:
             raise BadSetting(f"{name} in {path}", f'must be a text, like {name} = "{_EXAMPLES[name]}"')
         value = value.strip()
         if name in ("home", "key_file"):

@@ -102,6 +102,7 @@ class Connection:
             )
         except (httpx.InvalidURL, UnicodeEncodeError):
             raise BadSetting("HASHDB_URL or HASHDB_KEY", "has characters that HTTP cannot carry") from None
+        _check_host(self._http.base_url, "HASHDB_URL")
 
     def name_settings(self, url: str, key: str) -> None:
         """Set the names of the settings that the address and the key are from. Errors name them."""
@@ -209,6 +210,7 @@ class Poster:
             self._url = httpx.URL(url)
         except httpx.InvalidURL:
             raise BadSetting(setting, "is not an address") from None
+        _check_host(self._url, setting)
         if self._url.scheme not in ("http", "https") or not self._url.host:
             raise BadSetting(setting, "must be an address like https://alerts.example/hashdb")
         self._http = httpx.Client(timeout=timeout, trust_env=False)
@@ -240,8 +242,16 @@ def read_text(url: str, timeout: float) -> str | None:
                 if len(octets) > _MAX_TEXT_BYTES or time.monotonic() > until:
                     return None
             return octets.decode() if response.is_success else None
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeDecodeError):
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
         return None
+
+
+def _check_host(url: httpx.URL, setting: str) -> None:
+    """Raise BadSetting if the host of an address cannot be a name, like `hashdb..example`."""
+    try:
+        url.host.encode("idna")
+    except UnicodeError:
+        raise BadSetting(setting, "is not an address: its host cannot be a name") from None
 
 
 class TypedRequests:

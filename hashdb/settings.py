@@ -441,6 +441,8 @@ class Settings(MemberSettings):
             reason = f"cannot be read: {self.labels} is not UTF-8"
         except tomllib.TOMLDecodeError as error:
             reason = f"cannot be read: {self.labels} is not TOML: {error}"
+        except RecursionError:
+            reason = f"cannot be read: {self.labels} has values that are nested too deeply"
         except ValueError as error:
             reason = str(error)
         raise BadSetting("HASHDB_LABELS", reason)

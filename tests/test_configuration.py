@@ -96,6 +96,9 @@ def test_the_key_in_the_file_is_never_sent_to_another_service(file: Path, monkey
     [
         ("url = ", "is not TOML: "),
         ('keyfile = "x"', "'keyfile' is not a field of this file: url, key, key_file, home; did you mean 'key_file'?"),
+        ("home = " + "[" * 20_000, "is not TOML that can be read: its values are nested too deeply"),
+        ('home = "\\u0000"', 'must be a text, like home = "~/hashdb-data"'),
+        ('key_file = "\\u0000"', 'must be a text, like key_file = "hashdb.key"'),
         ("key = 17", 'must be a text, like key = "hdb_…"'),
         ('url = ""', 'must be a text, like url = "https://hashdb.example"'),
         (f'key = "{SECRET}"\nkey_file = "x"', "has both key and key_file: keep one of them"),

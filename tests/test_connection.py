@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hashdb import errors
 from hashdb.cli.output import describe
-from hashdb.connection import ClientRequest, Connection
+from hashdb.connection import ClientRequest, Connection, Poster, read_text
 from hashdb.http_server.problems import status_of
 from hashdb.wire.problems import problem
 
@@ -159,6 +159,15 @@ def test_a_stream_gives_whole_lines_however_the_bytes_are_split() -> None:
     service = Service(lambda request: httpx.Response(200, content=parts()))
     lines = [line for part in service.connection().stream_lines(GET) for line in part.splitlines()]
     assert lines == [b"one", b"two", b"three"]
+
+
+@pytest.mark.parametrize("host", ["hashdb..example", "x" * 64 + ".example", "xn--"])
+def test_an_address_whose_host_cannot_be_a_name_is_rejected(host: str) -> None:
+    with pytest.raises(errors.BadSetting, match=r"^HASHDB_URL: is not an address: its host cannot be a name$"):
+        Connection(f"http://{host}", "hdb_x", 5, 0)
+    with pytest.raises(errors.BadSetting, match=r"^HASHDB_REMEMBER_WEBHOOK: is not an address: its host cannot be"):
+        Poster(f"https://{host}/reports", 5, "HASHDB_REMEMBER_WEBHOOK")
+    assert read_text(f"http://{host}", 5) is None
 
 
 def test_a_broken_stream_raises_an_error() -> None:

@@ -335,6 +335,7 @@ def test_the_default_label_file_is_part_of_the_package() -> None:
         (None, "cannot be read: FILE: no such file or directory"),
         (b"\xff", "cannot be read: FILE is not UTF-8"),
         (b"behaviour = [", "cannot be read: FILE is not TOML: Invalid value (at end of document)"),
+        (b"behaviour = " + b"[" * 20_000, "cannot be read: FILE has values that are nested too deeply"),
         (b"", "behaviour must be a list of codes without spaces, at least one"),
         (LABELS.replace('["bad"]', "[]").encode(), "behaviour must be a list of codes without spaces, at least one"),
         (LABELS.replace('["bad"]', '"bad"').encode(), "behaviour must be a list of codes without spaces"),

@@ -92,7 +92,7 @@ def backup_command(
                 raise
             if verify:
                 file = file.rename(file.with_suffix(_VERIFIED))
-            _print_backup(file, about, [] if keep is None else rotate(into, keep, about["log"]), as_json)
+            _print_backup(file, about, [] if keep is None else rotate(into, keep, about["log"], file), as_json)
     except OSError as error:
         raise BackupFailed(f"{into} cannot be written: {os_reason(error)}") from None
 
@@ -297,11 +297,12 @@ def mark_failed(file: Path) -> None:
     file.rename(file.with_suffix(_FAILED))
 
 
-def rotate(folder: Path, keep: int, log: str) -> list[str]:
+def rotate(folder: Path, keep: int, log: str, new: Path) -> list[str]:
     """Delete all backups of a log in a folder but the newest `keep` and the newest verified one. Returns their names.
 
-    All other files stay: those with another name, of another log, or that cannot be read as a backup. The scratch
-    folders that killed backups left are deleted, too.
+    The backup that was just written, `new`, stays, also if the clock went back and others seem newer. All other files
+    stay: those with another name, of another log, or that cannot be read as a backup. The scratch folders that killed
+    backups left are deleted, too.
     """
     for path in folder.glob(".hashdb-*.tar-*"):
         if _NAME_IN_FOLDER.fullmatch(path.name[1:].rpartition("-")[0]):
@@ -314,7 +315,7 @@ def rotate(folder: Path, keep: int, log: str) -> list[str]:
         and not path.is_symlink()
         and _read_log_name(path) == log
     ]
-    kept = {*backups[:keep], *[path for path in backups if path.name.endswith(_VERIFIED)][:1]}
+    kept = {new, *backups[:keep], *[path for path in backups if path.name.endswith(_VERIFIED)][:1]}
     deleted = [path for path in backups if path not in kept]
     for path in deleted:
         path.unlink(missing_ok=True)
