@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from hashdb import wire
 from hashdb.errors import (
     BadSetting,
-    Fault,
     HashDBError,
     InvalidInput,
     KeyRefused,
@@ -192,7 +191,7 @@ class Connection:
                 files=files,
             )
         except httpx.InvalidURL:
-            raise InvalidInput((Fault("", "the parameters of the request are too long"),)) from None
+            raise InvalidInput.at_field("", "the parameters of the request are too long") from None
         if request.extra_seconds:
             timeouts = built.extensions["timeout"].items()
             built.extensions["timeout"] = {

@@ -76,7 +76,8 @@ def write_text(file: Path, text: str) -> None:
         if file.exists() and not file.is_file():
             file.write_text(text, "utf-8")
             return
-        target = file.resolve()
+        # Not `Path.resolve`, which raises RuntimeError for links that lead in a circle.
+        target = Path(os.path.realpath(file))
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as temporary:

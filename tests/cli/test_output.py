@@ -131,3 +131,7 @@ def test_a_pipe_is_written_to_and_a_link_stays(tmp_path: Path) -> None:
     link.symlink_to(file)
     write_text(link, "note")
     assert (link.is_symlink(), file.read_text()) == (True, "note")
+    link.unlink()
+    link.symlink_to(link)
+    write_text(link, "note")
+    assert link.read_text() == "note"
