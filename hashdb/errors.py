@@ -593,7 +593,8 @@ class SchemaOutdated(CannotStart):
             remedy = "a newer hashdb made it: upgrade this one"
         elif self.found < self.oldest:
             remedy = "upgrade it with version 0.1.0 first"
-        return f"the database has schema {self.found}, this version needs {self.needed}: {remedy}"
+        found = "no schema" if self.found == "none" else f"schema {self.found}"
+        return f"the database has {found}, this version needs {self.needed}: {remedy}"
 
 
 class WrongSigningKey(CannotStart):

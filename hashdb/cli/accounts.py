@@ -27,7 +27,7 @@ from hashdb.domain.accounts.members import (
 from hashdb.domain.meanings import explain_all
 from hashdb.domain.review.proposals import Proposal
 from hashdb.domain.spelling import did_you_mean, read_id
-from hashdb.errors import NotFound
+from hashdb.errors import NameTaken, NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
@@ -86,7 +86,12 @@ def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tu
     """
     draft = validate(MemberIn, MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
     with open_home() as db:
-        member = members.add(db, COMMAND_LINE, draft)
+        try:
+            member = members.add(db, COMMAND_LINE, draft)
+        except NameTaken as error:
+            if scopes:
+                error.add_note("; `hashdb key add` makes another key for it")
+            raise
         key_draft = KeyDraft(frozenset(map(Scope, scopes)))
         issued = members.issue_key(db, COMMAND_LINE, member.id, key_draft) if scopes else None
     key = {"key": IssuedKeyOut.from_issued(issued)} if issued else {}

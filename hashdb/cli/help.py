@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -75,6 +76,10 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # An id may be typed in several words, like `contribution 17`.
         return super().parse_args(ctx, join_ids(self, args))
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        # The whole first sentence: the list of a group's commands wraps a long line, and click would cut it.
+        return super().get_short_help_str(sys.maxsize)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)

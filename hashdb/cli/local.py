@@ -127,11 +127,12 @@ def status(as_json: bool) -> None:
         "unacknowledged": reports.waiting,
         "approved": None if approval is None else {"covers": approval.covers, "at": format_instant(approval.at)},
     }
+    look_back = "look-back has not begun" if reports.cursor is None else f"look-back is {counted(lag, 'event')} behind"
     follows = "no process follows the feed" if is_free else "a process follows the feed"
     print_result(
         document,
         f"event {copy.seq}, {counted(count, 'contribution')}, up to date {age} s ago; {follows};"
-        f" look-back is {counted(lag, 'event')} behind; reports not acknowledged: {reports.waiting}"
+        f" {look_back}; reports not acknowledged: {reports.waiting}"
         + ("" if approval is None else f"; organisations signed it up to event {approval.covers}"),
         as_json,
     )

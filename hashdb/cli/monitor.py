@@ -25,7 +25,7 @@ from hashdb.cli.options import (
     witness_policy,
     witnesses_option,
 )
-from hashdb.cli.output import as_json, escape_controls, print_json
+from hashdb.cli.output import as_json, counted, escape_controls, print_json
 from hashdb.client import Client
 from hashdb.domain.times import format_instant
 from hashdb.errors import (
@@ -223,8 +223,8 @@ def _format_state(state: MonitorState) -> str:
     )
     without = f", {state.uncommitted} without a commitment" if state.uncommitted else ""
     return (
-        f"verified up to event {state.size}: {state.count} contributions in the active set{without} ({root});"
-        f" {round_text}"
+        f"verified up to event {state.size}: {counted(state.count, 'contribution')} in the active set{without}"
+        f" ({root}); {round_text}"
     )
 
 

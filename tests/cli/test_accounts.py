@@ -33,6 +33,10 @@ def test_a_second_member_with_the_same_name_is_rejected(run: Commands) -> None:
     run("member", "add", "Alpha", "--kind", "platform")
     result = run("member", "add", "Alpha", "--kind", "authority")
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "hashdb: a member named Alpha already exists\n")
+    with_key = run("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
+    assert with_key.stderr == (
+        "hashdb: a member named Alpha already exists; `hashdb key add` makes another key for it\n"
+    )
 
 
 def test_a_name_that_the_api_rejects_is_rejected_here(run: Commands) -> None:

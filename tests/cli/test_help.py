@@ -128,6 +128,15 @@ def test_the_list_shows_the_first_sentence_of_each_command(run: Commands) -> Non
         assert command.help.split("\n")[0] == hashdb.commands[name].short_help
 
 
+def test_the_list_of_a_group_shows_whole_sentences() -> None:
+    context = click.Context(hashdb)
+    listed = [hashdb.get_command(context, name) for name in hashdb.list_commands(context)]
+    groups = [group for group in listed if isinstance(group, click.Group)]
+    shown = [command.get_short_help_str() for group in groups for command in group.commands.values()]
+    assert len(shown) > 40
+    assert not [text for text in shown if text.endswith("...")]
+
+
 def test_the_command_help_prints_the_same_as_the_option(run: Commands) -> None:
     assert run("help", "key", "add").stdout == run("key", "add", "--help").stdout
     assert run("help").stdout == run("--help").stdout

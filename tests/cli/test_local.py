@@ -161,6 +161,7 @@ def test_without_a_service_the_sidecar_answers_from_its_copy(remote_member: Comm
     with Client(remote_member.environment["HASHDB_URL"], remote_member.environment["HASHDB_KEY"]) as service:
         expected = matches_of(service.match(QUERIES))
     assert remote_member.json("sync")["contributions"] > 0
+    assert "; look-back has not begun; " in remote_member("local", "status").stdout
     remote_member.environment["HASHDB_URL"] = "http://127.0.0.1:9"
     with running_sidecar(remote_member, tmp_path) as sidecar:
         wait_until(sidecar.is_ready)

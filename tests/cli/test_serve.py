@@ -165,7 +165,7 @@ def test_the_engine_milvus_needs_an_address(run: Commands) -> None:
 def test_serve_rejects_an_old_postgresql_schema_until_the_upgrade(run: Commands, empty_postgres_url: str) -> None:
     result = run.process("serve", "--port", "0", HASHDB_DATABASE_URL=empty_postgres_url)
     assert result.returncode == 1
-    assert result.stderr == f"hashdb: the database has schema none, this version needs {NEWEST}: run `hashdb upgrade`\n"
+    assert result.stderr == f"hashdb: the database has no schema, this version needs {NEWEST}: run `hashdb upgrade`\n"
     upgraded = run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url)
     assert upgraded.stdout == f"created schema {NEWEST} in an empty database\n"
     assert run("upgrade", HASHDB_DATABASE_URL=empty_postgres_url).stdout == "the schema is up to date\n"

@@ -11,7 +11,7 @@ from hashdb.cli.help import PROFILES, Choice, Group
 from hashdb.cli.home import list_all, open_home
 from hashdb.cli.matching.pictures import hash_all
 from hashdb.cli.options import PATH, TEXT, Id, Radius
-from hashdb.cli.output import as_json, print_list, print_proposal, print_result
+from hashdb.cli.output import as_json, escape_controls, print_list, print_proposal, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft
 from hashdb.domain.review.proposals import Proposal
@@ -84,7 +84,7 @@ def _signals(file: Path, settings: Settings, mode: Mode) -> tuple[Signal, ...]:
     """The hashes of a picture, or of the pages and words of a document. Raises UnreadablePicture."""
     (outcome,) = hash_all({file: None}, settings.algorithms, settings, mode, step=QUERY_STEP)
     if outcome.hashed is None:
-        raise UnreadablePicture(outcome.error or "")
+        raise UnreadablePicture(f"{escape_controls(file)}: {outcome.error}")
     if outcome.frames:
         raise UnreadablePicture("the benign list has pictures and texts: add a picture of the video")
     if outcome.document is None:

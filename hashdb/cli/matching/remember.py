@@ -281,7 +281,7 @@ def forget(ids: tuple[str, ...], as_json: bool) -> None:
     with open_local_index(settings) as index:
         index.remembered.forget(ids)
         _open_reports(index).forget(ids)
-    print_result({"forgotten": len(ids)}, f"{counted(len(ids), 'upload')} forgotten", as_json)
+    print_result({"forgotten": len(ids)}, "forgotten; ids that were not remembered are ignored", as_json)
 
 
 @remember_command.command("status", examples=("hashdb remember status",))
@@ -308,7 +308,10 @@ def status(as_json: bool) -> None:
             print_json(document)
             return
         span = f", of {min(days)} to {max(days)}" if days else ""
-        click.echo(f"remembered: {sum(days.values())}{span}, including those that were replaced or forgotten since")
+        records = f"{counted(sum(days.values()), 'record')}{span}"
+        click.echo(
+            f"remembered: {records}: one for each upload, also if it was replaced, and one for each forgotten id"
+        )
         click.echo(f"retention: {counted(index.remembered.retention.days, 'day')}")
         click.echo(f"reports: {state.last}; not acknowledged: {state.waiting}")
         _print_age(index, reports)

@@ -28,7 +28,9 @@ def test_the_default_note_is_the_name_of_the_file(run: Commands) -> None:
 
 
 def test_an_invalid_entry_is_rejected_with_the_reason(run: Commands, tmp_path: Path) -> None:
-    assert run("benign", "add", tmp_path / "none.png").stderr.startswith("hashdb: the file cannot be read")
+    assert run("benign", "add", tmp_path / "none.png").stderr.startswith(
+        f"hashdb: {tmp_path}/none.png: the file cannot be read"
+    )
     assert run("benign", "add", PHOTOS[0], "--radius", "pdq=99").stderr == (
         "hashdb: radius: the radius of pdq must be 0 to 31 bits\n"
     )

@@ -146,7 +146,10 @@ def test_json_lines_are_read_from_standard_input(with_copy: Commands, picture: P
 def test_a_forgotten_upload_is_not_reported(with_copy: Commands, picture: Path) -> None:
     with_copy("remember", picture, "--id", "gone")
     with_copy("match", picture, "--remember")
-    assert with_copy("remember", "forget", "gone", "unknown").stdout == "2 uploads forgotten\n"
+    assert (
+        with_copy("remember", "forget", "gone", "unknown").stdout
+        == "forgotten; ids that were not remembered are ignored\n"
+    )
     with_copy.json("contribute", picture, *METADATA)
     with_copy("sync")
     assert [report["upload"] for report in read_reports(with_copy, "--peek")] == [str(picture)]
@@ -165,8 +168,8 @@ def test_the_status_counts_remembered_uploads_and_waiting_reports(with_copy: Com
     assert (status["reports"], status["acknowledged"], status["waiting"]) == (2, 0, 2)
     assert status["looked_back"]["seq"] == status["checkpoint"]
     assert with_copy("remember", "status").stdout.splitlines() == [
-        f"remembered: 2, of {UPLOADED:%Y-%m-%d} to {LATER:%Y-%m-%d}, including those that were replaced or forgotten"
-        " since",
+        f"remembered: 2 records, of {UPLOADED:%Y-%m-%d} to {LATER:%Y-%m-%d}: one for each upload, also if it was"
+        " replaced, and one for each forgotten id",
         "retention: 90 days",
         "reports: 2; not acknowledged: 2",
     ]
@@ -274,7 +277,7 @@ def test_without_a_local_copy_the_commands_ask_for_a_sync(run: Commands, picture
         result = run("remember", arguments)
         assert result.returncode == 1
         assert result.stderr.endswith("run `hashdb sync` first\n")
-    assert run("remember", "forget", picture).stdout == "1 upload forgotten\n"
+    assert run("remember", "forget", picture).stdout == "forgotten; ids that were not remembered are ignored\n"
 
 
 def test_a_late_match_of_a_text_shows_its_words(with_copy: Commands, tmp_path: Path) -> None:
