@@ -47,6 +47,8 @@ def take(db: HashDB, actor: Actor, id: int, *, from_others: bool = False) -> Non
         now = db.now()
         idle_since = now - db.rules.case_idle
         case = tx.cases.one(id)
+        # So that nobody else takes the case after the claim is read: that would be taken over without an event.
+        tx.claims.lock([case.contribution])
         holder = current_claims(tx, db.rules, [id], now).get(id)
         if not tx.claims.take(id, str(actor), now, idle_since, from_others=from_others):
             raise AlreadyDecided(id) if tx.cases.one(id).state is CaseState.DECIDED else CaseTaken(id)

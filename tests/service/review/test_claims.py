@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.accounts.users import Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.review.cases import Case, Decision, OpinionDraft, Stance
-from hashdb.domain.review.queues import MOST_WITHOUT_PILE, QueueOrder, QueueQuery
+from hashdb.domain.review.queues import MOST_WITHOUT_PILE, Claim, QueueOrder, QueueQuery
 from hashdb.errors import AlreadyDecided, CaseTaken, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import users
@@ -67,6 +68,28 @@ def test_a_case_may_be_decided_while_it_is_taken_over(
         decided = deciding.result()
     assert isinstance(decided, Case)
     assert decided.decision is decision
+
+
+@on_postgres
+def test_a_case_that_is_taken_by_two_at_once_is_not_taken_over_without_an_event(
+    db: HashDB, waiting: list[int], rosa: Actor, lin: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taking: list[Future[None]] = []
+    read_claims = claims.current_claims
+    with ThreadPoolExecutor(1) as pool:
+
+        def read_then_take(*arguments: Any) -> Mapping[int, Claim]:
+            current = read_claims(*arguments)
+            if not taking:
+                taking.append(pool.submit(claims.take, db, rosa, waiting[0]))
+                wait(taking, 0.5)
+            return current
+
+        monkeypatch.setattr(claims, "current_claims", read_then_take)
+        claims.take(db, lin, waiting[0], from_others=True)
+        with pytest.raises(CaseTaken):
+            taking[0].result()
+    assert holder(db, waiting[0]) == str(lin)
 
 
 @pytest.fixture
