@@ -248,7 +248,9 @@ def read_text(url: str, timeout: float) -> str | None:
 def _check_host(url: httpx.URL, setting: str) -> None:
     """Raise BadSetting if the host of an address cannot be a name, like `hashdb..example`."""
     try:
-        url.host.encode("idna")
+        # `host` reads an encoded name. What is looked up is `raw_host`: Python's codec rejects some names of `host`.
+        if url.host:
+            url.raw_host.decode("ascii").encode("idna")
     except UnicodeError:
         raise BadSetting(setting, "is not an address: its host cannot be a name") from None
 

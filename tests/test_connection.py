@@ -170,6 +170,11 @@ def test_an_address_whose_host_cannot_be_a_name_is_rejected(host: str) -> None:
     assert read_text(f"http://{host}", 5) is None
 
 
+def test_a_host_may_have_any_letters_and_end_with_a_dot() -> None:
+    for host in ("b\u00fccher.example", "\u05d01.example", "hashdb.example.", "my_host", "[::1]"):
+        Connection(f"http://{host}", "hdb_x", 5, 0).close()
+
+
 def test_a_broken_stream_raises_an_error() -> None:
     def broken() -> Iterator[bytes]:
         yield b"one\ntwo"
