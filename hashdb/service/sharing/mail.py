@@ -28,6 +28,14 @@ class _PasswordUnreadableError(Exception):
     """The file of the password cannot be read."""
 
 
+def _sign_in(session: smtplib.SMTP, user: str, password: str) -> None:
+    try:
+        session.login(user, password)
+    except UnicodeEncodeError:
+        # smtplib signs in with ASCII only.
+        raise smtplib.SMTPAuthenticationError(535, "not ASCII") from None
+
+
 @dataclass(frozen=True, slots=True)
 class MailServer:
     """The server that takes the service's mail. The file of the password is read for each mail."""
@@ -49,8 +57,7 @@ class MailServer:
         except smtplib.SMTPRecipientsRefused as error:
             final = all(code >= 500 for code, _ in error.recipients.values())
             return MailTrouble.ADDRESS if final else MailTrouble.REFUSED
-        except (smtplib.SMTPAuthenticationError, UnicodeEncodeError):
-            # smtplib signs in with ASCII only.
+        except smtplib.SMTPAuthenticationError:
             return MailTrouble.SIGN_IN
         except smtplib.SMTPResponseException:
             return MailTrouble.REFUSED
@@ -67,7 +74,8 @@ class MailServer:
             return MailTrouble.TOO_SLOW
         except _PasswordUnreadableError:
             return MailTrouble.PASSWORD_FILE
-        except OSError:
+        except (OSError, UnicodeError):
+            # Python raises UnicodeError for a host that cannot be a name, like one with an empty label.
             return MailTrouble.NOT_CONNECTED
         return None
 
@@ -98,7 +106,7 @@ class MailServer:
                     if self.security == "starttls":
                         session.starttls(context=context)
                     if self.user is not None and password is not None:
-                        session.login(self.user, password)
+                        _sign_in(session, self.user, password)
                     yield session
             finally:
                 # Whatever follows a mail that was accepted does not make it fail.

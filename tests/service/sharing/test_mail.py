@@ -104,6 +104,7 @@ def test_an_unreachable_or_silent_server_is_reported(monkeypatch: pytest.MonkeyP
         port = silent.getsockname()[1]
         assert replace(SERVER, port=port).send(MAIL, NOON) is MailTrouble.TOO_SLOW
     assert replace(SERVER, port=port).send(MAIL, NOON) is MailTrouble.NOT_CONNECTED
+    assert replace(SERVER, host="smtp..example").send(MAIL, NOON) is MailTrouble.NOT_CONNECTED
 
 
 def test_a_server_that_offers_no_known_way_to_sign_in_is_reported(tmp_path: Path) -> None:
