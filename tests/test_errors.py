@@ -94,17 +94,17 @@ def test_a_message_shows_the_first_fault_and_the_number_of_faults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "remedy"),
+    ("schema", "found", "remedy"),
     [
-        ("none", "run `hashdb upgrade`"),
-        ("0016", "run `hashdb upgrade`"),
-        ("0014", "upgrade it with version 0.1.0 first"),
-        ("0021", "a newer hashdb made it: upgrade this one"),
+        ("none", "no schema", "run `hashdb upgrade`"),
+        ("0016", "schema 0016", "run `hashdb upgrade`"),
+        ("0014", "schema 0014", "upgrade it with version 0.1.0 first"),
+        ("0021", "schema 0021", "a newer hashdb made it: upgrade this one"),
     ],
 )
-def test_a_wrong_schema_is_reported_with_the_remedy(schema: str, remedy: str) -> None:
+def test_a_wrong_schema_is_reported_with_the_remedy(schema: str, found: str, remedy: str) -> None:
     assert str(errors.SchemaOutdated(schema, "0020", "0015")) == (
-        f"the database has schema {schema}, this version needs 0020: {remedy}"
+        f"the database has {found}, this version needs 0020: {remedy}"
     )
 
 
