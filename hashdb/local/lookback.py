@@ -196,7 +196,7 @@ class LookBack:
 
     def _first_of(self, changed: Sequence[Changed]) -> Sequence[Changed]:
         """The first contributions, as many as one step may compare with all uploads, and at least one."""
-        room = PAIRS_A_STEP / max(1, *self._remembered.count_values().values())
+        room = PAIRS_A_STEP / max([1, *self._remembered.count_values().values()])
         for place, contribution in enumerate(changed):
             room -= contribution.value_count
             if room < 0 and place and contribution.seq != changed[place - 1].seq:

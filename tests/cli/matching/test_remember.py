@@ -157,6 +157,22 @@ def test_a_forgotten_upload_is_not_reported(with_copy: Commands, picture: Path) 
     assert read_reports(with_copy, status=0) == []
 
 
+@pytest.mark.parametrize(
+    "words", [("forget", "unknown"), ("add", "--urls", "links.txt")], ids=["forgotten id", "address"]
+)
+def test_look_back_works_if_no_upload_has_a_hash_of_a_picture(
+    with_copy: Commands, picture: Path, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records without perceptual values alone: only an id was forgotten, or only addresses were remembered."""
+    (tmp_path / "links.txt").write_text("https://example.org/remembered\n")
+    monkeypatch.chdir(tmp_path)
+    assert with_copy("remember", *words).returncode == 0
+    with_copy.json("contribute", picture, *METADATA)
+    result = with_copy("sync")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "; look-back is 0 events behind; " in with_copy("local", "status").stdout
+
+
 def test_the_status_counts_remembered_uploads_and_waiting_reports(with_copy: Commands, picture: Path) -> None:
     with_copy("remember", picture, "--at", UPLOADED_TEXT)
     with_copy("remember", picture, "--id", "second", "--at", format_instant(LATER))
