@@ -66,10 +66,6 @@ class BatchTurns(Turns):
     During a turn Python switches threads ten times as often; otherwise small requests wait for the batch's thread.
     """
 
-    def __init__(self) -> None:
-        """No thread waits."""
-        super().__init__()
-
     @contextmanager
     def turn(self, key: str) -> Iterator[None]:
         """Wait for a turn of this key, and hold it for the block."""
