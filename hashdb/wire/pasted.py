@@ -104,7 +104,11 @@ def parse_hash_lines(text: str) -> Query:
 
     The name of the item itself is empty, or `whole`. Raises InvalidInput with every fault of the signatures or signals.
     """
-    lines, faults = list(enumerate(_lines(text), 1)), list[Fault]()
+    texts, faults = _lines(text), list[Fault]()
+    # First: a text may have millions of lines, and each may have a fault.
+    if len(texts) > LINES:
+        raise InvalidInput.at_field(FIELD, f"must be at most {LINES} lines")
+    lines = list(enumerate(texts, 1))
     signatures = _by_view(filter(_has_signature, lines), Signature.parse, faults)
     if sum(map(len, signatures.values())) > SIGNALS_AN_ITEM:
         faults.append(Fault(FIELD, f"must be at most {SIGNALS_AN_ITEM} signatures"))
@@ -112,8 +116,6 @@ def parse_hash_lines(text: str) -> Query:
     signals = _by_view([line for line in lines if line[1] and not _has_signature(line)], Signal.parse, faults)
     if not signals and not faults:
         faults.append(Fault(FIELD, "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
-    if len(lines) > LINES:
-        faults.append(Fault(FIELD, f"must be at most {LINES} lines"))
     reject(faults)
     return Query(
         tuple(dict.fromkeys(signals.pop(WHOLE, ()))),

@@ -147,3 +147,10 @@ HEX = f"{signal(1).value:064x}"
 )
 def test_bare_hashes_get_their_algorithms_and_other_text_is_not_a_query(text: str, expected: str | None) -> None:
     assert with_algorithms(text, (Algorithm.PDQ, Algorithm.PHASH, Algorithm.SHA256)) == expected
+
+
+def test_lines_beyond_the_limit_are_not_read() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_hash_lines("x\n" * 1_000_000)
+    (fault,) = refused.value.faults
+    assert (fault.reason, refused.value.omitted) == (f"must be at most {MAX_LINES} lines", 0)
