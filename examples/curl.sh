@@ -47,16 +47,16 @@ follow() {
     done
 }
 
-case ${1:-} in
-match)
+case $#:${1:-} in
+2:match)
     hashed=$(signals "$2")
     post /v1/matches "{\"queries\": [{\"signals\": $hashed}]}"
     ;;
-contribute)
+3:contribute)
     hashed=$(signals "$2")
     item="\"signals\": $hashed, \"labels\": [\"$3\"], \"removed_at\": \"$(date -u +%FT%TZ)\""
     post '/v1/contributions?imported=1' "{\"contributions\": [{$item}]}"
     ;;
-follow) follow ;;
+1:follow) follow ;;
 *) sed -n '2,4s/^# //p' "$0" && exit 2 ;;
 esac

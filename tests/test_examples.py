@@ -216,3 +216,10 @@ def test_an_example_is_short_and_has_a_docstring(path: Path) -> None:
     text = path.read_text("utf-8")
     assert len(text.splitlines()) < 40
     assert text.startswith('"""') and "HASHDB_KEY" in text.splitlines()[0]
+
+
+@pytest.mark.parametrize("words", [(), ("match",), ("contribute", "picture.jpg"), ("follow", "now"), ("list",)])
+def test_curl_prints_its_usage_if_words_are_missing_or_too_many(words: tuple[str, ...]) -> None:
+    result = subprocess.run([ROOT / "examples" / "curl.sh", *words], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (2, "")
+    assert "curl.sh contribute PICTURE LABEL" in result.stdout
