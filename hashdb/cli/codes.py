@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import click
 
@@ -15,8 +16,15 @@ _KINDS = {kind: title.partition(": ")[2] or title for kind, title in TITLES.item
 _UNKNOWN = "a code defined by this operator"
 
 
+class _Kind(Choice):
+    """The type of KIND: `label`, as the option of other commands is called, stands for `behaviour`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("behaviour" if value in ("label", "labels") else value, param, ctx)
+
+
 @click.command("codes", cls=Command, examples=("hashdb codes", "hashdb codes reason", "hashdb codes --service"))
-@click.argument("kind", type=Choice(_KINDS), required=False, metavar="[KIND]")
+@click.argument("kind", type=_Kind(_KINDS), required=False, metavar="[KIND]")
 @click.option("--service", is_flag=True, help="List the codes of your service, which may have others than the default.")
 @as_json
 def codes_command(kind: str | None, service: bool, as_json: bool) -> None:

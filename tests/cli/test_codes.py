@@ -19,6 +19,7 @@ def test_every_code_is_listed_with_its_meaning_and_an_example(run: Commands) -> 
             assert f" {code} {meaning}; for example, {EXAMPLES[kind][code]} " in f"{listed} "
     assert run.json("codes") == CODES
     assert run.json("codes", "reason") == {"reason": CODES["reason"]}
+    assert run.json("codes", "label") == run.json("codes", "labels") == {"behaviour": CODES["behaviour"]}
     assert "Did you mean 'reason'?" in run("codes", "reasons").stderr
 
 
