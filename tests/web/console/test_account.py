@@ -45,7 +45,9 @@ def test_an_invalid_password_change_is_reported_at_its_field(
     ada: Visitor, present: str, password: str, again: str, invalid: str
 ) -> None:
     page = ada.post("/console/account/password", {"present": present, "password": password, "again": again})
-    assert set(faults(page)) == {invalid}
+    labels = {"present": "Current password", "password": "New password", "again": "Repeat the new password"}
+    assert set(faults(page)) == {labels[invalid]}
+    assert f'<a href="#f-{invalid}">{labels[invalid]}</a>' in page.text
     assert password not in page.text
     assert ada.sign_in(PASSWORD).status_code == 303
 
