@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hashdb.cli.output import print_json, print_table, progress_bar
+from hashdb.cli.output import counted, print_json, print_table, progress_bar
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation import text_figures
 from hashdb.evaluation.figures import Table
@@ -31,7 +31,10 @@ def measure_texts(
     # `around` are the texts that surround the passages of the listed ones in the uploads.
     listed, around = split_texts(texts, seed)
     if not around:
-        return failures | {str(folder): "an evaluation needs at least 2 texts in one script"}
+        found = f"{counted(len(texts), 'text')} in its *.txt files"
+        return failures | {
+            str(folder): f"an evaluation needs at least 2 texts in one script, and this folder has {found}"
+        }
     scheme = TextScheme(listed, around, trials=min(len(listed), TRIALS), seed=seed)
     with progress_bar("evaluating", steps(scheme)) as advance:
         evaluation = evaluate_texts(scheme, processes, advance)

@@ -40,7 +40,10 @@ def test_an_evaluation_of_one_text_is_an_error(run: Commands, tmp_path: Path) ->
     (tmp_path / "one.txt").write_text(" ".join(WORDS[:400]), "utf-8")
     result = run("evaluate", "--texts", tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == f"hashdb: {tmp_path}: an evaluation needs at least 2 texts in one script\n"
+    assert result.stderr == (
+        f"hashdb: {tmp_path}: an evaluation needs at least 2 texts in one script,"
+        " and this folder has 1 text in its *.txt files\n"
+    )
 
 
 @pytest.mark.parametrize("option", ["--videos", "--attacks", "--algorithm=pdq", "--apart"])
