@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hashdb.cli.help import Choice, Command
-from hashdb.cli.output import as_json, print_json
+from hashdb.cli.output import as_json, escape_controls, print_json
 from hashdb.domain.meanings import EXAMPLES, MEANINGS, TITLES, explain
 
 # The help lists the kinds with the part of the title that explains them: `Labels: what the content does`.
@@ -32,15 +32,15 @@ def codes_command(kind: str | None, service: bool, as_json: bool) -> None:
 
     KIND limits the list to codes of one kind. The command needs no service, except with --service.
     """
-    by_kind: dict[str, Collection[str]] = {**MEANINGS, **(_read_service_codes() if service else {})}
+    by_kind: Mapping[str, Collection[str]] = {**MEANINGS, **(_read_service_codes() if service else {})}
     chosen = {name: codes for name, codes in by_kind.items() if kind in (None, name)}
     if as_json:
         print_json({name: {code: _code_to_json(name, code) for code in codes} for name, codes in chosen.items()})
         return
     formatter = click.HelpFormatter(width=100)
     for name, codes in chosen.items():
-        with formatter.section(f"{TITLES.get(name, name)} ({name})"):
-            formatter.write_dl([(code, explain(name, code) or _UNKNOWN) for code in codes])
+        with formatter.section(escape_controls(f"{TITLES.get(name, name)} ({name})")):
+            formatter.write_dl([(escape_controls(code), explain(name, code) or _UNKNOWN) for code in codes])
     click.echo(formatter.getvalue().strip())
 
 
@@ -53,4 +53,5 @@ def _read_service_codes() -> Mapping[str, Collection[str]]:
     from hashdb.client import Client
 
     with Client.from_environment() as client:
+        # The field is named after the labels, and has the codes of the other kinds, too.
         return client.me().labels

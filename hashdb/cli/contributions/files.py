@@ -27,15 +27,15 @@ _NOT_LISTS = {
     b"SQLite format 3": "is a database: export the table as CSV or JSON Lines",
 }
 _ERROR_HANDLER = "hashdb.import"
-NO_TEXT = "\udcff"
+UNDECODABLE = "\udcff"
 """The character in the place of bytes that are no text: a lone surrogate."""
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """Read invalid bytes as `NO_TEXT`: the row that has it is faulty, and the others are read."""
+    """Read invalid bytes as `UNDECODABLE`: the row that has it is faulty, and the others are read."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
-    return NO_TEXT, error.end
+    return UNDECODABLE, error.end
 
 
 codecs.register_error(_ERROR_HANDLER, _escape)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from hashdb.cli.contributions.files import NO_TEXT
-from hashdb.cli.matching.outcomes import Outcome
+from hashdb.cli.contributions.files import UNDECODABLE
+from hashdb.cli.matching.outcomes import Outcome, fail_all
 from hashdb.cli.options import PATH
+from hashdb.errors import HashDBError
 from hashdb.hashing import Hashed
 from hashdb.hashing.addresses import url_signals
 
@@ -49,7 +50,7 @@ def check_sources(paths: tuple[Path, ...], urls: Path | None, *, only_for_files:
 def read_addresses(lines: Iterable[str], *, for_query: bool) -> Iterator[Outcome]:
     """The outcome of each address of a list, whose lines `open_list` returns.
 
-    `for_query`: for a query, an address is also hashed without its query string, where that may be the same page.
+    `for_query`: for a query, an address is also hashed without its parameters, unless one of them names the page.
     Empty lines, and lines that begin with `#`, are left out. A line that is no address is an outcome with an error,
     which does not have the line's text. Raises ExtraMissing.
     """
@@ -63,17 +64,22 @@ def send_addresses(
 ) -> Iterator[tuple[Outcome, _Answer | None]]:
     """The outcome of each address of a list, in order, with its answer or None; otherwise as `read_addresses`.
 
-    `send` gets up to a thousand addresses at a time, and may replace them in its list by failed ones.
+    `send` gets up to a thousand addresses at a time, and may replace them in its list by failed ones. If it raises
+    HashDBError, these and all later addresses fail with that error, and nothing more is sent.
     """
     outcomes = read_addresses(lines, for_query=for_query)
     while batch := list(islice(outcomes, _LINES_A_REQUEST)):
-        answers = send(batch)
+        try:
+            answers = send(batch)
+        except HashDBError as error:
+            yield from fail_all(chain(batch, outcomes), error)
+            return
         yield from zip(batch, answers, strict=True)
 
 
 def _outcome(number: int, line: str, for_query: bool) -> Outcome:
     name = Path(f"line {number}")
-    if NO_TEXT in line:
+    if UNDECODABLE in line:
         return Outcome(name, error="is not text in UTF-8", line=number)
     try:
         signals = url_signals(line, for_query=for_query)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,15 +13,15 @@ from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
 from hashdb.cli.matching.formats import format_time
 from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures
-from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
+from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, hash_queries, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import PATH
 from hashdb.cli.output import as_json, counted
 from hashdb.domain.frames import Frame, Unit
-from hashdb.domain.signals import Algorithm
-from hashdb.hashing import Hashed, Mode
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Signature
+from hashdb.hashing import Hashed
 from hashdb.hashing.documents import HashedDocument
-from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP
 from hashdb.member_settings import MemberSettings
 
 _FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines of a video as vPDQ writes them"}
@@ -52,7 +52,8 @@ _FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines
 @click.option(
     "--transforms",
     is_flag=True,
-    help="With --json: also print the hashes of altered forms of each picture, and signatures, for a query.",
+    help="With --json: also print the hashes of altered forms of each picture, and signatures, for a query; of an"
+    " address, also the hash without its parameters.",
 )
 @state_option
 @jobs_option
@@ -76,7 +77,11 @@ def hash_command(
     """
     of_files = {"--algorithm": names, "--format": form == "vpdq", "--state": state, "--jobs": jobs, "--fast": fast}
     check_sources(paths, urls, only_for_files=of_files)
-    if transforms and not as_json and form != "vpdq":
+    if form == "vpdq":
+        if as_json or names or fast or transforms or state is not None or len(files := find_files(paths)) != 1:
+            raise click.UsageError("--format vpdq needs one video, and allows no other option than --jobs")
+        return _print_vpdq(files, MemberSettings.read(), jobs)
+    if transforms and not as_json:
         raise click.UsageError("--transforms needs --json")
     if urls is not None:
         with open_list(urls) as lines:
@@ -84,16 +89,14 @@ def hash_command(
             failed = print_answers(_hashed(outcomes), _to_text, _to_json, what="hashing", as_json=as_json)
         return print_failures(failed)
     settings = MemberSettings.read()
-    if form == "vpdq":
-        if as_json or names or fast or transforms or state is not None or len(files := find_files(paths)) != 1:
-            raise click.UsageError("--format vpdq needs one video, and allows no other option than --jobs")
-        return _print_vpdq(files, settings)
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
-    state_file = StateFile(state, "hash transforms" if transforms else "hash")
+    state_file = StateFile(state, task="hash transforms" if transforms else "hash")
     files = state_file.skip_done(find_files(paths))
-    mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
-    step = QUERY_STEP if transforms else LISTED_STEP
-    with state_file, closing(hash_all(files, algorithms, settings, mode, jobs, step=step, fast=fast)) as hashed:
+    if transforms:
+        hashing = hash_queries(files, algorithms, settings, jobs, seeds=(), transforms=True, fast=fast)
+    else:
+        hashing = hash_all(files, algorithms, settings, jobs=jobs, fast=fast)
+    with state_file, closing(hashing) as hashed:
         failed = print_answers(
             _hashed(hashed),
             _to_text,
@@ -112,11 +115,14 @@ def _hashed(outcomes: Iterable[Outcome]) -> Iterator[tuple[Outcome, tuple[Outcom
         yield outcome, None if outcome.hashed is None else (outcome, outcome.hashed)
 
 
-def _print_vpdq(files: Mapping[Path, str | None], settings: MemberSettings) -> int:
-    """Print the frames of the grid of one video, of every quality, as vPDQ does. Returns the exit status."""
+def _print_vpdq(files: Mapping[Path, str | None], settings: MemberSettings, jobs: int | None) -> int:
+    """Print frames of one video, of every quality, as vPDQ does: those a second apart, not those at cuts.
+
+    `files` has the path of the video, with its error or None. Returns the exit status.
+    """
     from hashdb.wire.sharing.vpdq import vpdq_line
 
-    (outcome,) = hash_all(files, (Algorithm.PDQ,), settings)
+    (outcome,) = hash_all(files, (Algorithm.PDQ,), settings, jobs=jobs)
     if outcome.hashed is not None and not outcome.frames:
         outcome = outcome.failed("is not a video")
     for number, at, on_grid, hashed in outcome.frames:
@@ -144,11 +150,17 @@ def _format_document(document: HashedDocument) -> str:
 
 
 def _frame_to_json(frame: Frame) -> dict[str, object]:
-    """A page or a window of words, as the API takes it in a draft."""
-    signals = list(map(str, frame.signals))
-    if frame.unit is Unit.PAGES:
-        return {"page": int(frame.at), "quality": frame.quality, "signals": signals}
-    return {"words": [int(frame.at), int(frame.at) + frame.length], "signals": signals}
+    """A frame, a page or a window of words, as the API takes it: in a query if it has transforms, else in a draft."""
+    signals, first = list(map(str, frame.signals)), int(frame.at)
+    if frame.unit is Unit.WORDS:
+        return {"words": [first, first + frame.length], "signals": signals}
+    place: dict[str, object] = {"page": first} if frame.unit is Unit.PAGES else {"at": frame.at}
+    transforms = {"transforms": _views_to_json(frame.transforms)} if frame.transforms else {}
+    return {**place, "quality": frame.quality, "signals": signals, **transforms}
+
+
+def _views_to_json(by_view: Mapping[str, Sequence[Signal | Signature]]) -> dict[str, list[str]]:
+    return {view: list(map(str, values)) for view, values in by_view.items()}
 
 
 def _to_json(answer: tuple[Outcome, Hashed]) -> dict[str, object]:
@@ -156,16 +168,13 @@ def _to_json(answer: tuple[Outcome, Hashed]) -> dict[str, object]:
     item: dict[str, object] = {"signals": list(map(str, hashed.signals)), "quality": hashed.quality}
     if outcome.document is not None:
         item |= {"pages": outcome.document.pages, "words": outcome.document.words}
-        item["frames"] = list(map(_frame_to_json, outcome.document.frames))
     elif outcome.frames:
         item["duration"] = outcome.duration
-        item["frames"] = [
-            {"at": at, "quality": frame.quality, "signals": list(map(str, frame.signals))}
-            for _, at, _, frame in outcome.frames
-        ]
+    if outcome.has_parts:
+        item["frames"] = list(map(_frame_to_json, outcome.domain_frames()))
     if outcome.incomplete is not None:
         item["incomplete"] = outcome.incomplete
     for name in ("transforms", "signatures"):
         if by_view := getattr(hashed, name):
-            item[name] = {view: list(map(str, values)) for view, values in by_view.items()}
+            item[name] = _views_to_json(by_view)
     return item

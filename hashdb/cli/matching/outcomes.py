@@ -24,7 +24,8 @@ from hashdb.hashing.videos import HashedFrame, to_frames
 
 _PICTURES_A_REQUEST = 100
 _FRAMES_A_REQUEST = 60
-"""Frames with which a request is sent, however few its files: a film takes as long to hash as hundreds of pictures."""
+"""A request is sent as soon as it has this many frames, even if it has only one file: a film takes as long to hash as
+hundreds of pictures."""
 _Answer = TypeVar("_Answer")
 
 
@@ -37,6 +38,7 @@ class Outcome(NamedTuple):
     frames: tuple[HashedFrame, ...] = ()
     """The frames of a video; then `hashed` has the digests of the file."""
     duration: float | None = None
+    """The duration of a video, in seconds."""
     incomplete: str | None = None
     """A sentence that says how much of a video could be read, if that is not all."""
     document: HashedDocument | None = None
@@ -89,10 +91,14 @@ def send_in_batches(
         try:
             answers = send(batch)
         except HashDBError as error:
-            left = map(Outcome, paths[taken:])
-            yield from ((outcome.failed(describe(error)), None) for outcome in (*batch, *left))
+            yield from fail_all((*batch, *map(Outcome, paths[taken:])), error)
             return
         yield from zip(batch, answers, strict=True)
+
+
+def fail_all(outcomes: Iterable[Outcome], error: HashDBError) -> Iterator[tuple[Outcome, None]]:
+    """Each outcome without an answer: failed with this error, or with its earlier one."""
+    return ((outcome.failed(describe(error)), None) for outcome in outcomes)
 
 
 def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
@@ -177,6 +183,7 @@ def print_answers(
     `what` and `total` are for a progress bar (None: the total is not known). What the `state_file` skipped is reported
     first. Each answer is recorded there once it is printed, with the id that `to_id` returns.
     """
+    # Without --json, `add` is None, and the answers are printed as lines.
     failed = []
     state_file = state_file or StateFile(None)
     with progress_bar(what, total) as advance, print_json_array(as_json) as add:
@@ -195,9 +202,9 @@ def print_answers(
 
 
 def print_unreadable(files: Mapping[Path, str | None], as_json: bool) -> list[Outcome]:
-    """If each of these files has an error, return their outcomes, and with `--json` print them; else an empty list.
+    """The outcomes of these files if none can be read, else an empty list. With `--json` they are printed here.
 
-    So a command reports paths that do not exist before it needs a key.
+    `files` has each path with its error, or None. So a command reports paths that do not exist before it needs a key.
     """
     outcomes = [Outcome(path, error=error) for path, error in files.items() if error is not None]
     if not outcomes or len(outcomes) < len(files):

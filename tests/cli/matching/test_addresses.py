@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hashdb.cli.matching.addresses import send_addresses
+from hashdb.cli.matching.outcomes import Outcome
+from hashdb.errors import Unavailable
 from hashdb.hashing.addresses import url_signals
 from tests.cli.conftest import Commands
 
@@ -98,6 +101,27 @@ def test_an_invalid_line_is_reported_without_its_text_and_the_rest_is_used(membe
             "hashdb: line 4: is not text in UTF-8",
         ]
         assert "secret" not in result.stdout + result.stderr
+
+
+def test_after_an_error_each_remaining_line_is_an_outcome_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hashdb.cli.matching.addresses._LINES_A_REQUEST", 2)
+    sent = list[int]()
+
+    def send(batch: list[Outcome]) -> list[str]:
+        sent.append(len(batch))
+        if len(sent) == 2:
+            raise Unavailable(1)
+        return ["sent"] * len(batch)
+
+    lines = [*(f"https://example.org/{number}" for number in range(4)), "no address", "https://example.org/5"]
+    answers = list(send_addresses(lines, send, for_query=False))
+    assert sent == [2, 2]
+    assert [(outcome.line, answer) for outcome, answer in answers] == [
+        (number, "sent" if number <= 2 else None) for number in range(1, 7)
+    ]
+    errors = [outcome.error for outcome, _ in answers]
+    assert errors[2] == errors[3] == errors[5] != errors[4]
+    assert "cannot answer now" in str(errors[2]) and "is not a web address" in str(errors[4])
 
 
 def test_a_list_is_read_from_standard_input(run: Commands, links: Path, monkeypatch: pytest.MonkeyPatch) -> None:

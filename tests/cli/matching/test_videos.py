@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from hashdb.cli.matching.pictures import hash_all
+from hashdb.cli.matching.pictures import hash_all, hash_queries
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing.decoding import NO_EXTRA, NO_TRACK
-from hashdb.hashing.videos import HashedVideo
+from hashdb.hashing.videos import INTERVAL, HashedVideo
 from hashdb.hashing.workers import Worker
+from hashdb.member_settings import MemberSettings
 from hashdb.settings import Settings
+from hashdb.wire.frames import QueryFrameIn
 from tests import films
 from tests.cli.conftest import PHOTOS, Commands
 
@@ -37,6 +40,17 @@ def test_pictures_and_videos_are_hashed_in_the_order_of_the_arguments(run: Comma
     assert [len(item.get("frames", ())) for item in results] == [0, 6, 2, 0]
     assert [signal.partition(":")[0] for signal in results[1]["signals"]] == ["sha256", "md5"]
     assert results[1]["duration"] == 6
+
+
+def test_the_frames_of_a_query_have_their_transforms(run: Commands, film: Path) -> None:
+    (query,) = run.json("hash", "--transforms", film)
+    frames = [QueryFrameIn.model_validate_json(json.dumps(frame)).to_domain() for frame in query["frames"]]
+    (expected,) = hash_queries(
+        {film: None}, MemberSettings().algorithms, MemberSettings(), None, seeds=(), transforms=True, fast=False
+    )
+    assert tuple(frames) == expected.domain_frames()
+    assert all("mirror" in frame.transforms for frame in frames)
+    assert 0 < frames[1].at < INTERVAL
 
 
 def test_fast_decodes_key_frames_only(run: Commands, film: Path) -> None:
