@@ -141,7 +141,7 @@ class Settings(MemberSettings):
     max_radius: Annotated[dict[Algorithm, int], from_text(_parse_radii)] = Field(
         default={},
         description="Largest radius that a query may ask for, like `pdq=60,phash=10`. The default is the usual"
-        " radius of the algorithm.",
+        " radius of the algorithm; a smaller value has no effect.",
     )
     retention: Annotated[dict[str, int], from_text(_parse_days)] = Field(
         default={},
@@ -155,7 +155,7 @@ class Settings(MemberSettings):
     flood_cap: int | None = Field(
         default=None,
         ge=1,
-        # The database compares it with a number.
+        # The database compares it with a number of 32 bits.
         le=2**31 - 1,
         description="A contribution with more hits than this within an hour, by at least three other members, is"
         " quarantined until a reviewer decides. Has no effect with `HASHDB_MATCH_LOG=counts`.",

@@ -36,7 +36,7 @@ from hashdb.evaluation.tails import fit
 from hashdb.evaluation.texts import SHARED_WORDS
 from hashdb.hashing import Hashed, Mode, hash_transforms
 from hashdb.hashing.texts import QUERY_STEP, WINDOW, split_words
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from hashdb.service import HashDB
 from hashdb.service.contributions.contributions import contribute
 from hashdb.service.matching.matches import match
@@ -125,7 +125,10 @@ def main() -> None:
     parser.add_argument("--source", help="description of the documents for the page")
     parser.add_argument("--quick", action="store_true", help="measure few pages; write no page")
     options, started = parser.parse_args(), time.monotonic()
-    results: dict[str, Any] = {"machine": report.machine("pypdfium2", "pillow", "numpy"), "engine": implementation()}
+    results: dict[str, Any] = {
+        "machine": report.machine("pypdfium2", "pillow", "numpy"),
+        "engine": implementation_name(),
+    }
     results["source"] = options.source
     paths = sorted(options.pdfs.glob("*.pdf"))
     listed = [Document.read(path) for path in paths[:: 5 if options.quick else 1]]

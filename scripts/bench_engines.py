@@ -20,7 +20,7 @@ import numpy as np
 from hashdb.domain.signals import Algorithm
 from hashdb.index import Engine, Index
 from hashdb.index.bktree import BKTreeEngine
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from hashdb.index.milvus import Milvus, MilvusEngine
 from hashdb.index.segment_store import SegmentStore
 from hashdb.index.vectors import Words, unpack
@@ -112,7 +112,7 @@ def _measure(name: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
         figures["memory_mb"] = (_memory() - before) / 2**20
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         figures["files_mb"] = sum(path.stat().st_size for path in files) / 2**20
-        figures["kernel"] = implementation() if name == "tiered" else ""
+        figures["kernel"] = implementation_name() if name == "tiered" else ""
     return figures
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hashdb.domain.matching.matches import transform_radius
 from hashdb.domain.signals import Algorithm
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import unpack
 from scripts.benchmarks import report
@@ -34,7 +34,7 @@ def main(millions: float) -> None:
     index.load(rng.integers(0, 2**64, (int(millions * 1e6), 4), np.uint64, endpoint=False), 1)
     print(report.machine_sentence(report.machine("numpy")))
     seconds = time.perf_counter() - started
-    print(f"{millions:g} M values, seed {SEED}, built in {seconds:.0f} s; engine: {implementation()}\n")
+    print(f"{millions:g} M values, seed {SEED}, built in {seconds:.0f} s; engine: {implementation_name()}\n")
     queries = unpack(rng.integers(0, 2**64, (_QUERIES, 4), np.uint64, endpoint=False))
     index.search(queries[:1], algorithm.radius)
     print("| queried values | p50 ms | p99 ms |\n|---|---|---|")

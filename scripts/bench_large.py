@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from hashdb.settings import Settings
 from scripts.bench_http import process
 from scripts.benchmarks import data, report, service
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder of pictures to query (default: those of the package)")
     arguments = parser.parse_args()
     machine = report.machine("flask", "gunicorn", "sqlalchemy", "numpy")
-    results: dict[str, Any] = {"machine": machine, "seed": data.SEED, "engine": implementation()}
+    results: dict[str, Any] = {"machine": machine, "seed": data.SEED, "engine": implementation_name()}
     targets: list[Target] = []
     body = [
         *_in_new_home(lambda home: _contributing(home, arguments.values, results, targets)),
@@ -59,7 +59,7 @@ def main() -> None:
     lines = [
         *report.opening("The service at size", _READERS, "bench large", machine),
         f"The service is `hashdb serve --workers {WORKERS}` on loopback with SQLite; the seed is {data.SEED}.",
-        f"The index uses: {implementation()}.",
+        f"The index uses: {implementation_name()}.",
         "",
         "## Targets",
         *report.targets(targets),

@@ -36,7 +36,7 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import to_microseconds
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from hashdb.index.vectors import from_octets
 from hashdb.local import LocalIndex
 from hashdb.local.lookback import LookBack
@@ -73,7 +73,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="measure 200,000 uploads; write no page")
     arguments = parser.parse_args()
     sizes = (0.2,) if arguments.quick else tuple(arguments.millions or MILLIONS)
-    results: dict[str, Any] = {"machine": report.machine("numpy", "httpx"), "seed": SEED, "engine": implementation()}
+    results: dict[str, Any] = {
+        "machine": report.machine("numpy", "httpx"),
+        "seed": SEED,
+        "engine": implementation_name(),
+    }
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-", dir=arguments.folder) as name:
         folder = Path(name)
         results["rates"] = measure_rates(folder / "rates", 20_000 if arguments.quick else 100_000)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from scripts.bench_index import measure_pauses
 from scripts.benchmarks import data, index_alone, report
 from scripts.benchmarks.engines import Process, make
@@ -40,7 +40,7 @@ def main() -> None:
     results: dict[str, Any] = {
         "machine": report.machine("numpy"),
         "seed": data.SEED,
-        "engine": implementation(),
+        "engine": implementation_name(),
         "sizes": [],
     }
     for count in sizes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from scripts.walk import Walk, walks
 
 ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
@@ -21,7 +21,7 @@ def measured() -> dict[str, Walk]:
 
 @pytest.mark.parametrize("name", ["match", "contribution"])
 def test_a_walk_is_not_longer_than_docs_architecture_states(name: str, measured: dict[str, Walk]) -> None:
-    row_name = "match, NumPy" if name == "match" and "NumPy" in implementation() else name
+    row_name = "match, NumPy" if name == "match" and "NumPy" in implementation_name() else name
     row = re.search(rf"^\| {row_name} \| (\d+) \| (\d+) \| (\d+) \|$", ARCHITECTURE.read_text("utf-8"), re.MULTILINE)
     assert row is not None
     depth, calls, statements = map(int, row.groups())

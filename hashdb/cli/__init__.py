@@ -104,7 +104,7 @@ class _LazyGroup(Group):
 def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the version and the index's kernel. Only this option imports NumPy for it."""
     if wanted and not context.resilient_parsing:
-        engine = importlib.import_module("hashdb.index.kernel").implementation()
+        engine = importlib.import_module("hashdb.index.kernel").implementation_name()
         click.echo(f"hashdb, version {__version__} (index: {engine})")
         context.exit()
 

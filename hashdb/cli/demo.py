@@ -36,7 +36,7 @@ from hashdb.domain.times import format_instant
 from hashdb.errors import DemoFailed
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import hash_picture
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from hashdb.service import system_clock
 from hashdb.service.accounts.passwords import generate_password
 from hashdb.settings import Settings
@@ -48,6 +48,8 @@ _CONTRIBUTED = 12
 """How many of the photographs are contributed."""
 _START_SECONDS = 30.0
 """How long the service may take to start."""
+_END_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+"""The signals that end the demonstration: Ctrl-C, a service manager, and a terminal that is closed."""
 
 
 @click.command("demo", cls=Command, examples=("hashdb demo", "hashdb demo --once", "hashdb demo --console"))
@@ -81,7 +83,7 @@ def demo_command(once: bool, console: bool, port: int, as_json: bool) -> int:
     with _temporary_home() as home, _serving(home, _free_port(port)) as url:
         echo = partial(click.echo, err=as_json)
         echo(f"service       {url}  (SQLite in {home})")
-        echo(f"index         {Settings.model_fields['index'].default} (by {implementation()})")
+        echo(f"index         {Settings.model_fields['index'].default} (by {implementation_name()})")
         alpha = _add_member(home, "Alpha Video", "contribute", "match", "feed")
         beta = _add_member(home, "Beta Photos", "match")
         echo("members       Alpha Video contributes, Beta Photos matches")
@@ -141,9 +143,9 @@ def show_console(photos: Sequence[Path], port: int) -> None:
 @contextmanager
 def _temporary_home() -> Iterator[Path]:
     """A temporary folder, which is deleted at the end, also if a signal ends the command."""
-    for number in _END_SIGNALS[1:]:
-        # nohup ignores SIGHUP, so that the command outlives the terminal.
-        if signal.getsignal(number) is not signal.SIG_IGN:
+    for number in _END_SIGNALS:
+        # SIGINT raises KeyboardInterrupt already. nohup ignores SIGHUP, so that the command outlives the terminal.
+        if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="hashdb-demo-"))
     try:
@@ -171,10 +173,6 @@ def _serving(home: Path, port: int, **settings: str) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-_END_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-"""The signals that end the demonstration: Ctrl-C, a service manager, and a terminal that is closed."""
 
 
 @contextmanager
@@ -294,7 +292,7 @@ def try_all(client: Client, photos: Sequence[Path], ids: Sequence[int]) -> Itera
     for photo, id in zip(photos, ids, strict=False):
         with Image.open(photo) as picture:
             for name in _ALTERATIONS:
-                yield _match_picture(client, photo.stem, name, ALTERATIONS[name].upload(picture), id)
+                yield _match_picture(client, photo.stem, name, ALTERATIONS[name].encode(picture), id)
     for photo in photos[len(ids) :]:
         yield _match_picture(client, photo.stem, "another photo", photo.read_bytes(), None)
 
@@ -308,6 +306,7 @@ def _match_picture(client: Client, photo: str, alteration: str, octets: bytes, e
 
 def print_trials(trials: Sequence[Trial]) -> None:
     """Print the trials as a table, and how many copies and other photographs were recognised."""
+    # A leading `>` aligns a column to the right.
     columns = ["photograph", "uploaded as", *(f">{algorithm}" for algorithm in _ALGORITHMS), ">agree", "answer", ">ms"]
     print_table([*columns, ""], map(_row, trials))
     copies = [trial for trial in trials if trial.expected is not None]
@@ -352,13 +351,13 @@ def trials_as_json(
 
 
 def _row(trial: Trial) -> list[str]:
-    nearest = trial.result.matches[0].distance if trial.result.matches else {}
+    distances = trial.result.matches[0].distance if trial.result.matches else {}
     return [
         trial.photo,
         trial.alteration,
-        *(str(nearest.get(algorithm, "–")) for algorithm in _ALGORITHMS),
-        f"{len(nearest)} of {len(_ALGORITHMS)}",
-        "review" if nearest else "no match",
+        *(str(distances.get(algorithm, "–")) for algorithm in _ALGORITHMS),
+        f"{len(distances)} of {len(_ALGORITHMS)}",
+        "review" if distances else "no match",
         f"{trial.milliseconds:.1f}",
         _mark(trial),
     ]

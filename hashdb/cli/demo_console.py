@@ -307,7 +307,7 @@ def _hashed(photos: Sequence[Path], algorithms: Sequence[Algorithm]) -> list[tup
     pairs = []
     for photo, alteration in zip(photos, cycle(("JPEG 30", "half size", "watermark")), strict=False):
         with Image.open(photo) as picture:
-            copy = ALTERATIONS[alteration].upload(picture)
+            copy = ALTERATIONS[alteration].encode(picture)
         pairs.append(tuple(hash_picture(octets, algorithms).signals for octets in (photo.read_bytes(), copy)))
     return pairs
 

@@ -23,6 +23,7 @@ class FilmTrial(NamedTuple):
 
     file: str
     shows: str
+    """The part of the film that the file shows, in words."""
     expected: int
     """The film's contribution."""
     query: tuple[float, float] | None

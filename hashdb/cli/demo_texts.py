@@ -61,6 +61,7 @@ class TextTrial(NamedTuple):
 
     what: str
     shows: str
+    """The part of what is listed that it shows, in words."""
     expected: int
     """The contribution."""
     found: Mapping[str, Any] | None

@@ -46,7 +46,7 @@ from hashdb.hashing.algorithms import require_installed
 from hashdb.hashing.benign import built_in_benign
 from hashdb.http_server import prometheus_multiprocess
 from hashdb.http_server.log_lines import write_json_lines
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from hashdb.service import HashDB, health, schedule, system_clock
 from hashdb.service.accounts import members
 from hashdb.service.background import Background, Task
@@ -107,7 +107,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
             no_members = not members.page(db, COMMAND_LINE, after=0, limit=1)
         write_json_lines()
         prometheus_multiprocess.share_folder(settings.home / "metrics")
-        index = implementation() if settings.index == "tiered" else settings.index
+        index = implementation_name() if settings.index == "tiered" else settings.index
         click.echo(f"hashdb {__version__} serves on http://{bracket_ipv6(host)}:{port} (index: {index})", err=True)
         if no_members:
             click.echo(

@@ -63,13 +63,13 @@ class Alteration:
         other = picture.point(lambda value: 255 - value) if beside is None else beside
         return self.draw(Scene(picture, Random(f"{seed} {self.name}"), other))
 
-    def upload(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> bytes:
-        """The file that is uploaded."""
+    def encode(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> bytes:
+        """The altered picture as a file, in this format and quality."""
         return encoded(self.draw_on(picture, seed, beside), self.format, self.quality)
 
     def apply(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> Image.Image:
         """The pixels of that file, RGB."""
-        return decoded(self.upload(picture, seed, beside))
+        return decoded(self.encode(picture, seed, beside))
 
 
 def in_sequence(scene: Scene, *, draws: tuple[Draw, ...]) -> Image.Image:

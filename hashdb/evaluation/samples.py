@@ -235,7 +235,7 @@ def measure(job: SampleJob, scheme: Scheme, own: HashedPicture, catalogues: Mapp
     in_turn = scheme.in_turn(job.place)
     for position in positions:
         name = scheme.alterations[position]
-        upload = ALTERATIONS[name].upload(picture, f"{scheme.seed} {job.place}", beside)
+        upload = ALTERATIONS[name].encode(picture, f"{scheme.seed} {job.place}", beside)
         query = query_of(hash_transforms(upload, scheme.algorithms, job.limits, scheme.seeds), scheme.radii)
         views = query_values(query, scheme.algorithms)
         if position == in_turn:

@@ -279,8 +279,8 @@ def kernel() -> Kernel | None:
         return None
 
 
-def implementation() -> str:
-    """The implementation that this process uses, in words for people."""
+def implementation_name() -> str:
+    """The name of the implementation that this process uses, for people."""
     return "NumPy" if kernel() is None else "C kernel"
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from prometheus_client import ProcessCollector
     from prometheus_client.metrics_core import Metric
 
-# Read before the workers are forked, so that all have one value: a second value would look like a restart. macOS has no
-# such clock, and none of the figures of processes.
+# Read before the workers are forked, so that all have one value: a different value would look like a restart. macOS has
+# no such clock, and none of the figures of processes.
 _BOOTED = round(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else 0
 
 
@@ -85,7 +85,8 @@ def _pids() -> Iterable[int]:
     """The workers and their parent, or this process if it has no workers."""
     if FOLDER_VARIABLE not in os.environ:
         return (os.getpid(),)
-    # The library removes the file of a process that has ended.
+    # Each worker sets a gauge of the kind `livemin`, so it has such a file. `remove_process` removes the file of one
+    # that has ended.
     names = (
         re.fullmatch(r"gauge_livemin_(\d+)\.db", path.name) for path in Path(os.environ[FOLDER_VARIABLE]).iterdir()
     )

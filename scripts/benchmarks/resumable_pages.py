@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from hashdb.index.kernel import implementation
+from hashdb.index.kernel import implementation_name
 from scripts.benchmarks import report
 from scripts.benchmarks.report import Target
 
@@ -32,7 +32,7 @@ class ResumablePage:
         figures, targets, lines = act()
         measured = {
             "machine": machine,
-            "engine": implementation(),
+            "engine": implementation_name(),
             "figures": figures,
             "targets": targets,
             "lines": lines,

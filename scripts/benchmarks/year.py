@@ -275,7 +275,7 @@ def _record_feed_reads(store: Store, everyone: list[Actor], end: datetime) -> No
     with store.begin() as tx:
         for actor in everyone[2:]:
             if actor.key is not None:
-                tx.members.first_feed_read(actor.key.id, end.date().isoformat())
+                tx.members.record_feed_read(actor.key.id, end.date().isoformat())
 
 
 def _hit(rng: np.random.Generator, ids: list[int], reviewed: list[int], end: datetime, place: int) -> Hit:

@@ -40,8 +40,8 @@ def _pixel(picture: Image.Image, x: int, y: int) -> tuple[int, ...]:
 @every_alteration
 def test_an_alteration_with_one_seed_gives_the_same_picture_every_time(name: str, photo: Image.Image) -> None:
     before = photo.tobytes()
-    once = ALTERATIONS[name].upload(photo, "7:3")
-    assert once == ALTERATIONS[name].upload(photo, "7:3")
+    once = ALTERATIONS[name].encode(photo, "7:3")
+    assert once == ALTERATIONS[name].encode(photo, "7:3")
     assert photo.tobytes() == before
 
 
@@ -56,7 +56,7 @@ def test_a_picture_of_any_shape_can_be_altered(name: str, size: tuple[int, int])
 @every_alteration
 def test_an_upload_is_a_picture_that_hashdb_can_read(name: str, photo: Image.Image) -> None:
     alteration = ALTERATIONS[name]
-    read = read_picture(alteration.upload(photo), Limits()).colour
+    read = read_picture(alteration.encode(photo), Limits()).colour
     assert read.tobytes() == alteration.apply(photo).tobytes()
 
 
@@ -68,7 +68,7 @@ def test_an_alteration_changes_the_picture(name: str, photo: Image.Image) -> Non
 def test_different_seeds_give_different_pictures(photo: Image.Image) -> None:
     """The side of a crop and the place of a sticker, for example, depend on the seed."""
     for name in ("10 % off one side", "sticker", "border 5 %", "noise 10", "collage of two", "caption above"):
-        assert len({ALTERATIONS[name].upload(photo, seed) for seed in range(8)}) > 1, name
+        assert len({ALTERATIONS[name].encode(photo, seed) for seed in range(8)}) > 1, name
 
 
 def test_a_centred_crop_removes_half_of_its_share_at_each_side() -> None:

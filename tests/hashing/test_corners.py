@@ -32,7 +32,7 @@ def _nearest(upload: bytes, original: Signal) -> int:
 def test_a_tilted_picture_is_found(number: int, name: str) -> None:
     photo = _photo(number)
     (original,) = hash_picture(encode_picture(photo), [Algorithm.PHASH256]).signals
-    assert _nearest(ALTERATIONS[name].upload(photo, 1), original) <= RADIUS
+    assert _nearest(ALTERATIONS[name].encode(photo, 1), original) <= RADIUS
 
 
 def test_a_picture_photographed_from_the_side_is_straightened() -> None:

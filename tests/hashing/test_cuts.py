@@ -39,7 +39,7 @@ def _matching_views(transforms: list[tuple[str, tuple[Signal, ...]]], stored: li
 @pytest.mark.parametrize("photo", PHOTOS[:3], ids=lambda photo: photo.name)
 def test_a_cropped_picture_is_found(photo: Path, name: str) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
-    copy = read_picture(ALTERATIONS[name].upload(picture.colour, 3), Limits())
+    copy = read_picture(ALTERATIONS[name].encode(picture.colour, 3), Limits())
     assert _matching_views(list(cuts(copy)), list(variants(picture, Profile.BALANCED))) & MATCHING_CUTS[name]
 
 

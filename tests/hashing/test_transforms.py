@@ -47,7 +47,7 @@ def _nearest(signals: tuple[Signal, ...], original: Signal) -> int:
 def test_a_transform_undoes_the_alteration(photo: Path, name: str, algorithm: Algorithm) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
     (original,) = hash_picture(photo.read_bytes(), [algorithm]).signals
-    query = hash_transforms(ALTERATIONS[name].upload(picture.colour, 1), [algorithm])
+    query = hash_transforms(ALTERATIONS[name].encode(picture.colour, 1), [algorithm])
     assert original.distance(query.signals[0]) > algorithm.radius
     assert _nearest(query.transforms[UNDOING_TRANSFORMS[name]], original) <= algorithm.radius
 
@@ -56,7 +56,7 @@ def test_a_mirrored_picture_with_a_caption_is_found() -> None:
     photo = read_picture(PHOTOS[1].read_bytes(), Limits()).colour
     mirrored = ALTERATIONS["mirrored"].draw_on(photo)
     (original,) = hash_picture(PHOTOS[1].read_bytes(), [Algorithm.PHASH256]).signals
-    query = hash_transforms(ALTERATIONS["caption above"].upload(mirrored, 1), [Algorithm.PHASH256])
+    query = hash_transforms(ALTERATIONS["caption above"].encode(mirrored, 1), [Algorithm.PHASH256])
     assert _nearest(query.transforms["caption-mirror"], original) <= Algorithm.PHASH256.radius
 
 

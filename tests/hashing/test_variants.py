@@ -74,7 +74,7 @@ def test_every_part_of_a_detailed_picture_is_stored(profile: Profile) -> None:
 @pytest.mark.parametrize("photo", PHOTOS[::3], ids=lambda photo: photo.name)
 def test_a_cropped_copy_is_within_the_radius_of_a_variant(photo: Path, name: str) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
-    (cropped,) = hash_picture(ALTERATIONS[name].upload(picture.colour, 5), [Algorithm.PHASH256]).signals
+    (cropped,) = hash_picture(ALTERATIONS[name].encode(picture.colour, 5), [Algorithm.PHASH256]).signals
     nearest = min(cropped.distance(stored) for stored in variants(picture, Profile.BALANCED))
     assert nearest <= Algorithm.PHASH256.radius
 

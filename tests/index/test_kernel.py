@@ -17,7 +17,7 @@ from hashdb.index import kernel as kernels
 from hashdb.index import segment as segments
 from hashdb.index import vectors
 from hashdb.index.bktree import BKTreeIndex
-from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, implementation, kernel
+from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, implementation_name, kernel
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import Lane, Words, distinct, pack, unpack
@@ -328,7 +328,7 @@ def test_a_missing_or_outdated_library_is_rejected(native: Kernel, monkeypatch: 
 
 @pytest.mark.parametrize(("switch", "expected"), [("0", "NumPy"), ("1", None)])
 def test_the_setting_hashdb_kernel_can_switch_the_kernel_off(switch: str, expected: str | None) -> None:
-    program = "from hashdb.index.kernel import implementation; print(implementation())"
+    program = "from hashdb.index.kernel import implementation_name; print(implementation_name())"
     process = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"HASHDB_KERNEL": switch},
@@ -337,4 +337,4 @@ def test_the_setting_hashdb_kernel_can_switch_the_kernel_off(switch: str, expect
         timeout=60,
         check=True,
     )
-    assert process.stdout.strip() == (expected or implementation())
+    assert process.stdout.strip() == (expected or implementation_name())

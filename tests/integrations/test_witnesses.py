@@ -150,7 +150,7 @@ def ask_witness(db: HashDB) -> WitnessState:
     """Ask the witness once for a cosignature, and return its state."""
     assert witnesses.ask(db) == 1
     with db.store.read() as tx:
-        (state,) = tx.witness_states.by_name().values()
+        (state,) = tx.witness_states.by_named_id().values()
     return state
 
 

@@ -106,6 +106,7 @@ def match_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **p
             failed = _match_addresses(lines, options, settings, as_json)
     else:
         files = find_files(paths)
+        # If no file can be read, nothing is left to match.
         failed = print_unreadable(files, as_json) or _match_files(files, options, settings, as_json)
     return print_failures(failed)
 

@@ -46,8 +46,8 @@ _IDLE = 1_000
 """Events that change nothing are stored as read once there are more of them."""
 _SIGNABLE_ROOTS = 20
 """How many of the newest roots organisations may still sign: another may be recorded while one of them signs."""
-NEWEST_SIGNATURES = 1_000
-"""How many of the newest signatures are searched for a quorum."""
+MOST_SIGNATURES_READ = 1_000
+"""How many of the newest signatures are read, to find a quorum or what each organisation signed last."""
 _SUBJECT = ("set", 1)
 """The kind and the id of the subject of events that record a root."""
 _ADVANCE_EVERY = 8_192
@@ -366,7 +366,7 @@ def newest_signed(db: HashDB, tx: Transaction) -> Event | None:
     policy = db.rules.organisations
     if policy is None:
         return None
-    for seq, organisations in tx.active_set.signers(NEWEST_SIGNATURES).items():
+    for seq, organisations in tx.active_set.signers(MOST_SIGNATURES_READ).items():
         if policy.has_quorum([key for key in policy.keys if key.named_id in organisations]):
             return tx.audit.event(seq)
     return None

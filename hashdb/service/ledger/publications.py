@@ -25,7 +25,10 @@ class SignerStatus:
     asked: bool
     """Whether the service asks it. It does if the policy has a URL for it."""
     seq: int = 0
-    """For a witness, the size of the checkpoint; for an organisation, the event of the root. 0: it signed nothing."""
+    """For a witness, the size of the checkpoint; for an organisation, the event of the root.
+
+    0: it signed nothing, or nothing among the newest signatures.
+    """
     at: datetime | None = None
     """For a witness, when it cosigned last; None for an organisation."""
     trouble: str | None = None
@@ -77,7 +80,7 @@ def published(db: HashDB, actor: Actor) -> Publication:
 
 
 def _witnesses(tx: Transaction, policy: Policy) -> QuorumStatus:
-    states, cosigned = tx.witness_states.by_name(), witnesses.newest_cosigned(tx, policy)
+    states, cosigned = tx.witness_states.by_named_id(), witnesses.newest_cosigned(tx, policy)
     signers = []
     for witness in policy.witnesses:
         state = states.get(witness.key.named_id, WitnessState())
@@ -96,11 +99,13 @@ def _witnesses(tx: Transaction, policy: Policy) -> QuorumStatus:
 
 
 def _organisations(db: HashDB, tx: Transaction, policy: Policy) -> QuorumStatus:
-    # By organisation, the event of the root that it signed last: the newest root comes first.
+    # By the `named_id` of an organisation's key, the event of the root that it signed last. `signers` reads a limited
+    # number of signatures, those of the newest root first, so the first event of an organisation is its last one.
     last = dict[str, int]()
-    for seq, names in tx.active_set.signers(active_set.NEWEST_SIGNATURES).items():
-        for name in names:
-            last.setdefault(name, seq)
+    for seq, named_ids in tx.active_set.signers(active_set.MOST_SIGNATURES_READ).items():
+        for named_id in named_ids:
+            last.setdefault(named_id, seq)
+    # A policy of organisations has the form of one of witnesses: its witnesses are the organisations.
     signers = (
         SignerStatus(organisation.name, organisation.key, asked=False, seq=last.get(organisation.key.named_id, 0))
         for organisation in policy.witnesses

@@ -84,11 +84,13 @@ def ask(db: HashDB, connect_to: Connect | None = None) -> int:
     if policy is None:
         return 0
     with db.store.read() as tx:
-        last, by_name = tx.checkpoints.last(), tx.witness_states.by_name()
+        last, by_named_id = tx.checkpoints.last(), tx.witness_states.by_named_id()
     if last is None:
         return 0
     now, size = db.now(), last.size
-    due = [witness for witness in policy.witnesses_with_url if _is_due(by_name.get(witness.key.named_id), size, now)]
+    due = [
+        witness for witness in policy.witnesses_with_url if _is_due(by_named_id.get(witness.key.named_id), size, now)
+    ]
     ask_one = partial(_ask_and_log, db, policy, connect_to or partial(connection_to, egress=db.rules.egress))
     # Daemons: they do not delay the end of the process, and what is cut off is asked again.
     threads = [Thread(target=ask_one, args=(witness,), name="witness", daemon=True) for witness in due]
@@ -300,8 +302,10 @@ def states(db: HashDB, tx: Transaction) -> tuple[tuple[Witness, WitnessState], .
     policy = db.rules.witnesses
     if policy is None:
         return ()
-    by_name = tx.witness_states.by_name()
-    return tuple((witness, by_name.get(witness.key.named_id, WitnessState())) for witness in policy.witnesses_with_url)
+    by_named_id = tx.witness_states.by_named_id()
+    return tuple(
+        (witness, by_named_id.get(witness.key.named_id, WitnessState())) for witness in policy.witnesses_with_url
+    )
 
 
 def uncosigned_time(db: HashDB, tx: Transaction) -> timedelta:

@@ -45,8 +45,8 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         ids = [id for _, id in page]
         logged = tx.statuses.logged(ids)
         with_frames = [id for id in ids if contributions[id].frame_count]
-        masked = {id for id in with_frames if contributions[id].masked}
-        frames = tx.frames.get(with_frames, masked=masked)
+        masked_ids = {id for id in with_frames if contributions[id].masked}
+        frames = tx.frames.get(with_frames, masked=masked_ids)
         contributions |= {id: replace(contributions[id], frames=of_item) for id, of_item in frames.items()}
         changes = tuple(Change(seq, _state(contributions[id], logged[id])) for seq, id in page)
     more = len(events) > limit
@@ -88,8 +88,8 @@ def log_feed_read(db: HashDB, actor: Actor) -> None:
     if actor.key is None or db.feed_read_on.get(actor.key.id) == now.date():
         return
     with db.store.begin() as tx:
-        if tx.members.first_feed_read(actor.key.id, now.date().isoformat()):
-            tx.audit.append(now, actor, [LogEntry(Action.FEED_READ, "key", actor.key.id, {})])
+        if tx.members.record_feed_read(actor.key.id, now.date().isoformat()):
+            tx.audit.append(now, actor, [LogEntry(Action.FEED_READ, kind="key", id=actor.key.id, details={})])
     db.feed_read_on[actor.key.id] = now.date()
 
 
@@ -112,7 +112,11 @@ def _state(contribution: Contribution, logged: Status) -> Contribution | Gone:
     """
     if logged is Status.ACTIVE and contribution.standing.matches:
         if contribution.masked and not any(contribution.every_signal()):
-            return Gone(contribution.id, "masked", None, contribution.standing, contribution.commitment)
+            # All of its signals are suppressed. It is still in the active set: a copy needs its standing and its
+            # commitment to compute the root.
+            standing, commitment = contribution.standing, contribution.commitment
+            return Gone(contribution.id, reason="masked", standing=standing, commitment=commitment)
         return contribution if contribution.status is logged else replace(contribution, status=logged)
-    reason = contribution.withdrawal_reason if logged is Status.WITHDRAWN else None
-    return Gone(contribution.id, str(contribution.standing if logged is Status.ACTIVE else logged), reason)
+    reason = str(contribution.standing if logged is Status.ACTIVE else logged)
+    withdrawal_reason = contribution.withdrawal_reason if logged is Status.WITHDRAWN else None
+    return Gone(contribution.id, reason=reason, withdrawal_reason=withdrawal_reason)

@@ -125,7 +125,7 @@ class Members(Repository):
             self._count(opinions.c.member_id == member, opinions.c.replaced.is_(False)),
         )
 
-    def first_feed_read(self, key: int, day: str) -> bool:
+    def record_feed_read(self, key: int, day: str) -> bool:
         """Record that the key reads the feed on `day` (ISO 8601); return whether this is the first time on that day."""
         query = update(keys).where(keys.c.id == key, keys.c.feed_read_on.is_distinct_from(day))
         return self._connection.execute(query.values(feed_read_on=day)).rowcount == 1

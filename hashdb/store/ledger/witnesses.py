@@ -48,8 +48,8 @@ class WitnessState(NamedTuple):
 class WitnessStates(Repository):
     """The states of witnesses within one transaction, named as in `Cosignatures`."""
 
-    def by_name(self) -> Mapping[str, WitnessState]:
-        """The state of each witness that was ever asked."""
+    def by_named_id(self) -> Mapping[str, WitnessState]:
+        """The state of each witness that was ever asked, by the `named_id` of its key."""
         rows = self._connection.execute(select(witness_states))
         return {row.witness: WitnessState(**attributes(row, *WitnessState._fields)) for row in rows}
 
@@ -64,7 +64,7 @@ class WitnessStates(Repository):
         query = update(witness_states).where(witness_states.c.witness == witness, (next_at <= now) | (next_at > latest))
         if self._connection.execute(query.values(next_at=until)).rowcount != 1:
             return None
-        return self.by_name()[witness]
+        return self.by_named_id()[witness]
 
     def set(self, witness: str, state: WitnessState) -> None:
         """Store the state of a witness."""

@@ -107,7 +107,7 @@ def grow(db: HashDB, name: str) -> int:
 
 def state(db: HashDB, fakes: Witnesses, name: str) -> WitnessState:
     with db.store.read() as tx:
-        return tx.witness_states.by_name()[fakes.by_name[name].key.key.named_id]
+        return tx.witness_states.by_named_id()[fakes.by_name[name].key.key.named_id]
 
 
 def test_each_witness_cosigns_each_checkpoint_once(db: HashDB, fakes: Witnesses) -> None:

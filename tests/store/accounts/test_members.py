@@ -110,5 +110,5 @@ def test_first_feed_read_is_true_once_a_day_for_each_key(store: Store, member: M
         key = tx.members.add_key(member.id, b"d" * 32, KeyDraft(frozenset({Scope.FEED})), NOON)
         other = tx.members.add_key(member.id, b"e" * 32, KeyDraft(frozenset({Scope.FEED})), NOON)
         days = ["2026-11-20", "2026-11-20", "2026-11-21"]
-        assert [tx.members.first_feed_read(key.id, day) for day in days] == [True, False, True]
-        assert tx.members.first_feed_read(other.id, days[0])
+        assert [tx.members.record_feed_read(key.id, day) for day in days] == [True, False, True]
+        assert tx.members.record_feed_read(other.id, days[0])

@@ -20,7 +20,7 @@ def test_each_member_that_reads_the_feed_is_counted_once(store: Store, member: M
         ]
         assert tx.uses.count_feed_readers(TODAY) == 0
         for key in keys:
-            tx.members.first_feed_read(key.id, TODAY.isoformat())
+            tx.members.record_feed_read(key.id, TODAY.isoformat())
         assert tx.uses.count_feed_readers(TODAY) == 1
         assert tx.uses.count_feed_readers(TODAY + timedelta(days=1)) == 0
         tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
