@@ -19,7 +19,6 @@ from hashdb.domain.sharing.webhooks import (
     ATTEMPT_LEASE,
     DISABLE_AFTER,
     KEEP_DELIVERIES,
-    MAX_WAITING_DELIVERIES,
     Attempt,
     ClaimedDelivery,
     DeliveryOutcome,
@@ -46,7 +45,9 @@ _RESPONSE_BYTES = 65_536
 _AT_ONCE = 8
 """Deliveries that one process sends at the same time."""
 _SLACK = 1_000
-"""How many events that it need not report a position may be behind before it is advanced."""
+"""A position is advanced without a message once it is this many events behind: not every event costs a write."""
+_EVENTS_AT_ONCE = 100
+"""Events of cases that are read at a time."""
 _FEED = (*FEED_ACTIONS, Action.LOG_RESTORED)
 """The actions of events that a webhook of the topic `feed.changed` counts."""
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
@@ -65,6 +66,8 @@ class _News(NamedTuple):
     upto: int
     """The seq up to which events were read."""
     data: _DataByMember
+    has_more: bool = False
+    """Whether there may be more events behind `upto`."""
 
 
 def make(db: HashDB) -> int:
@@ -78,7 +81,9 @@ def make(db: HashDB) -> int:
         for position in tx.webhooks.positions_behind(head.seq):
             groups[position.topic, position.seq].append(position)
         read = [_read_news(db, tx, positions, head.seq, head.epoch) for positions in groups.values()]
-    due = [news for news in read if any(news.data.values()) or news.upto - news.positions[0].seq >= _SLACK]
+    due = [
+        news for news in read if any(news.data.values()) or news.has_more or news.upto - news.positions[0].seq >= _SLACK
+    ]
     if not due:
         return 0
     made = 0
@@ -110,7 +115,8 @@ def claim(db: HashDB, busy: Collection[int], most: int) -> tuple[ClaimedDelivery
 def send(db: HashDB, claimed: ClaimedDelivery, post: Post) -> DeliveryOutcome:
     """Send one delivery and store the outcome: delivered, failed, or waiting for the next attempt.
 
-    If nothing has arrived at a webhook for days, it is disabled when a delivery is given up.
+    If nothing has arrived at a webhook for days, it is disabled when a delivery is given up. An answer 410 disables it
+    at once.
     """
     attempt = post(claimed, db.now())
     now, topic = db.now(), claimed.message.topic
@@ -121,12 +127,13 @@ def send(db: HashDB, claimed: ClaimedDelivery, post: Post) -> DeliveryOutcome:
     with db.store.begin() as tx, suppress(NotFound):
         tx.webhooks.one(claimed.webhook, lock=True)
         if not tx.deliveries.record_attempt(claimed, attempt, outcome, now, None if pause is None else now + pause):
+            # It was requested again meanwhile, or another process has sent it.
             return outcome
         if outcome is DeliveryOutcome.DELIVERED:
             tx.webhooks.record_arrival(claimed.webhook)
             return outcome
         since = tx.webhooks.record_failure(claimed.webhook, now)
-        # A test message has a topic that is none of `Topic`, and disables nothing.
+        # A test message has a topic that is none of `Topic`: only the answer 410 to it disables the webhook.
         given_up = outcome is DeliveryOutcome.FAILED and topic in set(Topic) and now - since >= DISABLE_AFTER
         if (given_up or attempt.gone) and tx.webhooks.disable(claimed.webhook):
             reason = "gone" if attempt.gone else "failing"
@@ -142,7 +149,10 @@ def prune(db: HashDB) -> int:
 
 
 def post(claimed: ClaimedDelivery, now: datetime, egress: EgressPolicy) -> Attempt:
-    """Send the request once, within ten seconds, to a checked address; only the status of the response counts."""
+    """Send the request once, to a checked address; only the status of the response counts.
+
+    It ends within ten seconds of the resolved name.
+    """
     started = time.monotonic()
     status, trouble = None, None
     try:
@@ -221,7 +231,8 @@ def _read_news(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition
         return _News(positions, head, {_EVERY_MEMBER: _summary(after, head, count, epoch=epoch)})
     if topic is Topic.MATCH_REVERSED:
         return _reversals(db, tx, positions)
-    events = tx.audit.since(after, MAX_WAITING_DELIVERIES, [_CASES[topic]])
+    events = tx.audit.since(after, _EVENTS_AT_ONCE, [_CASES[topic]])
+    # The id of such an event is that of the case.
     parties = tx.cases.parties([event.id for event in events])
     by_member: dict[int, list[dict[str, object]]] = {position.member: [] for position in positions}
     for event in events:
@@ -232,8 +243,8 @@ def _read_news(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition
                 "contribution": event.details["contribution"],
             }
             by_member[member].append(data)
-    upto = head if len(events) < MAX_WAITING_DELIVERIES else events[-1].seq
-    return _News(positions, upto, by_member)
+    has_more = len(events) == _EVENTS_AT_ONCE
+    return _News(positions, events[-1].seq if has_more else head, by_member, has_more)
 
 
 def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition]) -> _News:

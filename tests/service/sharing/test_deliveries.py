@@ -159,6 +159,21 @@ def test_only_contributor_and_disputer_are_notified_of_a_case(db: HashDB, actor:
     assert sent_messages(db, third, issued_webhooks[2].webhook.id) == []
 
 
+def test_many_cases_of_others_do_not_stop_the_webhook_of_a_member(
+    db: HashDB, actor: Actor, other: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "_EVENTS_AT_ONCE", 2)
+    third = member_with(db)
+    id = add_webhook(db, third, "https://example.org/", Topic.CASE_OPENED).webhook.id
+    for contribution in contributed(db, actor, draft(1), draft(2), draft(3)):
+        opinions.give(db, other, contribution.id, OpinionDraft(Stance.DISPUTES, "other"))
+    (own,) = contributed(db, third, draft(4))
+    opinions.give(db, other, own.id, OpinionDraft(Stance.DISPUTES, "other"))
+    assert [deliveries.make(db) for _ in range(3)] == [0, 1, 0]
+    ((topic, data),) = sent_messages(db, third, id)
+    assert (topic, data["contribution"]) == ("case.opened", own.id)
+
+
 def test_only_members_that_got_the_match_are_notified_of_its_reversal(
     db: HashDB, clock: Clock, actor: Actor, other: Actor
 ) -> None:
@@ -249,9 +264,13 @@ def test_retries_end_after_a_day_and_days_of_failures_disable_a_webhook(db: Hash
     assert sent_messages(db, actor, id)[-1][1]["checkpoint"] == db.store.head().seq
 
 
-def test_an_answer_410_disables_the_webhook_at_once(db: HashDB, actor: Actor) -> None:
+@pytest.mark.parametrize("is_test", [False, True])
+def test_an_answer_410_disables_the_webhook_at_once(db: HashDB, actor: Actor, is_test: bool) -> None:
     id = add_webhook(db, actor).webhook.id
-    contributed(db, actor, draft(1))
+    if is_test:
+        webhooks.test(db, actor, id)
+    else:
+        contributed(db, actor, draft(1))
     assert send_all(db, answer_with(410)) == [DeliveryOutcome.FAILED]
     assert not webhooks.get(db, actor, id).enabled
 
