@@ -52,7 +52,10 @@ def print_list(
     cells: Callable[[_Item], Sequence[object]],
     as_json: bool,
 ) -> None:
-    """Print all items of a list: with `--json` as one page of the API, else as a table. An empty cell is None."""
+    """Print all items of a list: with `--json` as one page of the API, else as a table. An empty cell is None.
+
+    A heading in `columns` that begins with `>` aligns its column to the right.
+    """
     if as_json:
         print_json(model.from_rows(items, len(items)))
     else:

@@ -13,6 +13,7 @@ from hashdb.cli.output import as_json, print_json, print_list, print_result
 from hashdb.client import Client
 from hashdb.domain.meanings import explain_all
 from hashdb.domain.sharing.webhooks import (
+    TEST_TOPIC,
     Delivery,
     DeliveryOutcome,
     IssuedWebhook,
@@ -179,8 +180,12 @@ def redeliver(webhook: int, delivery: int, as_json: bool) -> int:
 
 
 def _print_delivery(client: Client, delivery: Delivery, as_json: bool) -> int:
-    """Wait for the first attempt, print its outcome, and return the exit status."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    """Wait for the first attempt, print its outcome, and return the exit status. A redelivery has 0 attempts again."""
+    # A disabled webhook gets only test messages.
+    is_held = delivery.message.topic != TEST_TOPIC and any(
+        webhook.id == delivery.webhook and not webhook.enabled for webhook in client.webhooks()
+    )
+    deadline = time.monotonic() + (0 if is_held else _PATIENCE_SECONDS)
     while delivery.outcome is DeliveryOutcome.WAITING and not delivery.attempts and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
         delivery = client.delivery(delivery.webhook, delivery.id)
@@ -189,7 +194,11 @@ def _print_delivery(client: Client, delivery: Delivery, as_json: bool) -> int:
     elif delivery.outcome is DeliveryOutcome.DELIVERED:
         click.echo(f"delivery {delivery.id} arrived: {delivery.status} after {delivery.ms} ms")
     else:
-        click.echo(f"delivery {delivery.id} did not arrive: {_format_answer(delivery) or 'still waiting'}", err=True)
+        # Before the first attempt, the status and the trouble are those of an earlier delivery.
+        reason = _format_answer(delivery) if delivery.attempts else "still waiting"
+        if is_held and not delivery.attempts:
+            reason += f", because the webhook is disabled: run `hashdb webhook change {delivery.webhook} --enable`"
+        click.echo(f"delivery {delivery.id} did not arrive: {reason}", err=True)
     return 0 if delivery.outcome is DeliveryOutcome.DELIVERED else 1
 
 

@@ -64,6 +64,8 @@ def test_a_webhook_is_tested_changed_and_its_deliveries_listed(
     assert member.json("webhook", "list")["webhooks"][-1]["id"] == int(id)
     changed = member("webhook", "change", id, "--topic", "case.opened", "--topic", "case.decided", "--disable")
     assert changed.stdout == f"webhook {id}: disabled, reports case.opened and case.decided\n"
+    held = member("webhook", "redeliver", id, str(last["id"] - 1))
+    assert held.returncode == 0, held.stderr  # A test message is sent even so.
     renewed = member("webhook", "renew", id)
     assert "secret (shown only once): whsec_" in renewed.stdout
     assert member.json("webhook", "renew", id)["secret"] != secret
@@ -78,6 +80,15 @@ def test_a_change_is_delivered_and_counted_in_the_metrics(
         message = verify(webhook[1], received.headers, received.body)
         assert message.topic == "feed.changed"
         assert message.data["count"] == 1
+        hook.status = 500
+        client.contribute([draft(73)])
+        hook.wait(2)
+        member("webhook", "change", webhook[0], "--disable")
+        (delivery, *_) = [each for each in client.deliveries(int(webhook[0])) if each.outcome != "delivered"]
+        redelivered = member("webhook", "redeliver", webhook[0], str(delivery.id))
+        reason = f"still waiting, because the webhook is disabled: run `hashdb webhook change {webhook[0]} --enable`"
+        assert redelivered.returncode == 1
+        assert redelivered.stderr == f"delivery {delivery.id} did not arrive: {reason}\n"
     metrics = httpx.get(
         f"{client.url}/metrics", headers={"Authorization": f"Bearer {member.environment['HASHDB_KEY']}"}
     )
