@@ -18,7 +18,7 @@ FIELDS: Final = tuple(field.name for field in fields(Draft))
 """The columns, in the order in which `hashdb export` writes them."""
 VPDQ: Final = "vpdq"
 VIDEO: Final = "video_"
-"""Before the name of a digest: that of a video's file."""
+"""The prefix of a column with the digest of a video's file, as in `video_md5`."""
 HASHES: Final = (*map(str, Algorithm), *(f"{VIDEO}{digest}" for digest in DIGESTS), VPDQ)
 """Columns that each hold the hashes of one algorithm; `url` may hold addresses, which are hashed when they are read."""
 IMPLYING: Final = ("tier", "incident_level")
@@ -67,14 +67,16 @@ _ALGORITHM_NAMES: Final = {name: target for name, target in _TARGETS.items() if 
 
 def to_algorithm(name: str) -> str | None:
     """The one of HASHES that a name means, also as HMA, StopNCII and ThreatExchange write it; None if it means none."""
+    # StopNCII writes the name of an enumeration before its value: `StopNCIISignalType.ImagePDQ`.
     return _ALGORITHM_NAMES.get(normalize(name.rpartition(".")[2]))
 
 
 class Plan(NamedTuple):
-    """What some columns hold, each one of COLUMN_NAMES (None: it is not used); the names not used, and the faults."""
+    """What some columns hold, each one of COLUMN_NAMES (None: it is not used), and the faults."""
 
     targets: tuple[str | None, ...]
     unused: tuple[str, ...]
+    """The names to report as not used: without ignored ones, and without those of earlier plans of the list."""
     faults: tuple[Fault, ...]
 
 
@@ -90,10 +92,12 @@ class Columns:
     """The names found so far that are used, each with what it holds."""
     unused: dict[str, None] = field(default_factory=dict)
     """The names found so far that are not used, ignored ones included; at most 1,000."""
+    _found: set[str] = field(default_factory=set)
+    """The normalized names that the member gave and that a column or key has."""
     _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
 
     def plan(self, names: Sequence[str]) -> Plan:
-        """The plan for a table's columns, or an object's keys; its `unused` leaves out names of earlier plans."""
+        """The plan for a table's columns, or an object's keys."""
         known = self._plans.get(key := tuple(names))
         if known is not None:
             return known._replace(unused=())
@@ -101,6 +105,7 @@ class Columns:
         # A list may have other names in every object.
         if len(self._plans) < _MOST_NAMES:
             self._plans[key] = plan
+        self._found.update({normalize(name) for name in (*self.mapped, *self.ignored)} & set(map(normalize, key)))
         self.used.update((name, target) for name, target in zip(key, plan.targets, strict=True) if target)
         new = [name for name in dict.fromkeys(plan.unused) if name not in self.unused][: _MOST_NAMES - len(self.unused)]
         self.unused.update(dict.fromkeys(new))
@@ -108,10 +113,9 @@ class Columns:
 
     def missing(self) -> list[Fault]:
         """A fault for each name that the member gave and that no column has."""
-        present = {normalize(name) for name in (*self.used, *self.unused)}
         faults = []
         for name in (*self.mapped, *self.ignored):
-            if normalize(name) not in present:
+            if normalize(name) not in self._found:
                 near = nearest(name, (*self.used, *self.unused))
                 reason = "is named on the command line, but the list has no column or key of this name"
                 faults.append(Fault(quote_name(name), reason + (f"; did you mean {quote_name(near)}?" if near else "")))
@@ -165,4 +169,5 @@ class Columns:
 
 def quote_name(name: str) -> str:
     """A name of the member's list, cut, and without a hash in it: error texts may be logged."""
+    # `path` cuts a long name and takes hashes out.
     return f"`{path((name,))}`"

@@ -53,6 +53,12 @@ def test_the_options_of_the_member_override_the_known_names() -> None:
     assert Columns(ignore_rest=True).plan(["hash", "colour"]).unused == ()
 
 
+def test_an_ignored_column_is_found_behind_a_thousand_others_and_by_a_mark_alone() -> None:
+    columns = Columns(ignored=["last", "#", "absent"])
+    columns.plan(["#", *(f"colour {number}" for number in range(1_001)), "Last"])
+    assert [fault.at for fault in columns.missing()] == ["`absent`"]
+
+
 def test_two_columns_for_one_field_are_an_error_until_one_is_ignored() -> None:
     names = ["Labels", "label", "Category"]
     (fault,) = Columns().plan(names).faults
