@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Index,
     String,
     Table,
     UniqueConstraint,
@@ -39,7 +40,7 @@ _ROWS = 10_000
 
 
 class Moved(NamedTuple):
-    """The result of a run: the head of the log, the number of rows of each table, and how many rows were written."""
+    """The result of a run: the head of the log, the rows of each table, and how many were deleted or inserted."""
 
     head: Head
     rows: Mapping[str, int]
@@ -49,8 +50,8 @@ class Moved(NamedTuple):
 def begin(source: Connection, target: Engine) -> None:
     """Create the schema in an empty target, or continue an unfinished copy. Raises MoveFailed for any other target.
 
-    Until `finish`, the version of the schema marks the target as a copy, and nothing else opens it. Indexes and foreign
-    keys are dropped: creating them once all rows are there is faster than updating them row by row.
+    Until `finish`, the version of the schema marks the target as a copy, and nothing else opens it. Indexes and, on
+    PostgreSQL, foreign keys are dropped: creating them once all rows are there is faster than updating them row by row.
     """
     if revision(source) != NEWEST:
         raise MoveFailed(
@@ -84,9 +85,14 @@ def count(source: Connection) -> int:
 def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
     """Write to the target the rows that differ from the source's snapshot, then compare again.
 
+    `source` is in one read transaction for all of it.
     Each few thousand rows are committed, so a killed run can be continued. Raises MoveFailed.
     """
     with _writing(target) as connection:
+        with connection.begin():
+            # An earlier run may have created them, and a unique value may have moved from one row to another.
+            for index in _unique_indexes():
+                index.drop(connection, checkfirst=True)
         rows, written = _compare(source, target, connection, advance)
         with connection.begin():
             for table in metadata.sorted_tables:
@@ -102,6 +108,7 @@ def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
 def finish(source: Connection, target: Engine, head: Head) -> None:
     """Make the target a service's database: its ids continue after the source's, and its schema is complete.
 
+    `source` is in a later transaction than that of `make_equal`, so that it shows what was written since.
     Raises MoveFailed where the head of the source's log is not the one that was moved.
     """
     if Audit(source).head() != head:
@@ -158,7 +165,7 @@ def _split(rows: Sequence[Values], last_key: Values, width: int) -> tuple[Sequen
 
 
 def _compare(source: Connection, target: Engine, writer: Connection, advance: Advance) -> tuple[dict[str, int], int]:
-    """Compare every table once and write what differs; return the rows of each table, and how many were changed."""
+    """Compare every table once and write what differs; return the rows of each, and how many were deleted or inserted."""
     rows, written = dict.fromkeys((table.name for table in metadata.sorted_tables), 0), 0
 
     def counted(table: Table) -> Generator[Sequence[Values], None, None]:
@@ -169,6 +176,7 @@ def _compare(source: Connection, target: Engine, writer: Connection, advance: Ad
 
     for table in metadata.sorted_tables:
         # A unique value may have moved from one row to another: then all old rows are deleted first.
+        # Unique indexes are created later.
         deletes_first = any(isinstance(constraint, UniqueConstraint) for constraint in table.constraints)
         postponed_rows: list[Values] = []
         postponed_deletions: list[Values] = []
@@ -239,6 +247,7 @@ def _write(connection: Connection, table: Table, missing: Sequence[Values], stal
         with connection.begin():
             if stale:
                 connection.exec_driver_sql(f'DELETE FROM "{table.name}" WHERE {keys}', list(stale))
+            # Few rows, too, go by COPY, which takes the values of SQLite.
             insert_values(
                 connection, table.name, [column.name for column in _columns(table)], missing, most_in_insert=0
             )
@@ -250,6 +259,7 @@ def _write(connection: Connection, table: Table, missing: Sequence[Values], stal
 @contextmanager
 def _writing(target: Engine) -> Iterator[Connection]:
     """A connection that may write a row before the row that it refers to."""
+    # With `hashdb_writes`, each transaction locks SQLite from its start.
     with target.connect().execution_options(hashdb_writes=True) as connection:
         driver: Any = connection.connection.driver_connection
         if target.dialect.name == "sqlite":
@@ -260,6 +270,10 @@ def _writing(target: Engine) -> Iterator[Connection]:
             if target.dialect.name == "sqlite":
                 connection.rollback()
                 driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _unique_indexes() -> Iterator[Index]:
+    return (index for table in metadata.sorted_tables for index in table.indexes if index.unique)
 
 
 def _drop_extras(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Boolean, Column, LargeBinary, String, create_engine, func
 from hashdb.domain.accounts.members import SYSTEM, MemberDraft, MemberKind
 from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.errors import MoveFailed, UnfinishedCopy
-from hashdb.store import Store
+from hashdb.store import Store, moves
 from hashdb.store.moves import differing
 from hashdb.store.repositories import insert_values
 from hashdb.store.tables import contributions, metadata
@@ -167,7 +167,7 @@ def test_a_moved_database_has_the_same_schema_as_a_migrated_one(
 
 @pytest.mark.parametrize("to_postgresql", [True, False], ids=["to PostgreSQL", "to SQLite"])
 def test_a_second_run_writes_only_changed_rows_and_can_swap_unique_names(
-    tmp_path: Path, empty_postgres_url: str, postgres_url: str, to_postgresql: bool
+    tmp_path: Path, empty_postgres_url: str, postgres_url: str, to_postgresql: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = f"sqlite:///{tmp_path}/first.sqlite", empty_postgres_url
     fill(source)
@@ -182,9 +182,14 @@ def test_a_second_run_writes_only_changed_rows_and_can_swap_unique_names(
             connection.execute(text("UPDATE members SET name = :new WHERE name = :old"), {"old": old, "new": new})
         connection.execute(text("DELETE FROM hits WHERE member = 3"))
         connection.execute(text("UPDATE contributions SET severity = 9 WHERE id = 4"))
+        # The ids at the upstream are unique by an index.
+        for row, id in ((4, 99), (5, 4), (4, 5)):
+            query = "UPDATE origins SET upstream_id = :id, remote_id = :id WHERE contribution_id = :row"
+            connection.execute(text(query), {"row": row, "id": id})
     engine.dispose()
+    monkeypatch.setattr(moves, "_ROWS", 1)
     # A replaced row counts twice: the deletion of the old row and the insertion of the new one.
-    assert move(source, target) == 2 * 2 + 1 + 2
+    assert move(source, target) == 2 * 2 + 1 + 2 + 2 * 2
     assert rows(target) == rows(source)
 
 
