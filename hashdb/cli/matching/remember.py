@@ -57,11 +57,6 @@ class _Remember(Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, self._with_add(ctx, args))
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        return super().resolve_command(ctx, self._with_add(ctx, args))
-
     def _with_add(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or args[0] in self.commands or args[0] in ctx.help_option_names:
             return args
@@ -128,8 +123,9 @@ def add(
     and may have `transforms`, `signatures`, `frames` and `duration`. The id of an address is its digest, as `hashdb
     hash --urls` prints it. Nothing is matched: `hashdb match --remember` does both.
     """
-    given = {"--id": id, "--transforms": transforms, "--state": state, "--jobs": jobs, "--fast": fast}
-    _require_one_source(paths, jsonl, urls, given, at)
+    # Without --at, which addresses may have, too.
+    of_files = {"--id": id, "--transforms": transforms, "--state": state, "--jobs": jobs, "--fast": fast}
+    _require_one_source(paths, jsonl, urls, of_files, at)
     settings = MemberSettings.of_member()
     with open_local_index(settings) as index:
         rules = _read_rules(index)
@@ -146,7 +142,7 @@ def add(
             raise click.UsageError("--id is for one file")
         seeds = () if rules is None else index.seeds
         algorithms = settings.algorithms if rules is None else rules.algorithms
-        state_file = StateFile(state, "remember transforms" if transforms else "remember")
+        state_file = StateFile(state, task="remember transforms" if transforms else "remember")
         left = state_file.skip_done(files)
         hashing = hash_queries(left, algorithms, settings, jobs, seeds=seeds, transforms=transforms, fast=fast)
         with state_file, closing(hashing) as hashed:
@@ -163,15 +159,15 @@ def add(
 
 
 def _require_one_source(
-    paths: tuple[Path, ...], jsonl: Path | None, urls: Path | None, given: Mapping[str, object], at: datetime | None
+    paths: tuple[Path, ...], jsonl: Path | None, urls: Path | None, of_files: Mapping[str, object], at: datetime | None
 ) -> None:
     """Raise UsageError unless there is one source of uploads, and no option that it does not take."""
     if [bool(paths), jsonl is not None, urls is not None].count(True) != 1:
         raise click.UsageError("name files or folders, a list of addresses with --urls, or JSON Lines with --jsonl")
-    if jsonl is not None and any(value is not None and value is not False for value in (*given.values(), at)):
+    if jsonl is None:
+        check_sources(paths, urls, only_for_files=of_files)
+    elif any(value is not None and value is not False for value in (*of_files.values(), at)):
         raise click.UsageError("--jsonl allows no other option than --json")
-    if urls is not None:
-        check_sources(paths, urls, only_for_files=given)
 
 
 def _to_text(upload: Upload) -> str:
@@ -187,10 +183,9 @@ def _add_lines(file: Path, rules: Rules | None, remembered: Remembered, as_json:
     from hashdb.settings import Settings
     from hashdb.wire import ValidationContext
 
-    context = ValidationContext(Settings().rules() if rules is None else rules, datetime.now(UTC))
+    context = ValidationContext(Settings.read().rules() if rules is None else rules, datetime.now(UTC))
     faults: list[tuple[int, Fault]] = []
     with open_list(file) as lines:
-        lines.seek(0)
         count = sum(1 for _ in _read_lines(lines, context, remembered, faults))
         if not faults:
             lines.seek(0)
@@ -242,8 +237,8 @@ def _read_lines(
 def matches(follow: bool, peek: bool, as_json: bool) -> int:
     """Print which remembered uploads were listed later, and which are no longer.
 
-    What was printed is acknowledged, and not printed again. Exits 3 if there was a report, and 0 if there was none. A
-    match is advice to review.
+    What was printed is acknowledged, and not printed again. Without --follow, exits 3 if there was a report, and 0 if
+    there was none. A match is advice to review.
     """
     settings = MemberSettings.of_member()
     after, count = None, 0
@@ -275,7 +270,7 @@ def matches(follow: bool, peek: bool, as_json: bool) -> int:
 def forget(ids: tuple[str, ...], as_json: bool) -> None:
     """Forget uploads, and the reports about them.
 
-    IDS are your own ids of the uploads. Unknown ids are ignored.
+    IDS are your own ids of the uploads. Unknown ids are ignored, but the field `forgotten` of --json counts them, too.
     """
     settings = MemberSettings.of_member()
     with open_local_index(settings) as index:
@@ -308,10 +303,8 @@ def status(as_json: bool) -> None:
             print_json(document)
             return
         span = f", of {min(days)} to {max(days)}" if days else ""
-        records = f"{counted(sum(days.values()), 'record')}{span}"
-        click.echo(
-            f"remembered: {records}: one for each upload, also if it was replaced, and one for each forgotten id"
-        )
+        records = counted(sum(days.values()), "record")
+        click.echo(f"remembered: {records}{span} (replaced uploads and forgotten ids count, too)")
         click.echo(f"retention: {counted(index.remembered.retention.days, 'day')}")
         click.echo(f"reports: {state.last}; not acknowledged: {state.waiting}")
         _print_age(index, reports)
@@ -348,4 +341,5 @@ def _report_to_text(report: LookBackReport) -> str:
 def _report_to_json(report: LookBackReport) -> str:
     from hashdb.wire.lookback import ReportOut
 
+    # In ASCII, as `print_json` writes.
     return json.dumps(json.loads(ReportOut.from_domain(report).json_text()))

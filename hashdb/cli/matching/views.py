@@ -26,7 +26,7 @@ def views_command() -> None:
 @views_command.command("list", examples=("hashdb views list",))
 @as_json
 def list_seeds(as_json: bool) -> None:
-    """List the seeds by id, without the seeds themselves.
+    """List the ids of the seeds, newest first; the seeds themselves are not shown.
 
     The list says when each seed was made and retired. Contributions use the newest seed, queries all seeds in use.
     """
@@ -55,9 +55,10 @@ def rotate_seed(as_json: bool) -> None:
 @click.argument("seed", type=Id("seed"))
 @as_json
 def retire_seed(seed: int, as_json: bool) -> None:
-    """End the use of a seed, and delete it.
+    """End the use of a seed, and delete its secret; the list keeps its id.
 
-    SEED is its id. Secret views that contributions have from this seed no longer match. Their other signals still do.
+    SEED is its id. The newest one cannot be retired: rotate first. Secret views that contributions have from this seed
+    no longer match. Their other signals still do.
     """
     with open_home() as db:
         _print_seed(seeds.retire(db, COMMAND_LINE, seed), as_json)

@@ -184,8 +184,8 @@ def test_the_status_counts_remembered_uploads_and_waiting_reports(with_copy: Com
     assert (status["reports"], status["acknowledged"], status["waiting"]) == (2, 0, 2)
     assert status["looked_back"]["seq"] == status["checkpoint"]
     assert with_copy("remember", "status").stdout.splitlines() == [
-        f"remembered: 2 records, of {UPLOADED:%Y-%m-%d} to {LATER:%Y-%m-%d}: one for each upload, also if it was"
-        " replaced, and one for each forgotten id",
+        f"remembered: 2 records, of {UPLOADED:%Y-%m-%d} to {LATER:%Y-%m-%d} (replaced"
+        " uploads and forgotten ids count, too)",
         "retention: 90 days",
         "reports: 2; not acknowledged: 2",
     ]
@@ -274,6 +274,7 @@ def test_files_in_the_state_file_are_skipped(with_copy: Commands, picture: Path,
         (("add",), "name files or folders, a list of addresses with --urls, or JSON Lines"),
         (("a.jpg", "--jsonl", "b"), "name files or folders, a list of addresses with --urls, or JSON Lines"),
         (("a.jpg", "--urls", "b"), "name files or folders, a list of addresses with --urls, or JSON Lines"),
+        (("https://example.org/a",), "PATHS are files: write addresses into a list, and pass it with --urls"),
         (("--urls", "b", "--id", "x"), "--urls cannot be used with --id"),
         (("--jsonl", "b", "--id", "x"), "--jsonl allows no other option"),
         (("a.jpg", "b.jpg", "--id", "x"), "--id is for one file"),
@@ -283,6 +284,16 @@ def test_wrong_usage_is_reported_in_one_sentence(run: Commands, arguments: tuple
     result = run("remember", *arguments)
     assert result.returncode == 2
     assert error.replace("'", "") in result.stderr.replace("'", "")
+
+
+def test_without_a_local_copy_an_invalid_setting_is_reported_in_one_sentence(run: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "uploads.jsonl"
+    file.write_text("{}\n")
+    run.environment["HASHDB_HOURS_TO_DECIDE"] = "many"
+    result = run("remember", "--jsonl", file)
+    assert result.returncode == 2
+    assert "HASHDB_HOURS_TO_DECIDE" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
 
 
 def test_without_a_local_copy_the_commands_ask_for_a_sync(run: Commands, picture: Path) -> None:
