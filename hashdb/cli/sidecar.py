@@ -32,6 +32,7 @@ class _Worker(BaseWorker):  # type: ignore[misc]
         stop = Event()
         thread = Thread(target=self.app.follower.run, args=[stop], name="follow", daemon=True)
         thread.start()
+        # The end of the process ends the thread: the copy and its look-back survive that at any moment.
         while self.alive and self.is_parent_alive() and thread.is_alive():
             self.notify()
             stop.wait(1.0)
@@ -67,7 +68,7 @@ class SidecarServer(SmallServer):
         metrics = Metrics()
         metrics.start()
         # The follower exists before the workers are forked; each worker makes its own metrics.
-        self.follower.count_uploads = metrics.count_uploads
+        self.follower.report_remembered = metrics.count_uploads
         sidecar = Sidecar(state, metrics)
         # The garbage collector no longer looks at the objects that exist now.
         freeze_objects()

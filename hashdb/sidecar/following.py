@@ -46,7 +46,7 @@ class Follower:
         self._folder, self._connect, self._policy = folder, connect, policy
         self._webhook, self._secret = webhook, secret
         self._last_message = ""
-        self.count_uploads: Callable[[int], None] = ignore
+        self.report_remembered: Callable[[int], None] = ignore
         """Called with the number of remembered uploads after each look-back."""
 
     def run(self, stop: Event) -> None:
@@ -103,7 +103,7 @@ class Follower:
             has_more, count = look_back.step()
         except NoCopy:
             return False
-        self.count_uploads(len(index.remembered))
+        self.report_remembered(len(index.remembered))
         if count:
             log.info("look-back made %s", "1 new report" if count == 1 else f"{count} new reports")
         return has_more

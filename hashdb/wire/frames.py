@@ -395,7 +395,7 @@ def in_parts(
     yield part
 
 
-def read_framed(model: type[_Request], text: bytes, context: ValidationContext) -> _Request:
+def read_with_frames(model: type[_Request], text: bytes, context: ValidationContext) -> _Request:
     """The model of a JSON text whose items may have frames.
 
     Raises MalformedRequest, TooLarge, or InvalidInput with every fault.

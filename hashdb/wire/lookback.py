@@ -30,7 +30,7 @@ from hashdb.wire import (
     checked_by,
 )
 from hashdb.wire.conversions import OMIT_DEFAULT, Mirror
-from hashdb.wire.frames import in_parts, limit_frames, read_framed
+from hashdb.wire.frames import in_parts, limit_frames, read_with_frames
 from hashdb.wire.matching import ItemIn, MatchOut, item_fields
 from hashdb.wire.pages import Limit, QueryString
 
@@ -38,7 +38,7 @@ UploadId = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID)
 
 
 class UploadIn(ItemIn):
-    """An upload to remember: what a match would ask of it."""
+    """An upload to remember: its id, its time, and the fields of a query."""
 
     id: UploadId = Field(description="Your own id of the upload. The same id again replaces what is remembered.")
     at: Annotated[Moment, checked_by(lambda context, at: past_fault(at, context.now))] = Field(
@@ -70,12 +70,13 @@ class UploadsIn(RequestModel):
 
 def read_uploads(text: bytes, context: ValidationContext) -> tuple[Upload, ...]:
     """The uploads of a request. Raises MalformedRequest, TooLarge, or InvalidInput with every fault."""
-    return tuple(map(UploadIn.to_domain, read_framed(UploadsIn, text, context).uploads))
+    return tuple(map(UploadIn.to_domain, read_with_frames(UploadsIn, text, context).uploads))
 
 
 def uploads_in_requests(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
     """The uploads in parts, each within the limits of one request; no part without uploads."""
     limits = (UPLOADS_A_REQUEST, FRAMES_A_REQUEST)
+    # `in_parts` makes one empty part of no uploads.
     return filter(None, in_parts(uploads, lambda upload: (1, len(upload.query.frames)), limits))
 
 
@@ -123,7 +124,7 @@ class ReportsOut(ResponseModel):
 
 
 class AcknowledgedIn(RequestModel):
-    """A request to tell no report up to a number again."""
+    """A request not to return the reports up to a number again."""
 
     number: Annotated[int, Ge(0), Le(LARGEST_ID)] = Field(description="The number of the last report that is handled.")
 

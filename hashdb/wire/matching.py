@@ -48,7 +48,7 @@ from hashdb.wire.frames import (
     in_parts,
     limit_frames,
     limit_signals,
-    read_framed,
+    read_with_frames,
 )
 from hashdb.wire.origins import OriginOut
 from hashdb.wire.plain_queries import parse_plain_queries
@@ -210,7 +210,7 @@ def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest, TooLarge, or InvalidInput with every fault."""
     if plain := parse_plain_queries(text, context.rules):
         return plain
-    return tuple(map(QueryIn.to_domain, read_framed(QueriesIn, text, context).queries))
+    return tuple(map(QueryIn.to_domain, read_with_frames(QueriesIn, text, context).queries))
 
 
 class MatchOut(ResponseModel, Mirror[Match]):

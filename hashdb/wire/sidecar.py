@@ -12,7 +12,7 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import QUERIES_A_REQUEST
 from hashdb.errors import Fault, reject
 from hashdb.wire import RequestModel, ResponseModel, ValidationContext
-from hashdb.wire.frames import read_framed
+from hashdb.wire.frames import read_with_frames
 from hashdb.wire.lookback import UploadId
 from hashdb.wire.matching import QueryIn, limit_queries, read_queries
 
@@ -44,7 +44,7 @@ def read_remembering(text: bytes, context: ValidationContext) -> tuple[tuple[Que
     """The queries of a request, and the uploads to remember before. Raises MalformedRequest, TooLarge, InvalidInput."""
     if b'"remember"' not in text:
         return read_queries(text, context), ()
-    queries = read_framed(RememberingQueriesIn, text, context).queries
+    queries = read_with_frames(RememberingQueriesIn, text, context).queries
     uploads = {
         place: Upload(query.remember, context.now, query.to_query())
         for place, query in enumerate(queries)

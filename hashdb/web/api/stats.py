@@ -43,6 +43,7 @@ def get_transparency_report() -> Response:
     """
     params = query(ReportQuery)
     form = request.accept_mimetypes.best_match([_JSON, _CSV, _HTML], _JSON)
+    # The log records the form, too.
     report = reports.transparency(hashdb(), actor(), params.first, params.last, form=_NAMES[form])
     if form == _JSON:
         return answer(ReportOut.from_domain(report))
