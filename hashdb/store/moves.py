@@ -165,7 +165,7 @@ def _split(rows: Sequence[Values], last_key: Values, width: int) -> tuple[Sequen
 
 
 def _compare(source: Connection, target: Engine, writer: Connection, advance: Advance) -> tuple[dict[str, int], int]:
-    """Compare every table once and write what differs; return the rows of each, and how many were deleted or inserted."""
+    """Compare every table and write what differs; return the rows of each, and how many were deleted or inserted."""
     rows, written = dict.fromkeys((table.name for table in metadata.sorted_tables), 0), 0
 
     def counted(table: Table) -> Generator[Sequence[Values], None, None]:
