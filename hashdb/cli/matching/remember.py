@@ -57,6 +57,12 @@ class _Remember(Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, self._with_add(ctx, args))
 
+    # For a caller that resolves words which it does not parse before, such as a check of examples.
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return super().resolve_command(ctx, self._with_add(ctx, args))
+
     def _with_add(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or args[0] in self.commands or args[0] in ctx.help_option_names:
             return args
@@ -123,7 +129,6 @@ def add(
     and may have `transforms`, `signatures`, `frames` and `duration`. The id of an address is its digest, as `hashdb
     hash --urls` prints it. Nothing is matched: `hashdb match --remember` does both.
     """
-    # Without --at, which addresses may have, too.
     of_files = {"--id": id, "--transforms": transforms, "--state": state, "--jobs": jobs, "--fast": fast}
     _require_one_source(paths, jsonl, urls, of_files, at)
     settings = MemberSettings.of_member()
@@ -161,7 +166,10 @@ def add(
 def _require_one_source(
     paths: tuple[Path, ...], jsonl: Path | None, urls: Path | None, of_files: Mapping[str, object], at: datetime | None
 ) -> None:
-    """Raise UsageError unless there is one source of uploads, and no option that it does not take."""
+    """Raise UsageError unless there is one source of uploads, and no option that it does not take.
+
+    `of_files` has the options that only files take; addresses take `at`, too.
+    """
     if [bool(paths), jsonl is not None, urls is not None].count(True) != 1:
         raise click.UsageError("name files or folders, a list of addresses with --urls, or JSON Lines with --jsonl")
     if jsonl is None:
