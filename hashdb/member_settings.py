@@ -83,7 +83,9 @@ class MemberSettings(BaseModel):
     media_max_pixels: int = Field(
         default=50_000_000, ge=64, description="Largest picture in pixels, before it is decoded."
     )
-    media_seconds: float = Field(default=10.0, gt=0, le=900, description="Seconds that hashing one picture may take.")
+    media_seconds: float = Field(
+        default=10.0, gt=0, le=86_400, description="Seconds that hashing one picture may take."
+    )
     media_memory: int = Field(
         default=1536 * MEGABYTE,
         ge=64 * MEGABYTE,

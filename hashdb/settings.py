@@ -155,8 +155,6 @@ class Settings(MemberSettings):
     flood_cap: int | None = Field(
         default=None,
         ge=1,
-        # The database compares it with a number of 32 bits.
-        le=2**31 - 1,
         description="A contribution with more hits than this within an hour, by at least three other members, is"
         " quarantined until a reviewer decides. Has no effect with `HASHDB_MATCH_LOG=counts`.",
     )
@@ -466,7 +464,8 @@ class Settings(MemberSettings):
             mails=self.smtp_host is not None,
             retention=Retention(self.retention),
             two_persons=self.two_persons,
-            flood_cap=self.flood_cap,
+            # The database compares it with a number of 32 bits, which no contribution's hits reach.
+            flood_cap=None if self.flood_cap is None else min(self.flood_cap, 2**31 - 1),
             budgets=self.budgets,
             webhook_egress=egress if self.webhooks else None,
             egress=egress,
