@@ -22,9 +22,9 @@ from hashdb import __version__
 from hashdb.cli.home import open_home
 from hashdb.cli.listening import bind_error, have_common_address
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
-from hashdb.domain.accounts.users import Role, Session, UserDraft
+from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
-from hashdb.service.accounts import users
+from hashdb.service.accounts import sessions, users
 from hashdb.service.review import cases, due
 from hashdb.service.sharing import webhooks
 from hashdb.settings import Settings
@@ -323,8 +323,9 @@ def test_two_workers_report_a_case_due_soon_once_by_mail_and_once_by_webhook(tmp
             db.rules = replace(db.rules, mails=True)
             contributed(db, member_with(db), draft(1, removed_at=None))
             cases.open_case(db, COMMAND_LINE, 1, "other", holds=False)
-            reviewer = users.add(db, COMMAND_LINE, UserDraft("ada", Role.REVIEWER), "correct horse battery staple")
-            due.set_address(db, Session(1, reviewer.user, db.now(), db.now(), True, ""), "ada@team.example")
+            users.add(db, COMMAND_LINE, UserDraft("ada", Role.REVIEWER), "correct horse battery staple")
+            session = sessions.sign_in(db, "ada", "correct horse battery staple", "address").session
+            due.set_address(db, session, "ada@team.example")
             webhooks.add(db, member_with(db, Scope.REVIEW), WebhookDraft(hook.url, (Topic.CASE_DUE,)))
         with serving(
             settings.home,
