@@ -245,8 +245,8 @@ def _read_lines(
 def matches(follow: bool, peek: bool, as_json: bool) -> int:
     """Print which remembered uploads were listed later, and which are no longer.
 
-    What was printed is acknowledged, and not printed again. Without --follow, exits 3 if there was a report, and 0 if
-    there was none. A match is advice to review.
+    Each report is printed once: then it is acknowledged. Without --follow, the exit status says if there was a report:
+    3 if there was one, and 0 if there was none. A match is advice to review.
     """
     settings = MemberSettings.of_member()
     after, count = None, 0

@@ -18,7 +18,7 @@ from hashdb.service.matching import matches
 
 _TEST_BANK = "HASHDB_TEST"
 _SHARED_BANK = "HASHDB_SHARED"
-"""The bank of all other members together, for an actor that may not see who contributed."""
+"""The one bank of all other members. An actor gets it who may not see the contributors of contributions."""
 _OTHER_MEMBERS = -1
 """What stands for the member of this bank."""
 
@@ -26,7 +26,7 @@ _OTHER_MEMBERS = -1
 def list_banks(db: HashDB, actor: Actor) -> Mapping[int, str]:
     """The names of HMA's banks, by member: each member has one, and so has the test item (member 0).
 
-    For an actor that may not see who contributed, there are its own bank, and one for all other members together.
+    An actor who may not see contributors gets two banks: its own, and one for all other members.
     """
     with db.read(actor, Scope.MATCH, Scope.CONTRIBUTE) as tx:
         every = bank_names(list(read_all(tx.members.page)), _TEST_BANK, _SHARED_BANK)
@@ -70,7 +70,7 @@ def content(db: HashDB, actor: Actor, bank: str | None, id: int) -> Contribution
     """A contribution of this bank (None: of any), with the fields that the actor may see. Raises NotFound."""
     bank_member = None if bank is None else find_bank(db, actor, bank)
     contribution = contributions.get(db, actor, id)
-    # The contribution has no member if the actor may not see who contributed it; the test item never has one.
+    # Its member is left out if the actor may not see contributors. The test item never has a member.
     contributor = contribution.member if contribution.member or id == TEST_ID else _OTHER_MEMBERS
     if bank_member not in (None, contributor):
         raise NotFound(f"contribution {id} in this bank")
